@@ -1,0 +1,52 @@
+"""Errors that a user can cause, each one clear line; programming errors stay ordinary Python exceptions."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class GTNError(Exception):
+    """A failure whose message is meant for the user: the command line prints it without a traceback.
+
+    Attributes:
+        exit_code: What the command line exits with: 1 for a failure, 2 for wrong usage.
+    """
+
+    exit_code = 1
+
+
+class UsageError(GTNError):
+    """Something the user asked for does not exist or makes no sense: a name, a key, a value."""
+
+    exit_code = 2
+
+
+class DataError(GTNError):
+    """A data file is absent, damaged or not what its name promises."""
+
+
+class CheckpointError(GTNError):
+    """A checkpoint is truncated, foreign, or was made for something else."""
+
+
+class DeviceError(UsageError):
+    """A device was asked for that this machine does not have."""
+
+
+class DivergedError(GTNError):
+    """Training produced a value that is not finite."""
+
+
+def unknown_name(kind: str, name: str, known: Iterable[str]) -> UsageError:
+    """Returns the error for a name that no registry or config holds, with the nearest known one suggested.
+
+    Args:
+        kind: What the name should have been, e.g. ``"task"``.
+        name: What was given.
+        known: Every accepted name.
+    """
+    names = sorted(known)
+    near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    hint = f"did you mean {near[0]!r}?" if near else "known: " + ", ".join(names)
+    return UsageError(f"unknown {kind} {name!r}; {hint}")
