@@ -1,0 +1,49 @@
+"""Real image data for the tests of gtn_sl: found, or skipped with the reason."""
+
+from __future__ import annotations
+
+import os
+import runpy
+import sys
+from pathlib import Path
+
+import pytest
+
+SHARED_DATA = Path(__file__).resolve().parents[2].parent / "shared" / "data"
+CIFAR_FOLDER = "cifar-10-batches-bin"
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Marks what uses the data fixtures, so that ``-m 'not needs_data'`` leaves it out."""
+    for item in items:
+        fixtures = getattr(item, "fixturenames", ())
+        if "data_dir" in fixtures:
+            item.add_marker("needs_data")
+        if "cifar_dir" in fixtures:
+            item.add_marker("slow")
+
+
+@pytest.fixture(scope="session")
+def data_dir() -> Path:
+    """The folder with ``mnist/`` and ``fashion-mnist/``."""
+    folder = Path(os.environ.get("GTN_DATA_DIR") or SHARED_DATA)
+    if not (folder / "mnist").is_dir():
+        pytest.skip(f"needs data: none in {folder}; set GTN_DATA_DIR to a folder with mnist/ and fashion-mnist/")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def cifar_dir(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with ``cifar-10-batches-bin/``: the data folder itself, or a temporary one that it is unpacked into."""
+    if (data_dir / CIFAR_FOLDER).is_dir():
+        return data_dir
+    script = data_dir / "unpack_cifar10.py"
+    if not script.is_file():
+        pytest.skip(f"needs data: neither {CIFAR_FOLDER}/ nor unpack_cifar10.py in {data_dir}")
+    pytest.importorskip("PIL", reason="needs data: unpacking CIFAR-10 needs Pillow")
+    folder = tmp_path_factory.mktemp("cifar10")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", [str(script), str(folder)])
+        runpy.run_path(str(script), run_name="__main__")
+    return folder
