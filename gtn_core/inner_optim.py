@@ -1,0 +1,227 @@
+"""Inner optimizers as pure functions on flat vectors: ``init`` and ``update``, and the pull-back that the adjoint needs.
+
+Each ``update`` is one step of the ``torch.optim`` class of the same name. Learning rate and momentum are arguments of the
+step, one value a step, so that they can be meta-learned (``Schedule``).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar, NamedTuple, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from gtn_core.registry import Registry
+
+State = tuple[Tensor, ...]
+"""An optimizer's state: tensors of shape ``(D,)`` or ``()``."""
+
+
+class PulledBack(NamedTuple):
+    """Adjoints of the inputs of one ``update``, named as these."""
+
+    phi: Tensor
+    grad: Tensor
+    state: State
+    lr: Tensor
+    momentum: Tensor
+
+
+class InnerOptimizer(Protocol):
+    """One way to take an inner step.
+
+    Attributes:
+        pull_back_needs_grad: Whether ``pull_back`` reads ``grad``; where it does not, the gradients need not be stored.
+    """
+
+    pull_back_needs_grad: ClassVar[bool]
+
+    def init(self, phi: Tensor) -> State:
+        """Returns the state before the first step, for parameters of shape ``(D,)``."""
+
+    def update(self, phi: Tensor, grad: Tensor, state: State, lr: Tensor, momentum: Tensor) -> tuple[Tensor, State]:
+        """Takes one step; ``lr`` and ``momentum`` are scalars. Returns the new parameters and state."""
+
+    def pull_back(
+        self,
+        phi: Tensor,
+        grad: Tensor | None,
+        state: State,
+        lr: Tensor,
+        momentum: Tensor,
+        new_state: State,
+        adjoint_phi: Tensor,
+        adjoint_state: State,
+    ) -> PulledBack:
+        """Maps the adjoints of ``update``'s results to those of its arguments."""
+
+
+class _ByAutograd:
+    """The pull-back of any ``update``, by autograd on its vectors: cheap beside a learner's own backward pass."""
+
+    pull_back_needs_grad: ClassVar[bool] = True
+
+    def update(self, phi: Tensor, grad: Tensor, state: State, lr: Tensor, momentum: Tensor) -> tuple[Tensor, State]:
+        raise NotImplementedError
+
+    def pull_back(
+        self,
+        phi: Tensor,
+        grad: Tensor | None,
+        state: State,
+        lr: Tensor,
+        momentum: Tensor,
+        new_state: State,
+        adjoint_phi: Tensor,
+        adjoint_state: State,
+    ) -> PulledBack:
+        """See ``InnerOptimizer.pull_back``."""
+        assert grad is not None
+        with torch.enable_grad():
+            phi, grad, lr, momentum, *inner = (
+                tensor.detach().requires_grad_() for tensor in (phi, grad, lr, momentum, *state)
+            )
+            new_phi, new_state = self.update(phi, grad, tuple(inner), lr, momentum)
+            adjoints = torch.autograd.grad(
+                (new_phi, *new_state),
+                (phi, grad, lr, momentum, *inner),
+                (adjoint_phi, *adjoint_state),
+                materialize_grads=True,
+            )
+        return PulledBack(adjoints[0], adjoints[1], adjoints[4:], adjoints[2], adjoints[3])
+
+
+@dataclass(frozen=True)
+class SGD:
+    """Stochastic gradient descent with (undampened) momentum: ``b' = momentum b + g``, ``phi' = phi - lr b'``."""
+
+    pull_back_needs_grad: ClassVar[bool] = False
+
+    def init(self, phi: Tensor) -> State:
+        """See ``InnerOptimizer.init``."""
+        return (torch.zeros_like(phi),)
+
+    def update(self, phi: Tensor, grad: Tensor, state: State, lr: Tensor, momentum: Tensor) -> tuple[Tensor, State]:
+        """See ``InnerOptimizer.update``."""
+        buffer = torch.addcmul(grad, momentum, state[0])
+        return torch.addcmul(phi, lr, buffer, value=-1.0), (buffer,)
+
+    def pull_back(
+        self,
+        phi: Tensor,
+        grad: Tensor | None,
+        state: State,
+        lr: Tensor,
+        momentum: Tensor,
+        new_state: State,
+        adjoint_phi: Tensor,
+        adjoint_state: State,
+    ) -> PulledBack:
+        """See ``InnerOptimizer.pull_back``; in closed form, four passes over the vectors."""
+        u = torch.addcmul(adjoint_state[0], lr, adjoint_phi, value=-1.0)  # adjoint of b', and so of g
+        return PulledBack(
+            phi=adjoint_phi,
+            grad=u,
+            state=(momentum * u,),
+            lr=-torch.dot(adjoint_phi, new_state[0]),
+            momentum=torch.dot(u, state[0]),
+        )
+
+
+@dataclass(frozen=True)
+class RMSProp(_ByAutograd):
+    """RMSProp (Tieleman and Hinton, 2012) with momentum, as ``torch.optim.RMSprop``.
+
+    Attributes:
+        alpha: Decay of the average of squared gradients.
+        eps: Added to its root.
+    """
+
+    alpha: float = 0.99
+    eps: float = 1e-8
+
+    def init(self, phi: Tensor) -> State:
+        """See ``InnerOptimizer.init``."""
+        return torch.zeros_like(phi), torch.zeros_like(phi)
+
+    def update(self, phi: Tensor, grad: Tensor, state: State, lr: Tensor, momentum: Tensor) -> tuple[Tensor, State]:
+        """See ``InnerOptimizer.update``."""
+        square, buffer = state
+        square = self.alpha * square + (1 - self.alpha) * grad * grad
+        buffer = momentum * buffer + grad / (_root(square) + self.eps)
+        return phi - lr * buffer, (square, buffer)
+
+
+@dataclass(frozen=True)
+class Adam(_ByAutograd):
+    """Adam (Kingma and Ba, ICLR 2015) as ``torch.optim.Adam``; the step's momentum is beta1.
+
+    The bias correction of the first moment divides by one minus the product of the betas so far, which is the usual
+    ``1 - beta1^t`` where beta1 does not change.
+
+    Attributes:
+        beta2: Decay of the average of squared gradients.
+        eps: Added to its root.
+    """
+
+    beta2: float = 0.999
+    eps: float = 1e-8
+
+    def init(self, phi: Tensor) -> State:
+        """See ``InnerOptimizer.init``."""
+        return torch.zeros_like(phi), torch.zeros_like(phi), phi.new_ones(()), phi.new_ones(())
+
+    def update(self, phi: Tensor, grad: Tensor, state: State, lr: Tensor, momentum: Tensor) -> tuple[Tensor, State]:
+        """See ``InnerOptimizer.update``."""
+        mean, square, decay1, decay2 = state
+        mean = momentum * mean + (1 - momentum) * grad
+        square = self.beta2 * square + (1 - self.beta2) * grad * grad
+        decay1, decay2 = momentum * decay1, self.beta2 * decay2
+        root = _root(square) / (1 - decay2).sqrt() + self.eps
+        return phi - lr / (1 - decay1) * mean / root, (mean, square, decay1, decay2)
+
+
+def _root(square: Tensor) -> Tensor:
+    """Square root whose derivative at 0 is 0: a parameter without any gradient yet must not turn the adjoint to NaN."""
+    positive = square > 0
+    return torch.where(positive, torch.where(positive, square, 1.0).sqrt(), 0.0)
+
+
+INNER_OPTIMIZERS: Registry[type[InnerOptimizer]] = Registry("inner optimizer")
+INNER_OPTIMIZERS.register("sgd")(SGD)
+INNER_OPTIMIZERS.register("rmsprop")(RMSProp)
+INNER_OPTIMIZERS.register("adam")(Adam)
+
+
+class Schedule(nn.Module):
+    """Learning rate and momentum of each inner step, meta-learned through a logarithm and a bounded logit.
+
+    Args:
+        steps: T.
+        lr: Initial learning rate, positive.
+        momentum: Initial momentum (beta1 for Adam), in ``(0, max_momentum)``.
+        max_momentum: Bound that no meta-update can cross; below 1, where momentum would stop to forget.
+        learned: Whether the schedule is meta-learned or stays as it starts.
+
+    Raises:
+        ValueError: A value is out of its range.
+    """
+
+    def __init__(
+        self, steps: int, lr: float, momentum: float, *, max_momentum: float = 0.99, learned: bool = True
+    ) -> None:
+        super().__init__()
+        if not (lr > 0 and 0 < momentum < max_momentum < 1):
+            raise ValueError(f"need lr > 0 and 0 < momentum < {max_momentum}, got lr={lr}, momentum={momentum}")
+        share = momentum / max_momentum
+        self.max_momentum = max_momentum
+        self.log_lr = nn.Parameter(torch.full((steps,), math.log(lr)), requires_grad=learned)
+        self.logit_momentum = nn.Parameter(
+            torch.full((steps,), math.log(share / (1 - share))), requires_grad=learned
+        )
+
+    def forward(self) -> tuple[Tensor, Tensor]:
+        """Returns the learning rates and momenta, each of shape ``(T,)``."""
+        return self.log_lr.exp(), self.max_momentum * self.logit_momentum.sigmoid()

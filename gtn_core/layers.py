@@ -1,0 +1,142 @@
+"""Layers of a learner: weight norm and mean-only batch norm, and the sampling of widths. No architecture lives here.
+
+Both normalisations follow Salimans and Kingma, *Weight Normalization* (NeurIPS 2016): section 2 and section 3.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+def weight_norm(v: Tensor, g: Tensor) -> Tensor:
+    """Returns ``g * v / ||v||``, the norm taken over all but the first axis.
+
+    Args:
+        v: Direction, shape ``(out, ...)``.
+        g: Length of each output's weight vector, shape ``(out,)``.
+    """
+    scale = g / v.flatten(1).norm(dim=1)
+    return v * scale.view(-1, *[1] * (v.dim() - 1))
+
+
+class _WeightNormed(nn.Module):
+    """Holds direction ``v`` (Kaiming-normal for a leaky ReLU) and length ``g``, which starts at ``||v||``."""
+
+    def __init__(self, weight_shape: Sequence[int], bias: bool, negative_slope: float) -> None:
+        super().__init__()
+        self.negative_slope = negative_slope
+        self.v = nn.Parameter(torch.empty(*weight_shape))
+        self.g = nn.Parameter(torch.empty(weight_shape[0]))
+        self.bias = nn.Parameter(torch.empty(weight_shape[0])) if bias else None
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Draws fresh parameters from torch's global generator."""
+        nn.init.kaiming_normal_(self.v, a=self.negative_slope)
+        with torch.no_grad():
+            self.g.copy_(self.v.flatten(1).norm(dim=1))
+            if self.bias is not None:
+                self.bias.zero_()
+
+
+class WeightNormConv2d(_WeightNormed):
+    """A 2d convolution ``(N, C, H, W) -> (N, out, H', W')`` with weight norm; no bias unless asked for.
+
+    Args:
+        channels_in: C.
+        channels_out: Output channels.
+        kernel_size: Side of the square kernel.
+        stride: Stride in both directions.
+        padding: Zero padding; half the kernel where not given.
+        bias: Whether to learn a bias. A batch norm behind the layer makes it idle.
+        negative_slope: Slope of the leaky ReLU that follows, for the initial scale.
+    """
+
+    def __init__(
+        self,
+        channels_in: int,
+        channels_out: int,
+        kernel_size: int,
+        *,
+        stride: int = 1,
+        padding: int | None = None,
+        bias: bool = False,
+        negative_slope: float = 0.1,
+    ) -> None:
+        super().__init__((channels_out, channels_in, kernel_size, kernel_size), bias, negative_slope)
+        self.stride = stride
+        self.padding = kernel_size // 2 if padding is None else padding
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Convolves ``x``."""
+        return F.conv2d(x, weight_norm(self.v, self.g), self.bias, stride=self.stride, padding=self.padding)
+
+
+class WeightNormLinear(_WeightNormed):
+    """A linear layer ``(N, in) -> (N, out)`` with weight norm and a bias.
+
+    Args:
+        features_in: Inputs.
+        features_out: Outputs.
+        bias: Whether to learn a bias.
+        negative_slope: Slope of the leaky ReLU that follows, for the initial scale.
+    """
+
+    def __init__(
+        self, features_in: int, features_out: int, *, bias: bool = True, negative_slope: float = 0.1
+    ) -> None:
+        super().__init__((features_out, features_in), bias, negative_slope)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Applies the layer to ``x``."""
+        return F.linear(x, weight_norm(self.v, self.g), self.bias)
+
+
+class MeanOnlyBatchNorm(nn.Module):
+    """Subtracts each channel's batch mean and adds a learned bias; no variance, no gain, no running average.
+
+    In training mode the batch mean is kept in the buffer ``mean``; in evaluation mode that buffer is what is subtracted,
+    so a learner is evaluated with the statistics of the last batch it trained on (momentum 0).
+
+    Args:
+        channels: Size of axis 1 of the input.
+    """
+
+    statistics = ("mean",)
+    """Buffers that a training step puts out and that evaluation needs; see ``gtn_core.learner``."""
+
+    mean: Tensor
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.bias = nn.Parameter(torch.zeros(channels))
+        self.register_buffer("mean", torch.zeros(channels))
+        self.differentiable_statistics = False
+
+    def reset_parameters(self) -> None:
+        """Sets the bias and the mean to zero."""
+        with torch.no_grad():
+            self.bias.zero_()
+            self.mean = torch.zeros_like(self.mean)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalises ``x`` of shape ``(N, channels, ...)``."""
+        mean = x.mean([axis for axis in range(x.dim()) if axis != 1]) if self.training else self.mean
+        if self.training:
+            self.mean = mean if self.differentiable_statistics else mean.detach()
+        return x + (self.bias - mean).view(-1, *[1] * (x.dim() - 2))
+
+
+def sample_widths(ranges: Sequence[tuple[int, int]], rng: np.random.Generator) -> tuple[int, ...]:
+    """Draws one width per layer, uniformly from ``[low, high)``; ``low == high`` fixes it.
+
+    Args:
+        ranges: ``(low, high)`` per layer.
+        rng: Source of randomness.
+    """
+    return tuple(low if low == high else int(rng.integers(low, high)) for low, high in ranges)

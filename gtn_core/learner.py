@@ -1,0 +1,131 @@
+"""A learner as a pure function of one flat parameter vector phi, from any module without running buffers."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from gtn_core.errors import UsageError
+
+Statistics = tuple[Tensor, ...]
+"""What a training step puts out beside its loss and evaluation needs: the batch means of mean-only batch norm."""
+
+Layout = Literal["contiguous", "channels_last"]
+
+
+class Learner:
+    """Turns a module into ``apply(phi, inputs) -> outputs``, with its batch statistics as an explicit in- and output.
+
+    Args:
+        module: Any module whose forward pass is a deterministic function of its parameters and input. It is copied.
+        layout: Memory layout that images and all that follows from them are kept in.
+
+    Raises:
+        UsageError: The module keeps running statistics, draws random numbers, or has no parameters.
+
+    Attributes:
+        size: D, the length of phi.
+    """
+
+    def __init__(self, module: nn.Module, layout: Layout = "contiguous") -> None:
+        _refuse_impure(module)
+        self._module = copy.deepcopy(module)
+        self._modes: dict[bool, nn.Module] = {}
+        self._shapes = {name: parameter.shape for name, parameter in module.named_parameters()}
+        self._sizes = [shape.numel() for shape in self._shapes.values()]
+        self.layout = layout
+        self.size = sum(self._sizes)
+        self._statistics: list[str] = []
+        for prefix, child in self._module.named_modules():
+            names = getattr(child, "statistics", ())
+            self._statistics += [f"{prefix}.{name}".lstrip(".") for name in names]
+            if names:
+                child.differentiable_statistics = True  # type: ignore[assignment]
+        self._constants = {k: b for k, b in self._module.named_buffers() if k not in self._statistics}
+
+    def initial(self) -> Tensor:
+        """Returns the parameters that the module was built with, shape ``(D,)``."""
+        return torch.cat([p.detach().reshape(-1) for p in self._module.parameters()])
+
+    def parameters(self, phi: Tensor) -> dict[str, Tensor]:
+        """Returns views of phi (shape ``(D,)``) by parameter name, as ``module.load_state_dict`` takes them."""
+        pieces = phi.split(self._sizes)
+        return {
+            name: piece.view(shape) for (name, shape), piece in zip(self._shapes.items(), pieces, strict=True)
+        }
+
+    def apply(self, phi: Tensor, inputs: Tensor, statistics: Statistics | None = None) -> tuple[Tensor, Statistics]:
+        """Runs the module.
+
+        Args:
+            phi: Parameters, shape ``(D,)``.
+            inputs: A batch, e.g. images ``(N, C, H, W)``.
+            statistics: Batch statistics to evaluate with; ``None`` takes (and returns) those of this very batch.
+
+        Returns:
+            The module's outputs, and the statistics used.
+        """
+        if self.layout == "channels_last" and inputs.dim() == 4:
+            inputs = inputs.contiguous(memory_format=torch.channels_last)
+        state: dict[str, Tensor] = {**self.parameters(phi), **self._constants_on(phi.device)}
+        module = self._module
+        if module.training != (statistics is None):
+            module.train(statistics is None)
+        if statistics is not None:
+            state.update(zip(self._statistics, statistics, strict=True))
+        else:
+            state.update({name: phi for name in self._statistics})  # overwritten by the forward pass
+        outputs = functional_call(module, state, (inputs,), tie_weights=False)
+        return outputs, tuple(state[name] for name in self._statistics)
+
+    def module(self, phi: Tensor, statistics: Statistics) -> nn.Module:
+        """Returns an ordinary module in evaluation mode that holds ``phi`` and ``statistics``."""
+        module = copy.deepcopy(self._module)
+        state = self.parameters(phi.detach()) | dict(zip(self._statistics, statistics, strict=True))
+        module.load_state_dict({name: tensor.detach().clone() for name, tensor in state.items()}, strict=False)
+        for child in module.modules():
+            if hasattr(child, "differentiable_statistics"):
+                child.differentiable_statistics = False  # type: ignore[assignment]
+        return module.to(phi.device).eval()
+
+    def _constants_on(self, device: torch.device) -> dict[str, Tensor]:
+        for name, tensor in self._constants.items():
+            if tensor.device != device:
+                self._constants[name] = tensor.to(device)
+        return self._constants
+
+
+def fresh_learner(build: Callable[[], nn.Module], seed: int, layout: Layout = "contiguous") -> tuple[Learner, Tensor]:
+    """Builds a learner whose initial parameters depend on ``seed`` alone.
+
+    Args:
+        build: Makes the module, drawing its parameters from torch's global generator (which is put back afterwards).
+        seed: Seed of those draws.
+        layout: See ``Learner``.
+
+    Returns:
+        The learner, and its initial parameters, shape ``(D,)``.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.random.default_generator.manual_seed(seed)
+        learner = Learner(build(), layout)
+    return learner, learner.initial()
+
+
+def _refuse_impure(module: nn.Module) -> None:
+    if not any(True for _ in module.parameters()):
+        raise UsageError(f"{type(module).__name__} has no parameters to learn")
+    for name, child in module.named_modules():
+        where = f"{type(child).__name__} at {name!r}" if name else type(child).__name__
+        if getattr(child, "track_running_stats", False):
+            raise UsageError(
+                f"{where} keeps running statistics, which a pure learner cannot; use gtn_core.layers.MeanOnlyBatchNorm"
+                " or track_running_stats=False"
+            )
+        if isinstance(child, nn.modules.dropout._DropoutNd) and child.p > 0:
+            raise UsageError(f"{where} draws random numbers, which the adjoint cannot repeat; set p=0 or remove it")

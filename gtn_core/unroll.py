@@ -1,0 +1,216 @@
+"""The inner loop and its exact adjoint, a reverse sweep over stored parameters instead of one graph across all steps.
+
+Forward keeps ``(phi_t, state_t)`` of every step and no graph. Backward carries ``v = dL/dphi_t`` and the adjoint of the
+optimizer's state; each step needs one call of ``second_order``. ``docs/adjoint.md`` derives it. Gradients leave by teacher data,
+schedule and initial parameters, so the teacher that made the data can be differentiated afterwards, batch by batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from gtn_core.errors import DivergedError
+from gtn_core.inner_optim import InnerOptimizer, State
+from gtn_core.learner import Statistics
+from gtn_core.second_order import Backend, Batch, InnerLoss, Step, first_order, second_order
+
+MetaLoss = Callable[[Tensor, Statistics, int], Tensor]
+"""``(phi, statistics, steps done) -> scalar``: how badly the learner does on the real task."""
+
+
+@dataclass(frozen=True)
+class InnerLoop:
+    """What happens between two outer steps: a learner, what it learns from, and how it is judged.
+
+    Attributes:
+        loss: Loss of one inner step.
+        optimizer: How a step is taken.
+        phi: Initial parameters, shape ``(D,)``.
+        batch_at: ``t -> batch`` of step t, without a graph; called twice for the same t, it returns the same values.
+        lr: Learning rates, shape ``(T,)``.
+        momentum: Momenta, shape ``(T,)``.
+    """
+
+    loss: InnerLoss
+    optimizer: InnerOptimizer
+    phi: Tensor
+    batch_at: Callable[[int], Batch]
+    lr: Tensor
+    momentum: Tensor
+
+    @property
+    def steps(self) -> int:
+        """T, the number of inner steps."""
+        return len(self.lr)
+
+
+@dataclass
+class Trajectory:
+    """What a forward run leaves behind.
+
+    Attributes:
+        phi: Parameters before each step and after the last, shape ``(T + 1, D)``, or ``(1, D)`` where no history was kept.
+        states: Optimizer states, aligned with ``phi``.
+        statistics: Statistics that step t put out, at index ``t``; one entry where no history was kept.
+        losses: Inner loss before each step, shape ``(T,)``.
+        grads: Gradient of step t at index ``t``; empty where the optimizer's pull-back does not read it.
+        kept: Steps whose graph is still there, by t.
+    """
+
+    phi: list[Tensor]
+    states: list[State]
+    statistics: list[Statistics]
+    losses: Tensor
+    grads: list[Tensor] = field(default_factory=list)
+    kept: dict[int, Step] = field(default_factory=dict)
+
+    @property
+    def final(self) -> Tensor:
+        """The trained parameters, shape ``(D,)``."""
+        return self.phi[-1]
+
+
+@dataclass
+class MetaGradient:
+    """The adjoint's results.
+
+    Attributes:
+        meta_loss: Weighted sum of the meta-losses.
+        meta_losses: Each meta-loss by the number of steps it was taken after.
+        losses: Inner losses, shape ``(T,)``.
+        phi: Gradient by the initial parameters, shape ``(D,)``.
+        lr: Gradient by the learning rates, shape ``(T,)``.
+        momentum: Gradient by the momenta, shape ``(T,)``.
+    """
+
+    meta_loss: Tensor
+    meta_losses: dict[int, Tensor]
+    losses: Tensor
+    phi: Tensor
+    lr: Tensor
+    momentum: Tensor
+
+
+def run(
+    loop: InnerLoop,
+    *,
+    history: bool = False,
+    keep_last_k: int = 0,
+    after_step: Callable[[int, Tensor, Statistics], None] | None = None,
+) -> Trajectory:
+    """Trains a learner for T inner steps.
+
+    Args:
+        loop: The inner loop.
+        history: Whether to keep what ``meta_gradient`` needs.
+        keep_last_k: Steps at the end whose graph is kept; each spares the backward sweep a forward and backward pass.
+        after_step: Called with ``(steps done, phi, statistics)`` after each step.
+
+    Raises:
+        DivergedError: An inner loss is not finite.
+    """
+    phi, state = loop.phi.detach(), loop.optimizer.init(loop.phi.detach())
+    trail = Trajectory([phi], [state], [], torch.empty(0))
+    losses: list[Tensor] = []
+    with torch.no_grad():
+        for t in range(loop.steps):
+            step = first_order(loop.loss, phi, loop.batch_at(t), keep=history and t >= loop.steps - keep_last_k)
+            phi, state = loop.optimizer.update(phi, step.grad, state, loop.lr[t].detach(), loop.momentum[t].detach())
+            losses.append(step.loss)
+            if not history:
+                trail.phi.clear(), trail.states.clear(), trail.statistics.clear()
+            elif step.graph is not None:
+                trail.kept[t] = step
+            if history and loop.optimizer.pull_back_needs_grad:
+                trail.grads.append(step.grad)
+            trail.phi.append(phi)
+            trail.states.append(state)
+            trail.statistics.append(step.statistics)
+            if after_step is not None:
+                after_step(t + 1, phi, step.statistics)
+    trail.losses = torch.stack(losses)
+    _refuse_divergence(trail.losses)
+    return trail
+
+
+def meta_gradient(
+    loop: InnerLoop,
+    meta_loss: MetaLoss,
+    weights: Mapping[int, float],
+    take_batch_gradient: Callable[[int, Batch], None],
+    *,
+    backend: Backend = "reverse",
+    keep_last_k: int = 0,
+) -> MetaGradient:
+    """Runs the inner loop and differentiates the meta-loss through all of it.
+
+    Args:
+        loop: The inner loop.
+        meta_loss: Judges a learner; the same statistics rule as at evaluation holds.
+        weights: Weight of the meta-loss by steps done, e.g. ``{T: 1.0}``; other keys are intermediate losses.
+        take_batch_gradient: Receives ``(t, gradient by each tensor of batch t)``, t running from T - 1 down to 0.
+        backend: How second-order terms are computed for steps without a kept graph.
+        keep_last_k: See ``run``.
+
+    Raises:
+        DivergedError: An inner loss or the meta-loss is not finite.
+        ValueError: A meta-loss is asked for outside steps ``1..T``, or none at all.
+    """
+    if not weights or not all(1 <= t <= loop.steps for t in weights):
+        raise ValueError(f"meta-losses are taken after 1 to {loop.steps} steps, got {sorted(weights)}")
+    trail = run(loop, history=True, keep_last_k=keep_last_k)
+    meta_losses: dict[int, Tensor] = {}
+    phi_adjoint = torch.zeros_like(loop.phi)
+    state_adjoint = tuple(torch.zeros_like(s) for s in trail.states[-1])
+    d_lr, d_momentum = torch.zeros_like(loop.lr), torch.zeros_like(loop.momentum)
+    for t in reversed(range(loop.steps)):
+        statistics_adjoint: Statistics = ()
+        if t + 1 in weights:
+            meta_losses[t + 1], by_phi, statistics_adjoint = _judge(
+                meta_loss, trail.phi[t + 1], trail.statistics[t], t + 1, weights[t + 1]
+            )
+            phi_adjoint = phi_adjoint + by_phi
+        phi, batch = trail.phi[t], loop.batch_at(t)
+        pulled = loop.optimizer.pull_back(
+            phi,
+            trail.grads.pop() if trail.grads else None,
+            trail.states[t],
+            loop.lr[t].detach(),
+            loop.momentum[t].detach(),
+            trail.states[t + 1],
+            phi_adjoint,
+            state_adjoint,
+        )
+        by_phi, by_batch = second_order(
+            loop.loss, phi, batch, pulled.grad, statistics_adjoint, backend=backend, step=trail.kept.pop(t, None)
+        )
+        take_batch_gradient(t, by_batch)
+        phi_adjoint, state_adjoint = pulled.phi + by_phi, pulled.state
+        d_lr[t], d_momentum[t] = pulled.lr, pulled.momentum
+        trail.phi.pop(), trail.states.pop(), trail.statistics.pop()
+    total = torch.stack([weights[t] * loss for t, loss in meta_losses.items()]).sum()
+    return MetaGradient(total, meta_losses, trail.losses, phi_adjoint, d_lr, d_momentum)
+
+
+def _judge(
+    meta_loss: MetaLoss, phi: Tensor, statistics: Statistics, steps: int, weight: float
+) -> tuple[Tensor, Tensor, Statistics]:
+    """Returns the meta-loss, and its weighted gradients by phi and by the statistics."""
+    with torch.enable_grad():
+        inputs = tuple(x.detach().requires_grad_() for x in (phi, *statistics))
+        value = meta_loss(inputs[0], inputs[1:], steps)
+        if not torch.isfinite(value):
+            raise DivergedError(f"the meta-loss after inner step {steps} is {value.item()}")
+        grads = torch.autograd.grad(weight * value, inputs, materialize_grads=True, allow_unused=True)
+    return value.detach(), grads[0], tuple(grads[1:])
+
+
+def _refuse_divergence(losses: Tensor) -> None:
+    bad = (~torch.isfinite(losses)).nonzero()
+    if len(bad):
+        t = int(bad[0])
+        raise DivergedError(f"the inner loss is {losses[t].item()} at inner step {t} of {len(losses)}")

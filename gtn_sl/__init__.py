@@ -1,0 +1,1 @@
+"""Supervised learning: data, generators, curricula, learners, baselines, evaluation. No reinforcement learning."""
