@@ -1,0 +1,74 @@
+# Everything runs in .venv, which is made on first use. `make` alone lists the targets.
+PYTHON  ?= python3
+VENV    ?= .venv
+WORKERS ?= 2
+BENCH   ?= $(filter-out benchmarks/_%,$(wildcard benchmarks/*.py))
+PIPFLAGS ?= -q
+# Extra arguments for the installation of torch alone, e.g. an index that holds CPU-only builds.
+TORCH_ARGS ?=
+ARGS    ?=
+
+BIN     := $(VENV)/bin
+PIP     := $(BIN)/python -m pip --disable-pip-version-check install $(PIPFLAGS)
+TORCH   := $(shell sed -n 's/^\(torch==[^ ;]*\).*/\1/p' constraints.txt)
+STAMP   := $(VENV)/.installed
+INPUTS  := setup.cfg pyproject.toml constraints.txt
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help install demo test lint bench docs clean distclean
+
+help: ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-17s %s\n", $$1, $$2}'
+	@echo "Variables: PYTHON=python3.12 VENV=.venv WORKERS=2 ARGS='...' BENCH=benchmarks/<file>.py TORCH_ARGS='...'"
+
+install: $(STAMP) ## make .venv with everything that development needs
+
+demo: $(STAMP) ## meta-train a teacher for the digits in a few minutes, then evaluate it
+	rm -rf runs/demo
+	$(BIN)/gtn-cli meta-train --task digits --preset fast --out runs/demo
+	$(BIN)/gtn-cli evaluate runs/demo
+	@echo "Curves: $(BIN)/tensorboard --logdir runs/demo"
+	@echo "Report: runs/demo/report/"
+
+test: $(STAMP) ## run every test, fast and slow (ARGS='-k adjoint' selects)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) -m "" $(ARGS)
+
+lint: $(STAMP) ## ruff check, ruff format --check, mypy
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: $(VENV)/.installed-bench ## run the scripts in benchmarks/ (BENCH= picks one, ARGS= goes to it)
+	@test -n "$(strip $(BENCH))" || echo "benchmarks/ holds no script yet"
+	@set -e; for script in $(BENCH); do echo "== $$script"; $(BIN)/python $$script $(ARGS); done
+
+docs: $(VENV)/.installed-docs ## build the documentation into build/site
+	$(BIN)/mkdocs build --strict --quiet
+	@echo "Documentation: build/site/index.html"
+
+clean: ## remove build products and caches; keeps .venv and runs/
+	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage
+	find . -path ./$(VENV) -prune -o -path ./.git -prune -o -name __pycache__ -type d -exec rm -rf {} +
+
+distclean: clean ## clean, and remove .venv
+	rm -rf $(VENV)
+
+$(BIN)/python:
+	@command -v $(PYTHON) >/dev/null || \
+	  { echo "$(PYTHON) is not installed; choose another with PYTHON=..." >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
+	  { echo "$(PYTHON) is older than 3.10; choose another with PYTHON=python3.12" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
+	  { echo "$(PYTHON) lacks venv; install it (Debian, Ubuntu: apt install python3-venv)" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+# torch goes first and pinned: left to the resolver, an open range may fetch gigabytes of another build.
+$(STAMP): $(INPUTS) | $(BIN)/python
+	$(PIP) "$(TORCH)" $(TORCH_ARGS) -c constraints.txt
+	$(PIP) -e ".[dev]" -c constraints.txt
+	@touch $@
+
+$(VENV)/.installed-%: $(STAMP)
+	$(PIP) -e ".[$*]" -c constraints.txt
+	@touch $@

@@ -1,0 +1,162 @@
+"""One file format for teachers, training states and learners: safetensors with one JSON document in the header.
+
+A file is written under a temporary name, flushed to the disk and renamed, so that a reader sees the old file or the new one and
+never a part. Nothing here unpickles.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor, nn
+
+from gtn_core.errors import CheckpointError, GTNError
+
+FORMAT = 1
+"""Version of the document's layout; a reader refuses a newer one."""
+
+_KEY = "gtn"  # of the document in the safetensors metadata
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[BinaryIO]:
+    """Opens a file that takes ``path``'s place once the block has ended well, and leaves no trace otherwise.
+
+    Raises:
+        GTNError: The file cannot be written; what stood at ``path`` is still there.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        try:
+            with temporary.open("wb") as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
+            _sync_folder(path.parent)
+        finally:
+            temporary.unlink(missing_ok=True)
+    except OSError as error:
+        raise GTNError(f"cannot write {path}: {error.strerror or error}") from error
+
+
+def save_checkpoint(path: Path, tensors: Mapping[str, Tensor], document: Mapping[str, Any]) -> None:
+    """Writes tensors and a JSON document to one file.
+
+    Args:
+        path: Where to; an existing file is replaced in one step.
+        tensors: What to store, by name.
+        document: What a reader needs to make sense of them; must hold ``kind``.
+
+    Raises:
+        GTNError: The file cannot be written.
+    """
+    metadata = {_KEY: json.dumps({"format": FORMAT, **document}, sort_keys=True)}
+    plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    with replacing(path) as file:
+        file.write(save(plain, metadata))
+
+
+def load_document(path: Path, kind: str) -> dict[str, Any]:
+    """Reads the JSON document of a checkpoint, and no tensor.
+
+    Args:
+        path: The file.
+        kind: What the file has to be, e.g. ``"teacher"``.
+
+    Raises:
+        CheckpointError: The file is absent, truncated, foreign, of another kind, or from a newer version.
+    """
+    with _opened(path) as file:
+        text = (file.metadata() or {}).get(_KEY)
+    if text is None:
+        raise CheckpointError(f"{path} is a safetensors file, but not one of ours: its header has no {_KEY!r} entry")
+    try:
+        document = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise CheckpointError(f"{path}: the header's {_KEY!r} entry is not JSON: {error}") from error
+    if not isinstance(document, dict) or not isinstance(document.get("format"), int):
+        raise CheckpointError(f"{path}: the header's {_KEY!r} entry does not say which format it has")
+    if document["format"] > FORMAT:
+        raise CheckpointError(f"{path} has format {document['format']}; this version reads up to {FORMAT}: upgrade")
+    if document.get("kind") != kind:
+        raise CheckpointError(f"{path} holds a {document.get('kind')!r}, not a {kind!r}")
+    return document
+
+
+def load_checkpoint(path: Path, kind: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Reads a checkpoint's tensors and document; see ``load_document`` for what is refused."""
+    document = load_document(path, kind)
+    with _opened(path) as file:
+        return {name: file.get_tensor(name) for name in file.keys()}, document  # noqa: SIM118 (not a mapping)
+
+
+def load_into(module: nn.Module, tensors: Mapping[str, Tensor], path: Path) -> None:
+    """Copies tensors into a module of the same architecture.
+
+    Raises:
+        CheckpointError: A tensor is missing, left over, or of another shape; the message names it.
+    """
+    expected = module.state_dict()
+    for name in sorted(expected.keys() | tensors.keys()):
+        if name not in tensors:
+            raise CheckpointError(f"{path} lacks the tensor {name!r}")
+        if name not in expected:
+            raise CheckpointError(f"{path} holds the tensor {name!r}, which its architecture does not have")
+        if tensors[name].shape != expected[name].shape:
+            found, wanted = tuple(tensors[name].shape), tuple(expected[name].shape)
+            raise CheckpointError(f"{path}: tensor {name!r} has shape {found}, its architecture needs {wanted}")
+    module.load_state_dict(dict(tensors))
+
+
+def pack_optimizer(optimizer: torch.optim.Optimizer) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Splits an optimizer's state into tensors and JSON values."""
+    state = optimizer.state_dict()["state"]
+    tensors = {f"{i}.{key}": v for i, slot in state.items() for key, v in slot.items() if isinstance(v, Tensor)}
+    values = {f"{i}.{key}": v for i, slot in state.items() for key, v in slot.items() if not isinstance(v, Tensor)}
+    return tensors, values
+
+
+def unpack_optimizer(
+    optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor], values: Mapping[str, Any]
+) -> None:
+    """Puts back what ``pack_optimizer`` took out; learning rates stay as the optimizer was built with."""
+    state: dict[int, dict[str, Any]] = {}
+    for name, value in {**tensors, **values}.items():
+        index, _, key = name.partition(".")
+        state.setdefault(int(index), {})[key] = value
+    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    if not path.is_file():
+        raise CheckpointError(f"there is no file {path}")
+    try:
+        with safe_open(path, framework="pt") as file:
+            yield file
+    except SafetensorError as error:
+        size = path.stat().st_size
+        raise CheckpointError(
+            f"{path} ({size:,} bytes) is truncated or not a safetensors file: {error}"
+        ) from error
+    except OSError as error:
+        raise CheckpointError(f"cannot read {path}: {error.strerror or error}") from error
+
+
+def _sync_folder(folder: Path) -> None:
+    """Flushes a rename to the disk; a folder cannot be opened for that everywhere, and then the rename stands as it is."""
+    with contextlib.suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)

@@ -1,0 +1,113 @@
+"""Configs: frozen, validated dataclasses, made from layers of nested dictionaries. No setting of any task lives here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic.dataclasses import dataclass as _dataclass
+from typing_extensions import dataclass_transform
+
+from gtn_core.errors import UsageError, unknown_name
+
+T = TypeVar("T")
+
+
+@dataclass_transform(frozen_default=True, kw_only_default=True)
+def config(cls: type[T]) -> type[T]:
+    """Makes a frozen dataclass that checks its values and refuses unknown keys; each field's docstring documents it."""
+    settings = ConfigDict(extra="forbid", use_attribute_docstrings=True)
+    return _dataclass(frozen=True, kw_only=True, config=settings)(cls)  # type: ignore[return-value]
+
+
+def resolve(cls: type[T], *layers: Mapping[str, Any]) -> T:
+    """Builds a config from nested dictionaries, later ones overriding earlier ones.
+
+    Raises:
+        UsageError: A key is unknown (the nearest one is suggested) or a value is not accepted.
+    """
+    merged: dict[str, Any] = {}
+    for layer in layers:
+        merged = _merge(merged, layer)
+    try:
+        return TypeAdapter(cls).validate_python(merged)
+    except ValidationError as error:
+        raise _explain(cls, merged, error) from None
+
+
+def to_dict(value: Any) -> dict[str, Any]:
+    """Returns a config as nested dictionaries of JSON values."""
+    dumped: dict[str, Any] = TypeAdapter(type(value)).dump_python(value, mode="json")
+    return dumped
+
+
+def parse_assignments(assignments: Iterable[str]) -> dict[str, Any]:
+    """Turns ``["outer.lr=0.01", "learner.widths=[8,16,32]"]`` into a nested dictionary; values are YAML.
+
+    Raises:
+        UsageError: An assignment has no ``=``, or its value is not YAML.
+    """
+    result: dict[str, Any] = {}
+    for assignment in assignments:
+        key, equals, text = assignment.partition("=")
+        if not equals or not key:
+            raise UsageError(f"expected KEY=VALUE, e.g. outer.lr=0.01, got {assignment!r}")
+        try:
+            value = yaml.safe_load(text)
+        except yaml.YAMLError:
+            raise UsageError(f"the value of {key!r} is not YAML: {text!r}") from None
+        for part in reversed(key.split(".")):
+            value = {part: value}
+        result = _merge(result, value)
+    return result
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """Reads a nested dictionary from a YAML file.
+
+    Raises:
+        UsageError: The file cannot be read, is not YAML, or holds something else.
+    """
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UsageError(f"cannot read the config {path}: {error.strerror}") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(content, dict):
+        raise UsageError(f"{path} should hold keys and values, not a {type(content).__name__}")
+    return content
+
+
+def write_yaml(value: Any, write: Callable[[bytes], object]) -> None:
+    """Writes a config as YAML, its keys in the order of its fields."""
+    write(yaml.safe_dump(to_dict(value), sort_keys=False).encode())
+
+
+def _merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(below)
+    for key, value in above.items():
+        old = merged.get(key)
+        merged[key] = _merge(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
+    return merged
+
+
+def _explain(cls: type[Any], given: Mapping[str, Any], error: ValidationError) -> UsageError:
+    """Turns pydantic's first complaint into one line with the field's dotted name, its value and what is accepted."""
+    first = error.errors()[0]
+    path = [str(part) for part in first["loc"]]
+    if first["type"] == "unexpected_keyword_argument":
+        parent: Any = resolve_defaults(cls)
+        for part in path[:-1]:
+            parent = parent[part]
+        known = [".".join([*path[:-1], key]) for key in parent]
+        return unknown_name("config key", ".".join(path), known)
+    return UsageError(f"config key {'.'.join(path)!r}: {first['msg']}, got {first['input']!r}")
+
+
+def resolve_defaults(cls: type[Any]) -> dict[str, Any]:
+    """Returns every key of a config class with its default, as nested dictionaries."""
+    return to_dict(cls())
