@@ -145,9 +145,7 @@ def _opened(path: Path) -> Iterator[Any]:
             yield file
     except SafetensorError as error:
         size = path.stat().st_size
-        raise CheckpointError(
-            f"{path} ({size:,} bytes) is truncated or not a safetensors file: {error}"
-        ) from error
+        raise CheckpointError(f"{path} ({size:,} bytes) is truncated or not a safetensors file: {error}") from error
     except OSError as error:
         raise CheckpointError(f"cannot read {path}: {error.strerror or error}") from error
 

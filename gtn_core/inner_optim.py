@@ -218,9 +218,7 @@ class Schedule(nn.Module):
         share = momentum / max_momentum
         self.max_momentum = max_momentum
         self.log_lr = nn.Parameter(torch.full((steps,), math.log(lr)), requires_grad=learned)
-        self.logit_momentum = nn.Parameter(
-            torch.full((steps,), math.log(share / (1 - share))), requires_grad=learned
-        )
+        self.logit_momentum = nn.Parameter(torch.full((steps,), math.log(share / (1 - share))), requires_grad=learned)
 
     def forward(self) -> tuple[Tensor, Tensor]:
         """Returns the learning rates and momenta, each of shape ``(T,)``."""

@@ -87,9 +87,7 @@ class WeightNormLinear(_WeightNormed):
         negative_slope: Slope of the leaky ReLU that follows, for the initial scale.
     """
 
-    def __init__(
-        self, features_in: int, features_out: int, *, bias: bool = True, negative_slope: float = 0.1
-    ) -> None:
+    def __init__(self, features_in: int, features_out: int, *, bias: bool = True, negative_slope: float = 0.1) -> None:
         super().__init__((features_out, features_in), bias, negative_slope)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -55,9 +55,7 @@ class Learner:
     def parameters(self, phi: Tensor) -> dict[str, Tensor]:
         """Returns views of phi (shape ``(D,)``) by parameter name, as ``module.load_state_dict`` takes them."""
         pieces = phi.split(self._sizes)
-        return {
-            name: piece.view(shape) for (name, shape), piece in zip(self._shapes.items(), pieces, strict=True)
-        }
+        return {name: piece.view(shape) for (name, shape), piece in zip(self._shapes.items(), pieces, strict=True)}
 
     def apply(self, phi: Tensor, inputs: Tensor, statistics: Statistics | None = None) -> tuple[Tensor, Statistics]:
         """Runs the module.

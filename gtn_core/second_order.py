@@ -113,7 +113,5 @@ def _forward_over_reverse(
             value = value + a * sum((s * adjoint).sum() for s, adjoint in zip(statistics, w, strict=True))
         grads = torch.autograd.grad(value, (dual, *batch), allow_unused=True)
         tangents = [None if g is None else forward_ad.unpack_dual(g).tangent for g in grads]
-    adjoints = [
-        torch.zeros_like(x) if t is None else t.detach() for x, t in zip((phi, *batch), tangents, strict=True)
-    ]
+    adjoints = [torch.zeros_like(x) if t is None else t.detach() for x, t in zip((phi, *batch), tangents, strict=True)]
     return adjoints[0], tuple(adjoints[1:])

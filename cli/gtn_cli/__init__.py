@@ -1,0 +1,1 @@
+"""The command line, ``gtn-cli``: one file per command in ``commands``."""

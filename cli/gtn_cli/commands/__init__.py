@@ -1,0 +1,1 @@
+"""The commands, imported only when they are called."""

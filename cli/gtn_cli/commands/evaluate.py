@@ -1,0 +1,127 @@
+"""``gtn-cli evaluate``: what fresh learners reach on the real test set, beside the controls."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from gtn_cli import console, options
+from gtn_cli.main import echo_json
+from gtn_core.device import resolve_device
+from gtn_core.errors import UsageError
+from gtn_core.memory import reuse_pages
+from gtn_sl.data import load_task
+from gtn_sl.judging import CONTROLS, EvaluationPlan, judge, units_of_work
+from gtn_sl.learners import architecture
+from gtn_sl.report import evaluation_table, write_evaluation_report
+from gtn_sl.teacher import load_teacher
+
+
+@click.command("evaluate")
+@click.argument("teacher", metavar="TEACHER-OR-RUN", type=click.Path(path_type=Path))
+@click.option(
+    "--learner",
+    "learners",
+    multiple=True,
+    metavar="NAME[:WIDTHS]",
+    help="Architecture; repeatable.  [default: the teacher's]",
+)
+@click.option(
+    "-n", "--count", default=20, show_default=True, type=click.IntRange(min=1), help="Fresh learners of each."
+)
+@click.option("--controls/--no-controls", default=True, help="Real data, a random subset, an untrained teacher.")
+@click.option(
+    "--control-iterations",
+    default=60,
+    show_default=True,
+    type=click.IntRange(min=0),
+    help="Outer steps that the real-data control's learning rates and momenta are meta-learned for.",
+)
+@click.option(
+    "--curve-images",
+    default=1000,
+    show_default=True,
+    type=click.IntRange(min=0),
+    help="Test images for the accuracy after every inner step; the final one uses all.",
+)
+@click.option("--seed", default=0, show_default=True, type=click.IntRange(min=0), help="Root of all randomness.")
+@options.device
+@options.data_dir
+@click.option("--out", type=click.Path(path_type=Path), help="Folder for the report.  [default: the run's report/]")
+@options.output_mode
+def command(
+    teacher: Path,
+    learners: tuple[str, ...],
+    count: int,
+    controls: bool,
+    control_iterations: int,
+    curve_images: int,
+    seed: int,
+    device: str | None,
+    data_dir: Path | None,
+    out: Path | None,
+    quiet: bool,
+    as_json: bool,
+) -> None:
+    """Train fresh learners on a teacher and test them, beside the controls.
+
+    Each learner is trained on the teacher's batches alone and tested on the whole real test set. The controls train the same
+    learners for as many steps on real data (its learning rates and momenta meta-learned on validation data), on a random
+    real subset that takes as much storage as the teacher, and on an untrained teacher.
+
+    \b
+    Examples:
+      gtn-cli evaluate runs/digits
+      gtn-cli evaluate runs/mnist --data-dir data --learner base_fc --learner base_fc_maxpool:32,64,128
+    """
+    console.start_logging(quiet=quiet or as_json)
+    reuse_pages()
+    file = load_teacher(teacher)
+    names = learners or (file.config.learner.architecture,)
+    for name in names:
+        architecture(name)  # a wrong name fails here, before any work
+    plan = EvaluationPlan(
+        names,
+        count,
+        seed,
+        CONTROLS if controls else (),
+        control_iterations,
+        curve_images,
+        resolve_device(device or "auto"),
+    )
+    folder = _report_folder(file.path, out)
+    data = load_task(file.document["task"], data_dir or file.config.data_dir)
+    with console.counting_bar(quiet=quiet or as_json) as bar:
+        task = bar.add_task("", total=units_of_work(plan))
+        results = judge(file, data, plan, lambda what: bar.update(task, advance=1, description=what))
+    facts = {
+        "teacher": str(file.path),
+        "task": data.task.name,
+        "inner steps": file.teacher.steps,
+        "batch size": file.teacher.batch_size,
+        "teacher parameters": file.teacher.parameter_count(),
+        "teacher bytes": file.path.stat().st_size,
+        "test images": len(data.test),
+        "curve images": min(curve_images, len(data.test)),
+        "labels": file.config.teacher.labels,
+        "augmentation": "none",
+        "seed": seed,
+    }
+    write_evaluation_report(folder, results, f"{data.task.title}: {file.path}", facts)
+    if as_json:
+        echo_json({**facts, "report": str(folder), "results": [result.to_json() for result in results]})
+        return
+    what = f"test accuracy on {len(data.test)} real images after {file.teacher.steps} steps of {file.teacher.batch_size} images"
+    console.print_table(evaluation_table(results), what)
+    if not quiet:
+        click.echo(f"report: {folder}")
+
+
+def _report_folder(teacher: Path, out: Path | None) -> Path:
+    folder = out or teacher.parent / "report"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"cannot make the report folder {folder}: {error.strerror}") from error
+    return folder

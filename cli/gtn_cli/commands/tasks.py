@@ -1,0 +1,56 @@
+"""``gtn-cli tasks``: what can be taught, and its data."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from gtn_cli import console, options
+from gtn_cli.main import echo_json
+from gtn_sl.data import TASKS, load_task
+
+
+@click.command("tasks")
+@click.option(
+    "--download",
+    multiple=True,
+    metavar="TASK",
+    help="Get and check a task's files; repeatable.",
+    shell_complete=options.complete_task,
+)
+@options.data_dir
+@options.output_mode
+def command(download: tuple[str, ...], data_dir: Path | None, quiet: bool, as_json: bool) -> None:
+    """List the tasks; download and check their data.
+
+    \b
+    Examples:
+      gtn-cli tasks
+      gtn-cli tasks --download mnist --data-dir data
+    """
+    wanted = [TASKS[name] for name in download]
+    for task in wanted:
+        data = load_task(task.name, data_dir)
+        if not as_json:
+            click.echo(
+                f"{task.name}: {len(data.train)} training, {len(data.validation)} validation, {len(data.test)} test images"
+            )
+    rows = [
+        {
+            "task": name,
+            "title": task.title,
+            "image": "x".join(map(str, task.image_shape)),
+            "classes": str(task.classes),
+            "train": str(task.train_size - task.validation_size),
+            "validation": str(task.validation_size),
+            "test": str(task.test_size),
+        }
+        for name, task in TASKS.items()
+    ]
+    if as_json:
+        echo_json([{**row, "source": TASKS[row["task"]].source, "licence": TASKS[row["task"]].licence} for row in rows])
+    elif not wanted:
+        console.print_table(rows)
+        for name, task in TASKS.items():
+            click.echo(f"{name}: {task.source}; {task.licence}")

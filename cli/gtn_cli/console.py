@@ -1,0 +1,69 @@
+"""What the user sees while a command works: log lines, progress bars, tables."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.logging import RichHandler
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskProgressColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+
+err = Console(stderr=True)
+out = Console()
+
+
+def start_logging(*, quiet: bool) -> None:
+    """Shows log lines on standard error, all of them or only warnings."""
+    handler = RichHandler(console=err, show_path=False, show_level=False, rich_tracebacks=False, markup=False)
+    handler.setLevel(logging.WARNING if quiet else logging.INFO)
+    logging.basicConfig(level=logging.INFO, format="%(message)s", handlers=[handler], force=True)
+
+
+def log_to(path: Path) -> logging.FileHandler:
+    """Writes log lines to a file too, from now on; the caller removes the handler it returns."""
+    handler = logging.FileHandler(path)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    logging.getLogger().addHandler(handler)
+    return handler
+
+
+def training_bar(*, quiet: bool) -> Progress:
+    """Returns the progress bar of a meta-training: share of the budget, remaining time, figures."""
+    return Progress(
+        TextColumn("meta-training"),
+        BarColumn(bar_width=24),
+        TaskProgressColumn(),
+        TextColumn("{task.fields[figures]}"),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+        console=err,
+        disable=quiet,
+    )
+
+
+def counting_bar(*, quiet: bool) -> Progress:
+    """Returns a progress bar over units of work."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    return Progress(*columns, console=err, disable=quiet, transient=True)
+
+
+def print_table(rows: Sequence[dict[str, str]], title: str | None = None) -> None:
+    """Prints rows of equal keys as a table on standard output."""
+    table = Table(title=title, title_justify="left")
+    for key in rows[0]:
+        table.add_column(key, overflow="fold")
+    for row in rows:
+        table.add_row(*row.values())
+    out.print(table)

@@ -1,0 +1,118 @@
+"""The entry point: the table of commands, and what becomes of an error. Imports no torch."""
+
+from __future__ import annotations
+
+import errno
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+COMMANDS = {
+    "meta-train": ("gtn_cli.commands.meta_train", "Meta-train a teacher."),
+    "evaluate": ("gtn_cli.commands.evaluate", "Train fresh learners on a teacher and test them, beside the controls."),
+    "inspect": ("gtn_cli.commands.inspect", "Show what a teacher is, and a picture of its batches."),
+    "tasks": ("gtn_cli.commands.tasks", "List the tasks; download and check their data."),
+    "runs": ("gtn_cli.commands.runs", "List the runs in a folder."),
+    "completion": ("gtn_cli.commands.completion", "Print the shell completion script."),
+}
+"""Name -> (module whose ``command`` it is, one line for ``--help``)."""
+
+EXIT_FAILED, EXIT_INTERRUPTED = 1, 130
+
+
+class LazyGroup(click.Group):
+    """A group that imports a command only when it is called, so that ``--help`` answers at once."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Returns the names of all commands."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Returns the command of that name."""
+        if cmd_name not in COMMANDS:
+            return None
+        command = importlib.import_module(COMMANDS[cmd_name][0]).command
+        assert isinstance(command, click.Command)
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Finds the command that the arguments name; of an unknown one, the error suggests the nearest."""
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            import difflib
+
+            near = difflib.get_close_matches(args[0], COMMANDS, n=1)
+            ctx.fail(f"No such command {args[0]!r}." + (f" Did you mean {near[0]!r}?" if near else ""))
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Writes the commands with their one line, importing none."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="generative-teaching-networks", prog_name="gtn-cli")
+def cli() -> None:
+    """Generative Teaching Networks: meta-learn a teacher whose synthetic data trains fresh learners in a few steps.
+
+    \b
+    Examples:
+      gtn-cli meta-train --task digits --out runs/digits
+      gtn-cli evaluate runs/digits
+      gtn-cli inspect runs/digits
+    """
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Runs the command line and exits: 0 done, 1 failed, 2 wrong usage, 130 interrupted."""
+    from gtn_core.errors import GTNError
+
+    try:
+        code = cli.main(args=list(arguments) if arguments is not None else None, standalone_mode=False)
+        sys.exit(code if isinstance(code, int) else 0)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("interrupted", err=True)
+        sys.exit(EXIT_INTERRUPTED)
+    except GTNError as error:
+        _fail(str(error), error.exit_code)
+    except BrokenPipeError:  # the reader of our output has gone; Python would complain once more while shutting down
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(EXIT_FAILED)
+    except OSError as error:
+        _fail(_system_error(error), EXIT_FAILED)
+    except Exception as error:
+        if os.environ.get("GTN_TRACEBACK"):
+            raise
+        kind = type(error).__name__
+        _fail(f"internal error: {kind}: {error} (GTN_TRACEBACK=1 shows where; please report it)", EXIT_FAILED)
+
+
+def _fail(message: str, code: int) -> None:
+    click.echo(f"error: {' '.join(message.split())}", err=True)
+    sys.exit(code)
+
+
+def _system_error(error: OSError) -> str:
+    name = f" {error.filename}" if error.filename else ""
+    full = " (nothing already saved was lost)" if error.errno == errno.ENOSPC else ""
+    return f"{error.strerror or error}{name}{full}"
+
+
+def echo_json(value: Any) -> None:
+    """Prints a value as one JSON document on standard output."""
+    import json
+
+    click.echo(json.dumps(value, indent=1))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,46 @@
+"""Options that several commands share, and the completion of their values. Imports no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+from click.shell_completion import CompletionItem
+
+from gtn_sl.presets import PRESETS
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def complete_task(ctx: click.Context, parameter: click.Parameter, typed: str) -> list[CompletionItem]:
+    """Completes a task's name."""
+    return [CompletionItem(name) for name in PRESETS["fast"] if name.startswith(typed)]
+
+
+def complete_preset(ctx: click.Context, parameter: click.Parameter, typed: str) -> list[CompletionItem]:
+    """Completes a preset's name."""
+    return [CompletionItem(name) for name in PRESETS if name.startswith(typed)]
+
+
+def data_dir(command: F) -> F:
+    """Adds ``--data-dir``."""
+    return click.option(
+        "--data-dir",
+        type=click.Path(file_okay=False, path_type=Path),
+        help="Folder of the image files; default: GTN_DATA_DIR, else the user's cache (downloaded when absent).",
+    )(command)
+
+
+def device(command: F) -> F:
+    """Adds ``--device``."""
+    return click.option("--device", default=None, metavar="auto|cpu|cuda", help="Where to compute.  [default: auto]")(
+        command
+    )
+
+
+def output_mode(command: F) -> F:
+    """Adds ``--quiet`` and ``--json``."""
+    command = click.option("--json", "as_json", is_flag=True, help="Print one JSON document and nothing else.")(command)
+    return click.option("-q", "--quiet", is_flag=True, help="Print only the result.")(command)

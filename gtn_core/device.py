@@ -1,0 +1,29 @@
+"""Which device a run computes on."""
+
+from __future__ import annotations
+
+import torch
+
+from gtn_core.errors import DeviceError
+
+
+def resolve_device(name: str) -> str:
+    """Returns the device that ``auto``, ``cpu``, ``cuda`` or ``cuda:N`` stands for on this machine.
+
+    Raises:
+        DeviceError: It is not there, or is no device's name.
+    """
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise DeviceError(f"unknown device {name!r}; accepted are auto, cpu, cuda and cuda:N") from None
+    if device.type not in ("cpu", "cuda"):
+        raise DeviceError(f"device {name!r} is not supported; accepted are auto, cpu, cuda and cuda:N")
+    if device.type == "cuda" and not torch.cuda.is_available():
+        reason = "this PyTorch was built without CUDA" if torch.version.cuda is None else "no CUDA device was found"
+        raise DeviceError(f"device {name!r} asked for, but {reason}; use --device cpu")
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise DeviceError(f"device {name!r} asked for, but there are only {torch.cuda.device_count()} CUDA devices")
+    return name

@@ -1,0 +1,310 @@
+"""The outer loop: draw a learner, estimate the teacher's gradient, step, log, validate, save. Knows no task."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import signal
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import torch
+from torch import nn
+
+from gtn_core.checkpoint import (
+    load_checkpoint,
+    load_document,
+    load_into,
+    pack_optimizer,
+    save_checkpoint,
+    unpack_optimizer,
+)
+from gtn_core.config import config
+from gtn_core.distributed import SingleProcess, World
+from gtn_core.errors import CheckpointError, DivergedError
+from gtn_core.estimators import Episode, Estimate, Estimator, Teacher
+from gtn_core.memory import peak_memory_mib
+from gtn_core.run_folder import RunFolder
+from gtn_core.tracking import Picture, Tracker
+
+
+@config
+class OuterConfig:
+    """How the teacher is meta-trained."""
+
+    iterations: int | None = None
+    """Outer steps; ``None`` where ``minutes`` bounds the run."""
+    minutes: float | None = None
+    """Wall-clock minutes of meta-training, validation included; ``None`` where ``iterations`` bounds the run."""
+    lr: float = 0.01
+    """Adam's learning rate at the start."""
+    final_lr: float = 0.1
+    """Share of ``lr`` that a cosine over the run ends at."""
+    betas: tuple[float, float] = (0.9, 0.999)
+    """Adam's decay rates."""
+    eps: float = 1e-8
+    """Added to the root of Adam's second moment."""
+    clip: float | None = None
+    """Largest norm of the meta-gradient; longer ones are scaled down."""
+    validations: int = 20
+    """How often, evenly over the run, the teacher is judged on validation data."""
+    save_every: float = 30.0
+    """Seconds between resumable states."""
+
+
+@dataclass(frozen=True)
+class Validation:
+    """How good a teacher is on validation data.
+
+    Attributes:
+        score: What decides which teacher is best; higher is better.
+        metrics: Values to log, by tag.
+        pictures: Pictures to log, by tag.
+    """
+
+    score: float
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    pictures: Mapping[str, Picture] = field(default_factory=dict)
+
+
+class Job(Protocol):
+    """What a task brings to the outer loop."""
+
+    def episode(self, iteration: int, progress: float) -> Episode:
+        """Returns the episode of an outer step, a function of its arguments (and the run's seed) alone.
+
+        Args:
+            iteration: Outer step, from 0.
+            progress: Share of the run that is done, in ``[0, 1)``.
+        """
+
+    def validate(self) -> Validation:
+        """Judges the teacher as it is on fresh learners and validation data; no state of the run may move."""
+
+    def save_teacher(self, validation: Validation, iteration: int) -> None:
+        """Stores the teacher, the best so far."""
+
+
+@dataclass
+class Progress:
+    """Where a run stands.
+
+    Attributes:
+        iteration: Outer steps done.
+        seconds: Wall-clock time they took, over all the processes that a resumed run ran in.
+        best: Best validation score, and the outer steps done when it was reached.
+        validated: Validations done.
+    """
+
+    iteration: int = 0
+    seconds: float = 0.0
+    best: float = -math.inf
+    best_iteration: int = 0
+    validated: int = 0
+
+
+Listener = Callable[[Progress, float, Mapping[str, float]], None]
+"""``(progress, share done, values logged)``, called after every outer step."""
+
+
+class OuterLoop:
+    """Meta-trains a teacher, from the start or from where a killed run stood.
+
+    Args:
+        teacher: What is trained, in place; a module.
+        job: Episodes and validation.
+        estimator: How the outer gradient is estimated.
+        settings: Learning rates and budget; exactly one of ``iterations`` and ``minutes`` must be given.
+        run: Folder for states.
+        tracker: Takes the curves.
+        world: The processes that train together; each draws its own episodes and all step alike.
+        listener: Told after every step.
+
+    Raises:
+        ValueError: No budget is given, or two.
+    """
+
+    def __init__(
+        self,
+        teacher: Teacher,
+        job: Job,
+        estimator: Estimator,
+        settings: OuterConfig,
+        run: RunFolder,
+        tracker: Tracker,
+        *,
+        world: World | None = None,
+        listener: Listener | None = None,
+    ) -> None:
+        if (settings.iterations is None) == (settings.minutes is None):
+            raise ValueError("give either outer.iterations or outer.minutes")
+        self.teacher, self.job, self.estimator, self.settings = teacher, job, estimator, settings
+        self.run_folder, self.tracker, self.world = run, tracker, world or SingleProcess()
+        self.listener = listener
+        self.progress = Progress()
+        groups = [
+            {"params": trained, "multiple": multiple}
+            for multiple, parameters in teacher.parameter_groups()
+            if (trained := [p for p in parameters if p.requires_grad])
+        ]
+        self.parameters = [p for group in groups for p in group["params"]]
+        self.optimizer = torch.optim.Adam(groups, lr=settings.lr, betas=settings.betas, eps=settings.eps)
+        self._saved_at = 0.0
+
+    def resume(self) -> None:
+        """Puts teacher, optimizer, estimator and counters back to where the saved state has them.
+
+        Raises:
+            CheckpointError: There is no state, or it is not this run's.
+        """
+        path = self.run_folder.state
+        tensors, document = load_checkpoint(path, "training-state")
+        teacher = {name[8:]: tensor for name, tensor in tensors.items() if name.startswith("teacher.")}
+        load_into(self.teacher, teacher, path)
+        moments = {name[10:]: tensor for name, tensor in tensors.items() if name.startswith("optimizer.")}
+        try:
+            unpack_optimizer(self.optimizer, moments, document["optimizer"])
+            self.estimator.load_state(document["estimator"])
+            self.progress = Progress(**document["progress"])
+        except (KeyError, TypeError) as error:
+            raise CheckpointError(f"{path} is not the state of such a run: {error}") from error
+
+    def run(self) -> Progress:
+        """Trains until the budget is spent; returns where it ended.
+
+        A divergence or the user's Ctrl-C leaves a state behind that stands before the step it interrupted.
+
+        Raises:
+            DivergedError: A loss or a gradient is not finite; the message says at which outer and inner step.
+        """
+        started = time.monotonic() - self.progress.seconds
+        self._saved_at = time.monotonic()
+        if self.progress.validated == 0:
+            self._validate()
+            self.save()
+        try:
+            while (share := self._share()) < 1:
+                values = self._step(share)
+                self.progress.seconds = time.monotonic() - started
+                share = self._share()
+                self.tracker.scalars(self.progress.iteration, values)
+                if self._is_validation_due(share):
+                    self._validate()
+                    self.progress.seconds = time.monotonic() - started
+                    self.save()
+                elif time.monotonic() - self._saved_at > self.settings.save_every:
+                    self.save()
+                if self.listener is not None:
+                    self.listener(self.progress, share, values)
+        except (DivergedError, KeyboardInterrupt):
+            self.save()
+            raise
+        self.save()
+        return self.progress
+
+    def save(self) -> None:
+        """Writes the state that ``resume`` reads; process 0 does."""
+        self._saved_at = time.monotonic()
+        if self.world.rank:
+            return
+        moments, values = pack_optimizer(self.optimizer)
+        tensors = {f"teacher.{name}": tensor for name, tensor in self.teacher.state_dict().items()}
+        tensors |= {f"optimizer.{name}": tensor for name, tensor in moments.items()}
+        document = {
+            "kind": "training-state",
+            "optimizer": values,
+            "estimator": self.estimator.state(),
+            "progress": vars(self.progress),
+        }
+        save_checkpoint(self.run_folder.state, tensors, document)
+
+    def _share(self) -> float:
+        """Returns which share of the budget is spent."""
+        if self.settings.iterations is not None:
+            return self.progress.iteration / max(1, self.settings.iterations)
+        assert self.settings.minutes is not None
+        return self.progress.seconds / max(1e-9, 60 * self.settings.minutes)
+
+    def _step(self, share: float) -> dict[str, float]:
+        """Takes one outer step and returns what to log of it; the parameters stay as they are if it diverges."""
+        start = time.perf_counter()
+        iteration = self.progress.iteration
+        self.optimizer.zero_grad()
+        try:
+            episode = self.job.episode(iteration * self.world.size + self.world.rank, share)
+            estimate = self.estimator.estimate(self.teacher, episode)
+            gradients = [p.grad for p in self.parameters if p.grad is not None]
+            self.world.average_(gradients)
+            norm = nn.utils.clip_grad_norm_(self.parameters, self.settings.clip or math.inf)
+            if not torch.isfinite(norm):
+                raise DivergedError("the meta-gradient is not finite")
+        except DivergedError as error:
+            raise DivergedError(f"outer step {iteration}: {error}") from error
+        cosine = 0.5 * (1 + math.cos(math.pi * share))
+        lr = self.settings.lr * (self.settings.final_lr + (1 - self.settings.final_lr) * cosine)
+        for group in self.optimizer.param_groups:
+            group["lr"] = lr * group["multiple"]
+        with _uninterrupted():
+            self.optimizer.step()
+            self.progress.iteration += 1
+        return self._values(estimate, episode, float(norm), lr, time.perf_counter() - start)
+
+    def _values(self, estimate: Estimate, episode: Episode, norm: float, lr: float, seconds: float) -> dict[str, float]:
+        with torch.no_grad():
+            rates, momenta = (values[: episode.steps] for values in self.teacher.schedule())
+        return {
+            "meta/loss": estimate.final_loss,
+            "meta/weighted_loss": estimate.meta_loss,
+            "meta/gradient_norm": norm,
+            "meta/lr": lr,
+            "inner/steps": float(episode.steps),
+            "inner/first_loss": float(estimate.inner_losses[0]),
+            "inner/last_loss": float(estimate.inner_losses[-1]),
+            "inner/lr": float(rates.mean()),
+            "inner/momentum": float(momenta.mean()),
+            "perf/seconds_per_iteration": seconds,
+            "perf/peak_memory_mib": peak_memory_mib(),
+        }
+
+    def _is_validation_due(self, share: float) -> bool:
+        return share >= 1 or int(share * self.settings.validations) >= self.progress.validated
+
+    def _validate(self) -> None:
+        validation = self.job.validate()
+        self.progress.validated = int(self._share() * self.settings.validations) + 1
+        iteration = self.progress.iteration
+        self.tracker.scalars(iteration, {"real/score": validation.score, **validation.metrics})
+        for tag, picture in validation.pictures.items():
+            self.tracker.picture(iteration, tag, picture)
+        if validation.score > self.progress.best:
+            self.progress.best, self.progress.best_iteration = validation.score, iteration
+            if self.world.rank == 0:
+                self.job.save_teacher(validation, iteration)
+
+
+def saved_iteration(run: RunFolder) -> int:
+    """Returns the outer steps done by the state that a resumed run would continue from.
+
+    Raises:
+        CheckpointError: There is no state, or it is not one.
+    """
+    document = load_document(run.state, "training-state")
+    try:
+        return int(document["progress"]["iteration"])
+    except (KeyError, TypeError) as error:
+        raise CheckpointError(f"{run.state} does not say at which iteration it stands") from error
+
+
+@contextlib.contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Holds Ctrl-C back until the block has ended: half an optimizer step must not be saved."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -1,0 +1,118 @@
+"""A run folder: where everything that one meta-training leaves behind lies, and the lock that keeps it to one process."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from gtn_core.checkpoint import replacing
+from gtn_core.config import read_yaml, write_yaml
+from gtn_core.errors import GTNError, UsageError
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """The files of a run, by their meaning.
+
+    Attributes:
+        path: The folder.
+    """
+
+    path: Path
+
+    @property
+    def config(self) -> Path:
+        """The resolved config, YAML."""
+        return self.path / "config.yaml"
+
+    @property
+    def metrics(self) -> Path:
+        """One JSON object a line, one line an outer iteration that was logged."""
+        return self.path / "metrics.jsonl"
+
+    @property
+    def tensorboard(self) -> Path:
+        """TensorBoard's event files."""
+        return self.path / "tensorboard"
+
+    @property
+    def state(self) -> Path:
+        """What a resumed run continues from."""
+        return self.path / "state" / "latest.safetensors"
+
+    @property
+    def teacher(self) -> Path:
+        """The teacher that was best on validation data."""
+        return self.path / "teacher.safetensors"
+
+    @property
+    def report(self) -> Path:
+        """Plots and tables for people."""
+        return self.path / "report"
+
+    @property
+    def log(self) -> Path:
+        """What the run said, a line each."""
+        return self.path / "run.log"
+
+    def create(self, settings: Any) -> None:
+        """Makes the folder and writes the resolved config.
+
+        Raises:
+            UsageError: A run lives there already, or the folder cannot be made.
+        """
+        if self.config.exists():
+            raise UsageError(
+                f"{self.path} holds a run already; go on with --resume {self.path}, or choose another --out"
+            )
+        try:
+            self.state.parent.mkdir(parents=True, exist_ok=True)
+            self.report.mkdir(exist_ok=True)
+        except OSError as error:
+            raise UsageError(f"cannot make the run folder {self.path}: {error.strerror}") from error
+        with replacing(self.config) as file:
+            write_yaml(settings, file.write)
+
+    def read_config(self) -> dict[str, Any]:
+        """Returns the resolved config.
+
+        Raises:
+            UsageError: There is no run here.
+        """
+        if not self.config.is_file():
+            raise UsageError(f"{self.path} is not a run folder: it has no config.yaml")
+        return read_yaml(self.config)
+
+    def lock(self) -> IO[str]:
+        """Takes the run for this process until the returned file is closed.
+
+        Raises:
+            GTNError: Another process has it.
+        """
+        file = (self.path / "state" / "lock").open("w")
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            file.close()
+            raise GTNError(f"another process is working on {self.path}") from None
+        return file
+
+    def metric_rows(self) -> Iterator[dict[str, Any]]:
+        """Yields the logged rows in order; a last line that a kill cut short is left out."""
+        if not self.metrics.is_file():
+            return
+        with self.metrics.open(encoding="utf-8") as file:
+            for line in file:
+                if line.endswith("\n"):
+                    yield json.loads(line)
+
+    def drop_metrics_after(self, iteration: int) -> None:
+        """Forgets the rows that a resumed run will log again."""
+        rows = [row for row in self.metric_rows() if row["iteration"] <= iteration]
+        if self.metrics.is_file():
+            with replacing(self.metrics) as file:
+                file.writelines(f"{json.dumps(row)}\n".encode() for row in rows)

@@ -1,0 +1,153 @@
+"""What a supervised meta-training can be told, each setting documented in place; presets are layers over these defaults."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from gtn_core.config import config, resolve
+from gtn_core.errors import UsageError, unknown_name
+from gtn_core.outer_loop import OuterConfig
+from gtn_core.plan import StepPlan
+from gtn_sl.presets import PRESETS
+
+
+@config
+class TeacherConfig:
+    """The teacher's architecture and start."""
+
+    hidden: int = 256
+    """Width of the generator's first linear layer."""
+    channels: tuple[int, int] = (16, 8)
+    """The generator's feature maps at a quarter and at half of the resolution."""
+    latent: int = 64
+    """Length of a noise vector."""
+    curriculum: str = "full"
+    """Which noise comes when; see ``gtn_sl.curricula``."""
+    labels: str = "soft"
+    """What the learner is taught; see ``gtn_sl.labels``."""
+    noise_lr: float = 1.0
+    """Outer learning rate of learned noise, as a multiple of ``outer.lr``; the generator's own multiple is 1."""
+    labels_lr: float = 1.0
+    """The same for learned labels."""
+    schedule_lr: float = 1.0
+    """The same for inner learning rates (their logarithm) and momenta (their logit)."""
+    warm_start: int = 0
+    """Epochs of fitting the generator to training images before meta-training; 0 starts from random weights."""
+
+
+@config
+class LearnerConfig:
+    """The learners that the teacher is meta-trained on."""
+
+    architecture: str = "base_fc"
+    """A name of ``gtn_sl.learners``, with widths behind a colon to judge the teacher on: ``base_fc:32,64,128``."""
+    random_widths: tuple[tuple[int, int], ...] | None = None
+    """Range ``[low, high)`` of each width in meta-training; ``None`` takes the architecture's own."""
+
+
+@config
+class InnerConfig:
+    """The inner loop."""
+
+    steps: int = 32
+    """T, inner steps."""
+    batch_size: int = 64
+    """B, synthetic images a step."""
+    optimizer: str = "sgd"
+    """``sgd``, ``rmsprop`` or ``adam``."""
+    lr: float = 0.02
+    """Learning rate of every step before meta-training."""
+    momentum: float = 0.9
+    """Momentum (Adam: beta1) of every step before meta-training."""
+    max_momentum: float = 0.99
+    """Bound on the learned momentum."""
+    learn_schedule: bool = True
+    """Whether learning rate and momentum of each step are meta-learned."""
+
+
+@config
+class MetaLossConfig:
+    """How a learner is judged on real training data, for the meta-gradient."""
+
+    batch_size: int = 1024
+    """Real images for the loss after the last step."""
+    every: int = 0
+    """An intermediate loss after every so many steps; 0 for none."""
+    weight: float = 1.0
+    """Weight of the mean of the intermediate losses at the start of the run; the final loss has 1."""
+    final_weight: float = 1.0
+    """The same at the end of the run; between, it moves linearly."""
+    intermediate_batch_size: int = 128
+    """Real images for an intermediate loss."""
+
+
+@config
+class ValidationConfig:
+    """How the teacher is judged during meta-training."""
+
+    learners: int = 3
+    """Fresh learners, the same at every validation."""
+    images: int = 5000
+    """Validation images at most."""
+
+
+@config
+class ComputeConfig:
+    """Where and how it is computed."""
+
+    device: str = "cpu"
+    """``cpu``, ``cuda`` or ``cuda:N``."""
+    threads: int | None = None
+    """CPU threads; ``None`` takes torch's default. A resumed run keeps what it started with, so that sums stay the same."""
+    memory_mib: float = 4096.0
+    """Budget for graphs kept from the forward run of the inner loop."""
+    plan: StepPlan | None = None
+    """Layout, precision, back-end and kept graphs; ``None`` chooses by a micro-benchmark."""
+
+
+@config
+class MetaTrainConfig:
+    """One supervised meta-training."""
+
+    task: str = "digits"
+    """A name of ``gtn_sl.data.TASKS``."""
+    preset: str = "fast"
+    """The preset that the other settings started from."""
+    seed: int = 0
+    """Root of every random stream."""
+    data_dir: str | None = None
+    """Folder of the image files; ``None`` looks at GTN_DATA_DIR, then in the user's cache."""
+    teacher: TeacherConfig = TeacherConfig()
+    learner: LearnerConfig = LearnerConfig()
+    inner: InnerConfig = InnerConfig()
+    meta_loss: MetaLossConfig = MetaLossConfig()
+    outer: OuterConfig = OuterConfig()
+    validation: ValidationConfig = ValidationConfig()
+    compute: ComputeConfig = ComputeConfig()
+
+
+def resolve_config(task: str, preset: str, *layers: Mapping[str, Any]) -> MetaTrainConfig:
+    """Builds the config of a run from a task, a preset, and what the user adds.
+
+    Args:
+        task: Task name.
+        preset: ``fast``, ``paper`` or ``original``.
+        layers: Nested dictionaries, later ones winning. A budget (``iterations`` or ``minutes``) in one replaces the budget of
+            those before.
+
+    Raises:
+        UsageError: A name, key or value is not accepted.
+    """
+    if preset not in PRESETS:
+        raise unknown_name("preset", preset, PRESETS)
+    stack: list[Mapping[str, Any]] = [{"task": task, "preset": preset}, PRESETS[preset].get(task, {})]
+    for layer in layers:
+        outer = layer.get("outer", {})
+        if isinstance(outer, Mapping) and ("iterations" in outer or "minutes" in outer):
+            stack.append({"outer": {"iterations": None, "minutes": None}})
+        stack.append(layer)
+    resolved = resolve(MetaTrainConfig, *stack)
+    if (resolved.outer.iterations is None) == (resolved.outer.minutes is None):
+        raise UsageError("give a budget: either --iterations or --minutes")
+    return resolved

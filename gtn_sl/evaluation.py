@@ -1,0 +1,146 @@
+"""How good a stream of batches is: fresh learners trained on it alone, tested on real data after every inner step."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from gtn_core.learner import Learner, Statistics, fresh_learner
+from gtn_core.plan import StepPlan
+from gtn_core.unroll import InnerLoop, run
+from gtn_sl.data import Split, TaskData
+from gtn_sl.learners import architecture
+from gtn_sl.losses import inner_loss
+from gtn_sl.stream import Stream
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Test accuracies of fresh learners.
+
+    Attributes:
+        name: What they were trained on.
+        architecture: What they were.
+        final: Accuracy after the last step on the whole split, shape ``(n,)``.
+        curve_steps: Steps done at which the accuracy curve was taken.
+        curves: Accuracy at these, shape ``(n, len(curve_steps))``, on the first ``curve_images`` images of the split.
+        curve_images: How many images the curves rest on.
+    """
+
+    name: str
+    architecture: str
+    final: NDArray[np.float64]
+    curve_steps: list[int]
+    curves: NDArray[np.float64]
+    curve_images: int
+
+    @property
+    def n(self) -> int:
+        """Number of learners."""
+        return len(self.final)
+
+    @property
+    def mean(self) -> float:
+        """Mean final accuracy."""
+        return float(self.final.mean())
+
+    @property
+    def spread(self) -> float:
+        """Sample standard deviation of the final accuracy over the learners; 0 for a single one."""
+        return float(self.final.std(ddof=1)) if self.n > 1 else 0.0
+
+    @property
+    def minimum(self) -> float:
+        """Final accuracy of the worst learner."""
+        return float(self.final.min())
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns everything as JSON values."""
+        arrays = {"final": self.final.tolist(), "curves": self.curves.tolist()}
+        figures = {"n": self.n, "mean": self.mean, "spread": self.spread, "minimum": self.minimum}
+        return {**dataclasses.asdict(self), **arrays, **figures}
+
+
+def evaluate_stream(
+    name: str,
+    stream: Stream,
+    learner_name: str,
+    data: TaskData,
+    split: Split,
+    seeds: Sequence[int],
+    *,
+    plan: StepPlan | None = None,
+    curve_images: int = 0,
+    after_learner: Callable[[], object] | None = None,
+) -> Evaluation:
+    """Trains one fresh learner per seed on a stream and tests each.
+
+    Args:
+        name: Name of the result.
+        stream: What the learners are trained on.
+        learner_name: A name of ``gtn_sl.learners``, at the widths it gives.
+        data: For normalisation, image shape and classes.
+        split: Real images to test on.
+        seeds: One learner each.
+        plan: How steps are computed.
+        curve_images: Images to take the accuracy on after every step; 0 takes no curve.
+        after_learner: Called after each learner, e.g. to move a progress bar.
+
+    Raises:
+        DivergedError: A learner's loss is not finite.
+    """
+    plan, device = plan or StepPlan(), next(stream.parameters()).device
+    split = split.to(device)
+    few = Split(split.images[:curve_images], split.labels[:curve_images])
+    family, task = architecture(learner_name), data.task
+    final, curves = [], []
+    for seed in seeds:
+        lesson = stream.for_learner(seed)
+        learner, phi = fresh_learner(
+            lambda: family.build(task.image_shape, task.classes, family.widths), seed, plan.layout
+        )
+        curve: list[float] = []
+
+        def test(
+            step: int, phi: Tensor, statistics: Statistics, learner: Learner = learner, curve: list[float] = curve
+        ) -> None:
+            if curve_images:
+                curve.append(accuracy(learner, phi, statistics, data, few))
+
+        with torch.no_grad():
+            lr, momentum = lesson.schedule()
+        loop = InnerLoop(
+            inner_loss(learner, plan), lesson.optimizer, phi.to(device), _without_graph(lesson), lr, momentum
+        )
+        trail = run(loop, after_step=test)
+        final.append(accuracy(learner, trail.final, trail.statistics[-1], data, split))
+        curves.append(curve)
+        if after_learner is not None:
+            after_learner()
+    steps = list(range(1, stream.steps + 1)) if curve_images else []
+    return Evaluation(name, learner_name, np.array(final), steps, np.array(curves), len(few.labels))
+
+
+def accuracy(learner: Learner, phi: Tensor, statistics: Statistics, data: TaskData, split: Split) -> float:
+    """Returns the share of a split that a learner classifies rightly."""
+    right = 0
+    with torch.no_grad():
+        for images, labels in zip(split.images.split(1000), split.labels.split(1000), strict=True):
+            logits, _ = learner.apply(phi, data.normalise(images), statistics)
+            right += int((logits.argmax(dim=1) == labels).sum())
+    return right / len(split.labels)
+
+
+def _without_graph(stream: Stream) -> Callable[[int], tuple[Tensor, ...]]:
+    def batch(step: int) -> tuple[Tensor, ...]:
+        with torch.no_grad():
+            return stream.batch(step)
+
+    return batch

@@ -1,0 +1,137 @@
+"""Supervised meta-training as the outer loop sees it: which learner, which real batches, and how a teacher is judged."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from gtn_core.estimators import Episode
+from gtn_core.learner import Learner, Statistics, fresh_learner
+from gtn_core.outer_loop import Validation
+from gtn_core.plan import StepPlan
+from gtn_core.run_folder import RunFolder
+from gtn_core.seeding import Streams
+from gtn_sl.config import MetaTrainConfig
+from gtn_sl.data import ImageTask, Split, TaskData
+from gtn_sl.evaluation import Evaluation, evaluate_stream
+from gtn_sl.losses import inner_loss
+from gtn_sl.learners import Architecture, architecture
+from gtn_sl.pictures import batch_grid
+from gtn_sl.teacher import SupervisedTeacher, save_teacher
+
+
+@dataclass(frozen=True)
+class LearnerPool:
+    """Where the learners of a meta-training come from.
+
+    Attributes:
+        family: The architecture, with the ranges that widths are drawn from.
+        task: Gives image shape and classes.
+        streams: The run's randomness.
+        plan: How steps are computed.
+        device: Where the learners live.
+    """
+
+    family: Architecture
+    task: ImageTask
+    streams: Streams
+    plan: StepPlan
+    device: torch.device
+
+    def draw(self, index: int) -> tuple[Learner, Tensor]:
+        """Returns the learner of episode ``index`` with its initial parameters, shape ``(D,)``."""
+        widths = self.family.draw_widths(self.streams.numpy("learner-widths", index))
+        seed = self.streams.seed("learner", index)
+        learner, phi = fresh_learner(lambda: self.build(widths), seed, self.plan.layout)
+        return learner, phi.to(self.device)
+
+    def build(self, widths: Sequence[int]) -> torch.nn.Module:
+        """Builds a module of the family."""
+        return self.family.build(self.task.image_shape, self.task.classes, widths)
+
+
+def learner_family(config: MetaTrainConfig) -> Architecture:
+    """Returns the architecture that a config's learners are drawn from."""
+    named = architecture(config.learner.architecture)
+    if config.learner.random_widths is None:
+        return named
+    return replace(named, random_widths=config.learner.random_widths)
+
+
+class SupervisedJob:
+    """Episodes and validation of one supervised meta-training; see ``gtn_core.outer_loop.Job``.
+
+    Args:
+        config: All settings.
+        data: The real task's data.
+        teacher: What is trained.
+        plan: How steps are computed.
+        run: Where the best teacher is stored.
+    """
+
+    def __init__(
+        self, config: MetaTrainConfig, data: TaskData, teacher: SupervisedTeacher, plan: StepPlan, run: RunFolder
+    ) -> None:
+        self.config, self.data, self.teacher, self.plan, self.run = config, data, teacher, plan, run
+        self.device = torch.device(config.compute.device)
+        self.streams = Streams(config.seed)
+        self.pool = LearnerPool(learner_family(config), data.task, self.streams, plan, self.device)
+        self.train = data.train.to(self.device)
+
+    def episode(self, iteration: int, progress: float) -> Episode:
+        """See ``Job.episode``."""
+        learner, phi = self.pool.draw(iteration)
+        settings, steps = self.config.meta_loss, self.config.inner.steps
+        every = range(settings.every, steps, settings.every) if settings.every else range(0)
+        weight = settings.weight + progress * (settings.final_weight - settings.weight)
+        weights = {step: weight / len(every) for step in every} | {steps: 1.0}
+        random = self.streams.torch("meta-batch", iteration)
+        chosen = {
+            step: torch.randint(
+                len(self.train),
+                (settings.batch_size if step == steps else settings.intermediate_batch_size,),
+                generator=random,
+            ).to(self.device)
+            for step in weights
+        }
+
+        def meta_loss(phi: Tensor, statistics: Statistics, step: int) -> Tensor:
+            images, labels = self.train.images[chosen[step]], self.train.labels[chosen[step]]
+            with self.plan.autocast(phi.device):
+                logits, _ = learner.apply(phi, self.data.normalise(images), statistics)
+            return F.cross_entropy(logits.float(), labels)
+
+        return Episode(inner_loss(learner, self.plan), self.teacher.optimizer, phi, meta_loss, weights)
+
+    def validate(self) -> Validation:
+        """See ``Job.validate``."""
+        result = self.judge(self.data.validation)
+        first, last = (self.teacher.batch(step)[0].detach() for step in (0, self.teacher.steps - 1))
+        pictures = {
+            "batches/first_step": batch_grid(self.data.task.denormalise(first.cpu()), self.data.task.classes),
+            "batches/last_step": batch_grid(self.data.task.denormalise(last.cpu()), self.data.task.classes),
+        }
+        metrics = {
+            "real/validation_accuracy": result.mean,
+            "real/validation_accuracy_spread": result.spread,
+            "real/validation_accuracy_minimum": result.minimum,
+        }
+        return Validation(result.mean, metrics, pictures)
+
+    def judge(self, split: Split) -> Evaluation:
+        """Trains the validation learners on the teacher as it is and tests them on a split of real data."""
+        settings = self.config.validation
+        part = Split(split.images[: settings.images], split.labels[: settings.images])
+        seeds = [self.streams.seed("validation-learner", index) for index in range(settings.learners)]
+        return evaluate_stream(
+            "validation", self.teacher, self.config.learner.architecture, self.data, part, seeds, plan=self.plan
+        )
+
+    def save_teacher(self, validation: Validation, iteration: int) -> None:
+        """See ``Job.save_teacher``."""
+        metrics = {**validation.metrics, "iteration": iteration, "learner": self.config.learner.architecture}
+        save_teacher(self.run.teacher, self.teacher, self.config, metrics)

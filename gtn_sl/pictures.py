@@ -1,0 +1,31 @@
+"""Pictures of batches, as arrays that TensorBoard and PNG files take."""
+
+from __future__ import annotations
+
+import numpy as np
+from torch import Tensor
+
+from gtn_core.tracking import Picture
+
+
+def batch_grid(images: Tensor, columns: int, *, rows: int = 8, zoom: int = 2) -> Picture:
+    """Lays images out row by row, a white line between them.
+
+    Args:
+        images: Pixels in [0, 1], shape ``(N, C, H, W)`` with one or three channels.
+        columns: Images a row; with evenly distributed labels, the number of classes puts each class in a column.
+        rows: Rows at most.
+        zoom: Side of the square that a pixel becomes.
+
+    Returns:
+        The picture, shape ``(height, width, 3)``.
+    """
+    rows = min(rows, -(-len(images) // columns))
+    pixels = (images[: rows * columns].permute(0, 2, 3, 1).clamp(0, 1) * 255).round().byte().cpu().numpy()
+    pixels = pixels.repeat(zoom, axis=1).repeat(zoom, axis=2)
+    height, width = pixels.shape[1] + 2, pixels.shape[2] + 2
+    picture = np.full((rows * height, columns * width, 3), 255, np.uint8)
+    for index, image in enumerate(pixels):
+        top, left = height * (index // columns), width * (index % columns)
+        picture[top : top + height - 2, left : left + width - 2] = image  # a single channel spreads to grey
+    return picture

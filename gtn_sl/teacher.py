@@ -1,0 +1,164 @@
+"""The supervised teacher: generator, curriculum, labels and inner schedule in one module, and the file that holds it."""
+
+from __future__ import annotations
+
+import importlib.metadata
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from gtn_core.checkpoint import load_checkpoint, load_document, load_into, save_checkpoint
+from gtn_core.config import resolve, to_dict
+from gtn_core.errors import CheckpointError, GTNError, UsageError
+from gtn_core.inner_optim import INNER_OPTIMIZERS, Schedule
+from gtn_core.second_order import Batch
+from gtn_sl.config import MetaTrainConfig
+from gtn_sl.curricula import CURRICULA
+from gtn_sl.data import TASKS, ImageTask
+from gtn_sl.generator import ConditionalGenerator
+from gtn_sl.labels import LABELS
+from gtn_sl.stream import Stream
+
+
+class SupervisedTeacher(Stream):
+    """Makes T batches of B synthetic images with soft labels, and says how to learn from them.
+
+    Args:
+        config: Architecture, T, B and the inner optimizer.
+        task: The real task, for image shape, classes and range of values.
+
+    Raises:
+        UsageError: A name in the config is unknown, or a value makes no teacher.
+    """
+
+    def __init__(self, config: MetaTrainConfig, task: ImageTask) -> None:
+        super().__init__()
+        settings, inner = config.teacher, config.inner
+        self._multiples = settings
+        self.task, self.steps, self.batch_size = task, inner.steps, inner.batch_size
+        self.optimizer = INNER_OPTIMIZERS[inner.optimizer]()
+        try:
+            self.generator = ConditionalGenerator(
+                task.image_shape,
+                task.classes,
+                latent=settings.latent,
+                hidden=settings.hidden,
+                channels=settings.channels,
+                value_range=torch.stack(task.value_range),
+            )
+            self.curriculum = CURRICULA[settings.curriculum](inner.steps, inner.batch_size, settings.latent)
+            self.labels = LABELS[settings.labels](inner.steps, inner.batch_size, task.classes)
+            self.inner_schedule = Schedule(
+                inner.steps, inner.lr, inner.momentum, max_momentum=inner.max_momentum, learned=inner.learn_schedule
+            )
+        except (ValueError, RuntimeError) as error:
+            raise UsageError(f"these settings make no teacher: {error}") from error
+
+    def batch(self, step: int) -> Batch:
+        """Returns normalised images ``(B, C, H, W)`` and label probabilities ``(B, classes)`` of one inner step."""
+        images = self.generator(self.curriculum(step), self.labels.condition())
+        return images, self.labels(step)
+
+    def schedule(self) -> tuple[Tensor, Tensor]:
+        """See ``Teacher.schedule``."""
+        lr, momentum = self.inner_schedule()
+        return lr, momentum
+
+    def parameter_groups(self) -> list[tuple[float, list[nn.Parameter]]]:
+        """See ``Teacher.parameter_groups``."""
+        return [
+            (1.0, list(self.generator.parameters())),
+            (self._multiples.noise_lr, list(self.curriculum.parameters())),
+            (self._multiples.labels_lr, list(self.labels.parameters())),
+            (self._multiples.schedule_lr, list(self.inner_schedule.parameters())),
+        ]
+
+    def parameter_count(self) -> int:
+        """Returns how many numbers are meta-learned or stored."""
+        return sum(p.numel() for p in self.parameters())
+
+
+def seeded_teacher(config: MetaTrainConfig, task: ImageTask, seed: int) -> SupervisedTeacher:
+    """Builds a teacher whose initial parameters depend on ``seed`` alone."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return SupervisedTeacher(config, task)
+
+
+@dataclass(frozen=True)
+class TeacherFile:
+    """A teacher read from a file.
+
+    Attributes:
+        teacher: On the CPU.
+        config: What it was meta-trained with.
+        document: The file's header.
+        path: Where it lies.
+    """
+
+    teacher: SupervisedTeacher
+    config: MetaTrainConfig
+    document: Mapping[str, Any]
+    path: Path
+
+
+def save_teacher(path: Path, teacher: SupervisedTeacher, config: MetaTrainConfig, metrics: Mapping[str, Any]) -> None:
+    """Writes a teacher with all that is needed to use it and to make it again.
+
+    Args:
+        path: A ``.safetensors`` file; an existing one is replaced in one step.
+        teacher: The teacher.
+        config: What it was meta-trained with.
+        metrics: How good it is, by what measure; plain JSON values.
+    """
+    task = teacher.task
+    document = {
+        "kind": "teacher",
+        "domain": "supervised",
+        "task": task.name,
+        "image_shape": list(task.image_shape),
+        "class_names": list(task.class_names),
+        "mean": list(task.mean),
+        "std": list(task.std),
+        "config": to_dict(config),
+        "metrics": dict(metrics),
+        "version": importlib.metadata.version("generative-teaching-networks"),
+    }
+    save_checkpoint(path, teacher.state_dict(), document)
+
+
+def load_teacher(path: str | Path) -> TeacherFile:
+    """Reads a teacher.
+
+    Args:
+        path: A ``.safetensors`` file, or a run folder that holds ``teacher.safetensors``.
+
+    Raises:
+        CheckpointError: The file is absent, damaged, foreign, or does not fit its own header.
+    """
+    path = Path(path)
+    path = path / "teacher.safetensors" if path.is_dir() else path
+    document = load_document(path, "teacher")
+    if document.get("domain") != "supervised":
+        raise CheckpointError(f"{path} holds a {document.get('domain')!r} teacher, not a supervised one")
+    try:
+        config = resolve(MetaTrainConfig, document["config"])
+        task = TASKS[document["task"]]
+        if tuple(document["image_shape"]) != task.image_shape:
+            raise CheckpointError(
+                f"{path}: images of {document['image_shape']}, but {task.name} has {task.image_shape}"
+            )
+        teacher = SupervisedTeacher(config, task)
+    except KeyError as error:
+        raise CheckpointError(f"{path}: the header lacks {error}") from error
+    except CheckpointError:
+        raise
+    except GTNError as error:
+        raise CheckpointError(f"{path}: the header makes no teacher: {error}") from error
+    tensors, _ = load_checkpoint(path, "teacher")
+    load_into(teacher, tensors, path)
+    return TeacherFile(teacher, config, document, path)

@@ -1,0 +1,127 @@
+"""One supervised meta-training from config to teacher: everything between the command line and the outer loop."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from gtn_core.config import to_dict
+from gtn_core.device import resolve_device
+from gtn_core.estimators import ESTIMATORS, Backprop
+from gtn_core.learner import fresh_learner
+from gtn_core.memory import reuse_pages
+from gtn_core.outer_loop import Listener, OuterLoop, Progress, saved_iteration
+from gtn_core.plan import Probe, StepPlan, choose_plan, cosine, default_cache
+from gtn_core.run_folder import RunFolder
+from gtn_core.second_order import Batch, InnerLoss
+from gtn_core.seeding import Streams
+from gtn_core.tracking import RunTracker
+from gtn_sl.config import MetaTrainConfig
+from gtn_sl.data import TaskData, load_task
+from gtn_sl.job import SupervisedJob, learner_family
+from gtn_sl.losses import inner_loss
+from gtn_sl.teacher import SupervisedTeacher, seeded_teacher
+from gtn_sl.warm_start import warm_start
+
+log = logging.getLogger(__name__)
+
+SAME_DIRECTION = 0.98
+"""Least cosine between the meta-gradients in bfloat16 and float32 for bfloat16 to be used."""
+
+
+def meta_train(
+    config: MetaTrainConfig, run: RunFolder, *, resume: bool = False, listener: Listener | None = None
+) -> Progress:
+    """Meta-trains a teacher, or goes on where a run stopped.
+
+    Args:
+        config: All settings; of a resumed run, those in its folder.
+        run: Where everything is written.
+        resume: Whether the folder holds a run already.
+        listener: Told after every outer step.
+
+    Returns:
+        Where it ended. The best teacher lies in ``run.teacher``.
+
+    Raises:
+        GTNError: Something the user can mend: data, device, settings, disk, divergence.
+    """
+    reuse_pages()
+    config = _with_compute(config)
+    data = load_task(config.task, config.data_dir)
+    streams = Streams(config.seed)
+    teacher = seeded_teacher(config, data.task, streams.seed("teacher")).to(config.compute.device)
+    if not resume:
+        config = _with_plan(config, data, teacher)
+        run.create(config)
+    plan = config.compute.plan
+    assert plan is not None
+    with run.lock():
+        job = SupervisedJob(config, data, teacher, plan, run)
+        continued = run.state.is_file()
+        if not continued and config.teacher.warm_start:
+            warm_start(teacher, data, config.teacher.warm_start, streams)
+        tracker = RunTracker(run, after=saved_iteration(run) if continued else 0, settings=to_dict(config))
+        loop = OuterLoop(teacher, job, ESTIMATORS["backprop"](plan), config.outer, run, tracker, listener=listener)
+        try:
+            if continued:
+                loop.resume()
+            return loop.run()
+        finally:
+            tracker.close()
+
+
+def _with_compute(config: MetaTrainConfig) -> MetaTrainConfig:
+    """Settles device and threads, and applies the latter."""
+    threads = config.compute.threads or torch.get_num_threads()
+    torch.set_num_threads(threads)
+    compute = dataclasses.replace(config.compute, threads=threads, device=resolve_device(config.compute.device))
+    return dataclasses.replace(config, compute=compute)
+
+
+def _with_plan(config: MetaTrainConfig, data: TaskData, teacher: SupervisedTeacher) -> MetaTrainConfig:
+    """Settles how steps are computed: as the user said, or by a micro-benchmark; bfloat16 only where it may be trusted."""
+    plan = config.compute.plan
+    if plan is None:
+        plan = choose_plan(
+            _probe(config, teacher), config.inner.steps, config.compute.memory_mib, cache=default_cache()
+        )
+    if plan.precision == "bfloat16":
+        plan = _trusted(plan, config, data, teacher)
+    return dataclasses.replace(config, compute=dataclasses.replace(config.compute, plan=plan))
+
+
+def _probe(config: MetaTrainConfig, teacher: SupervisedTeacher) -> Probe:
+    """Returns how to build the step that the micro-benchmark times: a learner of middling widths on the first batch."""
+    family, task, device = learner_family(config), teacher.task, torch.device(config.compute.device)
+    widths = [(low + high) // 2 for low, high in family.random_widths]
+    with torch.no_grad():
+        batch = teacher.batch(0)
+
+    def probe(plan: StepPlan) -> tuple[InnerLoss, Tensor, Batch]:
+        learner, phi = fresh_learner(lambda: family.build(task.image_shape, task.classes, widths), 0, plan.layout)
+        return inner_loss(learner, plan), phi.to(device), batch
+
+    return probe
+
+
+def _trusted(plan: StepPlan, config: MetaTrainConfig, data: TaskData, teacher: SupervisedTeacher) -> StepPlan:
+    """Returns the plan, or the same in float32 where bfloat16 turns the meta-gradient away from its direction."""
+    exact = dataclasses.replace(plan, precision="float32")
+    gradients = []
+    for candidate in (plan, exact):
+        teacher.zero_grad()
+        job = SupervisedJob(config, data, teacher, candidate, RunFolder(Path()))
+        Backprop(candidate).estimate(teacher, job.episode(0, 0.0))
+        gradients.append([p.grad.clone() for p in teacher.parameters() if p.grad is not None])
+    teacher.zero_grad()
+    similarity = cosine(*gradients)
+    if similarity >= SAME_DIRECTION:
+        log.info("bfloat16: cosine %.4f with the float32 meta-gradient, used", similarity)
+        return plan
+    log.warning("bfloat16: cosine %.4f with the float32 meta-gradient, float32 used instead", similarity)
+    return exact
