@@ -132,7 +132,7 @@ def unpack_optimizer(
     state: dict[int, dict[str, Any]] = {}
     for name, value in {**tensors, **values}.items():
         index, _, key = name.partition(".")
-        state.setdefault(int(index), {})[key] = value
+        state.setdefault(int(index), {})[key] = value.clone() if isinstance(value, Tensor) else value
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
 
 

@@ -101,8 +101,7 @@ def cosine(a: list[Tensor], b: list[Tensor]) -> float:
 
 
 def _candidates(device: torch.device) -> list[StepPlan]:
-    half = device.type == "cpu" or (device.type == "cuda" and torch.cuda.is_bf16_supported())
-    precisions: list[Precision] = ["float32", "bfloat16"] if half else ["float32"]
+    precisions: list[Precision] = ["float32", "bfloat16"] if _has_bfloat16_units(device) else ["float32"]
     layouts: list[Layout] = ["contiguous", "channels_last"]
     backends: list[Backend] = ["reverse", "forward"]
     return [
@@ -111,6 +110,14 @@ def _candidates(device: torch.device) -> list[StepPlan]:
         for layout in layouts
         for backend in backends
     ]
+
+
+def _has_bfloat16_units(device: torch.device) -> bool:
+    """Says whether bfloat16 is worth timing: emulated, one step can take as long as a hundred in float32."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported()
+    checks = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")  # torch offers no public ones
+    return any(getattr(torch.cpu, check, lambda: False)() for check in checks)
 
 
 def _seconds(probe: Probe, plan: StepPlan, *, keep: bool, repeats: int = 3) -> float:

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from gtn_core.errors import UsageError
 from gtn_core.layers import MeanOnlyBatchNorm, WeightNormConv2d, WeightNormLinear, weight_norm
 from gtn_sl.learners.registry import LEARNERS, Architecture
 
@@ -52,6 +52,8 @@ def _block(channels_in: int, channels_out: int, smooth: bool) -> list[nn.Module]
 
 def _base_fc(image_shape: Sequence[int], classes: int, widths: Sequence[int], *, smooth: bool) -> nn.Module:
     channels, height, width = image_shape
+    if smooth and (height % 4 or width % 4):
+        raise UsageError(f"base_fc pools twice and needs sides divisible by 4, got an image of {tuple(image_shape)}")
     conv1, conv2, fc = widths
     return nn.Sequential(
         *_block(channels, conv1, smooth),

@@ -172,4 +172,6 @@ def test_memory_stays_flat_over_fifty_outer_steps():
     for _ in range(50):
         setting.adjoint({STEPS: 1.0}, keep_last_k=2)
     assert tensors() == before
-    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - peak < 8 * 1024  # KiB; one leaked loop is a few hundred KiB
+    assert (
+        resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - peak < 8 * 1024
+    )  # KiB; one leaked loop is a few hundred KiB

@@ -1,0 +1,123 @@
+"""What runs inside a subprocess: one method measured, or all methods compared in float64. Prints one line of JSON.
+
+Run as ``python -m peers.measure '<request as JSON>'`` from ``benchmarks/``. The request is either ``{"task": {...},
+"threads": ..., "reuse_pages": ..., "seconds": ...}`` or ``{"agreement": [methods], "learner": ..., "form": ...,
+"threads": ...}``.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import resource
+import statistics
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from peers.methods import METHODS
+from peers.work import Gradients, Task, Work
+
+MIB = 2**20
+
+
+def measure(task: Task, *, seconds: float) -> dict[str, Any]:
+    """Computes one meta-gradient (again and again until ``seconds`` have passed) and reports its time and memory.
+
+    Returns:
+        ``seconds`` (and ``cpu_seconds``, of all threads): the median call, without the first where there are more.
+        ``peak_mb``: how far the first call raised the peak resident size, after two small steps of warm-up. ``calls``.
+        Or only ``error``, where memory ran out or the result is not finite.
+    """
+    method = METHODS[task.method]
+    _limit_memory()
+    try:
+        method.run(Work(replace(task, steps=2, batch=2), shared_momentum=method.shared_momentum))
+        work = Work(task, shared_momentum=method.shared_momentum)
+        gc.collect()
+        before, wall, cpu, peak = _peak_rss(), list[float](), list[float](), 0
+        while not wall or sum(wall) < seconds:
+            start = time.perf_counter(), time.process_time()
+            found = method.run(work)
+            wall.append(time.perf_counter() - start[0])
+            cpu.append(time.process_time() - start[1])
+            peak = peak or _peak_rss() - before
+            finite = all(bool(part.isfinite().all()) for part in found)
+            del found
+            gc.collect()
+    except (RuntimeError, MemoryError) as error:
+        if not isinstance(error, MemoryError) and "allocate memory" not in str(error):
+            raise
+        return {"error": "out of memory"}
+    if not finite:
+        return {"error": "the meta-gradient is not finite"}
+    return {
+        "seconds": statistics.median(wall[1:] or wall),
+        "cpu_seconds": statistics.median(cpu[1:] or cpu),
+        "peak_mb": peak / MIB,
+        "calls": len(wall),
+    }
+
+
+def agreement(names: list[str], learner: str, form: str) -> dict[str, dict[str, float]]:
+    """Returns each method's relative difference to plain autograd, per gradient, for 4 steps of batch 8 in float64."""
+    found = {}
+    for name in names:
+        task = Task(name, learner, form, steps=4, batch=8, precision="fp64", layout="contiguous")
+        work = Work(task, shared_momentum=METHODS[name].shared_momentum)
+        expected, got = METHODS["autograd"].run(work), METHODS[name].run(work)
+        found[name] = {
+            part: ((getattr(got, part) - getattr(expected, part)).norm() / getattr(expected, part).norm()).item()
+            for part in Gradients._fields
+        }
+    return found
+
+
+def _peak_rss() -> int:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def _limit_memory() -> None:
+    """Makes an allocation beyond the machine's memory fail where it can be reported, instead of ending the process."""
+    available = _available_memory()
+    if available is not None:
+        used = int(Path("/proc/self/statm").read_text().split()[5]) * resource.getpagesize()
+        resource.setrlimit(resource.RLIMIT_DATA, (used + int(0.9 * available), resource.RLIM_INFINITY))
+
+
+def _available_memory() -> int | None:
+    """Returns the bytes that this process may still take, or None where that is unknown."""
+    meminfo = Path("/proc/meminfo")
+    if not meminfo.exists():
+        return None
+    fields = dict(line.split(":", 1) for line in meminfo.read_text().splitlines())
+    available = int(fields["MemAvailable"].split()[0]) * 1024
+    group = Path("/sys/fs/cgroup")
+    limit = group / "memory.max"
+    if limit.exists() and (text := limit.read_text().strip()) != "max":
+        available = min(available, int(text) - int((group / "memory.current").read_text()))
+    return available
+
+
+def main() -> None:
+    """Answers the request given as the only argument."""
+    request = json.loads(sys.argv[1])
+    torch.set_num_threads(request["threads"])
+    answer: dict[str, Any]
+    if "task" in request:
+        if request["reuse_pages"]:
+            from gtn_core.memory import reuse_pages
+
+            reuse_pages()
+        answer = measure(Task(**request["task"]), seconds=request["seconds"])
+    else:
+        answer = agreement(request["agreement"], request["learner"], request["form"])
+    print(json.dumps(answer))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,140 @@
+"""The work that every method is given: a conv learner, a teacher's data, a schedule, and a batch of real data."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from gtn_core.layers import MeanOnlyBatchNorm, WeightNormConv2d, WeightNormLinear
+from gtn_sl.learners.base_fc import base_fc
+
+WIDTHS = {"narrow": (16, 32, 64), "wide": (64, 128, 256)}
+FORMS = ("plain", "folded")
+LAYOUTS = ("contiguous", "channels_last")
+PRECISIONS = {"fp32": torch.float32, "bf16": torch.float32, "fp64": torch.float64}
+"""Type of parameters and data; bf16 is autocast around the forward pass, over float32 parameters."""
+
+IMAGE, CLASSES = (1, 28, 28), 10
+
+
+@dataclass(frozen=True)
+class Task:
+    """What one measurement is of; ``dataclasses.asdict`` of it is its row in the JSON report.
+
+    Attributes:
+        method: A name in ``peers.methods.METHODS``.
+        learner: A name in ``WIDTHS``.
+        form: ``plain`` (convolution, then pooling) or ``folded`` (our ``base_fc``: pooling within the convolution).
+        steps: T.
+        batch: B, of synthetic and real data alike.
+        precision: A name in ``PRECISIONS``.
+        layout: A name in ``LAYOUTS``.
+    """
+
+    method: str
+    learner: str
+    form: str
+    steps: int
+    batch: int
+    precision: str
+    layout: str
+
+
+class Gradients(NamedTuple):
+    """The meta-gradient, one tensor for each kind of input.
+
+    Attributes:
+        x: By the images, shape ``(T, B, 1, 28, 28)``.
+        y: By the soft labels, shape ``(T, B, 10)``.
+        lr: By the learning rates, shape ``(T,)``.
+        momentum: By the momenta, shape ``(T,)``, or ``()`` where a method knows only one momentum for all steps.
+        phi: By the initial parameters, shape ``(D,)``.
+    """
+
+    x: Tensor
+    y: Tensor
+    lr: Tensor
+    momentum: Tensor
+    phi: Tensor
+
+
+class Work:
+    """The inputs of one meta-gradient, drawn from a fixed seed, and the two losses.
+
+    Args:
+        task: What to build.
+        shared_momentum: Whether one momentum serves all steps, instead of one that grows from step to step.
+    """
+
+    def __init__(self, task: Task, *, shared_momentum: bool = False) -> None:
+        self.task, dtype = task, PRECISIONS[task.precision]
+        random = torch.Generator().manual_seed(0)
+        torch.manual_seed(0)
+        self._module = build(task.form, WIDTHS[task.learner]).to(dtype)
+        T, B = task.steps, task.batch
+        self.x = torch.randn(T, B, *IMAGE, generator=random, dtype=dtype).requires_grad_()
+        self.y = torch.randn(T, B, CLASSES, generator=random, dtype=dtype).softmax(-1).requires_grad_()
+        self.lr = torch.linspace(0.01, 0.02, T, dtype=dtype).requires_grad_()
+        momentum = torch.full((), 0.5, dtype=dtype) if shared_momentum else torch.linspace(0.3, 0.6, T, dtype=dtype)
+        self.momentum = momentum.requires_grad_()
+        self._real_x = torch.randn(B, *IMAGE, generator=random, dtype=dtype)
+        self._real_y = torch.randint(CLASSES, (B,), generator=random)
+
+    @property
+    def steps(self) -> int:
+        """T."""
+        return self.task.steps
+
+    def module(self) -> nn.Module:
+        """Returns a learner of its own, always with the same initial parameters, in training mode."""
+        module = copy.deepcopy(self._module)
+        for child in module.modules():
+            if isinstance(child, MeanOnlyBatchNorm):
+                child.differentiable_statistics = True
+        return module if self.task.layout == "contiguous" else module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def call(self, forward: Callable[[Tensor], Any], x: Tensor) -> Any:
+        """Runs ``forward(x)`` in the task's precision and layout."""
+        if self.task.layout == "channels_last":
+            x = x.to(memory_format=torch.channels_last)  # `contiguous` would leave one-channel images as they are
+        with torch.autocast("cpu", torch.bfloat16, enabled=self.task.precision == "bf16"):
+            return forward(x)
+
+    def inner_loss(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """Returns the cross-entropy with soft labels."""
+        return -(labels * logits.to(labels.dtype).log_softmax(-1)).sum(-1).mean()
+
+    def meta_loss(self, forward: Callable[[Tensor], Tensor]) -> Tensor:
+        """Returns the cross-entropy on real data of ``forward``, which evaluates with the last synthetic means."""
+        return F.cross_entropy(self.call(forward, self._real_x).to(self.x.dtype), self._real_y)
+
+
+def build(form: str, widths: Sequence[int]) -> nn.Module:
+    """Returns a learner with fresh parameters, in one of the ``FORMS``."""
+    if form == "folded":
+        return base_fc().build(IMAGE, CLASSES, widths)
+    conv1, conv2, fc = widths
+    return nn.Sequential(
+        *_block(IMAGE[0], conv1),
+        *_block(conv1, conv2),
+        nn.Flatten(),
+        WeightNormLinear(conv2 * 7 * 7, fc),
+        MeanOnlyBatchNorm(fc),
+        nn.LeakyReLU(0.1),
+        WeightNormLinear(fc, CLASSES),
+    )
+
+
+def _block(channels_in: int, channels_out: int) -> list[nn.Module]:
+    return [
+        WeightNormConv2d(channels_in, channels_out, 3),
+        nn.AvgPool2d(3, stride=2, padding=1),
+        MeanOnlyBatchNorm(channels_out),
+        nn.LeakyReLU(0.1),
+    ]

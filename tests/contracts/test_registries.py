@@ -1,0 +1,132 @@
+"""What must hold for every entry of every registry, without a word about any one of them."""
+
+import dataclasses
+
+import pytest
+import torch
+
+from gtn_core.errors import UsageError
+from gtn_core.estimators import ESTIMATORS, Episode, Teacher
+from gtn_core.inner_optim import INNER_OPTIMIZERS, SGD, Schedule
+from gtn_core.learner import fresh_learner
+from gtn_core.plan import StepPlan
+from gtn_core.registry import Registry
+from gtn_core.second_order import first_order, second_order
+from gtn_sl.config import MetaTrainConfig, resolve_config
+from gtn_sl.curricula import CURRICULA
+from gtn_sl.data import TASKS
+from gtn_sl.labels import LABELS
+from gtn_sl.learners import LEARNERS, architecture
+from gtn_sl.losses import inner_loss
+from gtn_sl.presets import PRESETS
+from gtn_sl.teacher import SupervisedTeacher
+
+def test_registries_refuse_duplicates_and_suggest_names():
+    registry = Registry("fruit")
+    registry.register("apple")(1)
+    with pytest.raises(ValueError, match="fruit 'apple' is registered already"):
+        registry.register("apple")
+    with pytest.raises(UsageError, match="unknown fruit 'aple'; did you mean 'apple'"):
+        registry["aple"]
+    assert "pear" not in registry
+
+
+@pytest.mark.parametrize("shape", [(1, 8, 8), (3, 32, 32)])
+@pytest.mark.parametrize("name", sorted(LEARNERS))
+def test_a_learner_is_pure_trainable_and_twice_differentiable(name, shape):
+    family = architecture(name)
+    widths = tuple(low for low, _ in family.random_widths)
+    learner, phi = fresh_learner(lambda: family.build(shape, 5, widths), 0)
+    images = torch.randn(6, *shape, generator=torch.Generator().manual_seed(0))
+    labels = torch.eye(5)[torch.arange(6) % 5]
+    loss = inner_loss(learner, StepPlan())
+    step = first_order(loss, phi, (images, labels), keep=True)
+    assert torch.equal(first_order(loss, phi, (images, labels)).grad, step.grad)
+    later = first_order(loss, phi - 0.01 * step.grad, (images, labels))
+    assert later.loss < step.loss
+    u = torch.randn(phi.shape, generator=torch.Generator().manual_seed(1))
+    w = tuple(torch.ones_like(s) for s in step.statistics)
+    reverse = second_order(loss, phi, (images, labels), u, w, backend="reverse", step=step)
+    forward = second_order(loss, phi, (images, labels), u, w, backend="forward")
+    for a, b in zip((reverse[0], *reverse[1]), (forward[0], *forward[1]), strict=True):
+        assert (a - b).norm() <= 1e-3 * a.norm()
+    logits, _ = learner.apply(phi, images, step.statistics)
+    assert logits.shape == (6, 5)
+
+
+@pytest.mark.parametrize("name", sorted(CURRICULA))
+def test_a_curriculum_hands_out_its_steps_and_no_other(name):
+    torch.manual_seed(0)
+    curriculum = CURRICULA[name](4, 6, 3)
+    for step in range(4):
+        assert curriculum(step).shape == (6, 3)
+        assert torch.equal(curriculum(step), curriculum(step))
+    for step in (-1, 4):
+        with pytest.raises(IndexError, match="steps 0 to 3"):
+            curriculum(step)
+
+
+@pytest.mark.parametrize("name", sorted(LABELS))
+def test_labels_are_distributions_with_the_class_on_top(name):
+    labels = LABELS[name](4, 12, 10)
+    for step in range(4):
+        probabilities = labels(step)
+        torch.testing.assert_close(probabilities.sum(dim=1), torch.ones(12))
+        assert (probabilities >= 0).all()
+        assert torch.equal(probabilities.argmax(dim=1), labels.condition().argmax(dim=1))
+    assert torch.equal(labels.condition().sum(dim=0), torch.tensor([2.0, 2.0] + [1.0] * 8))
+
+
+class _Point(Teacher):
+    def __init__(self):
+        super().__init__()
+        self.point, self.inner_schedule = torch.nn.Parameter(torch.zeros(2)), Schedule(3, 0.1, 0.5)
+
+    def batch(self, step):
+        return (self.point,)
+
+    def schedule(self):
+        return self.inner_schedule()
+
+
+@pytest.mark.parametrize("name", sorted(ESTIMATORS))
+def test_an_estimators_gradient_leads_downhill(name):
+    teacher = _Point()
+
+    def inner_loss(phi, batch):
+        return ((phi - batch[0]) ** 2).sum(), ()
+
+    def meta_loss(phi, statistics, step):
+        return ((phi - torch.tensor([1.0, -1.0])) ** 2).sum()
+
+    episode = Episode(inner_loss, SGD(), torch.zeros(2), meta_loss, {3: 1.0})
+    estimator = ESTIMATORS[name](StepPlan())
+    before = estimator.estimate(teacher, episode)
+    with torch.no_grad():
+        for parameter in teacher.parameters():
+            if parameter.grad is not None:
+                parameter -= 0.05 * parameter.grad
+    assert estimator.estimate(teacher, episode).final_loss < before.final_loss
+    estimator.load_state(estimator.state())
+
+
+@pytest.mark.parametrize("preset", sorted(PRESETS))
+def test_presets_cover_every_task_and_make_teachers(preset):
+    assert set(PRESETS[preset]) == set(TASKS)
+    for name, task in TASKS.items():
+        config = resolve_config(name, preset)
+        assert isinstance(config, MetaTrainConfig)
+        assert config.inner.steps * config.inner.batch_size <= 128 * 128
+        architecture(config.learner.architecture)
+        small = dataclasses.replace(config.teacher, hidden=8, channels=(2, 2))
+        teacher = SupervisedTeacher(dataclasses.replace(config, teacher=small), task)
+        images, labels = teacher.batch(0)
+        assert images.shape == (config.inner.batch_size, *task.image_shape)
+        assert labels.shape == (config.inner.batch_size, task.classes)
+
+
+def test_inner_optimizers_move_downhill():
+    for name in INNER_OPTIMIZERS:
+        optimizer, phi = INNER_OPTIMIZERS[name](), torch.tensor([1.0, -1.0])
+        new, _ = optimizer.update(phi, 2 * phi, optimizer.init(phi), torch.tensor(0.01), torch.tensor(0.5))
+        assert new.norm() < phi.norm(), name

@@ -1,0 +1,79 @@
+"""Configs: layers, documentation, and errors that name the key, its value and what is accepted."""
+
+import dataclasses
+
+import pytest
+
+from gtn_core.config import config, parse_assignments, read_yaml, resolve, to_dict, write_yaml
+from gtn_core.errors import UsageError
+
+
+@config
+class Inner:
+    """An inner part."""
+
+    steps: int = 3
+    """Steps."""
+    widths: tuple[tuple[int, int], ...] | None = None
+    """Widths."""
+
+
+@config
+class Outer:
+    """A whole."""
+
+    name: str = "a"
+    """Name."""
+    inner: Inner = Inner()
+
+
+def test_later_layers_win_and_the_rest_stays():
+    merged = resolve(Outer, {"name": "b", "inner": {"steps": 5}}, {"inner": {"widths": [[1, 2]]}})
+    assert merged == Outer(name="b", inner=Inner(steps=5, widths=((1, 2),)))
+
+
+def test_a_config_survives_yaml(tmp_path):
+    path, settings = tmp_path / "c.yaml", Outer(inner=Inner(widths=((1, 2), (3, 4))))
+    write_yaml(settings, path.write_bytes)
+    assert resolve(Outer, read_yaml(path)) == settings
+    assert to_dict(settings)["inner"]["widths"] == [[1, 2], [3, 4]]
+
+
+def test_configs_are_frozen():
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        Outer().name = "b"
+
+
+@pytest.mark.parametrize(
+    ("layer", "words"),
+    [
+        ({"nam": "b"}, "unknown config key 'nam'; did you mean 'name'?"),
+        ({"inner": {"step": 1}}, r"unknown config key 'inner\.step'; did you mean 'inner\.steps'\?"),
+        ({"inner": {"steps": "many"}}, r"config key 'inner\.steps': .*integer.*got 'many'"),
+        ({"inner": 3}, r"config key 'inner'"),
+    ],
+)
+def test_wrong_keys_and_values_are_named(layer, words):
+    with pytest.raises(UsageError, match=words):
+        resolve(Outer, layer)
+
+
+def test_assignments_are_yaml_values_at_dotted_keys():
+    parsed = parse_assignments(["inner.steps=5", "inner.widths=[[1,2]]", "name=x=y"])
+    assert parsed == {"inner": {"steps": 5, "widths": [[1, 2]]}, "name": "x=y"}
+
+
+@pytest.mark.parametrize("text", ["steps", "=3", "a=[1"])
+def test_malformed_assignments_are_refused(text):
+    with pytest.raises(UsageError):
+        parse_assignments([text])
+
+
+@pytest.mark.parametrize("content", [b"a: [1", b"- 1\n", b"\xff\xfe"])
+def test_files_that_hold_no_settings_are_refused(tmp_path, content):
+    path = tmp_path / "c.yaml"
+    path.write_bytes(content)
+    with pytest.raises(UsageError, match=r"c\.yaml"):
+        read_yaml(path)
+    with pytest.raises(UsageError, match="cannot read"):
+        read_yaml(tmp_path / "absent.yaml")

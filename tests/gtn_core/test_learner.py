@@ -1,0 +1,104 @@
+"""Learners as pure functions: against the modules they came from, and what is refused."""
+
+import pytest
+import torch
+from torch import nn
+
+from gtn_core.errors import UsageError
+from gtn_core.layers import MeanOnlyBatchNorm, WeightNormConv2d, WeightNormLinear, sample_widths, weight_norm
+from gtn_core.learner import Learner, fresh_learner
+from gtn_core.seeding import Streams
+
+
+def build() -> nn.Module:
+    return nn.Sequential(
+        WeightNormConv2d(2, 3, 3),
+        MeanOnlyBatchNorm(3),
+        nn.LeakyReLU(0.1),
+        nn.Flatten(),
+        WeightNormLinear(3 * 16, 4),
+    )
+
+
+@pytest.fixture
+def images():
+    return torch.randn(5, 2, 4, 4, generator=torch.Generator().manual_seed(0))
+
+
+@pytest.mark.parametrize("layout", ["contiguous", "channels_last"])
+def test_apply_equals_the_module(images, layout):
+    learner, phi = fresh_learner(build, 3, layout)
+    torch.manual_seed(3)
+    module = build()
+    outputs, statistics = learner.apply(phi, images)
+    torch.testing.assert_close(outputs, module(images))
+    torch.testing.assert_close(statistics, (module[1].mean,))
+    others = torch.randn_like(images)
+    torch.testing.assert_close(learner.apply(phi, others, statistics)[0], module.eval()(others))
+
+
+def test_a_trained_learner_becomes_an_ordinary_module(images):
+    learner, phi = fresh_learner(build, 3)
+    _, statistics = learner.apply(phi, images)
+    module = learner.module(phi + 0.1, statistics)
+    expected, _ = learner.apply(phi + 0.1, images, statistics)
+    torch.testing.assert_close(module(images), expected)
+    module.train()(images).sum().backward()
+    assert not module[1].mean.requires_grad
+
+
+def test_statistics_carry_a_gradient_inside_and_none_outside(images):
+    learner, phi = fresh_learner(build, 0)
+    phi.requires_grad_()
+    _, (mean,) = learner.apply(phi, images)
+    assert torch.autograd.grad(mean.sum(), phi)[0].abs().sum() > 0
+
+
+def test_evaluation_depends_on_the_given_statistics_alone(images):
+    learner, phi = fresh_learner(build, 0)
+    _, statistics = learner.apply(phi, images)
+    together, _ = learner.apply(phi, images, statistics)
+    alone, _ = learner.apply(phi, images[:1], statistics)
+    torch.testing.assert_close(alone, together[:1])
+
+
+def test_initial_parameters_depend_on_the_seed_alone():
+    state = torch.random.get_rng_state()
+    (_, a), (_, b), (_, c) = fresh_learner(build, 1), fresh_learner(build, 1), fresh_learner(build, 2)
+    assert torch.equal(a, b)
+    assert not torch.equal(a, c)
+    assert torch.equal(state, torch.random.get_rng_state())
+
+
+def test_any_module_of_torch_serves():
+    learner, phi = fresh_learner(lambda: nn.Sequential(nn.Conv2d(1, 2, 3), nn.GroupNorm(1, 2), nn.Flatten()), 0)
+    outputs, statistics = learner.apply(phi, torch.randn(3, 1, 5, 5))
+    assert outputs.shape == (3, 18)
+    assert statistics == ()
+
+
+@pytest.mark.parametrize(
+    ("module", "words"),
+    [
+        (nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2)), "running statistics"),
+        (nn.Sequential(nn.Linear(2, 2), nn.Dropout(0.5)), "random numbers"),
+        (nn.Sequential(nn.ReLU()), "no parameters"),
+    ],
+)
+def test_impure_modules_are_refused_by_name(module, words):
+    with pytest.raises(UsageError, match=words):
+        Learner(module)
+
+
+def test_weight_norm_separates_length_from_direction():
+    v, g = torch.randn(3, 2, 2, 2), torch.tensor([1.0, 2.0, 0.5])
+    w = weight_norm(v, g)
+    torch.testing.assert_close(w.flatten(1).norm(dim=1), g)
+    torch.testing.assert_close(weight_norm(7 * v, g), w)
+
+
+def test_widths_cover_their_range_and_fixed_ones_stay():
+    rng = Streams(0).numpy("widths")
+    draws = [sample_widths(((2, 5), (7, 7)), rng) for _ in range(100)]
+    assert {first for first, _ in draws} == {2, 3, 4}
+    assert {second for _, second in draws} == {7}

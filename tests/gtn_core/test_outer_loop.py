@@ -1,0 +1,214 @@
+"""The outer loop on a toy teacher that learns a point: budgets, best teacher, interruption, divergence, resuming."""
+
+import dataclasses
+import json
+
+import pytest
+import torch
+from torch import nn
+
+from gtn_core.errors import CheckpointError, DivergedError, GTNError, UsageError
+from gtn_core.estimators import Backprop, Episode, Teacher
+from gtn_core.inner_optim import SGD, Schedule
+from gtn_core.outer_loop import OuterConfig, OuterLoop, Validation, saved_iteration
+from gtn_core.plan import StepPlan
+from gtn_core.run_folder import RunFolder
+from gtn_core.seeding import Streams
+from gtn_core.tracking import NoTracker, RunTracker
+
+GOAL = torch.tensor([1.0, -2.0])
+
+
+class PointTeacher(Teacher):
+    """Says where to go: the learner's loss is its squared distance to the taught point."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.point = nn.Parameter(torch.zeros(2))
+        self.inner_schedule = Schedule(3, 0.1, 0.5)
+
+    def batch(self, step):
+        return (self.point,)
+
+    def schedule(self):
+        return self.inner_schedule()
+
+
+class PointJob:
+    def __init__(self, teacher, folder):
+        self.teacher, self.folder, self.poison, self.interrupt = teacher, folder, None, None
+
+    def episode(self, iteration, progress):
+        if iteration == self.interrupt:
+            raise KeyboardInterrupt
+        phi = torch.randn(2, generator=Streams(0).torch("phi", iteration))
+        bad = float("nan") if iteration == self.poison else 1.0
+
+        def inner_loss(phi, batch):
+            return ((phi - batch[0]) ** 2).sum(), ()
+
+        def meta_loss(phi, statistics, step):
+            return bad * ((phi - GOAL) ** 2).sum()
+
+        return Episode(inner_loss, SGD(), phi, meta_loss, {3: 1.0})
+
+    def validate(self):
+        return Validation(-float((self.teacher.point.detach() - GOAL).norm()))
+
+    def save_teacher(self, validation, iteration):
+        (self.folder.path / "best").write_text(f"{iteration} {validation.score}")
+
+
+@pytest.fixture
+def make(tmp_path):
+    def build(name="run", tracker=None, **settings):
+        folder = RunFolder(tmp_path / name)
+        folder.state.parent.mkdir(parents=True, exist_ok=True)
+        teacher = PointTeacher()
+        job = PointJob(teacher, folder)
+        config = OuterConfig(**{"iterations": 40, "lr": 0.1, "save_every": 0.0, **settings})
+        return OuterLoop(teacher, job, Backprop(StepPlan()), config, folder, tracker or NoTracker())
+
+    return build
+
+
+def test_it_learns_and_keeps_the_best_teacher(make):
+    loop = make(iterations=200)
+    progress = loop.run()
+    assert progress.iteration == 200
+    assert progress.best == loop.job.validate().score or progress.best_iteration < 200
+    assert progress.best > -0.5 > PointJob(PointTeacher(), None).validate().score
+    iteration, score = (loop.run_folder.path / "best").read_text().split()
+    assert (int(iteration), float(score)) == (progress.best_iteration, progress.best)
+
+
+def test_validations_are_spread_over_the_run(make):
+    loop, seen = make(iterations=10, validations=5), []
+    validate = loop.job.validate
+    loop.job.validate = lambda: seen.append(loop.progress.iteration) or validate()
+    loop.run()
+    assert seen == [0, 2, 4, 6, 8, 10]
+
+
+def test_a_budget_of_minutes_ends(make):
+    loop = make(iterations=None, minutes=0.01)
+    progress = loop.run()
+    assert 0.6 <= progress.seconds < 10
+    assert progress.iteration > 1
+
+
+@pytest.mark.parametrize("budget", [{"iterations": None}, {"iterations": 3, "minutes": 1.0}])
+def test_exactly_one_budget_is_asked_for(make, budget):
+    with pytest.raises(ValueError, match="either"):
+        make(**budget)
+
+
+def test_the_learning_rate_follows_a_cosine(make):
+    loop, rates = make(iterations=4, final_lr=0.5), []
+    loop.listener = lambda progress, share, values: rates.append(values["meta/lr"])
+    loop.run()
+    assert rates == pytest.approx([0.1, 0.1 * (0.75 + 0.25 * 0.5**0.5), 0.075, 0.1 * (0.75 - 0.25 * 0.5**0.5)])
+
+
+def test_a_teachers_groups_have_their_own_rates(make):
+    loop = make(iterations=1)
+    loop.teacher.parameter_groups = lambda: [(1.0, [loop.teacher.point]), (5.0, [loop.teacher.inner_schedule.log_lr])]
+    loop = OuterLoop(loop.teacher, loop.job, loop.estimator, loop.settings, loop.run_folder, NoTracker())
+    loop.run()
+    assert [group["lr"] for group in loop.optimizer.param_groups] == pytest.approx([0.1, 0.5])
+
+
+@pytest.mark.parametrize("stops", [[7], [3, 11, 30]])
+def test_interrupted_and_resumed_it_ends_bit_for_bit_the_same(make, stops):
+    whole = make("whole")
+    whole.run()
+    for stop in stops:
+        part = make("parts")
+        if part.run_folder.state.is_file():
+            part.resume()
+        part.job.interrupt = stop
+        with pytest.raises(KeyboardInterrupt):
+            part.run()
+        assert saved_iteration(part.run_folder) == stop
+    last = make("parts")
+    last.resume()
+    last.run()
+    for a, b in zip(whole.teacher.state_dict().values(), last.teacher.state_dict().values(), strict=True):
+        assert torch.equal(a, b)
+    assert (whole.run_folder.path / "best").read_text() == (last.run_folder.path / "best").read_text()
+
+
+def test_divergence_names_the_step_and_keeps_the_last_good_state(make):
+    loop = make()
+    loop.job.poison = 5
+    with pytest.raises(DivergedError, match="outer step 5: the meta-loss after inner step 3 is nan"):
+        loop.run()
+    assert saved_iteration(loop.run_folder) == 5
+    assert all(torch.isfinite(p).all() for p in loop.teacher.parameters())
+
+
+def test_a_gradient_that_is_not_finite_is_a_divergence(make):
+    loop = make()
+    estimate = loop.estimator.estimate
+
+    def poisoned(teacher, episode):
+        result = estimate(teacher, episode)
+        teacher.point.grad[0] = float("inf")
+        return result
+
+    loop.estimator.estimate = poisoned
+    with pytest.raises(DivergedError, match="outer step 0: the meta-gradient is not finite"):
+        loop.run()
+    assert torch.equal(loop.teacher.point, torch.zeros(2))
+
+
+def test_clipping_bounds_the_step_of_the_first_iteration(make):
+    seen = []
+    loop = make(iterations=1, clip=1e-3)
+    step = loop.optimizer.step
+    loop.optimizer.step = lambda: seen.append([p.grad.clone() for p in loop.parameters]) or step()
+    loop.run()
+    assert torch.cat([g.flatten() for g in seen[0]]).norm() == pytest.approx(1e-3, rel=1e-3)
+
+
+def test_a_foreign_state_is_refused(make):
+    loop = make()
+    loop.run_folder.state.write_bytes(b"nonsense")
+    with pytest.raises(CheckpointError, match="truncated or not a safetensors file"):
+        loop.resume()
+
+
+def test_resumed_curves_have_every_iteration_once(make, tmp_path):
+    folder = RunFolder(tmp_path / "run")
+    folder.state.parent.mkdir(parents=True)
+    for stop in (4, None):
+        after = saved_iteration(folder) if folder.state.is_file() else 0
+        tracker = RunTracker(folder, after=after)
+        loop = make(tracker=tracker, iterations=8)
+        if after:
+            loop.resume()
+        loop.job.interrupt = stop
+        if stop:
+            with pytest.raises(KeyboardInterrupt):
+                loop.run()
+            with folder.metrics.open("a") as file:  # what a killed process had logged after its last saved state
+                file.write(json.dumps({"iteration": 5, "meta/loss": 0.0}) + '\n{"iteration": 6, "meta')
+        else:
+            loop.run()
+        tracker.close()
+    trained = [row["iteration"] for row in folder.metric_rows() if "meta/loss" in row]
+    assert trained == list(range(1, 9))
+    assert list(folder.tensorboard.glob("events.*"))
+
+
+def test_a_run_folder_is_for_one_run_and_one_process(tmp_path):
+    folder = RunFolder(tmp_path / "r")
+    folder.create(OuterConfig(iterations=1))
+    with pytest.raises(UsageError, match="holds a run already"):
+        folder.create(OuterConfig(iterations=1))
+    with folder.lock(), pytest.raises(GTNError, match="another process"):
+        folder.lock()
+    folder.lock().close()
+    with pytest.raises(UsageError, match="not a run folder"):
+        RunFolder(tmp_path / "other").read_config()
+    assert OuterConfig(**folder.read_config()) == dataclasses.replace(OuterConfig(iterations=1))
