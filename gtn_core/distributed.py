@@ -9,18 +9,15 @@ from torch import Tensor
 
 
 class World(Protocol):
-    """What meta-training needs of the processes that share it.
-
-    Attributes:
-        rank: Number of this process, from 0.
-        size: Number of processes.
-    """
+    """What meta-training needs of the processes that share it."""
 
     @property
-    def rank(self) -> int: ...
+    def rank(self) -> int:
+        """Number of this process, from 0."""
 
     @property
-    def size(self) -> int: ...
+    def size(self) -> int:
+        """Number of processes."""
 
     def average_(self, tensors: Iterable[Tensor]) -> None:
         """Replaces each tensor by its mean over all processes, in place."""

@@ -20,8 +20,24 @@ def weight_norm(v: Tensor, g: Tensor) -> Tensor:
         v: Direction, shape ``(out, ...)``.
         g: Length of each output's weight vector, shape ``(out,)``.
     """
-    scale = g / v.flatten(1).norm(dim=1)
-    return v * scale.view(-1, *[1] * (v.dim() - 1))
+    return v * _scale(v, g).view(-1, *[1] * (v.dim() - 1))
+
+
+def _scale(v: Tensor, g: Tensor) -> Tensor:
+    """Returns ``g / ||v||``, in a form whose second derivative takes a third of the passes that ``norm`` takes."""
+    return g * (v * v).flatten(1).sum(dim=1).rsqrt()
+
+
+def box_matrix() -> Tensor:
+    """Returns the matrix that turns a flat 3x3 kernel into the flat 4x4 sum of its four copies shifted by 0 or 1, shape (9, 16).
+
+    A 3x3 convolution before summing 2x2 neighbours, or after copying each pixel to 2x2, is one convolution with that kernel.
+    """
+    matrix = torch.zeros(3, 3, 4, 4)
+    for row in range(3):
+        for column in range(3):
+            matrix[row, column, row : row + 2, column : column + 2] = 1
+    return matrix.view(9, 16)
 
 
 class _WeightNormed(nn.Module):
@@ -91,8 +107,9 @@ class WeightNormLinear(_WeightNormed):
         super().__init__((features_out, features_in), bias, negative_slope)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Applies the layer to ``x``."""
-        return F.linear(x, weight_norm(self.v, self.g), self.bias)
+        """Applies the layer to ``x``; the outputs are scaled, not the weights, of which there are many more."""
+        outputs = F.linear(x, self.v) * _scale(self.v, self.g)
+        return outputs if self.bias is None else outputs + self.bias
 
 
 class MeanOnlyBatchNorm(nn.Module):
@@ -127,7 +144,8 @@ class MeanOnlyBatchNorm(nn.Module):
         mean = x.mean([axis for axis in range(x.dim()) if axis != 1]) if self.training else self.mean
         if self.training:
             self.mean = mean if self.differentiable_statistics else mean.detach()
-        return x + (self.bias - mean).view(-1, *[1] * (x.dim() - 2))
+        shift = (self.bias - mean).to(x.dtype)  # under autocast a float32 shift would widen all that follows
+        return x + shift.view(-1, *[1] * (x.dim() - 2))
 
 
 def sample_widths(ranges: Sequence[tuple[int, int]], rng: np.random.Generator) -> tuple[int, ...]:

@@ -35,7 +35,6 @@ class Learner:
     def __init__(self, module: nn.Module, layout: Layout = "contiguous") -> None:
         _refuse_impure(module)
         self._module = copy.deepcopy(module)
-        self._modes: dict[bool, nn.Module] = {}
         self._shapes = {name: parameter.shape for name, parameter in module.named_parameters()}
         self._sizes = [shape.numel() for shape in self._shapes.values()]
         self.layout = layout
@@ -45,7 +44,7 @@ class Learner:
             names = getattr(child, "statistics", ())
             self._statistics += [f"{prefix}.{name}".lstrip(".") for name in names]
             if names:
-                child.differentiable_statistics = True  # type: ignore[assignment]
+                child.differentiable_statistics = True
         self._constants = {k: b for k, b in self._module.named_buffers() if k not in self._statistics}
 
     def initial(self) -> Tensor:
@@ -69,7 +68,7 @@ class Learner:
             The module's outputs, and the statistics used.
         """
         if self.layout == "channels_last" and inputs.dim() == 4:
-            inputs = inputs.contiguous(memory_format=torch.channels_last)
+            inputs = inputs.to(memory_format=torch.channels_last)  # contiguous() would leave one-channel images be
         state: dict[str, Tensor] = {**self.parameters(phi), **self._constants_on(phi.device)}
         module = self._module
         if module.training != (statistics is None):
@@ -77,7 +76,7 @@ class Learner:
         if statistics is not None:
             state.update(zip(self._statistics, statistics, strict=True))
         else:
-            state.update({name: phi for name in self._statistics})  # overwritten by the forward pass
+            state.update(dict.fromkeys(self._statistics, phi))  # overwritten by the forward pass
         outputs = functional_call(module, state, (inputs,), tie_weights=False)
         return outputs, tuple(state[name] for name in self._statistics)
 
@@ -110,7 +109,7 @@ def fresh_learner(build: Callable[[], nn.Module], seed: int, layout: Layout = "c
         The learner, and its initial parameters, shape ``(D,)``.
     """
     with torch.random.fork_rng(devices=[]):
-        torch.random.default_generator.manual_seed(seed)
+        torch.default_generator.manual_seed(seed)
         learner = Learner(build(), layout)
     return learner, learner.initial()
 

@@ -144,7 +144,7 @@ class OuterLoop:
         self.run_folder, self.tracker, self.world = run, tracker, world or SingleProcess()
         self.listener = listener
         self.progress = Progress()
-        groups = [
+        groups: list[dict[str, Any]] = [
             {"params": trained, "multiple": multiple}
             for multiple, parameters in teacher.parameter_groups()
             if (trained := [p for p in parameters if p.requires_grad])
@@ -299,11 +299,11 @@ def saved_iteration(run: RunFolder) -> int:
 
 @contextlib.contextmanager
 def _uninterrupted() -> Iterator[None]:
-    """Holds Ctrl-C back until the block has ended: half an optimizer step must not be saved."""
+    """Holds Ctrl-C and SIGTERM back until the block has ended: half an optimizer step must not be saved."""
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
     try:
         yield
     finally:

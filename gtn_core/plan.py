@@ -95,9 +95,8 @@ def default_cache() -> Path:
 
 def cosine(a: list[Tensor], b: list[Tensor]) -> float:
     """Returns the cosine between two gradients, each a list of tensors."""
-    dot = sum(float((x * y).sum()) for x, y in zip(a, b, strict=True))
-    norms = [sum(float((x * x).sum()) for x in side) ** 0.5 for side in (a, b)]
-    return dot / max(norms[0] * norms[1], 1e-30)
+    x, y = (torch.cat([tensor.flatten().double() for tensor in side]) for side in (a, b))
+    return float(torch.nn.functional.cosine_similarity(x, y, dim=0))
 
 
 def _candidates(device: torch.device) -> list[StepPlan]:
@@ -115,7 +114,7 @@ def _candidates(device: torch.device) -> list[StepPlan]:
 def _has_bfloat16_units(device: torch.device) -> bool:
     """Says whether bfloat16 is worth timing: emulated, one step can take as long as a hundred in float32."""
     if device.type == "cuda":
-        return torch.cuda.is_bf16_supported()
+        return bool(torch.cuda.is_bf16_supported())
     checks = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")  # torch offers no public ones
     return any(getattr(torch.cpu, check, lambda: False)() for check in checks)
 

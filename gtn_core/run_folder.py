@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
+import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,8 +61,8 @@ class RunFolder:
         """What the run said, a line each."""
         return self.path / "run.log"
 
-    def create(self, settings: Any) -> None:
-        """Makes the folder and writes the resolved config.
+    def create(self) -> None:
+        """Makes the folder.
 
         Raises:
             UsageError: A run lives there already, or the folder cannot be made.
@@ -74,6 +76,9 @@ class RunFolder:
             self.report.mkdir(exist_ok=True)
         except OSError as error:
             raise UsageError(f"cannot make the run folder {self.path}: {error.strerror}") from error
+
+    def write_config(self, settings: Any) -> None:
+        """Writes the resolved config, which makes the folder a run."""
         with replacing(self.config) as file:
             write_yaml(settings, file.write)
 
@@ -100,6 +105,19 @@ class RunFolder:
             file.close()
             raise GTNError(f"another process is working on {self.path}") from None
         return file
+
+    @contextlib.contextmanager
+    def logged(self) -> Iterator[None]:
+        """Writes what is logged within the block to the run's log file, too."""
+        handler = logging.FileHandler(self.log)
+        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+        logger = logging.getLogger()
+        logger.addHandler(handler)
+        try:
+            yield
+        finally:
+            logger.removeHandler(handler)
+            handler.close()
 
     def metric_rows(self) -> Iterator[dict[str, Any]]:
         """Yields the logged rows in order; a last line that a kill cut short is left out."""

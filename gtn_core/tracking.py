@@ -56,12 +56,12 @@ class RunTracker:
         try:
             run.drop_metrics_after(after)
             self._rows = run.metrics.open("a", encoding="utf-8")
-            self._writer = SummaryWriter(str(run.tensorboard), purge_step=after + 1 if after else None)  # type: ignore[no-untyped-call]
+            self._writer = SummaryWriter(str(run.tensorboard), purge_step=after + 1 if after else None)
         except OSError as error:
             raise GTNError(f"cannot write to {run.path}: {error.strerror}") from error
         if settings and not after:
             text = "\n".join(f"- `{key}`: {value}" for key, value in flatten(settings).items())
-            self._writer.add_text("hyperparameters", text)  # type: ignore[no-untyped-call]
+            self._writer.add_text("hyperparameters", text)
 
     def scalars(self, iteration: int, values: Mapping[str, float]) -> None:
         """See ``Tracker.scalars``."""
@@ -71,16 +71,16 @@ class RunTracker:
         except OSError as error:
             raise GTNError(f"cannot write {self._rows.name}: {error.strerror}") from error
         for tag, value in values.items():
-            self._writer.add_scalar(tag, value, iteration)  # type: ignore[no-untyped-call]
+            self._writer.add_scalar(tag, value, iteration)
 
     def picture(self, iteration: int, tag: str, picture: Picture) -> None:
         """See ``Tracker.picture``."""
-        self._writer.add_image(tag, picture, iteration, dataformats="HWC")  # type: ignore[no-untyped-call]
+        self._writer.add_image(tag, picture, iteration, dataformats="HWC")
 
     def close(self) -> None:
         """See ``Tracker.close``."""
         self._rows.close()
-        self._writer.close()  # type: ignore[no-untyped-call]
+        self._writer.close()
 
 
 def flatten(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

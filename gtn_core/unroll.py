@@ -122,7 +122,8 @@ def run(
             phi, state = loop.optimizer.update(phi, step.grad, state, loop.lr[t].detach(), loop.momentum[t].detach())
             losses.append(step.loss)
             if not history:
-                trail.phi.clear(), trail.states.clear(), trail.statistics.clear()
+                for passed in (trail.phi, trail.states, trail.statistics):
+                    passed.clear()
             elif step.graph is not None:
                 trail.kept[t] = step
             if history and loop.optimizer.pull_back_needs_grad:

@@ -141,7 +141,9 @@ def resolve_config(task: str, preset: str, *layers: Mapping[str, Any]) -> MetaTr
     """
     if preset not in PRESETS:
         raise unknown_name("preset", preset, PRESETS)
-    stack: list[Mapping[str, Any]] = [{"task": task, "preset": preset}, PRESETS[preset].get(task, {})]
+    if task not in PRESETS[preset]:
+        raise unknown_name("task", task, PRESETS[preset])
+    stack: list[Mapping[str, Any]] = [{"task": task, "preset": preset}, PRESETS[preset][task]]
     for layer in layers:
         outer = layer.get("outer", {})
         if isinstance(outer, Mapping) and ("iterations" in outer or "minutes" in outer):

@@ -130,7 +130,7 @@ def learn_schedule(
             DivergedError
         ):  # the rates are too high for this learner: the one direction in which there is no gradient
             with torch.no_grad():
-                stream.inner_schedule.log_lr -= 0.2
+                stream.inner_schedule.log_lr.sub_(0.2)
         decay.step()
         if after_iteration is not None:
             after_iteration()

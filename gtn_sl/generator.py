@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from gtn_core.layers import WeightNormConv2d, WeightNormLinear, weight_norm
+from gtn_core.layers import WeightNormConv2d, WeightNormLinear, box_matrix, weight_norm
 
 SLOPE = 0.1
 
@@ -38,15 +38,18 @@ class UpsampledConv2d(WeightNormConv2d):
         bias: Whether to learn a bias.
     """
 
+    copying: Tensor
+
     def __init__(self, channels_in: int, channels_out: int, *, bias: bool = False) -> None:
         super().__init__(channels_in, channels_out, 3, bias=bias, negative_slope=SLOPE)
+        flipped = box_matrix().flip(1)  # a transposed convolution reads its kernel from the other end
+        self.register_buffer("copying", flipped, persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
         """Upsamples and convolves ``x``."""
-        w = F.pad(weight_norm(self.v, self.g), (1, 1, 1, 1))
-        w = w[..., :-1, :-1] + w[..., 1:, :-1] + w[..., :-1, 1:] + w[..., 1:, 1:]
+        w = (weight_norm(self.v, self.g).flatten(2) @ self.copying).unflatten(2, (4, 4))
         x = F.pad(x, (1, 1, 1, 1), mode="replicate").contiguous(memory_format=torch.channels_last)
-        return F.conv_transpose2d(x, w.flip(-1, -2).transpose(0, 1), self.bias, stride=2, padding=3)
+        return F.conv_transpose2d(x, w.transpose(0, 1), self.bias, stride=2, padding=3)
 
 
 class ConditionalGenerator(nn.Module):

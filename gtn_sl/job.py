@@ -18,9 +18,10 @@ from gtn_core.seeding import Streams
 from gtn_sl.config import MetaTrainConfig
 from gtn_sl.data import ImageTask, Split, TaskData
 from gtn_sl.evaluation import Evaluation, evaluate_stream
-from gtn_sl.losses import inner_loss
 from gtn_sl.learners import Architecture, architecture
+from gtn_sl.losses import inner_loss
 from gtn_sl.pictures import batch_grid
+from gtn_sl.plots import schedule_picture
 from gtn_sl.teacher import SupervisedTeacher, save_teacher
 
 
@@ -112,6 +113,7 @@ class SupervisedJob:
         result = self.judge(self.data.validation)
         first, last = (self.teacher.batch(step)[0].detach() for step in (0, self.teacher.steps - 1))
         pictures = {
+            "inner/schedule": schedule_picture(self.teacher),
             "batches/first_step": batch_grid(self.data.task.denormalise(first.cpu()), self.data.task.classes),
             "batches/last_step": batch_grid(self.data.task.denormalise(last.cpu()), self.data.task.classes),
         }

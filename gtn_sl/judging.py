@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -46,13 +47,17 @@ Advance = Callable[[str], object]
 """Told of each unit of work that is done, with the name of what it belongs to."""
 
 
+def _unseen(what: str) -> None:
+    """Shows no progress."""
+
+
 def units_of_work(plan: EvaluationPlan) -> int:
     """Returns how often ``judge`` will call ``advance``."""
     schedules = plan.control_iterations if {"real data", "random subset"} & set(plan.controls) else 0
     return len(plan.learners) * (plan.count * (1 + len(plan.controls)) + schedules)
 
 
-def judge(file: TeacherFile, data: TaskData, plan: EvaluationPlan, advance: Advance | None = None) -> list[Evaluation]:
+def judge(file: TeacherFile, data: TaskData, plan: EvaluationPlan, advance: Advance = _unseen) -> list[Evaluation]:
     """Trains fresh learners on a teacher and on the controls, and tests them on the test split.
 
     The test split is read here and nowhere else. Every stream trains the same learners: same seeds, same initial weights.
@@ -81,14 +86,14 @@ def judge(file: TeacherFile, data: TaskData, plan: EvaluationPlan, advance: Adva
                     seeds,
                     plan=StepPlan(layout="channels_last"),
                     curve_images=plan.curve_images,
-                    after_learner=lambda name=name: advance(name) if advance else None,
+                    after_learner=functools.partial(advance, name),
                 )
             )
     return results
 
 
 def _streams(
-    file: TeacherFile, data: TaskData, plan: EvaluationPlan, learner: str, streams: Streams, advance: Advance | None
+    file: TeacherFile, data: TaskData, plan: EvaluationPlan, learner: str, streams: Streams, advance: Advance
 ) -> dict[str, Stream]:
     """Returns the teacher and its controls by name."""
     inner = file.config.inner
@@ -106,7 +111,7 @@ def _streams(
             learner,
             streams,
             iterations=plan.control_iterations,
-            after_iteration=(lambda: advance("meta-learning the real-data control's schedule")) if advance else None,
+            after_iteration=functools.partial(advance, "meta-learning the real-data control's schedule"),
         )
         if "real data" in plan.controls:
             chosen["real data"] = real(None)

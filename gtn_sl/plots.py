@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
 
@@ -43,6 +44,17 @@ def plot_accuracy(path: Path, evaluations: Sequence[Evaluation], title: str) -> 
 
 def plot_schedule(path: Path, teacher: SupervisedTeacher) -> None:
     """Draws the learned learning rate and momentum of each inner step."""
+    _save(_schedule_figure(teacher), path)
+
+
+def schedule_picture(teacher: SupervisedTeacher) -> Picture:
+    """Returns what ``plot_schedule`` draws, for TensorBoard."""
+    canvas = FigureCanvasAgg(_schedule_figure(teacher))
+    canvas.draw()
+    return np.asarray(canvas.buffer_rgba())[..., :3].copy()
+
+
+def _schedule_figure(teacher: SupervisedTeacher) -> Figure:
     with torch.no_grad():
         lr, momentum = (values.cpu().numpy() for values in teacher.schedule())
     figure, axes = _figure(f"{teacher.task.title}: learned inner schedule", "inner step", "learning rate")
@@ -54,30 +66,39 @@ def plot_schedule(path: Path, teacher: SupervisedTeacher) -> None:
     right.set_ylim(0, 1)
     right.set_ylabel("momentum")
     axes.legend(handles=[rate, inertia], loc="lower right")
-    _save(figure, path)
+    return figure
 
 
-def plot_validation(path: Path, rows: Sequence[dict[str, float]], title: str) -> None:
-    """Draws validation accuracy and meta-loss against outer step.
+PANELS = (
+    ("meta-loss on real training data", ("meta/loss",), True),
+    ("inner loss on synthetic batches", ("inner/first_loss", "inner/last_loss"), False),
+    ("accuracy of fresh learners, validation data", ("real/validation_accuracy",), False),
+    ("seconds per outer step", ("perf/seconds_per_iteration",), False),
+)
+"""Title, tags and whether the axis is logarithmic, of each panel of ``plot_curves``."""
+
+
+def plot_curves(path: Path, rows: Sequence[Mapping[str, float]], title: str) -> None:
+    """Draws a run's curves against the outer step: meta, inner, real, perf.
 
     Args:
         path: PNG file.
         rows: The run's metrics.
         title: What it is about.
     """
-    figure, axes = _figure(title, "outer step", "validation accuracy of fresh learners (%)")
-    judged = [row for row in rows if "real/validation_accuracy" in row]
-    accuracy = [100 * row["real/validation_accuracy"] for row in judged]
-    axes.plot([row["iteration"] for row in judged], accuracy, color=COLOURS[0], marker="o", label="accuracy (left)")
-    trained = [row for row in rows if "meta/loss" in row]
-    right = axes.twinx()
-    iterations, losses = [row["iteration"] for row in trained], [row["meta/loss"] for row in trained]
-    right.plot(iterations, losses, color=COLOURS[1], alpha=0.5, linewidth=0.8, label="meta-loss (right)")
-    if losses and min(losses) > 0:
-        right.set_yscale("log")
-    right.set_ylabel("meta-loss")
-    handles = [*axes.get_lines(), *right.get_lines()]
-    axes.legend(handles=handles, loc="center right")
+    figure = Figure(figsize=(10, 6), layout="constrained")
+    figure.suptitle(title, x=0.02, ha="left")
+    for axes, (panel, tags, logarithmic) in zip(figure.subplots(2, 2).flat, PANELS, strict=True):
+        for tag, colour in zip(tags, COLOURS, strict=False):
+            points = [(row["iteration"], row[tag]) for row in rows if tag in row]
+            if points:
+                few = "o" if len(points) < 50 else None
+                axes.plot(*zip(*points, strict=True), color=colour, label=tag, marker=few, markersize=3, linewidth=1)
+        axes.set_title(panel, fontsize=10)
+        axes.grid(alpha=0.3)
+        axes.legend(fontsize=8)
+        if logarithmic:
+            axes.set_yscale("log")
     _save(figure, path)
 
 

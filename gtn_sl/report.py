@@ -13,14 +13,14 @@ from gtn_core.checkpoint import replacing
 from gtn_core.run_folder import RunFolder
 from gtn_sl.evaluation import Evaluation
 from gtn_sl.pictures import batch_grid
-from gtn_sl.plots import plot_accuracy, plot_schedule, plot_validation, save_picture
+from gtn_sl.plots import plot_accuracy, plot_curves, plot_schedule, save_picture
 from gtn_sl.teacher import SupervisedTeacher, load_teacher
 
 
 def write_training_report(run: RunFolder) -> None:
-    """Writes ``validation.png``, ``schedule.png`` and ``batches.png`` into the run's report folder."""
+    """Writes ``curves.png``, ``schedule.png`` and ``batches.png`` into the run's report folder."""
     teacher = load_teacher(run.teacher).teacher
-    plot_validation(run.report / "validation.png", list(run.metric_rows()), f"{teacher.task.title}: meta-training")
+    plot_curves(run.report / "curves.png", list(run.metric_rows()), f"{teacher.task.title}: meta-training")
     write_teacher_pictures(run.report, teacher)
 
 

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from gtn_core.config import to_dict
 from gtn_core.device import resolve_device
+from gtn_core.errors import DivergedError
 from gtn_core.estimators import ESTIMATORS, Backprop
 from gtn_core.learner import fresh_learner
 from gtn_core.memory import reuse_pages
@@ -55,24 +56,41 @@ def meta_train(
     data = load_task(config.task, config.data_dir)
     streams = Streams(config.seed)
     teacher = seeded_teacher(config, data.task, streams.seed("teacher")).to(config.compute.device)
+    learner_family(config)  # a wrong name fails here, before the folder is made
     if not resume:
-        config = _with_plan(config, data, teacher)
-        run.create(config)
-    plan = config.compute.plan
-    assert plan is not None
-    with run.lock():
-        job = SupervisedJob(config, data, teacher, plan, run)
+        run.create()
+    with run.lock(), run.logged():
+        if not resume:
+            config = _with_plan(config, data, teacher)
+            run.write_config(config)
         continued = run.state.is_file()
         if not continued and config.teacher.warm_start:
             warm_start(teacher, data, config.teacher.warm_start, streams)
-        tracker = RunTracker(run, after=saved_iteration(run) if continued else 0, settings=to_dict(config))
-        loop = OuterLoop(teacher, job, ESTIMATORS["backprop"](plan), config.outer, run, tracker, listener=listener)
-        try:
-            if continued:
-                loop.resume()
-            return loop.run()
-        finally:
-            tracker.close()
+        return _outer_loop(config, data, teacher, run, continued, listener)
+
+
+def _outer_loop(
+    config: MetaTrainConfig,
+    data: TaskData,
+    teacher: SupervisedTeacher,
+    run: RunFolder,
+    continued: bool,
+    listener: Listener | None,
+) -> Progress:
+    plan = config.compute.plan
+    assert plan is not None
+    job = SupervisedJob(config, data, teacher, plan, run)
+    tracker = RunTracker(run, after=saved_iteration(run) if continued else 0, settings=to_dict(config))
+    loop = OuterLoop(teacher, job, ESTIMATORS["backprop"](plan), config.outer, run, tracker, listener=listener)
+    try:
+        if continued:
+            loop.resume()
+        return loop.run()
+    except DivergedError as error:
+        hint = f"the state before it is kept in {run.path}; a smaller inner.lr or outer.lr may help"
+        raise DivergedError(f"{error}; {hint}") from error
+    finally:
+        tracker.close()
 
 
 def _with_compute(config: MetaTrainConfig) -> MetaTrainConfig:

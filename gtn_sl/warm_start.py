@@ -52,7 +52,7 @@ def warm_start(teacher: SupervisedTeacher, data: TaskData, epochs: int, streams:
         for step in torch.randperm(teacher.steps, generator=order).tolist():
             loss = (teacher.generator(teacher.curriculum(step), condition) - targets[step]).square().mean()
             optimizer.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()
             optimizer.step()
             error += loss.detach() / teacher.steps
     log.info("warm start: mean squared error %.3f after %d epochs", error.item(), epochs)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from pathlib import Path
 
 from rich.console import Console
 from rich.logging import RichHandler
@@ -28,14 +27,6 @@ def start_logging(*, quiet: bool) -> None:
     handler = RichHandler(console=err, show_path=False, show_level=False, rich_tracebacks=False, markup=False)
     handler.setLevel(logging.WARNING if quiet else logging.INFO)
     logging.basicConfig(level=logging.INFO, format="%(message)s", handlers=[handler], force=True)
-
-
-def log_to(path: Path) -> logging.FileHandler:
-    """Writes log lines to a file too, from now on; the caller removes the handler it returns."""
-    handler = logging.FileHandler(path)
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-    logging.getLogger().addHandler(handler)
-    return handler
 
 
 def training_bar(*, quiet: bool) -> Progress:

@@ -43,6 +43,8 @@ def fetch(task: str, md5: str, path: Path, needed: str) -> None:
     """
     url = BASE_URLS[task] + path.name
     # The default of 1 KiB flushes the file 170,000 times for CIFAR-10.
+    pooch.get_logger().handlers.clear()  # its lines go where ours go, and stay away in quiet mode
+    pooch.get_logger().propagate = True
     downloader = pooch.HTTPDownloader(progressbar=sys.stderr.isatty(), chunk_size=1 << 16, timeout=TIMEOUT_S)
     try:
         pooch.retrieve(url, known_hash=f"md5:{md5}", fname=path.name, path=path.parent, downloader=downloader)

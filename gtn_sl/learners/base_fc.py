@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from gtn_core.errors import UsageError
-from gtn_core.layers import MeanOnlyBatchNorm, WeightNormConv2d, WeightNormLinear, weight_norm
+from gtn_core.layers import MeanOnlyBatchNorm, WeightNormConv2d, WeightNormLinear, box_matrix, weight_norm
 from gtn_sl.learners.registry import LEARNERS, Architecture
 
 SLOPE = 0.1  # of every leaky ReLU, as in the original code
@@ -28,16 +28,18 @@ class AveragePooledConv2d(WeightNormConv2d):
         channels_out: Channels of the output ``(N, channels_out, H / 2, W / 2)``.
     """
 
+    pooling: Tensor
+
     def __init__(self, channels_in: int, channels_out: int) -> None:
         super().__init__(channels_in, channels_out, 3, negative_slope=SLOPE)
+        self.register_buffer("pooling", box_matrix() / 4, persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
         """Convolves and pools ``x``."""
-        w = F.pad(weight_norm(self.v, self.g), (1, 1, 1, 1))
-        w = 0.25 * (w[..., :-1, :-1] + w[..., 1:, :-1] + w[..., :-1, 1:] + w[..., 1:, 1:])
+        w = (weight_norm(self.v, self.g).flatten(2) @ self.pooling.to(x.dtype)).unflatten(2, (4, 4))
         if x.shape[1] == 1:  # one channel leaves a convolution nothing to vectorise over: a matrix product wins
             columns = F.unfold(x, 4, padding=1, stride=2)  # (N, 16, H/2 * W/2)
-            return (w.view(-1, 16) @ columns).view(len(x), -1, x.shape[2] // 2, x.shape[3] // 2)
+            return (w.flatten(1) @ columns).view(len(x), -1, x.shape[2] // 2, x.shape[3] // 2)
         return F.conv2d(x, w, stride=2, padding=1)
 
 

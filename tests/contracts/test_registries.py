@@ -21,11 +21,12 @@ from gtn_sl.losses import inner_loss
 from gtn_sl.presets import PRESETS
 from gtn_sl.teacher import SupervisedTeacher
 
+
 def test_registries_refuse_duplicates_and_suggest_names():
     registry = Registry("fruit")
     registry.register("apple")(1)
     with pytest.raises(ValueError, match="fruit 'apple' is registered already"):
-        registry.register("apple")
+        registry.register("apple")(2)
     with pytest.raises(UsageError, match="unknown fruit 'aple'; did you mean 'apple'"):
         registry["aple"]
     assert "pear" not in registry

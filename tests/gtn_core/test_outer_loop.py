@@ -203,9 +203,10 @@ def test_resumed_curves_have_every_iteration_once(make, tmp_path):
 
 def test_a_run_folder_is_for_one_run_and_one_process(tmp_path):
     folder = RunFolder(tmp_path / "r")
-    folder.create(OuterConfig(iterations=1))
+    folder.create()
+    folder.write_config(OuterConfig(iterations=1))
     with pytest.raises(UsageError, match="holds a run already"):
-        folder.create(OuterConfig(iterations=1))
+        folder.create()
     with folder.lock(), pytest.raises(GTNError, match="another process"):
         folder.lock()
     folder.lock().close()

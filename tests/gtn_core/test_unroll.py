@@ -5,12 +5,13 @@ import resource
 
 import pytest
 import torch
+from torch import nn
+
 from gtn_core.errors import DivergedError
 from gtn_core.inner_optim import INNER_OPTIMIZERS
 from gtn_core.layers import MeanOnlyBatchNorm, WeightNormConv2d, WeightNormLinear
 from gtn_core.learner import fresh_learner
 from gtn_core.unroll import InnerLoop, meta_gradient, run
-from torch import nn
 
 STEPS, BATCH, CLASSES = 5, 6, 3
 
@@ -100,7 +101,7 @@ def test_adjoint_equals_plain_autograd(optimizer, backend, keep_last_k, weights)
     expected, gradients = setting.plain_autograd(weights)
     value, adjoints = setting.adjoint(weights, backend=backend, keep_last_k=keep_last_k)
     torch.testing.assert_close(value, expected, rtol=1e-12, atol=0)
-    for name, gradient, adjoint in zip("x y lr momentum phi".split(), gradients, adjoints, strict=True):
+    for name, gradient, adjoint in zip(["x", "y", "lr", "momentum", "phi"], gradients, adjoints, strict=True):
         error = (gradient - adjoint).norm() / gradient.norm()
         assert gradient.norm() > 1e-6, f"the gradient by {name} vanishes: the test would prove nothing"
         assert error < 1e-10, f"{name}: relative error {error:.1e}"

@@ -5,9 +5,11 @@ from __future__ import annotations
 import dataclasses
 import logging
 import shlex
+import signal
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import click
@@ -97,6 +99,7 @@ def command(
 
 def _train(config: MetaTrainConfig, run: RunFolder, *, resume: bool, quiet: bool, as_json: bool) -> None:
     began = time.monotonic()
+    signal.signal(signal.SIGTERM, _interrupt)  # what a scheduler sends when the time is up
     log.info(
         "%s a %s teacher (preset %s) in %s", "resuming" if resume else "making", config.task, config.preset, run.path
     )
@@ -134,6 +137,10 @@ def _train(config: MetaTrainConfig, run: RunFolder, *, resume: bool, quiet: bool
         click.echo(
             f"plots:  {run.report}\ncurves: tensorboard --logdir {run.tensorboard}\nnext:   gtn-cli evaluate {run.path}"
         )
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
 
 
 def _resumed(run: RunFolder, budget: Mapping[str, Any], data_dir: Path | None) -> MetaTrainConfig:

@@ -1,0 +1,113 @@
+"""What goes wrong for a user: one clear line, the right exit code, nothing lost."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+
+def assert_one_line(outcome, code, *words):
+    assert outcome.code == code, outcome
+    assert "Traceback" not in outcome.err
+    lines = [line for line in outcome.err.splitlines() if line.startswith(("error: ", "Error: "))]
+    assert len(lines) == 1, outcome.err
+    for word in words:
+        assert word in lines[0]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["meta-train", "--task", "digit"], ["unknown task 'digit'", "did you mean 'digits'"]),
+        (["meta-train", "--preset", "fats"], ["unknown preset 'fats'", "did you mean 'fast'"]),
+        (["meta-train", "--set", "inner.step=3"], ["unknown config key 'inner.step'", "did you mean 'inner.steps'"]),
+        (["meta-train", "--set", "inner.steps=many"], ["'inner.steps'", "'many'"]),
+        (["meta-train", "--set", "inner.optimizer=adm"], ["did you mean 'adam'"]),
+        (["meta-train", "--set", "nonsense"], ["KEY=VALUE"]),
+        (["meta-train", "--config", "absent.yaml"], ["cannot read the config absent.yaml"]),
+        (["meta-train", "--minutes", "1", "--iterations", "2"], ["either --iterations or --minutes"]),
+        (["meta-train", "--device", "cuda"], ["CUDA", "--device cpu"]),
+        (["meta-train", "--device", "warp"], ["warp", "cuda:N"]),
+        (["meta-train", "--resume", "nowhere"], ["nowhere is not a run folder"]),
+        (["meta-train", "--resume", "nowhere", "--task", "mnist"], ["--task cannot go with --resume"]),
+        (["meta-train", "--out", "/dev/null/run"], ["cannot make the run folder /dev/null/run"]),
+        (["meta-train", "--set", "learner.architecture=base_fc:1"], ["takes 3 widths"]),
+        (["tasks", "--download", "minst"], ["did you mean 'mnist'"]),
+        (["runs", "absent"], ["there is no folder absent"]),
+        (["evalute"], ["Did you mean 'evaluate'"]),
+        (["meta-train", "--tsk", "digits"], ["--tsk"]),
+    ],
+    ids=lambda value: " ".join(value) if value and value[0] in ("meta-train", "tasks", "runs", "evalute") else "",
+)
+def test_wrong_usage(call, tmp_path, monkeypatch, arguments, words):
+    import torch
+
+    if "cuda" in arguments and torch.cuda.is_available():
+        pytest.skip("this machine has CUDA")
+    monkeypatch.chdir(tmp_path)
+    assert_one_line(call(*arguments), 2, *words)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_data_that_is_not_there(call, tmp_path, monkeypatch):
+    from gtn_sl.data import download
+
+    monkeypatch.setattr(download, "BASE_URLS", dict.fromkeys(download.BASE_URLS, "http://127.0.0.1:9/"))
+    outcome = call("meta-train", "--task", "mnist", "--data-dir", tmp_path / "data", "--out", tmp_path / "r")
+    assert_one_line(outcome, 1, "train-images-idx3-ubyte.gz", "--data-dir")
+    assert not (tmp_path / "r").exists()
+
+
+def test_damaged_and_foreign_teachers(call, trained, tmp_path):
+    whole = (trained / "teacher.safetensors").read_bytes()
+    damaged = tmp_path / "damaged.safetensors"
+    for content, word in [
+        (whole[: len(whole) // 2], "truncated"),
+        (b"not a teacher", "truncated or not a safetensors file"),
+        ((trained / "state" / "latest.safetensors").read_bytes(), "holds a 'training-state', not a 'teacher'"),
+    ]:
+        damaged.write_bytes(content)
+        for command in ("evaluate", "inspect"):
+            assert_one_line(call(command, damaged), 1, str(damaged), word)
+    assert_one_line(call("inspect", tmp_path / "absent.safetensors"), 1, "there is no file")
+
+
+def test_a_run_is_not_overwritten(call, trained, small):
+    before = (trained / "teacher.safetensors").read_bytes()
+    outcome = call("meta-train", *small, "--iterations", 1, "--out", trained)
+    assert_one_line(outcome, 2, "holds a run already", "--resume")
+    assert (trained / "teacher.safetensors").read_bytes() == before
+
+
+def test_divergence_says_where_and_keeps_the_state(call, tmp_path, small):
+    folder = tmp_path / "r"
+    outcome = call("meta-train", *small, "--iterations", 30, "--out", folder, "--set", "outer.lr=30", "--quiet")
+    assert_one_line(outcome, 1, "outer step", "is kept in", "outer.lr")
+    assert (folder / "state" / "latest.safetensors").exists()
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system of 300 KiB."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=300k", "tmpfs", str(folder)]
+    try:
+        subprocess.run(command, check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("mounting a small tmpfs needs root")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+def test_a_full_disk_loses_nothing(call, small_disk, trained, small):
+    (small_disk / "filler").write_bytes(b"0" * 120 * 1024)
+    outcome = call("meta-train", *small, "--iterations", 3000, "--out", small_disk / "r", "--quiet")
+    assert_one_line(outcome, 1, "No space left on device")
+    (small_disk / "filler").unlink()
+    state = small_disk / "r" / "state" / "latest.safetensors"
+    if state.exists():  # else it was full before anything could be saved
+        done = call("runs", small_disk, "--json").json[0]["steps"]
+        again = call("meta-train", "--resume", small_disk / "r", "--iterations", done + 1, "--json")
+        assert again.json["iterations"] == done + 1
+    assert not list(Path(small_disk).rglob("*.tmp"))

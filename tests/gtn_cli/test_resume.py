@@ -1,0 +1,74 @@
+"""Killed at any moment and resumed, a run ends bit for bit where an uninterrupted one does."""
+
+import json
+import random
+import signal
+import time
+
+import pytest
+
+ITERATIONS = 60
+
+
+def metrics(folder):
+    """Every logged value but those that measure time and memory."""
+    rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    return [{tag: value for tag, value in row.items() if not tag.startswith("perf/")} for row in rows]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [0, 1])
+def test_sigkill_three_times(start, tmp_path, seed, small):
+    settings = [*small, "--seed", seed, "--iterations", ITERATIONS]
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    assert start("meta-train", *settings, "--out", whole, "--quiet").wait() == 0
+
+    chance, kills = random.Random(seed), 0
+    first = start("meta-train", *settings, "--out", parts, "--quiet")
+    process = first
+    while kills < 3:
+        seen = len((parts / "metrics.jsonl").read_bytes()) if (parts / "metrics.jsonl").exists() else 0
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline and process.poll() is None:  # until it has done some work
+            if (parts / "metrics.jsonl").exists() and len((parts / "metrics.jsonl").read_bytes()) > seen:
+                break
+            time.sleep(0.01)
+        time.sleep(chance.uniform(0, 0.4))
+        assert process.poll() is None, "it ended before it could be killed three times"
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        kills += 1
+        process = start("meta-train", "--resume", parts, "--quiet")
+    assert process.wait() == 0, process.stderr.read()
+
+    assert metrics(parts) == metrics(whole)
+    assert (parts / "teacher.safetensors").read_bytes() == (whole / "teacher.safetensors").read_bytes()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_saves_and_prints_how_to_go_on(start, tmp_path, number, small):
+    folder = tmp_path / "a run"
+    process = start("meta-train", *small, "--iterations", 100000, "--out", folder)
+    while not (folder / "state" / "latest.safetensors").exists():
+        assert process.poll() is None, process.stderr.read()
+        time.sleep(0.05)
+    process.send_signal(number)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert f"gtn-cli meta-train --resume '{folder}'" in err
+    assert "Traceback" not in err
+
+
+def test_one_process_at_a_time(start, call, tmp_path, small):
+    folder = tmp_path / "r"
+    process = start("meta-train", *small, "--iterations", 100000, "--out", folder)
+    try:
+        while not (folder / "state" / "latest.safetensors").exists():
+            assert process.poll() is None, process.stderr.read()
+            time.sleep(0.05)
+        outcome = call("meta-train", "--resume", folder, "--quiet")
+        assert outcome.code == 1
+        assert "another process is working on" in outcome.err
+    finally:
+        process.kill()
+        process.communicate()

@@ -1,0 +1,101 @@
+"""Teachers: what a file holds, and that one made for something else is refused by name."""
+
+import dataclasses
+import json
+
+import pytest
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+
+from gtn_core.errors import CheckpointError, UsageError
+from gtn_sl.config import resolve_config
+from gtn_sl.data import TASKS
+from gtn_sl.teacher import SupervisedTeacher, load_teacher, save_teacher, seeded_teacher
+
+SMALL = {
+    "teacher": {"hidden": 8, "channels": [4, 2], "latent": 3, "warm_start": 0},
+    "inner": {"steps": 3, "batch_size": 12},
+    "learner": {"architecture": "base_fc:2,3,4", "random_widths": [[2, 4], [3, 5], [4, 6]]},
+}
+
+
+@pytest.fixture
+def config():
+    return resolve_config("digits", "fast", SMALL, {"outer": {"iterations": 2}})
+
+
+@pytest.fixture
+def saved(tmp_path, config):
+    path = tmp_path / "teacher.safetensors"
+    save_teacher(path, seeded_teacher(config, TASKS["digits"], 5), config, {"real/validation_accuracy": 0.5})
+    return path
+
+
+def test_a_teacher_survives_its_file(saved, config):
+    file = load_teacher(saved)
+    original = seeded_teacher(config, TASKS["digits"], 5)
+    for step in range(3):
+        for a, b in zip(file.teacher.batch(step), original.batch(step), strict=True):
+            assert torch.equal(a, b)
+    assert file.config == config
+    assert file.document["metrics"] == {"real/validation_accuracy": 0.5}
+    assert load_teacher(saved.parent).path == saved
+
+
+def rewrite(path, change):
+    with safe_open(path, framework="pt") as file:
+        document = json.loads(file.metadata()["gtn"])
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    change(document, tensors)
+    save_file(tensors, path, {"gtn": json.dumps(document)})
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda d, t: d.update(domain="rl"), "holds a 'rl' teacher"),
+        (lambda d, t: d.pop("task"), "lacks 'task'"),
+        (lambda d, t: d.update(task="digit"), "did you mean 'digits'"),
+        (lambda d, t: d.update(image_shape=[1, 9, 9]), "images of"),
+        (lambda d, t: d["config"]["inner"].update(step=1), r"unknown config key 'inner\.step'"),
+        (lambda d, t: d["config"]["teacher"].update(latent=4), "its architecture needs"),
+        (lambda d, t: t.pop("curriculum.noise"), "lacks the tensor 'curriculum.noise'"),
+    ],
+)
+def test_a_teacher_that_contradicts_itself_is_refused(saved, change, words):
+    rewrite(saved, change)
+    with pytest.raises(CheckpointError, match=words) as caught:
+        load_teacher(saved)
+    assert str(saved) in str(caught.value)
+
+
+def test_a_teacher_depends_on_its_seed_alone(config):
+    a, b, c = (seeded_teacher(config, TASKS["digits"], seed).state_dict() for seed in (1, 1, 2))
+    assert all(torch.equal(a[name], b[name]) for name in a)
+    assert not all(torch.equal(a[name], c[name]) for name in a)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"curriculum": "ful"}, "unknown curriculum 'ful'; did you mean 'full'"),
+        ({"labels": "sof"}, "unknown label kind 'sof'; did you mean 'soft'"),
+    ],
+)
+def test_unknown_parts_get_a_suggestion(config, change, words):
+    wrong = dataclasses.replace(config, teacher=dataclasses.replace(config.teacher, **change))
+    with pytest.raises(UsageError, match=words):
+        SupervisedTeacher(wrong, TASKS["digits"])
+
+
+def test_impossible_settings_are_one_clear_error(config):
+    wrong = dataclasses.replace(config, inner=dataclasses.replace(config.inner, lr=-1.0))
+    with pytest.raises(UsageError, match="make no teacher: need lr > 0"):
+        SupervisedTeacher(wrong, TASKS["digits"])
+
+
+def test_parameter_groups_hold_every_parameter_once(config):
+    teacher = seeded_teacher(config, TASKS["digits"], 0)
+    grouped = [p for _, parameters in teacher.parameter_groups() for p in parameters]
+    assert len(grouped) == len({id(p) for p in grouped}) == len(list(teacher.parameters()))

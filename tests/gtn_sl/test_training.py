@@ -1,0 +1,165 @@
+"""Supervised meta-training and its evaluation, small and real: the digits, a few steps, every part in place."""
+
+import dataclasses
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from gtn_core.checkpoint import load_checkpoint
+from gtn_core.errors import DivergedError, UsageError
+from gtn_core.inner_optim import SGD, Schedule
+from gtn_core.plan import StepPlan
+from gtn_core.run_folder import RunFolder
+from gtn_core.seeding import Streams
+from gtn_sl.config import resolve_config
+from gtn_sl.controls import RealData, images_of_equal_storage, learn_schedule
+from gtn_sl.data import load_task
+from gtn_sl.evaluation import evaluate_stream
+from gtn_sl.judging import EvaluationPlan, judge, units_of_work
+from gtn_sl.report import write_evaluation_report, write_training_report
+from gtn_sl.teacher import load_teacher, seeded_teacher
+from gtn_sl.training import meta_train
+from gtn_sl.warm_start import warm_start
+
+SMALL = {
+    "teacher": {"hidden": 16, "channels": [4, 2], "latent": 8, "warm_start": 0},
+    "inner": {"steps": 4, "batch_size": 20},
+    "learner": {"architecture": "base_fc:6,8,10", "random_widths": [[4, 8], [6, 10], [8, 12]]},
+    "meta_loss": {"batch_size": 64, "every": 2, "intermediate_batch_size": 16},
+    "outer": {"iterations": 4, "lr": 0.01, "validations": 2},
+    "validation": {"learners": 2},
+    "compute": {"plan": {"keep_last_k": 2}},
+}
+
+
+@pytest.fixture(scope="module")
+def data():
+    return load_task("digits")
+
+
+@pytest.fixture
+def config():
+    return resolve_config("digits", "fast", SMALL)
+
+
+def test_a_run_leaves_what_design_promises(tmp_path, config):
+    run = RunFolder(tmp_path / "run")
+    progress = meta_train(config, run)
+    write_training_report(run)
+    assert progress.iteration == 4
+    assert {p.name for p in run.report.iterdir()} == {"curves.png", "schedule.png", "batches.png"}
+    assert resolve_config("digits", "fast", run.read_config()).compute.threads is not None
+    rows = list(run.metric_rows())
+    assert {tag.split("/")[0] for row in rows for tag in row} == {"iteration", "meta", "inner", "real", "perf"}
+    assert [row["iteration"] for row in rows if "real/score" in row] == [0, 2, 4]
+    assert all(math.isfinite(value) for row in rows for value in row.values())
+    best = load_teacher(run.teacher)
+    assert best.document["metrics"]["real/validation_accuracy"] == progress.best
+    assert list(run.tensorboard.glob("events.*"))
+
+
+def test_meta_training_lowers_the_meta_loss(tmp_path, config):
+    longer = dataclasses.replace(config, outer=dataclasses.replace(config.outer, iterations=40, lr=0.02))
+    run = RunFolder(tmp_path / "run")
+    meta_train(longer, run)
+    losses = [row["meta/loss"] for row in run.metric_rows() if "meta/loss" in row]
+    assert np.mean(losses[-10:]) < 0.9 * np.mean(losses[:10])
+
+
+def test_two_runs_of_a_seed_are_the_same_and_of_another_seed_are_not(tmp_path, config):
+    states = []
+    for name, seed in [("a", 0), ("b", 0), ("c", 1)]:
+        run = RunFolder(tmp_path / name)
+        meta_train(dataclasses.replace(config, seed=seed), run)
+        states.append(load_checkpoint(run.state, "training-state")[0])
+    assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
+    assert not all(torch.equal(states[0][name], states[2][name]) for name in states[0])
+
+
+def test_divergence_keeps_the_last_good_state(tmp_path, config):
+    wild = dataclasses.replace(config, inner=dataclasses.replace(config.inner, lr=1e30))
+    run = RunFolder(tmp_path / "run")
+    with pytest.raises(DivergedError, match="inner step"):
+        meta_train(wild, run)
+
+
+def test_warm_start_brings_the_batches_close_to_real_images(data, config):
+    teacher = seeded_teacher(config, data.task, 0)
+    before = teacher.batch(0)[0].std(dim=0).mean()
+    error = warm_start(teacher, data, 60, Streams(0))
+    assert error < 0.6  # real pixels have variance 1
+    assert before > 0
+
+
+def test_warm_start_needs_learned_noise(data, config):
+    teacher = seeded_teacher(config, data.task, 0)
+    teacher.curriculum.noise.requires_grad_(False)
+    del teacher.curriculum.noise
+    with pytest.raises(UsageError, match="learned noise"):
+        warm_start(teacher, data, 1, Streams(0))
+
+
+@pytest.fixture
+def real(data):
+    return RealData(data, data.train, 6, 32, SGD(), Schedule(6, 0.02, 0.5))
+
+
+def test_real_data_differs_by_learner_and_repeats_by_seed(real):
+    a, b, c = (real.for_learner(seed).batch(2) for seed in (1, 1, 2))
+    assert torch.equal(a[0], b[0])
+    assert not torch.equal(a[0], c[0])
+    torch.testing.assert_close(a[1].sum(dim=1), torch.ones(32))
+
+
+def test_a_random_subset_holds_no_more_images_than_it_may(data):
+    stream = RealData(data, data.train, 10, 32, SGD(), Schedule(10, 0.02, 0.5), subset=25)
+    lesson = stream.for_learner(0)
+    images = torch.cat([lesson.batch(step)[0] for step in range(10)]).flatten(1)
+    assert len(torch.unique(images, dim=0)) <= 25
+
+
+def test_equal_storage_counts_bytes(data):
+    assert images_of_equal_storage(65 * 100, data) == 100
+    assert images_of_equal_storage(10**9, data) == len(data.train)
+    assert images_of_equal_storage(1, data) == data.task.classes
+
+
+def test_a_learned_schedule_beats_the_one_it_started_from(data, real):
+    def loss():
+        seeds = range(5)
+        return evaluate_stream("real", real, "base_fc:6,8,10", data, data.validation, seeds).mean
+
+    before = loss()
+    learn_schedule(real, "base_fc:6,8,10", Streams(0), iterations=25)
+    assert loss() > before + 0.05
+
+
+def test_evaluation_is_repeatable_and_its_curve_ends_at_the_final_accuracy(data, real):
+    everything = len(data.validation)
+    results = [
+        evaluate_stream(
+            "real", real, "base_fc:6,8,10", data, data.validation, [3, 4], curve_images=everything, plan=plan
+        )
+        for plan in (None, StepPlan(), StepPlan(layout="channels_last"))
+    ]
+    assert np.array_equal(results[0].final, results[1].final)
+    np.testing.assert_allclose(results[2].final, results[0].final, atol=0.02)
+    assert results[0].curves.shape == (2, 6)
+    assert np.array_equal(results[0].curves[:, -1], results[0].final)
+    assert results[0].minimum <= results[0].mean <= results[0].final.max()
+    assert results[0].spread == pytest.approx(np.std(results[0].final, ddof=1))
+
+
+def test_judging_puts_the_controls_beside_the_teacher(tmp_path, config, data):
+    run = RunFolder(tmp_path / "run")
+    meta_train(config, run)
+    plan, seen = EvaluationPlan(["base_fc:6,8,10"], count=2, control_iterations=3, curve_images=50), []
+    results = judge(load_teacher(run.teacher), data, plan, seen.append)
+    assert [r.name.split(" of ")[0] for r in results] == ["teacher", "real data", "random subset", "untrained teacher"]
+    assert len(seen) == units_of_work(plan)
+    assert all(r.n == 2 and r.curves.shape == (2, 4) for r in results)
+    write_evaluation_report(run.report, results, "digits", {"seed": 0})
+    assert (run.report / "evaluation.md").read_text().count("| base_fc:6,8,10 |") == 4
+    assert (run.report / "accuracy-base_fc-6-8-10.png").read_bytes().startswith(b"\x89PNG")
