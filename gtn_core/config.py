@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import dataclasses
+import typing
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import yaml
-from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass as _dataclass
 from typing_extensions import dataclass_transform
 
 from gtn_core.errors import UsageError, unknown_name
 
 T = TypeVar("T")
+
+Positive = Annotated[int, Field(gt=0)]
+Natural = Annotated[int, Field(ge=0)]
+PositiveReal = Annotated[float, Field(gt=0)]
+NaturalReal = Annotated[float, Field(ge=0)]
+Share = Annotated[float, Field(ge=0, le=1)]
 
 
 @dataclass_transform(frozen_default=True, kw_only_default=True)
@@ -100,14 +108,15 @@ def _explain(cls: type[Any], given: Mapping[str, Any], error: ValidationError) -
     first = error.errors()[0]
     path = [str(part) for part in first["loc"]]
     if first["type"] == "unexpected_keyword_argument":
-        parent: Any = resolve_defaults(cls)
-        for part in path[:-1]:
-            parent = parent[part]
-        known = [".".join([*path[:-1], key]) for key in parent]
+        known = [".".join([*path[:-1], field]) for field in _fields(cls, path[:-1])]
         return unknown_name("config key", ".".join(path), known)
     return UsageError(f"config key {'.'.join(path)!r}: {first['msg']}, got {first['input']!r}")
 
 
-def resolve_defaults(cls: type[Any]) -> dict[str, Any]:
-    """Returns every key of a config class with its default, as nested dictionaries."""
-    return to_dict(cls())
+def _fields(cls: type[Any], path: Iterable[str]) -> list[str]:
+    """Returns the fields of the config class that a path of field names leads to."""
+    for part in path:
+        hint = typing.get_type_hints(cls)[part]
+        options = [hint, *typing.get_args(hint)]  # an optional part may stand as `Part | None`
+        cls = next(option for option in options if isinstance(option, type) and dataclasses.is_dataclass(option))
+    return [field.name for field in dataclasses.fields(cls)]

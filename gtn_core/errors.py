@@ -22,6 +22,12 @@ class UsageError(GTNError):
     exit_code = 2
 
 
+class UnknownNameError(UsageError, KeyError):
+    """A name that no registry or config holds."""
+
+    __str__ = Exception.__str__  # KeyError's would put the message in quotes
+
+
 class DataError(GTNError):
     """A data file is absent, damaged or not what its name promises."""
 
@@ -38,7 +44,7 @@ class DivergedError(GTNError):
     """Training produced a value that is not finite."""
 
 
-def unknown_name(kind: str, name: str, known: Iterable[str]) -> UsageError:
+def unknown_name(kind: str, name: str, known: Iterable[str]) -> UnknownNameError:
     """Returns the error for a name that no registry or config holds, with the nearest known one suggested.
 
     Args:
@@ -49,4 +55,4 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> UsageError:
     names = sorted(known)
     near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
     hint = f"did you mean {near[0]!r}?" if near else "known: " + ", ".join(names)
-    return UsageError(f"unknown {kind} {name!r}; {hint}")
+    return UnknownNameError(f"unknown {kind} {name!r}; {hint}")

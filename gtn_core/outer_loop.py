@@ -5,9 +5,11 @@ from __future__ import annotations
 import contextlib
 import math
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from types import FrameType
 from typing import Any, Protocol
 
 import torch
@@ -21,7 +23,7 @@ from gtn_core.checkpoint import (
     save_checkpoint,
     unpack_optimizer,
 )
-from gtn_core.config import config
+from gtn_core.config import Natural, NaturalReal, Positive, PositiveReal, Share, config
 from gtn_core.distributed import SingleProcess, World
 from gtn_core.errors import CheckpointError, DivergedError
 from gtn_core.estimators import Episode, Estimate, Estimator, Teacher
@@ -34,23 +36,23 @@ from gtn_core.tracking import Picture, Tracker
 class OuterConfig:
     """How the teacher is meta-trained."""
 
-    iterations: int | None = None
+    iterations: Natural | None = None
     """Outer steps; ``None`` where ``minutes`` bounds the run."""
-    minutes: float | None = None
+    minutes: PositiveReal | None = None
     """Wall-clock minutes of meta-training, validation included; ``None`` where ``iterations`` bounds the run."""
-    lr: float = 0.01
+    lr: PositiveReal = 0.01
     """Adam's learning rate at the start."""
-    final_lr: float = 0.1
+    final_lr: Share = 0.1
     """Share of ``lr`` that a cosine over the run ends at."""
-    betas: tuple[float, float] = (0.9, 0.999)
+    betas: tuple[Share, Share] = (0.9, 0.999)
     """Adam's decay rates."""
-    eps: float = 1e-8
+    eps: PositiveReal = 1e-8
     """Added to the root of Adam's second moment."""
-    clip: float | None = None
+    clip: PositiveReal | None = None
     """Largest norm of the meta-gradient; longer ones are scaled down."""
-    validations: int = 20
+    validations: Positive = 20
     """How often, evenly over the run, the teacher is judged on validation data."""
-    save_every: float = 30.0
+    save_every: NaturalReal = 30.0
     """Seconds between resumable states."""
 
 
@@ -103,6 +105,10 @@ class Progress:
     best: float = -math.inf
     best_iteration: int = 0
     validated: int = 0
+
+
+class InterruptedRun(KeyboardInterrupt):
+    """The user's Ctrl-C or a SIGTERM, taken between two outer steps: the state has been saved."""
 
 
 Listener = Callable[[Progress, float, Mapping[str, float]], None]
@@ -168,40 +174,37 @@ class OuterLoop:
             unpack_optimizer(self.optimizer, moments, document["optimizer"])
             self.estimator.load_state(document["estimator"])
             self.progress = Progress(**document["progress"])
+            due = int(self._share() * self.settings.validations)  # another one where the budget has changed
+            self.progress.validated = min(self.progress.validated, due + 1)
         except (KeyError, TypeError) as error:
             raise CheckpointError(f"{path} is not the state of such a run: {error}") from error
 
     def run(self) -> Progress:
         """Trains until the budget is spent; returns where it ended.
 
-        A divergence or the user's Ctrl-C leaves a state behind that stands before the step it interrupted.
+        Ctrl-C and SIGTERM take effect between outer steps, after a save; a second one at once, without.
 
         Raises:
+            InterruptedRun: The user interrupted it.
             DivergedError: A loss or a gradient is not finite; the message says at which outer and inner step.
         """
         started = time.monotonic() - self.progress.seconds
         self._saved_at = time.monotonic()
-        if self.progress.validated == 0:
-            self._validate()
-            self.save()
-        try:
+        with _interrupts_held_back() as interrupt_point:
+            self._validate_if_due()
             while (share := self._share()) < 1:
-                values = self._step(share)
-                self.progress.seconds = time.monotonic() - started
-                share = self._share()
-                self.tracker.scalars(self.progress.iteration, values)
-                if self._is_validation_due(share):
-                    self._validate()
-                    self.progress.seconds = time.monotonic() - started
+                try:
+                    interrupt_point()
+                    values = self._step(share)
+                except (DivergedError, InterruptedRun):  # the teacher stands as the last whole step left it
                     self.save()
-                elif time.monotonic() - self._saved_at > self.settings.save_every:
+                    raise
+                self.progress.seconds = time.monotonic() - started
+                self.tracker.scalars(self.progress.iteration, values)
+                if not self._validate_if_due() and time.monotonic() - self._saved_at > self.settings.save_every:
                     self.save()
                 if self.listener is not None:
-                    self.listener(self.progress, share, values)
-        except (DivergedError, KeyboardInterrupt):
-            self.save()
-            raise
-        self.save()
+                    self.listener(self.progress, self._share(), values)
         return self.progress
 
     def save(self) -> None:
@@ -223,9 +226,9 @@ class OuterLoop:
     def _share(self) -> float:
         """Returns which share of the budget is spent."""
         if self.settings.iterations is not None:
-            return self.progress.iteration / max(1, self.settings.iterations)
+            return self.progress.iteration / self.settings.iterations if self.settings.iterations else 1.0
         assert self.settings.minutes is not None
-        return self.progress.seconds / max(1e-9, 60 * self.settings.minutes)
+        return self.progress.seconds / (60 * self.settings.minutes)
 
     def _step(self, share: float) -> dict[str, float]:
         """Takes one outer step and returns what to log of it; the parameters stay as they are if it diverges."""
@@ -246,9 +249,8 @@ class OuterLoop:
         lr = self.settings.lr * (self.settings.final_lr + (1 - self.settings.final_lr) * cosine)
         for group in self.optimizer.param_groups:
             group["lr"] = lr * group["multiple"]
-        with _uninterrupted():
-            self.optimizer.step()
-            self.progress.iteration += 1
+        self.optimizer.step()
+        self.progress.iteration += 1
         return self._values(estimate, episode, float(norm), lr, time.perf_counter() - start)
 
     def _values(self, estimate: Estimate, episode: Episode, norm: float, lr: float, seconds: float) -> dict[str, float]:
@@ -268,20 +270,29 @@ class OuterLoop:
             "perf/peak_memory_mib": peak_memory_mib(),
         }
 
-    def _is_validation_due(self, share: float) -> bool:
-        return share >= 1 or int(share * self.settings.validations) >= self.progress.validated
+    def _validate_if_due(self) -> bool:
+        """Validates and saves where a validation is due; returns whether it was.
 
-    def _validate(self) -> None:
-        validation = self.job.validate()
-        self.progress.validated = int(self._share() * self.settings.validations) + 1
+        Progress moves last: a run that is stopped in between validates again when it is resumed.
+        """
+        share = self._share()
+        if self.progress.validated > int(share * self.settings.validations):
+            return False
         iteration = self.progress.iteration
+        try:
+            validation = self.job.validate()
+        except DivergedError as error:
+            raise DivergedError(f"validation after outer step {iteration}: {error}") from error
         self.tracker.scalars(iteration, {"real/score": validation.score, **validation.metrics})
         for tag, picture in validation.pictures.items():
             self.tracker.picture(iteration, tag, picture)
         if validation.score > self.progress.best:
-            self.progress.best, self.progress.best_iteration = validation.score, iteration
             if self.world.rank == 0:
                 self.job.save_teacher(validation, iteration)
+            self.progress.best, self.progress.best_iteration = validation.score, iteration
+        self.progress.validated = int(share * self.settings.validations) + 1
+        self.save()
+        return True
 
 
 def saved_iteration(run: RunFolder) -> int:
@@ -298,13 +309,29 @@ def saved_iteration(run: RunFolder) -> int:
 
 
 @contextlib.contextmanager
-def _uninterrupted() -> Iterator[None]:
-    """Holds Ctrl-C and SIGTERM back until the block has ended: half an optimizer step must not be saved."""
-    if not hasattr(signal, "pthread_sigmask"):
-        yield
+def _interrupts_held_back() -> Iterator[Callable[[], None]]:
+    """Holds Ctrl-C and SIGTERM back, so that no step, row or file is left half done.
+
+    Yields a function that raises the interrupt that came meanwhile, if one did. A second Ctrl-C is raised at once: whoever
+    presses it twice does not want to wait. Signals can only be handled in the main thread; elsewhere nothing is held back.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield lambda: None
         return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+    pending: list[int] = []
+
+    def hold(number: int, frame: FrameType | None) -> None:
+        if pending:
+            raise KeyboardInterrupt
+        pending.append(number)
+
+    def interrupt_point() -> None:
+        if pending:
+            raise InterruptedRun
+
+    before = {number: signal.signal(number, hold) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield
+        yield interrupt_point
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from gtn_core.checkpoint import replacing
-from gtn_core.config import config, resolve, to_dict
+from gtn_core.config import Natural, config, resolve, to_dict
 from gtn_core.errors import GTNError
 from gtn_core.learner import Layout
 from gtn_core.second_order import Backend, Batch, InnerLoss, first_order, second_order
@@ -38,7 +38,7 @@ class StepPlan:
     """Arithmetic of the learner; parameters and optimizer state are float32 in either case."""
     backend: Backend = "reverse"
     """How second-order terms are computed for steps without a kept graph."""
-    keep_last_k: int = 0
+    keep_last_k: Natural = 0
     """Steps whose graph is kept from the forward run, against memory."""
 
     def autocast(self, device: torch.device) -> contextlib.AbstractContextManager[object]:
@@ -52,10 +52,11 @@ Probe = Callable[[StepPlan], tuple[InnerLoss, Tensor, Batch]]
 """``plan -> (inner loss, phi, a batch)``: one inner step, built as the plan says."""
 
 
-def choose_plan(probe: Probe, steps: int, memory_mib: float, *, cache: Path | None = None) -> StepPlan:
+def choose_plan(name: str, probe: Probe, steps: int, memory_mib: float, *, cache: Path | None = None) -> StepPlan:
     """Times one step and its adjoint under every plan and returns the fastest.
 
     Args:
+        name: What is timed, e.g. the learner's name; part of what a choice is remembered by.
         probe: Builds the step to time.
         steps: T, the most graphs that could be kept.
         memory_mib: Budget for kept graphs.
@@ -65,7 +66,7 @@ def choose_plan(probe: Probe, steps: int, memory_mib: float, *, cache: Path | No
         The plan; why it won is logged.
     """
     _, phi, batch = probe(StepPlan())
-    key = _key(phi, batch, steps, memory_mib)
+    key = _key(name, phi, batch, steps, memory_mib)
     known = _read_cache(cache)
     if key in known:
         plan = resolve(StepPlan, known[key])
@@ -78,7 +79,7 @@ def choose_plan(probe: Probe, steps: int, memory_mib: float, *, cache: Path | No
         timed += [(_seconds(probe, p, keep=True), dataclasses.replace(p, keep_last_k=kept)) for p in layouts.values()]
     timed.sort(key=lambda pair: pair[0])
     seconds, plan = timed[0]
-    if plan.backend == "reverse" and not plan.keep_last_k:
+    if plan.backend == "reverse" and not plan.keep_last_k and kept < steps:
         plan = dataclasses.replace(plan, keep_last_k=kept)
     losers = ", ".join(f"{_describe(p)} {1e3 * s:.0f} ms" for s, p in timed[1:4])
     log.info("plan: %s, %.0f ms for a step and its adjoint; next: %s", _describe(plan), 1e3 * seconds, losers)
@@ -114,7 +115,7 @@ def _candidates(device: torch.device) -> list[StepPlan]:
 def _has_bfloat16_units(device: torch.device) -> bool:
     """Says whether bfloat16 is worth timing: emulated, one step can take as long as a hundred in float32."""
     if device.type == "cuda":
-        return bool(torch.cuda.is_bf16_supported())
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     checks = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")  # torch offers no public ones
     return any(getattr(torch.cpu, check, lambda: False)() for check in checks)
 
@@ -153,9 +154,10 @@ def _describe(plan: StepPlan) -> str:
     return f"{plan.layout} {plan.precision} {plan.backend}, {plan.keep_last_k} graphs kept"
 
 
-def _key(phi: Tensor, batch: Batch, steps: int, memory_mib: float) -> str:
+def _key(name: str, phi: Tensor, batch: Batch, steps: int, memory_mib: float) -> str:
     device = torch.cuda.get_device_name(phi.device) if phi.is_cuda else _processor()
     facts = (
+        name,
         device,
         torch.__version__,
         torch.get_num_threads(),

@@ -101,9 +101,11 @@ class RunFolder:
         file = (self.path / "state" / "lock").open("w")
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        except BlockingIOError:
             file.close()
             raise GTNError(f"another process is working on {self.path}") from None
+        for left in self.path.rglob(".*.tmp"):  # of a process that was killed while it wrote
+            left.unlink(missing_ok=True)
         return file
 
     @contextlib.contextmanager

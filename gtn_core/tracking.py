@@ -48,18 +48,19 @@ class RunTracker:
 
     Args:
         run: The folder.
-        after: Iteration that a resumed run continues after; later entries are dropped, as they will come again.
+        after: Iteration that a resumed run continues after; later entries are dropped, as they will come again. ``None`` starts
+            from nothing.
         settings: The resolved config, shown as TensorBoard's hyper-parameters.
     """
 
-    def __init__(self, run: RunFolder, *, after: int = 0, settings: Mapping[str, Any] | None = None) -> None:
+    def __init__(self, run: RunFolder, *, after: int | None = None, settings: Mapping[str, Any] | None = None) -> None:
         try:
-            run.drop_metrics_after(after)
+            run.drop_metrics_after(-1 if after is None else after)
             self._rows = run.metrics.open("a", encoding="utf-8")
-            self._writer = SummaryWriter(str(run.tensorboard), purge_step=after + 1 if after else None)
+            self._writer = SummaryWriter(str(run.tensorboard), purge_step=0 if after is None else after + 1)
         except OSError as error:
             raise GTNError(f"cannot write to {run.path}: {error.strerror}") from error
-        if settings and not after:
+        if settings and after is None:
             text = "\n".join(f"- `{key}`: {value}" for key, value in flatten(settings).items())
             self._writer.add_text("hyperparameters", text)
 
@@ -79,8 +80,10 @@ class RunTracker:
 
     def close(self) -> None:
         """See ``Tracker.close``."""
-        self._rows.close()
-        self._writer.close()
+        try:
+            self._rows.close()
+        finally:
+            self._writer.close()
 
 
 def flatten(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

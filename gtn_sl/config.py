@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from gtn_core.config import config, resolve
+from gtn_core.config import Natural, NaturalReal, Positive, PositiveReal, config, resolve
 from gtn_core.errors import UsageError, unknown_name
 from gtn_core.outer_loop import OuterConfig
 from gtn_core.plan import StepPlan
@@ -16,23 +16,23 @@ from gtn_sl.presets import PRESETS
 class TeacherConfig:
     """The teacher's architecture and start."""
 
-    hidden: int = 256
+    hidden: Positive = 256
     """Width of the generator's first linear layer."""
-    channels: tuple[int, int] = (16, 8)
+    channels: tuple[Positive, Positive] = (16, 8)
     """The generator's feature maps at a quarter and at half of the resolution."""
-    latent: int = 64
+    latent: Positive = 64
     """Length of a noise vector."""
     curriculum: str = "full"
     """Which noise comes when; see ``gtn_sl.curricula``."""
     labels: str = "soft"
     """What the learner is taught; see ``gtn_sl.labels``."""
-    noise_lr: float = 1.0
+    noise_lr: PositiveReal = 1.0
     """Outer learning rate of learned noise, as a multiple of ``outer.lr``; the generator's own multiple is 1."""
-    labels_lr: float = 1.0
+    labels_lr: PositiveReal = 1.0
     """The same for learned labels."""
-    schedule_lr: float = 1.0
+    schedule_lr: PositiveReal = 1.0
     """The same for inner learning rates (their logarithm) and momenta (their logit)."""
-    warm_start: int = 0
+    warm_start: Natural = 0
     """Epochs of fitting the generator to training images before meta-training; 0 starts from random weights."""
 
 
@@ -42,7 +42,7 @@ class LearnerConfig:
 
     architecture: str = "base_fc"
     """A name of ``gtn_sl.learners``, with widths behind a colon to judge the teacher on: ``base_fc:32,64,128``."""
-    random_widths: tuple[tuple[int, int], ...] | None = None
+    random_widths: tuple[tuple[Positive, Positive], ...] | None = None
     """Range ``[low, high)`` of each width in meta-training; ``None`` takes the architecture's own."""
 
 
@@ -50,15 +50,15 @@ class LearnerConfig:
 class InnerConfig:
     """The inner loop."""
 
-    steps: int = 32
+    steps: Positive = 32
     """T, inner steps."""
-    batch_size: int = 64
+    batch_size: Positive = 64
     """B, synthetic images a step."""
     optimizer: str = "sgd"
     """``sgd``, ``rmsprop`` or ``adam``."""
-    lr: float = 0.02
+    lr: PositiveReal = 0.02
     """Learning rate of every step before meta-training."""
-    momentum: float = 0.9
+    momentum: PositiveReal = 0.9
     """Momentum (Adam: beta1) of every step before meta-training."""
     max_momentum: float = 0.99
     """Bound on the learned momentum."""
@@ -70,15 +70,15 @@ class InnerConfig:
 class MetaLossConfig:
     """How a learner is judged on real training data, for the meta-gradient."""
 
-    batch_size: int = 1024
+    batch_size: Positive = 1024
     """Real images for the loss after the last step."""
-    every: int = 0
+    every: Natural = 0
     """An intermediate loss after every so many steps; 0 for none."""
-    weight: float = 1.0
+    weight: NaturalReal = 1.0
     """Weight of the mean of the intermediate losses at the start of the run; the final loss has 1."""
-    final_weight: float = 1.0
+    final_weight: NaturalReal = 1.0
     """The same at the end of the run; between, it moves linearly."""
-    intermediate_batch_size: int = 128
+    intermediate_batch_size: Positive = 128
     """Real images for an intermediate loss."""
 
 
@@ -86,9 +86,9 @@ class MetaLossConfig:
 class ValidationConfig:
     """How the teacher is judged during meta-training."""
 
-    learners: int = 3
+    learners: Positive = 3
     """Fresh learners, the same at every validation."""
-    images: int = 5000
+    images: Positive = 5000
     """Validation images at most."""
 
 
@@ -98,9 +98,9 @@ class ComputeConfig:
 
     device: str = "cpu"
     """``cpu``, ``cuda`` or ``cuda:N``."""
-    threads: int | None = None
+    threads: Positive | None = None
     """CPU threads; ``None`` takes torch's default. A resumed run keeps what it started with, so that sums stay the same."""
-    memory_mib: float = 4096.0
+    memory_mib: PositiveReal = 4096.0
     """Budget for graphs kept from the forward run of the inner loop."""
     plan: StepPlan | None = None
     """Layout, precision, back-end and kept graphs; ``None`` chooses by a micro-benchmark."""
@@ -114,7 +114,7 @@ class MetaTrainConfig:
     """A name of ``gtn_sl.data.TASKS``."""
     preset: str = "fast"
     """The preset that the other settings started from."""
-    seed: int = 0
+    seed: Natural = 0
     """Root of every random stream."""
     data_dir: str | None = None
     """Folder of the image files; ``None`` looks at GTN_DATA_DIR, then in the user's cache."""

@@ -125,6 +125,8 @@ def learn_schedule(
         optimizer.zero_grad()
         try:
             estimator.estimate(lesson, episode)
+            if not all(torch.isfinite(p.grad).all() for p in stream.inner_schedule.parameters() if p.grad is not None):
+                raise DivergedError("the meta-gradient is not finite")
             optimizer.step()
         except (
             DivergedError

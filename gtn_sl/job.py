@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from gtn_core.errors import UsageError
 from gtn_core.estimators import Episode
 from gtn_core.learner import Learner, Statistics, fresh_learner
 from gtn_core.outer_loop import Validation
@@ -58,9 +59,12 @@ class LearnerPool:
 def learner_family(config: MetaTrainConfig) -> Architecture:
     """Returns the architecture that a config's learners are drawn from."""
     named = architecture(config.learner.architecture)
-    if config.learner.random_widths is None:
+    ranges = config.learner.random_widths
+    if ranges is None:
         return named
-    return replace(named, random_widths=config.learner.random_widths)
+    if len(ranges) != len(named.widths) or any(low > high for low, high in ranges):
+        raise UsageError(f"learner.random_widths needs {len(named.widths)} ranges [low, high], got {ranges}")
+    return replace(named, random_widths=ranges)
 
 
 class SupervisedJob:

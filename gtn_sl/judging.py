@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from gtn_core.errors import DivergedError
 from gtn_core.inner_optim import Schedule
 from gtn_core.plan import StepPlan
 from gtn_core.seeding import Streams
@@ -15,6 +18,8 @@ from gtn_sl.data import TaskData
 from gtn_sl.evaluation import Evaluation, evaluate_stream
 from gtn_sl.stream import Stream
 from gtn_sl.teacher import TeacherFile, seeded_teacher
+
+log = logging.getLogger(__name__)
 
 Control = Literal["real data", "random subset", "untrained teacher"]
 CONTROLS: tuple[Control, ...] = ("real data", "random subset", "untrained teacher")
@@ -76,20 +81,30 @@ def judge(file: TeacherFile, data: TaskData, plan: EvaluationPlan, advance: Adva
     results = []
     for learner in plan.learners:
         for name, stream in _streams(file, data, plan, learner, streams, advance).items():
-            results.append(
-                evaluate_stream(
+            try:
+                result = evaluate_stream(
                     name,
                     stream.to(plan.device),
                     learner,
                     data,
                     data.test,
                     seeds,
-                    plan=StepPlan(layout="channels_last"),
+                    plan=_step_plan(file),
                     curve_images=plan.curve_images,
                     after_learner=functools.partial(advance, name),
                 )
-            )
+            except DivergedError as error:
+                if stream is file.teacher:
+                    raise DivergedError(f"a {learner} learner on the teacher: {error}") from error
+                log.warning("%s diverged with %s and is left out: %s", name, learner, error)
+                continue
+            results.append(result)
     return results
+
+
+def _step_plan(file: TeacherFile) -> StepPlan:
+    """Returns how the teacher's own meta-training computed its steps, in float32."""
+    return dataclasses.replace(file.config.compute.plan or StepPlan(), precision="float32")
 
 
 def _streams(
@@ -111,6 +126,7 @@ def _streams(
             learner,
             streams,
             iterations=plan.control_iterations,
+            plan=_step_plan(file),
             after_iteration=functools.partial(advance, "meta-learning the real-data control's schedule"),
         )
         if "real data" in plan.controls:

@@ -29,8 +29,9 @@ def plot_accuracy(path: Path, evaluations: Sequence[Evaluation], title: str) -> 
         evaluations: One line each; those without a curve are left out.
         title: What it is about.
     """
-    figure, axes = _figure(title, "inner step", "test accuracy (%)")
     drawn = [e for e in evaluations if e.curve_steps]
+    images = f"first {drawn[0].curve_images} test images" if drawn else ""
+    figure, axes = _figure(title, "inner step", f"accuracy on the {images} (%)")
     for evaluation, colour in zip(drawn, COLOURS * len(drawn), strict=False):
         mean = 100 * evaluation.curves.mean(axis=0)
         label = f"{evaluation.name}: {100 * evaluation.mean:.1f}% ± {100 * evaluation.spread:.1f} (n = {evaluation.n})"
@@ -38,7 +39,7 @@ def plot_accuracy(path: Path, evaluations: Sequence[Evaluation], title: str) -> 
         low, high = 100 * evaluation.curves.min(axis=0), 100 * evaluation.curves.max(axis=0)
         axes.fill_between(evaluation.curve_steps, low, high, color=colour, alpha=0.15, linewidth=0)
     axes.set_ylim(0, 101)
-    axes.legend(loc="lower right", fontsize=9, title="final, mean ± standard deviation over learners")
+    axes.legend(loc="lower right", fontsize=9, title="final, all test images: mean ± standard deviation over learners")
     _save(figure, path)
 
 

@@ -1,7 +1,8 @@
 """Presets: named layers of settings per task, over the defaults of ``gtn_sl.config``.
 
 ``fast`` is ours, chosen on validation data for two CPU cores. ``paper`` has the hyper-parameters of Such et al. (ICML 2020) with
-our smooth learner; ``original`` has those of the authors' published code, max-pooling included.
+our smooth learner; ``original`` has those of the authors' published code, max-pooling included. On CIFAR-10 both used
+larger learners and augmentation, which these two lack so far.
 """
 
 from __future__ import annotations

@@ -124,7 +124,7 @@ def save_teacher(path: Path, teacher: SupervisedTeacher, config: MetaTrainConfig
         "class_names": list(task.class_names),
         "mean": list(task.mean),
         "std": list(task.std),
-        "config": to_dict(config),
+        "config": {**to_dict(config), "data_dir": None},  # a folder of this machine means nothing elsewhere
         "metrics": dict(metrics),
         "version": importlib.metadata.version("generative-teaching-networks"),
     }
@@ -145,13 +145,15 @@ def load_teacher(path: str | Path) -> TeacherFile:
     document = load_document(path, "teacher")
     if document.get("domain") != "supervised":
         raise CheckpointError(f"{path} holds a {document.get('domain')!r} teacher, not a supervised one")
+    for part in ("config", "metrics"):
+        if not isinstance(document.get(part), dict):
+            raise CheckpointError(f"{path}: the header lacks {part!r}")
     try:
         config = resolve(MetaTrainConfig, document["config"])
         task = TASKS[document["task"]]
-        if tuple(document["image_shape"]) != task.image_shape:
-            raise CheckpointError(
-                f"{path}: images of {document['image_shape']}, but {task.name} has {task.image_shape}"
-            )
+        made_for = (list(task.image_shape), list(task.class_names), list(task.mean), list(task.std))
+        if made_for != tuple(document[key] for key in ("image_shape", "class_names", "mean", "std")):
+            raise CheckpointError(f"{path}: image shape, classes or normalisation are not those of {task.name}")
         teacher = SupervisedTeacher(config, task)
     except KeyError as error:
         raise CheckpointError(f"{path}: the header lacks {error}") from error

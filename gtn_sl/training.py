@@ -62,7 +62,7 @@ def meta_train(
     with run.lock(), run.logged():
         if not resume:
             config = _with_plan(config, data, teacher)
-            run.write_config(config)
+        run.write_config(config)  # of a resumed run too: its budget may have changed
         continued = run.state.is_file()
         if not continued and config.teacher.warm_start:
             warm_start(teacher, data, config.teacher.warm_start, streams)
@@ -80,15 +80,16 @@ def _outer_loop(
     plan = config.compute.plan
     assert plan is not None
     job = SupervisedJob(config, data, teacher, plan, run)
-    tracker = RunTracker(run, after=saved_iteration(run) if continued else 0, settings=to_dict(config))
+    tracker = RunTracker(run, after=saved_iteration(run) if continued else None, settings=to_dict(config))
     loop = OuterLoop(teacher, job, ESTIMATORS["backprop"](plan), config.outer, run, tracker, listener=listener)
     try:
         if continued:
             loop.resume()
         return loop.run()
     except DivergedError as error:
-        hint = f"the state before it is kept in {run.path}; a smaller inner.lr or outer.lr may help"
-        raise DivergedError(f"{error}; {hint}") from error
+        kept = f"the last good state and the best teacher are kept in {run.path}"
+        hint = "a new run with --set inner.lr=... or outer.lr=... below its own may go further"
+        raise DivergedError(f"{error}; {kept}; {hint}") from error
     finally:
         tracker.close()
 
@@ -106,7 +107,11 @@ def _with_plan(config: MetaTrainConfig, data: TaskData, teacher: SupervisedTeach
     plan = config.compute.plan
     if plan is None:
         plan = choose_plan(
-            _probe(config, teacher), config.inner.steps, config.compute.memory_mib, cache=default_cache()
+            config.learner.architecture,
+            _probe(config, teacher),
+            config.inner.steps,
+            config.compute.memory_mib,
+            cache=default_cache(),
         )
     if plan.precision == "bfloat16":
         plan = _trusted(plan, config, data, teacher)
@@ -114,9 +119,11 @@ def _with_plan(config: MetaTrainConfig, data: TaskData, teacher: SupervisedTeach
 
 
 def _probe(config: MetaTrainConfig, teacher: SupervisedTeacher) -> Probe:
-    """Returns how to build the step that the micro-benchmark times: a learner of middling widths on the first batch."""
+    """Returns how to build the step that the micro-benchmark times: the widest learner on the first batch."""
     family, task, device = learner_family(config), teacher.task, torch.device(config.compute.device)
-    widths = [(low + high) // 2 for low, high in family.random_widths]
+    widths = [
+        max(low, high - 1) for low, high in family.random_widths
+    ]  # the widest, so that the memory suffices for all
     with torch.no_grad():
         batch = teacher.batch(0)
 
@@ -134,7 +141,11 @@ def _trusted(plan: StepPlan, config: MetaTrainConfig, data: TaskData, teacher: S
     for candidate in (plan, exact):
         teacher.zero_grad()
         job = SupervisedJob(config, data, teacher, candidate, RunFolder(Path()))
-        Backprop(candidate).estimate(teacher, job.episode(0, 0.0))
+        try:
+            Backprop(candidate).estimate(teacher, job.episode(0, 0.0))
+        except DivergedError:
+            log.warning("the %s meta-gradient diverges", candidate.precision)
+            return exact
         gradients.append([p.grad.clone() for p in teacher.parameters() if p.grad is not None])
     teacher.zero_grad()
     similarity = cosine(*gradients)

@@ -24,6 +24,7 @@ out = Console()
 
 def start_logging(*, quiet: bool) -> None:
     """Shows log lines on standard error, all of them or only warnings."""
+    logging.raiseExceptions = False  # a full disk must not fill the screen with the log file's own troubles
     handler = RichHandler(console=err, show_path=False, show_level=False, rich_tracebacks=False, markup=False)
     handler.setLevel(logging.WARNING if quiet else logging.INFO)
     logging.basicConfig(level=logging.INFO, format="%(message)s", handlers=[handler], force=True)

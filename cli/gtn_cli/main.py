@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import click
+from click.shell_completion import CompletionItem
 
 COMMANDS = {
     "meta-train": ("gtn_cli.commands.meta_train", "Meta-train a teacher."),
@@ -20,6 +21,8 @@ COMMANDS = {
     "completion": ("gtn_cli.commands.completion", "Print the shell completion script."),
 }
 """Name -> (module whose ``command`` it is, one line for ``--help``)."""
+
+OUT_OF_MEMORY = "out of memory; a smaller compute.memory_mib, inner.batch_size or inner.steps needs less"
 
 EXIT_FAILED, EXIT_INTERRUPTED = 1, 130
 
@@ -49,6 +52,10 @@ class LazyGroup(click.Group):
             near = difflib.get_close_matches(args[0], COMMANDS, n=1)
             ctx.fail(f"No such command {args[0]!r}." + (f" Did you mean {near[0]!r}?" if near else ""))
         return super().resolve_command(ctx, args)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Completes a command's name, importing none."""
+        return [CompletionItem(name, help=text) for name, (_, text) in COMMANDS.items() if name.startswith(incomplete)]
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Writes the commands with their one line, importing none."""
@@ -89,7 +96,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(EXIT_FAILED)
     except OSError as error:
         _fail(_system_error(error), EXIT_FAILED)
+    except MemoryError:
+        _fail(OUT_OF_MEMORY, EXIT_FAILED)
     except Exception as error:
+        if (
+            "out of memory" in str(error).lower() or "can't allocate memory" in str(error).lower()
+        ):  # torch's, on any device
+            _fail(OUT_OF_MEMORY, EXIT_FAILED)
         if os.environ.get("GTN_TRACEBACK"):
             raise
         kind = type(error).__name__

@@ -25,6 +25,9 @@ class Outer:
     name: str = "a"
     """Name."""
     inner: Inner = Inner()
+    """A part."""
+    maybe: Inner | None = None
+    """A part that need not be."""
 
 
 def test_later_layers_win_and_the_rest_stays():
@@ -49,6 +52,7 @@ def test_configs_are_frozen():
     [
         ({"nam": "b"}, "unknown config key 'nam'; did you mean 'name'?"),
         ({"inner": {"step": 1}}, r"unknown config key 'inner\.step'; did you mean 'inner\.steps'\?"),
+        ({"maybe": {"step": 1}}, r"unknown config key 'maybe\.step'; did you mean 'maybe\.steps'\?"),
         ({"inner": {"steps": "many"}}, r"config key 'inner\.steps': .*integer.*got 'many'"),
         ({"inner": 3}, r"config key 'inner'"),
     ],

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import signal
 
 import pytest
 import torch
@@ -10,7 +11,7 @@ from torch import nn
 from gtn_core.errors import CheckpointError, DivergedError, GTNError, UsageError
 from gtn_core.estimators import Backprop, Episode, Teacher
 from gtn_core.inner_optim import SGD, Schedule
-from gtn_core.outer_loop import OuterConfig, OuterLoop, Validation, saved_iteration
+from gtn_core.outer_loop import InterruptedRun, OuterConfig, OuterLoop, Validation, saved_iteration
 from gtn_core.plan import StepPlan
 from gtn_core.run_folder import RunFolder
 from gtn_core.seeding import Streams
@@ -40,7 +41,7 @@ class PointJob:
 
     def episode(self, iteration, progress):
         if iteration == self.interrupt:
-            raise KeyboardInterrupt
+            signal.raise_signal(signal.SIGINT)
         phi = torch.randn(2, generator=Streams(0).torch("phi", iteration))
         bad = float("nan") if iteration == self.poison else 1.0
 
@@ -129,13 +130,53 @@ def test_interrupted_and_resumed_it_ends_bit_for_bit_the_same(make, stops):
         part.job.interrupt = stop
         with pytest.raises(KeyboardInterrupt):
             part.run()
-        assert saved_iteration(part.run_folder) == stop
+        assert saved_iteration(part.run_folder) == stop + 1  # the step in which the signal came was finished
     last = make("parts")
     last.resume()
     last.run()
     for a, b in zip(whole.teacher.state_dict().values(), last.teacher.state_dict().values(), strict=True):
         assert torch.equal(a, b)
     assert (whole.run_folder.path / "best").read_text() == (last.run_folder.path / "best").read_text()
+
+
+def test_a_second_interrupt_is_raised_at_once(make):
+    loop = make()
+    loop.listener = lambda progress, share, values: [signal.raise_signal(signal.SIGINT) for _ in range(2)]
+    with pytest.raises(KeyboardInterrupt) as caught:
+        loop.run()
+    assert not isinstance(caught.value, InterruptedRun)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_a_validation_that_was_due_is_made_up_for(make):
+    whole, part = make("whole", iterations=4, validations=2), make("parts", iterations=4, validations=2)
+    whole.run()
+    validate, part.job.validate = part.job.validate, None  # the last validation fails: the process dies there
+    part.job.validate = lambda: validate() if part.progress.iteration < 4 else 1 / 0
+    with pytest.raises(ZeroDivisionError):
+        part.run()
+    part.save()  # even a state that stands right before that validation
+    last = make("parts", iterations=4, validations=2)
+    last.resume()
+    last.run()
+    assert last.progress.best == whole.progress.best
+    assert last.progress.validated == whole.progress.validated
+
+
+def test_an_extended_budget_is_validated_too(make):
+    make(iterations=10, validations=5).run()
+    longer, seen = make(iterations=40, validations=5), []
+    longer.resume()
+    validate = longer.job.validate
+    longer.job.validate = lambda: seen.append(longer.progress.iteration) or validate()
+    longer.run()
+    assert seen == [16, 24, 32, 40]
+
+
+def test_no_iterations_train_nothing(make):
+    loop = make(iterations=0)
+    assert loop.run().iteration == 0
+    assert (loop.run_folder.path / "best").exists()
 
 
 def test_divergence_names_the_step_and_keeps_the_last_good_state(make):
@@ -182,7 +223,7 @@ def test_resumed_curves_have_every_iteration_once(make, tmp_path):
     folder = RunFolder(tmp_path / "run")
     folder.state.parent.mkdir(parents=True)
     for stop in (4, None):
-        after = saved_iteration(folder) if folder.state.is_file() else 0
+        after = saved_iteration(folder) if folder.state.is_file() else None
         tracker = RunTracker(folder, after=after)
         loop = make(tracker=tracker, iterations=8)
         if after:
@@ -192,7 +233,7 @@ def test_resumed_curves_have_every_iteration_once(make, tmp_path):
             with pytest.raises(KeyboardInterrupt):
                 loop.run()
             with folder.metrics.open("a") as file:  # what a killed process had logged after its last saved state
-                file.write(json.dumps({"iteration": 5, "meta/loss": 0.0}) + '\n{"iteration": 6, "meta')
+                file.write(json.dumps({"iteration": 6, "meta/loss": 0.0}) + '\n{"iteration": 7, "meta')
         else:
             loop.run()
         tracker.close()

@@ -11,6 +11,7 @@ from gtn_cli.main import echo_json
 from gtn_core.device import resolve_device
 from gtn_core.errors import UsageError
 from gtn_core.memory import reuse_pages
+from gtn_core.run_folder import RunFolder
 from gtn_sl.data import load_task
 from gtn_sl.judging import CONTROLS, EvaluationPlan, judge, units_of_work
 from gtn_sl.learners import architecture
@@ -91,7 +92,7 @@ def command(
         resolve_device(device or "auto"),
     )
     folder = _report_folder(file.path, out)
-    data = load_task(file.document["task"], data_dir or file.config.data_dir)
+    data = load_task(file.document["task"], data_dir or _data_dir_of_run(teacher))
     with console.counting_bar(quiet=quiet or as_json) as bar:
         task = bar.add_task("", total=units_of_work(plan))
         results = judge(file, data, plan, lambda what: bar.update(task, advance=1, description=what))
@@ -116,6 +117,13 @@ def command(
     console.print_table(evaluation_table(results), what)
     if not quiet:
         click.echo(f"report: {folder}")
+
+
+def _data_dir_of_run(path: Path) -> Path | None:
+    """Returns where the run found its data; of a teacher's file, nothing is known of that."""
+    run = RunFolder(path)
+    stored = run.read_config().get("data_dir") if run.config.is_file() else None
+    return Path(stored) if stored else None
 
 
 def _report_folder(teacher: Path, out: Path | None) -> Path:

@@ -16,7 +16,11 @@ from gtn_sl.teacher import load_teacher
 
 @click.command("inspect")
 @click.argument("teacher", metavar="TEACHER-OR-RUN", type=click.Path(path_type=Path))
-@click.option("--out", type=click.Path(path_type=Path), help="Folder for the pictures.  [default: beside the file]")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    help="Folder for the pictures.  [default: report/ of a run, else one named like the file]",
+)
 @options.output_mode
 def command(teacher: Path, out: Path | None, quiet: bool, as_json: bool) -> None:
     """Show what a teacher is, and a picture of its batches.
@@ -27,7 +31,7 @@ def command(teacher: Path, out: Path | None, quiet: bool, as_json: bool) -> None
       gtn-cli inspect teacher.safetensors --json
     """
     file = load_teacher(teacher)
-    folder = out or (file.path.parent / "report" if teacher.is_dir() else file.path.parent)
+    folder = out or (file.path.parent / "report" if teacher.is_dir() else file.path.with_suffix(""))
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

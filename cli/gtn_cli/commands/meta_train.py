@@ -66,7 +66,8 @@ def command(
     """Meta-train a teacher.
 
     The run folder holds config.yaml, metrics.jsonl, TensorBoard events, a resumable state, the best teacher
-    (teacher.safetensors) and plots (report/). Ctrl-C saves and prints how to go on; so does nothing being lost by a kill.
+    (teacher.safetensors) and plots (report/). Ctrl-C saves and prints how to go on; a run that
+    was killed goes on from its last saved state.
 
     \b
     Examples:
@@ -78,21 +79,21 @@ def command(
     console.start_logging(quiet=quiet or as_json)
     given: dict[str, Any] = {
         "seed": seed,
-        "data_dir": str(data_dir) if data_dir else None,
+        "data_dir": str(data_dir.absolute()) if data_dir else None,
         "outer": _only_given({"minutes": minutes, "iterations": iterations}),
         "compute": _only_given({"device": device, "threads": threads}),
     }
     if resume is not None:
         others = {"--task": task, "--preset": preset, "--config": config_file, "--set": assignments, "--seed": seed}
-        _refuse_beside_resume({**others, "--out": out, "--device": device, "--threads": threads})
+        _refuse_beside_resume({**others, "--out": out, "--threads": threads})
         run = RunFolder(resume)
-        config = _resumed(run, given["outer"], data_dir)
+        config = _resumed(run, given, device)
     else:
-        layers = [read_yaml(config_file)] if config_file else []
-        layers += [{"compute": {"device": "auto"}}] if device is None else []
-        layers += [parse_assignments(assignments), _only_given(given)]
+        layers: list[dict[str, Any]] = [{"compute": {"device": "auto"}}]
+        layers += [read_yaml(config_file)] if config_file else []
+        layers += [parse_assignments(assignments), _only_given({**given, "task": task, "preset": preset})]
         named: dict[str, Any] = {key: layer[key] for layer in layers for key in ("task", "preset") if key in layer}
-        config = resolve_config(task or named.get("task", "digits"), preset or named.get("preset", "fast"), *layers)
+        config = resolve_config(named.get("task", "digits"), named.get("preset", "fast"), *layers)
         run = RunFolder(out or _free_folder(config))
     _train(config, run, resume=resume is not None, quiet=quiet, as_json=as_json)
 
@@ -115,7 +116,8 @@ def _train(config: MetaTrainConfig, run: RunFolder, *, resume: bool, quiet: bool
 
             progress = meta_train(config, run, resume=resume, listener=show)
     except KeyboardInterrupt:
-        click.echo(f"interrupted; go on with: gtn-cli meta-train --resume {shlex.quote(str(run.path))}", err=True)
+        hint = f"go on with: gtn-cli meta-train --resume {shlex.quote(str(run.path))}"
+        click.echo(f"interrupted; {hint if run.config.exists() else 'nothing had been trained yet'}", err=True)
         raise SystemExit(EXIT_INTERRUPTED) from None
     write_training_report(run)
     result = {
@@ -143,20 +145,23 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
-def _resumed(run: RunFolder, budget: Mapping[str, Any], data_dir: Path | None) -> MetaTrainConfig:
+def _resumed(run: RunFolder, given: Mapping[str, Any], device: str | None) -> MetaTrainConfig:
+    """Returns a run's own settings, with the few that may change: the budget, and where data and device are."""
     config = resolve(MetaTrainConfig, run.read_config())
-    if budget:
-        config = dataclasses.replace(
-            config, outer=dataclasses.replace(config.outer, **{"minutes": None, "iterations": None, **budget})
-        )
-    return dataclasses.replace(config, data_dir=str(data_dir)) if data_dir else config
+    if budget := given["outer"]:
+        outer = dataclasses.replace(config.outer, **{"minutes": None, "iterations": None, **budget})
+        config = dataclasses.replace(config, outer=outer)
+    if device is not None:
+        config = dataclasses.replace(config, compute=dataclasses.replace(config.compute, device=device))
+    return dataclasses.replace(config, data_dir=given["data_dir"]) if given["data_dir"] else config
 
 
 def _refuse_beside_resume(given: Mapping[str, Any]) -> None:
-    extra = [name for name, value in given.items() if value]
+    extra = [name for name, value in given.items() if value is not None and value != ()]
     if extra:
         raise UsageError(
-            f"{', '.join(extra)} cannot go with --resume: a run keeps its settings (only the budget may change)"
+            f"{', '.join(extra)} cannot go with --resume: a run keeps its settings"
+            " (only --minutes, --iterations, --data-dir and --device may change)"
         )
 
 
