@@ -47,7 +47,7 @@ def autograd(work: Work, *, checkpoint: bool = False) -> Gradients:
     """Runs plain PyTorch: one graph through all steps, or each step's made again by ``torch.utils.checkpoint``."""
     module = work.module()
     names = list(dict(module.named_parameters()))
-    means = [name for name, _ in module.named_buffers()]
+    means = [name for name, _ in module.named_buffers() if name.endswith("mean")]
     momenta = work.momentum.expand(work.steps)
 
     def step(

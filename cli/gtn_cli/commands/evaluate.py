@@ -109,7 +109,7 @@ def command(
         "augmentation": "none",
         "seed": seed,
     }
-    write_evaluation_report(folder, results, f"{data.task.title}: {file.path}", facts)
+    write_evaluation_report(folder, results, data.task.title, facts)
     if as_json:
         echo_json({**facts, "report": str(folder), "results": [result.to_json() for result in results]})
         return
