@@ -44,11 +44,11 @@ PRESETS: dict[str, dict[str, Settings]] = {
     "fast": {
         "digits": {
             "teacher": {"hidden": 256, "channels": (32, 16), "latent": 64, "labels": "soft", **_WARM},
-            "learner": {"architecture": "base_fc:32,64,128", "random_widths": ((8, 24), (16, 48), (32, 96))},
+            "learner": {"architecture": "base_fc:32,64,128", "random_widths": ((12, 36), (24, 72), (48, 144))},
             "inner": {"steps": 16, "batch_size": 64, "lr": 0.05, "momentum": 0.9},
             "meta_loss": {"batch_size": 512, "every": 4, "final_weight": 0.0},
-            "outer": {"minutes": 3.5, "lr": 0.005},
-            "validation": {"learners": 5},
+            "outer": {"minutes": 4.25, "lr": 0.005, "validations": 8},
+            "validation": {"learners": 12},
         },
         "mnist": _MNIST_FAST,
         "fashion-mnist": _MNIST_FAST,
