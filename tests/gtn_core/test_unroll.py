@@ -23,7 +23,8 @@ def build() -> nn.Module:
         nn.LeakyReLU(0.1),
         nn.AvgPool2d(2),
         nn.Flatten(),
-        WeightNormLinear(16, 5, bias=False),  # before a norm its gradient is rounding noise, which Adam divides by itself
+        # a bias before a norm has only rounding noise for a gradient, which Adam would divide by itself
+        WeightNormLinear(16, 5, bias=False),
         MeanOnlyBatchNorm(5),
         nn.Tanh(),
         WeightNormLinear(5, CLASSES),
