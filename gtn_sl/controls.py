@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from gtn_core.errors import DivergedError
 from gtn_core.estimators import Backprop, Episode
 from gtn_core.inner_optim import InnerOptimizer, Schedule
-from gtn_core.learner import Statistics, fresh_learner
+from gtn_core.learner import Statistics
 from gtn_core.plan import StepPlan
 from gtn_core.second_order import Batch
 from gtn_core.seeding import Streams
@@ -107,11 +107,7 @@ def learn_schedule(
     decay = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, max(1, iterations))
     estimator = Backprop(plan)
     for iteration in range(iterations):
-        learner, phi = fresh_learner(
-            lambda: family.build(task.image_shape, task.classes, family.widths),
-            streams.seed("control-learner", iteration),
-            plan.layout,
-        )
+        learner, phi = family.fresh(task, streams.seed("control-learner", iteration), plan.layout)
         random = streams.torch("control-meta-batch", iteration)
         chosen = torch.randint(len(judge), (min(meta_batch, len(judge)),), generator=random).to(device)
 

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from gtn_core.learner import Learner, Statistics, fresh_learner
+from gtn_core.learner import Learner, Statistics
 from gtn_core.plan import StepPlan
 from gtn_core.unroll import InnerLoop, run
 from gtn_sl.data import Split, TaskData
@@ -99,13 +99,11 @@ def evaluate_stream(
     plan, device = plan or StepPlan(), next(stream.parameters()).device
     split = split.to(device)
     few = Split(split.images[:curve_images], split.labels[:curve_images])
-    family, task = architecture(learner_name), data.task
+    family = architecture(learner_name)
     final, curves = [], []
     for seed in seeds:
         lesson = stream.for_learner(seed)
-        learner, phi = fresh_learner(
-            lambda: family.build(task.image_shape, task.classes, family.widths), seed, plan.layout
-        )
+        learner, phi = family.fresh(data.task, seed, plan.layout)
         curve: list[float] = []
 
         def test(

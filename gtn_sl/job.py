@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -11,7 +10,7 @@ from torch.nn import functional as F
 
 from gtn_core.errors import UsageError
 from gtn_core.estimators import Episode
-from gtn_core.learner import Learner, Statistics, fresh_learner
+from gtn_core.learner import Learner, Statistics
 from gtn_core.outer_loop import Validation
 from gtn_core.plan import StepPlan
 from gtn_core.run_folder import RunFolder
@@ -48,12 +47,8 @@ class LearnerPool:
         """Returns the learner of episode ``index`` with its initial parameters, shape ``(D,)``."""
         widths = self.family.draw_widths(self.streams.numpy("learner-widths", index))
         seed = self.streams.seed("learner", index)
-        learner, phi = fresh_learner(lambda: self.build(widths), seed, self.plan.layout)
+        learner, phi = self.family.fresh(self.task, seed, self.plan.layout, widths)
         return learner, phi.to(self.device)
-
-    def build(self, widths: Sequence[int]) -> torch.nn.Module:
-        """Builds a module of the family."""
-        return self.family.build(self.task.image_shape, self.task.classes, widths)
 
 
 def learner_family(config: MetaTrainConfig) -> Architecture:

@@ -13,7 +13,6 @@ from gtn_core.config import to_dict
 from gtn_core.device import resolve_device
 from gtn_core.errors import DivergedError
 from gtn_core.estimators import ESTIMATORS, Backprop
-from gtn_core.learner import fresh_learner
 from gtn_core.memory import reuse_pages
 from gtn_core.outer_loop import Listener, OuterLoop, Progress, saved_iteration
 from gtn_core.plan import Probe, StepPlan, choose_plan, cosine, default_cache
@@ -120,7 +119,7 @@ def _with_plan(config: MetaTrainConfig, data: TaskData, teacher: SupervisedTeach
 
 def _probe(config: MetaTrainConfig, teacher: SupervisedTeacher) -> Probe:
     """Returns how to build the step that the micro-benchmark times: the widest learner on the first batch."""
-    family, task, device = learner_family(config), teacher.task, torch.device(config.compute.device)
+    family, device = learner_family(config), torch.device(config.compute.device)
     widths = [
         max(low, high - 1) for low, high in family.random_widths
     ]  # the widest, so that the memory suffices for all
@@ -128,7 +127,7 @@ def _probe(config: MetaTrainConfig, teacher: SupervisedTeacher) -> Probe:
         batch = teacher.batch(0)
 
     def probe(plan: StepPlan) -> tuple[InnerLoss, Tensor, Batch]:
-        learner, phi = fresh_learner(lambda: family.build(task.image_shape, task.classes, widths), 0, plan.layout)
+        learner, phi = family.fresh(teacher.task, 0, plan.layout, widths)
         return inner_loss(learner, plan), phi.to(device), batch
 
     return probe

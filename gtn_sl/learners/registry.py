@@ -6,11 +6,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from torch import nn
+from torch import Tensor, nn
 
 from gtn_core.errors import UsageError
 from gtn_core.layers import sample_widths
+from gtn_core.learner import Layout, Learner, fresh_learner
 from gtn_core.registry import Registry
+from gtn_sl.data import ImageTask
 
 Build = Callable[[Sequence[int], int, Sequence[int]], nn.Module]
 """``(image shape, classes, widths) -> module``."""
@@ -33,6 +35,20 @@ class Architecture:
     def with_widths(self, widths: Sequence[int]) -> Architecture:
         """Returns the architecture with its widths fixed."""
         return replace(self, widths=tuple(widths), random_widths=tuple((w, w) for w in widths))
+
+    def fresh(
+        self, task: ImageTask, seed: int, layout: Layout, widths: Sequence[int] | None = None
+    ) -> tuple[Learner, Tensor]:
+        """Returns a learner for a task with its initial parameters, shape ``(D,)``, which depend on ``seed`` alone.
+
+        Args:
+            task: Gives image shape and classes.
+            seed: Seed of the parameters.
+            layout: See ``gtn_core.learner.Learner``.
+            widths: Its widths; ``None`` takes the architecture's own.
+        """
+        chosen = self.widths if widths is None else widths
+        return fresh_learner(lambda: self.build(task.image_shape, task.classes, chosen), seed, layout)
 
     def draw_widths(self, rng: np.random.Generator) -> tuple[int, ...]:
         """Draws the widths of one learner of the meta-training."""
