@@ -40,6 +40,28 @@ def box_matrix() -> Tensor:
     return matrix.view(9, 16)
 
 
+SMALL = 1024
+"""Pixels in times pixels out up to which a convolution is fastest as one dense matrix product: 8x8 to 4x4, but not 28x28."""
+
+
+def apply_as_matrix(x: Tensor, kernel: Tensor, responses: Tensor, out: tuple[int, int]) -> Tensor:
+    """Applies a convolution to small images as one matrix product, whose derivatives of any order are matrix products, too.
+
+    Args:
+        x: Shape ``(N, C, H, W)``.
+        kernel: Shape ``(out channels, C, taps)``.
+        responses: What each tap alone makes of an impulse in each pixel, shape ``(taps, H * W, H' * W')``.
+        out: ``(H', W')``.
+
+    Returns:
+        Shape ``(N, out channels, H', W')``.
+    """
+    channels_out, channels_in, taps = kernel.shape
+    dense = (kernel.flatten(0, 1) @ responses.flatten(1)).view(channels_out, channels_in, *responses.shape[1:])
+    matrix = dense.permute(1, 2, 0, 3).reshape(channels_in * responses.shape[1], -1)
+    return (x.flatten(1) @ matrix).view(len(x), channels_out, *out)
+
+
 class _WeightNormed(nn.Module):
     """Holds direction ``v`` (Kaiming-normal for a leaky ReLU) and length ``g``, which starts at ``||v||``."""
 

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from types import FrameType
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import torch
 from torch import nn
@@ -26,7 +26,7 @@ from gtn_core.checkpoint import (
 from gtn_core.config import Natural, NaturalReal, Positive, PositiveReal, Share, config
 from gtn_core.distributed import SingleProcess, World
 from gtn_core.errors import CheckpointError, DivergedError
-from gtn_core.estimators import Episode, Estimate, Estimator, Teacher
+from gtn_core.estimators import Estimator, Teacher, Trial
 from gtn_core.memory import peak_memory_mib
 from gtn_core.run_folder import RunFolder
 from gtn_core.tracking import Picture, Tracker
@@ -40,14 +40,16 @@ class OuterConfig:
     """Outer steps; ``None`` where ``minutes`` bounds the run."""
     minutes: PositiveReal | None = None
     """Wall-clock minutes of meta-training, validation included; ``None`` where ``iterations`` bounds the run."""
+    optimizer: Literal["adam", "sgd", "rmsprop"] = "adam"
+    """What takes the outer step: Adam, plain gradient descent, or RMSProp."""
     lr: PositiveReal = 0.01
-    """Adam's learning rate at the start."""
+    """Learning rate at the start."""
     final_lr: Share = 0.1
     """Share of ``lr`` that a cosine over the run ends at."""
     betas: tuple[Share, Share] = (0.9, 0.999)
-    """Adam's decay rates."""
+    """Decay rates of Adam's moments; RMSProp takes the second."""
     eps: PositiveReal = 1e-8
-    """Added to the root of Adam's second moment."""
+    """Added to the root of the second moment."""
     clip: PositiveReal | None = None
     """Largest norm of the meta-gradient; longer ones are scaled down."""
     validations: Positive = 20
@@ -74,8 +76,8 @@ class Validation:
 class Job(Protocol):
     """What a task brings to the outer loop."""
 
-    def episode(self, iteration: int, progress: float) -> Episode:
-        """Returns the episode of an outer step, a function of its arguments (and the run's seed) alone.
+    def episode(self, iteration: int, progress: float) -> Trial:
+        """Returns what an outer step judges by, a function of its arguments (and the run's seed) alone.
 
         Args:
             iteration: Outer step, from 0.
@@ -156,7 +158,7 @@ class OuterLoop:
             if (trained := [p for p in parameters if p.requires_grad])
         ]
         self.parameters = [p for group in groups for p in group["params"]]
-        self.optimizer = torch.optim.Adam(groups, lr=settings.lr, betas=settings.betas, eps=settings.eps)
+        self.optimizer = _outer_optimizer(groups, settings)
         self._saved_at = 0.0
 
     def resume(self) -> None:
@@ -172,7 +174,8 @@ class OuterLoop:
         moments = {name[10:]: tensor for name, tensor in tensors.items() if name.startswith("optimizer.")}
         try:
             unpack_optimizer(self.optimizer, moments, document["optimizer"])
-            self.estimator.load_state(document["estimator"])
+            estimator = {name[10:]: tensor for name, tensor in tensors.items() if name.startswith("estimator.")}
+            self.estimator.load_state(estimator, document["estimator"])
             self.progress = Progress(**document["progress"])
             due = int(self._share() * self.settings.validations)  # another one where the budget has changed
             self.progress.validated = min(self.progress.validated, due + 1)
@@ -215,10 +218,12 @@ class OuterLoop:
         moments, values = pack_optimizer(self.optimizer)
         tensors = {f"teacher.{name}": tensor for name, tensor in self.teacher.state_dict().items()}
         tensors |= {f"optimizer.{name}": tensor for name, tensor in moments.items()}
+        estimator_tensors, estimator_values = self.estimator.state()
+        tensors |= {f"estimator.{name}": tensor for name, tensor in estimator_tensors.items()}
         document = {
             "kind": "training-state",
             "optimizer": values,
-            "estimator": self.estimator.state(),
+            "estimator": estimator_values,
             "progress": vars(self.progress),
         }
         save_checkpoint(self.run_folder.state, tensors, document)
@@ -232,12 +237,12 @@ class OuterLoop:
 
     def _step(self, share: float) -> dict[str, float]:
         """Takes one outer step and returns what to log of it; the parameters stay as they are if it diverges."""
-        start = time.perf_counter()
+        start, cpu_start = time.perf_counter(), time.process_time()
         iteration = self.progress.iteration
         self.optimizer.zero_grad()
         try:
-            episode = self.job.episode(iteration * self.world.size + self.world.rank, share)
-            estimate = self.estimator.estimate(self.teacher, episode)
+            trial = self.job.episode(iteration * self.world.size + self.world.rank, share)
+            estimate = self.estimator.estimate(self.teacher, trial)
             gradients = [p.grad for p in self.parameters if p.grad is not None]
             self.world.average_(gradients)
             norm = nn.utils.clip_grad_norm_(self.parameters, self.settings.clip or math.inf)
@@ -251,22 +256,13 @@ class OuterLoop:
             group["lr"] = lr * group["multiple"]
         self.optimizer.step()
         self.progress.iteration += 1
-        return self._values(estimate, episode, float(norm), lr, time.perf_counter() - start)
-
-    def _values(self, estimate: Estimate, episode: Episode, norm: float, lr: float, seconds: float) -> dict[str, float]:
-        with torch.no_grad():
-            rates, momenta = (values[: episode.steps] for values in self.teacher.schedule())
         return {
-            "meta/loss": estimate.final_loss,
-            "meta/weighted_loss": estimate.meta_loss,
-            "meta/gradient_norm": norm,
+            **estimate.values,
+            **trial.values,
+            "meta/gradient_norm": float(norm),
             "meta/lr": lr,
-            "inner/steps": float(episode.steps),
-            "inner/first_loss": float(estimate.inner_losses[0]),
-            "inner/last_loss": float(estimate.inner_losses[-1]),
-            "inner/lr": float(rates.mean()),
-            "inner/momentum": float(momenta.mean()),
-            "perf/seconds_per_iteration": seconds,
+            "perf/seconds_per_iteration": time.perf_counter() - start,
+            "perf/cpu_seconds": time.process_time() - cpu_start,
             "perf/peak_memory_mib": peak_memory_mib(),
         }
 
@@ -293,6 +289,14 @@ class OuterLoop:
         self.progress.validated = int(share * self.settings.validations) + 1
         self.save()
         return True
+
+
+def _outer_optimizer(groups: list[dict[str, Any]], settings: OuterConfig) -> torch.optim.Optimizer:
+    if settings.optimizer == "sgd":
+        return torch.optim.SGD(groups, lr=settings.lr)
+    if settings.optimizer == "rmsprop":
+        return torch.optim.RMSprop(groups, lr=settings.lr, alpha=settings.betas[1], eps=settings.eps)
+    return torch.optim.Adam(groups, lr=settings.lr, betas=settings.betas, eps=settings.eps)
 
 
 def saved_iteration(run: RunFolder) -> int:

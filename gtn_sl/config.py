@@ -80,6 +80,8 @@ class MetaLossConfig:
     """The same at the end of the run; between, it moves linearly."""
     intermediate_batch_size: Positive = 128
     """Real images for an intermediate loss."""
+    augmentation: str = "none"
+    """How these images are varied; see ``gtn_sl.data.augmentation``."""
 
 
 @config

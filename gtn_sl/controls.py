@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from gtn_core.errors import DivergedError
-from gtn_core.estimators import Backprop, Episode
+from gtn_core.estimators import Backprop, Episode, EstimatorConfig
 from gtn_core.inner_optim import InnerOptimizer, Schedule
 from gtn_core.learner import Statistics
 from gtn_core.plan import StepPlan
@@ -105,7 +105,7 @@ def learn_schedule(
     family, judge = architecture(learner_name), stream.data.validation.to(device)
     optimizer = torch.optim.Adam(stream.inner_schedule.parameters(), lr=lr)
     decay = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, max(1, iterations))
-    estimator = Backprop(plan)
+    estimator = Backprop(EstimatorConfig(plan=plan))
     for iteration in range(iterations):
         learner, phi = family.fresh(task, streams.seed("control-learner", iteration), plan.layout)
         random = streams.torch("control-meta-batch", iteration)

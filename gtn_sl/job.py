@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import torch
@@ -16,7 +17,7 @@ from gtn_core.plan import StepPlan
 from gtn_core.run_folder import RunFolder
 from gtn_core.seeding import Streams
 from gtn_sl.config import MetaTrainConfig
-from gtn_sl.data import ImageTask, Split, TaskData
+from gtn_sl.data import AUGMENTATIONS, ImageTask, Split, TaskData
 from gtn_sl.evaluation import Evaluation, evaluate_stream
 from gtn_sl.learners import Architecture, architecture
 from gtn_sl.losses import inner_loss
@@ -81,6 +82,7 @@ class SupervisedJob:
         self.streams = Streams(config.seed)
         self.pool = LearnerPool(learner_family(config), data.task, self.streams, plan, self.device)
         self.train = data.train.to(self.device)
+        self.augment = AUGMENTATIONS[config.meta_loss.augmentation]
 
     def episode(self, iteration: int, progress: float) -> Episode:
         """See ``Job.episode``."""
@@ -89,23 +91,26 @@ class SupervisedJob:
         every = range(settings.every, steps, settings.every) if settings.every else range(0)
         weight = settings.weight + progress * (settings.final_weight - settings.weight)
         weights = {step: weight / len(every) for step in every} | {steps: 1.0}
-        random = self.streams.torch("meta-batch", iteration)
-        chosen = {
-            step: torch.randint(
-                len(self.train),
-                (settings.batch_size if step == steps else settings.intermediate_batch_size,),
-                generator=random,
-            ).to(self.device)
-            for step in weights
-        }
+        sizes = {step: settings.batch_size if step == steps else settings.intermediate_batch_size for step in weights}
+        chosen = self._real_batches(sizes, iteration)
 
         def meta_loss(phi: Tensor, statistics: Statistics, step: int) -> Tensor:
-            images, labels = self.train.images[chosen[step]], self.train.labels[chosen[step]]
+            images, labels = chosen[step]
             with self.plan.autocast(phi.device):
-                logits, _ = learner.apply(phi, self.data.normalise(images), statistics)
+                logits, _ = learner.apply(phi, images, statistics)
             return F.cross_entropy(logits.float(), labels)
 
         return Episode(inner_loss(learner, self.plan), self.teacher.optimizer, phi, meta_loss, weights)
+
+    def _real_batches(self, sizes: Mapping[int, int], iteration: int) -> dict[int, tuple[Tensor, Tensor]]:
+        """Returns normalised, augmented training images ``(N, C, H, W)`` and their labels, N as ``sizes`` has it."""
+        random, variation = (self.streams.torch(name, iteration) for name in ("meta-batch", "augmentation"))
+        batches = {}
+        for step, size in sizes.items():
+            chosen = torch.randint(len(self.train), (size,), generator=random).to(self.device)
+            images = self.augment(self.data.normalise(self.train.images[chosen]), variation)
+            batches[step] = images, self.train.labels[chosen]
+        return batches
 
     def validate(self) -> Validation:
         """See ``Job.validate``."""

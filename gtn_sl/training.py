@@ -12,7 +12,7 @@ from torch import Tensor
 from gtn_core.config import to_dict
 from gtn_core.device import resolve_device
 from gtn_core.errors import DivergedError
-from gtn_core.estimators import ESTIMATORS, Backprop
+from gtn_core.estimators import ESTIMATORS, Backprop, EstimatorConfig
 from gtn_core.memory import reuse_pages
 from gtn_core.outer_loop import Listener, OuterLoop, Progress, saved_iteration
 from gtn_core.plan import Probe, StepPlan, choose_plan, cosine, default_cache
@@ -21,7 +21,7 @@ from gtn_core.second_order import Batch, InnerLoss
 from gtn_core.seeding import Streams
 from gtn_core.tracking import RunTracker
 from gtn_sl.config import MetaTrainConfig
-from gtn_sl.data import TaskData, load_task
+from gtn_sl.data import AUGMENTATIONS, TaskData, load_task
 from gtn_sl.job import SupervisedJob, learner_family
 from gtn_sl.losses import inner_loss
 from gtn_sl.teacher import SupervisedTeacher, seeded_teacher
@@ -55,7 +55,7 @@ def meta_train(
     data = load_task(config.task, config.data_dir)
     streams = Streams(config.seed)
     teacher = seeded_teacher(config, data.task, streams.seed("teacher")).to(config.compute.device)
-    learner_family(config)  # a wrong name fails here, before the folder is made
+    learner_family(config), AUGMENTATIONS[config.meta_loss.augmentation]  # a wrong name fails before the folder is made
     if not resume:
         run.create()
     with run.lock(), run.logged():
@@ -80,7 +80,9 @@ def _outer_loop(
     assert plan is not None
     job = SupervisedJob(config, data, teacher, plan, run)
     tracker = RunTracker(run, after=saved_iteration(run) if continued else None, settings=to_dict(config))
-    loop = OuterLoop(teacher, job, ESTIMATORS["backprop"](plan), config.outer, run, tracker, listener=listener)
+    loop = OuterLoop(
+        teacher, job, ESTIMATORS["backprop"](EstimatorConfig(plan=plan)), config.outer, run, tracker, listener=listener
+    )
     try:
         if continued:
             loop.resume()
@@ -141,7 +143,7 @@ def _trusted(plan: StepPlan, config: MetaTrainConfig, data: TaskData, teacher: S
         teacher.zero_grad()
         job = SupervisedJob(config, data, teacher, candidate, RunFolder(Path()))
         try:
-            Backprop(candidate).estimate(teacher, job.episode(0, 0.0))
+            Backprop(EstimatorConfig(plan=candidate)).estimate(teacher, job.episode(0, 0.0))
         except DivergedError:
             log.warning("the %s meta-gradient diverges", candidate.precision)
             return exact

@@ -1,6 +1,18 @@
 """Estimators of the outer gradient by name. A new one is one file here, its import below, and one registry line."""
 
 from gtn_core.estimators.backprop import Backprop
-from gtn_core.estimators.protocol import ESTIMATORS, Episode, Estimate, Estimator, Teacher
+from gtn_core.estimators.es import SNES, OpenAIES
+from gtn_core.estimators.protocol import ESTIMATORS, Episode, Estimate, Estimator, EstimatorConfig, Teacher, Trial
 
-__all__ = ["ESTIMATORS", "Backprop", "Episode", "Estimate", "Estimator", "Teacher"]
+__all__ = [
+    "ESTIMATORS",
+    "SNES",
+    "Backprop",
+    "Episode",
+    "Estimate",
+    "Estimator",
+    "EstimatorConfig",
+    "OpenAIES",
+    "Teacher",
+    "Trial",
+]

@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
+from torch import Tensor
 
-from gtn_core.estimators.protocol import ESTIMATORS, Episode, Estimate, Teacher
-from gtn_core.plan import StepPlan
+from gtn_core.errors import UsageError
+from gtn_core.estimators.protocol import ESTIMATORS, Episode, Estimate, EstimatorConfig, Teacher, Trial
 from gtn_core.second_order import Batch
-from gtn_core.unroll import InnerLoop, meta_gradient
+from gtn_core.unroll import meta_gradient
 
 
 @ESTIMATORS.register("backprop")
@@ -21,17 +22,20 @@ class Backprop:
     gradient by that batch is known. So there is never more than one batch's graph of the teacher.
 
     Args:
-        plan: How steps are computed.
+        settings: ``plan`` says how steps are computed.
     """
 
-    def __init__(self, plan: StepPlan) -> None:
-        self.plan = plan
+    def __init__(self, settings: EstimatorConfig) -> None:
+        self.plan = settings.plan
 
-    def estimate(self, teacher: Teacher, episode: Episode) -> Estimate:
+    def estimate(self, teacher: Teacher, trial: Trial) -> Estimate:
         """See ``Estimator.estimate``."""
-        lr, momentum = (values[: episode.steps] for values in teacher.schedule())
-        with torch.no_grad():
-            batches = [teacher.batch(step) for step in range(episode.steps)]
+        if not isinstance(trial, Episode):
+            raise UsageError(
+                f"backprop needs a trial that can be differentiated, which a {type(trial).__name__} cannot;"
+                " take an evolution strategy"
+            )
+        lr, momentum = (values[: trial.steps] for values in teacher.schedule())
 
         def teach_back(step: int, gradients: Batch) -> None:
             pairs = [
@@ -43,23 +47,30 @@ class Backprop:
                 torch.autograd.backward([part for part, _ in pairs], [gradient for _, gradient in pairs])
 
         result = meta_gradient(
-            InnerLoop(
-                episode.loss, episode.optimizer, episode.phi, batches.__getitem__, lr.detach(), momentum.detach()
-            ),
-            episode.meta_loss,
-            episode.weights,
+            trial.inner_loop(teacher),
+            trial.meta_loss,
+            trial.weights,
             teach_back,
             backend=self.plan.backend,
             keep_last_k=self.plan.keep_last_k,
         )
         if lr.requires_grad:
             torch.autograd.backward([lr, momentum], [result.lr, result.momentum])
-        final = result.meta_losses[episode.steps]
-        return Estimate(result.meta_loss.item(), final.item(), result.losses)
+        return Estimate(
+            {
+                "meta/loss": result.meta_losses[trial.steps].item(),
+                "meta/weighted_loss": result.meta_loss.item(),
+                "inner/steps": float(trial.steps),
+                "inner/first_loss": float(result.losses[0]),
+                "inner/last_loss": float(result.losses[-1]),
+                "inner/lr": float(lr.detach().mean()),
+                "inner/momentum": float(momentum.detach().mean()),
+            }
+        )
 
-    def state(self) -> dict[str, Any]:
-        """Returns nothing: each estimate stands for itself."""
-        return {}
+    def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """See ``Estimator.state``; there is none."""
+        return {}, {}
 
-    def load_state(self, state: Mapping[str, Any]) -> None:
-        """Takes back nothing."""
+    def load_state(self, tensors: Mapping[str, Tensor], values: Mapping[str, Any]) -> None:
+        """See ``Estimator.load_state``."""

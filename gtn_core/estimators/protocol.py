@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+import torch
 from torch import Tensor, nn
+from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
+from gtn_core.config import Natural, Positive, PositiveReal, config
+from gtn_core.errors import DivergedError
 from gtn_core.inner_optim import InnerOptimizer
 from gtn_core.plan import StepPlan
 from gtn_core.registry import Registry
 from gtn_core.second_order import Batch, InnerLoss
-from gtn_core.unroll import MetaLoss
+from gtn_core.unroll import InnerLoop, MetaLoss, run
 
 
 class Teacher(nn.Module):
@@ -30,10 +34,41 @@ class Teacher(nn.Module):
         """Returns theta in groups, each with the multiple of the outer learning rate that it is trained at."""
         return [(1.0, list(self.parameters()))]
 
+    def trained(self) -> list[nn.Parameter]:
+        """Returns the parameters that are meta-learned, in the order of the groups."""
+        return [p for _, parameters in self.parameter_groups() for p in parameters if p.requires_grad]
+
+    def theta(self) -> Tensor:
+        """Returns what is meta-learned as one vector, shape ``(D,)``, a copy."""
+        return parameters_to_vector(self.trained()).detach().clone()
+
+    def set_theta(self, theta: Tensor) -> None:
+        """Puts a vector of shape ``(D,)`` back into the parameters."""
+        vector_to_parameters(theta.clone(), self.trained())
+
+
+class Trial(Protocol):
+    """What one outer step judges a teacher by. Whether it can also be differentiated is up to its class."""
+
+    @property
+    def values(self) -> Mapping[str, float]:
+        """What to log of it beside the estimator's own values, by tag; filled while it judges."""
+
+    def fitness(self, teacher: Teacher, candidates: Tensor) -> Tensor:
+        """Judges teachers that differ from ``teacher`` in theta alone, all by the same draw of learners and data.
+
+        Args:
+            teacher: The teacher; left as it was.
+            candidates: Vectors to put in theta's place, shape ``(P, D)``.
+
+        Returns:
+            Higher is better, shape ``(P,)``; not finite where a learner diverged.
+        """
+
 
 @dataclass(frozen=True)
 class Episode:
-    """One learner's life: drawn afresh for every outer step, and the same however the outer gradient is estimated.
+    """One learner's life, differentiable: drawn afresh for every outer step, and the same for every estimator.
 
     Attributes:
         loss: Loss of one inner step.
@@ -41,6 +76,7 @@ class Episode:
         phi: Initial parameters, shape ``(D,)``.
         meta_loss: Judges the learner on the real task.
         weights: Weight of the meta-loss by steps done; the largest key is the number of inner steps.
+        values: See ``Trial.values``.
     """
 
     loss: InnerLoss
@@ -48,11 +84,43 @@ class Episode:
     phi: Tensor
     meta_loss: MetaLoss
     weights: Mapping[int, float]
+    values: dict[str, float] = field(default_factory=dict)
 
     @property
     def steps(self) -> int:
         """Inner steps of this episode; at most the teacher's T."""
         return max(self.weights)
+
+    def inner_loop(self, teacher: Teacher) -> InnerLoop:
+        """Returns the inner loop on the teacher as it is; its batches are made once, without a graph."""
+        with torch.no_grad():
+            lr, momentum = (values[: self.steps] for values in teacher.schedule())
+            batches = [teacher.batch(step) for step in range(self.steps)]
+        return InnerLoop(self.loss, self.optimizer, self.phi, batches.__getitem__, lr, momentum)
+
+    def fitness(self, teacher: Teacher, candidates: Tensor) -> Tensor:
+        """See ``Trial.fitness``: minus the weighted meta-loss, one candidate after the other."""
+        theta = teacher.theta()
+        try:
+            return torch.stack([self._fitness(teacher, candidate) for candidate in candidates])
+        finally:
+            teacher.set_theta(theta)
+
+    def _fitness(self, teacher: Teacher, candidate: Tensor) -> Tensor:
+        teacher.set_theta(candidate)
+        total = candidate.new_zeros(())
+
+        def judge(steps: int, phi: Tensor, statistics: tuple[Tensor, ...]) -> None:
+            nonlocal total
+            if steps in self.weights:
+                with torch.no_grad():
+                    total = total + self.weights[steps] * self.meta_loss(phi, statistics, steps)
+
+        try:
+            run(self.inner_loop(teacher), after_step=judge)
+        except DivergedError:
+            return candidate.new_tensor(float("-inf"))
+        return -total
 
 
 @dataclass(frozen=True)
@@ -60,31 +128,42 @@ class Estimate:
     """What is known after one estimate; the gradient itself has been added to the ``grad`` of the teacher's parameters.
 
     Attributes:
-        meta_loss: Weighted sum of the meta-losses.
-        final_loss: Meta-loss after the last inner step.
-        inner_losses: Inner loss at each step, shape ``(steps,)``.
+        values: What to log, by tag, e.g. ``"meta/loss"``.
     """
 
-    meta_loss: float
-    final_loss: float
-    inner_losses: Tensor
+    values: Mapping[str, float]
+
+
+@config
+class EstimatorConfig:
+    """How the outer gradient is estimated; an estimator reads what concerns it."""
+
+    plan: StepPlan = StepPlan()
+    """How inner steps and their adjoint are computed."""
+    seed: Natural = 0
+    """Root of the noise of evolution strategies."""
+    population: Positive = 64
+    """P, candidates of an evolution strategy, even: each noise vector is used with both signs."""
+    sigma: PositiveReal = 0.1
+    """Standard deviation of an evolution strategy's noise at the start."""
 
 
 class Estimator(Protocol):
     """One way to estimate the gradient of the meta-loss by the teacher's parameters."""
 
-    def estimate(self, teacher: Teacher, episode: Episode) -> Estimate:
+    def estimate(self, teacher: Teacher, trial: Trial) -> Estimate:
         """Adds the gradient to the parameters' ``grad``.
 
         Raises:
             DivergedError: A loss is not finite.
+            UsageError: The trial offers not what this estimator needs, e.g. a derivative.
         """
 
-    def state(self) -> dict[str, Any]:
-        """Returns what a resumed run needs, as JSON values."""
+    def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """Returns what a resumed run needs, as tensors and as JSON values."""
 
-    def load_state(self, state: Mapping[str, Any]) -> None:
+    def load_state(self, tensors: Mapping[str, Tensor], values: Mapping[str, Any]) -> None:
         """Takes back what ``state`` returned."""
 
 
-ESTIMATORS: Registry[Callable[[StepPlan], Estimator]] = Registry("estimator")
+ESTIMATORS: Registry[Callable[[EstimatorConfig], Estimator]] = Registry("estimator")

@@ -5,13 +5,23 @@ Max-pooling makes the meta-gradient wild, so average pooling is the default form
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from gtn_core.errors import UsageError
-from gtn_core.layers import MeanOnlyBatchNorm, WeightNormConv2d, WeightNormLinear, box_matrix, weight_norm
+from gtn_core.layers import (
+    SMALL,
+    MeanOnlyBatchNorm,
+    WeightNormConv2d,
+    WeightNormLinear,
+    apply_as_matrix,
+    box_matrix,
+    weight_norm,
+)
 from gtn_sl.learners.registry import LEARNERS, Architecture
 
 SLOPE = 0.1  # of every leaky ReLU, as in the original code
@@ -36,11 +46,23 @@ class AveragePooledConv2d(WeightNormConv2d):
 
     def forward(self, x: Tensor) -> Tensor:
         """Convolves and pools ``x``."""
+        height, width = x.shape[2:]
+        if height * width * (height // 2) * (width // 2) <= SMALL:
+            responses = _responses(height, width, x.dtype, x.device)
+            return apply_as_matrix(x, weight_norm(self.v, self.g).flatten(2), responses, (height // 2, width // 2))
         w = (weight_norm(self.v, self.g).flatten(2) @ self.pooling.to(x.dtype)).unflatten(2, (4, 4))
         if x.shape[1] == 1:  # one channel leaves a convolution nothing to vectorise over: a matrix product wins
             columns = F.unfold(x, 4, padding=1, stride=2)  # (N, 16, H/2 * W/2)
             return (w.flatten(1) @ columns).view(len(x), -1, x.shape[2] // 2, x.shape[3] // 2)
         return F.conv2d(x, w, stride=2, padding=1)
+
+
+@functools.lru_cache(maxsize=8)
+def _responses(height: int, width: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """Returns what each tap of the 3x3 kernel, pooled, makes of an impulse, shape ``(9, height * width, height * width / 4)``."""
+    impulses = torch.eye(height * width).view(-1, 1, height, width)
+    taps = box_matrix().view(9, 1, 4, 4) / 4
+    return F.conv2d(impulses, taps, stride=2, padding=1).flatten(2).transpose(0, 1).to(device, dtype)
 
 
 def _block(channels_in: int, channels_out: int, smooth: bool) -> list[nn.Module]:

@@ -9,10 +9,9 @@ import torch
 from torch import nn
 
 from gtn_core.errors import CheckpointError, DivergedError, GTNError, UsageError
-from gtn_core.estimators import Backprop, Episode, Teacher
+from gtn_core.estimators import Backprop, Episode, EstimatorConfig, Teacher
 from gtn_core.inner_optim import SGD, Schedule
 from gtn_core.outer_loop import InterruptedRun, OuterConfig, OuterLoop, Validation, saved_iteration
-from gtn_core.plan import StepPlan
 from gtn_core.run_folder import RunFolder
 from gtn_core.seeding import Streams
 from gtn_core.tracking import NoTracker, RunTracker
@@ -68,7 +67,7 @@ def make(tmp_path):
         teacher = PointTeacher()
         job = PointJob(teacher, folder)
         config = OuterConfig(**{"iterations": 40, "lr": 0.1, "save_every": 0.0, **settings})
-        return OuterLoop(teacher, job, Backprop(StepPlan()), config, folder, tracker or NoTracker())
+        return OuterLoop(teacher, job, Backprop(EstimatorConfig()), config, folder, tracker or NoTracker())
 
     return build
 

@@ -15,9 +15,10 @@ def make(shape=(1, 8, 8), value_range=((-1.0,), (3.0,))):
     return ConditionalGenerator(shape, 10, latent=6, hidden=16, channels=(4, 3), value_range=limits)
 
 
-def test_folded_upsampling_equals_upsampling_padding_and_convolution():
+@pytest.mark.parametrize("width", [2, 5])  # the small one as one dense matrix product
+def test_folded_upsampling_equals_upsampling_padding_and_convolution(width):
     torch.manual_seed(0)
-    layer, x = UpsampledConv2d(3, 2, bias=True).double(), torch.randn(2, 3, 4, 5).double()
+    layer, x = UpsampledConv2d(3, 2, bias=True).double(), torch.randn(2, 3, 4, width).double()
     with torch.no_grad():
         layer.bias.normal_()
     enlarged = F.pad(F.interpolate(x, scale_factor=2, mode="nearest"), (1, 1, 1, 1), mode="reflect")

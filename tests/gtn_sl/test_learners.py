@@ -22,10 +22,11 @@ def test_base_fc_has_as_many_parameters_as_the_original(name, shape, count):
     assert parameters(name, shape) == count
 
 
+@pytest.mark.parametrize("side", [4, 8, 12])  # the small ones as one dense matrix product
 @pytest.mark.parametrize("channels", [1, 3])
-def test_folded_pooling_equals_convolution_and_pooling(channels):
+def test_folded_pooling_equals_convolution_and_pooling(channels, side):
     torch.manual_seed(0)
-    layer, x = AveragePooledConv2d(channels, 5).double(), torch.randn(2, channels, 8, 12).double()
+    layer, x = AveragePooledConv2d(channels, 5).double(), torch.randn(2, channels, 8, side).double()
     expected = F.avg_pool2d(F.conv2d(x, weight_norm(layer.v, layer.g), padding=1), 2)
     torch.testing.assert_close(layer(x), expected, rtol=1e-12, atol=1e-12)
 

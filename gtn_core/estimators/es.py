@@ -1,0 +1,131 @@
+"""Evolution strategies: the gradient of the expected fitness of noisy candidates, where no derivative is at hand.
+
+OpenAI-ES is Salimans et al., *Evolution Strategies as a Scalable Alternative to Reinforcement Learning* (2017), SNES is Schaul et
+al., *High Dimensions and Heavy Tails for Natural Evolution Strategies* (GECCO 2011). Both are mirrored: each noise vector
+comes with both signs.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from gtn_core.errors import DivergedError, UsageError
+from gtn_core.estimators.protocol import ESTIMATORS, Estimate, EstimatorConfig, Teacher, Trial
+from gtn_core.seeding import Streams
+
+
+def centred_ranks(fitness: Tensor) -> Tensor:
+    """Returns utilities from -0.5 (worst) to 0.5 (best), equal for equal fitness, which sum to 0; shape ``(P,)``."""
+    return _by_rank(fitness, torch.linspace(0.5, -0.5, len(fitness)))
+
+
+def log_utilities(fitness: Tensor) -> Tensor:
+    """Returns the utilities of Wierstra et al., *Natural Evolution Strategies* (JMLR 2014, section 3.1), which sum to 0.
+
+    The better half is weighted by ``log(P / 2 + 1) - log(rank)``, the other half equally; equal fitness shares its utilities.
+    Shape ``(P,)``.
+    """
+    ranks = torch.arange(1, len(fitness) + 1)
+    raw = (math.log(len(fitness) / 2 + 1) - ranks.log()).clamp(min=0)
+    return _by_rank(fitness, raw / raw.sum() - 1 / len(fitness))
+
+
+def _by_rank(fitness: Tensor, utilities: Tensor) -> Tensor:
+    """Hands ``utilities``, best first, out by fitness; whoever is equal in fitness gets the same, the mean of the group."""
+    order = fitness.argsort(descending=True, stable=True)
+    _, group = fitness.unique(return_inverse=True)
+    totals = torch.zeros(len(fitness)).index_add_(0, group[order], utilities)
+    counts = torch.zeros(len(fitness)).index_add_(0, group, torch.ones(len(fitness)))
+    return (totals / counts.clamp(min=1))[group]
+
+
+class _EvolutionStrategy:
+    """What the strategies share: draw, judge, rank. How a step follows from it is theirs.
+
+    Args:
+        settings: ``seed``, ``population`` and ``sigma``.
+
+    Raises:
+        UsageError: The population is odd.
+    """
+
+    def __init__(self, settings: EstimatorConfig) -> None:
+        if settings.population % 2:
+            raise UsageError(f"the population is mirrored and must be even, got {settings.population}")
+        self.settings, self.streams = settings, Streams(settings.seed)
+        self.count = 0
+        self.sigma: Tensor | None = None
+
+    def estimate(self, teacher: Teacher, trial: Trial) -> Estimate:
+        """See ``Estimator.estimate``."""
+        theta = teacher.theta()
+        if self.sigma is None:
+            groups = [(m, p) for m, group in teacher.parameter_groups() for p in group if p.requires_grad]
+            self.sigma = torch.cat([torch.full((p.numel(),), self.settings.sigma * m) for m, p in groups]).to(theta)
+        half = torch.randn(
+            self.settings.population // 2, len(theta), generator=self.streams.torch("es-noise", self.count)
+        ).to(theta)
+        noise = torch.cat([half, -half])
+        fitness = trial.fitness(teacher, theta + self.sigma * noise)
+        finite = torch.isfinite(fitness)
+        if not finite.any():
+            raise DivergedError("the learners of all candidates diverged")
+        gradient = self._gradient(noise, torch.where(finite, fitness, -torch.inf).float().cpu())
+        for parameter, piece in zip(
+            teacher.trained(), gradient.split([p.numel() for p in teacher.trained()]), strict=True
+        ):
+            piece = piece.view_as(parameter)
+            parameter.grad = piece if parameter.grad is None else parameter.grad + piece
+        self.count += 1
+        return Estimate(
+            {
+                "meta/fitness": float(fitness[finite].mean()),
+                "meta/fitness_best": float(fitness[finite].max()),
+                "meta/fitness_spread": float(fitness[finite].std()) if finite.sum() > 1 else 0.0,
+                "meta/diverged": float((~finite).sum()),
+                "meta/sigma": float(self.sigma.mean()),
+            }
+        )
+
+    def _gradient(self, noise: Tensor, fitness: Tensor) -> Tensor:
+        """Returns the direction that worsens the fitness, shape ``(D,)``, for noise ``(P, D)`` and fitness ``(P,)``."""
+        raise NotImplementedError
+
+    def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """See ``Estimator.state``."""
+        return ({} if self.sigma is None else {"sigma": self.sigma}), {"count": self.count}
+
+    def load_state(self, tensors: Mapping[str, Tensor], values: Mapping[str, Any]) -> None:
+        """See ``Estimator.load_state``."""
+        self.sigma, self.count = tensors.get("sigma"), int(values["count"])
+
+
+@ESTIMATORS.register("openai-es")
+class OpenAIES(_EvolutionStrategy):
+    """OpenAI-ES with centred ranks, for an outer optimizer such as Adam; sigma stays as it is."""
+
+    def _gradient(self, noise: Tensor, fitness: Tensor) -> Tensor:
+        assert self.sigma is not None
+        return -(centred_ranks(fitness).to(noise) @ noise) / (len(noise) * self.sigma)
+
+
+@ESTIMATORS.register("snes")
+class SNES(_EvolutionStrategy):
+    """Separable natural evolution strategies: a standard deviation for each parameter, adapted.
+
+    The gradient is minus the natural step, so that the outer optimizer ``sgd`` at learning rate 1 is the algorithm as published.
+    """
+
+    def _gradient(self, noise: Tensor, fitness: Tensor) -> Tensor:
+        assert self.sigma is not None
+        utilities = log_utilities(fitness).to(noise)
+        size = noise.shape[1]
+        rate = (3 + math.log(size)) / (5 * math.sqrt(size))
+        step = -self.sigma * (utilities @ noise)
+        self.sigma = self.sigma * (0.5 * rate * (utilities @ (noise * noise - 1))).exp()
+        return step

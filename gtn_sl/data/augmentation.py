@@ -1,0 +1,55 @@
+"""Augmentation of real images, drawn afresh for every batch: the only place where a training image is changed."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from gtn_core.registry import Registry
+
+Augmentation = Callable[[Tensor, torch.Generator], Tensor]
+"""``(images (N, C, H, W) float, CPU generator) -> images`` of the same shape, device and type."""
+
+AUGMENTATIONS: Registry[Augmentation] = Registry("augmentation")
+
+MAX_ROTATION = math.radians(12)
+MAX_SCALING = 0.1
+MAX_SHIFT = 0.08  # of the side
+CROP_PADDING = 4  # pixels, as is usual for CIFAR-10
+
+
+@AUGMENTATIONS.register("none")
+def none(images: Tensor, generator: torch.Generator) -> Tensor:
+    """Returns the images as they are."""
+    return images
+
+
+@AUGMENTATIONS.register("affine")
+def affine(images: Tensor, generator: torch.Generator) -> Tensor:
+    """Turns each image by up to 12 degrees, scales it by up to a tenth and shifts it by up to 8% of its side, bilinearly."""
+    draws = 2 * torch.rand(4, len(images), generator=generator).to(images) - 1
+    angle, scale = MAX_ROTATION * draws[0], 1 + MAX_SCALING * draws[1]
+    cos, sin = scale * angle.cos(), scale * angle.sin()
+    shift = 2 * MAX_SHIFT * draws[2:]  # a side of the grid is 2 long
+    matrix = torch.stack([cos, -sin, shift[0], sin, cos, shift[1]], dim=1).view(-1, 2, 3)
+    grid = F.affine_grid(matrix, list(images.shape), align_corners=False)
+    return F.grid_sample(images, grid, padding_mode="border", align_corners=False)
+
+
+@AUGMENTATIONS.register("crop-flip")
+def crop_flip(images: Tensor, generator: torch.Generator) -> Tensor:
+    """Shifts each image by up to 4 pixels, with black around it, and mirrors half of them: the usual for CIFAR-10."""
+    count, _, height, width = images.shape
+    background = images.amin(dim=(0, 2, 3), keepdim=True)
+    padded = F.pad(images - background, [CROP_PADDING] * 4) + background
+    top, left = torch.randint(2 * CROP_PADDING + 1, (2, count), generator=generator).to(images.device)
+    rows = top[:, None] + torch.arange(height, device=images.device)
+    columns = left[:, None] + torch.arange(width, device=images.device)
+    flipped = (torch.rand(count, generator=generator) < 0.5).to(images.device)
+    columns = torch.where(flipped[:, None], columns.flip(1), columns)
+    which = torch.arange(count, device=images.device)
+    return padded[which[:, None, None], :, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)

@@ -1,0 +1,96 @@
+"""Evolution strategies: utilities, agreement with the true gradient in expectation, determinism, resuming."""
+
+import pytest
+import torch
+from torch import nn
+
+from gtn_core.errors import DivergedError, UsageError
+from gtn_core.estimators import SNES, Backprop, EstimatorConfig, OpenAIES, Teacher
+from gtn_core.estimators.es import centred_ranks, log_utilities
+
+GOAL = torch.tensor([1.0, -2.0, 0.5])
+
+
+class Point(Teacher):
+    def __init__(self):
+        super().__init__()
+        self.point = nn.Parameter(torch.zeros(3))
+
+
+class Distance:
+    """A trial without a derivative: minus the squared distance to the goal."""
+
+    def __init__(self, broken=()):
+        self.values, self.broken = {}, list(broken)
+
+    def fitness(self, teacher, candidates):
+        self.values["seen"] = float(len(candidates))
+        fitness = -(candidates - GOAL).square().sum(dim=1)
+        fitness[self.broken] = float("nan")
+        return fitness
+
+
+def estimate(estimator, teacher, trial=None):
+    teacher.point.grad = None
+    result = estimator.estimate(teacher, trial or Distance())
+    return teacher.point.grad, result
+
+
+@pytest.mark.parametrize("utilities", [centred_ranks, log_utilities])
+def test_utilities_sum_to_nothing_and_follow_the_ranks(utilities):
+    fitness = torch.tensor([3.0, 1.0, 2.0, 2.0, -torch.inf, 9.0])
+    values = utilities(fitness)
+    assert values.sum() == pytest.approx(0, abs=1e-6)
+    assert values[2] == values[3]
+    assert values[5] == values.max() > values[0] > values[2] > 0 - 1
+    assert torch.equal(values[torch.tensor([4, 1])] <= values[2], torch.tensor([True, True]))
+    assert utilities(torch.full((6,), 5.0)).abs().max() < 1e-6
+
+
+def test_openai_es_points_along_the_gradient():
+    teacher = Point()
+    total = torch.zeros(3)
+    estimator = OpenAIES(EstimatorConfig(population=64, sigma=0.05))
+    for _ in range(20):
+        total += estimate(estimator, teacher)[0]
+    true = 2 * (teacher.point.detach() - GOAL)
+    assert torch.cosine_similarity(total, true, dim=0) > 0.99
+
+
+def test_snes_reaches_the_goal_and_narrows():
+    teacher, estimator = Point(), SNES(EstimatorConfig(population=32, sigma=0.5))
+    for _ in range(60):
+        gradient, result = estimate(estimator, teacher)
+        with torch.no_grad():
+            teacher.point -= gradient
+    torch.testing.assert_close(teacher.point.detach(), GOAL, atol=0.02, rtol=0)
+    assert result.values["meta/sigma"] < 0.1
+
+
+@pytest.mark.parametrize("strategy", [OpenAIES, SNES])
+def test_a_resumed_strategy_goes_on_the_same(strategy):
+    settings = EstimatorConfig(population=8, seed=3)
+    one, other = strategy(settings), strategy(settings)
+    teacher = Point()
+    for _ in range(3):
+        estimate(one, teacher)
+    tensors, values = one.state()
+    other.load_state(tensors, values)
+    assert torch.equal(estimate(one, teacher)[0], estimate(other, teacher)[0])
+    assert not torch.equal(estimate(one, teacher)[0], estimate(strategy(settings), teacher)[0])
+
+
+def test_candidates_that_diverge_count_as_worst():
+    teacher = Point()
+    gradient, result = estimate(SNES(EstimatorConfig(population=8)), teacher, Distance(broken=[0, 5]))
+    assert torch.isfinite(gradient).all()
+    assert result.values["meta/diverged"] == 2
+    with pytest.raises(DivergedError, match="all candidates"):
+        estimate(SNES(EstimatorConfig(population=8)), teacher, Distance(broken=range(8)))
+
+
+def test_what_cannot_be_is_refused():
+    with pytest.raises(UsageError, match=r"even.*7"):
+        SNES(EstimatorConfig(population=7))
+    with pytest.raises(UsageError, match="Distance"):
+        Backprop(EstimatorConfig()).estimate(Point(), Distance())
