@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from gtn_cli import console, options
 from gtn_cli.main import echo_json
-from gtn_core.device import resolve_device
 from gtn_core.errors import UsageError
-from gtn_core.memory import reuse_pages
-from gtn_core.run_folder import RunFolder
-from gtn_sl.data import load_task
-from gtn_sl.judging import CONTROLS, EvaluationPlan, judge, units_of_work
-from gtn_sl.learners import architecture
-from gtn_sl.report import evaluation_table, write_evaluation_report
-from gtn_sl.teacher import load_teacher
+
+if TYPE_CHECKING:
+    from gtn_sl.data import TaskData
+    from gtn_sl.judging import EvaluationPlan
+    from gtn_sl.teacher import TeacherFile
 
 
 @click.command("evaluate")
@@ -76,6 +74,14 @@ def command(
       gtn-cli evaluate runs/digits
       gtn-cli evaluate runs/mnist --data-dir data --learner base_fc --learner base_fc_maxpool:32,64,128
     """
+    from gtn_core.device import resolve_device
+    from gtn_core.memory import reuse_pages
+    from gtn_sl.data import load_task
+    from gtn_sl.judging import CONTROLS, EvaluationPlan, judge, units_of_work
+    from gtn_sl.learners import architecture
+    from gtn_sl.report import evaluation_table, write_evaluation_report
+    from gtn_sl.teacher import load_teacher
+
     console.start_logging(quiet=quiet or as_json)
     reuse_pages()
     file = load_teacher(teacher)
@@ -96,19 +102,7 @@ def command(
     with console.counting_bar(quiet=quiet or as_json) as bar:
         task = bar.add_task("", total=units_of_work(plan))
         results = judge(file, data, plan, lambda what: bar.update(task, advance=1, description=what))
-    facts = {
-        "teacher": str(file.path),
-        "task": data.task.name,
-        "inner steps": file.teacher.steps,
-        "batch size": file.teacher.batch_size,
-        "teacher parameters": file.teacher.parameter_count(),
-        "teacher bytes": file.path.stat().st_size,
-        "test images": len(data.test),
-        "curve images": min(curve_images, len(data.test)),
-        "labels": file.config.teacher.labels,
-        "augmentation": "none",
-        "seed": seed,
-    }
+    facts = _facts(file, data, plan)
     write_evaluation_report(folder, results, data.task.title, facts)
     if as_json:
         echo_json({**facts, "report": str(folder), "results": [result.to_json() for result in results]})
@@ -119,8 +113,27 @@ def command(
         click.echo(f"report: {folder}")
 
 
+def _facts(file: TeacherFile, data: TaskData, plan: EvaluationPlan) -> dict[str, Any]:
+    """Returns what a reader of the results has to know."""
+    return {
+        "teacher": str(file.path),
+        "task": data.task.name,
+        "inner steps": file.teacher.steps,
+        "batch size": file.teacher.batch_size,
+        "teacher parameters": file.teacher.parameter_count(),
+        "teacher bytes": file.path.stat().st_size,
+        "test images": len(data.test),
+        "curve images": min(plan.curve_images, len(data.test)),
+        "labels": file.config.teacher.labels,
+        "augmentation in meta-training": file.config.meta_loss.augmentation,
+        "seed": plan.seed,
+    }
+
+
 def _data_dir_of_run(path: Path) -> Path | None:
     """Returns where the run found its data; of a teacher's file, nothing is known of that."""
+    from gtn_core.run_folder import RunFolder
+
     run = RunFolder(path)
     stored = run.read_config().get("data_dir") if run.config.is_file() else None
     return Path(stored) if stored else None

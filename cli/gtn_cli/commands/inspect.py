@@ -9,9 +9,6 @@ import click
 from gtn_cli import console, options
 from gtn_cli.main import echo_json
 from gtn_core.errors import UsageError
-from gtn_core.tracking import flatten
-from gtn_sl.report import write_teacher_pictures
-from gtn_sl.teacher import load_teacher
 
 
 @click.command("inspect")
@@ -30,6 +27,10 @@ def command(teacher: Path, out: Path | None, quiet: bool, as_json: bool) -> None
       gtn-cli inspect runs/digits
       gtn-cli inspect teacher.safetensors --json
     """
+    from gtn_core.tracking import flatten
+    from gtn_sl.report import write_teacher_pictures
+    from gtn_sl.teacher import load_teacher
+
     file = load_teacher(teacher)
     folder = out or (file.path.parent / "report" if teacher.is_dir() else file.path.with_suffix(""))
     try:

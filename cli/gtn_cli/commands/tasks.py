@@ -8,7 +8,6 @@ import click
 
 from gtn_cli import console, options
 from gtn_cli.main import echo_json
-from gtn_sl.data import TASKS, load_task
 
 
 @click.command("tasks")
@@ -29,6 +28,8 @@ def command(download: tuple[str, ...], data_dir: Path | None, quiet: bool, as_js
       gtn-cli tasks
       gtn-cli tasks --download mnist --data-dir data
     """
+    from gtn_sl.data import TASKS, load_task
+
     wanted = [TASKS[name] for name in download]
     for task in wanted:
         data = load_task(task.name, data_dir)

@@ -1,0 +1,86 @@
+"""Advantage actor-critic (Mnih et al., ICML 2016), synchronous, as Stable-Baselines3 runs it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from gtn_rl.agents.actor import ActorCritic, clip_members
+from gtn_rl.agents.copies import Copies
+from gtn_rl.agents.on_policy import collect
+from gtn_rl.agents.protocol import AGENTS, Policies, log_uniform
+from gtn_rl.model import Model
+from gtn_rl.tasks.protocol import TaskSpec
+
+
+@dataclass(frozen=True)
+class A2C:
+    """An A2C agent; the fields' defaults are Stable-Baselines3's at 10,000 environment steps.
+
+    Attributes:
+        updates: Gradient steps.
+        lr: RMSProp's learning rate.
+        hidden: Widths of actor and critic.
+        copies: Environments stepped together.
+        steps: Steps of each between two updates.
+        discount: Gamma.
+        value_weight: Weight of the critic's squared error.
+        clip: Largest gradient norm.
+    """
+
+    updates: int = 2000
+    lr: float = 7e-4
+    hidden: tuple[int, ...] = (64, 64)
+    copies: int = 1
+    steps: int = 5
+    discount: float = 0.99
+    value_weight: float = 0.5
+    clip: float = 0.5
+
+    def train(self, model: Model, generator: torch.Generator) -> Policies:
+        """See ``InnerAgent.train``."""
+        networks = ActorCritic.build(model.spec, self.hidden)
+        phi = networks.initial(generator).to(model.means).repeat(model.size, 1).requires_grad_()
+        optimizer = torch.optim.RMSprop([phi], lr=self.lr, alpha=0.99, eps=1e-5)
+        steps, count = self.steps, self.copies
+        if model.max_episode_steps == 1:  # every step begins afresh, so those of a segment can be taken at once
+            steps, count = 1, steps * count
+        copies = Copies(model, count, generator, stagger=True)
+        for _ in range(self.updates):
+            part = collect(networks, phi.detach(), copies, steps, generator, discount=self.discount, trace=1.0)
+            log_probability, values = networks.evaluate(phi, part.observations, part.actions)
+            error = (part.returns - values).square()
+            loss = (self.value_weight * error - part.advantages * log_probability).mean(dim=1).sum()
+            (gradient,) = torch.autograd.grad(loss, phi)
+            phi.grad = clip_members(gradient, self.clip)
+            optimizer.step()
+        trained = phi.detach()
+        return Policies(model.spec, lambda observations: networks.outputs(trained, observations))
+
+
+class A2CFamily:
+    """Draws A2C agents that learn a few times faster than the usual one, and sometimes that one's own rate."""
+
+    def draw(self, spec: TaskSpec, random: np.random.Generator) -> A2C:
+        """See ``AgentFamily.draw``."""
+        width = int(random.choice([32, 64]))
+        return A2C(
+            updates=int(random.integers(250, 450)),
+            lr=log_uniform(random, 1e-3, 5e-3),
+            hidden=(width,) * int(random.integers(1, 3)),
+            copies=int(random.choice([1, 2, 4])),
+            steps=int(random.choice([5, 8])),
+        )
+
+    def usual(self, spec: TaskSpec) -> A2C:
+        """See ``AgentFamily.usual``."""
+        return A2C()
+
+    def fits(self, spec: TaskSpec) -> bool:
+        """See ``AgentFamily.fits``."""
+        return True
+
+
+AGENTS.register("a2c")(A2CFamily())

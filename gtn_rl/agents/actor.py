@@ -1,0 +1,84 @@
+"""The actor and critic that A2C and PPO share: two perceptrons, and a categorical or Gaussian policy on top."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from gtn_rl.networks import MLP, actor_critic
+from gtn_rl.tasks.protocol import TaskSpec
+
+
+@dataclass(frozen=True)
+class ActorCritic:
+    """Networks and distribution of an on-policy agent, as functions of flat vectors ``(P, parameters)``.
+
+    The initial weights are Stable-Baselines3's: orthogonal, with gain 0.01 for the actor's head; a Gaussian policy has a learned
+    logarithm of its spread that does not depend on the state.
+
+    Attributes:
+        spec: The task.
+        actor: ``d -> m``.
+        critic: ``d -> 1``.
+    """
+
+    spec: TaskSpec
+    actor: MLP
+    critic: MLP
+
+    @classmethod
+    def build(cls, spec: TaskSpec, hidden: tuple[int, ...]) -> ActorCritic:
+        """Returns networks of the given widths."""
+        d, m = spec.observation_size, spec.action_size
+        return cls(spec, actor_critic(d, m, hidden, "tanh", 0.01), actor_critic(d, 1, hidden, "tanh", 1.0))
+
+    def initial(self, generator: torch.Generator) -> Tensor:
+        """Returns one agent's initial parameters: actor, critic, and the log spread where actions are continuous."""
+        spread = torch.zeros(0 if self.spec.discrete else self.spec.action_size)
+        return torch.cat([self.actor.initial(generator), self.critic.initial(generator), spread])
+
+    def outputs(self, phi: Tensor, observations: Tensor) -> Tensor:
+        """Returns logits or means, ``(P, n, m)``."""
+        return self.actor(self._parts(phi)[0], observations)
+
+    def values(self, phi: Tensor, observations: Tensor) -> Tensor:
+        """Returns the critic's values, ``(P, n)``."""
+        return self.critic(self._parts(phi)[1], observations).squeeze(2)
+
+    def sample(self, phi: Tensor, observations: Tensor, generator: torch.Generator) -> Tensor:
+        """Draws actions, with the same noise for every member, ``(P, n)`` or ``(P, n, m)`` unclipped."""
+        outputs = self.outputs(phi, observations)
+        if self.spec.discrete:  # the Gumbel trick
+            noise = torch.rand(outputs.shape[1:], generator=generator).clamp(1e-9, 1 - 1e-7)
+            return (outputs - (-noise.log()).log().to(outputs)).argmax(dim=2)
+        noise = torch.randn(outputs.shape[1:], generator=generator)
+        return outputs + self._parts(phi)[2].unsqueeze(1).exp() * noise.to(outputs)
+
+    def evaluate(self, phi: Tensor, observations: Tensor, actions: Tensor) -> tuple[Tensor, Tensor]:
+        """Returns the logarithm of the actions' probability (density), and the values, each ``(P, n)``."""
+        actor, critic, log_spread = self._parts(phi)
+        outputs, values = self.actor(actor, observations), self.critic(critic, observations).squeeze(2)
+        if self.spec.discrete:
+            return F.log_softmax(outputs, dim=2).gather(2, actions.unsqueeze(2)).squeeze(2), values
+        log_spread = log_spread.unsqueeze(1)
+        z = (actions - outputs) / log_spread.exp()
+        return -(0.5 * z.square() + log_spread + 0.5 * math.log(2 * math.pi)).sum(dim=2), values
+
+    def _parts(self, phi: Tensor) -> tuple[Tensor, ...]:
+        """Splits flat vectors into those of actor, critic and log spread."""
+        known = self.actor.parameters + self.critic.parameters
+        return phi.split([self.actor.parameters, self.critic.parameters, phi.shape[1] - known], dim=1)
+
+    def environment_actions(self, actions: Tensor) -> Tensor:
+        """Returns what the environment takes: continuous actions clipped to [-1, 1]."""
+        return actions if self.spec.discrete else actions.clamp(-1, 1)
+
+
+def clip_members(gradient: Tensor, largest: float) -> Tensor:
+    """Scales the gradients ``(P, D)`` of members down whose norm exceeds ``largest``."""
+    norm = gradient.norm(dim=1, keepdim=True)
+    return gradient * (largest / (norm + 1e-6)).clamp(max=1)

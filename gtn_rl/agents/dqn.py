@@ -1,0 +1,146 @@
+"""Deep Q-learning (Mnih et al., Nature 2015) for discrete actions, as Stable-Baselines3 runs it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from gtn_rl.agents.actor import clip_members
+from gtn_rl.agents.copies import Copies
+from gtn_rl.agents.protocol import AGENTS, Policies, log_uniform
+from gtn_rl.model import Model
+from gtn_rl.networks import MLP, actor_critic
+from gtn_rl.tasks.protocol import TaskSpec
+
+
+@dataclass(frozen=True)
+class DQN:
+    """A DQN agent; the fields' defaults are Stable-Baselines3's at 10,000 environment steps.
+
+    Attributes:
+        updates: Gradient steps.
+        lr: Adam's learning rate.
+        hidden: Widths of the Q network.
+        steps: Environment steps between two updates.
+        warm_up: Environment steps before the first update, at random.
+        batch_size: Transitions in an update.
+        discount: Gamma.
+        target_every: Updates between two copies of the network into its target.
+        exploring: Share of the training over which epsilon falls from 1 to ``least_epsilon``.
+        least_epsilon: Epsilon afterwards.
+        clip: Largest gradient norm.
+    """
+
+    updates: int = 2475
+    lr: float = 1e-4
+    hidden: tuple[int, ...] = (64, 64)
+    steps: int = 4
+    warm_up: int = 100
+    batch_size: int = 32
+    discount: float = 0.99
+    target_every: int = 2500
+    exploring: float = 0.1
+    least_epsilon: float = 0.05
+    clip: float = 10.0
+
+    def train(self, model: Model, generator: torch.Generator) -> Policies:
+        """See ``InnerAgent.train``."""
+        network = actor_critic(model.spec.observation_size, model.spec.action_size, self.hidden, "relu", 1.0)
+        phi = network.initial(generator).to(model.means).repeat(model.size, 1).requires_grad_()
+        target = phi.detach().clone()
+        optimizer = torch.optim.Adam([phi], lr=self.lr, fused=True)
+        replay = _Replay(model, self.warm_up + self.updates * self.steps)
+        copies = Copies(model, self.steps, generator)
+        while replay.count < self.warm_up:
+            replay.add(copies, self._explore(network, phi.detach(), copies, 1.0, generator))
+        for update in range(self.updates):
+            done = update / max(1.0, self.exploring * self.updates)
+            epsilon = max(self.least_epsilon, 1 - done * (1 - self.least_epsilon))
+            replay.add(copies, self._explore(network, phi.detach(), copies, epsilon, generator))
+            chosen = torch.randint(replay.count, (self.batch_size,), generator=generator).to(phi.device)
+            wanted = replay.targets(network, target, chosen, self.discount)
+            values = network(phi, replay.observations[:, chosen])
+            taken = values.gather(2, replay.actions[:, chosen].unsqueeze(2)).squeeze(2)
+            loss = F.smooth_l1_loss(taken, wanted, reduction="none").mean(dim=1).sum()
+            (gradient,) = torch.autograd.grad(loss, phi)
+            phi.grad = clip_members(gradient, self.clip)
+            optimizer.step()
+            if (update + 1) % self.target_every == 0:
+                target = phi.detach().clone()
+        trained = phi.detach()
+        return Policies(model.spec, lambda observations: network(trained, observations))
+
+    @torch.no_grad()
+    def _explore(self, network: MLP, phi: Tensor, copies: Copies, epsilon: float, generator: torch.Generator) -> Tensor:
+        """Returns epsilon-greedy actions, ``(P, E)``; who explores, and how, is the same for every member."""
+        random = torch.randint(copies.model.spec.action_size, (copies.count,), generator=generator)
+        exploring = torch.rand(copies.count, generator=generator) < epsilon
+        if exploring.all():
+            return random.to(phi.device).expand(len(phi), -1)
+        greedy = network(phi, copies.observations()).argmax(dim=2)
+        return torch.where(exploring.to(phi.device), random.to(phi.device), greedy)
+
+
+class _Replay:
+    """All transitions of a training, ``(P, capacity)``."""
+
+    def __init__(self, model: Model, capacity: int) -> None:
+        size, d = model.size, model.spec.observation_size
+        capacity += 8  # the last step of the warm-up may overshoot
+        self.model, self.count = model, 0
+        self.observations = model.means.new_empty(size, capacity, d)
+        self.following = model.means.new_empty(size, capacity if model.max_episode_steps > 1 else 0, d)
+        self.actions = torch.empty(size, capacity, dtype=torch.long, device=model.means.device)
+        self.rewards = model.means.new_empty(size, capacity)
+
+    @torch.no_grad()
+    def add(self, copies: Copies, actions: Tensor) -> None:
+        """Steps the copies and keeps what happened."""
+        where = slice(self.count, self.count + copies.count)
+        self.observations[:, where] = copies.observations()
+        transition = copies.step(actions)
+        self.actions[:, where], self.rewards[:, where] = actions, transition.reward
+        if not transition.terminated:
+            self.following[:, where] = self.model.observe(transition.last)
+        self.count += copies.count
+
+    @torch.no_grad()
+    def targets(self, network: MLP, phi: Tensor, chosen: Tensor, discount: float) -> Tensor:
+        """Returns what Q should be; a time limit is no end, as in Stable-Baselines3."""
+        rewards = self.rewards[:, chosen]
+        if self.model.max_episode_steps == 1:
+            return rewards
+        return rewards + discount * network(phi, self.following[:, chosen]).amax(dim=2)
+
+
+class DQNFamily:
+    """Draws DQN agents that learn faster than the usual one, in fewer updates."""
+
+    def draw(self, spec: TaskSpec, random: np.random.Generator) -> DQN:
+        """See ``AgentFamily.draw``."""
+        width = int(random.choice([32, 64]))
+        updates = int(random.integers(200, 400))
+        return DQN(
+            updates=updates,
+            lr=log_uniform(random, 1e-3, 1e-2),
+            hidden=(width,) * int(random.integers(1, 3)),
+            steps=int(random.choice([4, 8])),
+            batch_size=int(random.choice([32, 64])),
+            target_every=int(random.choice([50, 100, updates + 1])),
+            discount=float(random.choice([0.9, 0.99])),
+        )
+
+    def usual(self, spec: TaskSpec) -> DQN:
+        """See ``AgentFamily.usual``."""
+        return DQN()
+
+    def fits(self, spec: TaskSpec) -> bool:
+        """See ``AgentFamily.fits``."""
+        return spec.discrete
+
+
+AGENTS.register("dqn")(DQNFamily())

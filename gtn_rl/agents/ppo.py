@@ -1,0 +1,109 @@
+"""Proximal policy optimisation (Schulman et al., 2017), as Stable-Baselines3 runs it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from gtn_rl.agents.actor import ActorCritic, clip_members
+from gtn_rl.agents.copies import Copies
+from gtn_rl.agents.on_policy import Segment, collect
+from gtn_rl.agents.protocol import AGENTS, Policies, log_uniform
+from gtn_rl.model import Model
+from gtn_rl.tasks.protocol import TaskSpec
+
+
+@dataclass(frozen=True)
+class PPO:
+    """A PPO agent; the fields' defaults are Stable-Baselines3's at 10,240 environment steps.
+
+    Since a learned environment's episodes are short and begin afresh, the usual 2048 steps of one copy are taken as the
+    same number of steps in many copies.
+
+    Attributes:
+        rollouts: Times that experience is collected.
+        size: Steps in each, over all copies.
+        epochs: Passes over it.
+        batch_size: Steps in a gradient step.
+        lr: Adam's learning rate.
+        hidden: Widths of actor and critic.
+        discount: Gamma.
+        trace: Lambda.
+        clip_ratio: Clipping range of the probability ratio.
+        value_weight: Weight of the critic's squared error.
+        clip: Largest gradient norm.
+    """
+
+    rollouts: int = 5
+    size: int = 2048
+    epochs: int = 10
+    batch_size: int = 64
+    lr: float = 3e-4
+    hidden: tuple[int, ...] = (64, 64)
+    discount: float = 0.99
+    trace: float = 0.95
+    clip_ratio: float = 0.2
+    value_weight: float = 0.5
+    clip: float = 0.5
+
+    def train(self, model: Model, generator: torch.Generator) -> Policies:
+        """See ``InnerAgent.train``."""
+        networks = ActorCritic.build(model.spec, self.hidden)
+        phi = networks.initial(generator).to(model.means).repeat(model.size, 1).requires_grad_()
+        optimizer = torch.optim.Adam([phi], lr=self.lr, eps=1e-5, fused=True)
+        steps = min(model.max_episode_steps, self.size)
+        copies = Copies(model, max(1, self.size // steps), generator)
+        for _ in range(self.rollouts):
+            part = collect(networks, phi.detach(), copies, steps, generator, discount=self.discount, trace=self.trace)
+            with torch.no_grad():
+                before, _ = networks.evaluate(phi, part.observations, part.actions)
+            for _ in range(self.epochs):
+                order = torch.randperm(part.advantages.shape[1], generator=generator).to(phi.device)
+                for chosen in order.split(self.batch_size):
+                    (gradient,) = torch.autograd.grad(self._loss(networks, phi, part, before, chosen), phi)
+                    phi.grad = clip_members(gradient, self.clip)
+                    optimizer.step()
+        trained = phi.detach()
+        return Policies(model.spec, lambda observations: networks.outputs(trained, observations))
+
+    def _loss(self, networks: ActorCritic, phi: Tensor, part: Segment, before: Tensor, chosen: Tensor) -> Tensor:
+        observations, advantages = part.observations[:, chosen], part.advantages[:, chosen]
+        if len(chosen) > 1:
+            spread = advantages.std(dim=1, keepdim=True)
+            advantages = (advantages - advantages.mean(dim=1, keepdim=True)) / (spread + 1e-8)
+        log_probability, values = networks.evaluate(phi, observations, part.actions[:, chosen])
+        ratio = (log_probability - before[:, chosen]).exp()
+        clipped = ratio.clamp(1 - self.clip_ratio, 1 + self.clip_ratio)
+        gain = torch.minimum(ratio * advantages, clipped * advantages)
+        error = (part.returns[:, chosen] - values).square()
+        return (self.value_weight * error - gain).mean(dim=1).sum()
+
+
+class PPOFamily:
+    """Draws PPO agents with fewer and longer gradient steps than the usual one."""
+
+    def draw(self, spec: TaskSpec, random: np.random.Generator) -> PPO:
+        """See ``AgentFamily.draw``."""
+        width = int(random.choice([32, 64]))
+        return PPO(
+            rollouts=int(random.integers(3, 6)),
+            size=512,
+            epochs=int(random.integers(3, 7)),
+            batch_size=int(random.choice([32, 64, 128])),
+            lr=log_uniform(random, 1e-3, 1e-2),
+            hidden=(width,) * int(random.integers(1, 3)),
+        )
+
+    def usual(self, spec: TaskSpec) -> PPO:
+        """See ``AgentFamily.usual``."""
+        return PPO()
+
+    def fits(self, spec: TaskSpec) -> bool:
+        """See ``AgentFamily.fits``."""
+        return True
+
+
+AGENTS.register("ppo")(PPOFamily())

@@ -1,0 +1,76 @@
+"""What an inner agent is: something that trains in P learned environments at once and leaves P policies behind."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from gtn_core.registry import Registry
+from gtn_rl.model import Model
+from gtn_rl.tasks.protocol import TaskSpec
+
+
+@dataclass(frozen=True)
+class Policies:
+    """P trained policies on observations in the task's own units.
+
+    Attributes:
+        spec: The task.
+        outputs: ``(P, n, d) -> (P, n, m)``: a preference for each action, or a normalised action.
+    """
+
+    spec: TaskSpec
+    outputs: Callable[[Tensor], Tensor]
+
+    @torch.no_grad()
+    def act(self, observations: Tensor) -> Tensor:
+        """Returns the greedy actions, ``(P, n)`` or, in the task's units, ``(P, n, m)``, for observations ``(P, n, d)``."""
+        outputs = self.outputs(observations)
+        return outputs.argmax(dim=2) if self.spec.discrete else denormalise(self.spec, outputs.clamp(-1, 1))
+
+
+class InnerAgent(Protocol):
+    """One way to learn a task, with its hyper-parameters.
+
+    A new one is a frozen dataclass whose fields are the hyper-parameters, in a file of its own, with ``draw`` and ``train``.
+    """
+
+    def train(self, model: Model, generator: torch.Generator) -> Policies:
+        """Trains one agent in each of the model's P variants, from equal initial weights.
+
+        Args:
+            model: The environments.
+            generator: Source of all randomness, on the CPU.
+        """
+
+
+class AgentFamily(Protocol):
+    """Where the inner agents of one kind come from: the class that implements ``InnerAgent``."""
+
+    def draw(self, spec: TaskSpec, random: np.random.Generator) -> InnerAgent:
+        """Returns an agent with hyper-parameters drawn anew, so that a teacher serves agents that it never saw."""
+
+    def usual(self, spec: TaskSpec) -> InnerAgent:
+        """Returns the agent with the hyper-parameters that users meet: the defaults of Stable-Baselines3 at 10,000 steps."""
+
+    def fits(self, spec: TaskSpec) -> bool:
+        """Says whether such agents take the task's actions."""
+
+
+AGENTS: Registry[AgentFamily] = Registry("inner agent")
+
+
+def denormalise(spec: TaskSpec, actions: Tensor) -> Tensor:
+    """Maps actions in [-1, 1] to the task's bounds."""
+    low, high = (torch.from_numpy(bound).to(actions) for bound in (spec.action_low, spec.action_high))
+    return low + (actions + 1) * (high - low) / 2
+
+
+def log_uniform(random: np.random.Generator, low: float, high: float) -> float:
+    """Draws a number whose logarithm is uniform."""
+    return float(np.exp(random.uniform(np.log(low), np.log(high))))

@@ -1,0 +1,150 @@
+"""What the meta-training of a synthetic environment can be told, each setting documented in place."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from gtn_core.config import Natural, NaturalReal, Positive, PositiveReal, Share, config, resolve
+from gtn_core.errors import UsageError, unknown_name
+from gtn_core.outer_loop import OuterConfig
+from gtn_rl.presets import GENERAL, PRESETS
+
+Kind = Literal["mdp", "bandit"]
+StageName = Literal["greedy", "fit", "bilevel", "meta-gradient"]
+
+
+@config
+class EnvironmentConfig:
+    """The synthetic environment's architecture and start."""
+
+    kind: Kind = "mdp"
+    """``mdp``: learned initial states, transitions and reward; ``bandit``: learned contexts and reward, one-step episodes."""
+    hidden: tuple[Positive, ...] = (32,)
+    """Widths of the reward network."""
+    transition_hidden: tuple[Positive, ...] = (64,)
+    """Widths of the transition network."""
+    episode_steps: Positive = 10
+    """Time limit of an MDP's episodes."""
+    centres: Positive = 64
+    """Centres of the mixture that initial states are drawn from; they start at states of the real task."""
+    jitter: PositiveReal = 0.2
+    """Spread around a centre at the start, in standard deviations of the real task's observations."""
+    harvest_episodes: Positive = 64
+    """Episodes of the real task, by a random policy, that centres, normalisation and transitions start from."""
+    exploration: Share = 0.3
+    """Share of random actions where states are harvested from a greedy policy instead."""
+
+
+@config
+class AgentsConfig:
+    """The agents that the environment is meta-trained on and judged by."""
+
+    names: tuple[str, ...] = ()
+    """Names of ``gtn_rl.agents``, taken in turn; none for all that fit the task's actions."""
+    episodes: Positive = 4
+    """Real episodes of each candidate's agent."""
+    validation_seeds: Positive = 6
+    """Fresh agents of each kind, with their usual hyper-parameters, that a teacher is validated on."""
+    validation_episodes: Positive = 10
+    """Real episodes of each of these."""
+
+
+@config
+class StageConfig:
+    """One stage of a meta-training."""
+
+    name: StageName
+    """``greedy``: evolve the reward's own greedy policy; ``fit``: fit the transitions to real ones; ``bilevel``: evolve
+    what agents trained inside return on the real task; ``meta-gradient``: the same by the exact meta-gradient."""
+    share: PositiveReal = 1.0
+    """Part of the budget, beside the other stages'."""
+    estimator: str = "snes"
+    """``snes`` or ``openai-es``; of no meaning to ``fit`` and ``meta-gradient``."""
+    population: Positive = 64
+    """Candidates of an outer step."""
+    sigma: PositiveReal = 0.1
+    """Standard deviation of the candidates' noise at the start."""
+    lr: PositiveReal = 1.0
+    """Outer learning rate; 1 is SNES as published, Adam takes it for ``openai-es`` and ``meta-gradient``."""
+    parts: tuple[Literal["reward", "initial", "transition"], ...] = ("reward", "initial")
+    """What is meta-learned; the rest stays as it is."""
+    validations: Positive = 8
+    """How often the teacher is judged."""
+
+
+@config
+class RLConfig:
+    """The meta-training of one synthetic environment."""
+
+    task: str = "CartPole-v1"
+    """A Gymnasium id, e.g. ``CartPole-v1`` or ``my_package:MyEnv-v0``."""
+    preset: str = "fast"
+    """The preset that the other settings started from."""
+    seed: Natural = 0
+    """Root of every random stream."""
+    environment: EnvironmentConfig = EnvironmentConfig()
+    agents: AgentsConfig = AgentsConfig()
+    stages: tuple[StageConfig, ...] = (StageConfig(name="bilevel"),)
+    """One after the other, each from the best teacher of the one before."""
+    minutes: PositiveReal | None = None
+    """Wall-clock minutes, shared out among the stages."""
+    iterations: Natural | None = None
+    """Outer steps of each stage, where no minutes are given."""
+    start_from: str | None = None
+    """An environment file to start from, in place of a fresh one."""
+    threads: Positive | None = 1
+    """CPU threads; more rarely help, as the networks are small."""
+    workers: Natural | None = None
+    """Processes that step tasks without a batched re-implementation; ``None`` takes one for each CPU."""
+    device: str = "cpu"
+    """Where environments and agents are computed."""
+    save_every: NaturalReal = 30.0
+    """Seconds between resumable states."""
+
+    def outer(self, stage: StageConfig) -> OuterConfig:
+        """Returns the outer loop's settings in a stage."""
+        total = sum(s.share for s in self.stages if s.name != "fit")
+        minutes = self.minutes * stage.share / total if self.minutes is not None else None
+        return OuterConfig(
+            iterations=self.iterations if minutes is None else None,
+            minutes=minutes,
+            optimizer="sgd" if stage.estimator == "snes" and stage.name != "meta-gradient" else "adam",
+            lr=stage.lr,
+            final_lr=1.0 if stage.estimator == "snes" else 0.1,
+            validations=stage.validations,
+            save_every=self.save_every,
+        )
+
+
+def resolve_config(task: str, preset: str, *layers: Mapping[str, Any]) -> RLConfig:
+    """Builds the config of a run from a task, a preset, and what the user adds.
+
+    Args:
+        task: A Gymnasium id.
+        preset: A name of ``gtn_rl.presets``.
+        layers: Nested dictionaries, later ones winning. A budget (``iterations`` or ``minutes``) in one replaces the budget of
+            those before.
+
+    Raises:
+        UsageError: A name, key or value is not accepted.
+    """
+    if preset not in PRESETS:
+        raise unknown_name("preset", preset, PRESETS)
+    kind = next(
+        (layer["environment"]["kind"] for layer in reversed(layers) if "kind" in layer.get("environment", {})), "mdp"
+    )
+    stack: list[Mapping[str, Any]] = [
+        {"task": task, "preset": preset},
+        PRESETS[preset].get(task, GENERAL)(kind),
+    ]
+    for layer in layers:
+        if "iterations" in layer or "minutes" in layer:
+            stack.append({"iterations": None, "minutes": None})
+        stack.append(layer)
+    resolved = resolve(RLConfig, *stack)
+    if (resolved.iterations is None) == (resolved.minutes is None):
+        raise UsageError("give a budget: either --iterations or --minutes")
+    if not resolved.stages:
+        raise UsageError("a meta-training needs at least one stage")
+    return resolved

@@ -1,0 +1,84 @@
+"""Fitted dynamics: a teacher's transition network regressed on steps of the real task."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from gtn_rl.harvest import Harvest, normalise
+from gtn_rl.model import ACTIVATION, EnvironmentTeacher
+from gtn_rl.networks import forward
+
+log = logging.getLogger(__name__)
+
+
+def fit_transitions(
+    teacher: EnvironmentTeacher,
+    harvests: Sequence[Harvest],
+    generator: torch.Generator,
+    *,
+    updates: int = 4000,
+    batch_size: int = 256,
+    lr: float = 3e-3,
+) -> float:
+    """Fits the change of the normalised state in a step, in place, by Adam with a cosine to 0.
+
+    A tenth of the episodes is left out and judged by.
+
+    Args:
+        teacher: Has a transition network.
+        harvests: Real steps.
+        generator: Draws batches.
+        updates: Gradient steps.
+        batch_size: Transitions in each.
+        lr: Learning rate at the start.
+
+    Returns:
+        Share of the variance of the change that the network explains on the episodes left out, the mean over the entries of a
+        state; 1 is perfect.
+    """
+    assert teacher.transition is not None
+    inputs, changes, left_out = _data(teacher, harvests)
+    parameters = [p.detach().clone().requires_grad_() for p in teacher.transition]
+    spread = changes[~left_out].std(dim=0).clamp(min=1e-6)
+    optimizer = torch.optim.Adam(parameters, lr=lr)
+    decay = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, updates)
+    train = (~left_out).nonzero().squeeze(1)
+    for _ in range(updates):
+        chosen = train[torch.randint(len(train), (batch_size,), generator=generator).to(train.device)]
+        loss = F.mse_loss(_change(parameters, inputs[chosen]) / spread, changes[chosen] / spread)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        decay.step()
+    with torch.no_grad():
+        for own, fitted in zip(teacher.transition, parameters, strict=True):
+            own.copy_(fitted)
+        error = (_change(parameters, inputs[left_out]) - changes[left_out]).square().mean(dim=0)
+        explained = float((1 - error / changes[left_out].var(dim=0).clamp(min=1e-12)).mean())
+    log.info("fitted transitions explain %.4f of the variance of a step on episodes left out", explained)
+    return explained
+
+
+def _change(parameters: list[Tensor], inputs: Tensor) -> Tensor:
+    layers = [(w.unsqueeze(0), b.view(1, 1, -1)) for w, b in zip(parameters[::2], parameters[1::2], strict=True)]
+    return forward(layers, inputs.unsqueeze(0), ACTIVATION).squeeze(0)
+
+
+def _data(teacher: EnvironmentTeacher, harvests: Sequence[Harvest]) -> tuple[Tensor, Tensor, Tensor]:
+    """Returns inputs ``(N, d + m)``, changes ``(N, d)``, and which steps belong to episodes left out, ``(N,)``."""
+    parts: list[tuple[Tensor, Tensor, Tensor]] = []
+    for gathered in harvests:
+        steps = gathered.transitions
+        before, after = ((s - teacher.mean) / teacher.std for s in (steps.observations, steps.next_observations))
+        if teacher.spec.discrete:
+            features = nn.functional.one_hot(steps.actions, teacher.spec.action_size).to(before)
+        else:
+            features = normalise(teacher.spec, steps.actions)
+        parts.append((torch.cat([before, features], dim=1), after - before, steps.copies % 10 == 0))
+    inputs, changes, left_out = (torch.cat(column) for column in zip(*parts, strict=True))
+    return inputs, changes, left_out

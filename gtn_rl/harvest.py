@@ -1,0 +1,89 @@
+"""States and transitions of the real task: where initial states, normalisation and fitted dynamics start from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from gtn_rl.agents import Policies
+from gtn_rl.tasks.protocol import BatchedTask, TaskSpec
+from gtn_rl.tasks.rollout import Transitions, rollout
+
+LEAST_STD = 1e-3
+"""Least spread of an observation's entry; one that never moves must not be divided by nothing."""
+
+
+@dataclass(frozen=True)
+class Harvest:
+    """What some episodes of the real task left.
+
+    Attributes:
+        transitions: Every step.
+        returns: Undiscounted return of each episode.
+        real_steps: Steps taken.
+    """
+
+    transitions: Transitions
+    returns: Tensor
+    real_steps: int
+
+    @property
+    def states(self) -> Tensor:
+        """The observations, ``(N, d)``."""
+        return self.transitions.observations
+
+    def normalisation(self) -> tuple[Tensor, Tensor]:
+        """Returns mean and standard deviation of the observations, each ``(d,)``."""
+        return self.states.mean(dim=0), self.states.std(dim=0).clamp(min=LEAST_STD)
+
+    def centres(self, count: int, random: np.random.Generator) -> Tensor:
+        """Draws states, as different ones as there are, ``(count, d)``."""
+        chosen = random.choice(len(self.states), count, replace=len(self.states) < count)
+        return self.states[torch.from_numpy(chosen)]
+
+
+def harvest(
+    task: BatchedTask,
+    episodes: int,
+    random: np.random.Generator,
+    *,
+    policies: Policies | None = None,
+    exploration: float = 1.0,
+) -> Harvest:
+    """Runs episodes of the real task and keeps every step.
+
+    Args:
+        task: The real task.
+        episodes: How many.
+        random: Draws initial states and random actions.
+        policies: One policy (P = 1) that acts where exploration does not.
+        exploration: Share of random actions.
+    """
+
+    def act(observations: Tensor, alive: Tensor) -> Tensor:
+        actions = random_actions(task.spec, len(observations), random).to(observations.device)
+        if policies is None:
+            return actions
+        greedy = policies.act(observations.unsqueeze(0)).squeeze(0)
+        explores = torch.from_numpy(random.random(len(observations)) < exploration).to(observations.device)
+        return torch.where(explores if task.spec.discrete else explores.unsqueeze(1), actions, greedy)
+
+    result = rollout(task, act, episodes, random, record=True)
+    assert result.transitions is not None
+    return Harvest(result.transitions, result.returns, int(result.lengths.sum()))
+
+
+def random_actions(spec: TaskSpec, n: int, random: np.random.Generator) -> Tensor:
+    """Draws uniform actions, ``(n,)`` or, in the task's units, ``(n, m)``."""
+    if spec.discrete:
+        return torch.from_numpy(random.integers(0, spec.action_size, n))
+    return torch.from_numpy(random.uniform(spec.action_low, spec.action_high, (n, spec.action_size))).float()
+
+
+def normalise(spec: TaskSpec, actions: Tensor) -> Tensor:
+    """Maps continuous actions from the task's bounds to [-1, 1]."""
+    low, high = (torch.from_numpy(bound).to(actions) for bound in (spec.action_low, spec.action_high))
+    return 2 * (actions - low) / (high - low) - 1

@@ -1,0 +1,124 @@
+"""Meta-training of an environment as the outer loop sees it: which agent judges a generation, and who judges the teacher."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+
+from gtn_core.errors import UsageError
+from gtn_core.outer_loop import Validation
+from gtn_core.seeding import Streams
+from gtn_rl.agents import AGENTS, InnerAgent
+from gtn_rl.config import RLConfig
+from gtn_rl.judging import Greedy, TransferTrial, real_returns
+from gtn_rl.model import EnvironmentTeacher
+from gtn_rl.tasks.protocol import BatchedTask, TaskSpec
+
+Save = Callable[[Validation, int], None]
+"""``(validation, outer step)``: stores the teacher, the best so far."""
+
+
+@dataclass(frozen=True)
+class Judge:
+    """Judges a teacher by fresh agents with their usual hyper-parameters, on episodes that no fitness has seen.
+
+    Attributes:
+        config: All settings.
+        task: The real task.
+        streams: The run's randomness.
+    """
+
+    config: RLConfig
+    task: BatchedTask
+    streams: Streams
+
+    def __call__(self, teacher: EnvironmentTeacher) -> Validation:
+        """Returns the mean real return over all agents, and the figures of each kind."""
+        started, settings = time.process_time(), self.config.agents
+        metrics: dict[str, float] = {}
+        means: list[float] = []
+        steps = 0
+        for name in agent_names(self.config, self.task.spec):
+            agent = AGENTS[name].usual(self.task.spec)
+            policies = agent.train(teacher.model(settings.validation_seeds), self.streams.torch(f"validation-{name}"))
+            random = self.streams.numpy(f"validation-episodes-{name}")
+            returns, taken = real_returns(
+                self.task, policies, settings.validation_seeds, settings.validation_episodes, random
+            )
+            by_agent = returns.mean(dim=1)
+            means.append(float(by_agent.mean()))
+            steps += taken
+            metrics |= {f"real/{name}": means[-1], f"real/{name}_minimum": float(by_agent.min())}
+        cost = {"cost/real_steps": float(steps), "perf/cpu_seconds": time.process_time() - started}
+        return Validation(sum(means) / len(means), {**metrics, **cost})
+
+
+class EvolutionJob:
+    """Episodes and validation of one stage; see ``gtn_core.outer_loop.Job``.
+
+    Args:
+        config: All settings.
+        task: The real task.
+        teacher: What is trained.
+        streams: The stage's own randomness.
+        judge: Validates.
+        save: Stores the best teacher.
+        greedy: Whether a candidate's own greedy policy is run, in place of an agent trained inside.
+    """
+
+    def __init__(
+        self,
+        config: RLConfig,
+        task: BatchedTask,
+        teacher: EnvironmentTeacher,
+        streams: Streams,
+        judge: Judge,
+        save: Save,
+        *,
+        greedy: bool,
+    ) -> None:
+        self.config, self.task, self.teacher, self.streams = config, task, teacher, streams
+        self.judge, self.save, self.greedy = judge, save, greedy
+        self.names = agent_names(config, task.spec)
+
+    def episode(self, iteration: int, progress: float) -> TransferTrial:
+        """See ``Job.episode``: kinds of agents take turns, their hyper-parameters are drawn for each generation."""
+        return TransferTrial(self.task, self._agent(iteration), self.streams, iteration, self.config.agents.episodes)
+
+    def _agent(self, iteration: int) -> InnerAgent:
+        if self.greedy:
+            return Greedy()
+        name = self.names[iteration % len(self.names)]
+        return AGENTS[name].draw(self.task.spec, self.streams.numpy("agent", iteration))
+
+    def validate(self) -> Validation:
+        """See ``Job.validate``."""
+        if not self.greedy:
+            return self.judge(self.teacher)
+        started = time.process_time()
+        with torch.no_grad():
+            policies = Greedy().train(self.teacher.model(), torch.Generator())
+        episodes = 4 * self.config.agents.validation_episodes
+        returns, steps = real_returns(self.task, policies, 1, episodes, self.streams.numpy("validation-greedy"))
+        score = float(returns.mean())
+        cost = {"cost/real_steps": float(steps), "perf/cpu_seconds": time.process_time() - started}
+        return Validation(score, {"real/greedy": score, **cost})
+
+    def save_teacher(self, validation: Validation, iteration: int) -> None:
+        """See ``Job.save_teacher``."""
+        self.save(validation, iteration)
+
+
+def agent_names(config: RLConfig, spec: TaskSpec) -> tuple[str, ...]:
+    """Returns the kinds of agents of a run: those that the user names, or all that take the task's actions.
+
+    Raises:
+        UsageError: A named one does not exist, or does not take these actions.
+    """
+    for name in config.agents.names:
+        if not AGENTS[name].fits(spec):
+            raise UsageError(f"the inner agent {name!r} does not take the actions of {spec.id}, {spec.action_space}")
+    return config.agents.names or tuple(name for name, family in AGENTS.items() if family.fits(spec))

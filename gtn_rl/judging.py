@@ -1,0 +1,86 @@
+"""How good policies are on the real task: the returns of a whole population, and the trial that an outer step judges by."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from gtn_core.estimators import Teacher
+from gtn_core.seeding import Streams
+from gtn_rl.agents import InnerAgent, Policies
+from gtn_rl.model import EnvironmentTeacher, Model
+from gtn_rl.tasks.protocol import BatchedTask
+from gtn_rl.tasks.rollout import rollout
+
+
+def real_returns(
+    task: BatchedTask, policies: Policies, members: int, episodes: int, random: np.random.Generator
+) -> tuple[Tensor, int]:
+    """Runs each of P policies for some episodes of the real task.
+
+    Args:
+        task: The real task.
+        policies: P policies; they act greedily.
+        members: P.
+        episodes: E, of each.
+        random: Draws the initial states.
+
+    Returns:
+        Undiscounted returns, ``(P, E)``, and the real steps that it took.
+    """
+
+    def act(observations: Tensor, alive: Tensor) -> Tensor:
+        by_member = observations.view(-1, members, observations.shape[1]).transpose(0, 1)
+        return policies.act(by_member).transpose(0, 1).flatten(0, 1)
+
+    result = rollout(task, act, members * episodes, random, group=members)
+    return result.returns.view(episodes, members).T, int(result.lengths.sum())
+
+
+@dataclass
+class TransferTrial:
+    """The fitness of an outer step: train the same fresh agent in every candidate, and run it on the real task.
+
+    Attributes:
+        task: The real task.
+        agent: What is trained.
+        streams: The run's randomness.
+        index: Which draw of initial weights, experience and real episodes.
+        episodes: Real episodes of each candidate.
+        values: See ``Trial.values``.
+    """
+
+    task: BatchedTask
+    agent: InnerAgent
+    streams: Streams
+    index: int
+    episodes: int
+    values: dict[str, float] = field(default_factory=dict)
+
+    def fitness(self, teacher: Teacher, candidates: Tensor) -> Tensor:
+        """See ``Trial.fitness``: the mean return."""
+        assert isinstance(teacher, EnvironmentTeacher)
+        with torch.no_grad():
+            model = teacher.variants(candidates)
+        policies = self.agent.train(model, self.streams.torch("inner-agent", self.index))
+        random = self.streams.numpy("real-episodes", self.index)
+        returns, steps = real_returns(self.task, policies, len(candidates), self.episodes, random)
+        self.values["cost/real_steps"] = float(steps)
+        return returns.mean(dim=1).to(candidates)
+
+
+@dataclass(frozen=True)
+class Greedy:
+    """The agent that does what the reward likes best at once: no training, the upper bound of what a bandit can teach."""
+
+    def train(self, model: Model, generator: torch.Generator) -> Policies:
+        """See ``InnerAgent.train``."""
+
+        def outputs(observations: Tensor) -> Tensor:
+            x = (observations - model.mean) / model.std
+            return model.table(x) if model.spec.discrete else model.targets(x)
+
+        return Policies(model.spec, outputs)

@@ -1,0 +1,257 @@
+"""A learned environment as a teacher: its parameters, a population of its variants, and the file it becomes.
+
+``gtn_envs`` runs what this module trains; the equations are the same and ``docs/environments.md`` states them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from gtn_core.errors import UsageError
+from gtn_core.estimators import Teacher
+from gtn_rl.networks import Layers, forward, orthogonal
+from gtn_rl.tasks.protocol import TaskSpec
+
+ACTIVATION = "tanh"
+PROBES = 256
+"""Contexts that a reward's scale is normalised on."""
+
+PARTS = ("reward", "initial", "transition")
+"""What of a teacher can be meta-learned, each a parameter group."""
+
+
+@dataclass(frozen=True)
+class Model:
+    """P variants of a learned environment, in normalised states x = (s - mean) / std.
+
+    Attributes:
+        spec: The real task, for spaces.
+        mean: Shape ``(d,)``.
+        std: Shape ``(d,)``.
+        means: Centres of the initial states, ``(P, K, d)``.
+        log_std: Logarithm of their spread, ``(P, 1, d)``.
+        reward: The reward network.
+        scale: Factor of its output, ``(P, 1, 1)``.
+        transition: The network of the change of x; ``None`` for a bandit.
+        max_episode_steps: L; 1 for a bandit.
+        low: Lower bounds of x, ``(d,)``.
+        high: Upper bounds of x, ``(d,)``.
+    """
+
+    spec: TaskSpec
+    mean: Tensor
+    std: Tensor
+    means: Tensor
+    log_std: Tensor
+    reward: Layers
+    scale: Tensor
+    transition: Layers | None
+    max_episode_steps: int
+    low: Tensor
+    high: Tensor
+
+    @property
+    def size(self) -> int:
+        """P, the number of variants."""
+        return len(self.means)
+
+    def initial(self, n: int, generator: torch.Generator) -> Tensor:
+        """Draws n initial states of each variant, all from the same noise, shape ``(P, n, d)``."""
+        which = torch.randint(self.means.shape[1], (n,), generator=generator)
+        noise = torch.randn(n, self.means.shape[2], generator=generator)
+        return self.initial_from(which.to(self.means.device), noise.to(self.means))
+
+    def initial_from(self, which: Tensor, noise: Tensor) -> Tensor:
+        """Returns the initial states of given centres ``(n,)`` and noise ``(n, d)``, shape ``(P, n, d)``."""
+        return self._bounded(self.means[:, which] + self.log_std.exp() * noise)
+
+    def observe(self, x: Tensor) -> Tensor:
+        """Returns observations in the task's own units."""
+        return self.mean + self.std * x
+
+    def table(self, x: Tensor) -> Tensor:
+        """Returns the reward of every action, ``(P, n, m)``; for discrete actions."""
+        return self.scale * forward(self.reward, x, ACTIVATION)
+
+    def targets(self, x: Tensor) -> Tensor:
+        """Returns the normalised actions that the reward points at, ``(P, n, m)``; for continuous actions."""
+        return forward(self.reward, x, ACTIVATION).tanh()
+
+    def rewards(self, x: Tensor, actions: Tensor) -> Tensor:
+        """Returns rewards ``(P, n)`` of actions ``(P, n)`` (discrete) or normalised ``(P, n, m)``."""
+        if self.spec.discrete:
+            return self.table(x).gather(2, actions.unsqueeze(2)).squeeze(2)
+        return -self.scale.squeeze(2) * (actions - self.targets(x)).square().sum(dim=2)
+
+    def step(self, x: Tensor, actions: Tensor) -> Tensor:
+        """Returns the states after actions as in ``rewards``, ``(P, n, d)``."""
+        assert self.transition is not None
+        features = nn.functional.one_hot(actions, self.spec.action_size).to(x) if self.spec.discrete else actions
+        change = forward(self.transition, torch.cat([x, features], dim=2), ACTIVATION)
+        return self._bounded(x + change)
+
+    def _bounded(self, x: Tensor) -> Tensor:
+        return x.clamp(self.low, self.high)
+
+
+class EnvironmentTeacher(Teacher):
+    """A synthetic environment whose parts are meta-learned.
+
+    Args:
+        spec: The real task.
+        mean: Centre of its observations, shape ``(d,)``.
+        std: Their spread, ``(d,)``, positive.
+        centres: Initial states to start from, in the task's units, ``(K, d)``.
+        seed: Seed of the networks' initial weights.
+        hidden: Widths of the reward network.
+        transition_hidden: Widths of the transition network; ``None`` makes a bandit.
+        max_episode_steps: L of a Markov decision process.
+        jitter: Spread of initial states around their centres, in units of ``std``.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(
+        self,
+        spec: TaskSpec,
+        mean: Tensor,
+        std: Tensor,
+        centres: Tensor,
+        *,
+        seed: int,
+        hidden: Sequence[int] = (32,),
+        transition_hidden: Sequence[int] | None = None,
+        max_episode_steps: int = 1,
+        jitter: float = 0.1,
+    ) -> None:
+        super().__init__()
+        if (transition_hidden is None) != (max_episode_steps == 1):
+            raise UsageError("a bandit's episodes have 1 step, those of a Markov decision process more")
+        self.spec, self.max_episode_steps = spec, max_episode_steps
+        self.register_buffer("mean", mean.float().clone())
+        self.register_buffer("std", std.float().clone())
+        generator = torch.Generator().manual_seed(seed)
+        d, m = spec.observation_size, spec.action_size
+        self.initial = nn.ParameterList(
+            [
+                nn.Parameter((centres.float() - self.mean) / self.std),
+                nn.Parameter(torch.full((d,), math.log(jitter))),
+            ]
+        )
+        self.reward = nn.ParameterList(_network((d, *hidden, m), generator))
+        self.log_scale = nn.Parameter(torch.zeros(()))
+        self.transition = None
+        if transition_hidden is not None:
+            network = _network((d + m, *transition_hidden, d), generator)
+            self.transition = nn.ParameterList(network)
+
+    def parameter_groups(self) -> list[tuple[float, list[nn.Parameter]]]:
+        """See ``Teacher.parameter_groups``; one group a part, in the order of ``PARTS``."""
+        parts = [[*self.reward, self.log_scale], [*self.initial], [*(self.transition or ())]]
+        return [(1.0, part) for part in parts]
+
+    def learn_only(self, parts: Sequence[str]) -> None:
+        """Chooses what is meta-learned; the rest stays as it is."""
+        for name, (_, parameters) in zip(PARTS, self.parameter_groups(), strict=True):
+            for parameter in parameters:
+                parameter.requires_grad_(name in parts)
+
+    def variants(self, candidates: Tensor) -> Model:
+        """Returns the environments that vectors ``(P, D)`` in theta's place make."""
+        pieces = iter(candidates.split([p.numel() for p in self.trained()], dim=1))
+        size = len(candidates)
+
+        def values(parameter: nn.Parameter) -> Tensor:
+            if parameter.requires_grad:
+                return next(pieces).view(size, *parameter.shape)
+            return parameter.detach().expand(size, *parameter.shape)
+
+        # The order of PARTS, which is that of theta.
+        reward = _layers([values(p) for p in self.reward])
+        log_scale = values(self.log_scale)
+        means, log_std = (values(p) for p in self.initial)
+        transition = _layers([values(p) for p in self.transition]) if self.transition is not None else None
+        model = Model(
+            spec=self.spec,
+            mean=self.mean,
+            std=self.std,
+            means=means,
+            log_std=log_std.unsqueeze(1),
+            reward=reward,
+            scale=torch.ones(size, 1, 1).to(candidates),
+            transition=transition,
+            max_episode_steps=self.max_episode_steps,
+            low=(torch.from_numpy(self.spec.observation_low).to(self.mean) - self.mean) / self.std,
+            high=(torch.from_numpy(self.spec.observation_high).to(self.mean) - self.mean) / self.std,
+        )
+        return _normalised(model, log_scale)
+
+    def set_centres(self, states: Tensor) -> None:
+        """Moves the centres of the initial states to given states in the task's units, ``(K, d)``."""
+        with torch.no_grad():
+            self.initial[0].copy_((states - self.mean) / self.std)
+
+    def model(self, copies: int = 1) -> Model:
+        """Returns the environment as it is, ``copies`` times."""
+        return self.variants(self.theta().expand(copies, -1))
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Returns what a file of ``gtn_envs`` holds, its reward normalised."""
+        model = self.model()
+        tensors = {
+            "observation.mean": self.mean,
+            "observation.std": self.std,
+            "initial.means": model.means[0],
+            "initial.log_std": model.log_std[0, 0],
+            "reward.scale": model.scale[0, 0, 0],
+        }
+        networks = {"reward": model.reward} | ({"transition": model.transition} if model.transition else {})
+        for name, layers in networks.items():
+            for i, (weight, bias) in enumerate(layers):
+                tensors |= {f"{name}.{i}.weight": weight[0], f"{name}.{i}.bias": bias[0, 0]}
+        return {name: tensor.detach().clone() for name, tensor in tensors.items()}
+
+    def document(self, **facts: Any) -> dict[str, Any]:
+        """Returns the header of such a file, spaces left to ``gtn_envs``."""
+        form = "bandit" if self.transition is None else "mdp"
+        steps = {"max_episode_steps": self.max_episode_steps, "activation": ACTIVATION}
+        return {"form": form, "task": self.spec.id, **steps, **facts}
+
+
+def _network(sizes: Sequence[int], generator: torch.Generator) -> list[nn.Parameter]:
+    """Returns weights ``(in, out)`` and biases ``(out,)`` in turn."""
+    parameters = []
+    for a, b in pairwise(sizes):
+        parameters += [nn.Parameter(orthogonal(a, b, generator)), nn.Parameter(torch.zeros(b))]
+    return parameters
+
+
+def _layers(values: list[Tensor]) -> Layers:
+    return [(weight, bias.unsqueeze(1)) for weight, bias in zip(values[::2], values[1::2], strict=True)]
+
+
+@torch.no_grad()
+def _normalised(model: Model, log_scale: Tensor) -> Model:
+    """Gives a reward per action mean 0 over the actions and standard deviation ``exp(log_scale)`` over contexts and actions.
+
+    An agent's advantages then have that scale whatever the network's weights are. A continuous reward is a distance and has
+    the scale alone.
+    """
+    scale = log_scale.exp().view(-1, 1, 1)
+    reward = model.reward
+    if model.spec.discrete:
+        weight, bias = reward[-1]
+        reward = [*reward[:-1], (weight - weight.mean(2, keepdim=True), bias - bias.mean(2, keepdim=True))]
+        x = model.initial(PROBES, torch.Generator().manual_seed(0))
+        spread = forward(reward, x, ACTIVATION).square().mean(dim=(1, 2), keepdim=True).sqrt()
+        scale = scale / spread.clamp(min=1e-6)
+    values = {name: getattr(model, name) for name in model.__dataclass_fields__}
+    return Model(**{**values, "reward": reward, "scale": scale})

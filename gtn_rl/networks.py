@@ -1,0 +1,85 @@
+"""Multilayer perceptrons of a whole population: one flat vector a member, one batched matrix product a layer."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import torch
+from torch import Tensor
+
+Layers = list[tuple[Tensor, Tensor]]
+"""Weights ``(P, in, out)`` and biases ``(P, 1, out)``, from the input on."""
+
+ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {"tanh": torch.tanh, "relu": torch.relu}
+
+
+@dataclass(frozen=True)
+class MLP:
+    """The shape of a perceptron.
+
+    Attributes:
+        sizes: Widths from input to output.
+        activation: ``tanh`` or ``relu``, between layers.
+        gains: Gain of each layer's orthogonal initial weights; biases start at 0.
+    """
+
+    sizes: tuple[int, ...]
+    activation: str
+    gains: tuple[float, ...]
+
+    @property
+    def parameters(self) -> int:
+        """Length of the flat vector."""
+        return sum(self._lengths)
+
+    @property
+    def _lengths(self) -> list[int]:
+        """Lengths of weights and biases in turn."""
+        return [length for a, b in pairwise(self.sizes) for length in (a * b, b)]
+
+    def layers(self, phi: Tensor) -> Layers:
+        """Returns views of flat vectors ``(P, parameters)`` as layers."""
+        # One split, whose derivative is one concatenation; that of a slice would fill a whole vector with zeros.
+        pieces = phi.split(self._lengths, dim=1)
+        shapes = pairwise(self.sizes)
+        return [
+            (weight.unflatten(1, shape), bias.unsqueeze(1))
+            for weight, bias, shape in zip(pieces[::2], pieces[1::2], shapes, strict=True)
+        ]
+
+    def initial(self, generator: torch.Generator) -> Tensor:
+        """Returns a flat vector of orthogonal weights and zero biases, shape ``(parameters,)``."""
+        pieces = []
+        for a, b, gain in zip(self.sizes, self.sizes[1:], self.gains, strict=False):
+            pieces += [gain * orthogonal(a, b, generator).flatten(), torch.zeros(b)]
+        return torch.cat(pieces)
+
+    def __call__(self, phi: Tensor, x: Tensor) -> Tensor:
+        """Maps ``(P, n, in)`` to ``(P, n, out)`` with flat vectors ``(P, parameters)``."""
+        return forward(self.layers(phi), x, self.activation)
+
+
+def actor_critic(inputs: int, outputs: int, hidden: Sequence[int], activation: str, head_gain: float) -> MLP:
+    """Returns the perceptron of an agent, initialised as Stable-Baselines3 does its own: hidden gain the root of 2."""
+    gains = (*[math.sqrt(2)] * len(hidden), head_gain)
+    return MLP((inputs, *hidden, outputs), activation, gains)
+
+
+def forward(layers: Layers, x: Tensor, activation: str) -> Tensor:
+    """Maps ``(P, n, in)`` to ``(P, n, out)``."""
+    act = ACTIVATIONS[activation]
+    for weight, bias in layers[:-1]:
+        x = act(torch.baddbmm(bias, x, weight))
+    weight, bias = layers[-1]
+    return torch.baddbmm(bias, x, weight)
+
+
+def orthogonal(rows: int, columns: int, generator: torch.Generator) -> Tensor:
+    """Returns a random matrix with orthonormal rows or columns, whichever are fewer, shape ``(rows, columns)``."""
+    tall = torch.randn(max(rows, columns), min(rows, columns), generator=generator)
+    q, r = torch.linalg.qr(tall)
+    q = q * r.diagonal().sign()
+    return q.contiguous() if rows >= columns else q.T.contiguous()

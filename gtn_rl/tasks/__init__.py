@@ -1,0 +1,19 @@
+"""The real tasks, batched: n copies of a Gymnasium environment stepped together as tensors."""
+
+from gtn_rl.tasks.protocol import SOLVED, BatchedTask, State, Step, TaskSpec
+from gtn_rl.tasks.registry import BATCHED, make_task
+from gtn_rl.tasks.rollout import Policy, Rollout, Transitions, rollout
+
+__all__ = [
+    "BATCHED",
+    "SOLVED",
+    "BatchedTask",
+    "Policy",
+    "Rollout",
+    "State",
+    "Step",
+    "TaskSpec",
+    "Transitions",
+    "make_task",
+    "rollout",
+]

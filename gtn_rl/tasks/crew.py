@@ -1,0 +1,138 @@
+"""The worker processes that step environments, and the memory they share with this one.
+
+They are fresh interpreters, so a script that uses them needs no ``if __name__ == "__main__"`` and no thread is forked.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import pickle
+import subprocess
+import sys
+import weakref
+from multiprocessing import Pipe
+from multiprocessing.connection import Connection
+
+import numpy as np
+from gymnasium.envs.registration import EnvSpec
+from gymnasium.vector.utils import CloudpickleWrapper
+
+from gtn_core.errors import GTNError
+from gtn_rl.tasks import env_worker
+from gtn_rl.tasks.env_worker import Arrays, Layout, arrays_in, nbytes
+
+START = "import runpy, sys; sys.path[:] = {path!r}; runpy.run_path({file!r}, run_name='__main__')"
+PATIENCE = 2.0  # seconds a worker gets to leave before it is killed
+
+
+class Crew:
+    """Workers that hold the copies of one environment, dealt out in turn, so that a group of copies is spread over all.
+
+    Args:
+        name: The environment's id, for messages.
+        spec: What ``gymnasium.make`` makes. It is pickled by value, so it may be defined in a script.
+        size: How many workers.
+    """
+
+    def __init__(self, name: str, spec: EnvSpec, size: int) -> None:
+        self._name = name
+        self._memory = os.memfd_create("gtn-copies")
+        self._processes: list[subprocess.Popen[bytes]] = []
+        self._pipes: list[Connection] = []
+        self._at_work = range(0)
+        self.close = weakref.finalize(self, dismiss, self._memory, self._processes, self._pipes)
+        first = pickle.dumps(CloudpickleWrapper(lambda: spec))
+        for _ in range(size):
+            ours, theirs = Pipe()
+            self._pipes.append(ours)
+            self._processes.append(start(theirs, self._memory))
+            theirs.close()
+        for i in range(size):
+            self._send(i, first)
+
+    @property
+    def closed(self) -> bool:
+        """Whether the workers are gone, by ``close`` or after a failure."""
+        return not self.close.alive
+
+    def reset(self, layout: Layout, seeds: np.ndarray) -> Arrays:
+        """Starts an episode of each copy and returns the shared arrays.
+
+        Raises:
+            GTNError: A worker failed.
+        """
+        os.ftruncate(self._memory, nbytes(layout))
+        size = len(self._pipes)
+        self._at_work = range(min(size, layout.copies))
+        for i in self._at_work:
+            part = slice(i, None, size)
+            self._send(i, pickle.dumps((layout, part, seeds[part])))
+        self._wait()
+        return arrays_in(mmap.mmap(self._memory, nbytes(layout)), layout)
+
+    def step(self) -> None:
+        """Steps every active copy.
+
+        Raises:
+            GTNError: A worker failed.
+        """
+        for i in self._at_work:
+            self._send(i, b"")
+        self._wait()
+
+    def _send(self, i: int, message: bytes) -> None:
+        try:
+            self._pipes[i].send_bytes(message)
+        except OSError as error:
+            raise self._died(i) from error
+
+    def _wait(self) -> None:
+        try:
+            for i in self._at_work:
+                try:
+                    answer = self._pipes[i].recv_bytes()
+                except (EOFError, OSError) as error:
+                    raise self._died(i) from error
+                if answer:
+                    raise GTNError(f"{self._name} failed in a worker:\n{answer.decode()}")
+        except BaseException:
+            self.close()  # answers that nobody has read would be taken for those of the next step
+            raise
+
+    def _died(self, i: int) -> GTNError:
+        process = self._processes[i]
+        try:
+            code = process.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            code = None
+        self.close()
+        return GTNError(f"worker {i} of {len(self._processes)} of {self._name} died with exit code {code}")
+
+
+def start(pipe: Connection, memory: int) -> subprocess.Popen[bytes]:
+    """Returns a new worker at the other end of a pipe.
+
+    What its environments print goes to stderr: stdout belongs to this process.
+    """
+    code = START.format(path=sys.path, file=env_worker.__file__)
+    return subprocess.Popen(
+        [sys.executable, "-c", code, str(pipe.fileno()), str(memory)],
+        pass_fds=(pipe.fileno(), memory),
+        stdin=subprocess.DEVNULL,
+        stdout=2,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+
+
+def dismiss(memory: int, processes: list[subprocess.Popen[bytes]], pipes: list[Connection]) -> None:
+    """Ends workers by hanging up, and by force those that do not leave."""
+    for pipe in pipes:
+        pipe.close()
+    for process in processes:
+        try:
+            process.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+    os.close(memory)

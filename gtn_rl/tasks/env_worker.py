@@ -1,0 +1,152 @@
+"""A block of Gymnasium environments that are stepped in turn, and the loop of a process that serves one.
+
+The process runs this file by its path, so it imports neither torch nor anything of ours: it starts in half a second.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import pickle
+import signal
+import sys
+import traceback
+from multiprocessing.connection import Connection
+from typing import Any, NamedTuple
+
+import gymnasium as gym
+import numpy as np
+
+
+class Layout(NamedTuple):
+    """What determines the arrays that the processes share.
+
+    Attributes:
+        copies: n.
+        observation_size: d.
+        action_size: Entries of an action: m, or 1 for discrete actions.
+        discrete: Whether actions are integers.
+    """
+
+    copies: int
+    observation_size: int
+    action_size: int
+    discrete: bool
+
+
+class Arrays(NamedTuple):
+    """The arrays that the processes share, each with one row a copy.
+
+    Attributes:
+        actions: (n, m), int64 or float64.
+        rewards: (n,), float64.
+        observations: (n, d), float32.
+        terminated: (n,), bool.
+        truncated: (n,), bool.
+        active: (n,), bool: cleared by a worker when the copy ends, and by the parent when it is dropped.
+    """
+
+    actions: np.ndarray
+    rewards: np.ndarray
+    observations: np.ndarray
+    terminated: np.ndarray
+    truncated: np.ndarray
+    active: np.ndarray
+
+    def rows(self, part: slice) -> Arrays:
+        """Returns views of some of the copies."""
+        return Arrays(*(array[part] for array in self))
+
+
+def nbytes(layout: Layout) -> int:
+    """Returns how much memory the arrays take."""
+    n, d, m, _ = layout
+    return n * (8 * m + 8 + 4 * d + 3)
+
+
+def arrays_in(buffer: Any, layout: Layout) -> Arrays:
+    """Returns the arrays as views of a buffer of at least ``nbytes(layout)``; those of 8 bytes come first, so all are aligned."""
+    n, d, m, discrete = layout
+    kinds: list[tuple[type, tuple[int, ...]]] = [(np.int64 if discrete else np.float64, (n, m)), (np.float64, (n,))]
+    kinds += [(np.float32, (n, d)), *[(np.bool_, (n,))] * 3]
+    arrays: list[np.ndarray] = []
+    for kind, shape in kinds:
+        arrays.append(np.ndarray(shape, kind, buffer, sum(array.nbytes for array in arrays)))
+    return Arrays(*arrays)
+
+
+class EnvBlock:
+    """Some copies of one environment, made as they are first needed and kept for later episodes.
+
+    Args:
+        spec: What ``gymnasium.make`` makes. Its time limit is left out: that is the rollout's.
+    """
+
+    def __init__(self, spec: gym.envs.registration.EnvSpec) -> None:
+        self._spec = spec
+        self._envs: list[gym.Env] = []
+
+    def reset(self, seeds: np.ndarray, arrays: Arrays) -> None:
+        """Starts one episode of each copy with the seeds (n,)."""
+        while len(self._envs) < len(seeds):
+            self._envs.append(gym.make(self._spec, max_episode_steps=-1, disable_env_checker=True))
+        for i, seed in enumerate(seeds.tolist()):
+            arrays.observations[i] = np.ravel(self._envs[i].reset(seed=seed)[0])
+        arrays.terminated[:] = arrays.truncated[:] = False
+        arrays.active[:] = True
+
+    def step(self, arrays: Arrays) -> None:
+        """Takes one step of each copy that is active; the others get reward 0."""
+        space = self._envs[0].action_space
+        if isinstance(space, gym.spaces.Discrete):
+            actions = (arrays.actions[:, 0] + space.start).tolist()
+        else:
+            assert isinstance(space, gym.spaces.Box)
+            actions = arrays.actions.astype(space.dtype).reshape(-1, *space.shape)
+        rewards, observations, terminated, truncated, active = arrays[1:]
+        rewards[:] = 0
+        for i in active.nonzero()[0].tolist():
+            observation, rewards[i], terminated[i], truncated[i], _ = self._envs[i].step(actions[i])
+            observations[i] = np.ravel(observation)
+            if terminated[i] or truncated[i]:
+                active[i] = False
+
+    def close(self) -> None:
+        """Closes every environment."""
+        while self._envs:
+            self._envs.pop().close()
+
+
+def serve(connection: Connection, memory: int) -> None:
+    """Answers the messages of the parent, until it hangs up.
+
+    The first message is a pickled function that returns the spec; then an empty message means a step, any other is
+    ``(layout, part, seeds)`` for a reset. The answer is empty, or a traceback.
+
+    Args:
+        connection: The pipe to the parent.
+        memory: The descriptor of the shared memory.
+    """
+    block, arrays = EnvBlock(pickle.loads(connection.recv_bytes())()), None
+    while True:
+        message = connection.recv_bytes()
+        try:
+            if not message:
+                assert arrays is not None
+                block.step(arrays)
+            else:
+                layout, part, seeds = pickle.loads(message)
+                arrays = arrays_in(mmap.mmap(memory, nbytes(layout)), layout).rows(part)
+                block.reset(seeds, arrays)
+            answer = b""
+        except Exception:
+            answer = traceback.format_exc().encode()
+        connection.send_bytes(answer)
+
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
+    try:
+        serve(Connection(int(sys.argv[1])), int(sys.argv[2]))
+    except (EOFError, ConnectionError):
+        os._exit(0)  # the parent is gone or done: nothing to save

@@ -1,0 +1,142 @@
+"""What a real task looks like to the rest of gtn_rl: n independent copies behind one protocol, and what is known of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
+
+import gymnasium as gym
+import numpy as np
+import torch
+from gymnasium import spaces
+
+from gtn_core.errors import UsageError
+
+State = Any
+"""The state of n copies. Only the task that made it looks inside."""
+
+SOLVED = {
+    "CartPole-v1": 475.0,
+    "Acrobot-v1": -100.0,
+    "MountainCar-v0": -110.0,
+    "Pendulum-v1": -200.0,
+    "LunarLander-v3": 200.0,
+    "HalfCheetah-v5": 4800.0,
+    "Hopper-v5": 3800.0,
+}
+"""Mean returns from which a task counts as solved; they go before Gymnasium's own ``reward_threshold``."""
+
+
+@dataclass(frozen=True, eq=False)
+class TaskSpec:
+    """What is known of a task before it runs.
+
+    Attributes:
+        id: The Gymnasium id.
+        observation_size: d, the number of entries of a flattened observation.
+        observation_low: Lower bounds (d,), float32, -inf where there is none.
+        observation_high: Upper bounds (d,), float32, inf where there is none.
+        observation_space: Gymnasium's own space.
+        action_space: Gymnasium's own space.
+        discrete: Whether an action is a number in ``[0, m)``; otherwise it is a vector of m.
+        action_size: m, the number of actions, or the number of entries of a flattened action.
+        action_low: Lower bounds (m,), float32; empty for discrete actions.
+        action_high: Upper bounds (m,), float32; empty for discrete actions.
+        max_episode_steps: The time limit, which ``rollout`` keeps, not the task; None where there is none.
+        solved: The mean return from which the task counts as solved, where one is known.
+    """
+
+    id: str
+    observation_size: int
+    observation_low: np.ndarray
+    observation_high: np.ndarray
+    observation_space: spaces.Box
+    action_space: spaces.Discrete | spaces.Box
+    discrete: bool
+    action_size: int
+    action_low: np.ndarray
+    action_high: np.ndarray
+    max_episode_steps: int | None
+    solved: float | None
+
+
+class Step(NamedTuple):
+    """What one step of n copies gives.
+
+    Attributes:
+        state: The state after it.
+        reward: (n,), float64.
+        terminated: (n,), bool: the task itself ended the episode.
+        truncated: (n,), bool: the environment cut the episode off for a reason of its own; None where it never does.
+    """
+
+    state: State
+    reward: torch.Tensor
+    terminated: torch.Tensor
+    truncated: torch.Tensor | None
+
+
+class BatchedTask(Protocol):
+    """n independent copies of a task, stepped together, as tensors on one device.
+
+    A re-implementation is pure: ``step`` leaves its state as it was. A task that runs Gymnasium environments holds one
+    state, the latest, and raises ``RuntimeError`` for an older one. Nobody may rely on more than the latter.
+
+    Attributes:
+        spec: What is known of the task.
+        device: Where its tensors are.
+    """
+
+    spec: TaskSpec
+    device: torch.device
+
+    def reset(self, n: int, generator: np.random.Generator) -> State:
+        """Returns the first state of n copies; copy i starts alike for every n > i and on every device."""
+
+    def observe(self, state: State) -> torch.Tensor:
+        """Returns the observations (n, d), float32, in memory of their own."""
+
+    def step(self, state: State, actions: torch.Tensor) -> Step:
+        """Takes one step with actions (n,), integers in ``[0, m)``, or (n, m), float32, which are not clipped first.
+
+        What a copy gives after it has ended has no meaning.
+        """
+
+    def select(self, state: State, keep: torch.Tensor) -> State:
+        """Returns the state of the copies at positions ``keep`` (k,), long; the others are gone."""
+
+    def close(self) -> None:
+        """Frees what the task holds; calling it twice does no harm."""
+
+
+def spec_of(env: gym.Env) -> TaskSpec:
+    """Returns the spec of a Gymnasium environment.
+
+    Raises:
+        UsageError: Its observations are not a Box, or its actions neither Discrete nor a bounded Box.
+    """
+    if env.spec is None:
+        raise UsageError(f"{env} was not made by gymnasium.make, so it has no id")
+    name, observation, action = env.spec.id, env.observation_space, env.action_space
+    if not isinstance(observation, spaces.Box):
+        raise UsageError(f"{name} has observations of {observation}; only Box observations are supported")
+    if isinstance(action, spaces.Box):
+        low, high = action.low.astype(np.float32).ravel(), action.high.astype(np.float32).ravel()
+    else:
+        low = high = np.empty(0, np.float32)
+    if not isinstance(action, spaces.Discrete | spaces.Box) or not np.isfinite([low, high]).all():
+        raise UsageError(f"{name} has actions of {action}; only Discrete and bounded Box actions are supported")
+    return TaskSpec(
+        id=name,
+        observation_size=int(np.prod(observation.shape)),
+        observation_low=observation.low.astype(np.float32).ravel(),
+        observation_high=observation.high.astype(np.float32).ravel(),
+        observation_space=observation,
+        action_space=action,
+        discrete=isinstance(action, spaces.Discrete),
+        action_size=int(action.n) if isinstance(action, spaces.Discrete) else low.size,
+        action_low=low,
+        action_high=high,
+        max_episode_steps=env.spec.max_episode_steps,
+        solved=SOLVED.get(name, env.spec.reward_threshold),
+    )

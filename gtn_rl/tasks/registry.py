@@ -1,0 +1,98 @@
+"""From a Gymnasium id to a ``BatchedTask``: a re-implementation where there is one, otherwise the environment itself."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import gymnasium as gym
+import torch
+from gymnasium.error import DependencyNotInstalled, UnregisteredEnv
+
+from gtn_core.errors import UsageError, unknown_name
+from gtn_core.registry import Registry
+from gtn_rl.tasks.acrobot import ACROBOT
+from gtn_rl.tasks.cartpole import CARTPOLE
+from gtn_rl.tasks.classic_control import ClassicControl, Physics
+from gtn_rl.tasks.mountain_car import MOUNTAIN_CAR, MOUNTAIN_CAR_CONTINUOUS
+from gtn_rl.tasks.pendulum import PENDULUM
+from gtn_rl.tasks.protocol import BatchedTask, TaskSpec, spec_of
+from gtn_rl.tasks.workers import EnvPool
+
+BATCHED: Registry[Callable[[TaskSpec, torch.device], BatchedTask]] = Registry("batched task")
+"""Re-implementations by Gymnasium id, each a factory from spec and device."""
+
+EXTRAS = {"gymnasium.envs.box2d": "box2d", "gymnasium.envs.mujoco": "mujoco"}
+"""Which extra of this package installs what Gymnasium's environments of a module need."""
+
+
+def make_task(
+    id: str,
+    *,
+    device: torch.device | str = "cpu",
+    workers: int | None = None,
+    env_kwargs: Mapping[str, Any] | None = None,
+) -> BatchedTask:
+    """Returns the task of a Gymnasium id.
+
+    Args:
+        id: E.g. ``"CartPole-v1"``, or ``"my_package:MyEnv-v0"``, which imports ``my_package`` first.
+        device: Where its tensors are to be.
+        workers: How many processes step an environment that has no re-implementation; 0 steps it in this process, None takes
+            one for each CPU.
+        env_kwargs: Arguments for the environment; with any, it is never the re-implementation.
+
+    Raises:
+        UsageError: The id is unknown, its package is missing or fails, or its spaces are not supported.
+    """
+    env = make_env(id, env_kwargs or {})
+    try:
+        spec, env_spec = spec_of(env), env.spec
+    finally:
+        env.close()
+    if spec.id in BATCHED and not env_kwargs:
+        return BATCHED[spec.id](spec, torch.device(device))
+    assert env_spec is not None  # spec_of has looked
+    return EnvPool(spec, env_spec, torch.device(device), workers)
+
+
+def make_env(id: str, env_kwargs: Mapping[str, Any]) -> gym.Env:
+    """Returns the Gymnasium environment of an id.
+
+    Raises:
+        UsageError: The id is unknown, or what it needs is not installed.
+    """
+    try:
+        with warnings.catch_warnings():
+            # Box2D's import warns from C, and crashes the interpreter where warnings are errors.
+            warnings.filterwarnings("ignore", "builtin type .* has no __module__ attribute", DeprecationWarning)
+            return gym.make(id, disable_env_checker=True, **env_kwargs)
+    except UnregisteredEnv as error:
+        known = [name for name, spec in gym.registry.items() if spec.namespace is None]
+        raise unknown_name("Gymnasium environment", id, known) from error
+    except DependencyNotInstalled as error:
+        raise UsageError(f"{id} needs a package that is not installed: {how_to_install(id) or error}") from error
+    except (ModuleNotFoundError, gym.error.Error) as error:
+        raise UsageError(f"{id}: {error}") from error
+
+
+def how_to_install(id: str) -> str | None:
+    """Returns the command that installs what an environment of Gymnasium's own needs; None for others."""
+    spec = gym.registry.get(id)
+    entry_point = spec.entry_point if spec else None
+    for module, extra in EXTRAS.items():
+        if isinstance(entry_point, str) and entry_point.startswith(module):
+            return f'pip install "generative-teaching-networks[{extra}]"'
+    return None
+
+
+def _register(id: str, physics: Physics) -> None:
+    BATCHED.register(id)(lambda spec, device: ClassicControl(spec, physics, device))
+
+
+_register("CartPole-v1", CARTPOLE)
+_register("Acrobot-v1", ACROBOT)
+_register("MountainCar-v0", MOUNTAIN_CAR)
+_register("MountainCarContinuous-v0", MOUNTAIN_CAR_CONTINUOUS)
+_register("Pendulum-v1", PENDULUM)

@@ -1,0 +1,201 @@
+"""Whole episodes of a batch of copies under a policy: returns, lengths and, where asked for, every transition."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import torch
+
+from gtn_core.errors import UsageError
+from gtn_rl.tasks.protocol import BatchedTask, TaskSpec
+
+CHECK_EVERY = {"cpu": 1, "cuda": 16}  # steps; asking a GPU whether all copies have ended makes the host wait for it
+
+
+class Policy(Protocol):
+    """Chooses the actions of the copies that are still stepped."""
+
+    def __call__(self, observations: torch.Tensor, alive: torch.Tensor) -> torch.Tensor:
+        """Returns actions (k,), integers, or (k, m), float32.
+
+        Args:
+            observations: (k, d), float32.
+            alive: (k,), long, ascending: which of the n copies these are. It is the same tensor, by identity, until copies are
+                dropped, so a population may keep what it has selected for it.
+        """
+
+
+@dataclass(frozen=True, eq=False)
+class Transitions:
+    """Every step that counted, in order of time.
+
+    Attributes:
+        observations: (N, d), float32.
+        actions: (N,) or (N, m), as the policy gave them.
+        rewards: (N,), float64.
+        next_observations: (N, d), float32.
+        terminated: (N,), bool.
+        copies: (N,), long: which copy took the step.
+        steps: (N,), long: which step of its episode it was, from 0.
+    """
+
+    observations: torch.Tensor
+    actions: torch.Tensor
+    rewards: torch.Tensor
+    next_observations: torch.Tensor
+    terminated: torch.Tensor
+    copies: torch.Tensor
+    steps: torch.Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Rollout:
+    """One episode of each of n copies.
+
+    Attributes:
+        returns: (n,), float64, the undiscounted sum of rewards.
+        lengths: (n,), long.
+        terminated: (n,), bool: ended by the task, not by a time limit.
+        transitions: Every step, where recorded.
+    """
+
+    returns: torch.Tensor
+    lengths: torch.Tensor
+    terminated: torch.Tensor
+    transitions: Transitions | None
+
+
+@torch.no_grad()
+def rollout(
+    task: BatchedTask,
+    policy: Policy,
+    episodes: int,
+    generator: np.random.Generator,
+    *,
+    max_steps: int | None = None,
+    group: int = 1,
+    record: bool = False,
+) -> Rollout:
+    """Runs one episode of each of n copies.
+
+    Copies that have ended no longer count, and are dropped whenever at most half of those still stepped are left.
+
+    Args:
+        task: The task.
+        policy: Chooses the actions.
+        episodes: n.
+        generator: Draws the initial states.
+        max_steps: Where to cut episodes off; the task's own limit by default, and never beyond it.
+        group: Copies are dropped in whole blocks of this many consecutive ones, so that a policy which is a population sees
+            as many copies of each member as before. n is a multiple of it.
+        record: Whether to keep the transitions.
+
+    Raises:
+        ValueError: ``episodes`` is no positive multiple of ``group``.
+        UsageError: Neither the task nor ``max_steps`` limits the steps.
+    """
+    if episodes < 1 or episodes % group:
+        raise ValueError(f"{episodes} episodes are no positive multiple of the group's {group}")
+    limit = step_limit(task.spec, max_steps)
+    check_every = CHECK_EVERY.get(task.device.type, 16)
+    state = task.reset(episodes, generator)
+    observations = task.observe(state)
+    alive = torch.arange(episodes, device=task.device)
+    tally = Tally.of(episodes, task.device)
+    whole = Tally.of(episodes, task.device)
+    log: list[tuple[torch.Tensor, ...]] = []
+    for t in range(limit):
+        actions = policy(observations, alive)
+        before = observations
+        state, reward, terminated, truncated = task.step(state, actions)
+        observations = task.observe(state)
+        if record:
+            log.append((before, actions, reward, observations, terminated, alive, tally.running))
+        tally.add(reward)
+        ended = terminated if truncated is None else terminated | truncated
+        if check_every == 1 and not ended.any():
+            continue
+        tally.end(ended, terminated)
+        if (t + 1) % check_every:
+            continue
+        keep = tally.running.view(-1, group).any(1)
+        left = int(keep.sum())
+        if left == 0:
+            break
+        if left * group * 2 <= len(alive):
+            whole.put(alive, tally)
+            kept = keep.repeat_interleave(group).nonzero()[:, 0]
+            alive, tally = alive[kept], tally.take(kept)
+            state, observations = task.select(state, kept), observations[kept]
+    whole.put(alive, tally)
+    return Rollout(whole.returns, whole.lengths.long(), whole.terminated, transitions(log) if record else None)
+
+
+@dataclass(eq=False)
+class Tally:
+    """What each copy has earned so far, and whether it is still running; changed in place.
+
+    Attributes:
+        returns: (k,), float64.
+        lengths: (k,), float64, as it is summed with the same weights.
+        terminated: (k,), bool.
+        running: (k,), bool; a new tensor whenever it changes.
+        weight: (k,), float64, 1 while running, then 0.
+    """
+
+    returns: torch.Tensor
+    lengths: torch.Tensor
+    terminated: torch.Tensor
+    running: torch.Tensor
+    weight: torch.Tensor
+
+    @classmethod
+    def of(cls, n: int, device: torch.device) -> Tally:
+        """Returns the tally of n copies before their first step."""
+        zeros = torch.zeros(n, dtype=torch.float64, device=device)
+        yes = torch.ones(n, dtype=torch.bool, device=device)
+        return cls(zeros, zeros.clone(), ~yes, yes, zeros + 1)
+
+    def add(self, reward: torch.Tensor) -> None:
+        """Counts one step with rewards (k,)."""
+        self.returns.addcmul_(reward, self.weight)
+        self.lengths.add_(self.weight)
+
+    def end(self, ended: torch.Tensor, terminated: torch.Tensor) -> None:
+        """Stops the copies that have ended (k,), of which some were terminated (k,)."""
+        self.terminated |= terminated & self.running
+        self.running = self.running & ~ended
+        self.weight = self.running.double()
+
+    def take(self, index: torch.Tensor) -> Tally:
+        """Returns the tally of the copies at ``index``."""
+        parts = (self.returns, self.lengths, self.terminated, self.running, self.weight)
+        return Tally(*(part[index] for part in parts))
+
+    def put(self, index: torch.Tensor, other: Tally) -> None:
+        """Copies what ``other`` counted to the positions ``index``."""
+        self.returns[index], self.lengths[index] = other.returns, other.lengths
+        self.terminated[index] = other.terminated
+
+
+def transitions(log: list[tuple[torch.Tensor, ...]]) -> Transitions:
+    """Returns the steps of the copies that were running, from one entry a step."""
+    before, actions, rewards, after, terminated, copies = (
+        torch.cat([entry[i][entry[-1]] for entry in log]) for i in range(6)
+    )
+    steps = torch.cat([torch.full_like(entry[-2], t)[entry[-1]] for t, entry in enumerate(log)])
+    return Transitions(before, actions, rewards, after, terminated, copies, steps)
+
+
+def step_limit(spec: TaskSpec, max_steps: int | None) -> int:
+    """Returns after how many steps an episode is cut off.
+
+    Raises:
+        UsageError: Nothing limits it.
+    """
+    limits = [limit for limit in (spec.max_episode_steps, max_steps) if limit is not None]
+    if not limits:
+        raise UsageError(f"{spec.id} has no time limit of its own; say how many steps an episode may take at most")
+    return min(limits)

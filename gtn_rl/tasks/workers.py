@@ -1,0 +1,125 @@
+"""Any Gymnasium environment as a ``BatchedTask``: its copies are stepped in this process or shared out among others."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from gymnasium.envs.registration import EnvSpec
+
+from gtn_core.errors import UsageError
+from gtn_rl.tasks.crew import Crew
+from gtn_rl.tasks.env_worker import Arrays, EnvBlock, Layout, arrays_in, nbytes
+from gtn_rl.tasks.protocol import Step, TaskSpec
+
+
+@dataclass(frozen=True, eq=False)
+class PoolState:
+    """The latest state of a pool, which lies in the environments.
+
+    Attributes:
+        time: How many resets, steps and selections it took to get here: tells an old state from the latest.
+        rows: (k,), which rows of the shared arrays are its copies; None for all.
+    """
+
+    time: int
+    rows: np.ndarray | None
+
+
+class EnvPool:
+    """A ``BatchedTask`` that steps Gymnasium's own environments.
+
+    Copy i starts with the seed that is the i-th of ``generator.integers(2**31, size=n)``, so the number of workers changes no
+    result. Copies that have ended are not stepped.
+
+    Args:
+        spec: What is known of the task.
+        env_spec: What ``gymnasium.make`` makes.
+        device: Where the tensors are to be.
+        workers: How many processes; 0 for this one, None for one a CPU.
+
+    Raises:
+        UsageError: ``workers`` is negative.
+    """
+
+    def __init__(self, spec: TaskSpec, env_spec: EnvSpec, device: torch.device, workers: int | None = None) -> None:
+        if workers is not None and workers < 0:
+            raise UsageError(f"{workers} workers: give 0 for this process, or more")
+        self.spec = spec
+        self.device = device
+        self.workers = len(os.sched_getaffinity(0)) if workers is None else workers
+        self._env_spec = env_spec
+        self._crew: Crew | None = None
+        self._block: EnvBlock | None = None
+        self._arrays: Arrays | None = None
+        self._time = 0
+
+    def reset(self, n: int, generator: np.random.Generator) -> PoolState:
+        """See ``BatchedTask.reset``.
+
+        Raises:
+            GTNError: A worker failed.
+        """
+        spec, seeds = self.spec, generator.integers(2**31, size=n)
+        layout = Layout(n, spec.observation_size, 1 if spec.discrete else spec.action_size, spec.discrete)
+        if self.workers == 0:
+            self._block = self._block or EnvBlock(self._env_spec)
+            self._arrays = arrays_in(bytearray(nbytes(layout)), layout)
+            self._block.reset(seeds, self._arrays)
+        else:
+            if self._crew is None or self._crew.closed:
+                self._crew = Crew(spec.id, self._env_spec, self.workers)
+            self._arrays = self._crew.reset(layout, seeds)
+        return self._next(None)
+
+    def observe(self, state: PoolState) -> torch.Tensor:
+        """See ``BatchedTask.observe``."""
+        return self._tensor(self._latest(state).observations, state)
+
+    def step(self, state: PoolState, actions: torch.Tensor) -> Step:
+        """See ``BatchedTask.step``.
+
+        Raises:
+            GTNError: A worker failed.
+            RuntimeError: The state is not the latest.
+        """
+        arrays = self._latest(state)
+        taken = actions.cpu().numpy().reshape(len(actions), -1)
+        arrays.actions[slice(None) if state.rows is None else state.rows] = taken
+        if self._crew is not None:
+            self._crew.step()
+        elif self._block is not None:
+            self._block.step(arrays)
+        rewards, terminated, truncated = arrays.rewards, arrays.terminated, arrays.truncated
+        return Step(self._next(state.rows), *(self._tensor(part, state) for part in (rewards, terminated, truncated)))
+
+    def select(self, state: PoolState, keep: torch.Tensor) -> PoolState:
+        """See ``BatchedTask.select``."""
+        arrays, index = self._latest(state), keep.cpu().numpy()
+        rows = index if state.rows is None else state.rows[index]
+        kept = np.zeros_like(arrays.active)
+        kept[rows] = True
+        arrays.active[~kept] = False
+        return self._next(rows)
+
+    def close(self) -> None:
+        """Ends the workers and closes the environments; a later ``reset`` starts them afresh."""
+        if self._crew is not None:
+            self._crew.close()
+        if self._block is not None:
+            self._block.close()
+        self._crew = self._block = self._arrays = None
+
+    def _tensor(self, array: np.ndarray, state: PoolState) -> torch.Tensor:
+        return torch.from_numpy(array.copy() if state.rows is None else array[state.rows]).to(self.device)
+
+    def _latest(self, state: PoolState) -> Arrays:
+        if self._arrays is None or state.time != self._time:
+            raise RuntimeError(f"{self.spec.id} runs in Gymnasium's environments, which hold only the latest state")
+        return self._arrays
+
+    def _next(self, rows: np.ndarray | None) -> PoolState:
+        self._time += 1
+        return PoolState(self._time, rows)

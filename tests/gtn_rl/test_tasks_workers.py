@@ -1,0 +1,238 @@
+"""Worker processes against plain Gymnasium environments with the same seeds, and how they end."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import cloudpickle
+import gymnasium as gym
+import numpy as np
+import pytest
+import torch
+from gymnasium import spaces
+
+from gtn_core.errors import GTNError, UsageError
+from gtn_rl.tasks import make_task, rollout
+from gtn_rl.tasks.workers import EnvPool
+
+
+class Countdown(gym.Env):
+    """Counts down to its end, is cut off by itself at times, and fails or takes the process with it on demand."""
+
+    observation_space = spaces.Box(-np.inf, np.inf, (2, 1), np.float64)
+    action_space = spaces.Discrete(3, start=-1)
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[np.ndarray, dict]:
+        super().reset(seed=seed)
+        self.left = int(self.np_random.integers(3, 9))
+        self.over = False
+        return np.array([[self.left], [0.0]]), {}
+
+    def step(self, action: int) -> tuple[np.ndarray, float, bool, bool, dict]:
+        assert not self.over, "a copy that has ended was stepped"
+        assert self.action_space.contains(np.int64(action))
+        if action == 1 and self.left == 3:
+            raise FloatingPointError("the countdown broke")
+        if action == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+        self.left -= 1
+        terminated, truncated = self.left == 0, self.left == 1 and bool(self.np_random.random() < 0.5)
+        self.over = terminated or truncated
+        print("noise on stdout")
+        return np.array([[self.left], [float(action)]]), float(action), terminated, truncated, {}
+
+
+cloudpickle.register_pickle_by_value(sys.modules[__name__])  # a worker cannot import this file, nor a user's script
+
+
+class Odd(gym.Env):
+    """Spaces of any kind."""
+
+    def __init__(self, observation_space: spaces.Space, action_space: spaces.Space) -> None:
+        self.observation_space, self.action_space = observation_space, action_space
+
+
+@pytest.fixture(autouse=True)
+def registered() -> Iterator[None]:
+    gym.register("Countdown-v0", Countdown)
+    gym.register("Odd-v0", Odd)
+    yield
+    del gym.registry["Countdown-v0"], gym.registry["Odd-v0"]
+
+
+def always(action: int) -> Any:
+    return lambda observations, alive: torch.full((len(alive),), action)
+
+
+@pytest.mark.parametrize(("id", "workers"), [("LunarLander-v3", 0), ("LunarLander-v3", 2), ("Hopper-v5", 2)])
+def test_episodes_are_those_of_plain_environments(id: str, workers: int) -> None:
+    n, limit = 4, 75
+    task = make_task(id, workers=workers)
+    assert isinstance(task, EnvPool)
+    generator = np.random.default_rng(1)
+    if task.spec.discrete:
+        plan = torch.as_tensor(generator.integers(task.spec.action_size, size=(limit, n)))
+    else:
+        plan = torch.as_tensor(generator.uniform(-1, 1, (limit, n, task.spec.action_size)), dtype=torch.float32)
+    clock = iter(range(limit))
+    result = rollout(
+        task, lambda _, alive: plan[next(clock)][alive], n, np.random.default_rng(2), max_steps=limit, record=True
+    )
+    task.close()
+    steps = result.transitions
+    assert steps is not None
+    for i, seed in enumerate(np.random.default_rng(2).integers(2**31, size=n).tolist()):
+        env = gym.make(id)
+        observation, _ = env.reset(seed=seed)
+        total, length, end = 0.0, 0, False
+        mine = steps.copies == i
+        while not end and length < limit:
+            np.testing.assert_allclose(steps.observations[mine][length], observation, rtol=1e-6)
+            action = plan[length, i].numpy()
+            observation, reward, end, _, _ = env.step(int(action) if task.spec.discrete else action)
+            total, length = total + float(reward), length + 1
+        env.close()
+        assert length == result.lengths[i]
+        assert end == result.terminated[i]
+        assert total == pytest.approx(result.returns[i].item(), abs=1e-5)
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_an_environment_of_ones_own(workers: int, capfd: pytest.CaptureFixture[str]) -> None:
+    task = make_task("Countdown-v0", workers=workers)
+    assert task.spec.observation_size == 2
+    assert task.spec.max_episode_steps is None
+    with pytest.raises(UsageError, match="Countdown-v0 has no time limit"):
+        rollout(task, always(0), 4, np.random.default_rng(0))
+    few = rollout(task, always(0), 2, np.random.default_rng(0), max_steps=20)
+    many = rollout(task, always(0), 11, np.random.default_rng(0), max_steps=20)
+    task.close()
+    assert torch.equal(few.lengths, many.lengths[:2])
+    assert torch.equal(many.returns, -many.lengths.double())
+    assert 0 < many.terminated.sum() < 11
+    assert workers == 0 or not capfd.readouterr().out
+
+
+def test_only_the_latest_state_can_be_used() -> None:
+    task = make_task("Countdown-v0", workers=0)
+    first = task.reset(3, np.random.default_rng(0))
+    second, *_ = task.step(first, torch.zeros(3, dtype=torch.long))
+    with pytest.raises(RuntimeError, match="hold only the latest state"):
+        task.step(first, torch.zeros(3, dtype=torch.long))
+    assert task.observe(second).shape == (3, 2)
+    task.close()
+    with pytest.raises(RuntimeError, match="hold only the latest state"):
+        task.observe(second)
+
+
+def test_an_exception_in_a_worker_arrives_here() -> None:
+    task = make_task("Countdown-v0", workers=2)
+    with pytest.raises(GTNError, match=r"(?s)Countdown-v0 failed in a worker:.*the countdown broke"):
+        rollout(task, always(2), 4, np.random.default_rng(0), max_steps=20)
+    assert rollout(task, always(0), 4, np.random.default_rng(0), max_steps=20).lengths.min() > 0
+    task.close()
+    task.close()
+
+
+def test_a_worker_that_dies_is_named() -> None:
+    task = make_task("Countdown-v0", workers=2)
+    with pytest.raises(GTNError, match="worker 0 of 2 of Countdown-v0 died with exit code -9"):
+        rollout(task, always(1), 4, np.random.default_rng(0), max_steps=20)
+
+
+def test_workers_leave_with_their_parent() -> None:
+    """A script without a main guard and without close."""
+    script = (
+        "import numpy as np; from gtn_rl.tasks import make_task; "
+        "task = make_task('LunarLander-v3', workers=2); task.reset(4, np.random.default_rng(0)); "
+        "print(*[process.pid for process in task._crew._processes])"
+    )
+    done = subprocess.run([sys.executable, "-W", "error", "-c", script], capture_output=True, text=True, check=True)
+    assert done.stderr == ""
+    for pid in map(int, done.stdout.split()):
+        deadline = time.monotonic() + 5
+        while os.path.exists(f"/proc/{pid}") and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert not os.path.exists(f"/proc/{pid}")
+
+
+@pytest.mark.parametrize(
+    ("observation", "action", "message"),
+    [
+        (spaces.Discrete(4), spaces.Discrete(2), r"observations of Discrete\(4\); only Box"),
+        (spaces.Dict(), spaces.Discrete(2), r"observations of Dict\(\); only Box"),
+        (spaces.Box(0, 1, (2,)), spaces.MultiBinary(3), r"actions of MultiBinary\(3\); only Discrete and bounded Box"),
+        (
+            spaces.Box(0, 1, (2,)),
+            spaces.Box(-np.inf, 1, (2,)),
+            r"actions of Box\(-inf, 1.0, .*; only Discrete and bounded",
+        ),
+    ],
+)
+def test_spaces_that_are_not_supported_are_named(observation: spaces.Space, action: spaces.Space, message: str) -> None:
+    with pytest.raises(UsageError, match=f"Odd-v0 has {message}"):
+        make_task("Odd-v0", env_kwargs={"observation_space": observation, "action_space": action})
+
+
+@pytest.mark.parametrize(
+    ("id", "message"),
+    [
+        ("CartPoel-v1", "unknown Gymnasium environment 'CartPoel-v1'; did you mean 'CartPole-v"),
+        ("CartPole-v7", "unknown Gymnasium environment 'CartPole-v7'; did you mean 'CartPole-v"),
+        ("no_such_package:Env-v0", "no_such_package:Env-v0: No module named 'no_such_package'"),
+    ],
+)
+def test_ids_that_do_not_exist(id: str, message: str) -> None:
+    with pytest.raises(UsageError) as error:
+        make_task(id)
+    assert str(error.value).startswith(message)
+
+
+def test_a_version_that_gymnasium_gave_up() -> None:
+    with pytest.raises(UsageError, match=r"LunarLander-v2: .*deprecated"), pytest.warns(match="out of date"):
+        make_task("LunarLander-v2")
+
+
+def test_a_package_that_registers_its_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = "import gymnasium\ngymnasium.register('Theirs-v0', 'gymnasium.envs.classic_control:PendulumEnv')\n"
+    (tmp_path / "package_of_theirs.py").write_text(source)
+    monkeypatch.syspath_prepend(tmp_path)
+    task = make_task("package_of_theirs:Theirs-v0", workers=1)
+    result = rollout(task, lambda _, alive: torch.zeros(len(alive), 1), 3, np.random.default_rng(0), max_steps=5)
+    task.close()
+    del gym.registry["Theirs-v0"]
+    assert result.lengths.tolist() == [5, 5, 5]
+    assert (task.spec.id, task.spec.solved) == ("Theirs-v0", None)
+
+
+@pytest.mark.parametrize(
+    ("id", "module", "block", "extra"),
+    [
+        ("LunarLander-v3", "gymnasium.envs.box2d", "Box2D", "box2d"),
+        ("Hopper-v5", "gymnasium.envs.mujoco", "mujoco", "mujoco"),
+    ],
+)
+def test_a_missing_package_is_named(
+    id: str, module: str, block: str, extra: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in [name for name in sys.modules if name.startswith(module)]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, block, None)
+    with pytest.raises(UsageError, match=rf'{id} needs a .*pip install "generative-teaching-networks\[{extra}\]"'):
+        make_task(id)
+
+
+def test_arguments_reach_the_environment_and_replace_the_reimplementation() -> None:
+    task = make_task("CartPole-v1", workers=1, env_kwargs={"sutton_barto_reward": True})
+    result = rollout(task, always(1), 3, np.random.default_rng(0))
+    task.close()
+    assert result.returns.tolist() == [-1, -1, -1]
+    with pytest.raises(UsageError, match="-1 workers"):
+        make_task("LunarLander-v3", workers=-1)
