@@ -26,7 +26,9 @@ MAY_IMPORT = {
     "gtn_cli": {"gtn_core", "gtn_sl", "gtn_rl", "gtn_envs"},
 }
 ENVS_TOP_LEVEL = {"numpy", "gymnasium", "safetensors"}
-ENVS_IN_FUNCTIONS = ENVS_TOP_LEVEL | {"torch"}
+ENVS_IN_FUNCTIONS = ENVS_TOP_LEVEL | {"torch", "pygame"}
+# The one file that imports Stable-Baselines3, since a class needs its base when it is defined; nothing imports this file.
+SB3_ADAPTER = "envs/gtn_envs/sb3.py"
 VAGUE_NAMES = {"utils.py", "helpers.py", "common.py", "misc.py"}
 
 
@@ -65,9 +67,11 @@ def test_gtn_envs_needs_little() -> None:
     wrong = []
     for module, place, in_function in imports_of("gtn_envs"):
         allowed = ENVS_IN_FUNCTIONS if in_function else ENVS_TOP_LEVEL
+        if place.startswith(f"{SB3_ADAPTER}:"):
+            allowed = allowed | {"stable_baselines3"}
         if module != "gtn_envs" and module not in sys.stdlib_module_names and module not in allowed:
             wrong.append(f"{place} imports {module}")
-    assert not wrong, f"gtn_envs may import {sorted(ENVS_TOP_LEVEL)}, and torch inside functions: {wrong}"
+    assert not wrong, f"gtn_envs may import {sorted(ENVS_TOP_LEVEL)}, and torch and pygame inside functions: {wrong}"
 
 
 def test_files_are_named_for_an_idea() -> None:

@@ -1,0 +1,143 @@
+"""What the vector environment asks of numpy or torch: the model, actions checked and prepared, arrays moved to and fro."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+from gymnasium import error, spaces
+
+from gtn_envs.folding import Program
+from gtn_envs.numpy_model import NumpyModel
+from gtn_envs.space_encoding import Space
+from gtn_envs.torch_model import TorchModel
+from gtn_envs.valid_weights import Array
+
+if TYPE_CHECKING:
+    import torch
+
+
+class Backend(Protocol):
+    """Arrays of one library on one device; ``Any`` stands for them."""
+
+    model: Any
+
+    def actions(self, actions: Any, copies: int) -> tuple[Any, Any]:
+        """Returns actions as the model takes them, and a boolean that says whether one of them is outside the space.
+
+        Raises:
+            gymnasium.error.InvalidAction: They are not of the batched space's shape or kind.
+        """
+
+    def array(self, array: npt.NDArray[Any]) -> Any:
+        """Returns a copy of a numpy array."""
+
+    def on_host(self, done: Any, wrong: Any) -> tuple[npt.NDArray[np.bool_], bool]:
+        """Returns a mask (n,) and a flag as numpy and Python have them, in one transfer."""
+
+    def observations(self, states: Any, shape: tuple[int, ...], dtype: Any) -> Any:
+        """Returns states (n, d) as observations (n, *shape) that share no memory with them."""
+
+    def rewards(self, rewards: Any) -> Any:
+        """Returns rewards as they are handed out."""
+
+
+class NumpyBackend:
+    """Observations of the space's dtype, rewards in float64, as Gymnasium's own ``SyncVectorEnv`` has them."""
+
+    def __init__(self, program: Program, space: Space) -> None:
+        self.model = NumpyModel(program)
+        self._space = space
+
+    def actions(self, actions: Any, copies: int) -> tuple[npt.NDArray[Any], bool]:
+        """Checks and prepares actions; see ``Backend``."""
+        space = self._space
+        if isinstance(space, spaces.Discrete):
+            array = np.asarray(actions)
+            if array.shape != (copies,) or array.dtype.kind not in "iu":
+                raise _refused(actions, copies, space)
+            index = array if space.start == 0 else array - space.start
+            return index, bool(index.min() < 0 or index.max() >= space.n)
+        try:
+            array = np.asarray(actions, space.dtype)
+        except (TypeError, ValueError):
+            raise _refused(actions, copies, space) from None
+        if array.shape != (copies, *space.shape):
+            raise _refused(actions, copies, space)
+        inside = (array >= space.low).all() and (array <= space.high).all()
+        return array.reshape(copies, -1).astype(np.float32, copy=False), not inside
+
+    def array(self, array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """Returns a copy; see ``Backend``."""
+        return np.array(array)
+
+    def on_host(self, done: npt.NDArray[np.bool_], wrong: bool) -> tuple[npt.NDArray[np.bool_], bool]:
+        """Brings a mask and a flag to numpy and Python; see ``Backend``."""
+        return done, wrong
+
+    def observations(self, states: Array, shape: tuple[int, ...], dtype: Any) -> npt.NDArray[Any]:
+        """Returns states as observations; see ``Backend``."""
+        return states.astype(dtype).reshape(len(states), *shape)
+
+    def rewards(self, rewards: Array) -> npt.NDArray[np.float64]:
+        """Returns rewards as they are handed out; see ``Backend``."""
+        return rewards.astype(np.float64)
+
+
+class TorchBackend:
+    """Tensors on a device; nothing is tracked for gradients."""
+
+    def __init__(self, program: Program, space: Space, device: str | torch.device | None) -> None:
+        self.model = TorchModel(program, device)
+        self._space = space
+        if isinstance(space, spaces.Box):
+            self._low, self._high = self.array(space.low), self.array(space.high)
+
+    def actions(self, actions: Any, copies: int) -> tuple[Any, Any]:
+        """Checks and prepares actions; see ``Backend``."""
+        import torch
+
+        space = self._space
+        try:
+            tensor = torch.as_tensor(actions, device=self.model.device)
+        except (TypeError, ValueError, RuntimeError):
+            raise _refused(actions, copies, space) from None
+        if tuple(tensor.shape) != (copies, *(space.shape or ())):
+            raise _refused(actions, copies, space)
+        if isinstance(space, spaces.Discrete):
+            if tensor.is_floating_point() or tensor.is_complex() or tensor.dtype == torch.bool:
+                raise _refused(actions, copies, space)
+            index = tensor.long() - int(space.start)
+            safe = index.clamp(0, int(space.n) - 1)  # an index out of range would end a CUDA process
+            return safe, (safe != index).any()
+        inside = ((tensor >= self._low) & (tensor <= self._high)).all()
+        return tensor.reshape(copies, -1).float(), ~inside
+
+    def array(self, array: npt.NDArray[Any]) -> Any:
+        """Returns a copy; see ``Backend``."""
+        import torch
+
+        return torch.tensor(array, device=self.model.device)
+
+    def on_host(self, done: Any, wrong: Any) -> tuple[npt.NDArray[np.bool_], bool]:
+        """Brings a mask and a flag to numpy and Python; see ``Backend``."""
+        import torch
+
+        both = torch.cat([done, wrong.reshape(1)]).cpu().numpy()
+        return both[:-1], bool(both[-1])
+
+    def observations(self, states: Any, shape: tuple[int, ...], dtype: Any) -> Any:
+        """Returns states as observations; see ``Backend``."""
+        import torch
+
+        return states.to(getattr(torch, str(dtype)), copy=True).reshape(len(states), *shape)
+
+    def rewards(self, rewards: Any) -> Any:
+        """Returns rewards as they are handed out; see ``Backend``."""
+        return rewards
+
+
+def _refused(actions: Any, copies: int, space: Space) -> error.InvalidAction:
+    found = f"{type(actions).__name__} of shape {getattr(actions, 'shape', None)} and dtype {getattr(actions, 'dtype', None)}"
+    return error.InvalidAction(f"expected a batch of {copies} actions of {space}, got a {found}")

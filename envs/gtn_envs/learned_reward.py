@@ -1,0 +1,99 @@
+"""The reward form: a learned reward, or a learned potential, on top of the real task."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from gymnasium import spaces
+from gymnasium.utils import RecordConstructorArgs
+
+from gtn_envs.errors import WeightsError
+from gtn_envs.folding import fold
+from gtn_envs.numpy_model import NumpyModel
+from gtn_envs.valid_weights import Array
+from gtn_envs.weights_file import load_environment
+
+
+class LearnedReward(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
+    """Replaces the real reward by a learned one, or adds a learned potential's difference to it.
+
+    In the mode ``state-action`` the reward is the network's for the state before the step and the action. In the mode
+    ``potential`` it is r + gamma * Phi(s') * (1 - terminated) - Phi(s), which leaves the best policies as they are (Ng et
+    al., *Policy invariance under reward transformations*, ICML 1999). The real reward is in ``info["real_reward"]``.
+
+    Args:
+        env: The real task, e.g. ``gymnasium.make("CartPole-v1")``.
+        weights: Path of a ``.safetensors`` file of the reward form, or the name of one that comes with the package.
+
+    Raises:
+        WeightsError: The file is not valid, is not of the reward form, or was made for other spaces.
+    """
+
+    def __init__(self, env: gym.Env[Any, Any], weights: str | os.PathLike[str]) -> None:
+        RecordConstructorArgs.__init__(self, weights=os.fspath(weights))
+        gym.Wrapper.__init__(self, env)
+        loaded = load_environment(weights)
+        if loaded.form != "reward":
+            raise WeightsError(f"{loaded.path} is a whole environment ({loaded.form}), not a reward: use SyntheticEnv")
+        for kind, found, expected in (
+            ("observation", env.observation_space, loaded.observation_space),
+            ("action", env.action_space, loaded.action_space),
+        ):
+            if found != expected:
+                raise WeightsError(f"{loaded.path} needs the {kind} space {expected}, but {env} has {found}")
+        self.weights = loaded
+        self._model = NumpyModel(fold(loaded))
+        self._state: Array | None = None
+        self._potential = 0.0
+        space = loaded.action_space
+        self._start = int(space.start) if isinstance(space, spaces.Discrete) else None
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
+        """Resets the real task."""
+        observation, info = self.env.reset(seed=seed, options=options)
+        self._state = _flat(observation)
+        if self.weights.potential:
+            self._potential = self._model.potential_one(self._state)
+        return observation, info
+
+    def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
+        """Takes a step of the real task and returns it with the learned reward."""
+        state = self._state
+        observation, real, terminated, truncated, info = self.env.step(action)
+        self._state = _flat(observation)
+        info = {**info, "real_reward": float(real)}
+        if self.weights.potential:
+            before, self._potential = self._potential, self._model.potential_one(self._state)
+            reward = float(real) + self.weights.gamma * self._potential * (not terminated) - before
+        else:
+            assert state is not None, "the real task refuses a step before a reset"
+            taken = _flat(action) if self._start is None else int(action) - self._start
+            reward = self._model.reward_one(state, taken)
+        return observation, reward, terminated, truncated, info
+
+
+def make_with_learned_reward(
+    weights: str | os.PathLike[str], render_mode: str | None = None, **kwargs: Any
+) -> LearnedReward:
+    """Makes the real task of a reward file and wraps it: the entry point of such an id.
+
+    The real task's time limit is left to the id's own, so that ``gymnasium.make(..., max_episode_steps=...)`` changes it.
+
+    Args:
+        weights: Path or shipped name of a file of the reward form.
+        render_mode: Of the real task.
+        **kwargs: For the real task.
+
+    Raises:
+        WeightsError: As ``LearnedReward``.
+    """
+    task = load_environment(weights).task
+    env = gym.make(task, max_episode_steps=-1, disable_env_checker=True, render_mode=render_mode, **kwargs)
+    return LearnedReward(env, weights)
+
+
+def _flat(array: Any) -> Array:
+    return np.array(array, np.float32).ravel()

@@ -1,0 +1,80 @@
+"""The classic-control tasks' own pictures: the real task is put into the state that an observation describes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import gymnasium as gym
+import numpy as np
+import numpy.typing as npt
+from gymnasium.envs.registration import parse_env_id
+
+from gtn_envs.valid_weights import Array, Weights
+
+if TYPE_CHECKING:
+    from gtn_envs.rendering import History
+
+
+class RealPicture:
+    """Draws with the real task's ``render``.
+
+    Args:
+        task: Id of one of the tasks of ``POSES``.
+        render_mode: ``"rgb_array"`` or ``"human"``.
+    """
+
+    def __init__(self, task: str, render_mode: str) -> None:
+        self._pose = POSES[_name(task)]
+        self._env: Any = gym.make(task).unwrapped
+        self._env.reset()
+        self._env.render_mode = render_mode  # only now: a reset in the mode "human" would show a state of its own
+
+    def draw(self, history: History) -> npt.NDArray[np.uint8] | None:
+        """Returns the picture (height, width, 3), or shows it and returns None.
+
+        Raises:
+            gymnasium.error.DependencyNotInstalled: pygame is missing.
+        """
+        self._pose(self._env, history.states[-1], history.actions[-1] if history.actions else None)
+        picture: npt.NDArray[np.uint8] | None = self._env.render()
+        return picture
+
+    def close(self) -> None:
+        """Closes the window, if there is one."""
+        self._env.close()
+
+
+def is_drawable(weights: Weights) -> bool:
+    """Whether the real task can be drawn from an observation."""
+    name = _name(weights.task)
+    return name in POSES and gym.registry.get(weights.task) is not None
+
+
+def _name(task: str) -> str:
+    return parse_env_id(task)[1]
+
+
+def _state_is_observation(env: Any, state: Array, action: Any) -> None:
+    env.state = state.astype(np.float64)
+
+
+def _acrobot(env: Any, state: Array, action: Any) -> None:
+    cos1, sin1, cos2, sin2, speed1, speed2 = state.tolist()
+    env.state = np.array([np.arctan2(sin1, cos1), np.arctan2(sin2, cos2), speed1, speed2])
+
+
+def _pendulum(env: Any, state: Array, action: Any) -> None:
+    cos, sin, speed = state.tolist()
+    env.state = np.array([np.arctan2(sin, cos), speed])
+    env.last_u = None if action is None else float(action[0])
+
+
+POSES: dict[str, Callable[[Any, Array, Any], None]] = {
+    "CartPole": _state_is_observation,
+    "MountainCar": _state_is_observation,
+    "MountainCarContinuous": _state_is_observation,
+    "Acrobot": _acrobot,
+    "Pendulum": _pendulum,
+}
+"""By the real task's name: puts the task into a state (d,) after an action (flat values, or None at the start)."""

@@ -1,0 +1,98 @@
+"""Pictures of a synthetic episode: the real task's own where it can be drawn from an observation, else a plot."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+from gymnasium import error
+
+from gtn_envs.real_picture import RealPicture, is_drawable
+from gtn_envs.valid_weights import Array, Weights
+
+RENDER_MODES = ("human", "rgb_array")
+RENDER_FPS = 30
+
+
+@dataclass
+class History:
+    """One episode so far.
+
+    Attributes:
+        states: Each (d,); the initial one first.
+        actions: Each an index, or flat values (m,).
+        rewards: One for each action.
+    """
+
+    states: list[Array]
+    actions: list[Any] = field(default_factory=list)
+    rewards: list[float] = field(default_factory=list)
+
+
+class Picture(Protocol):
+    """Draws the last moment of an episode."""
+
+    def draw(self, history: History) -> npt.NDArray[np.uint8] | None:
+        """Returns the picture (height, width, 3), or shows it in a window and returns None."""
+
+    def close(self) -> None:
+        """Closes the window, if there is one."""
+
+
+class Renderer:
+    """Keeps an episode's history and draws it; what it draws with is made at the first picture, and is not pickled.
+
+    Args:
+        weights: The environment.
+        render_mode: ``"rgb_array"`` or ``"human"``.
+
+    Raises:
+        gymnasium.error.UnsupportedMode: There is no such mode.
+    """
+
+    def __init__(self, weights: Weights, render_mode: str) -> None:
+        if render_mode not in RENDER_MODES:
+            raise error.UnsupportedMode(f"render_mode is {render_mode!r}, expected one of {RENDER_MODES} or None")
+        self._weights = weights
+        self._render_mode = render_mode
+        self._history = History([])
+        self._picture: Picture | None = None
+
+    def start(self, state: Array) -> None:
+        """Begins an episode in ``state`` (d,)."""
+        self._history = History([state.copy()])
+
+    def record(self, state: Array, action: Any, reward: float) -> None:
+        """Adds a step: the action, as an index or flat values, and the state (d,) and the reward that it led to."""
+        self._history.states.append(state.copy())
+        self._history.actions.append(action)
+        self._history.rewards.append(reward)
+
+    def draw(self) -> npt.NDArray[np.uint8] | None:
+        """Draws the episode as it stands; a picture (height, width, 3) in the mode ``rgb_array``, else None.
+
+        Raises:
+            gymnasium.error.DependencyNotInstalled: pygame is missing.
+        """
+        if self._picture is None:
+            self._picture = _picture(self._weights, self._render_mode)
+        return self._picture.draw(self._history)
+
+    def close(self) -> None:
+        """Closes the window, if there is one."""
+        if self._picture is not None:
+            self._picture.close()
+            self._picture = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_picture": None}
+
+
+def _picture(weights: Weights, render_mode: str) -> Picture:
+    if is_drawable(weights):
+        return RealPicture(weights.task, render_mode)
+    from gtn_envs.history_plot import HistoryPlot
+
+    return HistoryPlot(weights, render_mode)

@@ -1,0 +1,110 @@
+"""The native vector environment as a Stable-Baselines3 ``VecEnv``: the one file of this package that imports it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import numpy.typing as npt
+from gymnasium.vector import AutoresetMode
+from stable_baselines3.common.vec_env import VecEnv
+from stable_baselines3.common.vec_env.base_vec_env import VecEnvIndices
+
+from gtn_envs.backends import NumpyBackend
+from gtn_envs.vector_env import SyntheticVectorEnv
+
+
+class SB3VecEnv(VecEnv):
+    """Steps all copies at once, where SB3's own ``DummyVecEnv`` loops over them.
+
+    A finished copy's info holds ``terminal_observation`` and ``TimeLimit.truncated``, as ``DummyVecEnv``'s does; every other
+    info is an empty dict of its own. The copies are not separate objects: an attribute is that of the whole environment.
+
+    Args:
+        env: With the numpy backend and the autoreset mode ``SameStep``, which is SB3's.
+
+    Raises:
+        ValueError: The environment has another backend or autoreset mode.
+    """
+
+    def __init__(self, env: SyntheticVectorEnv) -> None:
+        if env.autoreset_mode is not AutoresetMode.SAME_STEP:
+            raise ValueError(f"the environment has autoreset_mode {env.autoreset_mode.value!r}, SB3 needs 'SameStep'")
+        if not isinstance(env.backend, NumpyBackend):
+            raise ValueError("the environment has the torch backend, SB3 needs numpy")
+        self.env = env
+        self._actions: Any = None
+        super().__init__(env.num_envs, env.single_observation_space, env.single_action_space)
+
+    def reset(self) -> Any:
+        """Starts an episode in every copy, seeded with what ``seed`` said since the last reset; returns (n, ...)."""
+        observations, _ = self.env.reset(seed=self._seeds)
+        self.reset_infos = [{} for _ in range(self.num_envs)]
+        self._reset_seeds()
+        self._reset_options()
+        return observations
+
+    def step_async(self, actions: npt.NDArray[Any]) -> None:
+        """Keeps the actions for ``step_wait``."""
+        self._actions = actions
+
+    def step_wait(self) -> tuple[Any, npt.NDArray[Any], npt.NDArray[Any], list[dict[str, Any]]]:
+        """Takes the step; returns observations (n, ...), float32 rewards (n,), dones (n,), and n infos."""
+        observations, rewards, terminated, truncated, info = self.env.step(self._actions)
+        infos: list[dict[str, Any]] = [{} for _ in range(self.num_envs)]
+        dones = terminated | truncated
+        if info:
+            final = info["final_obs"]
+            for i in dones.nonzero()[0].tolist():
+                infos[i]["terminal_observation"] = final[i]
+                infos[i]["TimeLimit.truncated"] = bool(truncated[i] and not terminated[i])
+        return observations, rewards.astype(np.float32), dones, infos
+
+    def close(self) -> None:
+        """Closes the environment."""
+        self.env.close()
+
+    def get_attr(self, attr_name: str, indices: VecEnvIndices = None) -> list[Any]:
+        """Returns an attribute of the environment, once for each copy asked for."""
+        return [getattr(self.env, attr_name)] * len(self._copies(indices))
+
+    def set_attr(self, attr_name: str, value: Any, indices: VecEnvIndices = None) -> None:
+        """Sets an attribute of the environment.
+
+        Raises:
+            ValueError: Only some copies are asked for.
+        """
+        self._all(attr_name, indices)
+        setattr(self.env, attr_name, value)
+
+    def env_method(
+        self, method_name: str, *method_args: Any, indices: VecEnvIndices = None, **method_kwargs: Any
+    ) -> list[Any]:
+        """Calls a method of the environment once; returns its result for each copy.
+
+        Raises:
+            ValueError: Only some copies are asked for.
+        """
+        self._all(method_name, indices)
+        return [getattr(self.env, method_name)(*method_args, **method_kwargs)] * self.num_envs
+
+    def env_is_wrapped(
+        self, wrapper_class: type[gym.Wrapper[Any, Any, Any, Any]], indices: VecEnvIndices = None
+    ) -> list[bool]:
+        """Returns False for each copy asked for: nothing wraps a copy."""
+        return [False] * len(self._copies(indices))
+
+    def get_images(self) -> Sequence[npt.NDArray[np.uint8] | None]:
+        """Returns a picture of each copy, or None without a render mode."""
+        return self.env.render() or [None] * self.num_envs
+
+    def _copies(self, indices: VecEnvIndices) -> list[int]:
+        return list(self._get_indices(indices))
+
+    def _all(self, name: str, indices: VecEnvIndices) -> None:
+        if len(set(self._copies(indices))) != self.num_envs:
+            raise ValueError(
+                f"{name!r} is of all {self.num_envs} copies together, indices {indices!r} cannot be singled out"
+            )

@@ -1,0 +1,65 @@
+"""Box and Discrete spaces as JSON, exact in dtype, shape, bounds and start."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any, TypeAlias
+
+import numpy as np
+from gymnasium import spaces
+
+Space: TypeAlias = "spaces.Box | spaces.Discrete"
+"""The spaces that a synthetic environment can have."""
+
+
+def encode_space(space: spaces.Space[Any]) -> dict[str, Any]:
+    """Returns a JSON value that ``decode_space`` turns back into an equal space.
+
+    Args:
+        space: A Box, whose bounds are written flat in C order with ``"inf"`` and ``"-inf"`` for infinities, or a Discrete.
+
+    Raises:
+        TypeError: It is another kind of space.
+    """
+    if isinstance(space, spaces.Box):
+        return {
+            "type": "Box",
+            "dtype": str(space.dtype),
+            "shape": list(space.shape),
+            "low": [_number(value) for value in space.low.ravel().tolist()],
+            "high": [_number(value) for value in space.high.ravel().tolist()],
+        }
+    if isinstance(space, spaces.Discrete):
+        return {"type": "Discrete", "dtype": str(space.dtype), "n": int(space.n), "start": int(space.start)}
+    raise TypeError(f"only Box and Discrete spaces can be stored, not {space}")
+
+
+def decode_space(encoded: Mapping[str, Any]) -> Space:
+    """Returns the space that ``encode_space`` wrote.
+
+    Raises:
+        ValueError: The value does not describe a space; the message says what is wrong with it.
+    """
+    try:
+        if encoded["type"] == "Box":
+            dtype, shape = np.dtype(encoded["dtype"]), tuple(encoded["shape"])
+            low, high = (np.array([float(v) for v in encoded[key]], np.float64) for key in ("low", "high"))
+            if dtype.kind == "f" and not (low <= high).all():  # also refuses NaN
+                raise ValueError("its low is not everywhere at most its high")
+            return spaces.Box(low.astype(dtype).reshape(shape), high.astype(dtype).reshape(shape), shape, dtype.type)
+        if encoded["type"] == "Discrete":
+            space = spaces.Discrete(int(encoded["n"]), start=int(encoded["start"]))
+            if encoded["dtype"] != "int64":  # releases before 1.2 know no other, and no argument for it
+                space = spaces.Discrete(space.n, start=space.start, dtype=np.dtype(encoded["dtype"]).type)
+            return space
+    except KeyError as error:
+        raise ValueError(f"it lacks {error}") from error
+    except (TypeError, AssertionError, AttributeError) as error:
+        raise ValueError(str(error)) from error
+    raise ValueError(f"its type is {encoded['type']!r}, not 'Box' or 'Discrete'")
+
+
+def _number(value: float) -> float | str:
+    """JSON has no infinities."""
+    return value if math.isfinite(value) else str(value)

@@ -1,0 +1,153 @@
+"""A learned environment as an ordinary ``gymnasium.Env``."""
+
+from __future__ import annotations
+
+import operator
+import os
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from gymnasium import error, spaces
+
+from gtn_envs.errors import WeightsError
+from gtn_envs.folding import fold
+from gtn_envs.initial_states import BLOCK, draw_block
+from gtn_envs.numpy_model import NumpyModel
+from gtn_envs.rendering import RENDER_FPS, RENDER_MODES, Renderer
+from gtn_envs.valid_weights import Array
+from gtn_envs.weights_file import load_environment
+
+_METADATA: dict[str, Any] = {"render_modes": list(RENDER_MODES), "render_fps": RENDER_FPS}
+
+
+class SyntheticEnv(gym.Env[Any, Any]):
+    """One copy of a learned environment of the form ``mdp`` or ``bandit``.
+
+    It has no time limit of its own: ``gymnasium.make`` adds the one of the file.
+
+    Args:
+        weights: Path of a ``.safetensors`` file, or the name of an environment that comes with the package.
+        render_mode: ``"rgb_array"``, ``"human"`` or None.
+
+    Raises:
+        WeightsError: The file is not valid, or holds a reward for the real task (see ``LearnedReward``).
+        gymnasium.error.UnsupportedMode: There is no such render mode.
+    """
+
+    metadata = _METADATA
+
+    def __init__(self, weights: str | os.PathLike[str], render_mode: str | None = None) -> None:
+        loaded = load_environment(weights)
+        if loaded.form == "reward":
+            raise WeightsError(f"{loaded.path} is a reward for {loaded.task}, not an environment: use LearnedReward")
+        self.weights = loaded
+        self.observation_space = loaded.observation_space
+        self.action_space = loaded.action_space
+        self.render_mode = render_mode
+        self._renderer = None if render_mode is None else Renderer(loaded, render_mode)
+        self._model = NumpyModel(fold(loaded))
+        self._state: Array | None = None
+        self._block: Array = np.empty((0, self._model.program.size), np.float32)
+        self._used = BLOCK
+        self._shape, self._dtype = loaded.observation_space.shape, loaded.observation_space.dtype
+        self._plain = len(self._shape) == 1 and self._dtype == np.float32
+        space = loaded.action_space
+        self._discrete = isinstance(space, spaces.Discrete)
+        if isinstance(space, spaces.Discrete):
+            self._start, self._count = int(space.start), int(space.n)
+        else:
+            self._bounds = list(zip(space.low.ravel().tolist(), space.high.ravel().tolist(), strict=True))
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
+        """Starts an episode from the next initial state of this copy's generator.
+
+        Args:
+            seed: Seeds the generator and drops the initial states drawn ahead.
+            options: Ignored.
+
+        Returns:
+            The observation, and an empty info.
+        """
+        super().reset(seed=seed)
+        if seed is not None or self._used == BLOCK:
+            self._block = draw_block(self._model, [self.np_random])[0]
+            self._used = 0
+        self._state = self._block[self._used]
+        self._used += 1
+        if self._renderer is not None:
+            self._renderer.start(self._state)
+            if self.render_mode == "human":
+                self._renderer.draw()
+        return self._observation(self._state), {}
+
+    def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
+        """Takes one step.
+
+        Args:
+            action: An element of the action space.
+
+        Returns:
+            Observation, reward, terminated, False, and an empty info.
+
+        Raises:
+            gymnasium.error.ResetNeeded: There is no state yet.
+            gymnasium.error.InvalidAction: The action is not in the action space.
+        """
+        state = self._state
+        if state is None:
+            raise error.ResetNeeded("Cannot call env.step() before calling env.reset()")
+        taken = self._index(action) if self._discrete else self._flat(action)
+        self._state, reward, terminated = self._model.step_one(state, taken)
+        if self._renderer is not None:
+            self._renderer.record(self._state, taken, reward)
+            if self.render_mode == "human":
+                self._renderer.draw()
+        # The state is never handed out, so that no caller can change it.
+        observation = self._state.copy() if self._plain else self._observation(self._state)
+        return observation, reward, terminated, False, {}
+
+    def render(self) -> Any:
+        """Returns a picture (height, width, 3) of uint8 in the mode ``rgb_array``; shows it in the mode ``human``.
+
+        Raises:
+            gymnasium.error.ResetNeeded: There is no state yet.
+            gymnasium.error.DependencyNotInstalled: pygame is missing.
+        """
+        if self._renderer is None:
+            gym.logger.warn(
+                "render() does nothing without a render mode: make the environment with render_mode='rgb_array'"
+            )
+            return None
+        if self._state is None:
+            raise error.ResetNeeded("Cannot call env.render() before calling env.reset()")
+        return self._renderer.draw()
+
+    def close(self) -> None:
+        """Closes the window, if there is one."""
+        if self._renderer is not None:
+            self._renderer.close()
+
+    def _observation(self, state: Array) -> Any:
+        return state.astype(self._dtype).reshape(self._shape)
+
+    def _index(self, action: Any) -> int:
+        try:
+            index = operator.index(action) - self._start
+        except TypeError:
+            index = -1
+        if not 0 <= index < self._count:
+            raise error.InvalidAction(f"action {action!r} ({type(action).__name__}) is not in {self.action_space}")
+        return index
+
+    def _flat(self, action: Any) -> Array:
+        try:
+            array = np.asarray(action, self.action_space.dtype)
+        except (TypeError, ValueError):
+            raise error.InvalidAction(f"action {action!r} is not in {self.action_space}") from None
+        flat = array.ravel()
+        if array.shape != self.action_space.shape or not all(
+            low <= value <= high for value, (low, high) in zip(flat.tolist(), self._bounds, strict=True)
+        ):
+            raise error.InvalidAction(f"action {action!r} is not in {self.action_space}")
+        return flat.astype(np.float32, copy=False)

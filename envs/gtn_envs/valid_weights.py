@@ -1,0 +1,226 @@
+"""What a learned environment has to hold: its document, its tensors, and the checks of both.
+
+The format is described in docs/environments.md. Nothing here reads or writes a file, or computes with the tensors.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+from gymnasium import spaces
+
+from gtn_envs.errors import WeightsError
+from gtn_envs.space_encoding import Space, decode_space
+
+FORMAT = 1
+"""Version of the layout; a reader refuses any other."""
+KIND = "synthetic-environment"
+FORMS = ("mdp", "bandit", "reward")
+ACTIVATIONS = ("tanh", "relu")
+REWARD_MODES = ("state-action", "potential")
+
+Array: TypeAlias = npt.NDArray[np.float32]
+Layers: TypeAlias = "tuple[tuple[Array, Array], ...]"
+"""Weight (in, out) and bias (out,) of each layer of an MLP."""
+
+_ANY = -1  # in an expected shape
+
+
+@dataclass(frozen=True)
+class Weights:
+    """What a file holds, validated.
+
+    Attributes:
+        path: Where it was read from.
+        document: The whole JSON document, with the provenance that nothing here interprets.
+        tensors: Every tensor, float32 and read-only, by name.
+        form: ``"mdp"``, ``"bandit"`` or ``"reward"``.
+        observation_space: Of the real task, and so of the environment.
+        action_space: Likewise.
+    """
+
+    path: Path
+    document: Mapping[str, Any]
+    tensors: Mapping[str, Array]
+    form: str
+    observation_space: spaces.Box
+    action_space: Space
+
+    @property
+    def task(self) -> str:
+        """Id of the real task."""
+        return str(self.document["task"])
+
+    @property
+    def max_episode_steps(self) -> int | None:
+        """Steps after which an episode is truncated; None in the reward form, whose real task knows."""
+        limit = self.document.get("max_episode_steps")
+        return None if limit is None else int(limit)
+
+    @property
+    def activation(self) -> str:
+        """``"tanh"`` or ``"relu"``."""
+        return str(self.document["activation"])
+
+    @property
+    def potential(self) -> bool:
+        """Whether the reward network is a potential that shapes the real reward."""
+        return self.form == "reward" and self.document["reward_mode"] == "potential"
+
+    @property
+    def gamma(self) -> float:
+        """Discount of the potential."""
+        return float(self.document["gamma"])
+
+    @property
+    def actions(self) -> int:
+        """Number of discrete actions, or flat size of a Box of actions."""
+        return _actions(self.action_space)
+
+    def layers(self, name: str) -> Layers:
+        """The layers of the network ``name``; empty if the file has none."""
+        tensors = self.tensors
+        depth = sum(key.startswith(f"{name}.") and key.endswith(".weight") for key in tensors)
+        return tuple((tensors[f"{name}.{i}.weight"], tensors[f"{name}.{i}.bias"]) for i in range(depth))
+
+
+def validate(path: Path, document: Mapping[str, Any], tensors: Mapping[str, Array]) -> Weights:
+    """Checks a document, then every tensor against the spaces that it gives.
+
+    Args:
+        path: For the message.
+        document: With encoded spaces.
+        tensors: By name.
+
+    Raises:
+        WeightsError: One line that names the file, the field or tensor, what was found and what was expected.
+    """
+    check_kind(path, document)
+    form = _one_of(path, document, "form", FORMS)
+    _one_of(path, document, "activation", ACTIVATIONS)
+    if not isinstance(document.get("task"), str):
+        raise WeightsError(f"{path}: 'task' is {document.get('task')!r}, expected the real task's id")
+    observation_space, action_space = (_space(path, document, key) for key in ("observation_space", "action_space"))
+    if not isinstance(observation_space, spaces.Box):
+        raise WeightsError(f"{path}: 'observation_space' is {observation_space}, expected a Box")
+    if isinstance(action_space, spaces.Box) and not action_space.is_bounded():
+        raise WeightsError(f"{path}: 'action_space' is {action_space}, expected finite bounds")
+    _check_limit(path, document, form)
+    if form == "reward" and _one_of(path, document, "reward_mode", REWARD_MODES) == "potential":
+        gamma = document.get("gamma")
+        if not isinstance(gamma, int | float) or not 0 <= gamma <= 1:
+            raise WeightsError(f"{path}: 'gamma' is {gamma!r}, expected a number from 0 to 1")
+    weights = Weights(path, document, tensors, form, observation_space, action_space)
+    _check_tensors(weights)
+    return weights
+
+
+def check_kind(path: Path, document: Mapping[str, Any]) -> None:
+    """Raises ``WeightsError`` unless a document is of this package's kind and of a format that it reads."""
+    _one_of(path, document, "kind", (KIND,))
+    _one_of(path, document, "format", (FORMAT,))
+
+
+def _check_limit(path: Path, document: Mapping[str, Any], form: str) -> None:
+    limit = document.get("max_episode_steps")
+    if form == "reward":
+        valid, expected = limit is None, "none in the reward form"
+    elif form == "bandit":
+        valid, expected = limit == 1, "1 in the bandit form"
+    else:
+        valid, expected = isinstance(limit, int) and not isinstance(limit, bool) and limit > 0, "a positive integer"
+    if not valid:
+        raise WeightsError(f"{path}: 'max_episode_steps' is {limit!r}, expected {expected}")
+
+
+def _space(path: Path, document: Mapping[str, Any], key: str) -> Space:
+    encoded = document.get(key)
+    if not isinstance(encoded, Mapping):
+        raise WeightsError(f"{path}: {key!r} is {encoded!r}, expected an encoded Box or Discrete")
+    try:
+        space = decode_space(encoded)
+    except ValueError as error:
+        raise WeightsError(f"{path}: {key!r} is not a space: {error}") from error
+    if isinstance(space, spaces.Box) and (space.dtype is None or space.dtype.kind != "f"):
+        raise WeightsError(f"{path}: {key!r} is a Box of {space.dtype}, expected a floating dtype")
+    return space
+
+
+def _one_of(path: Path, document: Mapping[str, Any], key: str, accepted: tuple[Any, ...]) -> Any:
+    value = document.get(key)
+    if value not in accepted:
+        choices = " or ".join(repr(choice) for choice in accepted)
+        raise WeightsError(f"{path}: {key!r} is {value!r}, expected {choices}")
+    return value
+
+
+def _check_tensors(weights: Weights) -> None:
+    """Checks names, dtypes, shapes and values."""
+    path, tensors = weights.path, weights.tensors
+    expected = dict(_expected(weights))
+    for name in sorted(expected.keys() | tensors.keys()):
+        if name not in tensors:
+            raise WeightsError(f"{path} lacks the tensor {name!r} of shape {_shape(expected[name])}")
+        tensor = tensors[name]
+        if name not in expected:
+            raise WeightsError(
+                f"{path} holds the tensor {name!r} of shape {tensor.shape}, which the format does not have"
+            )
+        if tensor.dtype != np.float32:
+            raise WeightsError(f"{path}: tensor {name!r} has dtype {tensor.dtype}, expected float32")
+        if len(tensor.shape) != len(expected[name]) or any(
+            size not in (_ANY, found) or found == 0 for found, size in zip(tensor.shape, expected[name], strict=True)
+        ):
+            raise WeightsError(f"{path}: tensor {name!r} has shape {tensor.shape}, expected {_shape(expected[name])}")
+        if not np.isfinite(tensor).all():
+            raise WeightsError(f"{path}: tensor {name!r} holds a value that is not finite")
+    if not (tensors["observation.std"] > 0).all():
+        raise WeightsError(
+            f"{path}: tensor 'observation.std' holds {tensors['observation.std'].min()}, expected above 0"
+        )
+
+
+def _expected(weights: Weights) -> Iterator[tuple[str, tuple[int, ...]]]:
+    """Yields the name and shape of every tensor that an environment of this form and these spaces has."""
+    d, m = math.prod(weights.observation_space.shape), weights.actions
+    yield "observation.mean", (d,)
+    yield "observation.std", (d,)
+    if weights.form != "reward":
+        yield "initial.means", (_ANY, d)
+        yield "initial.log_std", (d,)
+    yield from _expected_layers(weights.tensors, "reward", d, 1 if weights.potential else m)
+    if not weights.potential or "reward.scale" in weights.tensors:
+        yield "reward.scale", ()
+    if weights.form == "mdp":
+        yield from _expected_layers(weights.tensors, "transition", d + m, d)
+        if any(name.startswith("termination.") for name in weights.tensors):
+            yield from _expected_layers(weights.tensors, "termination", d, 1)
+
+
+def _expected_layers(
+    tensors: Mapping[str, Array], name: str, inputs: int, outputs: int
+) -> Iterator[tuple[str, tuple[int, ...]]]:
+    """Yields an MLP's tensors; its depth and hidden widths are what the file's weights say."""
+    depth = 1
+    while f"{name}.{depth}.weight" in tensors:
+        depth += 1
+    for i in range(depth):
+        weight = tensors.get(f"{name}.{i}.weight")
+        width = outputs if i == depth - 1 else weight.shape[1] if weight is not None and weight.ndim == 2 else _ANY
+        yield f"{name}.{i}.weight", (inputs, width)
+        yield f"{name}.{i}.bias", (width,)
+        inputs = width
+
+
+def _shape(shape: tuple[int, ...]) -> str:
+    return str(shape).replace(str(_ANY), "any")
+
+
+def _actions(space: Space) -> int:
+    return int(space.n) if isinstance(space, spaces.Discrete) else math.prod(space.shape)

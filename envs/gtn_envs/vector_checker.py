@@ -1,0 +1,197 @@
+"""A checker for vector environments, as Gymnasium's ``check_env`` is one for single environments."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import numpy.typing as npt
+from gymnasium import error, spaces
+from gymnasium.vector import AutoresetMode
+from gymnasium.vector.utils import batch_space
+
+
+def check_vector_env(env: gym.vector.VectorEnv[Any, Any, Any], steps: int = 200, seed: int = 0) -> None:
+    """Checks a vector environment of numpy arrays or torch tensors by running it; it is reset several times, not closed.
+
+    Checked: the spaces are batches of the single ones; what is returned has the right shapes and dtypes, lies in the
+    observation space, and shares no memory with anything returned before; a seed gives one trajectory; wrong actions raise and
+    leave the environment usable; episodes end, and are followed, as the autoreset mode in the metadata says; no episode
+    is longer than the spec's ``max_episode_steps``; and the metadata are the instance's own.
+
+    Args:
+        env: Its ``metadata["autoreset_mode"]`` says how it resets.
+        steps: Steps for each of the runs.
+        seed: Of its resets and of the actions.
+
+    Raises:
+        AssertionError: Something is wrong; one line says what.
+    """
+    _check_spaces(env)
+    first = _run(env, steps, seed)
+    second = _run(env, steps, seed)
+    for step, (one, other) in enumerate(zip(first, second, strict=True)):
+        for name, a, b in zip(("observations", "rewards", "terminations", "truncations"), one, other, strict=True):
+            assert np.array_equal(a, b), f"{name} of step {step} differ between two runs with seed {seed}"
+    assert any(not np.array_equal(a[0], b[0]) for a, b in zip(first, _run(env, steps, seed + 1000), strict=True)), (
+        f"seeds {seed} and {seed + 1000} give the same observations"
+    )
+    _check_refusals(env, seed)
+
+
+def _check_spaces(env: gym.vector.VectorEnv[Any, Any, Any]) -> None:
+    for kind in ("observation", "action"):
+        single, batched = getattr(env, f"single_{kind}_space"), getattr(env, f"{kind}_space")
+        expected = batch_space(single, env.num_envs)
+        assert batched == expected, f"{kind}_space is {batched}, expected {expected}"
+    mode = env.metadata.get("autoreset_mode")
+    assert isinstance(mode, AutoresetMode), f"metadata['autoreset_mode'] is {mode!r}, expected an AutoresetMode"
+    assert env.metadata is not type(env).metadata, "metadata is the class's own dict: another instance would change it"
+
+
+def _run(env: gym.vector.VectorEnv[Any, Any, Any], steps: int, seed: int) -> list[tuple[npt.NDArray[Any], ...]]:
+    """Runs with random actions and checks each step; returns (observations, rewards, terminations, truncations)."""
+    mode, n = env.metadata["autoreset_mode"], env.num_envs
+    env.action_space.seed(seed)
+    observations, info = env.reset(seed=seed)
+    assert isinstance(info, dict), f"reset returned {type(info).__name__} as its info, expected a dict"
+    limit = _limit(env)
+    over, elapsed = np.zeros(n, np.bool_), np.zeros(n, np.int64)
+    record: list[tuple[npt.NDArray[Any], ...]] = [(_host(observations).copy(), np.zeros(n), over, over)]
+    handed_out = [(observations, _host(observations).copy())]
+    _check_observations(env, record[0][0])
+    for _ in range(steps):
+        resets = over.copy()
+        if mode is AutoresetMode.DISABLED and over.any():
+            before = record[-1][0]
+            observations, _ = env.reset(options={"reset_mask": over.copy()})
+            after = _host(observations).copy()
+            _check_observations(env, after)
+            assert np.array_equal(after[~over], before[~over]), "a reset with a mask changed copies outside it"
+            elapsed[over] = 0
+            resets[:] = False
+        observations, rewards, terminated, truncated, info = env.step(env.action_space.sample())
+        step = _Step(*(_host(part).copy() for part in (observations, rewards, terminated, truncated)))
+        _check_observations(env, step.observations)
+        step.check(n)
+        elapsed = np.where(resets, 0, elapsed + 1)
+        if mode is AutoresetMode.NEXT_STEP:
+            step.check_reset(resets)
+        over = step.terminated | step.truncated
+        if limit is not None:
+            assert (elapsed <= limit).all(), f"an episode has {elapsed.max()} steps, the spec allows {limit}"
+            late = (elapsed == limit) & ~step.truncated
+            assert not late.any(), f"copies {late.nonzero()[0].tolist()} are not truncated after {limit} steps"
+            early = step.truncated & (elapsed < limit)
+            assert not early.any(), f"copies {early.nonzero()[0].tolist()} are truncated before {limit} steps"
+        if mode is AutoresetMode.SAME_STEP:
+            _check_final(env, info, over, step.observations)
+            elapsed[over] = 0
+            over = np.zeros(n, np.bool_)
+        for array, copy in handed_out:
+            assert np.array_equal(_host(array), copy), "a step changed an array that an earlier call returned"
+        parts = [observations, rewards, terminated, truncated]
+        _check_memory([array for array, _ in handed_out], parts)
+        handed_out = [(part, _host(part).copy()) for part in parts]
+        record.append((step.observations, step.rewards, step.terminated, step.truncated))
+    return record
+
+
+class _Step:
+    """What a step returned, as numpy arrays of its own."""
+
+    def __init__(
+        self,
+        observations: npt.NDArray[Any],
+        rewards: npt.NDArray[Any],
+        terminated: npt.NDArray[Any],
+        truncated: npt.NDArray[Any],
+    ) -> None:
+        self.observations, self.rewards, self.terminated, self.truncated = observations, rewards, terminated, truncated
+
+    def check(self, n: int) -> None:
+        for name, array, kind in (
+            ("rewards", self.rewards, "f"),
+            ("terminations", self.terminated, "b"),
+            ("truncations", self.truncated, "b"),
+        ):
+            assert array.shape == (n,), f"{name} have shape {array.shape}, expected ({n},)"
+            assert array.dtype.kind == kind, f"{name} have dtype {array.dtype}, expected {_KINDS[kind]}"
+        assert np.isfinite(self.rewards).all(), "a reward is not finite"
+
+    def check_reset(self, resets: npt.NDArray[np.bool_]) -> None:
+        """In the mode NEXT_STEP, the step after an episode's end only resets."""
+        wrong = resets & ((self.rewards != 0) | self.terminated | self.truncated)
+        assert not wrong.any(), f"copies {wrong.nonzero()[0].tolist()} were reset in this step, with a reward or an end"
+
+
+_KINDS = {"f": "floating", "b": "bool"}
+
+
+def _check_observations(env: gym.vector.VectorEnv[Any, Any, Any], observations: npt.NDArray[Any]) -> None:
+    space = env.observation_space
+    assert observations.dtype == space.dtype, f"observations have dtype {observations.dtype}, expected {space.dtype}"
+    assert observations.shape == space.shape, f"observations have shape {observations.shape}, expected {space.shape}"
+    assert space.contains(observations), f"observations are outside {space}"
+
+
+def _check_final(
+    env: gym.vector.VectorEnv[Any, Any, Any],
+    info: dict[str, Any],
+    over: npt.NDArray[np.bool_],
+    observations: npt.NDArray[Any],
+) -> None:
+    """In the mode SAME_STEP, the info has what the episodes ended with, and the observations are the next ones'."""
+    if not over.any():
+        assert "final_obs" not in info or not _host(info["_final_obs"]).any(), "final_obs without an episode's end"
+        return
+    for key in ("final_obs", "_final_obs", "final_info", "_final_info"):
+        assert key in info, f"an episode ended, but the info has no {key!r}"
+    assert np.array_equal(_host(info["_final_obs"]), over), "_final_obs does not mark the copies whose episodes ended"
+    for i in over.nonzero()[0].tolist():
+        final = _host(info["final_obs"][i])
+        assert env.single_observation_space.contains(final), f"final_obs[{i}] is outside {env.single_observation_space}"
+        assert not np.shares_memory(final, observations), f"final_obs[{i}] shares memory with the observations"
+
+
+def _check_memory(earlier: list[Any], parts: list[Any]) -> None:
+    arrays = [*earlier, *parts]
+    for i, array in enumerate(parts, start=len(earlier)):
+        for other in arrays[:i]:
+            assert not np.shares_memory(_host(array), _host(other)), "two returned arrays share memory"
+
+
+def _check_refusals(env: gym.vector.VectorEnv[Any, Any, Any], seed: int) -> None:
+    """Wrong actions raise, and a trajectory from a seed is still the same."""
+    space = env.single_action_space
+    env.action_space.seed(seed)
+    good = env.action_space.sample()
+    wrong = [good[:-1], np.concatenate([good, good[:1]])]
+    if isinstance(space, spaces.Discrete):
+        wrong += [np.full_like(good, space.start + space.n), np.full_like(good, space.start - 1), good + 0.5]
+    elif isinstance(space, spaces.Box):
+        nan, above = good.copy(), good.copy()
+        nan.flat[-1], above.flat[-1] = np.nan, np.nextafter(space.high.flat[-1], np.inf, dtype=good.dtype) + 1
+        wrong += [nan, above]
+    env.reset(seed=seed)
+    expected = env.step(good)
+    env.reset(seed=seed)
+    for actions in wrong:
+        try:
+            env.step(actions)
+        except (error.InvalidAction, AssertionError, ValueError):
+            env.reset(seed=seed)
+            continue
+        raise AssertionError(f"the actions {actions!r} were not refused, though they are not in {env.action_space}")
+    for name, a, b in zip(("observations", "rewards"), env.step(good), expected, strict=False):
+        assert np.array_equal(_host(a), _host(b)), f"{name} differ after actions that were refused"
+
+
+def _limit(env: gym.vector.VectorEnv[Any, Any, Any]) -> int | None:
+    return None if env.spec is None else env.spec.kwargs.get("max_episode_steps", env.spec.max_episode_steps)
+
+
+def _host(array: Any) -> npt.NDArray[Any]:
+    """Returns the array itself, or a tensor's memory as an array if it is in this machine's own."""
+    return array.detach().cpu().numpy() if hasattr(array, "detach") else np.asarray(array)

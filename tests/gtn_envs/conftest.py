@@ -1,0 +1,39 @@
+"""Files of random environments, registered once for all tests."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gtn_envs import register_from_file, save_environment
+
+sys.path.insert(0, str(Path(__file__).parent))  # --import-mode=importlib adds nothing to it
+from random_environments import REWARDS, VARIANTS, environment
+
+
+@pytest.fixture(scope="session")
+def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Writes and registers every variant; returns the files by id."""
+    folder = tmp_path_factory.mktemp("environments")
+    paths = {}
+    for id, variant in {**VARIANTS, **REWARDS}.items():
+        paths[id] = folder / f"{id}.safetensors"
+        save_environment(paths[id], *environment(**variant))
+        register_from_file(paths[id], id)
+    return paths
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Callable[..., Path]:
+    """Returns a function that writes one random environment and returns its path."""
+
+    def write_one(**variant: Any) -> Path:
+        path = tmp_path / "environment.safetensors"
+        save_environment(path, *environment(**variant))
+        return path
+
+    return write_one

@@ -1,0 +1,107 @@
+"""Small random, but valid, environments of every form and action type."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from gymnasium import spaces
+
+OBSERVATIONS = {
+    "CartPole-v1": gym.make("CartPole-v1").observation_space,
+    "Pendulum-v1": gym.make("Pendulum-v1").observation_space,
+    "Grid-v0": spaces.Box(np.float64(-0.7), np.float64(np.pi), (2, 3), np.float64),
+}
+"""Of a real task with discrete actions, of one with a Box, and one made up: float64, not flat, bounded by no float32."""
+ACTIONS: dict[str, spaces.Space[Any]] = {
+    "CartPole-v1": spaces.Discrete(2),
+    "Pendulum-v1": spaces.Box(-2.0, 2.0, (1,), np.float32),
+    "Grid-v0": spaces.Discrete(3, start=5),
+}
+HIDDEN = {"transition": (16,), "reward": (16,), "termination": (8,)}
+
+
+def mlp(rng: np.random.Generator, name: str, sizes: list[int], gain: float = 0.5) -> dict[str, np.ndarray]:
+    tensors = {}
+    for i, (inputs, outputs) in enumerate(itertools.pairwise(sizes)):
+        tensors[f"{name}.{i}.weight"] = rng.normal(0, gain / np.sqrt(inputs), (inputs, outputs)).astype(np.float32)
+        tensors[f"{name}.{i}.bias"] = rng.normal(0, 0.1, outputs).astype(np.float32)
+    return tensors
+
+
+def environment(
+    form: str = "mdp",
+    task: str = "CartPole-v1",
+    seed: int = 0,
+    termination: bool = True,
+    hidden: dict[str, tuple[int, ...]] = HIDDEN,
+    **fields: Any,
+) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """Returns the tensors and the document of a random environment whose states stay near where they start."""
+    rng = np.random.default_rng(seed)
+    d = int(np.prod(OBSERVATIONS[task].shape))
+    actions = ACTIONS[task]
+    m = int(actions.n) if isinstance(actions, spaces.Discrete) else int(np.prod(actions.shape))
+    tensors = {
+        "observation.mean": rng.normal(0, 0.05, d).astype(np.float32),
+        "observation.std": rng.uniform(0.2, 0.6, d).astype(np.float32),
+    }
+    document = {
+        "form": form,
+        "task": task,
+        "observation_space": OBSERVATIONS[task],
+        "action_space": actions,
+        "activation": "tanh",
+        "stages": [{"form": form, "seed": seed}],
+        "metrics": {"return": 1.5},
+        **fields,
+    }
+    potential = document.get("reward_mode") == "potential"
+    if form != "reward":
+        tensors["initial.means"] = rng.normal(0, 0.3, (5, d)).astype(np.float32)
+        tensors["initial.log_std"] = rng.normal(-2, 0.1, d).astype(np.float32)
+        document.setdefault("max_episode_steps", 20 if form == "mdp" else 1)
+    else:
+        document.setdefault("reward_mode", "state-action")
+    tensors |= mlp(rng, "reward", [d, *hidden["reward"], 1 if potential else m])
+    if not potential:
+        tensors["reward.scale"] = np.float32(1.7)
+    if form == "mdp":
+        tensors |= mlp(rng, "transition", [d + m, *hidden["transition"], d])
+        if termination:
+            tensors |= mlp(rng, "termination", [d, *hidden["termination"], 1], gain=4.0)
+            tensors[f"termination.{len(hidden['termination'])}.bias"] -= 0.4
+    return tensors, document
+
+
+VARIANTS: dict[str, dict[str, Any]] = {
+    "GTN-TestDiscrete-v0": {"task": "CartPole-v1"},
+    "GTN-TestBox-v0": {"task": "Pendulum-v1", "activation": "relu", "seed": 1},
+    "GTN-TestGrid-v0": {"task": "Grid-v0", "seed": 2},
+    "GTN-TestEndless-v0": {"task": "CartPole-v1", "termination": False, "seed": 3},
+    "GTN-TestUnequal-v0": {
+        "task": "CartPole-v1",
+        "seed": 4,
+        "hidden": {"transition": (12, 10), "reward": (), "termination": ()},
+    },
+    "GTN-TestDeep-v0": {
+        "task": "Pendulum-v1",
+        "seed": 5,
+        "hidden": {"transition": (12, 10), "reward": (6, 5), "termination": (4, 4)},
+    },
+    "GTN-TestBandit-v0": {"form": "bandit", "task": "CartPole-v1", "seed": 6},
+    "GTN-TestBoxBandit-v0": {"form": "bandit", "task": "Pendulum-v1", "seed": 7},
+}
+REWARDS: dict[str, dict[str, Any]] = {
+    "GTN-TestReward-v0": {"form": "reward", "task": "CartPole-v1", "seed": 8},
+    "GTN-TestBoxReward-v0": {"form": "reward", "task": "Pendulum-v1", "seed": 9},
+    "GTN-TestPotential-v0": {
+        "form": "reward",
+        "task": "CartPole-v1",
+        "seed": 10,
+        "reward_mode": "potential",
+        "gamma": 0.99,
+    },
+}

@@ -1,0 +1,65 @@
+"""The reward form over the real task."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import pytest
+from random_environments import environment
+
+from gtn_envs import LearnedReward, WeightsError
+
+
+def mlp(tensors: dict[str, Any], x: Any) -> Any:
+    hidden = np.tanh(x @ tensors["reward.0.weight"] + tensors["reward.0.bias"])
+    return hidden @ tensors["reward.1.weight"] + tensors["reward.1.bias"]
+
+
+def test_state_action_reward_replaces_the_real_one(files: dict[str, Path]) -> None:
+    tensors, _ = environment("reward", "CartPole-v1", 8)
+    env = LearnedReward(gym.make("CartPole-v1"), files["GTN-TestReward-v0"])
+    before, _ = env.reset(seed=0)
+    for action in (0, 1, 1, 0):
+        observation, reward, _, _, info = env.step(action)
+        x = (before - tensors["observation.mean"]) / tensors["observation.std"]
+        assert reward == pytest.approx(1.7 * mlp(tensors, x)[action], abs=1e-5)
+        assert info == {"real_reward": 1.0}
+        before = observation
+
+
+def test_box_reward_is_the_distance_to_the_target(files: dict[str, Path]) -> None:
+    tensors, _ = environment("reward", "Pendulum-v1", 9)
+    env = LearnedReward(gym.make("Pendulum-v1"), files["GTN-TestBoxReward-v0"])
+    before, _ = env.reset(seed=0)
+    for action in (-2.0, 0.5, 2.0):
+        observation, reward, *_ = env.step(np.array([action], np.float32))
+        x = (before - tensors["observation.mean"]) / tensors["observation.std"]
+        assert reward == pytest.approx(-1.7 * (action / 2 - np.tanh(mlp(tensors, x)[0])) ** 2, abs=1e-5)
+        before = observation
+
+
+def test_potential_shapes_the_real_reward(files: dict[str, Path]) -> None:
+    tensors, _ = environment("reward", "CartPole-v1", 10, reward_mode="potential", gamma=0.99)
+
+    def potential(observation: Any) -> float:
+        return float(mlp(tensors, (observation - tensors["observation.mean"]) / tensors["observation.std"])[0])
+
+    env = LearnedReward(gym.make("CartPole-v1"), files["GTN-TestPotential-v0"])
+    for seed in range(2):
+        before, _ = env.reset(seed=seed)
+        terminated = False
+        while not terminated:
+            observation, reward, terminated, _, info = env.step(1)
+            later = 0.0 if terminated else 0.99 * potential(observation)
+            assert reward == pytest.approx(info["real_reward"] + later - potential(before), abs=1e-5)
+            before = observation
+
+
+def test_what_is_refused(files: dict[str, Path]) -> None:
+    with pytest.raises(WeightsError, match=r"needs the observation space Box.*, but .*Acrobot.* has Box"):
+        LearnedReward(gym.make("Acrobot-v1"), files["GTN-TestReward-v0"])
+    with pytest.raises(WeightsError, match=r"is a whole environment \(mdp\), not a reward"):
+        LearnedReward(gym.make("CartPole-v1"), files["GTN-TestDiscrete-v0"])

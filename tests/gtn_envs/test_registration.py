@@ -1,0 +1,112 @@
+"""Ids: what is registered, what is refused, and what a spec carries to another process."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import gymnasium as gym
+import numpy as np
+import pytest
+from gymnasium import error
+from gymnasium.envs.registration import EnvSpec
+from random_environments import REWARDS, VARIANTS
+
+from gtn_envs import LearnedReward, WeightsError, register_from_file
+
+
+def test_importing_brings_in_neither_torch_nor_sb3() -> None:
+    program = (
+        "import sys, gtn_envs; sys.exit(str([m for m in ('torch', 'stable_baselines3', 'pygame') if m in sys.modules]))"
+    )
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert run.stderr.strip() == "[]"
+
+
+@pytest.mark.parametrize("id", [*VARIANTS, *REWARDS])
+def test_a_spec_survives_json(id: str, files: dict[str, Path]) -> None:
+    env = gym.make(id)
+    assert env.spec is not None
+    for spec in (gym.spec(id), env.spec):
+        other = gym.make(EnvSpec.from_json(spec.to_json()))
+        assert other.spec == env.spec
+        assert str(other) == str(env)
+        np.testing.assert_array_equal(other.reset(seed=3)[0], env.reset(seed=3)[0])
+    vectorized = gym.make_vec(id, num_envs=2)
+    assert vectorized.spec is not None
+    again = gym.make_vec(EnvSpec.from_json(vectorized.spec.to_json()))
+    np.testing.assert_array_equal(again.reset(seed=3)[0], vectorized.reset(seed=3)[0])
+
+
+def test_a_shipped_name_needs_no_import(files: dict[str, Path]) -> None:
+    program = (
+        "import gymnasium as gym\n"
+        "try: gym.make('gtn_envs:GTN-Absent-v0')\n"
+        "except gym.error.NameNotFound as e: print('asked')"
+    )
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert run.stdout.strip() == "asked", run.stderr
+
+
+def test_shipped_files_are_registered(
+    write: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from gtn_envs import registration, weights_file
+
+    write().rename(tmp_path / "GTN-Shipped-v0.safetensors")
+    monkeypatch.setattr(registration, "SHIPPED", tmp_path)
+    monkeypatch.setattr(weights_file, "SHIPPED", tmp_path)
+    registration.register_shipped()
+    try:
+        assert gym.spec("GTN-Shipped-v0").kwargs == {"weights": "GTN-Shipped-v0"}
+        gym.make("GTN-Shipped-v0").reset(seed=0)
+    finally:
+        del gym.registry["GTN-Shipped-v0"]
+
+
+def test_the_same_file_again(files: dict[str, Path]) -> None:
+    id = "GTN-TestDiscrete-v0"
+    assert register_from_file(files[id], id) is gym.spec(id)
+
+
+def test_a_relative_path_is_kept_absolute(write: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write()
+    monkeypatch.chdir(path.parent)
+    spec = register_from_file(path.name, "GTN-TestRelative-v0")
+    try:
+        assert spec.kwargs == {"weights": str(path)}
+    finally:
+        del gym.registry["GTN-TestRelative-v0"]
+
+
+def test_what_is_refused(files: dict[str, Path], tmp_path: Path, write: Callable[..., Path]) -> None:
+    path = files["GTN-TestBox-v0"]
+    with pytest.raises(error.RegistrationError, match="'GTN-TestDiscrete-v0' is registered already, with"):
+        register_from_file(path, "GTN-TestDiscrete-v0")
+    with pytest.raises(error.RegistrationError, match="'CartPole-v1' is registered already"):
+        register_from_file(path, "CartPole-v1")
+    for id in ("GTN-Mine", "GTN Mine v0", ""):
+        with pytest.raises(error.RegistrationError, match="is not an environment id: expected"):
+            register_from_file(path, id)
+    with pytest.raises(WeightsError, match="there is no file"):
+        register_from_file(tmp_path / "absent.safetensors", "GTN-Mine-v0")
+    with pytest.raises(WeightsError, match=r"called <name>\.safetensors"):
+        register_from_file(tmp_path / "weights.pt", "GTN-Mine-v0")
+    reward = write(form="reward", task="Grid-v0")
+    with pytest.raises(error.RegistrationError, match="the real task 'Grid-v0' is not registered"):
+        register_from_file(reward, "GTN-Mine-v0")
+    assert "GTN-Mine-v0" not in gym.registry
+
+
+def test_a_reward_id_is_the_wrapped_real_task(files: dict[str, Path]) -> None:
+    env = gym.make("GTN-TestReward-v0")
+    assert isinstance(env.unwrapped, type(gym.make("CartPole-v1").unwrapped))
+    assert "LearnedReward" in str(env)
+    assert env.spec is not None
+    assert env.spec.max_episode_steps == 500
+    short = gym.make("GTN-TestReward-v0", max_episode_steps=3)
+    short.reset(seed=0)
+    assert [short.step(0)[3] for _ in range(3)] == [False, False, True]
+    assert LearnedReward.__name__ in env.spec.to_json()

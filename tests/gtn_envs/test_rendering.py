@@ -1,0 +1,113 @@
+"""Pictures: the real task's own, the plot, the window, and what is missing."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import pytest
+import random_environments
+from gymnasium import error
+
+from gtn_envs import SyntheticEnv, SyntheticVectorEnv, save_environment
+from gtn_envs.history_plot import HEIGHT, WIDTH
+
+REAL = ["CartPole-v1", "Acrobot-v1", "MountainCar-v0", "MountainCarContinuous-v0", "Pendulum-v1"]
+
+
+@pytest.fixture(autouse=True)
+def _no_window(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
+
+
+def still(task: str, observation: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """Returns the arguments of a bandit over a real task whose only context is ``observation``."""
+    real = gym.make(task)
+    monkeypatch.setitem(random_environments.OBSERVATIONS, task, real.observation_space)
+    monkeypatch.setitem(random_environments.ACTIONS, task, real.action_space)
+    tensors, document = random_environments.environment("bandit", task)
+    mean, std = tensors["observation.mean"], tensors["observation.std"]
+    tensors["initial.means"] = ((observation - mean) / std)[None]
+    tensors["initial.log_std"] = np.full_like(tensors["initial.log_std"], -30)
+    return {"tensors": tensors, "document": document}
+
+
+@pytest.mark.parametrize("task", REAL)
+def test_the_real_tasks_picture(task: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is drawn of an observation is what the real task draws of the state that gave this observation."""
+    real = gym.make(task, render_mode="rgb_array", disable_env_checker=True)
+    observation, _ = real.reset(seed=5)
+    real.action_space.seed(5)
+    for _ in range(7):
+        action = real.action_space.sample()
+        observation = real.step(action)[0]
+    path = tmp_path / "still.safetensors"
+    save_environment(path, **still(task, observation, monkeypatch))
+    env = SyntheticEnv(path, render_mode="rgb_array")
+    env.reset(seed=0)
+    env.step(action)  # a bandit stays where it is; Pendulum draws the action, too
+    picture, expected = env.render(), np.asarray(real.render())
+    assert picture.shape == expected.shape
+    assert picture.dtype == np.uint8
+    assert (picture != expected).any(-1).mean() < 1e-3  # a pixel at an edge may round the other way
+    env.close()
+
+
+def test_the_plot(files: dict[str, Path]) -> None:
+    env = gym.make("GTN-TestGrid-v0", render_mode="rgb_array")
+    env.reset(seed=0)
+    first = env.render()
+    assert isinstance(first, np.ndarray)
+    for _ in range(15):
+        env.step(6)
+    later = env.render()
+    assert isinstance(later, np.ndarray)
+    assert first.shape == later.shape == (HEIGHT, WIDTH, 3)
+    assert (first != later).any(-1).mean() > 0.005
+
+
+@pytest.mark.parametrize("id", ["GTN-TestDiscrete-v0", "GTN-TestGrid-v0"])
+def test_the_window(id: str, files: dict[str, Path]) -> None:
+    env = gym.make(id, render_mode="human")
+    env.reset(seed=0)
+    for _ in range(3):
+        env.step(env.action_space.sample())
+    assert env.render() is None
+    env.close()
+
+
+def test_copies_have_pictures_of_their_own(write: Callable[..., Path]) -> None:
+    path = write(task="Grid-v0", termination=False)
+    env = SyntheticVectorEnv(path, num_envs=2, render_mode="rgb_array")
+    env.reset(seed=0)
+    for _ in range(5):
+        env.step(np.array([5, 7]))
+    one, other = env.render()  # type: ignore[misc]
+    assert (one != other).any()
+    single = SyntheticEnv(path, render_mode="rgb_array")
+    single.reset(seed=0)
+    for _ in range(5):
+        single.step(5)
+    assert (single.render() != one).any(-1).mean() < 1e-3
+    env.close()
+
+
+def test_without_pygame(files: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pygame", None)
+    env = SyntheticEnv(files["GTN-TestGrid-v0"], render_mode="rgb_array")
+    env.reset(seed=0)
+    with pytest.raises(error.DependencyNotInstalled, match="pip install"):
+        env.render()
+
+
+def test_wrong_modes(files: dict[str, Path], write: Callable[..., Path]) -> None:
+    with pytest.raises(error.UnsupportedMode, match="render_mode is 'ansi'"):
+        SyntheticEnv(files["GTN-TestGrid-v0"], render_mode="ansi")
+    env = SyntheticEnv(files["GTN-TestGrid-v0"])
+    env.reset()
+    with pytest.warns(UserWarning, match="without a render mode"):
+        assert env.render() is None

@@ -1,0 +1,118 @@
+"""The adapter for Stable-Baselines3, against SB3's own ``DummyVecEnv``, and short real runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import pytest
+from gymnasium.wrappers import TimeLimit
+from stable_baselines3 import DQN, PPO
+from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv, VecMonitor, VecNormalize
+
+from gtn_envs.sb3 import SB3VecEnv
+
+
+def adapter(id: str, num_envs: int, **arguments: Any) -> SB3VecEnv:
+    return SB3VecEnv(gym.make_vec(id, num_envs=num_envs, autoreset_mode="SameStep", **arguments))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("id", ["GTN-TestDiscrete-v0", "GTN-TestBox-v0", "GTN-TestEndless-v0", "GTN-TestBandit-v0"])
+def test_as_dummy_vec_env(id: str, files: dict[str, Path]) -> None:
+    ours, theirs = adapter(id, 3), DummyVecEnv([lambda: gym.make(id)] * 3)
+    assert list(ours.seed(4)) == list(theirs.seed(4))
+    np.testing.assert_array_equal(ours.reset(), theirs.reset())
+    ours.action_space.seed(0)
+    ends = 0
+    for _ in range(60):
+        actions = np.stack([ours.action_space.sample() for _ in range(3)])
+        observations, rewards, dones, infos = ours.step(actions)
+        expected, expected_rewards, expected_dones, expected_infos = theirs.step(actions)
+        np.testing.assert_allclose(observations, expected, atol=1e-5)
+        np.testing.assert_allclose(rewards, expected_rewards, atol=1e-5)
+        np.testing.assert_array_equal(dones, expected_dones)
+        assert [observations.dtype, rewards.dtype, dones.dtype] == [expected.dtype, expected_rewards.dtype, bool]
+        for done, info, expected_info in zip(dones, infos, expected_infos, strict=True):
+            assert info.get("TimeLimit.truncated", False) is bool(expected_info["TimeLimit.truncated"])
+            assert ("terminal_observation" in info) is bool(done)
+            if done:
+                np.testing.assert_allclose(
+                    info["terminal_observation"], expected_info["terminal_observation"], atol=1e-5
+                )
+                ends += 1
+    assert ends > 3
+
+
+def test_infos_are_not_shared(files: dict[str, Path]) -> None:
+    env = adapter("GTN-TestEndless-v0", 2)
+    env.reset()
+    *_, infos = env.step(np.zeros(2, int))
+    infos[0]["mine"] = 1
+    assert infos[1] == {}
+    assert env.step(np.zeros(2, int))[3] == [{}, {}]
+
+
+def test_attributes(files: dict[str, Path]) -> None:
+    env = adapter("GTN-TestDiscrete-v0", 3, render_mode="rgb_array")
+    assert env.get_attr("autoreset_mode", [0, 2]) == [env.env.autoreset_mode] * 2
+    assert env.env_is_wrapped(TimeLimit) == [False] * 3
+    env.reset()
+    assert len(env.get_images()) == 3
+    picture = env.render()
+    assert picture is not None
+    assert picture.shape[-1] == 3
+    env.set_attr("note", 5)
+    assert env.get_attr("note") == [5, 5, 5]
+    with pytest.raises(ValueError, match="cannot be singled out"):
+        env.set_attr("note", 5, indices=[0])
+    with pytest.raises(AttributeError):
+        env.get_attr("absent")
+    env.close()
+
+
+def test_what_is_refused(files: dict[str, Path]) -> None:
+    with pytest.raises(ValueError, match="SB3 needs 'SameStep'"):
+        SB3VecEnv(gym.make_vec("GTN-TestDiscrete-v0"))  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="SB3 needs numpy"):
+        adapter("GTN-TestDiscrete-v0", 1, backend="torch")
+
+
+def test_ppo_learns_a_bandit(files: dict[str, Path]) -> None:
+    """The best action depends on the context only, so a few updates have to raise the reward."""
+    env = VecMonitor(adapter("GTN-TestBandit-v0", 32))
+    model = PPO("MlpPolicy", env, n_steps=16, batch_size=128, n_epochs=4, learning_rate=3e-3, gamma=0.0, seed=0)
+
+    def reward() -> float:
+        env.seed(99)
+        observations, total = env.reset(), 0.0
+        for _ in range(20):
+            observations, rewards, _, _ = env.step(model.predict(observations, deterministic=True)[0])
+            total += float(np.mean(rewards))
+        return total / 20
+
+    before = reward()
+    model.learn(10 * 16 * 32)
+    assert reward() > before + 0.05
+
+
+def test_ppo_and_dqn_run(files: dict[str, Path]) -> None:
+    PPO("MlpPolicy", VecNormalize(adapter("GTN-TestBox-v0", 4)), n_steps=16, batch_size=32, n_epochs=1).learn(128)
+    model = DQN("MlpPolicy", adapter("GTN-TestDiscrete-v0", 4), learning_starts=32, buffer_size=500).learn(200)
+    assert model.num_timesteps >= 200
+    DQN("MlpPolicy", "GTN-TestReward-v0", learning_starts=32, buffer_size=500).learn(64)
+
+
+@pytest.mark.slow
+def test_spawned_workers(files: dict[str, Path]) -> None:
+    spec = gym.spec("GTN-TestDiscrete-v0")
+    env = SubprocVecEnv([lambda: gym.make(spec)] * 2, start_method="spawn")
+    ours = adapter("GTN-TestDiscrete-v0", 2)
+    try:
+        env.seed(3)
+        ours.seed(3)
+        np.testing.assert_array_equal(env.reset(), ours.reset())
+        np.testing.assert_allclose(env.step(np.array([0, 1]))[0], ours.step(np.array([0, 1]))[0], atol=1e-5)
+    finally:
+        env.close()

@@ -1,0 +1,170 @@
+"""One copy: Gymnasium's and SB3's checkers, seeds, pickles, wrong use."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import pytest
+from gymnasium import error
+from gymnasium.utils.env_checker import check_env
+from gymnasium.wrappers import TimeLimit
+from random_environments import REWARDS, VARIANTS
+from stable_baselines3.common.env_checker import check_env as check_env_for_sb3
+
+import gtn_envs
+from gtn_envs import SyntheticEnv, WeightsError
+from gtn_envs.weights_file import SHIPPED
+
+SHIPPED_IDS = sorted(path.stem for path in SHIPPED.glob("*.safetensors"))
+
+Trajectory = list[tuple[Any, ...]]
+
+
+def trajectory(env: gym.Env[Any, Any], steps: int, seed: int | None = None) -> Trajectory:
+    """Plays fixed actions; resets where an episode ends."""
+    if seed is not None:
+        env.action_space.seed(seed)
+        env.reset(seed=seed)
+    record: Trajectory = []
+    for _ in range(steps):
+        observation, reward, terminated, truncated, _ = env.step(env.action_space.sample())
+        record.append((observation.tolist(), reward, terminated, truncated))
+        if terminated or truncated:
+            record.append(env.reset()[0].tolist())
+    return record
+
+
+@pytest.mark.parametrize("id", [*VARIANTS, *SHIPPED_IDS])
+def test_gymnasium_accepts_it(id: str, files: dict[str, Path]) -> None:
+    with warnings.catch_warnings():
+        # About the real task's spaces, which are what they are.
+        warnings.filterwarnings("ignore", ".*(Box observation space|For Box action spaces).*", UserWarning)
+        check_env(gym.make(id).unwrapped)
+
+
+# The grid's actions start at 5, which SB3 does not take.
+@pytest.mark.parametrize("id", sorted({*VARIANTS, *REWARDS, *SHIPPED_IDS} - {"GTN-TestGrid-v0"}))
+def test_sb3_accepts_it(id: str, files: dict[str, Path]) -> None:
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "We recommend you to use a symmetric", UserWarning)
+        check_env_for_sb3(gym.make(id))
+
+
+@pytest.mark.parametrize("id", VARIANTS)
+def test_a_seed_is_a_trajectory(id: str, files: dict[str, Path]) -> None:
+    one, other = gym.make(id), gym.make(id)
+    assert trajectory(one, 100, seed=7) == trajectory(other, 100, seed=7)
+    assert trajectory(one, 100, seed=7) == trajectory(one, 100, seed=7)
+    assert trajectory(one, 100, seed=8) != trajectory(other, 100, seed=7)
+
+
+@pytest.mark.parametrize("duplicate", [lambda env: pickle.loads(pickle.dumps(env)), copy.deepcopy])
+@pytest.mark.parametrize("id", VARIANTS)
+def test_a_pickle_goes_on_where_it_was(id: str, duplicate: Callable[[Any], Any], files: dict[str, Path]) -> None:
+    env = gym.make(id, render_mode="rgb_array")
+    trajectory(env, 45, seed=3)
+    env.reset()
+    other = duplicate(env)
+    # 40 episodes' worth of initial states: beyond the block that was drawn ahead.
+    assert trajectory(env, 400) == trajectory(other, 400)
+
+
+def test_all_initial_states_differ(files: dict[str, Path]) -> None:
+    env = gym.make("GTN-TestBandit-v0")
+    env.reset(seed=0)
+    states = {tuple(env.reset()[0].tolist()) for _ in range(100)}
+    assert len(states) == 100
+
+
+def test_observations_are_the_callers_own(files: dict[str, Path]) -> None:
+    for id in ("GTN-TestEndless-v0", "GTN-TestBandit-v0", "GTN-TestGrid-v0"):
+        env, other = SyntheticEnv(files[id]), SyntheticEnv(files[id])
+        action = env.action_space.sample()
+        for reset in (env.reset, other.reset):
+            observation, _ = reset(seed=1)
+        env.reset(seed=1)[0][:] = 9
+        for _ in range(3):
+            observation, reward, *_ = env.step(action)
+            expected, expected_reward, *_ = other.step(action)
+            np.testing.assert_array_equal(observation, expected)
+            assert reward == expected_reward
+            observation[:] = 9
+
+
+def test_the_time_limit_is_gymnasiums(files: dict[str, Path]) -> None:
+    def length(env: gym.Env[Any, Any]) -> int:
+        env.reset(seed=0)
+        return next(step for step in range(1, 100) if env.step(0)[3])
+
+    id = "GTN-TestEndless-v0"
+    assert length(gym.make(id)) == 20
+    assert length(gym.make(id, max_episode_steps=7)) == 7
+    unlimited = gym.make(id, max_episode_steps=-1)
+    assert not isinstance(unlimited, TimeLimit)
+    unlimited.reset(seed=0)
+    assert not any(unlimited.step(0)[3] for _ in range(50))
+
+
+def test_a_bandit_ends_at_once(files: dict[str, Path]) -> None:
+    env = gym.make("GTN-TestBandit-v0")
+    context, _ = env.reset(seed=0)
+    observation, _, terminated, _, _ = env.step(1)
+    assert terminated
+    np.testing.assert_array_equal(observation, context)
+
+
+@pytest.mark.parametrize(
+    ("id", "action"),
+    [
+        ("GTN-TestDiscrete-v0", 2),
+        ("GTN-TestDiscrete-v0", -1),
+        ("GTN-TestDiscrete-v0", 0.0),
+        ("GTN-TestDiscrete-v0", None),
+        ("GTN-TestDiscrete-v0", np.array([0])),
+        ("GTN-TestGrid-v0", 4),
+        ("GTN-TestGrid-v0", 8),
+        ("GTN-TestBox-v0", [2.1]),
+        ("GTN-TestBox-v0", [float("nan")]),
+        ("GTN-TestBox-v0", [0.0, 0.0]),
+        ("GTN-TestBox-v0", 0.0),
+        ("GTN-TestBox-v0", "left"),
+    ],
+)
+def test_wrong_action(id: str, action: Any, files: dict[str, Path]) -> None:
+    env = SyntheticEnv(files[id])
+    env.reset(seed=0)
+    with pytest.raises(error.InvalidAction, match=r"is not in (Discrete|Box)"):
+        env.step(action)
+
+
+@pytest.mark.parametrize("action", [1, np.int64(1), np.array(1), np.uint8(1)])
+def test_integers_of_any_kind(action: Any, files: dict[str, Path]) -> None:
+    env = SyntheticEnv(files["GTN-TestDiscrete-v0"])
+    env.reset(seed=0)
+    expected = env.step(1)
+    env.reset(seed=0)
+    np.testing.assert_array_equal(env.step(action)[0], expected[0])
+
+
+def test_before_a_reset(files: dict[str, Path]) -> None:
+    env = SyntheticEnv(files["GTN-TestDiscrete-v0"], render_mode="rgb_array")
+    with pytest.raises(error.ResetNeeded):
+        env.step(0)
+    with pytest.raises(error.ResetNeeded):
+        env.render()
+
+
+def test_not_a_whole_environment(files: dict[str, Path]) -> None:
+    with pytest.raises(WeightsError, match="is a reward for CartPole-v1, not an environment: use LearnedReward"):
+        SyntheticEnv(files["GTN-TestReward-v0"])
+
+
+def test_public_names() -> None:
+    assert all(hasattr(gtn_envs, name) for name in gtn_envs.__all__)

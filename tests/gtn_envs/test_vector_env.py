@@ -1,0 +1,292 @@
+"""Many copies: our own checker, Gymnasium's ``SyncVectorEnv`` step by step, both backends, workers, wrong use."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import pytest
+import torch
+from gymnasium import error
+from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv
+from random_environments import VARIANTS
+
+from gtn_envs import SyntheticVectorEnv, WeightsError, check_vector_env
+from gtn_envs.weights_file import SHIPPED
+
+IDS = [*VARIANTS, *sorted(path.stem for path in SHIPPED.glob("*.safetensors"))]
+MODES = [mode.value for mode in AutoresetMode]
+BACKENDS = ["numpy", "torch"]
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("id", IDS)
+def test_checker(id: str, mode: str, backend: str, files: dict[str, Path]) -> None:
+    env = gym.make_vec(id, num_envs=3, autoreset_mode=mode, backend=backend)
+    assert isinstance(env, SyntheticVectorEnv)
+    check_vector_env(env, steps=60)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("id", VARIANTS)
+def test_as_sync_vector_env(id: str, mode: str, backend: str, files: dict[str, Path]) -> None:
+    ours = gym.make_vec(id, num_envs=5, autoreset_mode=mode, backend=backend)
+    theirs = SyncVectorEnv([lambda: gym.make(id)] * 5, autoreset_mode=mode)
+    ours.action_space.seed(0)
+    masked = mode == AutoresetMode.DISABLED.value
+    close(ours.reset(seed=11)[0], theirs.reset(seed=11)[0])
+    resets = 0
+    for _ in range(80):
+        actions = ours.action_space.sample()
+        a, b = ours.step(actions), theirs.step(actions)
+        for part, expected in zip(a[:4], b[:4], strict=True):
+            close(part, expected)
+            assert backend == "torch" or part.dtype == expected.dtype
+        info, expected_info = a[4], b[4]
+        assert info.keys() == expected_info.keys()
+        over = b[2] | b[3]
+        resets += int(over.sum())
+        if info:
+            assert list(info) == list(expected_info)
+            assert info["final_info"] == expected_info["final_info"]
+            close(info["_final_info"], expected_info["_final_info"])
+            close(info["_final_obs"], expected_info["_final_obs"])
+            for i in range(5):
+                if over[i]:
+                    close(info["final_obs"][i], expected_info["final_obs"][i])
+                else:
+                    assert expected_info["final_obs"][i] is None
+                    assert backend == "torch" or info["final_obs"][i] is None
+        if masked and over.any():
+            options = [{"reset_mask": over.copy()} for _ in range(2)]
+            close(ours.reset(options=options[0])[0], theirs.reset(options=options[1])[0])
+    assert resets > 5
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_reset_with_mask_and_seeds(mode: str, files: dict[str, Path]) -> None:
+    ours = gym.make_vec("GTN-TestEndless-v0", num_envs=4, autoreset_mode=mode)
+    theirs = gym.make_vec(
+        "GTN-TestEndless-v0", num_envs=4, vectorization_mode="sync", vector_kwargs={"autoreset_mode": mode}
+    )
+    mask = np.array([True, False, True, False])
+    for env in (ours, theirs):
+        env.reset(seed=[3, 1, 4, 1])
+        env.action_space.seed(0)
+    for arguments in ({"seed": [9, None, None, 2]}, {"seed": 5}, {}):
+        for _ in range(3):
+            actions = ours.action_space.sample()
+            close(ours.step(actions)[0], theirs.step(actions)[0])
+        options = {"reset_mask": mask.copy()}
+        close(
+            ours.reset(**arguments, options=options)[0],
+            theirs.reset(**arguments, options={"reset_mask": mask.copy()})[0],
+        )
+        assert options.keys() == {"reset_mask"}
+    # A copy's elapsed steps start again with its reset, and only with it.
+    for _ in range(25):
+        actions = ours.action_space.sample()
+        a, b = ours.step(actions), theirs.step(actions)
+        np.testing.assert_array_equal(a[3], b[3])
+        if mode == "Disabled" and a[3].any():
+            break
+    assert ours.np_random_seed == theirs.np_random_seed
+
+
+@pytest.mark.parametrize("id", VARIANTS)
+def test_a_copy_is_a_single_env(id: str, files: dict[str, Path]) -> None:
+    """Over more episodes than a block of initial states holds."""
+    envs, n = gym.make_vec(id, num_envs=3, autoreset_mode="SameStep", max_episode_steps=4), 3
+    singles = [gym.make(id, max_episode_steps=4) for _ in range(n)]
+    close(envs.reset(seed=20)[0], np.stack([env.reset(seed=20 + i)[0] for i, env in enumerate(singles)]))
+    envs.action_space.seed(1)
+    for _ in range(150):
+        actions = envs.action_space.sample()
+        observations, rewards, terminated, truncated, _ = envs.step(actions)
+        for i, env in enumerate(singles):
+            observation, reward, *ends, _ = env.step(actions[i])
+            assert [terminated[i], truncated[i]] == ends
+            if any(ends):
+                observation, _ = env.reset()
+            close(observations[i], observation)
+            assert rewards[i] == pytest.approx(reward, abs=1e-5)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_pickle_goes_on_where_it_was(backend: str, files: dict[str, Path]) -> None:
+    env = gym.make_vec("GTN-TestDiscrete-v0", num_envs=4, backend=backend)
+    env.reset(seed=0)
+    env.action_space.seed(0)
+    for _ in range(10):
+        env.step(env.action_space.sample())
+    other = pickle.loads(pickle.dumps(env))
+    for _ in range(400):
+        actions = env.action_space.sample()
+        for a, b in zip(env.step(actions)[:4], other.step(actions)[:4], strict=True):
+            np.testing.assert_array_equal(np.asarray(a), np.asarray(b))
+
+
+def test_torch_hands_out_tensors(files: dict[str, Path]) -> None:
+    env = gym.make_vec("GTN-TestGrid-v0", num_envs=2, backend="torch", device="cpu", autoreset_mode="SameStep")
+    observations, _ = env.reset(seed=0)
+    assert observations.dtype == torch.float64
+    assert observations.shape == (2, 2, 3)
+    observations, rewards, terminated, truncated, _ = env.step(torch.tensor([5, 6]))
+    assert [part.dtype for part in (rewards, terminated, truncated)] == [torch.float32, torch.bool, torch.bool]
+    assert not rewards.requires_grad
+
+
+@pytest.mark.slow
+def test_spawned_workers(files: dict[str, Path]) -> None:
+    id = "GTN-TestDiscrete-v0"
+    env = gym.make_vec(id, num_envs=2, vectorization_mode="async", vector_kwargs={"context": "spawn"})
+    assert isinstance(env, AsyncVectorEnv)
+    ours = gym.make_vec(id, num_envs=2)
+    try:
+        close(env.reset(seed=4)[0], ours.reset(seed=4)[0])
+        ours.action_space.seed(0)
+        for _ in range(30):
+            actions = ours.action_space.sample()
+            for a, b in zip(env.step(actions)[:4], ours.step(actions)[:4], strict=True):
+                close(a, b)
+    finally:
+        env.close()
+
+
+def test_limits(files: dict[str, Path]) -> None:
+    def length(**arguments: Any) -> int | None:
+        env = gym.make_vec("GTN-TestEndless-v0", num_envs=2, **arguments)
+        env.reset(seed=0)
+        return next((step for step in range(1, 50) if env.step(np.zeros(2, int))[3].all()), None)
+
+    assert length() == 20
+    assert length(max_episode_steps=6) == 6
+    assert length(max_episode_steps=-1) is None
+    direct = SyntheticVectorEnv(files["GTN-TestEndless-v0"], 1)
+    direct.reset(seed=0)
+    assert [direct.step(np.zeros(1, int))[3][0] for _ in range(21)].index(True) == 19
+
+
+def test_metadata_belong_to_the_instance(files: dict[str, Path]) -> None:
+    one = gym.make_vec("GTN-TestDiscrete-v0", autoreset_mode="SameStep")
+    other = gym.make_vec("GTN-TestDiscrete-v0")
+    assert one.metadata["autoreset_mode"] is AutoresetMode.SAME_STEP
+    assert other.metadata["autoreset_mode"] is AutoresetMode.NEXT_STEP
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_refused_action_moves_no_copy(backend: str, files: dict[str, Path]) -> None:
+    env = SyntheticVectorEnv(files["GTN-TestDiscrete-v0"], 2, backend=backend)
+    other = SyntheticVectorEnv(files["GTN-TestDiscrete-v0"], 2, backend=backend)
+    env.reset(seed=0)
+    other.reset(seed=0)
+    for wrong in (np.array([0, 2]), np.array([-1, 0]), np.array([0]), np.array([0.0, 1.0]), "left", [[0], [1]]):
+        with pytest.raises(error.InvalidAction):
+            env.step(wrong)
+    for _ in range(22):
+        for a, b in zip(env.step([0, 1])[:4], other.step([0, 1])[:4], strict=True):
+            np.testing.assert_array_equal(np.asarray(a), np.asarray(b))
+
+
+def test_episodes_that_are_over(files: dict[str, Path]) -> None:
+    env = SyntheticVectorEnv(files["GTN-TestBandit-v0"], 2, autoreset_mode="Disabled")
+    with pytest.raises(error.ResetNeeded, match="before calling"):
+        env.step([0, 0])
+    env.reset(seed=0)
+    env.step([0, 0])
+    env.reset(options={"reset_mask": np.array([True, False])})
+    with pytest.raises(error.ResetNeeded, match=r"copies \[1\] are over"):
+        env.step([0, 0])
+
+
+@pytest.mark.parametrize(
+    ("mask", "expected", "message"),
+    [
+        ([True, False], TypeError, "list"),
+        (np.array([1, 0]), TypeError, "boolean"),
+        (np.array([True]), ValueError, r"expected shape \(2,\)"),
+        (np.array([False, False]), ValueError, "at least one True"),
+    ],
+)
+def test_wrong_masks(mask: Any, expected: type[Exception], message: str, files: dict[str, Path]) -> None:
+    env = SyntheticVectorEnv(files["GTN-TestBandit-v0"], 2)
+    env.reset()
+    with pytest.raises(expected, match=message):
+        env.reset(options={"reset_mask": mask})
+
+
+def test_first_reset_of_some(files: dict[str, Path]) -> None:
+    env = SyntheticVectorEnv(files["GTN-TestBandit-v0"], 2)
+    with pytest.raises(error.ResetNeeded, match="first reset"):
+        env.reset(options={"reset_mask": np.array([True, False])})
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"num_envs": 0}, "num_envs is 0"),
+        ({"max_episode_steps": 0}, "max_episode_steps is 0"),
+        ({"backend": "jax"}, "backend is 'jax'"),
+        ({"device": "cuda"}, "only the torch backend has devices"),
+        ({"autoreset_mode": "Never"}, "Never"),
+    ],
+)
+def test_wrong_arguments(arguments: dict[str, Any], message: str, files: dict[str, Path]) -> None:
+    with pytest.raises(ValueError, match=message):
+        SyntheticVectorEnv(files["GTN-TestBandit-v0"], **arguments)
+
+
+def test_wrong_files_and_modes(files: dict[str, Path]) -> None:
+    with pytest.raises(WeightsError, match="use LearnedReward"):
+        SyntheticVectorEnv(files["GTN-TestReward-v0"])
+    with pytest.raises(error.UnsupportedMode, match="'human'"):
+        SyntheticVectorEnv(files["GTN-TestBandit-v0"], render_mode="human")
+    with pytest.raises(ValueError, match="length 1, expected num_envs=2"):
+        SyntheticVectorEnv(files["GTN-TestBandit-v0"], 2).reset(seed=[1])
+
+
+def close(found: Any, expected: Any) -> None:
+    np.testing.assert_allclose(np.asarray(found), np.asarray(expected), rtol=0, atol=1e-5)
+
+
+Broken = Callable[[SyntheticVectorEnv, tuple[Any, ...]], tuple[Any, ...]]
+BREAKS: dict[str, tuple[Broken, str]] = {
+    "dtype": (lambda env, s: (s[0].astype(np.float64), *s[1:]), "observations have dtype float64"),
+    "outside": (lambda env, s: (s[0] + 1e6, *s[1:]), "observations are outside"),
+    "shape": (lambda env, s: (s[0], s[1][:, None], *s[2:]), "rewards have shape"),
+    "kind": (lambda env, s: (*s[:2], s[2].astype(int), *s[3:]), "terminations have dtype int64"),
+    "finite": (lambda env, s: (s[0], s[1] * np.nan, *s[2:]), "a reward is not finite"),
+    "noise": (lambda env, s: (s[0], s[1] + np.random.default_rng().random(), *s[2:]), "differ between two runs"),
+    "never": (lambda env, s: (*s[:3], s[3] & False, s[4]), "not truncated after"),
+    "early": (lambda env, s: (*s[:3], s[3] | True, s[4]), "truncated before"),
+    "aliased": (lambda env, s: (*s[:3], s[2], s[4]), "share memory|truncated"),
+    "final": (lambda env, s: (*s[:4], {}), "has no 'final_obs'"),
+}
+
+
+@pytest.mark.parametrize("name", BREAKS)
+def test_the_checker_sees(name: str, files: dict[str, Path]) -> None:
+    change, message = BREAKS[name]
+
+    class BrokenEnv(SyntheticVectorEnv):
+        def step(self, actions: Any) -> Any:
+            return change(self, super().step(actions))
+
+    env = gym.make_vec("GTN-TestEndless-v0", num_envs=3, autoreset_mode="SameStep")
+    broken = BrokenEnv(files["GTN-TestEndless-v0"], 3, autoreset_mode="SameStep")
+    broken.spec = env.spec
+    with pytest.raises(AssertionError, match=message):
+        check_vector_env(broken, steps=30)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_the_checker_accepts_gymnasiums_own(mode: str) -> None:
+    check_vector_env(
+        SyncVectorEnv([lambda: gym.make("CartPole-v1", max_episode_steps=15)] * 3, autoreset_mode=mode), 60
+    )

@@ -1,0 +1,171 @@
+"""The file format: what is written is read back, and whatever is wrong is named."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from gymnasium import spaces
+from hypothesis import given
+from hypothesis import strategies as st
+from random_environments import REWARDS, VARIANTS, environment
+from safetensors.numpy import save_file
+
+from gtn_envs import WeightsError, load_environment, read_document, save_environment
+from gtn_envs.space_encoding import decode_space, encode_space
+
+SPACES = [
+    spaces.Box(-np.inf, np.array([1.5, np.inf, 0.1], np.float32), (3,), np.float32),
+    spaces.Box(np.float64(-0.1), np.float64(np.pi), (2, 3), np.float64),
+    spaces.Box(0, 255, (2, 2), np.uint8),
+    spaces.Box(np.float16(-0.1), np.float16(0.1), (), np.float16),
+    spaces.Discrete(7, start=-3),
+]
+
+
+@pytest.mark.parametrize("space", SPACES, ids=str)
+def test_a_space_survives_json(space: spaces.Space[Any]) -> None:
+    text = json.dumps(encode_space(space), allow_nan=False)
+    decoded = decode_space(json.loads(text))
+    assert decoded == space
+    assert decoded.dtype == space.dtype
+
+
+@given(low=st.floats(-1e300, 1e300), width=st.floats(0, 1e300), dtype=st.sampled_from([np.float32, np.float64]))
+def test_bounds_are_exact(low: float, width: float, dtype: Any) -> None:
+    with np.errstate(over="ignore"):
+        bounds = np.array([low, low + width]).astype(dtype)
+    space = spaces.Box(bounds[0], bounds[1], (2,), dtype)
+    assert decode_space(json.loads(json.dumps(encode_space(space)))) == space
+
+
+@pytest.mark.parametrize("id", [*VARIANTS, *REWARDS])
+def test_round_trip(id: str, tmp_path: Path) -> None:
+    tensors, document = environment(**{**VARIANTS, **REWARDS}[id])
+    path = tmp_path / "one.safetensors"
+    save_environment(path, tensors, document)
+    weights = load_environment(path)
+    assert weights.tensors.keys() == tensors.keys()
+    for name, tensor in tensors.items():
+        np.testing.assert_array_equal(weights.tensors[name], tensor)
+    assert weights.observation_space == document["observation_space"]
+    assert weights.action_space == document["action_space"]
+    assert weights.document["stages"] == document["stages"]
+    assert weights.document["metrics"] == {"return": 1.5}
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_saving_again_is_seen(tmp_path: Path) -> None:
+    path = tmp_path / "one.safetensors"
+    for seed in (1, 2):
+        tensors, document = environment(seed=seed)
+        save_environment(path, tensors, document)
+        np.testing.assert_array_equal(load_environment(path).tensors["observation.std"], tensors["observation.std"])
+
+
+def test_a_refused_save_leaves_the_old_file(tmp_path: Path) -> None:
+    path = tmp_path / "one.safetensors"
+    tensors, document = environment()
+    save_environment(path, tensors, document)
+    before = path.read_bytes()
+    with pytest.raises(WeightsError, match=r"observation\.std"):
+        save_environment(path, {**tensors, "observation.std": np.zeros(4)}, document)
+    with pytest.raises(WeightsError, match="not JSON"):
+        save_environment(path, tensors, {**document, "metrics": {"return": float("nan")}})
+    assert path.read_bytes() == before
+
+
+FIELDS: list[tuple[dict[str, Any], dict[str, Any], str]] = [
+    ({}, {"format": 2}, "'format' is 2, expected 1"),
+    ({}, {"kind": "teacher"}, "'kind' is 'teacher', expected 'synthetic-environment'"),
+    ({}, {"form": "pomdp"}, "'form' is 'pomdp', expected 'mdp' or 'bandit' or 'reward'"),
+    ({}, {"activation": "gelu"}, "'activation' is 'gelu'"),
+    ({}, {"task": None}, "'task' is None"),
+    ({}, {"observation_space": {"type": "Dict"}}, "'observation_space' is not a space: its type is 'Dict'"),
+    ({}, {"observation_space": {"type": "Box", "dtype": "float32"}}, "it lacks 'shape'"),
+    ({}, {"observation_space": None}, "'observation_space' is None"),
+    ({}, {"observation_space": spaces.Discrete(3)}, "'observation_space' is Discrete(3), expected a Box"),
+    ({}, {"observation_space": spaces.Box(0, 9, (4,), np.int64)}, "'observation_space' is a Box of int64"),
+    ({}, {"action_space": spaces.Box(-np.inf, 1, (2,))}, "expected finite bounds"),
+    ({}, {"action_space": spaces.MultiBinary(2)}, "action_space: only Box and Discrete"),
+    ({}, {"max_episode_steps": 0}, "'max_episode_steps' is 0, expected a positive integer"),
+    ({}, {"max_episode_steps": True}, "'max_episode_steps' is True"),
+    ({"form": "bandit"}, {"max_episode_steps": 2}, "'max_episode_steps' is 2, expected 1"),
+    ({"form": "reward"}, {"max_episode_steps": 500}, "expected none in the reward form"),
+    ({"form": "reward"}, {"reward_mode": "sum"}, "'reward_mode' is 'sum'"),
+    ({"form": "reward", "reward_mode": "potential"}, {"gamma": 1.5}, "'gamma' is 1.5"),
+]
+
+
+@pytest.mark.parametrize(("variant", "fields", "message"), FIELDS, ids=[message for _, _, message in FIELDS])
+def test_wrong_field(variant: dict[str, Any], fields: dict[str, Any], message: str, tmp_path: Path) -> None:
+    tensors, document = environment(**{"gamma": 0.9, **variant})
+    with pytest.raises(WeightsError, match=re.escape(message)):
+        save_environment(tmp_path / "one.safetensors", tensors, {**document, **fields})
+    assert not list(tmp_path.iterdir())
+
+
+TENSORS: list[tuple[str, Any, str]] = [
+    ("observation.mean", np.zeros(3, np.float32), "'observation.mean' has shape (3,), expected (4,)"),
+    ("observation.std", -np.ones(4, np.float32), "'observation.std' holds -1.0, expected above 0"),
+    ("initial.means", np.zeros((0, 4), np.float32), "'initial.means' has shape (0, 4), expected (any, 4)"),
+    ("initial.log_std", None, "lacks the tensor 'initial.log_std' of shape (4,)"),
+    ("reward.0.weight", np.zeros((5, 16), np.float32), "'reward.0.weight' has shape (5, 16), expected (4, 16)"),
+    ("reward.1.bias", np.zeros(3, np.float32), "'reward.1.bias' has shape (3,), expected (2,)"),
+    ("reward.1.weight", np.zeros((15, 2), np.float32), "'reward.1.weight' has shape (15, 2), expected (16, 2)"),
+    ("reward.scale", np.ones(1, np.float32), "'reward.scale' has shape (1,), expected ()"),
+    ("reward.3.weight", np.ones((2, 2), np.float32), "holds the tensor 'reward.3.weight'"),
+    (
+        "transition.0.weight",
+        np.full((6, 16), np.nan, np.float32),
+        "'transition.0.weight' holds a value that is not finite",
+    ),
+    ("transition.0.bias", np.zeros(16), "'transition.0.bias' has dtype float64, expected float32"),
+    ("transition.1.weight", None, "'transition.0.bias' has shape (16,), expected (4,)"),
+    ("termination.0.bias", None, "lacks the tensor 'termination.0.bias' of shape (8,)"),
+    ("extra", np.zeros(1, np.float32), "holds the tensor 'extra' of shape (1,), which the format does not have"),
+]
+
+
+@pytest.mark.parametrize(("name", "tensor", "message"), TENSORS, ids=[message for _, _, message in TENSORS])
+def test_wrong_tensor(name: str, tensor: Any, message: str, tmp_path: Path, write: Callable[..., Path]) -> None:
+    good = write()
+    tensors, path = {**load_environment(good).tensors, name: tensor}, tmp_path / "wrong.safetensors"
+    document = {"gtn": json.dumps(read_document(good))}
+    save_file({key: value for key, value in tensors.items() if value is not None}, path, document)
+    with pytest.raises(WeightsError, match=re.escape(message)) as caught:
+        load_environment(path)
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_files_that_are_none_of_ours(tmp_path: Path, write: Callable[..., Path]) -> None:
+    with pytest.raises(WeightsError, match=r"there is no file .*absent\.safetensors"):
+        load_environment(tmp_path / "absent.safetensors")
+    with pytest.raises(WeightsError, match="no shipped environment is called 'GTN-Absent-v0'"):
+        load_environment("GTN-Absent-v0")
+    path = tmp_path / "foreign.safetensors"
+    save_file({"a": np.zeros(1)}, path)
+    with pytest.raises(WeightsError, match="not one of ours: its header has no 'gtn' entry"):
+        load_environment(path)
+    for text, message in (("{", "is not JSON"), ("[]", "is a JSON list, not an object")):
+        save_file({"a": np.zeros(1)}, path, {"gtn": text})
+        with pytest.raises(WeightsError, match=message):
+            load_environment(path)
+    content = write().read_bytes()
+    for size in (0, 7, len(content) // 2, len(content) - 1):
+        path.write_bytes(content[:size])
+        with pytest.raises(WeightsError, match=f"{size:,} bytes.* is truncated or not a safetensors file"):
+            load_environment(path)
+
+
+def test_cannot_write(tmp_path: Path) -> None:
+    with pytest.raises(WeightsError, match=r"has to be called <name>\.safetensors"):
+        save_environment(tmp_path / "one.pt", *environment())
+    with pytest.raises(WeightsError, match="cannot write"):
+        save_environment(tmp_path / "absent" / "one.safetensors", *environment())
