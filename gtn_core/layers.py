@@ -56,7 +56,7 @@ def apply_as_matrix(x: Tensor, kernel: Tensor, responses: Tensor, out: tuple[int
     Returns:
         Shape ``(N, out channels, H', W')``.
     """
-    channels_out, channels_in, taps = kernel.shape
+    channels_out, channels_in = kernel.shape[:2]
     dense = (kernel.flatten(0, 1) @ responses.flatten(1)).view(channels_out, channels_in, *responses.shape[1:])
     matrix = dense.permute(1, 2, 0, 3).reshape(channels_in * responses.shape[1], -1)
     return (x.flatten(1) @ matrix).view(len(x), channels_out, *out)

@@ -15,6 +15,8 @@ from click.shell_completion import CompletionItem
 COMMANDS = {
     "meta-train": ("gtn_cli.commands.meta_train", "Meta-train a teacher."),
     "evaluate": ("gtn_cli.commands.evaluate", "Train fresh learners on a teacher and test them, beside the controls."),
+    "train-agent": ("gtn_cli.commands.train_agent", "Train one agent inside an environment, play it on the real task."),
+    "transfer": ("gtn_cli.commands.transfer", "How well agents trained inside environments do on the real task."),
     "inspect": ("gtn_cli.commands.inspect", "Show what a teacher is, and a picture of its batches."),
     "tasks": ("gtn_cli.commands.tasks", "List the tasks; download and check their data."),
     "runs": ("gtn_cli.commands.runs", "List the runs in a folder."),

@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from gtn_rl.agents.actor import clip_members
 from gtn_rl.agents.copies import Copies
 from gtn_rl.agents.protocol import AGENTS, Policies, log_uniform
+from gtn_rl.agents.replay import Replay
 from gtn_rl.model import Model
 from gtn_rl.networks import MLP, actor_critic
 from gtn_rl.tasks.protocol import TaskSpec
@@ -53,7 +54,7 @@ class DQN:
         phi = network.initial(generator).to(model.means).repeat(model.size, 1).requires_grad_()
         target = phi.detach().clone()
         optimizer = torch.optim.Adam([phi], lr=self.lr, fused=True)
-        replay = _Replay(model, self.warm_up + self.updates * self.steps)
+        replay = Replay(model, self.warm_up + self.updates * self.steps + self.steps)
         copies = Copies(model, self.steps, generator)
         while replay.count < self.warm_up:
             replay.add(copies, self._explore(network, phi.detach(), copies, 1.0, generator))
@@ -62,7 +63,7 @@ class DQN:
             epsilon = max(self.least_epsilon, 1 - done * (1 - self.least_epsilon))
             replay.add(copies, self._explore(network, phi.detach(), copies, epsilon, generator))
             chosen = torch.randint(replay.count, (self.batch_size,), generator=generator).to(phi.device)
-            wanted = replay.targets(network, target, chosen, self.discount)
+            wanted = self._wanted(network, target, replay, chosen)
             values = network(phi, replay.observations[:, chosen])
             taken = values.gather(2, replay.actions[:, chosen].unsqueeze(2)).squeeze(2)
             loss = F.smooth_l1_loss(taken, wanted, reduction="none").mean(dim=1).sum()
@@ -84,37 +85,13 @@ class DQN:
         greedy = network(phi, copies.observations()).argmax(dim=2)
         return torch.where(exploring.to(phi.device), random.to(phi.device), greedy)
 
-
-class _Replay:
-    """All transitions of a training, ``(P, capacity)``."""
-
-    def __init__(self, model: Model, capacity: int) -> None:
-        size, d = model.size, model.spec.observation_size
-        capacity += 8  # the last step of the warm-up may overshoot
-        self.model, self.count = model, 0
-        self.observations = model.means.new_empty(size, capacity, d)
-        self.following = model.means.new_empty(size, capacity if model.max_episode_steps > 1 else 0, d)
-        self.actions = torch.empty(size, capacity, dtype=torch.long, device=model.means.device)
-        self.rewards = model.means.new_empty(size, capacity)
-
     @torch.no_grad()
-    def add(self, copies: Copies, actions: Tensor) -> None:
-        """Steps the copies and keeps what happened."""
-        where = slice(self.count, self.count + copies.count)
-        self.observations[:, where] = copies.observations()
-        transition = copies.step(actions)
-        self.actions[:, where], self.rewards[:, where] = actions, transition.reward
-        if not transition.terminated:
-            self.following[:, where] = self.model.observe(transition.last)
-        self.count += copies.count
-
-    @torch.no_grad()
-    def targets(self, network: MLP, phi: Tensor, chosen: Tensor, discount: float) -> Tensor:
-        """Returns what Q should be; a time limit is no end, as in Stable-Baselines3."""
-        rewards = self.rewards[:, chosen]
-        if self.model.max_episode_steps == 1:
+    def _wanted(self, network: MLP, target: Tensor, replay: Replay, chosen: Tensor) -> Tensor:
+        """Returns what Q should be, ``(P, n)``; a time limit is no end, as in Stable-Baselines3."""
+        rewards = replay.rewards[:, chosen]
+        if replay.model.max_episode_steps == 1:
             return rewards
-        return rewards + discount * network(phi, self.following[:, chosen]).amax(dim=2)
+        return rewards + self.discount * network(target, replay.following[:, chosen]).amax(dim=2)
 
 
 class DQNFamily:

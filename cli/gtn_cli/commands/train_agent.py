@@ -1,0 +1,151 @@
+"""``gtn-cli train-agent``: trains one agent inside an environment and plays it on the real task."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import click
+from click.shell_completion import CompletionItem
+
+from gtn_cli import console, options
+from gtn_cli.main import EXIT_INTERRUPTED, echo_json
+from gtn_core.config import parse_assignments, read_yaml
+
+NAMES = (
+    "ppo",
+    "a2c",
+    "dqn",
+    "sac",
+    "td3",
+    "ddpg",
+    "trpo",
+    "qrdqn",
+    "tqc",
+    "crossq",
+    "ars",
+    "ppo_lstm",
+)  # importing none
+
+
+def complete_algorithm(ctx: click.Context, parameter: click.Parameter, typed: str) -> list[CompletionItem]:
+    """Completes an algorithm's name."""
+    return [CompletionItem(name) for name in NAMES if name.startswith(typed)]
+
+
+@click.command("train-agent")
+@click.option("--env", "name", required=True, help="Gymnasium id, package:id, or path of a .safetensors environment.")
+@click.option(
+    "--algo", default="ppo", show_default=True, help=", ".join(NAMES) + ".", shell_complete=complete_algorithm
+)
+@click.option(
+    "--steps",
+    type=click.IntRange(min=1),
+    help="Environment steps to train for.  [default: --config's n_timesteps, else 10000]",
+)
+@click.option("--eval", "task", help="Real task to play.  [default: the one in the environment's file, else --env]")
+@click.option(
+    "--episodes", default=20, show_default=True, type=click.IntRange(min=1), help="Real episodes, of each kind."
+)
+@click.option("--n-envs", type=click.IntRange(min=1), help="Copies that step together.  [default: --config's, else 1]")
+@click.option("--config", "config_file", type=click.Path(path_type=Path), help="YAML file of settings, as rl-zoo3's.")
+@click.option(
+    "--set", "assignments", multiple=True, metavar="KEY=VALUE", help="One setting, e.g. learning_rate=1e-3; repeatable."
+)
+@click.option("--seed", default=0, show_default=True, type=click.IntRange(min=0), help="Root of all randomness.")
+@click.option("--tensorboard", type=click.Path(file_okay=False, path_type=Path), help="Folder for TensorBoard events.")
+@click.option("--save", type=click.Path(path_type=Path), help="Write the agent to this zip file.")
+@click.option("--video", type=click.Path(path_type=Path), help="Film one real episode as a GIF.")
+@options.output_mode
+def command(
+    name: str,
+    algo: str,
+    steps: int | None,
+    task: str | None,
+    episodes: int,
+    n_envs: int | None,
+    config_file: Path | None,
+    assignments: tuple[str, ...],
+    seed: int,
+    tensorboard: Path | None,
+    save: Path | None,
+    video: Path | None,
+    quiet: bool,
+    as_json: bool,
+) -> None:
+    """Train one agent inside an environment, and play it on the real task.
+
+    The agent is one of Stable-Baselines3 or sb3-contrib, with its own defaults unless --config or --set say otherwise. As
+    there, an algorithm that learns from whole rollouts finishes its last one, beyond --steps. The real return is shown with
+    the most likely actions (deterministic) and with sampled ones (stochastic). Ctrl-C during the training writes nothing.
+
+    \b
+    Examples:
+      gtn-cli train-agent --env GTN-CartPole-v0 --algo ppo --steps 10000 --eval CartPole-v1
+      gtn-cli train-agent --env runs/cartpole/teacher.safetensors --algo dqn --set learning_rate=1e-3
+      gtn-cli train-agent --env CartPole-v1 --algo a2c --save agent.zip --video agent.gif
+    """
+    console.start_logging(quiet=quiet or as_json)
+    signal.signal(signal.SIGTERM, _interrupt)
+    taken = 0
+    try:
+        from gtn_rl.transfer.single import request, run
+
+        wanted = request(
+            name,
+            algo,
+            real=task,
+            steps=steps,
+            episodes=episodes,
+            config=read_yaml(config_file) if config_file else None,
+            source=str(config_file),
+            overrides=parse_assignments(assignments) | ({"n_envs": n_envs} if n_envs else {}),
+            seed=seed,
+            tensorboard=tensorboard,
+            save=save,
+            video=video,
+        )
+        with console.counting_bar(quiet=quiet or as_json) as bar:
+            shown = bar.add_task(f"{wanted.entry.name} in {name}", total=wanted.steps)
+
+            def advance(now: int) -> None:
+                nonlocal taken
+                taken = now
+                bar.update(shown, completed=min(now, wanted.steps))
+
+            result = run(wanted, advance)
+    except KeyboardInterrupt:
+        click.echo(f"interrupted after {taken:,} steps", err=True)
+        raise SystemExit(EXIT_INTERRUPTED) from None
+    if as_json:
+        echo_json(result)
+    else:
+        _show(result, quiet=quiet)
+
+
+def _show(result: dict[str, Any], *, quiet: bool) -> None:
+    rows = [
+        {"actions": kind, **{figure: f"{value:.1f}" for figure, value in result[kind].items()}}
+        for kind in ("deterministic", "stochastic")
+    ]
+    title = f"real return of {result['algorithm']} on {result['real_task']}, {result['episodes']} episodes each"
+    console.print_table(rows, title)
+    if quiet:
+        return
+    click.echo(
+        f"trained in {result['env']}: {result['steps']:,} steps, {result['updates']:,} gradient updates,"
+        f" {result['seconds']:.0f} s"
+    )
+    if result["threshold"] is not None:
+        outcome = "reached" if result["solved"] else "not reached"
+        click.echo(f"solved from {result['threshold']:g}: {outcome}")
+    for path in result["saved"]:
+        click.echo(f"saved: {path}")
+    if "video" in result:
+        click.echo(f"video: {result['video']['file']} (one further episode, return {result['video']['return']:.1f})")
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt

@@ -1,0 +1,202 @@
+"""``gtn-cli transfer``: how well agents that were trained inside an environment do on the real task, beside the controls."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import re
+import shlex
+import signal
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import FrameType
+
+import click
+from click.core import ParameterSource
+
+from gtn_cli import console, options
+from gtn_cli.commands.train_agent import complete_algorithm
+from gtn_cli.main import EXIT_INTERRUPTED, echo_json
+from gtn_core.errors import UsageError
+
+log = logging.getLogger("gtn_cli")
+
+
+@click.command("transfer")
+@click.argument("names", metavar="ENV...", nargs=-1, required=True)
+@click.option(
+    "--algo",
+    "algorithms",
+    multiple=True,
+    help="Algorithm; repeatable.  [default: ppo, a2c, dqn; for continuous actions ppo, sac, td3]",
+    shell_complete=complete_algorithm,
+)
+@click.option(
+    "--settings",
+    multiple=True,
+    metavar="default|varied|tuned",
+    default=("default",),
+    show_default=True,
+    help="Hyper-parameters; repeatable.",
+)
+@click.option("--seeds", default=20, show_default=True, type=click.IntRange(min=1), help="Agents of each.")
+@click.option(
+    "--steps", default="1000,3000,10000", show_default=True, help="Synthetic steps at which agents are judged."
+)
+@click.option(
+    "--episodes", default=100, show_default=True, type=click.IntRange(min=1), help="Real episodes of a judgement."
+)
+@click.option("--eval", "task", help="Real task.  [default: the one in the environment's file, else ENV itself]")
+@click.option(
+    "--controls/--no-controls",
+    default=True,
+    help="The real task, behaviour cloning of the teacher, an untrained teacher.",
+)
+@click.option(
+    "--control-steps",
+    default=200_000,
+    show_default=True,
+    type=click.IntRange(min=1),
+    help="Steps after which an agent on the real task gives up solving it.",
+)
+@click.option("--seed", default=0, show_default=True, type=click.IntRange(min=0), help="Root of all randomness.")
+@click.option("--workers", default=1, show_default=True, type=click.IntRange(min=1), help="Processes, one thread each.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    help="Folder; with several ENV, of their folders.  [default: runs/transfer]",
+)
+@options.output_mode
+def command(
+    names: tuple[str, ...],
+    algorithms: tuple[str, ...],
+    settings: tuple[str, ...],
+    seeds: int,
+    steps: str,
+    episodes: int,
+    task: str | None,
+    controls: bool,
+    control_steps: int,
+    seed: int,
+    workers: int,
+    out: Path | None,
+    quiet: bool,
+    as_json: bool,
+) -> None:
+    """Train agents inside environments, and judge them on the real task.
+
+    ENV is a Gymnasium id, package:id, or the path of a .safetensors environment. Settings: `default` are those of
+    Stable-Baselines3; `varied` are drawn for each agent, learning rate, batch size and width by up to a factor 3, depth by
+    one layer; `tuned` are of the package's own tuned.yaml. The controls train the same agents for as many steps on
+    the real task, and on until they solve it.
+
+    The folder (runs/transfer/ENV) holds agents.jsonl, one line an agent, transfer.json, transfer.md and transfer.png. The same
+    command goes on where an earlier one stopped.
+
+    \b
+    Examples:
+      gtn-cli transfer GTN-CartPole-v0
+      gtn-cli transfer GTN-CartPole-v0 --settings default --settings varied --workers 4
+      gtn-cli transfer runs/cartpole/teacher.safetensors --algo dqn --seeds 5 --no-controls
+    """
+    console.start_logging(quiet=quiet or as_json)
+    signal.signal(signal.SIGTERM, _interrupt)
+    from gtn_rl.transfer.environments import find_environment
+    from gtn_rl.transfer.plan import TransferPlan, check
+    from gtn_rl.transfer.report import short_table, solving_table, write_transfer_report
+    from gtn_rl.transfer.study import study
+
+    plan = TransferPlan(
+        algorithms=algorithms,
+        settings=tuple(dict.fromkeys(settings)),
+        agents=seeds,
+        steps=_steps(steps),
+        episodes=episodes,
+        controls=controls,
+        control_steps=control_steps,
+        seed=seed,
+        workers=workers,
+    )
+    envs = [find_environment(name) for name in names]
+    tasks = [find_environment(task or env.real_task).id for env in envs]
+    for env in envs:
+        check(env, plan)  # a wrong name fails here, before any work
+    made_by = _command_line()
+    documents = []
+    for env, real in zip(envs, tasks, strict=True):
+        folder = _folder(env.name, out, several=len(envs) > 1)
+        try:
+            with _shown(env.name, quiet=quiet or as_json) as advance:
+                transfer = study(env, real, plan, folder, advance)
+        except KeyboardInterrupt:
+            click.echo(f"interrupted; what is done is kept in {folder}; go on with: {made_by}", err=True)
+            raise SystemExit(EXIT_INTERRUPTED) from None
+        write_transfer_report(folder, transfer, made_by)
+        documents.append({**transfer.to_json(), "folder": str(folder)})
+        if as_json:
+            continue
+        title = f"{env.name}: IQM of the return on {real} after so many steps, n = {seeds}"
+        console.print_table(short_table(transfer), title)
+        if transfer.solving:
+            console.print_table(
+                solving_table(transfer), f"{real} itself: steps to solve, agents from which the teacher pays"
+            )
+        if not quiet:
+            click.echo(f"report: {folder}")
+    if as_json:
+        echo_json(documents if len(documents) > 1 else documents[0])
+
+
+@contextlib.contextmanager
+def _shown(name: str, *, quiet: bool) -> Iterator[Callable[[str, int, int], None]]:
+    """Shows a study's progress: a bar on a terminal, else a line for each agent."""
+    with console.counting_bar(quiet=quiet or not console.err.is_terminal) as bar:
+        task = bar.add_task(f"agents of {name}", total=None)
+
+        def advance(title: str, done: int, total: int) -> None:
+            bar.update(task, completed=done, total=total)
+            if not title and done:
+                log.info("%s: %d of %d agents are done already", name, done, total)
+            elif title and not console.err.is_terminal:
+                log.info("%s: %d of %d agents, last %s", name, done, total, title)
+
+        yield advance
+
+
+def _steps(text: str) -> tuple[int, ...]:
+    try:
+        steps = tuple(sorted({int(part.replace("_", "")) for part in text.split(",")}))
+    except ValueError:
+        steps = ()
+    if not steps or steps[0] < 1:
+        raise UsageError(f"--steps should be numbers above 0 with commas, e.g. 1000,3000,10000, not {text!r}")
+    return steps
+
+
+def _folder(name: str, out: Path | None, *, several: bool) -> Path:
+    own = re.sub(r"[^\w.-]+", "-", name.removesuffix(".safetensors")).strip("-.")
+    if out is None:
+        return Path("runs") / "transfer" / own
+    return out / own if several else out
+
+
+def _command_line() -> str:
+    """Returns the command that does this again: every argument that was given, and no other."""
+    context = click.get_current_context()
+    words = ["gtn-cli", "transfer"]
+    for parameter in context.command.params:
+        if context.get_parameter_source(str(parameter.name)) is not ParameterSource.COMMANDLINE:
+            continue
+        value = context.params[str(parameter.name)]
+        for one in value if isinstance(value, tuple) else (value,):
+            if isinstance(parameter, click.Argument):
+                words.append(str(one))
+            elif isinstance(one, bool):
+                words.append((parameter.opts if one else parameter.secondary_opts)[-1])
+            else:
+                words += [parameter.opts[-1], str(one)]
+    return shlex.join(words)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt

@@ -1,0 +1,63 @@
+"""The file of a trained agent: Stable-Baselines3's own zip, written in one step."""
+
+from __future__ import annotations
+
+import io
+import os
+import pickle
+from pathlib import Path
+from typing import Any
+
+from gtn_core.checkpoint import replacing
+from gtn_core.errors import UsageError
+
+
+def agent_path(path: Path) -> Path:
+    """Returns the path with ``.zip`` where it has no suffix, as Stable-Baselines3's ``load`` looks for it."""
+    return path if path.suffix else path.with_suffix(".zip")
+
+
+def require_writable(path: Path) -> None:
+    """Makes sure, before any training, that a file can be written.
+
+    Args:
+        path: The file; its folder is made where it is absent.
+
+    Raises:
+        UsageError: It cannot.
+    """
+    if path.is_dir():
+        raise UsageError(f"cannot write {path}: it is a folder")
+    trial = path.with_name(f".{path.name}.{os.getpid()}.trial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        trial.touch()
+        trial.unlink()
+    except OSError as error:
+        raise UsageError(f"cannot write {path}: {error.strerror}") from error
+
+
+def save_agent(agent: Any, path: Path) -> list[Path]:
+    """Writes an agent for ``load`` of its class.
+
+    Args:
+        agent: Of Stable-Baselines3.
+        path: The zip file; what stood there is replaced once the new one is whole.
+
+    Returns:
+        What was written: the zip, and where observations are normalised ``<name>.vecnormalize.pkl`` for ``VecNormalize.load``.
+
+    Raises:
+        GTNError: A file cannot be written.
+    """
+    buffer = io.BytesIO()
+    agent.save(buffer)
+    with replacing(path) as file:
+        file.write(buffer.getvalue())
+    normalizer = agent.get_vec_normalize_env()
+    if normalizer is None:
+        return [path]
+    beside = path.with_name(f"{path.stem}.vecnormalize.pkl")
+    with replacing(beside) as file:
+        pickle.dump(normalizer, file)
+    return [path, beside]

@@ -1,0 +1,159 @@
+"""One agent of a transfer study: what it is (a job of JSON values), and its training and judgement (a result of the same)."""
+
+from __future__ import annotations
+
+import functools
+import json
+import math
+import time
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from gtn_core.seeding import Streams
+from gtn_rl.transfer.algorithms import algorithm
+from gtn_rl.transfer.cloning import clone
+from gtn_rl.transfer.environments import find_environment
+from gtn_rl.transfer.real_returns import Act, RealTask, acting
+from gtn_rl.transfer.settings import hyperparameters
+from gtn_rl.transfer.training import Stop, make_agent, train
+from gtn_rl.transfer.zoo import interpret
+
+TEACHER, REAL, UNTRAINED, CLONING = "teacher", "real task", "untrained teacher", "behaviour cloning"
+ROLES = (TEACHER, REAL, UNTRAINED, CLONING)
+
+
+@dataclass(frozen=True)
+class Job:
+    """Everything that decides how one agent turns out.
+
+    Attributes:
+        role: One of ``ROLES``: what the agent learns from.
+        env: The environment that it trains in, by the name that ``find_environment`` takes.
+        digest: Of that environment's file; None for any other environment.
+        task: The real task's id.
+        algorithm: The algorithm's name; for ``CLONING`` that role's own name.
+        settings: One of ``SETTINGS``.
+        number: The agent's number, from 0; with ``seed`` it seeds everything.
+        seed: The study's root seed.
+        steps: Where it is judged, in steps, ascending.
+        episodes: Real episodes of one judgement.
+        threshold: Mean return from which the real task is solved.
+        budget: Steps up to which it trains on until the real task is solved; None to stop at the last of ``steps``.
+    """
+
+    role: str
+    env: str
+    digest: str | None
+    task: str
+    algorithm: str
+    settings: str
+    number: int
+    seed: int
+    steps: tuple[int, ...]
+    episodes: int
+    threshold: float | None
+    budget: int | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns the job as JSON values."""
+        return {**asdict(self), "steps": list(self.steps)}
+
+    @property
+    def identity(self) -> str:
+        """The job as one string; a teacher's file counts by its content, wherever it lies."""
+        values = self.to_json()
+        return json.dumps({**values, "env": None} if self.digest else values, sort_keys=True)
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> Job:
+        """Puts back what ``to_json`` took apart."""
+        return cls(**{**values, "steps": tuple(values["steps"])})
+
+    @property
+    def title(self) -> str:
+        """What to call the agent on a screen."""
+        return f"{self.role}: {self.algorithm}, {self.settings}, agent {self.number}"
+
+
+def run_job(job: Job) -> dict[str, Any]:
+    """Trains and judges one agent.
+
+    Returns:
+        ``checkpoints``: for each stop ``steps``, ``taken``, ``updates``, ``cpu_seconds`` and ``deterministic`` and
+        ``stochastic``, each None or mean, standard deviation, minimum and maximum over the real episodes; ``solved_at``: steps of
+        the first stop at which the deterministic mean reached the threshold, else None; ``solved_cpu_seconds``: of the
+        training until then; ``hyperparameters``; ``wall_seconds``, judging included.
+
+    Raises:
+        UsageError: The algorithm does not fit the environment, or a setting is refused.
+    """
+    began = time.perf_counter()
+    run = _clone if job.role == CLONING else _train
+    return {**run(job), "wall_seconds": round(time.perf_counter() - began, 2)}
+
+
+def stops_of(job: Job) -> list[int]:
+    """Returns where an agent is judged: its ``steps``, and with a budget also a geometric grid, four stops to a factor 4."""
+    stops = set(job.steps)
+    if job.budget is not None:
+        first = min(1000, job.budget)
+        count = math.floor(2 * math.log2(job.budget / first))
+        stops |= {round(first * 2 ** (k / 2)) for k in range(count + 1)} | {job.budget}
+    return sorted(stops)
+
+
+def _train(job: Job) -> dict[str, Any]:
+    env, entry, streams = find_environment(job.env), algorithm(job.algorithm), Streams(job.seed)
+    given = hyperparameters(job.settings, entry, (env.id, job.task), streams, job.number)
+    agent = make_agent(entry, env, interpret(given, entry), streams.seed(f"agent/{entry.name}", job.number) % 2**31)
+    solved: dict[str, Any] = {"solved_at": None, "solved_cpu_seconds": None}
+    checkpoints: list[dict[str, Any]] = []
+
+    def visit(stop: Stop) -> bool:
+        wanted = stop.steps in job.steps
+        kinds = (True, False) if wanted and entry.noise else (True,)
+        figures = {
+            quiet: _judge(job, len(checkpoints), acting(agent, deterministic=quiet, seed=job.seed)) for quiet in kinds
+        }
+        sampled = figures.get(False) if entry.noise else figures[True]
+        checkpoints.append(_checkpoint(stop, figures[True], sampled))
+        enough = job.threshold is not None and figures[True]["mean"] >= job.threshold
+        if enough and solved["solved_at"] is None:
+            solved.update(solved_at=stop.taken, solved_cpu_seconds=round(stop.cpu_seconds, 3))
+        return job.budget is None or stop.steps < job.steps[-1] or solved["solved_at"] is None
+
+    train(agent, stops_of(job), visit)
+    assert agent.env is not None
+    agent.env.close()
+    return {"checkpoints": checkpoints, **solved, "hyperparameters": given}
+
+
+def _clone(job: Job) -> dict[str, Any]:
+    """Clones the teacher's greedy actions from as many contexts as an agent would take steps."""
+    checkpoints: list[dict[str, Any]] = []
+    for steps in job.steps:
+        cloned = clone(find_environment(job.env), steps, Streams(job.seed).seed("cloning", job.number))
+        stop = Stop(steps, steps, cloned.updates, cloned.cpu_seconds)
+        checkpoints.append(_checkpoint(stop, _judge(job, len(checkpoints), cloned.act), None))
+    return {"checkpoints": checkpoints, "solved_at": None, "solved_cpu_seconds": None, "hyperparameters": {}}
+
+
+def _checkpoint(stop: Stop, deterministic: dict[str, float], stochastic: dict[str, float] | None) -> dict[str, Any]:
+    measured = {"deterministic": deterministic, "stochastic": stochastic}
+    return {**asdict(stop), "cpu_seconds": round(stop.cpu_seconds, 3), **measured}
+
+
+def _judge(job: Job, stop: int, act: Act) -> dict[str, float]:
+    """Plays the real episodes; agents of one number meet the same initial states, whatever they were trained on."""
+    returns = _real_task(job.task, job.episodes).returns(act, Streams(job.seed).seed("real episodes", job.number, stop))
+    return {
+        "mean": float(returns.mean()),
+        "std": float(returns.std()),
+        "minimum": float(returns.min()),
+        "maximum": float(returns.max()),
+    }
+
+
+@functools.lru_cache(maxsize=4)
+def _real_task(task: str, episodes: int) -> RealTask:
+    return RealTask(task, episodes)  # a hundred copies take a while to make

@@ -1,0 +1,111 @@
+"""The agents' algorithms by name: where each lives, which actions it takes. Nothing is imported before it is needed."""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import gymnasium as gym
+
+from gtn_core.errors import GTNError, UsageError, unknown_name
+
+if TYPE_CHECKING:
+    from stable_baselines3.common.base_class import BaseAlgorithm
+
+
+@dataclass(frozen=True)
+class Algorithm:
+    """One learning algorithm of Stable-Baselines3 or sb3-contrib.
+
+    Attributes:
+        name: What the command line calls it.
+        where: ``"module:Class"``.
+        actions: The action spaces that it takes.
+        noise: Whether a trained agent's stochastic actions differ from its deterministic ones.
+    """
+
+    name: str
+    where: str
+    actions: Literal["discrete", "continuous", "any"]
+    noise: bool = True
+
+    def load(self) -> type[BaseAlgorithm]:
+        """Imports the class.
+
+        Raises:
+            GTNError: Its package is not installed.
+        """
+        module, _, name = self.where.partition(":")
+        try:
+            found = getattr(importlib.import_module(module), name)
+        except ImportError as error:
+            package = {"sb3_contrib": "sb3-contrib", "stable_baselines3": "stable-baselines3"}[module]
+            raise GTNError(f"{self.name} needs the package {package}: pip install {package} ({error})") from error
+        assert isinstance(found, type)
+        return found
+
+    def takes(self, space: gym.Space) -> bool:
+        """Says whether the algorithm can act in an action space."""
+        if isinstance(space, gym.spaces.Discrete):
+            return self.actions != "continuous"
+        if isinstance(space, gym.spaces.Box):
+            return self.actions != "discrete"
+        return self.name in TAKE_COMPOUND and isinstance(space, gym.spaces.MultiDiscrete | gym.spaces.MultiBinary)
+
+
+ALGORITHMS = {
+    entry.name: entry
+    for entry in (
+        Algorithm("ppo", "stable_baselines3:PPO", "any"),
+        Algorithm("a2c", "stable_baselines3:A2C", "any"),
+        Algorithm("dqn", "stable_baselines3:DQN", "discrete"),
+        Algorithm("sac", "stable_baselines3:SAC", "continuous"),
+        Algorithm("td3", "stable_baselines3:TD3", "continuous", noise=False),
+        Algorithm("ddpg", "stable_baselines3:DDPG", "continuous", noise=False),
+        Algorithm("trpo", "sb3_contrib:TRPO", "any"),
+        Algorithm("qrdqn", "sb3_contrib:QRDQN", "discrete"),
+        Algorithm("tqc", "sb3_contrib:TQC", "continuous"),
+        Algorithm("crossq", "sb3_contrib:CrossQ", "continuous"),
+        Algorithm("ars", "sb3_contrib:ARS", "any", noise=False),
+        Algorithm("ppo_lstm", "sb3_contrib:RecurrentPPO", "any"),
+    )
+}
+"""Name -> algorithm, under the names of rl-zoo3. MaskablePPO is absent: these tasks mask no action."""
+
+TAKE_COMPOUND = ("ppo", "a2c", "trpo", "ppo_lstm")
+
+FITTING = {"discrete": ("ppo", "a2c", "dqn"), "continuous": ("ppo", "sac", "td3")}
+"""The algorithms that a transfer study trains unasked, by kind of action."""
+
+
+def algorithm(name: str) -> Algorithm:
+    """Returns the algorithm of that name.
+
+    Raises:
+        UnknownNameError: There is none; the nearest is suggested.
+    """
+    if name.lower() not in ALGORITHMS:
+        raise unknown_name("algorithm", name, ALGORITHMS)
+    return ALGORITHMS[name.lower()]
+
+
+def require_fit(entry: Algorithm, space: gym.Space, env: str) -> None:
+    """Refuses an algorithm that cannot act in the environment.
+
+    Args:
+        entry: The algorithm.
+        space: The environment's action space.
+        env: The environment's name, for the message.
+
+    Raises:
+        UsageError: It cannot; the message lists those that can.
+    """
+    if not entry.takes(space):
+        fitting = ", ".join(other.name for other in ALGORITHMS.values() if other.takes(space))
+        raise UsageError(f"{entry.name} does not take the actions of {env}, {space}; these do: {fitting or 'none'}")
+
+
+def fitting_algorithms(space: gym.Space) -> tuple[str, ...]:
+    """Returns the algorithms that a transfer study trains unasked."""
+    return FITTING["continuous" if isinstance(space, gym.spaces.Box) else "discrete"]

@@ -1,0 +1,107 @@
+"""Which environment a name on the command line means, and which real task stands behind a synthetic one."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+
+from gtn_core.errors import GTNError, UsageError
+from gtn_rl.tasks.registry import make_env
+
+
+@dataclass(frozen=True)
+class Environment:
+    """An environment to train in, registered in this process.
+
+    Attributes:
+        name: As given: an id, ``package:id``, or the path of a ``.safetensors`` file.
+        id: Gymnasium's id.
+        observation_space: What an agent sees.
+        action_space: What it may do.
+        file: The synthetic environment's file; None for any other environment.
+        document: The file's header.
+    """
+
+    name: str
+    id: str
+    observation_space: gym.Space
+    action_space: gym.Space
+    file: Path | None = None
+    document: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def real_task(self) -> str:
+        """The task that agents are meant for: what the file names, else the environment itself."""
+        return str(self.document.get("task") or self.id)
+
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        """Names under which settings may stand, the best first."""
+        return tuple(dict.fromkeys((self.id, self.real_task)))
+
+    @property
+    def digest(self) -> str | None:
+        """Twelve hex digits of the file's content, which tell one teacher from another of the same name."""
+        return hashlib.sha256(self.file.read_bytes()).hexdigest()[:12] if self.file else None
+
+
+def find_environment(name: str) -> Environment:
+    """Finds what a name means, and registers it where it is a file.
+
+    Args:
+        name: A Gymnasium id, ``package:id``, or the path of a ``.safetensors`` file.
+
+    Raises:
+        UsageError: There is no such environment, package or file, or it needs a package that is not installed.
+        GTNError: The file is not a valid environment.
+    """
+    import gtn_envs  # registers those that come with the package
+
+    try:
+        found = _register_file(Path(name)) if name.endswith(".safetensors") else _registered(name)
+        observations, actions = _spaces(found)
+        spec = gym.spec(found)
+        file = None
+        if str(spec.entry_point).startswith("gtn_envs."):
+            file = gtn_envs.load_environment(spec.kwargs["weights"]).path
+        document = gtn_envs.read_document(file) if file else {}
+    except gtn_envs.WeightsError as error:
+        raise GTNError(str(error)) from error
+    return Environment(name, found, observations, actions, file, document)
+
+
+def _register_file(path: Path) -> str:
+    """Registers a file under an id that holds its digest, so that a rewritten file is another environment."""
+    from gtn_envs import register_from_file
+
+    if not path.is_file():
+        raise UsageError(f"there is no environment file {path}")
+    where = hashlib.sha256(str(path.absolute()).encode() + path.read_bytes()).hexdigest()[:12]
+    return register_from_file(path, f"GTN-File-{where}-v0").id
+
+
+def _registered(name: str) -> str:
+    """Imports the package of ``package:id`` and returns the id, completed with its newest version."""
+    package, colon, bare = name.rpartition(":")
+    if colon:
+        try:
+            importlib.import_module(package)
+        except ImportError as error:
+            raise UsageError(f"cannot import the package {package!r} of {name!r}: {error}") from None
+    try:
+        return gym.spec(bare).id
+    except gym.error.Error as error:
+        raise UsageError(f"there is no environment {bare!r}: {str(error).strip('.')}") from None
+
+
+def _spaces(found: str) -> tuple[gym.Space, gym.Space]:
+    env = make_env(found, {})
+    spaces = env.observation_space, env.action_space
+    env.close()
+    return spaces

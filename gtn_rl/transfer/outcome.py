@@ -1,0 +1,135 @@
+"""The outcome of a transfer study: its agents' results, put together by what they learned from, algorithm and settings."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from gtn_rl.transfer.agents import REAL, TEACHER, Job
+from gtn_rl.transfer.controls import meta_cost, solve_times
+from gtn_rl.transfer.environments import Environment
+from gtn_rl.transfer.plan import TransferPlan
+from gtn_rl.transfer.statistics import Summary, summarise, threshold_of
+
+Done = tuple[Job, dict[str, Any]]
+"""A job and its result."""
+
+
+@dataclass(frozen=True)
+class Point:
+    """What a group of agents achieved after so many steps.
+
+    Attributes:
+        steps: Steps.
+        updates: Gradient updates, mean over agents.
+        cpu_seconds: Processor time of the training, mean over agents.
+        deterministic: Figures of the agents' mean returns with their most likely actions.
+        stochastic: With sampled actions; None where that was not measured.
+    """
+
+    steps: int
+    updates: float
+    cpu_seconds: float
+    deterministic: Summary
+    stochastic: Summary | None
+
+
+@dataclass(frozen=True)
+class Curve:
+    """What a group of agents achieved at each of its stops.
+
+    Attributes:
+        role: What the agents learned from.
+        algorithm: The algorithm's name.
+        settings: One of ``SETTINGS``.
+        points: For each stop: ``steps``, ``updates`` (mean), ``cpu_seconds`` (mean), ``deterministic`` and ``stochastic``.
+    """
+
+    role: str
+    algorithm: str
+    settings: str
+    points: tuple[Point, ...]
+
+
+@dataclass(frozen=True)
+class Transfer:
+    """The outcome of a study of one environment.
+
+    Attributes:
+        env: The environment.
+        task: The real task.
+        threshold: Mean return from which it is solved; None where nobody has set one.
+        plan: What was done.
+        curves: One for each role, algorithm and setting, the teacher's first.
+        solving: For each algorithm and setting, what ``controls.solve_times`` says of the real task.
+        cost: What ``controls.meta_cost`` says of the teacher; empty where its file says nothing of it.
+        agents: Number of agents in all.
+        wall_seconds: That they took, added up.
+    """
+
+    env: Environment
+    task: str
+    threshold: float | None
+    plan: TransferPlan
+    curves: tuple[Curve, ...]
+    solving: tuple[dict[str, Any], ...] = ()
+    cost: tuple[dict[str, Any], ...] = ()
+    agents: int = 0
+    wall_seconds: float = field(default=0.0, compare=False)
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns everything as JSON values."""
+        return {
+            "env": self.env.name,
+            "digest": self.env.digest,
+            "task": self.task,
+            "threshold": self.threshold,
+            "plan": asdict(self.plan),
+            "curves": [asdict(curve) for curve in self.curves],
+            "real_task": list(self.solving),
+            "meta_cost": list(self.cost),
+            "agents": self.agents,
+            "wall_seconds": round(self.wall_seconds, 1),
+        }
+
+
+def conclude(env: Environment, task: str, plan: TransferPlan, done: Sequence[Done]) -> Transfer:
+    """Computes a study's figures from its agents' results."""
+    threshold = threshold_of(task)
+    groups: dict[tuple[str, str, str], list[Done]] = defaultdict(list)
+    for job, result in done:
+        groups[job.role, job.algorithm, job.settings].append((job, result))
+    curves = tuple(
+        Curve(role, name, kind, tuple(_points([result for _, result in agents], agents[0][0].steps, threshold)))
+        for (role, name, kind), agents in groups.items()
+    )
+    real = {
+        (name, kind): [result for _, result in agents] for (role, name, kind), agents in groups.items() if role == REAL
+    }
+    solving = tuple(
+        {"algorithm": name, "settings": kind, **solve_times(results, max(plan.control_steps, max(plan.steps)))}
+        for (name, kind), results in real.items()
+        if threshold is not None
+    )
+    cost = []
+    for times in solving:
+        taught = [result for _, result in groups[TEACHER, times["algorithm"], times["settings"]]]
+        if found := meta_cost(env.document, times, taught):
+            cost.append({"algorithm": times["algorithm"], "settings": times["settings"], **found})
+    seconds = sum(result["wall_seconds"] for _, result in done)
+    return Transfer(env, task, threshold, plan, curves, solving, tuple(cost), len(done), seconds)
+
+
+def _points(results: Sequence[dict[str, Any]], steps: Sequence[int], threshold: float | None) -> Iterator[Point]:
+    for step in steps:
+        stops = [stop for result in results for stop in result["checkpoints"] if stop["steps"] == step]
+        sampled = [stop["stochastic"]["mean"] for stop in stops if stop["stochastic"]]
+        yield Point(
+            steps=step,
+            updates=sum(stop["updates"] for stop in stops) / len(stops),
+            cpu_seconds=sum(stop["cpu_seconds"] for stop in stops) / len(stops),
+            deterministic=summarise([stop["deterministic"]["mean"] for stop in stops], threshold),
+            stochastic=summarise(sampled, threshold) if sampled else None,
+        )

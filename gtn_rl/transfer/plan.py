@@ -1,0 +1,103 @@
+"""The plan of a transfer study: which agents are trained on what, refused before any work where it makes no sense."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from gtn_core.errors import UsageError, unknown_name
+from gtn_core.seeding import Streams
+from gtn_rl.transfer.agents import CLONING, REAL, TEACHER, UNTRAINED, Job
+from gtn_rl.transfer.algorithms import algorithm, fitting_algorithms, require_fit
+from gtn_rl.transfer.cloning import can_be_cloned
+from gtn_rl.transfer.environments import Environment, find_environment
+from gtn_rl.transfer.settings import SETTINGS, hyperparameters
+from gtn_rl.transfer.statistics import threshold_of
+from gtn_rl.transfer.untrained import write_untrained
+from gtn_rl.transfer.zoo import interpret
+
+
+@dataclass(frozen=True)
+class TransferPlan:
+    """What to train and how to judge it.
+
+    Attributes:
+        algorithms: Names; empty for those that fit the action space.
+        settings: Some of ``SETTINGS``.
+        agents: Agents of each algorithm and setting.
+        steps: Where they are judged, in environment steps.
+        episodes: Real episodes of one judgement.
+        controls: Whether to run the controls.
+        control_steps: Real steps after which an agent on the real task gives up.
+        seed: Root of all randomness.
+        workers: Processes.
+    """
+
+    algorithms: tuple[str, ...] = ()
+    settings: tuple[str, ...] = ("default",)
+    agents: int = 20
+    steps: tuple[int, ...] = (1000, 3000, 10_000)
+    episodes: int = 100
+    controls: bool = True
+    control_steps: int = 200_000
+    seed: int = 0
+    workers: int = 1
+
+
+def check(env: Environment, plan: TransferPlan) -> None:
+    """Refuses, before any work, what would fail after some.
+
+    Raises:
+        UsageError: An algorithm or setting is unknown, or does not fit the environment.
+        GTNError: An algorithm's package is not installed.
+    """
+    if not plan.steps or min(plan.steps) < 1:
+        raise UsageError(f"steps should be positive numbers, not {plan.steps}")
+    for name in plan.settings:
+        if name not in SETTINGS:
+            raise unknown_name("kind of settings", name, SETTINGS)
+    for name in _algorithms(env, plan):
+        entry = algorithm(name)
+        require_fit(entry, env.action_space, env.name)
+        for kind in plan.settings:
+            interpret(hyperparameters(kind, entry, env.tasks, Streams(plan.seed), 0), entry)
+
+
+def jobs_of(env: Environment, task: str, plan: TransferPlan, folder: Path) -> Iterator[Job]:
+    """Yields the study's jobs, the teacher's agents first; writes the untrained teachers that they need."""
+    threshold = threshold_of(task)
+    steps = tuple(sorted(set(plan.steps)))
+
+    def job(role: str, where: Environment | str, name: str, kind: str, number: int, budget: int | None = None) -> Job:
+        trained_in = where if isinstance(where, str) else where.name
+        digest = None if isinstance(where, str) else where.digest
+        return Job(
+            role, trained_in, digest, task, name, kind, number, plan.seed, steps, plan.episodes, threshold, budget
+        )
+
+    groups = [(name, kind, i) for name in _algorithms(env, plan) for kind in plan.settings for i in range(plan.agents)]
+    for name, kind, number in groups:
+        yield job(TEACHER, env, name, kind, number)
+    if plan.controls and can_be_cloned(env):
+        for number in range(plan.agents):
+            yield job(CLONING, env, CLONING, "default", number)
+    if plan.controls and env.file is not None:
+        untrained = [_untrained(env, folder, plan.seed, number) for number in range(plan.agents)]
+        for name, kind, number in groups:
+            yield job(UNTRAINED, untrained[number], name, kind, number)
+    if plan.controls and env.id != task:
+        for name, kind, number in groups:
+            yield job(REAL, task, name, kind, number, max(plan.control_steps, steps[-1]))
+
+
+def _algorithms(env: Environment, plan: TransferPlan) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(name.lower() for name in plan.algorithms or fitting_algorithms(env.action_space)))
+
+
+def _untrained(env: Environment, folder: Path, seed: int, number: int) -> Environment:
+    """Writes one agent's untrained teacher, the same file whenever it is asked for."""
+    path = folder / "untrained" / f"{number}.safetensors"
+    path.parent.mkdir(exist_ok=True)
+    write_untrained(env, path, Streams(seed).seed("untrained teacher", number))
+    return find_environment(str(path))

@@ -1,0 +1,148 @@
+"""What an agent earns on the real task: many copies of it side by side, exactly one episode on each."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from typing import Any, Protocol
+
+import gymnasium as gym
+import numpy as np
+import torch
+
+from gtn_core.errors import GTNError
+
+Act = Callable[[np.ndarray], np.ndarray]
+"""Observations (copies, ...) -> actions (copies, ...)."""
+
+ENDLESS = 100_000  # steps after which an episode without a time limit is taken for one that never ends
+
+
+class Copies(Protocol):
+    """Copies of one task that step together."""
+
+    def reset(self, seed: int) -> np.ndarray:
+        """Starts an episode on every copy; returns observations (copies, ...)."""
+
+    def step(self, actions: np.ndarray, running: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Steps at least the running copies; returns observations, rewards and whether each ended, (copies, ...)."""
+
+
+class RealTask:
+    """A real task, ready to judge agents.
+
+    Args:
+        task: The task's Gymnasium id.
+        episodes: Episodes of one judgement, and so copies of the task.
+    """
+
+    def __init__(self, task: str, episodes: int) -> None:
+        self.task = task
+        self.episodes = episodes
+        native = gym.spec(task).vector_entry_point is not None
+        self._copies: Copies = _NativeCopies(task, episodes) if native else _ListedCopies(task, episodes)
+
+    def returns(self, act: Act, seed: int) -> np.ndarray:
+        """Plays one episode on every copy, so that short episodes count no more often than long ones.
+
+        Args:
+            act: The agent; called with all copies, those that have ended included.
+            seed: Of the initial states and of every draw that the agent makes; the caller's random state is left alone.
+
+        Returns:
+            Undiscounted returns, (episodes,) float64.
+
+        Raises:
+            GTNError: An episode does not end.
+        """
+        total = np.zeros(self.episodes)
+        running = np.ones(self.episodes, dtype=bool)
+        with own_randomness(seed):
+            observations = self._copies.reset(seed)
+            for _ in range(ENDLESS):
+                observations, rewards, ended = self._copies.step(act(observations), running)
+                total += np.where(running, rewards, 0.0)
+                running &= ~ended
+                if not running.any():
+                    return total
+        raise GTNError(f"an episode of {self.task} did not end within {ENDLESS:,} steps: it needs a time limit")
+
+
+def acting(model: Any, *, deterministic: bool, seed: int) -> Act:
+    """Returns how a trained agent acts, normalising observations as in its training.
+
+    Args:
+        model: An agent of Stable-Baselines3.
+        deterministic: The most likely action; otherwise a sample, or for Q-learners their exploration.
+        seed: Of the exploration of Q-learners.
+    """
+    normalizer = model.get_vec_normalize_env()
+    exploring = None if deterministic else getattr(model, "exploration_rate", None)
+    random = np.random.default_rng(seed)
+    state: tuple[np.ndarray, ...] | None = None  # of a recurrent policy
+
+    def act(observations: np.ndarray) -> np.ndarray:
+        nonlocal state
+        starts = np.full(len(observations), state is None)
+        seen = observations if normalizer is None else normalizer.normalize_obs(observations)
+        # Stable-Baselines3's own exploration draws one coin for the whole batch.
+        quiet = deterministic or exploring is not None
+        actions, state = model.predict(seen, state=state, episode_start=starts, deterministic=quiet)
+        if exploring is not None:
+            wild = random.random(len(actions)) < exploring
+            actions = np.where(wild, random.integers(model.action_space.n, size=len(actions)), actions)
+        return np.asarray(actions)
+
+    return act
+
+
+@contextlib.contextmanager
+def own_randomness(seed: int) -> Iterator[None]:
+    """Seeds torch and numpy within the block, and puts back their states after it, so that training does not notice."""
+    before = np.random.get_state()
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        np.random.seed(seed % 2**32)
+        try:
+            yield
+        finally:
+            np.random.set_state(before)
+
+
+class _NativeCopies:
+    """A task that Gymnasium vectorises itself; what its automatic resets yield is ignored."""
+
+    def __init__(self, task: str, count: int) -> None:
+        self._envs = gym.make_vec(task, num_envs=count)
+
+    def reset(self, seed: int) -> np.ndarray:
+        return np.array(self._envs.reset(seed=_small(seed))[0])
+
+    def step(self, actions: np.ndarray, running: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        observations, rewards, terminated, truncated, _ = self._envs.step(actions)
+        return np.array(observations), np.asarray(rewards), np.logical_or(terminated, truncated)
+
+
+class _ListedCopies:
+    """Any other task: its copies one after the other, and no step for those that have ended."""
+
+    def __init__(self, task: str, count: int) -> None:
+        self._envs = [gym.make(task, disable_env_checker=True) for _ in range(count)]
+        self._observations = np.empty(0)
+
+    def reset(self, seed: int) -> np.ndarray:
+        seeds = np.random.SeedSequence(seed).generate_state(len(self._envs))
+        first = [env.reset(seed=_small(int(s)))[0] for env, s in zip(self._envs, seeds, strict=True)]
+        self._observations = np.stack(first)
+        return self._observations.copy()
+
+    def step(self, actions: np.ndarray, running: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        rewards, ended = np.zeros(len(self._envs)), np.zeros(len(self._envs), dtype=bool)
+        for i in np.flatnonzero(running):
+            self._observations[i], reward, terminated, truncated, _ = self._envs[i].step(actions[i])
+            rewards[i], ended[i] = float(reward), terminated or truncated
+        return self._observations.copy(), rewards, ended
+
+
+def _small(seed: int) -> int:
+    return seed % 2**31  # what every environment takes

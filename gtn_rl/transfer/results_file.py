@@ -1,0 +1,84 @@
+"""``agents.jsonl``: one line for each agent that is done, so that a study goes on where it stopped."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from gtn_core.checkpoint import replacing
+from gtn_core.errors import GTNError, UsageError
+from gtn_rl.transfer.agents import Job
+
+
+class ResultsFile:
+    """The results of a study's agents.
+
+    Args:
+        folder: Of the study; made if it is not there.
+
+    Raises:
+        UsageError: The folder cannot be made.
+        GTNError: The file holds something else.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / "agents.jsonl"
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UsageError(f"cannot make the folder {folder}: {error.strerror}") from error
+        self._results = self._read()
+
+    def get(self, job: Job) -> dict[str, Any] | None:
+        """Returns a job's result; None if it has not been done."""
+        return self._results.get(job.identity)
+
+    def add(self, job: Job, result: dict[str, Any]) -> None:
+        """Appends a result and flushes it to the disk.
+
+        Raises:
+            GTNError: The file cannot be written.
+        """
+        try:
+            with self.path.open("a", encoding="utf-8") as file:
+                file.write(json.dumps({"job": job.to_json(), "result": result}) + "\n")
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise GTNError(f"cannot write {self.path}: {error.strerror}") from error
+        self._results[job.identity] = result
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keeps the folder to this process.
+
+        Raises:
+            GTNError: Another process has it, or the folder cannot be written.
+        """
+        try:
+            with (self.path.parent / ".lock").open("w") as file:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                yield
+        except BlockingIOError:
+            raise GTNError(f"another process is working on {self.path.parent}") from None
+        except PermissionError as error:
+            raise GTNError(f"cannot write {error.filename}: {error.strerror}") from error
+
+    def _read(self) -> dict[str, dict[str, Any]]:
+        if not self.path.is_file():
+            return {}
+        lines = self.path.read_text(encoding="utf-8").splitlines(keepends=True)
+        if lines and not lines[-1].endswith("\n"):  # a kill cut it short
+            lines.pop()
+            with replacing(self.path) as file:
+                file.write("".join(lines).encode())
+        try:
+            rows = [json.loads(line) for line in lines]
+            return {Job.from_json(row["job"]).identity: row["result"] for row in rows}
+        except (ValueError, KeyError, TypeError) as error:
+            raise GTNError(f"{self.path} is not a file of ours: {error}; choose another --out") from error

@@ -1,0 +1,179 @@
+"""One agent from beginning to end: trained inside an environment, played on the real task, saved and filmed."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gtn_core.errors import UsageError
+from gtn_core.seeding import Streams
+from gtn_rl.transfer.agent_file import agent_path, require_writable, save_agent
+from gtn_rl.transfer.algorithms import Algorithm, algorithm, require_fit
+from gtn_rl.transfer.environments import Environment, find_environment
+from gtn_rl.transfer.real_returns import RealTask, acting
+from gtn_rl.transfer.statistics import threshold_of
+from gtn_rl.transfer.training import Stop, make_agent, train
+from gtn_rl.transfer.video import film, require_rendering
+from gtn_rl.transfer.zoo import Settings, interpret, select
+
+STEPS = 10_000
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to train, checked before any work; see ``request``.
+
+    Attributes:
+        env: Where the agent trains.
+        real: Where it is played.
+        entry: Its algorithm.
+        given: Its hyper-parameters in rl-zoo3's form.
+        settings: The same as Stable-Baselines3 takes them.
+        steps: Environment steps to train for.
+        episodes: Real episodes, of each kind.
+        seed: Root of all randomness.
+        tensorboard: Folder for TensorBoard events.
+        save: The agent's zip file.
+        video: GIF file.
+    """
+
+    env: Environment
+    real: Environment
+    entry: Algorithm
+    given: Mapping[str, Any]
+    settings: Settings
+    steps: int
+    episodes: int
+    seed: int
+    tensorboard: Path | None
+    save: Path | None
+    video: Path | None
+
+
+def request(
+    env: str,
+    algo: str,
+    *,
+    real: str | None = None,
+    steps: int | None = None,
+    episodes: int = 20,
+    config: Mapping[str, Any] | None = None,
+    source: str = "the config",
+    overrides: Mapping[str, Any] | None = None,
+    seed: int = 0,
+    tensorboard: Path | None = None,
+    save: Path | None = None,
+    video: Path | None = None,
+) -> Request:
+    """Checks what an agent is to be.
+
+    Args:
+        env: Id, ``package:id`` or path of the training environment.
+        algo: The algorithm's name.
+        real: The same of the real task; None for the one that the environment's file names, else the environment itself.
+        steps: Environment steps; None for the settings' ``n_timesteps``, else 10,000.
+        episodes: Real episodes, of each kind.
+        config: Content of an rl-zoo3 file (``zoo.select``).
+        source: Where it is from, for messages.
+        overrides: Hyper-parameters that go before it.
+        seed: Root of all randomness.
+        tensorboard: Folder for TensorBoard events.
+        save: File for the agent; ``.zip`` is added where it has no suffix.
+        video: GIF file of one real episode.
+
+    Raises:
+        UsageError: A name is unknown, a setting is not accepted, the algorithm does not fit the environment, the agent could not
+            play the real task, a file could not be written, or the task cannot be filmed.
+        GTNError: A package or an environment's file is missing or damaged.
+    """
+    entry, place = algorithm(algo), find_environment(env)
+    judge = find_environment(real or place.real_task)
+    require_fit(entry, place.action_space, place.name)
+    if place.observation_space.shape != judge.observation_space.shape or place.action_space != judge.action_space:
+        raise UsageError(f"an agent of {place.name} cannot play {judge.name}: their spaces differ")
+    given = {**select(config or {}, entry.name, place.tasks, source), **(overrides or {})}
+    settings = interpret(given, entry)
+    save = agent_path(save) if save else None
+    for path in (save, video):
+        if path is not None:
+            require_writable(path)
+    if tensorboard is not None:
+        require_writable(tensorboard / "events")
+    if video is not None:
+        require_rendering(judge.id)
+    steps = steps or settings.n_timesteps or STEPS
+    return Request(place, judge, entry, given, settings, steps, episodes, seed, tensorboard, save, video)
+
+
+def run(wanted: Request, advance: Callable[[int], None]) -> dict[str, Any]:
+    """Trains, plays, saves and films an agent.
+
+    Args:
+        wanted: What to do.
+        advance: Called with the steps taken so far.
+
+    Returns:
+        What the command line prints as JSON.
+
+    Raises:
+        UsageError: The algorithm refuses its settings.
+        GTNError: A file cannot be written.
+    """
+    env, real, streams = wanted.env, wanted.real, Streams(wanted.seed)
+    began = time.perf_counter()
+    agent = make_agent(wanted.entry, env, wanted.settings, streams.seed("agent") % 2**31, wanted.tensorboard)
+    stops: list[Stop] = []
+
+    def visit(stop: Stop) -> bool:
+        stops.append(stop)
+        return False
+
+    train(
+        agent,
+        [wanted.steps],
+        visit,
+        advance,
+        run_name=f"{wanted.entry.name}-{env.id.replace('/', '-')}",
+        whole_rollouts=True,
+    )
+    seconds = time.perf_counter() - began
+    saved = save_agent(agent, wanted.save) if wanted.save else []
+    judge, threshold = RealTask(real.id, wanted.episodes), threshold_of(real.id)
+    returns = {}
+    for kind in ("deterministic", "stochastic"):
+        seed = streams.seed(f"real episodes/{kind}")
+        returns[kind] = judge.returns(acting(agent, deterministic=kind == "deterministic", seed=seed), seed)
+    result = {
+        "env": env.name,
+        "algorithm": wanted.entry.name,
+        "settings": dict(wanted.given),
+        "seed": wanted.seed,
+        "steps": stops[-1].taken,
+        "updates": stops[-1].updates,
+        "seconds": round(seconds, 1),
+        "real_task": real.id,
+        "episodes": wanted.episodes,
+        **{kind: _figures(values) for kind, values in returns.items()},
+        "threshold": threshold,
+        "solved": None if threshold is None else bool(returns["deterministic"].mean() >= threshold),
+        "saved": [str(path) for path in saved],
+    }
+    if wanted.video:
+        seed = streams.seed("video")
+        act = acting(agent, deterministic=True, seed=seed)
+        result["video"] = {"file": str(wanted.video), "return": film(wanted.video, real.id, act, seed)}
+    return result
+
+
+def _figures(returns: np.ndarray) -> dict[str, float]:
+    return {
+        "mean": float(returns.mean()),
+        "std": float(returns.std()),
+        "minimum": float(returns.min()),
+        "maximum": float(returns.max()),
+    }

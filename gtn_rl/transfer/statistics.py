@@ -1,0 +1,85 @@
+"""What a set of agents achieved, in a few robust figures: interquartile mean, bootstrap interval, solve rate."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import gymnasium as gym
+import numpy as np
+from scipy import stats
+
+from gtn_rl.tasks.protocol import SOLVED
+
+RESAMPLES = 9999
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Figures over agents, each of them one number: its mean real return.
+
+    Attributes:
+        n: Agents.
+        iqm: Interquartile mean (Agarwal et al., NeurIPS 2021): the mean of the middle half.
+        low: Lower end of the IQM's 95% bootstrap interval; None for fewer than two agents.
+        high: Upper end.
+        mean: Mean.
+        minimum: The worst agent.
+        spread: Standard deviation over agents, with n - 1; None for fewer than two.
+        solve_rate: Share of agents at or above the task's threshold; None where the task has none.
+    """
+
+    n: int
+    iqm: float
+    low: float | None
+    high: float | None
+    mean: float
+    minimum: float
+    spread: float | None
+    solve_rate: float | None
+
+
+def threshold_of(task: str) -> float | None:
+    """Returns the return from which a real task counts as solved; None where nobody has set one."""
+    bare = task.rpartition(":")[2]
+    if bare in SOLVED:
+        return SOLVED[bare]
+    spec = gym.registry.get(bare)
+    return None if spec is None or spec.reward_threshold is None else float(spec.reward_threshold)
+
+
+def interquartile_mean(values: np.ndarray, axis: int = -1) -> np.ndarray:
+    """Returns the mean of what lies between the quartiles, along an axis."""
+    mean: np.ndarray = stats.trim_mean(values, 0.25, axis=axis)
+    return mean
+
+
+def summarise(returns: Sequence[float], threshold: float | None) -> Summary:
+    """Computes the figures of a set of agents.
+
+    Args:
+        returns: One mean real return an agent; at least one.
+        threshold: From where the task is solved.
+    """
+    values = np.asarray(returns, dtype=np.float64)
+    low, high = _interval(values)
+    return Summary(
+        n=len(values),
+        iqm=float(interquartile_mean(values)),
+        low=low,
+        high=high,
+        mean=float(values.mean()),
+        minimum=float(values.min()),
+        spread=float(values.std(ddof=1)) if len(values) > 1 else None,
+        solve_rate=None if threshold is None else float((values >= threshold).mean()),
+    )
+
+
+def _interval(values: np.ndarray) -> tuple[float | None, float | None]:
+    """Returns the percentile interval: BCa, scipy's default, has none where all agents are equal."""
+    if len(values) < 2:
+        return None, None
+    found = stats.bootstrap(
+        (values,), interquartile_mean, n_resamples=RESAMPLES, method="percentile", rng=np.random.default_rng(0)
+    ).confidence_interval
+    return float(found.low), float(found.high)

@@ -1,0 +1,193 @@
+"""One agent of Stable-Baselines3: how it is made, and its training with stops at given numbers of steps."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import gymnasium as gym
+import numpy as np
+from gymnasium.vector import AutoresetMode
+from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.env_util import make_vec_env
+from stable_baselines3.common.noise import ActionNoise, NormalActionNoise, OrnsteinUhlenbeckActionNoise
+from stable_baselines3.common.vec_env import VecEnv, VecMonitor, VecNormalize
+
+from gtn_core.errors import UsageError
+from gtn_rl.transfer.algorithms import Algorithm, require_fit
+from gtn_rl.transfer.environments import Environment
+from gtn_rl.transfer.updates import UpdateCounter
+from gtn_rl.transfer.zoo import Settings
+
+if TYPE_CHECKING:
+    from stable_baselines3.common.base_class import BaseAlgorithm
+
+
+@dataclass(frozen=True)
+class Stop:
+    """Where an agent stands when its training stops for a moment.
+
+    Attributes:
+        steps: The number of steps that was asked for.
+        taken: Steps that it has taken: ``steps``, rounded up to the number of environments.
+        updates: Gradient updates so far (``UpdateCounter.updates``).
+        cpu_seconds: Processor time of the training so far, without what happened at stops.
+    """
+
+    steps: int
+    taken: int
+    updates: int
+    cpu_seconds: float
+
+
+Visit = Callable[[Stop], bool]
+"""Called at each stop; whether to train on."""
+
+
+def make_agent(
+    entry: Algorithm, env: Environment, settings: Settings, seed: int, tensorboard: Path | None = None
+) -> BaseAlgorithm:
+    """Makes a fresh agent and its training environment.
+
+    Args:
+        entry: The algorithm.
+        env: Where it will train.
+        settings: Its hyper-parameters.
+        seed: In [0, 2**31).
+        tensorboard: Folder for TensorBoard events.
+
+    Raises:
+        UsageError: The algorithm does not take the environment's actions, or refuses a setting.
+        GTNError: The algorithm's package is not installed.
+    """
+    require_fit(entry, env.action_space, env.name)
+    arguments: dict[str, Any] = {"device": "cpu", **settings.arguments}
+    if settings.noise:
+        arguments["action_noise"] = _noise(settings.noise, env.action_space)
+    if tensorboard is not None:
+        arguments["tensorboard_log"] = str(tensorboard)
+    policy = settings.policy or _policy(entry, env.observation_space)
+    venv = training_environments(env, settings.n_envs, seed)
+    if settings.normalize is not None:
+        venv = VecNormalize(venv, **{"gamma": arguments.get("gamma", 0.99), **settings.normalize})
+    cls: Any = entry.load()
+    try:
+        with warnings.catch_warnings():
+            # A last mini-batch that is shorter than the others is fine.
+            warnings.filterwarnings("ignore", message="You have specified a mini-batch size", category=UserWarning)
+            agent: BaseAlgorithm = cls(policy, venv, seed=seed, **arguments)
+    except (AssertionError, TypeError, ValueError) as error:
+        venv.close()
+        raise UsageError(f"{entry.name} refuses its settings: {error}") from error
+    return agent
+
+
+def training_environments(env: Environment, count: int, seed: int) -> VecEnv:
+    """Returns copies of an environment that step together, as Stable-Baselines3 takes them."""
+    if env.document.get("form") in ("mdp", "bandit") and count > 1:
+        from gtn_envs import SyntheticVectorEnv
+        from gtn_envs.sb3 import SB3VecEnv
+
+        assert env.file is not None
+        native = SB3VecEnv(SyntheticVectorEnv(env.file, count, autoreset_mode=AutoresetMode.SAME_STEP))
+        native.seed(seed)
+        return VecMonitor(native)
+    return make_vec_env(lambda: gym.make(env.id, disable_env_checker=True), count, seed)
+
+
+def train(
+    agent: BaseAlgorithm,
+    stops: Sequence[int],
+    visit: Visit,
+    advance: Callable[[int], None] = lambda taken: None,
+    run_name: str = "run",
+    whole_rollouts: bool = False,
+) -> None:
+    """Trains an agent up to the last stop, or until a visit says that it is enough.
+
+    At a stop the agent has taken that many steps and no more: what it has collected since its last update has not taught
+    it anything yet.
+
+    Args:
+        agent: The agent; its training continues if it had some.
+        stops: Numbers of steps, ascending.
+        visit: Called at each.
+        advance: Called with the steps taken so far, after every step.
+        run_name: The run's name in TensorBoard.
+        whole_rollouts: Whether to finish the last rollout and learn from it before the last stop, as ``agent.learn`` does by
+            itself; PPO then takes 10,240 steps for 10,000.
+    """
+    counter = UpdateCounter(agent)
+    clock = _Clock(visit, counter)
+    try:
+        if type(agent).__name__ == "ARS":
+            _train_in_pieces(agent, stops, clock, advance, run_name)
+        else:
+            inside = stops[:-1] if whole_rollouts else stops
+            callback = _Stops(inside, clock, advance, endless=whole_rollouts)
+            agent.learn(stops[-1], callback=callback, tb_log_name=run_name)
+            if whole_rollouts and not callback.ended:
+                clock.stop(stops[-1], agent.num_timesteps)
+    finally:
+        counter.close()
+
+
+class _Clock:
+    """Processor time between stops."""
+
+    def __init__(self, visit: Visit, counter: UpdateCounter) -> None:
+        self._visit, self._counter = visit, counter
+        self._spent, self._began = 0.0, time.process_time()
+
+    def stop(self, steps: int, taken: int) -> bool:
+        """Calls the visit with the clock halted; returns whether to train on."""
+        self._spent += time.process_time() - self._began
+        goes_on = self._visit(Stop(steps, taken, self._counter.updates, self._spent))
+        self._began = time.process_time()
+        return goes_on
+
+
+class _Stops(BaseCallback):
+    """Stops at numbers of steps, from within Stable-Baselines3's own loop."""
+
+    def __init__(self, stops: Sequence[int], clock: _Clock, advance: Callable[[int], None], endless: bool) -> None:
+        super().__init__()
+        self._stops, self._clock, self._advance, self._endless = list(stops), clock, advance, endless
+        self.ended = False
+
+    def _on_step(self) -> bool:
+        self._advance(self.num_timesteps)
+        while self._stops and self.num_timesteps >= self._stops[0]:
+            if not self._clock.stop(self._stops.pop(0), self.num_timesteps):
+                self.ended = True
+                return False
+        return self._endless or bool(self._stops)
+
+
+def _train_in_pieces(
+    agent: BaseAlgorithm, stops: Sequence[int], clock: _Clock, advance: Callable[[int], None], run_name: str
+) -> None:
+    """Trains ARS, which wears a candidate's weights during its rollouts and can only be judged between them."""
+    for steps in stops:
+        if steps > agent.num_timesteps:
+            first = agent.num_timesteps == 0
+            agent.learn(steps - agent.num_timesteps, reset_num_timesteps=first, tb_log_name=run_name)
+        advance(agent.num_timesteps)
+        if not clock.stop(steps, agent.num_timesteps):
+            return
+
+
+def _policy(entry: Algorithm, space: gym.Space) -> str:
+    compound = isinstance(space, gym.spaces.Dict)
+    return ("MultiInput" if compound else "Mlp") + ("LstmPolicy" if entry.name == "ppo_lstm" else "Policy")
+
+
+def _noise(noise: tuple[str, float], space: gym.Space) -> ActionNoise:
+    kind, spread = noise
+    assert space.shape is not None
+    mean, sigma = np.zeros(space.shape), np.full(space.shape, spread)
+    return NormalActionNoise(mean, sigma) if kind == "normal" else OrnsteinUhlenbeckActionNoise(mean, sigma)

@@ -1,0 +1,51 @@
+"""The untrained-teacher control: the same environment with random networks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from gtn_core.errors import UsageError
+from gtn_rl.transfer.environments import Environment
+
+NETWORKS = ("reward.", "transition.", "termination.")
+
+
+def write_untrained(env: Environment, path: Path, seed: int) -> None:
+    """Writes a teacher's file with its networks drawn anew.
+
+    Every weight and bias comes from a normal distribution with the standard deviation that its tensor has in the teacher, so
+    that rewards and dynamics keep their size. The states' normalisation, the initial states and the reward's
+    scale stay: what the control lacks is what the networks have learned.
+
+    Args:
+        env: The teacher.
+        path: Where to.
+        seed: Of the draws.
+
+    Raises:
+        UsageError: The environment has no file.
+    """
+    from gtn_envs import load_environment, save_environment
+
+    if env.file is None:
+        raise UsageError(f"{env.name} is no teacher of ours: it has no networks to draw anew")
+    weights = load_environment(env.file)
+    random = np.random.default_rng(seed)
+    tensors = {
+        name: random.normal(0.0, tensor.std(), tensor.shape) if name.startswith(NETWORKS) and tensor.ndim else tensor
+        for name, tensor in sorted(weights.tensors.items())
+    }
+    kept = (
+        "form",
+        "task",
+        "observation_space",
+        "action_space",
+        "max_episode_steps",
+        "activation",
+        "reward_mode",
+        "gamma",
+    )
+    document = {key: weights.document[key] for key in kept if key in weights.document}
+    save_environment(path, tensors, {**document, "untrained": {"teacher": env.digest, "seed": seed}})

@@ -1,0 +1,75 @@
+"""One episode of an agent on the real task as an animated GIF."""
+
+from __future__ import annotations
+
+import io
+import os
+from pathlib import Path
+
+import gymnasium as gym
+import numpy as np
+from PIL import Image
+
+from gtn_core.checkpoint import replacing
+from gtn_core.errors import GTNError, UsageError
+from gtn_rl.transfer.real_returns import ENDLESS, Act, own_randomness
+
+FPS = 25  # a GIF's clock counts in hundredths of a second, and viewers slow down what is faster than 50
+COLOURS = 64
+
+
+def require_rendering(task: str) -> None:
+    """Makes sure, before any training, that a task can be filmed.
+
+    Raises:
+        UsageError: It has no pictures, or they need a package that is not installed.
+    """
+    _filmed(task).close()
+
+
+def film(path: Path, task: str, act: Act, seed: int) -> float:
+    """Plays one episode and writes it as a GIF.
+
+    Args:
+        path: GIF file.
+        task: Id of the real task.
+        act: The agent, called with one observation at a time, (1, ...).
+        seed: Of the initial state and the agent's draws.
+
+    Returns:
+        The episode's return.
+    """
+    env = _filmed(task)
+    skip = max(1, round(float(env.metadata.get("render_fps") or 50) / FPS))
+    frames, total = [], 0.0
+    with own_randomness(seed):
+        observation, _ = env.reset(seed=seed % 2**31)
+        for step in range(ENDLESS):
+            if step % skip == 0:
+                frames.append(Image.fromarray(np.asarray(env.render())).quantize(COLOURS))
+            observation, reward, terminated, truncated, _ = env.step(act(np.asarray(observation)[None])[0])
+            total += float(reward)
+            if terminated or truncated:
+                break
+        else:
+            raise GTNError(f"an episode of {task} did not end within {ENDLESS:,} steps")
+    env.close()
+    buffer = io.BytesIO()
+    frames[0].save(buffer, "gif", save_all=True, append_images=frames[1:], duration=1000 // FPS, loop=0)
+    with replacing(path) as file:
+        file.write(buffer.getvalue())
+    return total
+
+
+def _filmed(task: str) -> gym.Env:
+    for driver in ("SDL_VIDEODRIVER", "SDL_AUDIODRIVER"):
+        os.environ.setdefault(driver, "dummy")  # else SDL looks for a desktop and complains when there is none
+    try:
+        env = gym.make(task, render_mode="rgb_array", disable_env_checker=True)
+        env.reset(seed=0)
+        env.render()
+    except gym.error.DependencyNotInstalled as error:
+        raise UsageError(f"pictures of {task} need a package that is not installed: {error}") from error
+    except (gym.error.Error, NotImplementedError, TypeError) as error:
+        raise UsageError(f"{task} has no pictures: {error}") from error
+    return env

@@ -1,0 +1,36 @@
+"""Small real tasks and environments that the tests of meta-training share."""
+
+import pytest
+import torch
+
+from gtn_rl.model import EnvironmentTeacher
+from gtn_rl.tasks import make_task
+
+
+@pytest.fixture(scope="session", params=["CartPole-v1", "Pendulum-v1"])
+def task(request):
+    """A real task, with discrete or continuous actions."""
+    return make_task(request.param)
+
+
+@pytest.fixture(params=["bandit", "mdp"])
+def teacher(request, task):
+    """A fresh environment of either kind."""
+    return build(task, request.param)
+
+
+def build(task, kind, seed=0):
+    """Returns a small fresh environment."""
+    generator = torch.Generator().manual_seed(seed)
+    d = task.spec.observation_size
+    mdp = kind == "mdp"
+    return EnvironmentTeacher(
+        task.spec,
+        torch.zeros(d),
+        torch.ones(d),
+        0.3 * torch.randn(8, d, generator=generator),
+        seed=seed,
+        hidden=(8,),
+        transition_hidden=(8,) if mdp else None,
+        max_episode_steps=4 if mdp else 1,
+    )

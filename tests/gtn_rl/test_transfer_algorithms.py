@@ -1,0 +1,59 @@
+import sys
+
+import gymnasium as gym
+import pytest
+
+from gtn_core.errors import GTNError, UnknownNameError, UsageError
+from gtn_rl.transfer.algorithms import ALGORITHMS, algorithm, fitting_algorithms, require_fit
+from gtn_rl.transfer.environments import find_environment
+from gtn_rl.transfer.settings import WIDTHS
+from gtn_rl.transfer.training import make_agent
+from gtn_rl.transfer.zoo import interpret
+
+BUFFERS = {"buffer_size": 100}
+
+
+@pytest.mark.parametrize("name", ALGORITHMS)
+def test_every_algorithm_makes_an_agent_with_the_widths_that_we_vary(name):
+    entry = algorithm(name)
+    env = find_environment("CartPole-v1" if entry.takes(gym.spaces.Discrete(2)) else "Pendulum-v1")
+    replay = BUFFERS if entry.actions != "any" else {}
+    agent = make_agent(entry, env, interpret(replay, entry), seed=0)
+    found = agent.policy.net_arch
+    if isinstance(WIDTHS[name], dict):
+        assert found == WIDTHS[name]
+    else:
+        assert found in (WIDTHS[name], {"pi": WIDTHS[name], "vf": WIDTHS[name]})
+
+
+def test_names():
+    assert algorithm("PPO") is ALGORITHMS["ppo"]
+    with pytest.raises(UnknownNameError, match="did you mean 'qrdqn'"):
+        algorithm("qr-dqn")
+
+
+def test_action_spaces():
+    box = find_environment("Pendulum-v1").action_space
+    with pytest.raises(UsageError, match=r"dqn does not take the actions of Pendulum-v1, Box.*: ppo, a2c, sac"):
+        require_fit(algorithm("dqn"), box, "Pendulum-v1")
+    assert fitting_algorithms(box) == ("ppo", "sac", "td3")
+    assert fitting_algorithms(gym.spaces.Discrete(3)) == ("ppo", "a2c", "dqn")
+
+
+def test_a_missing_package_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "sb3_contrib", None)
+    with pytest.raises(GTNError, match="trpo needs the package sb3-contrib: pip install sb3-contrib"):
+        algorithm("trpo").load()
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("CartPol-v1", "no environment 'CartPol-v1'"),
+        ("no_such_package:X-v0", "cannot import the package 'no_such_package'"),
+        ("absent.safetensors", "no environment file absent.safetensors"),
+    ],
+)
+def test_unknown_environments(name, words):
+    with pytest.raises(UsageError, match=words):
+        find_environment(name)

@@ -1,0 +1,57 @@
+import gymnasium as gym
+import numpy as np
+import torch
+
+from gtn_rl.transfer import real_returns
+from gtn_rl.transfer.algorithms import algorithm
+from gtn_rl.transfer.environments import find_environment
+from gtn_rl.transfer.real_returns import RealTask, acting
+from gtn_rl.transfer.training import make_agent
+from gtn_rl.transfer.zoo import interpret
+
+
+def right_when_leaning_right(observations):
+    return (observations[:, 2] > 0).astype(np.int64)
+
+
+def test_one_whole_episode_on_each_copy():
+    task = RealTask("MountainCarContinuous-v0", 3)  # has no native copies
+    push = np.ones((3, 1), np.float32)
+    returns = task.returns(lambda _: push, seed=5)
+    expected = []
+    for seed in np.random.SeedSequence(5).generate_state(3):
+        env = gym.make("MountainCarContinuous-v0")
+        env.reset(seed=int(seed) % 2**31)
+        total, over = 0.0, False
+        while not over:
+            _, reward, terminated, truncated, _ = env.step(push[0])
+            total, over = total + float(reward), terminated or truncated
+        expected.append(total)
+    np.testing.assert_allclose(returns, expected)
+
+
+def test_native_and_listed_copies_agree():
+    native, listed = RealTask("CartPole-v1", 300), RealTask("CartPole-v1", 300)
+    listed._copies = real_returns._ListedCopies("CartPole-v1", 300)
+    a, b = (task.returns(right_when_leaning_right, seed=1) for task in (native, listed))
+    assert abs(a.mean() - b.mean()) < 4 * np.sqrt((a.var() + b.var()) / 300)
+    np.testing.assert_array_equal(a, native.returns(right_when_leaning_right, seed=1))
+
+
+def test_judging_leaves_the_random_state_alone():
+    entry = algorithm("dqn")
+    agent = make_agent(entry, find_environment("CartPole-v1"), interpret({"buffer_size": 100}, entry), seed=0)
+    before = torch.get_rng_state(), np.random.get_state()[1].copy(), agent.action_space.np_random.bit_generator.state
+    task = RealTask("CartPole-v1", 4)
+    sampled = task.returns(acting(agent, deterministic=False, seed=1), seed=1)
+    assert torch.equal(torch.get_rng_state(), before[0])
+    assert np.array_equal(np.random.get_state()[1], before[1])
+    assert agent.action_space.np_random.bit_generator.state == before[2]
+    np.testing.assert_array_equal(sampled, task.returns(acting(agent, deterministic=False, seed=1), seed=1))
+
+
+def test_recurrent_and_normalising_agents():
+    for name, given in (("ppo_lstm", {}), ("ppo", {"normalize": True, "n_envs": 2})):
+        entry = algorithm(name)
+        agent = make_agent(entry, find_environment("CartPole-v1"), interpret(given, entry), seed=0)
+        assert RealTask("CartPole-v1", 3).returns(acting(agent, deterministic=True, seed=0), seed=0).shape == (3,)

@@ -1,0 +1,260 @@
+import json
+import multiprocessing
+import threading
+from pathlib import Path
+
+import gymnasium as gym
+import numpy as np
+import pytest
+import torch
+
+from gtn_core.errors import GTNError, UsageError
+from gtn_envs import save_environment
+from gtn_rl.transfer import cloning
+from gtn_rl.transfer.agents import CLONING, REAL, TEACHER, UNTRAINED, Job, run_job, stops_of
+from gtn_rl.transfer.algorithms import algorithm
+from gtn_rl.transfer.cloning import clone, greedy_outputs
+from gtn_rl.transfer.controls import meta_cost, solve_times
+from gtn_rl.transfer.environments import find_environment
+from gtn_rl.transfer.plan import TransferPlan
+from gtn_rl.transfer.report import write_transfer_report
+from gtn_rl.transfer.results_file import ResultsFile
+from gtn_rl.transfer.statistics import interquartile_mean, summarise, threshold_of
+from gtn_rl.transfer.study import study
+from gtn_rl.transfer.training import make_agent, train
+from gtn_rl.transfer.untrained import write_untrained
+from gtn_rl.transfer.workers import _work, run_jobs
+from gtn_rl.transfer.zoo import interpret
+
+TINY = {"algorithms": ("a2c",), "agents": 2, "steps": (20, 40), "episodes": 4, "control_steps": 60}
+JOB = Job(TEACHER, "CartPole-v1", None, "CartPole-v1", "a2c", "default", 0, 0, (10,), 2, 475.0)
+
+
+@pytest.fixture
+def teacher(tmp_path: Path) -> Path:
+    """A bandit whose reward prefers a push towards where the pole falls."""
+    path, std = tmp_path / "Bandit.safetensors", np.array([0.5, 0.5, 0.1, 0.5])
+    towards = np.array([0.1, 0.3, 2.0, 1.0])[:, None] * std[:, None] * 3
+    tensors = {
+        "observation.mean": np.zeros(4),
+        "observation.std": std,
+        "initial.means": np.random.default_rng(0).normal(size=(64, 4)),
+        "initial.log_std": np.full(4, -0.5),
+        "reward.0.weight": np.concatenate([-towards, towards], axis=1),
+        "reward.0.bias": np.zeros(2),
+        "reward.scale": np.ones(()),
+    }
+    env = gym.make("CartPole-v1")
+    document = {
+        "form": "bandit",
+        "task": "CartPole-v1",
+        "observation_space": env.observation_space,
+        "action_space": env.action_space,
+        "max_episode_steps": 1,
+        "activation": "tanh",
+        "stages": ["by hand"],
+        "metrics": {"meta_real_steps": 6000, "meta_cpu_seconds": 5.0},
+    }
+    save_environment(path, tensors, document)
+    return path
+
+
+def silent(title, done, total):
+    pass
+
+
+def test_what_the_file_says(teacher):
+    env = find_environment(str(teacher))
+    assert (env.real_task, env.file, len(env.digest or "")) == ("CartPole-v1", teacher, 12)
+    teacher.write_bytes(b"not an environment")
+    with pytest.raises(GTNError, match="not a safetensors file"):
+        find_environment(str(teacher))
+
+
+def test_copies_of_a_teacher_step_together(teacher):
+    env, entry = find_environment(str(teacher)), algorithm("ppo")
+    agent = make_agent(entry, env, interpret({"n_envs": 4, "n_steps": 8, "batch_size": 16}, entry), seed=0)
+    taken = []
+    train(agent, [64], lambda stop: bool(taken.append(stop.taken)))
+    assert taken == [64]
+
+
+def test_study_with_controls(teacher, tmp_path, monkeypatch):
+    monkeypatch.setattr(cloning, "UPDATES", 300)
+    env, plan = find_environment(str(teacher)), TransferPlan(**TINY)
+    transfer = study(env, "CartPole-v1", plan, tmp_path / "out", silent)
+    assert [curve.role for curve in transfer.curves] == [TEACHER, CLONING, UNTRAINED, REAL]
+    assert [[point.steps for point in curve.points] for curve in transfer.curves] == [[20, 40]] * 4
+    assert [point.updates for point in transfer.curves[0].points] == [3, 7]
+    cloned = transfer.curves[1].points[-1].deterministic
+    assert cloned.n == 2
+    assert cloned.iqm > 100  # the reward by hand balances the pole
+    (times,) = transfer.solving
+    assert times["budget"] == 60
+    assert transfer.cost[0]["meta_real_steps"] == 6000
+    write_transfer_report(tmp_path / "out", transfer, "gtn-cli transfer")
+    document = json.loads((tmp_path / "out" / "transfer.json").read_text())
+    assert document["agents"] == 8
+    assert "| teacher | a2c | default | 40 |" in (tmp_path / "out" / "transfer.md").read_text()
+    assert (tmp_path / "out" / "transfer.png").stat().st_size > 10_000
+
+
+def test_goes_on_where_it_stopped(tmp_path, monkeypatch):
+    env, plan = find_environment("CartPole-v1"), TransferPlan(**{**TINY, "agents": 3}, controls=False)
+
+    def stop_after_two(title, done, total):
+        if done == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        study(env, "CartPole-v1", plan, tmp_path, stop_after_two)
+    file = tmp_path / "agents.jsonl"
+    whole = file.read_text()
+    assert len(whole.splitlines()) == 2
+    file.write_text(whole + '{"job": {"ro')  # killed while it wrote
+    titles = []
+    transfer = study(env, "CartPole-v1", plan, tmp_path, lambda title, done, total: titles.append((title, done)))
+    assert titles == [("", 2), ("teacher: a2c, default, agent 2", 3)]
+    assert file.read_text().startswith(whole)
+    assert transfer.curves[0].points[0].deterministic.n == 3
+    monkeypatch.setattr("gtn_rl.transfer.study.run_jobs", None)  # nothing is left to run
+    assert study(env, "CartPole-v1", plan, tmp_path, silent) == transfer
+
+
+@pytest.mark.slow
+def test_two_workers_find_what_one_finds(tmp_path):
+    env = find_environment("CartPole-v1")
+    one, two = (
+        study(env, "CartPole-v1", TransferPlan(**TINY, controls=False, workers=n), tmp_path / str(n), silent)
+        for n in (1, 2)
+    )
+    for a, b in zip(one.curves[0].points, two.curves[0].points, strict=True):
+        assert (a.deterministic, a.stochastic, a.updates) == (b.deterministic, b.stochastic, b.updates)
+
+
+@pytest.mark.slow
+def test_a_dead_worker_is_one_clear_error(tmp_path, monkeypatch):
+    (tmp_path / "deadly.py").write_text("import os\nos._exit(3)\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    jobs = [Job(**{**vars(JOB), "env": "deadly:X-v0"})] * 2
+    with pytest.raises(GTNError, match=r"a2c, default, agent 0 died \(exit code 3\)"):
+        run_jobs(jobs, 2, lambda job, result: None)
+
+
+def test_a_worker_says_what_failed(monkeypatch):
+    monkeypatch.setattr("signal.signal", lambda number, handler: None)
+    ours, theirs = multiprocessing.Pipe()
+    ours.send(Job(**{**vars(JOB), "env": "X-v0"}).to_json())
+    threads = torch.get_num_threads()
+    worker = threading.Thread(target=_work, args=(theirs,))
+    worker.start()
+    result, failure = ours.recv()
+    ours.close()
+    worker.join()
+    theirs.close()
+    torch.set_num_threads(threads)
+    assert result is None
+    assert "there is no environment 'X-v0'" in failure
+
+
+def test_wrong_names_fail_before_any_work(tmp_path):
+    env = find_environment("CartPole-v1")
+    for wrong, words in (
+        ({"algorithms": ("sac",)}, "sac does not take the actions"),
+        ({"algorithms": ("pp",)}, "did you mean 'ppo'"),
+        ({"settings": ("defaults",)}, "did you mean 'default'"),
+        ({"algorithms": ("trpo",), "settings": ("tuned",)}, "no tuned settings of trpo"),
+    ):
+        with pytest.raises(UsageError, match=words):
+            study(env, "CartPole-v1", TransferPlan(**{**TINY, **wrong}), tmp_path / "out", silent)
+    assert not (tmp_path / "out").exists()
+
+
+def test_one_process_at_a_time_and_foreign_files(tmp_path):
+    first, second = ResultsFile(tmp_path), ResultsFile(tmp_path)
+    with first.locked(), pytest.raises(GTNError, match="another process is working on"), second.locked():
+        pass
+    (tmp_path / "agents.jsonl").write_text('{"a": 1}\n')
+    with pytest.raises(GTNError, match="not a file of ours"):
+        ResultsFile(tmp_path)
+
+
+def test_real_agents_train_on_until_solved():
+    assert stops_of(JOB) == [10]
+    assert stops_of(Job(**{**vars(JOB), "budget": 5000})) == [10, 1000, 1414, 2000, 2828, 4000, 5000]
+    easy = run_job(Job(**{**vars(JOB), "role": REAL, "threshold": 5.0, "steps": (10, 20), "budget": 90}))
+    assert [stop["steps"] for stop in easy["checkpoints"]] == [10, 20]
+    assert easy["solved_at"] == 10
+    hard = run_job(Job(**{**vars(JOB), "role": REAL, "threshold": 501.0, "budget": 30}))
+    assert (hard["checkpoints"][-1]["taken"], hard["solved_at"]) == (30, None)
+
+
+def test_cloning_imitates_the_reward(teacher, monkeypatch):
+    monkeypatch.setattr(cloning, "UPDATES", 300)
+    env = find_environment(str(teacher))
+    states = np.array([[0, 0, 0.1, 0], [0, 0, -0.1, 0]], np.float32)
+    assert greedy_outputs(env, states).tolist() == [1, 0]
+    assert clone(env, 200, seed=0).act(states).tolist() == [1, 0]
+
+
+def test_cloning_imitates_targets_of_continuous_actions(tmp_path, monkeypatch):
+    monkeypatch.setattr(cloning, "UPDATES", 500)
+    env = gym.make("Pendulum-v1")
+    tensors = {
+        "observation.mean": np.zeros(3),
+        "observation.std": np.ones(3),
+        "initial.means": np.random.default_rng(0).uniform(-1, 1, size=(64, 3)),
+        "initial.log_std": np.full(3, -1.0),
+        "reward.0.weight": np.array([[0.0], [1.0], [0.0]]),
+        "reward.0.bias": np.zeros(1),
+        "reward.scale": np.ones(()),
+    }
+    document = {"form": "bandit", "task": "Pendulum-v1", "max_episode_steps": 1, "activation": "relu"}
+    spaces = {"observation_space": env.observation_space, "action_space": env.action_space}
+    save_environment(tmp_path / "P.safetensors", tensors, {**document, **spaces})
+    found = find_environment(str(tmp_path / "P.safetensors"))
+    states = np.array([[0.5, -0.5, 0], [0.5, 0.5, 0]], np.float32)
+    np.testing.assert_allclose(greedy_outputs(found, states)[:, 0], np.tanh([-0.5, 0.5]), rtol=1e-6)
+    actions = clone(found, 300, seed=0).act(states)
+    assert actions.dtype == np.float32
+    np.testing.assert_allclose(actions[:, 0], 2 * np.tanh([-0.5, 0.5]), atol=0.15)  # torques lie in [-2, 2]
+
+
+def test_an_untrained_teacher_keeps_everything_but_its_networks(teacher, tmp_path):
+    env = find_environment(str(teacher))
+    write_untrained(env, tmp_path / "a.safetensors", seed=1)
+    write_untrained(env, tmp_path / "b.safetensors", seed=1)
+    assert (tmp_path / "a.safetensors").read_bytes() == (tmp_path / "b.safetensors").read_bytes()
+    drawn = find_environment(str(tmp_path / "a.safetensors"))
+    before, after = (gym.make(e.id).unwrapped.weights.tensors for e in (env, drawn))
+    assert np.array_equal(before["initial.means"], after["initial.means"])
+    assert not np.array_equal(before["reward.0.weight"], after["reward.0.weight"])
+    with pytest.raises(UsageError, match="no teacher of ours"):
+        write_untrained(find_environment("CartPole-v1"), tmp_path / "c.safetensors", seed=1)
+
+
+def test_statistics():
+    assert interquartile_mean(np.array([0.0, 10.0, 20.0, 100.0])) == 15
+    figures = summarise([500.0] * 5, 475.0)
+    assert (figures.low, figures.high, figures.solve_rate, figures.spread) == (500, 500, 1, 0)
+    figures = summarise(list(np.random.default_rng(0).normal(size=200)), 0.0)
+    assert -0.25 < figures.low < figures.iqm < figures.high < 0.25
+    assert summarise([1.0], None).low is None
+    assert threshold_of("CartPole-v1") == 475
+    assert threshold_of("gtn_envs:Pendulum-v1") == -200
+    assert threshold_of("no-such-task") is None
+
+
+def test_when_a_teacher_pays():
+    def result(at, seconds):
+        return {"solved_at": at, "solved_cpu_seconds": seconds, "checkpoints": [{"cpu_seconds": 2.0}]}
+
+    times = solve_times([result(1000, 4.0), result(3000, 8.0), result(None, None)], 9000)
+    assert (times["solved"], times["median_steps"], times["mean_cpu_seconds_solved"]) == (2, 3000, 6.0)
+    document = {"metrics": {"meta_real_steps": 30_000, "meta_cpu_seconds": 20.0}}
+    cost = meta_cost(document, times, [result(None, None)])
+    assert (cost["agents_by_real_steps"], cost["agents_by_cpu_seconds"]) == (10, 5)
+    censored = solve_times([result(None, None)], 9000)
+    assert censored["median_steps"] is None
+    assert meta_cost(document, censored, [result(None, None)])["agents_by_real_steps_at_most"] == pytest.approx(10 / 3)
+    assert meta_cost({}, times, []) == {}

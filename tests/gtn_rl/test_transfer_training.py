@@ -1,0 +1,87 @@
+import numpy as np
+import pytest
+import torch
+
+from gtn_core.errors import UsageError
+from gtn_rl.transfer.agent_file import require_writable, save_agent
+from gtn_rl.transfer.algorithms import algorithm
+from gtn_rl.transfer.environments import find_environment
+from gtn_rl.transfer.real_returns import RealTask, acting
+from gtn_rl.transfer.training import make_agent, train
+from gtn_rl.transfer.zoo import interpret
+
+
+def made(name, env="CartPole-v1", **given):
+    entry = algorithm(name)
+    return make_agent(entry, find_environment(env), interpret(given, entry), seed=0)
+
+
+def trained(agent, stops, visit=lambda stop: True, **options):
+    seen = []
+
+    def note(stop):
+        seen.append(stop)
+        return visit(stop)
+
+    train(agent, stops, note, **options)
+    return seen
+
+
+def test_stops_after_exactly_so_many_steps_and_counts_optimizer_steps():
+    stops = trained(made("ppo", n_steps=64, batch_size=32, n_epochs=3), [63, 100, 200])
+    assert [(stop.taken, stop.updates) for stop in stops] == [(63, 0), (100, 6), (200, 18)]
+    assert 0 < stops[0].cpu_seconds < stops[-1].cpu_seconds
+    assert [stop.updates for stop in trained(made("a2c"), [26])] == [5]
+    joint = trained(made("sac", "Pendulum-v1", buffer_size=500, learning_starts=50, batch_size=8), [80])
+    assert joint[0].updates == 29  # of actor, critic and temperature each
+
+
+def test_whole_rollouts_end_as_learn_does():
+    stops = trained(made("ppo", n_steps=64, batch_size=32, n_epochs=3), [100], whole_rollouts=True)
+    assert [(stop.taken, stop.updates) for stop in stops] == [(128, 12)]
+
+
+def test_a_visit_can_end_the_training():
+    assert [stop.steps for stop in trained(made("a2c"), [10, 20, 30], lambda stop: stop.steps < 20)] == [10, 20]
+
+
+def test_judging_does_not_change_the_training():
+    task = RealTask("CartPole-v1", 3)
+    judged = made("a2c")
+    trained(judged, [40, 100], lambda stop: bool(task.returns(acting(judged, deterministic=False, seed=1), 1).size))
+    left = made("a2c")  # seeds torch anew
+    trained(left, [100])
+    for a, b in zip(judged.policy.parameters(), left.policy.parameters(), strict=True):
+        assert torch.equal(a, b)
+
+
+def test_ars_is_judged_between_its_updates():
+    agent = made("ars", n_delta=1, n_top=1)
+    weights = []
+    stops = trained(agent, [5, 60], lambda stop: weights.append(agent.weights.clone()) is None)
+    assert stops[0].taken >= 5
+    assert stops[-1].updates == 0
+    assert len(weights) == 2
+
+
+def test_refused_settings_are_one_clear_error():
+    with pytest.raises(UsageError, match="ppo refuses its settings: `n_steps \\* n_envs` must be greater than 1"):
+        made("ppo", n_steps=1)
+
+
+def test_saved_agents_load(tmp_path):
+    agent = made("ppo", normalize=True, n_steps=16, batch_size=16, learning_rate="lin_1e-3")
+    trained(agent, [40])
+    zipped, statistics = save_agent(agent, tmp_path / "a.zip")
+    again = type(agent).load(zipped)
+    seen = np.ones((1, 4), np.float32)
+    assert np.array_equal(agent.predict(seen, deterministic=True)[0], again.predict(seen, deterministic=True)[0])
+    assert statistics.name == "a.vecnormalize.pkl"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.vecnormalize.pkl", "a.zip"]
+
+
+def test_unwritable_places(tmp_path):
+    for path in (tmp_path, tmp_path / "a" / "b.zip"):
+        (tmp_path / "a").touch()
+        with pytest.raises(UsageError, match="cannot write"):
+            require_writable(path)

@@ -1,0 +1,88 @@
+import numpy as np
+import pytest
+import torch
+
+from gtn_core.config import read_yaml
+from gtn_core.errors import UsageError
+from gtn_core.seeding import Streams
+from gtn_rl.transfer.algorithms import algorithm
+from gtn_rl.transfer.settings import TUNED, hyperparameters
+from gtn_rl.transfer.zoo import interpret, select
+
+
+def test_reads_what_rl_zoo3_writes():
+    given = {
+        "n_timesteps": 1e5,
+        "policy": "MlpPolicy",
+        "n_envs": 8,
+        "normalize": {"norm_reward": False},
+        "learning_rate": "lin_3e-4",
+        "clip_range": 0.2,
+        "ent_coef": "1e-3",
+        "policy_kwargs": "dict(log_std_init=-2, activation_fn=nn.ReLU, net_arch=dict(pi=[64, 32], vf=[64]))",
+    }
+    settings = interpret(given, algorithm("ppo"))
+    assert (settings.n_timesteps, settings.n_envs, settings.normalize) == (100_000, 8, {"norm_reward": False})
+    assert settings.arguments["learning_rate"](0.5) == pytest.approx(1.5e-4)
+    assert settings.arguments["ent_coef"] == pytest.approx(1e-3)
+    kwargs = settings.arguments["policy_kwargs"]
+    assert kwargs == {"log_std_init": -2, "activation_fn": torch.nn.ReLU, "net_arch": {"pi": [64, 32], "vf": [64]}}
+
+
+def test_reads_off_policy_settings():
+    given = {"train_freq": [1, "episode"], "noise_type": "normal", "noise_std": 0.1, "env_wrapper": None}
+    settings = interpret(given, algorithm("td3"))
+    assert settings.arguments == {"train_freq": (1, "episode")}
+    assert settings.noise == ("normal", 0.1)
+    assert interpret({"ent_coef": "auto"}, algorithm("sac")).arguments == {"ent_coef": "auto"}
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"learning_rat": 1}, "did you mean 'learning_rate'"),
+        ({"learning_rate": "fast"}, "a number or lin_NUMBER, not 'fast'"),
+        ({"frame_stack": 4}, "'frame_stack' is not supported"),
+        ({"n_envs": 0}, "'n_envs' should be a whole number above 0"),
+        ({"policy_kwargs": "dict(a=__import__('os'))"}, "not understood"),
+        ({"policy_kwargs": "dict(a=os.path)"}, "only names of torch.nn and torch.optim"),
+        ({"noise_type": "pink"}, "unknown noise_type 'pink'"),
+        ({"normalize": "yes"}, "'normalize' should be"),
+    ],
+)
+def test_refuses(given, words):
+    with pytest.raises(UsageError, match=words):
+        interpret(given, algorithm("ppo"))
+
+
+def test_selects_by_task_and_algorithm():
+    flat = {"learning_rate": 1, "policy_kwargs": {"net_arch": [8]}}
+    assert select(flat, "ppo", ("A",), "f") == flat
+    assert select({"A": flat}, "ppo", ("B", "A"), "f") == flat
+    assert select({"ppo": {"default": flat}}, "ppo", ("A",), "f") == flat
+    with pytest.raises(UsageError, match="f has no settings of ppo for B; it has: A"):
+        select({"A": flat}, "ppo", ("B",), "f")
+
+
+def test_varied_settings_stay_in_their_range_and_move_no_other():
+    drawn = [hyperparameters("varied", algorithm("ppo"), (), Streams(3), i) for i in range(60)]
+    rates = np.array([settings["learning_rate"] for settings in drawn]) / 3e-4
+    assert 1 / 3 <= rates.min() < 0.6
+    assert 1.7 < rates.max() <= 3
+    assert {len(settings["policy_kwargs"]["net_arch"]) for settings in drawn} == {1, 2, 3}
+    assert all(21 <= settings["batch_size"] <= 192 for settings in drawn)
+    assert hyperparameters("varied", algorithm("ppo"), (), Streams(3), 7) == drawn[7]
+    assert "n_steps" in hyperparameters("varied", algorithm("a2c"), (), Streams(3), 0)
+    assert set(hyperparameters("varied", algorithm("crossq"), (), Streams(3), 0)["policy_kwargs"]["net_arch"]) == {
+        "pi",
+        "qf",
+    }
+
+
+def test_every_tuned_setting_is_understood():
+    for name, by_task in read_yaml(TUNED).items():
+        for task in by_task:
+            settings = interpret(hyperparameters("tuned", algorithm(name), (task,), Streams(0), 0), algorithm(name))
+            assert settings.n_timesteps
+    with pytest.raises(UsageError, match="no tuned settings of trpo"):
+        hyperparameters("tuned", algorithm("trpo"), ("CartPole-v1",), Streams(0), 0)
