@@ -16,7 +16,7 @@ INPUTS  := setup.cfg pyproject.toml constraints.txt
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install demo test lint bench docs clean distclean
+.PHONY: help install demo test lint bench docs weights-cartpole weights-classic clean distclean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-17s %s\n", $$1, $$2}'
@@ -46,6 +46,22 @@ bench: $(VENV)/.installed-bench ## run the scripts in benchmarks/ (BENCH= picks 
 docs: $(VENV)/.installed-docs ## build the documentation into build/site
 	$(BIN)/mkdocs build --strict --quiet
 	@echo "Documentation: build/site/index.html"
+
+# Each line makes one shipped environment: GTN-<name>-v0 from task, kind and minutes; the file's header repeats the command.
+weight = OMP_NUM_THREADS=1 $(BIN)/gtn-cli meta-train --task $(2) --kind $(3) --seed $(SEED) --minutes $(4) \
+  --out runs/weights/GTN-$(1)-v0 && cp runs/weights/GTN-$(1)-v0/teacher.safetensors $(WEIGHTS)/GTN-$(1)-v0.safetensors
+SEED    ?= 0
+WEIGHTS ?= envs/gtn_envs/weights
+
+weights-cartpole: $(STAMP) ## make the shipped CartPole environments again, in about 10 minutes on two cores
+	rm -rf runs/weights/GTN-CartPole-v0 runs/weights/GTN-CartPoleBandit-v0
+	$(call weight,CartPole,CartPole-v1,mdp,7) & mdp=$$!; $(call weight,CartPoleBandit,CartPole-v1,bandit,5) && wait $$mdp
+
+weights-classic: $(STAMP) ## make the other shipped environments again, one after the other
+	rm -rf runs/weights/GTN-Acrobot-v0 runs/weights/GTN-MountainCar-v0 runs/weights/GTN-Pendulum-v0
+	$(call weight,Acrobot,Acrobot-v1,mdp,7)
+	$(call weight,MountainCar,MountainCar-v0,mdp,7)
+	$(call weight,Pendulum,Pendulum-v1,mdp,8)
 
 clean: ## remove build products and caches; keeps .venv and runs/
 	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage

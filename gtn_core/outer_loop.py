@@ -282,7 +282,7 @@ class OuterLoop:
         self.tracker.scalars(iteration, {"real/score": validation.score, **validation.metrics})
         for tag, picture in validation.pictures.items():
             self.tracker.picture(iteration, tag, picture)
-        if validation.score > self.progress.best:
+        if validation.score >= self.progress.best:  # of equals the later one, which has seen more
             if self.world.rank == 0:
                 self.job.save_teacher(validation, iteration)
             self.progress.best, self.progress.best_iteration = validation.score, iteration

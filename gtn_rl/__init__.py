@@ -1,1 +1,6 @@
-"""Reinforcement learning: real tasks, synthetic-environment models, inner agents, transfer evaluation. Empty in 0.1."""
+"""Reinforcement learning: real tasks, synthetic-environment models, inner agents, meta-training, transfer evaluation.
+
+Importing it registers the synthetic environments with Gymnasium, as importing ``gtn_envs`` does.
+"""
+
+import gtn_envs as gtn_envs

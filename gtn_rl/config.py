@@ -11,7 +11,7 @@ from gtn_core.outer_loop import OuterConfig
 from gtn_rl.presets import GENERAL, PRESETS
 
 Kind = Literal["mdp", "bandit"]
-StageName = Literal["greedy", "fit", "bilevel", "meta-gradient"]
+StageName = Literal["greedy", "fit", "bilevel"]
 
 
 @config
@@ -56,17 +56,17 @@ class StageConfig:
 
     name: StageName
     """``greedy``: evolve the reward's own greedy policy; ``fit``: fit the transitions to real ones; ``bilevel``: evolve
-    what agents trained inside return on the real task; ``meta-gradient``: the same by the exact meta-gradient."""
+    what agents trained inside return on the real task."""
     share: PositiveReal = 1.0
     """Part of the budget, beside the other stages'."""
     estimator: str = "snes"
-    """``snes`` or ``openai-es``; of no meaning to ``fit`` and ``meta-gradient``."""
+    """``snes`` or ``openai-es``; of no meaning to ``fit``."""
     population: Positive = 64
     """Candidates of an outer step."""
     sigma: PositiveReal = 0.1
     """Standard deviation of the candidates' noise at the start."""
     lr: PositiveReal = 1.0
-    """Outer learning rate; 1 is SNES as published, Adam takes it for ``openai-es`` and ``meta-gradient``."""
+    """Outer learning rate; 1 is SNES as published, Adam takes it for ``openai-es``."""
     parts: tuple[Literal["reward", "initial", "transition"], ...] = ("reward", "initial")
     """What is meta-learned; the rest stays as it is."""
     validations: Positive = 8
@@ -91,8 +91,6 @@ class RLConfig:
     """Wall-clock minutes, shared out among the stages."""
     iterations: Natural | None = None
     """Outer steps of each stage, where no minutes are given."""
-    start_from: str | None = None
-    """An environment file to start from, in place of a fresh one."""
     threads: Positive | None = 1
     """CPU threads; more rarely help, as the networks are small."""
     workers: Natural | None = None
@@ -109,7 +107,7 @@ class RLConfig:
         return OuterConfig(
             iterations=self.iterations if minutes is None else None,
             minutes=minutes,
-            optimizer="sgd" if stage.estimator == "snes" and stage.name != "meta-gradient" else "adam",
+            optimizer="sgd" if stage.estimator == "snes" else "adam",
             lr=stage.lr,
             final_lr=1.0 if stage.estimator == "snes" else 0.1,
             validations=stage.validations,

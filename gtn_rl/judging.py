@@ -26,7 +26,7 @@ def real_returns(
         policies: P policies; they act greedily.
         members: P.
         episodes: E, of each.
-        random: Draws the initial states.
+        random: Draws the initial states, the same for every policy.
 
     Returns:
         Undiscounted returns, ``(P, E)``, and the real steps that it took.
@@ -36,7 +36,7 @@ def real_returns(
         by_member = observations.view(-1, members, observations.shape[1]).transpose(0, 1)
         return policies.act(by_member).transpose(0, 1).flatten(0, 1)
 
-    result = rollout(task, act, members * episodes, random, group=members)
+    result = rollout(task, act, members * episodes, random, group=members, alike=True)
     return result.returns.view(episodes, members).T, int(result.lengths.sum())
 
 

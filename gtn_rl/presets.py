@@ -23,7 +23,7 @@ def _from_scratch(kind: str) -> Settings:
     """Bi-level evolution alone: for tasks where even a poor agent's return tells good candidates from bad ones."""
     return {
         "environment": {"kind": kind},
-        "stages": _stages(kind, {"name": "bilevel", "sigma": 0.1}),
+        "stages": _stages(kind, {"name": "bilevel", "sigma": 0.1, "validations": 5}),
         "minutes": 10.0,
     }
 
@@ -35,7 +35,7 @@ def _warm(kind: str) -> Settings:
         "stages": _stages(
             kind,
             {"name": "greedy", "sigma": 0.3, "share": 1.0, "parts": ["reward"]},
-            {"name": "bilevel", "sigma": 0.05, "share": 2.0},
+            {"name": "bilevel", "sigma": 0.05, "share": 2.0, "validations": 5},
         ),
         "minutes": 10.0,
     }

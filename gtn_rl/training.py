@@ -139,7 +139,7 @@ class Pipeline:
         rows = list(folder.metric_rows())
         return StageResult(
             name=stage.name,
-            kept=progress.best_iteration > 0,
+            kept=progress.best > next(row["real/score"] for row in rows if "real/score" in row),
             score=progress.best,
             outer_steps=progress.iteration,
             real_steps=int(sum(row.get("cost/real_steps", 0) for row in rows)),
@@ -185,7 +185,7 @@ class Pipeline:
             seed=self.config.seed,
             version=importlib.metadata.version("generative-teaching-networks"),
             metrics=facts,
-            config={**to_dict(self.config), "start_from": None},
+            config=to_dict(self.config),
             observation_space=spec.observation_space,
             action_space=spec.action_space,
         )
@@ -221,7 +221,7 @@ def meta_train(
     torch.set_flush_denormal(True)
     task = make_task(config.task, device=config.device, workers=config.workers)
     try:
-        agent_names(config, task.spec)  # a wrong name fails before the folder is made
+        _refuse_nonsense(config, task)  # before the folder is made
         if not resume:
             run.create()
         with run.lock(), run.logged():
@@ -237,14 +237,27 @@ def meta_train(
     return Progress(iteration=steps, best=best), pipeline.results
 
 
+def _refuse_nonsense(config: RLConfig, task: BatchedTask) -> None:
+    """Raises UsageError for what would fail later: a wrong name, a stage that lacks what it needs."""
+    agent_names(config, task.spec)
+    for stage in config.stages:
+        if stage.name != "fit":
+            ESTIMATORS[stage.estimator](EstimatorConfig(population=stage.population))
+    fits = any(stage.name == "fit" for stage in config.stages)
+    if fits != (config.environment.kind == "mdp"):
+        raise UsageError(
+            "a bandit has no transitions, so no stage fit" if fits else "an mdp needs the stage fit for its dynamics"
+        )
+    if all(stage.name == "fit" for stage in config.stages):
+        raise UsageError("the stage fit alone makes no reward; add greedy or bilevel")
+
+
 def _start(config: RLConfig, run: RunFolder, task: BatchedTask, listener: Listener | None, command: str) -> Pipeline:
     settings, streams = config.environment, Streams(config.seed)
     random = streams.numpy("harvest")
     gathered = harvest(task, settings.harvest_episodes, random)
     mean, std = gathered.normalisation()
     mdp = settings.kind == "mdp"
-    if mdp and not any(stage.name == "fit" for stage in config.stages) and config.start_from is None:
-        raise UsageError("an mdp needs the stage fit, which gives it its dynamics")
     teacher = EnvironmentTeacher(
         task.spec,
         mean,

@@ -236,7 +236,9 @@ class Reinforcement:
             "validation_return": progress.best,
             "stages": [vars(stage) for stage in self.results],
         }
-        kept = ", ".join(f"{s.name} {s.score:.1f}{'' if s.kept else ' (not kept)'}" for s in self.results)
+        kept = ", ".join(
+            f"{s.name} {s.score:.1f}{'' if s.kept else ' (not kept)'}" for s in self.results if s.name != "fit"
+        )
         sentence = f"{run.teacher}: mean real return {progress.best:.1f} of fresh agents ({kept})"
         return result, sentence, f"gtn-cli train-agent --env {run.teacher} --algo ppo --steps 10000"
 
@@ -245,8 +247,6 @@ def _with_estimator(stages: Sequence[Any], name: str) -> tuple[Any, ...]:
     """Returns the stages with another estimator where one is at work."""
     from gtn_core.estimators import ESTIMATORS
 
-    if name == "meta-gradient":
-        return tuple(dataclasses.replace(s, name=name, lr=0.01) if s.name == "bilevel" else s for s in stages)
     ESTIMATORS[name]
     lr = 1.0 if name == "snes" else 0.02
     return tuple(dataclasses.replace(s, estimator=name, lr=lr) if s.name != "fit" else s for s in stages)

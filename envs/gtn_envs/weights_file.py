@@ -77,12 +77,13 @@ def load_environment(weights: str | os.PathLike[str]) -> Weights:
     return _load(path, (stat.st_mtime_ns, stat.st_size, stat.st_ino))
 
 
-def read_document(path: Path) -> dict[str, Any]:
+def read_document(path: str | os.PathLike[str]) -> dict[str, Any]:
     """Reads a file's document and no tensor; checks its format and kind, and nothing else.
 
     Raises:
         WeightsError: The file is absent, truncated, foreign, or of another format or kind.
     """
+    path = Path(path)
     with _opened(path) as file:
         text = (file.metadata() or {}).get(_KEY)
     if text is None:

@@ -72,7 +72,8 @@ class TD3:
             chosen = torch.randint(replay.count, (self.batch_size,), generator=generator).to(phi.device)
             wanted = self._wanted(actor, critic, targets, replay, chosen, generator)
             both = torch.cat([replay.observations[:, chosen], replay.actions[:, chosen]], dim=2)
-            loss = sum((critic(twin, both).squeeze(2) - wanted).square().mean(dim=1).sum() for twin in twins)
+            errors = [(critic(twin, both).squeeze(2) - wanted).square().mean(dim=1) for twin in twins]
+            loss = torch.stack(errors).sum()
             twins[0].grad, twins[1].grad = torch.autograd.grad(loss, twins)
             of_critics.step()
             if update % self.actor_every:

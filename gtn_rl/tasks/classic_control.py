@@ -50,9 +50,9 @@ class ClassicControl:
         self._physics = physics
         self._xp: Any = np if device.type == "cpu" else torch
 
-    def reset(self, n: int, generator: np.random.Generator) -> Rows:
+    def reset(self, n: int, generator: np.random.Generator, repeat: int = 1) -> Rows:
         """See ``BatchedTask.reset``."""
-        rows = self._physics.sample(generator, n)
+        rows = tuple(np.repeat(row, repeat) for row in self._physics.sample(generator, n // repeat))
         return rows if self._xp is np else tuple(torch.as_tensor(row.copy(), device=self.device) for row in rows)
 
     def observe(self, state: Rows) -> torch.Tensor:

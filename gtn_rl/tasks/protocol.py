@@ -90,8 +90,11 @@ class BatchedTask(Protocol):
     spec: TaskSpec
     device: torch.device
 
-    def reset(self, n: int, generator: np.random.Generator) -> State:
-        """Returns the first state of n copies; copy i starts alike for every n > i and on every device."""
+    def reset(self, n: int, generator: np.random.Generator, repeat: int = 1) -> State:
+        """Returns the first state of n copies; copy i starts alike for every n > i and on every device.
+
+        Each initial state is that of ``repeat`` consecutive copies, so that they can be compared; n is a multiple of it.
+        """
 
     def observe(self, state: State) -> torch.Tensor:
         """Returns the observations (n, d), float32, in memory of their own."""

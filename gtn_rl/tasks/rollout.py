@@ -76,6 +76,7 @@ def rollout(
     *,
     max_steps: int | None = None,
     group: int = 1,
+    alike: bool = False,
     record: bool = False,
 ) -> Rollout:
     """Runs one episode of each of n copies.
@@ -90,6 +91,7 @@ def rollout(
         max_steps: Where to cut episodes off; the task's own limit by default, and never beyond it.
         group: Copies are dropped in whole blocks of this many consecutive ones, so that a policy which is a population sees
             as many copies of each member as before. n is a multiple of it.
+        alike: Whether the copies of a block start in the same state, which compares them with less noise.
         record: Whether to keep the transitions.
 
     Raises:
@@ -100,7 +102,7 @@ def rollout(
         raise ValueError(f"{episodes} episodes are no positive multiple of the group's {group}")
     limit = step_limit(task.spec, max_steps)
     check_every = CHECK_EVERY.get(task.device.type, 16)
-    state = task.reset(episodes, generator)
+    state = task.reset(episodes, generator, group if alike else 1)
     observations = task.observe(state)
     alive = torch.arange(episodes, device=task.device)
     tally = Tally.of(episodes, task.device)

@@ -56,13 +56,13 @@ class EnvPool:
         self._arrays: Arrays | None = None
         self._time = 0
 
-    def reset(self, n: int, generator: np.random.Generator) -> PoolState:
+    def reset(self, n: int, generator: np.random.Generator, repeat: int = 1) -> PoolState:
         """See ``BatchedTask.reset``.
 
         Raises:
             GTNError: A worker failed.
         """
-        spec, seeds = self.spec, generator.integers(2**31, size=n)
+        spec, seeds = self.spec, np.repeat(generator.integers(2**31, size=n // repeat), repeat)
         layout = Layout(n, spec.observation_size, 1 if spec.discrete else spec.action_size, spec.discrete)
         if self.workers == 0:
             self._block = self._block or EnvBlock(self._env_spec)

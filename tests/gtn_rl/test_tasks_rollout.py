@@ -106,3 +106,15 @@ def test_it_says_what_is_wrong() -> None:
     task = make_task("CartPole-v1")
     with pytest.raises(ValueError, match="10 episodes are no positive multiple of the group's 4"):
         rollout(task, lean, 10, np.random.default_rng(0), group=4)
+
+
+@pytest.mark.parametrize("id", ["CartPole-v1", "LunarLander-v3"])
+def test_copies_of_a_block_can_start_alike(id):
+    task = make_task(id, workers=0)
+    try:
+        first = task.observe(task.reset(6, np.random.default_rng(1), repeat=3))
+    finally:
+        task.close()
+    assert torch.equal(first[:3], first[:1].expand(3, -1))
+    assert torch.equal(first[3:], first[3:4].expand(3, -1))
+    assert not torch.equal(first[0], first[3])

@@ -1,4 +1,4 @@
-"""``gtn-cli inspect``: what a teacher file says of itself, and what its batches look like."""
+"""``gtn-cli inspect``: what a teacher's or an environment's file says of itself, and what a teacher's batches look like."""
 
 from __future__ import annotations
 
@@ -20,17 +20,21 @@ from gtn_core.errors import UsageError
 )
 @options.output_mode
 def command(teacher: Path, out: Path | None, quiet: bool, as_json: bool) -> None:
-    """Show what a teacher is, and a picture of its batches.
+    """Show what a teacher is, and a picture of its batches; or what a synthetic environment is, and how it was made.
 
     \b
     Examples:
       gtn-cli inspect runs/digits
       gtn-cli inspect teacher.safetensors --json
+      gtn-cli inspect GTN-CartPole-v0
     """
     from gtn_core.tracking import flatten
     from gtn_sl.report import write_teacher_pictures
     from gtn_sl.teacher import load_teacher
 
+    if _is_environment(teacher):
+        _show_environment(teacher, quiet=quiet, as_json=as_json)
+        return
     file = load_teacher(teacher)
     folder = out or (file.path.parent / "report" if teacher.is_dir() else file.path.with_suffix(""))
     try:
@@ -56,3 +60,53 @@ def command(teacher: Path, out: Path | None, quiet: bool, as_json: bool) -> None
         console.print_table([{"setting": key, "value": str(value)} for key, value in settings.items()])
         console.print_table([{"tensor": name, "shape": str(tuple(shape))} for name, shape in sizes.items()])
     click.echo(f"pictures: {folder / 'batches.png'}, {folder / 'schedule.png'}")
+
+
+def _is_environment(path: Path) -> bool:
+    """Says whether an argument names a synthetic environment: an id, or a file (a run) that holds one."""
+    import gtn_envs
+
+    if str(path).startswith("GTN-") and not path.exists():
+        return True
+    try:
+        gtn_envs.read_document(_file(path))
+    except gtn_envs.WeightsError:
+        return False
+    return True
+
+
+def _file(path: Path) -> Path:
+    return path / "teacher.safetensors" if path.is_dir() else path
+
+
+def _show_environment(path: Path, *, quiet: bool, as_json: bool) -> None:
+    import gtn_envs
+    from gtn_core.tracking import flatten
+
+    try:
+        weights = gtn_envs.load_environment(str(path) if not path.exists() else _file(path))
+    except gtn_envs.WeightsError as error:
+        raise UsageError(str(error)) from error
+    document = weights.document
+    sizes = {name: list(tensor.shape) for name, tensor in weights.tensors.items()}
+    facts = {
+        "file": str(weights.path),
+        "bytes": weights.path.stat().st_size,
+        "numbers": sum(tensor.size for tensor in weights.tensors.values()),
+        "observations": str(weights.observation_space),
+        "actions": str(weights.action_space),
+        **{key: document[key] for key in ("form", "task", "max_episode_steps", "command", "seed") if key in document},
+    }
+    provenance = {key: document[key] for key in ("stages", "metrics", "config") if key in document}
+    if as_json:
+        echo_json({**facts, **provenance, "tensors": sizes})
+        return
+    console.print_table([{"": key, "value": str(value)} for key, value in facts.items()])
+    stages = document.get("stages") or []
+    columns = ("name", "kept", "score", "outer_steps", "real_steps", "cpu_seconds")
+    if stages:
+        console.print_table([{key: str(stage.get(key, "")) for key in columns} for stage in stages], "stages")
+    if not quiet:
+        metrics = flatten(document.get("metrics", {}))
+        console.print_table([{"metric": key, "value": str(value)} for key, value in metrics.items()])
+        console.print_table([{"tensor": name, "shape": str(tuple(shape))} for name, shape in sizes.items()])

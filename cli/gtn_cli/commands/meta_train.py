@@ -45,9 +45,7 @@ log = logging.getLogger("gtn_cli")
 @click.option("--seed", type=click.IntRange(min=0), help="Root of all randomness.  [default: 0]")
 @click.option("--threads", type=click.IntRange(min=1), help="CPU threads.  [default: torch's]")
 @click.option("--kind", type=click.Choice(["mdp", "bandit"]), help="Kind of synthetic environment.  [default: mdp]")
-@click.option(
-    "--estimator", metavar="snes|openai-es|meta-gradient", help="Estimator of an environment's outer gradient."
-)
+@click.option("--estimator", metavar="snes|openai-es", help="Estimator of an environment's outer gradient.")
 @options.device
 @options.data_dir
 @click.option("--out", type=click.Path(path_type=Path), help="Run folder to make.  [default: runs/TASK-PRESET-N]")

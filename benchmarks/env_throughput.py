@@ -1,0 +1,290 @@
+"""A learned environment beside the real task: steps per second, and with ``--solve`` the time to a solved agent.
+
+    python benchmarks/env_throughput.py --torch --json build/env_throughput.json          # a minute
+    python benchmarks/env_throughput.py --env teacher.safetensors --solve --seeds 5       # minutes
+
+The contestants of a comparison take turns, in short windows; actions are drawn ahead, and resets count as part of the
+stepping. A ratio above 1 means that the learned environment is ahead.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import platform
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import click
+import gymnasium as gym
+import numpy as np
+import torch
+from rich.console import Console
+from rich.table import Table
+
+from gtn_core.errors import GTNError
+from gtn_rl.tasks.protocol import SOLVED
+from gtn_rl.transfer.algorithms import algorithm
+from gtn_rl.transfer.environments import Environment, find_environment
+from gtn_rl.transfer.real_returns import RealTask, acting
+from gtn_rl.transfer.training import Stop, make_agent, train
+from gtn_rl.transfer.zoo import Settings
+
+Window = Callable[[float], float]
+"""Steps an environment for some seconds and returns its steps per second."""
+
+SINGLE_GOAL, VECTOR_GOAL, SOLVE_GOAL = 0.5, 1.0, 5.0
+
+
+@click.command(help=__doc__)
+@click.option("--env", "name", default="GTN-CartPole-v0", show_default=True, help="An id, or a .safetensors file.")
+@click.option(
+    "--size", "sizes", multiple=True, default=(1, 64, 4096), show_default=True, type=click.IntRange(1), help="n."
+)
+@click.option("--torch", "with_torch", is_flag=True, help="The torch backend (CPU), too.")
+@click.option("--windows", default=7, show_default=True, type=click.IntRange(1), help="Windows of each contestant.")
+@click.option("--seconds", default=0.5, show_default=True, type=click.FloatRange(0), help="Length of a window.")
+@click.option("--solve", is_flag=True, help="Train agents to a solved task, too.")
+@click.option("--algo", default="ppo", show_default=True, help="Of Stable-Baselines3, with its default settings.")
+@click.option("--seeds", default=3, show_default=True, type=click.IntRange(1), help="Agents for each side.")
+@click.option("--synthetic-steps", default=10_000, show_default=True, type=click.IntRange(1), help="Learned side.")
+@click.option("--check-every", default=2_000, show_default=True, type=click.IntRange(1), help="Real side: steps.")
+@click.option("--limit", default=500_000, show_default=True, type=click.IntRange(1), help="Real side: give up here.")
+@click.option("--episodes", default=20, show_default=True, type=click.IntRange(1), help="Real episodes of a check.")
+@click.option("--json", "json_file", type=click.Path(dir_okay=False, path_type=Path), help="Write all figures here.")
+def main(name: str, json_file: Path | None, solve: bool, **settings: Any) -> None:
+    """Measures, prints tables and writes the report."""
+    torch.set_num_threads(1)
+    console = Console(width=None if sys.stdout.isatty() else 130)
+    try:
+        synthetic, real = _pair(name)
+        report: dict[str, Any] = {"machine": machine(), "env": name, "task": real.id, "settings": settings}
+        console.print(
+            "{cpu}, {cores} cores, one thread; torch {torch}, Gymnasium {gymnasium}".format(**report["machine"])
+        )
+        report["throughput"] = [
+            compare(kind, n, contestants(kind, n, synthetic.id, real.id, settings["with_torch"]), settings)
+            for kind, n in [("gym.make", 1), *(("make_vec", n) for n in sorted(settings["sizes"]))]
+        ]
+        _show_throughput(console, report)
+        report["solve"] = race(synthetic, real, settings) if solve else None
+    except GTNError as error:
+        raise click.ClickException(str(error)) from error
+    if solve:
+        _show_race(console, report["solve"])
+    report["goals"] = goals_of(report)
+    for goal in report["goals"]:
+        console.print(f"{goal['text']}: {goal['figure']:.2f} (goal: at least {goal['bound']:g}): {goal['verdict']}")
+    if json_file is not None:
+        json_file.parent.mkdir(parents=True, exist_ok=True)
+        json_file.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+
+
+def _pair(name: str) -> tuple[Environment, Environment]:
+    """Returns the learned environment and its real task."""
+    synthetic = find_environment(name)
+    if synthetic.document.get("form") not in ("mdp", "bandit"):
+        raise click.UsageError(f"{name} is not a synthetic environment: it needs a file of the form mdp or bandit")
+    return synthetic, find_environment(synthetic.real_task)
+
+
+def machine() -> dict[str, Any]:
+    """Returns what the figures depend on beside the code."""
+    cpuinfo, cpu = Path("/proc/cpuinfo"), platform.processor() or platform.machine()
+    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
+    cpu = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), cpu)
+    versions = {"torch": torch.__version__, "gymnasium": gym.__version__, "numpy": np.__version__}
+    return {"cpu": cpu, "cores": os.cpu_count(), "python": platform.python_version(), **versions}
+
+
+def contestants(kind: str, n: int, synthetic: str, real: str, with_torch: bool) -> dict[str, gym.Env | Any]:
+    """Makes the environments of one comparison: ``real``, and one or two learned ones, under the names of the table."""
+    if kind == "gym.make":
+        return {"synthetic": gym.make(synthetic), "real": gym.make(real)}
+    native = "vector_entry_point"
+    mode = native if gym.spec(real).vector_entry_point else "sync"
+    made = {"synthetic": gym.make_vec(synthetic, num_envs=n, vectorization_mode=native)}
+    if with_torch:
+        made["synthetic (torch)"] = gym.make_vec(synthetic, num_envs=n, vectorization_mode=native, backend="torch")
+    return {**made, "real": gym.make_vec(real, num_envs=n, vectorization_mode=mode)}
+
+
+def compare(kind: str, n: int, envs: dict[str, Any], settings: dict[str, Any]) -> dict[str, Any]:
+    """Measures environments in turns, and closes them.
+
+    Returns:
+        ``rates``: best, median and every window of each, in steps per second over all copies; ``ratios``: each learned one's
+        best and median over the real one's.
+    """
+    windows = {name: _window(env, n, single=kind == "gym.make") for name, env in envs.items()}
+    measured: dict[str, list[float]] = {name: [] for name in envs}
+    for window in windows.values():
+        window(settings["seconds"] / 5)  # warms up
+    for _, (name, window) in itertools.product(range(settings["windows"]), windows.items()):
+        measured[name].append(window(settings["seconds"]))
+    for env in envs.values():
+        env.close()
+    rates: dict[str, Any] = {k: {"best": max(v), "median": median(v), "windows": v} for k, v in measured.items()}
+    ratios = {
+        name: {which: rate[which] / rates["real"][which] for which in ("best", "median")}
+        for name, rate in rates.items()
+        if name != "real"
+    }
+    return {
+        "kind": kind,
+        "num_envs": n,
+        "real_is": type(envs["real"].unwrapped).__name__,
+        "rates": rates,
+        "ratios": ratios,
+    }
+
+
+def _window(env: Any, copies: int, single: bool) -> Window:
+    env.action_space.seed(0)
+    actions = [env.action_space.sample() for _ in range(max(8, 64 // copies))]
+    env.reset(seed=0)
+
+    def window(seconds: float) -> float:
+        began, steps, spent = time.perf_counter(), 0, 0.0
+        while steps == 0 or spent < seconds:
+            for action in actions:
+                _, _, terminated, truncated, _ = env.step(action)
+                if single and (terminated or truncated):
+                    env.reset()
+            steps += len(actions) * copies
+            spent = time.perf_counter() - began
+        return steps / spent
+
+    return window
+
+
+class Stopwatch:
+    """Wall-clock and processor seconds since it was made, without its pauses."""
+
+    def __init__(self) -> None:
+        self._began = self._now()
+
+    def read(self) -> dict[str, float]:
+        """Returns the seconds so far."""
+        wall, cpu = (self._now() - self._began).tolist()
+        return {"wall": wall, "cpu": cpu}
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Stands still within the block."""
+        before = self._now()
+        yield
+        self._began += self._now() - before
+
+    def _now(self) -> np.ndarray:
+        return np.array([time.perf_counter(), time.process_time()])
+
+
+def race(synthetic: Environment, real: Environment, settings: dict[str, Any]) -> dict[str, Any]:
+    """Trains one agent per seed on either side, in turns; returns all runs, and ratios of their medians (real / learned)."""
+    if real.id not in SOLVED:
+        raise click.UsageError(f"no return is known from which {real.id} counts as solved; known: {', '.join(SOLVED)}")
+    judge, every, limit = RealTask(real.id, settings["episodes"]), settings["check_every"], settings["limit"]
+    budget = settings["synthetic_steps"]
+    train_agent(synthetic, [min(300, budget)], judge, settings["algo"], 0)  # a first agent pays for imports
+    runs: dict[str, list[dict[str, Any]]] = {"synthetic": [], "real": []}
+    for seed in range(settings["seeds"]):
+        runs["synthetic"].append(train_agent(synthetic, [budget], judge, settings["algo"], seed))
+        stops = list(range(every, limit + 1, every)) or [limit]
+        runs["real"].append(train_agent(real, stops, judge, settings["algo"], seed))
+    medians = {
+        side: {k: median(run[k] for run in runs[side]) for k in ("wall", "cpu", "steps", "return")} for side in runs
+    }
+    ratios = {key: medians["real"][key] / medians["synthetic"][key] for key in keys[:3]}
+    return {"algo": settings["algo"], "threshold": SOLVED[real.id], "runs": runs, "medians": medians, "ratios": ratios}
+
+
+def train_agent(env: Environment, stops: list[int], judge: RealTask, algo: str, seed: int) -> dict[str, Any]:
+    """Trains a fresh agent, from ``gym.make`` on, until the last stop or until a stop at which it solves the task.
+
+    Returns:
+        ``wall`` and ``cpu`` seconds without the judging, ``steps``, the real ``return`` and whether that ``solved``.
+    """
+    watch, last = Stopwatch(), dict[str, Any]()
+    agent = make_agent(algorithm(algo), env, Settings(), seed)
+
+    def visit(stop: Stop) -> bool:
+        last.update(watch.read(), steps=stop.taken)
+        with watch.paused():
+            act = acting(agent, deterministic=True, seed=seed)
+            last["return"] = float(judge.returns(act, 1_000_003 * (seed + 1) + stop.taken).mean())
+        last["solved"] = last["return"] >= SOLVED[judge.task]
+        return not last["solved"]
+
+    train(agent, stops, visit, whole_rollouts=True)
+    training = agent.get_env()
+    if training is not None:
+        training.close()
+    return {"seed": seed, **last}
+
+
+def goals_of(report: dict[str, Any]) -> list[dict[str, Any]]:
+    """Returns the goals, each with its figure and whether it is met."""
+    single, largest = report["throughput"][0], report["throughput"][-1]
+    n = largest["num_envs"]
+    found = [
+        ("gym.make, synthetic / real, median", single["ratios"]["synthetic"]["median"], SINGLE_GOAL, True),
+        (f"make_vec at n = {n}, synthetic / real, median", largest["ratios"]["synthetic"]["median"], VECTOR_GOAL, True),
+    ]
+    if report["solve"] is not None:
+        solve = report["solve"]
+        solved = solve["medians"]["synthetic"]["return"] >= solve["threshold"]
+        text = "wall time to a solved agent, real / synthetic" + (
+            "" if solved else " (the synthetic side did not solve it)"
+        )
+        found.append((text, solve["ratios"]["wall"], SOLVE_GOAL, solved))
+    return [
+        {"text": text, "figure": figure, "bound": bound, "verdict": "met" if valid and figure >= bound else "missed"}
+        for text, figure, bound, valid in found
+    ]
+
+
+def _show_throughput(console: Console, report: dict[str, Any]) -> None:
+    table = Table(title=f"{report['env']} beside {report['task']}, steps/s", title_justify="left")
+    for column in ("how", "n", "contestant", "best", "median", "best / real", "median / real"):
+        table.add_column(column, justify="left" if column in ("how", "contestant") else "right")
+    for group in report["throughput"]:
+        for name, rate in group["rates"].items():
+            label = f"real ({group['real_is']})" if name == "real" else name
+            ratios = [f"{ratio:.2f}" for ratio in group["ratios"].get(name, {}).values()]
+            row = (
+                group["kind"],
+                f"{group['num_envs']}",
+                label,
+                f"{rate['best']:,.0f}",
+                f"{rate['median']:,.0f}",
+                *ratios,
+            )
+            table.add_row(*row)
+    console.print(table)
+
+
+def _show_race(console: Console, solve: dict[str, Any]) -> None:
+    table = Table(title=f"{solve['algo']} to a mean return of {solve['threshold']:g}", title_justify="left")
+    for column in ("trained on", "seed", "wall s", "CPU s", "steps", "real return", "solved"):
+        table.add_column(column, justify="left" if column == "trained on" else "right")
+    for side, runs in solve["runs"].items():
+        for run in [*runs, {"seed": "median", **solve["medians"][side], "solved": None}]:
+            solved = {True: "yes", False: "no", None: f"{sum(r['solved'] for r in runs)}/{len(runs)}"}[run["solved"]]
+            figures = f"{run['wall']:.2f}", f"{run['cpu']:.2f}", f"{run['steps']:,.0f}", f"{run['return']:.1f}"
+            table.add_row(side, str(run["seed"]), *figures, solved)
+    console.print(table)
+    said = ", ".join(f"{key} {ratio:.1f}" for key, ratio in solve["ratios"].items())
+    console.print(f"real / synthetic, ratios of medians: {said}", highlight=False)
+    if not all(run["solved"] for run in solve["runs"]["real"]):
+        console.print("The real side did not always solve it before --limit: the ratios are lower bounds.")
+
+
+if __name__ == "__main__":
+    main()

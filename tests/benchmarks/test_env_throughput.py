@@ -1,0 +1,79 @@
+"""The benchmark of environments runs at a tiny size and reports its ratios. No time is asserted."""
+
+import importlib.util
+import json
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+from click.testing import CliRunner
+
+from gtn_envs import save_environment
+
+ROOT = Path(__file__).resolve().parents[2]
+TINY = ("--size", "1", "--size", "3", "--windows", "2", "--seconds", "0.001")
+SOLVE = ("--solve", "--algo", "dqn", "--seeds", "2", "--synthetic-steps", "150", "--check-every", "100", "--limit", "200")
+
+
+def load(path: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(f"loaded_{path.stem}", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+benchmark = load(ROOT / "benchmarks" / "env_throughput.py")
+environment = load(ROOT / "tests" / "gtn_envs" / "random_environments.py").environment
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "random.safetensors"
+    save_environment(path, *environment(seed=3))
+    return path
+
+
+def test_reports_the_ratios(file: Path, tmp_path: Path) -> None:
+    report_file = tmp_path / "build" / "report.json"
+    arguments = ["--env", str(file), "--torch", *TINY, *SOLVE, "--episodes", "2", "--json", str(report_file)]
+    run = CliRunner().invoke(benchmark.main, arguments, catch_exceptions=False)
+    assert run.exit_code == 0, run.output
+    assert "beside CartPole-v1" in run.output
+    assert "real (CartPoleVectorEnv)" in run.output
+
+    report = json.loads(report_file.read_text())
+    assert report["task"] == "CartPole-v1"
+    groups = report["throughput"]
+    assert [(group["kind"], group["num_envs"]) for group in groups] == [("gym.make", 1), ("make_vec", 1), ("make_vec", 3)]
+    for group in groups:
+        native = {"synthetic"} if group["kind"] == "gym.make" else {"synthetic", "synthetic (torch)"}
+        assert set(group["ratios"]) == native
+        for name, ratio in group["ratios"].items():
+            for which in ("best", "median"):
+                assert ratio[which] == group["rates"][name][which] / group["rates"]["real"][which] > 0
+        assert all(len(rate["windows"]) == 2 for rate in group["rates"].values())
+
+    solve = report["solve"]
+    assert [run["steps"] for run in solve["runs"]["synthetic"]] == [150, 150]
+    assert all(run["wall"] > 0 and run["cpu"] > 0 for runs in solve["runs"].values() for run in runs)
+    for key, ratio in solve["ratios"].items():
+        assert ratio == solve["medians"]["real"][key] / solve["medians"]["synthetic"][key]
+    assert set(solve["ratios"]) == {"wall", "cpu", "steps"}
+    assert [goal["bound"] for goal in report["goals"]] == [0.5, 1.0, 5.0]
+    for goal in report["goals"]:
+        assert goal["verdict"] in ("met", "missed")
+        assert f"{goal['figure']:.2f} (goal" in run.output
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [("CartPole-v1", "not a synthetic environment"), ("nowhere.safetensors", "no environment file nowhere.safetensors")],
+)
+def test_refuses_what_is_not_synthetic(name: str, message: str) -> None:
+    run = CliRunner().invoke(benchmark.main, ["--env", name])
+    assert run.exit_code != 0
+    assert message in run.output

@@ -1,0 +1,106 @@
+"""Whole meta-trainings of environments, small: stages, the file they leave, interruption and resuming, refusals."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from gtn_core.config import parse_assignments
+from gtn_core.errors import UsageError
+from gtn_core.run_folder import RunFolder
+from gtn_envs.weights_file import load_environment
+from gtn_rl.config import resolve_config
+from gtn_rl.training import meta_train
+
+SMALL = [
+    "environment.harvest_episodes=16",
+    "environment.hidden=[8]",
+    "environment.transition_hidden=[8]",
+    "environment.centres=8",
+    "environment.episode_steps=3",
+    "agents.names=[dqn]",
+    "agents.episodes=1",
+    "agents.validation_seeds=1",
+    "agents.validation_episodes=1",
+    "save_every=0",
+    "iterations=2",
+]
+STAGES = {
+    "bandit": "stages=[{name: bilevel, population: 4, validations: 1}]",
+    "mdp": "stages=[{name: greedy, population: 4, validations: 1, sigma: 0.3, parts: [reward]}, {name: fit},"
+    " {name: bilevel, population: 4, validations: 1}]",
+}
+
+
+def config(kind, *more):
+    return resolve_config(
+        "CartPole-v1", "fast", {"environment": {"kind": kind}}, parse_assignments([*SMALL, STAGES[kind], *more])
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["bandit", "mdp"])
+def test_a_run_leaves_an_environment_that_tells_how_it_was_made(kind, tmp_path):
+    run = RunFolder(tmp_path / "run")
+    progress, results = meta_train(config(kind), run, command="gtn-cli meta-train --task CartPole-v1")
+    weights = load_environment(run.teacher)
+    header = weights.document
+    assert weights.form == kind
+    assert weights.max_episode_steps == (3 if kind == "mdp" else 1)
+    assert header["command"] == "gtn-cli meta-train --task CartPole-v1"
+    assert header["metrics"]["score"] == progress.best
+    assert [stage["name"] for stage in header["stages"]] == [result.name for result in results]
+    assert header["metrics"]["meta_real_steps"] > 100
+    assert header["metrics"]["meta_cpu_seconds"] > 0
+    assert progress.iteration == 2 * sum(result.name != "fit" for result in results)
+    assert len(json.loads((run.path / "stages.json").read_text())["stages"]) == len(results)
+
+
+@pytest.mark.slow
+def test_an_interrupted_run_ends_where_another_does(tmp_path):
+    whole, broken = RunFolder(tmp_path / "whole"), RunFolder(tmp_path / "broken")
+    settings = config("mdp")
+    meta_train(settings, whole)
+    seen = []
+
+    def interrupt(progress, share, values):
+        seen.append(progress.iteration)
+        if len(seen) in (1, 3):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):  # within the first stage
+        meta_train(settings, broken, listener=interrupt)
+    with pytest.raises(KeyboardInterrupt):  # within the last one
+        meta_train(settings, broken, resume=True, listener=interrupt)
+    meta_train(settings, broken, resume=True, listener=interrupt)
+    one, other = load_environment(whole.teacher), load_environment(broken.teacher)
+    assert one.tensors.keys() == other.tensors.keys()
+    for name, tensor in one.tensors.items():
+        assert np.array_equal(tensor, other.tensors[name]), name
+
+
+@pytest.mark.parametrize(
+    ("task", "settings", "message"),
+    [
+        ("CartPol-v1", [], "did you mean 'CartPole-v"),
+        ("Taxi-v4", [], "only Box observations"),
+        ("CartPole-v1", ["agents.names=[td3]"], "does not take the actions"),
+        ("Pendulum-v1", ["agents.names=[dqn]"], "does not take the actions"),
+        ("CartPole-v1", ["agents.names=[dqm]"], "did you mean 'dqn'"),
+        ("CartPole-v1", ["stages=[{name: bilevel, population: 5}]"], "even"),
+        ("CartPole-v1", ["stages=[{name: bilevel, estimator: sness}]"], "did you mean 'snes'"),
+        ("CartPole-v1", ["stages=[]"], "at least one stage"),
+        ("CartPole-v1", ["stages=[{name: bilevel}]"], "needs the stage fit"),
+        ("CartPole-v1", ["stages=[{name: fit}]"], "alone makes no reward"),
+        ("CartPole-v1", ["environment.kind=bandit", "stages=[{name: fit}]"], "no transitions"),
+        ("CartPole-v1", ["environment.episode_step=3"], "did you mean 'environment.episode_steps'"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(task, settings, message, tmp_path):
+    torch.manual_seed(0)
+    with pytest.raises(UsageError, match=message):
+        meta_train(
+            resolve_config(task, "fast", parse_assignments(["iterations=1", *settings])), RunFolder(tmp_path / "run")
+        )
+    assert not (tmp_path / "run" / "teacher.safetensors").exists()
