@@ -198,9 +198,8 @@ def race(synthetic: Environment, real: Environment, settings: dict[str, Any]) ->
         runs["synthetic"].append(train_agent(synthetic, [budget], judge, settings["algo"], seed))
         stops = list(range(every, limit + 1, every)) or [limit]
         runs["real"].append(train_agent(real, stops, judge, settings["algo"], seed))
-    medians = {
-        side: {k: median(run[k] for run in runs[side]) for k in ("wall", "cpu", "steps", "return")} for side in runs
-    }
+    keys = ("wall", "cpu", "steps", "return")
+    medians = {side: {key: median(run[key] for run in found) for key in keys} for side, found in runs.items()}
     ratios = {key: medians["real"][key] / medians["synthetic"][key] for key in keys[:3]}
     return {"algo": settings["algo"], "threshold": SOLVED[real.id], "runs": runs, "medians": medians, "ratios": ratios}
 

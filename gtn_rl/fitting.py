@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from gtn_rl.harvest import Harvest, normalise
+from gtn_rl.agents.protocol import normalise
+from gtn_rl.harvest import Harvest
 from gtn_rl.model import ACTIVATION, EnvironmentTeacher
 from gtn_rl.networks import forward
 

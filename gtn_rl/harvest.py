@@ -81,9 +81,3 @@ def random_actions(spec: TaskSpec, n: int, random: np.random.Generator) -> Tenso
     if spec.discrete:
         return torch.from_numpy(random.integers(0, spec.action_size, n))
     return torch.from_numpy(random.uniform(spec.action_low, spec.action_high, (n, spec.action_size))).float()
-
-
-def normalise(spec: TaskSpec, actions: Tensor) -> Tensor:
-    """Maps continuous actions from the task's bounds to [-1, 1]."""
-    low, high = (torch.from_numpy(bound).to(actions) for bound in (spec.action_low, spec.action_high))
-    return 2 * (actions - low) / (high - low) - 1

@@ -56,8 +56,7 @@ class A2C:
             (gradient,) = torch.autograd.grad(loss, phi)
             phi.grad = clip_members(gradient, self.clip)
             optimizer.step()
-        trained = phi.detach()
-        return Policies(model.spec, lambda observations: networks.outputs(trained, observations))
+        return networks.policies(phi.detach())
 
 
 class A2CFamily:

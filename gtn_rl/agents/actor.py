@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from gtn_rl.agents.protocol import Policies, normalise
 from gtn_rl.networks import MLP, actor_critic
 from gtn_rl.tasks.protocol import TaskSpec
 
@@ -18,7 +19,7 @@ class ActorCritic:
     """Networks and distribution of an on-policy agent, as functions of flat vectors ``(P, parameters)``.
 
     The initial weights are Stable-Baselines3's: orthogonal, with gain 0.01 for the actor's head; a Gaussian policy has a learned
-    logarithm of its spread that does not depend on the state.
+    logarithm of its spread that does not depend on the state, and acts in the task's own units, clipped by the environment.
 
     Attributes:
         spec: The task.
@@ -74,8 +75,17 @@ class ActorCritic:
         return phi.split([self.actor.parameters, self.critic.parameters, phi.shape[1] - known], dim=1)
 
     def environment_actions(self, actions: Tensor) -> Tensor:
-        """Returns what the environment takes: continuous actions clipped to [-1, 1]."""
-        return actions if self.spec.discrete else actions.clamp(-1, 1)
+        """Returns what a learned environment takes: continuous actions, which are in the task's units, clipped and normalised."""
+        return actions if self.spec.discrete else normalise(self.spec, actions).clamp(-1, 1)
+
+    def policies(self, phi: Tensor) -> Policies:
+        """Returns the policies of parameters ``(P, D)``: logits, or normalised means."""
+
+        def outputs(observations: Tensor) -> Tensor:
+            raw = self.outputs(phi, observations)
+            return raw if self.spec.discrete else normalise(self.spec, raw)
+
+        return Policies(self.spec, outputs)
 
 
 def clip_members(gradient: Tensor, largest: float) -> Tensor:

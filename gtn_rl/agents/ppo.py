@@ -66,8 +66,7 @@ class PPO:
                     (gradient,) = torch.autograd.grad(self._loss(networks, phi, part, before, chosen), phi)
                     phi.grad = clip_members(gradient, self.clip)
                     optimizer.step()
-        trained = phi.detach()
-        return Policies(model.spec, lambda observations: networks.outputs(trained, observations))
+        return networks.policies(phi.detach())
 
     def _loss(self, networks: ActorCritic, phi: Tensor, part: Segment, before: Tensor, chosen: Tensor) -> Tensor:
         observations, advantages = part.observations[:, chosen], part.advantages[:, chosen]

@@ -71,6 +71,12 @@ def denormalise(spec: TaskSpec, actions: Tensor) -> Tensor:
     return low + (actions + 1) * (high - low) / 2
 
 
+def normalise(spec: TaskSpec, actions: Tensor) -> Tensor:
+    """Maps continuous actions from the task's bounds to [-1, 1]."""
+    low, high = (torch.from_numpy(bound).to(actions) for bound in (spec.action_low, spec.action_high))
+    return 2 * (actions - low) / (high - low) - 1
+
+
 def log_uniform(random: np.random.Generator, low: float, high: float) -> float:
     """Draws a number whose logarithm is uniform."""
     return float(np.exp(random.uniform(np.log(low), np.log(high))))

@@ -13,7 +13,7 @@ from gtn_envs import save_environment
 
 ROOT = Path(__file__).resolve().parents[2]
 TINY = ("--size", "1", "--size", "3", "--windows", "2", "--seconds", "0.001")
-SOLVE = ("--solve", "--algo", "dqn", "--seeds", "2", "--synthetic-steps", "150", "--check-every", "100", "--limit", "200")
+SOLVE = "--solve --algo dqn --seeds 2 --synthetic-steps 150 --check-every 100 --limit 200 --episodes 2".split()
 
 
 def load(path: Path) -> ModuleType:
@@ -39,7 +39,7 @@ def file(tmp_path: Path) -> Path:
 
 def test_reports_the_ratios(file: Path, tmp_path: Path) -> None:
     report_file = tmp_path / "build" / "report.json"
-    arguments = ["--env", str(file), "--torch", *TINY, *SOLVE, "--episodes", "2", "--json", str(report_file)]
+    arguments = ["--env", str(file), "--torch", *TINY, *SOLVE, "--json", str(report_file)]
     run = CliRunner().invoke(benchmark.main, arguments, catch_exceptions=False)
     assert run.exit_code == 0, run.output
     assert "beside CartPole-v1" in run.output
@@ -48,7 +48,8 @@ def test_reports_the_ratios(file: Path, tmp_path: Path) -> None:
     report = json.loads(report_file.read_text())
     assert report["task"] == "CartPole-v1"
     groups = report["throughput"]
-    assert [(group["kind"], group["num_envs"]) for group in groups] == [("gym.make", 1), ("make_vec", 1), ("make_vec", 3)]
+    compared = [(group["kind"], group["num_envs"]) for group in groups]
+    assert compared == [("gym.make", 1), ("make_vec", 1), ("make_vec", 3)]
     for group in groups:
         native = {"synthetic"} if group["kind"] == "gym.make" else {"synthetic", "synthetic (torch)"}
         assert set(group["ratios"]) == native
@@ -71,7 +72,7 @@ def test_reports_the_ratios(file: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("name", "message"),
-    [("CartPole-v1", "not a synthetic environment"), ("nowhere.safetensors", "no environment file nowhere.safetensors")],
+    [("CartPole-v1", "not a synthetic environment"), ("nowhere.safetensors", "no environment file nowhere")],
 )
 def test_refuses_what_is_not_synthetic(name: str, message: str) -> None:
     run = CliRunner().invoke(benchmark.main, ["--env", name])
