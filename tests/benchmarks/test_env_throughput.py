@@ -13,7 +13,7 @@ from gtn_envs import save_environment
 
 ROOT = Path(__file__).resolve().parents[2]
 TINY = ("--size", "1", "--size", "3", "--windows", "2", "--seconds", "0.001")
-SOLVE = "--solve --algo dqn --seeds 2 --synthetic-steps 150 --check-every 100 --limit 200 --episodes 2".split()
+SOLVE = ["--solve", "--algo", "dqn", "--seeds", "2", "--synthetic-steps", "150", "--check-every", "100", "--limit", "200", "--episodes", "2"]
 
 
 def load(path: Path) -> ModuleType:
