@@ -80,7 +80,10 @@ def main(name: str, json_file: Path | None, solve: bool, **settings: Any) -> Non
         _show_race(console, report["solve"])
     report["goals"] = goals_of(report)
     for goal in report["goals"]:
-        console.print(f"{goal['text']}: {goal['figure']:.2f} (goal: at least {goal['bound']:g}): {goal['verdict']}")
+        console.print(
+            f"{goal['text']}: {goal['figure']:.2f} (goal: at least {goal['bound']:g}): {goal['verdict']}",
+            soft_wrap=True,
+        )
     if json_file is not None:
         json_file.parent.mkdir(parents=True, exist_ok=True)
         json_file.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
@@ -250,7 +253,8 @@ def goals_of(report: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _show_throughput(console: Console, report: dict[str, Any]) -> None:
-    table = Table(title=f"{report['env']} beside {report['task']}, steps/s", title_justify="left")
+    console.print(f"{report['env']} beside {report['task']}, steps/s:", soft_wrap=True, highlight=False)
+    table = Table()
     for column in ("how", "n", "contestant", "best", "median", "best / real", "median / real"):
         table.add_column(column, justify="left" if column in ("how", "contestant") else "right")
     for group in report["throughput"]:

@@ -13,7 +13,8 @@ from gtn_envs import save_environment
 
 ROOT = Path(__file__).resolve().parents[2]
 TINY = ("--size", "1", "--size", "3", "--windows", "2", "--seconds", "0.001")
-SOLVE = ["--solve", "--algo", "dqn", "--seeds", "2", "--synthetic-steps", "150", "--check-every", "100", "--limit", "200", "--episodes", "2"]
+SOLVE = ("--solve", "--algo", "dqn", "--seeds", "2", "--episodes", "2")
+STEPS = ("--synthetic-steps", "120", "--check-every", "100", "--limit", "200")
 
 
 def load(path: Path) -> ModuleType:
@@ -39,7 +40,7 @@ def file(tmp_path: Path) -> Path:
 
 def test_reports_the_ratios(file: Path, tmp_path: Path) -> None:
     report_file = tmp_path / "build" / "report.json"
-    arguments = ["--env", str(file), "--torch", *TINY, *SOLVE, "--json", str(report_file)]
+    arguments = ["--env", str(file), "--torch", *TINY, *SOLVE, *STEPS, "--json", str(report_file)]
     run = CliRunner().invoke(benchmark.main, arguments, catch_exceptions=False)
     assert run.exit_code == 0, run.output
     assert "beside CartPole-v1" in run.output
@@ -59,7 +60,7 @@ def test_reports_the_ratios(file: Path, tmp_path: Path) -> None:
         assert all(len(rate["windows"]) == 2 for rate in group["rates"].values())
 
     solve = report["solve"]
-    assert [run["steps"] for run in solve["runs"]["synthetic"]] == [150, 150]
+    assert [run["steps"] for run in solve["runs"]["synthetic"]] == [120, 120]
     assert all(run["wall"] > 0 and run["cpu"] > 0 for runs in solve["runs"].values() for run in runs)
     for key, ratio in solve["ratios"].items():
         assert ratio == solve["medians"]["real"][key] / solve["medians"]["synthetic"][key]
