@@ -87,11 +87,6 @@ def load_document(path: Path, kind: str) -> dict[str, Any]:
         raise CheckpointError(f"{path}: the header's {_KEY!r} entry does not say which format it has")
     if document["format"] > FORMAT:
         raise CheckpointError(f"{path} has format {document['format']}; this version reads up to {FORMAT}: upgrade")
-    if document.get("kind") == "synthetic-environment":
-        raise CheckpointError(
-            f"{path} holds a synthetic environment, not a {kind!r}; train agents in it with gtn-cli train-agent --env, or"
-            " judge it with gtn-cli transfer"
-        )
     if document.get("kind") != kind:
         raise CheckpointError(f"{path} holds a {document.get('kind')!r}, not a {kind!r}")
     return document

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from gtn_rl.agents.protocol import normalise
 from gtn_rl.harvest import Harvest
 from gtn_rl.model import ACTIVATION, EnvironmentTeacher
-from gtn_rl.networks import forward
+from gtn_rl.networks import as_layers, forward
 
 log = logging.getLogger(__name__)
 
@@ -66,7 +66,7 @@ def fit_transitions(
 
 
 def _change(parameters: list[Tensor], inputs: Tensor) -> Tensor:
-    layers = [(w.unsqueeze(0), b.view(1, 1, -1)) for w, b in zip(parameters[::2], parameters[1::2], strict=True)]
+    layers = as_layers([parameter.unsqueeze(0) for parameter in parameters])
     return forward(layers, inputs.unsqueeze(0), ACTIVATION).squeeze(0)
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from gtn_core.errors import UsageError
 from gtn_core.estimators import Teacher
-from gtn_rl.networks import Layers, forward, orthogonal
+from gtn_rl.networks import Layers, as_layers, forward, orthogonal
 from gtn_rl.tasks.protocol import TaskSpec
 
 ACTIVATION = "tanh"
@@ -61,6 +61,10 @@ class Model:
     def size(self) -> int:
         """P, the number of variants."""
         return len(self.means)
+
+    def members(self, phi: Tensor) -> Tensor:
+        """Returns the initial parameters of P agents, one a variant, all alike and to be trained, ``(P, parameters)``."""
+        return phi.to(self.means).repeat(self.size, 1).requires_grad_()
 
     def initial(self, n: int, generator: torch.Generator) -> Tensor:
         """Draws n initial states of each variant, all from the same noise, shape ``(P, n, d)``."""
@@ -175,10 +179,10 @@ class EnvironmentTeacher(Teacher):
             return parameter.detach().expand(size, *parameter.shape)
 
         # The order of PARTS, which is that of theta.
-        reward = _layers([values(p) for p in self.reward])
+        reward = as_layers([values(p) for p in self.reward])
         log_scale = values(self.log_scale)
         means, log_std = (values(p) for p in self.initial)
-        transition = _layers([values(p) for p in self.transition]) if self.transition is not None else None
+        transition = as_layers([values(p) for p in self.transition]) if self.transition is not None else None
         model = Model(
             spec=self.spec,
             mean=self.mean,
@@ -234,10 +238,6 @@ def _network(sizes: Sequence[int], generator: torch.Generator) -> list[nn.Parame
     return parameters
 
 
-def _layers(values: list[Tensor]) -> Layers:
-    return [(weight, bias.unsqueeze(1)) for weight, bias in zip(values[::2], values[1::2], strict=True)]
-
-
 @torch.no_grad()
 def _normalised(model: Model, log_scale: Tensor) -> Model:
     """Gives a reward per action mean 0 over the actions and standard deviation ``exp(log_scale)`` over contexts and actions.
@@ -253,5 +253,4 @@ def _normalised(model: Model, log_scale: Tensor) -> Model:
         x = model.initial(PROBES, torch.Generator().manual_seed(0))
         spread = forward(reward, x, ACTIVATION).square().mean(dim=(1, 2), keepdim=True).sqrt()
         scale = scale / spread.clamp(min=1e-6)
-    values = {name: getattr(model, name) for name in model.__dataclass_fields__}
-    return Model(**{**values, "reward": reward, "scale": scale})
+    return replace(model, reward=reward, scale=scale)

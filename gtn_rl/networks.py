@@ -68,6 +68,11 @@ def actor_critic(inputs: int, outputs: int, hidden: Sequence[int], activation: s
     return MLP((inputs, *hidden, outputs), activation, gains)
 
 
+def as_layers(values: Sequence[Tensor]) -> Layers:
+    """Pairs weights ``(P, in, out)`` and biases ``(P, out)``, given in turn."""
+    return [(weight, bias.unsqueeze(1)) for weight, bias in zip(values[::2], values[1::2], strict=True)]
+
+
 def forward(layers: Layers, x: Tensor, activation: str) -> Tensor:
     """Maps ``(P, n, in)`` to ``(P, n, out)``."""
     act = ACTIVATIONS[activation]

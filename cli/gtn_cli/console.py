@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import signal
 from collections.abc import Sequence
+from types import FrameType
 
 from rich.console import Console
 from rich.logging import RichHandler
@@ -59,3 +61,12 @@ def print_table(rows: Sequence[dict[str, str]], title: str | None = None) -> Non
     for row in rows:
         table.add_row(*row.values())
     out.print(table)
+
+
+def interrupt_on_sigterm() -> None:
+    """Makes SIGTERM, which a scheduler sends when the time is up, the same as Ctrl-C."""
+    signal.signal(signal.SIGTERM, _interrupt)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt

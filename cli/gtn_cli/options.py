@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+from click.core import ParameterSource
 from click.shell_completion import CompletionItem
 
 from gtn_sl.presets import PRESETS
@@ -44,3 +46,21 @@ def output_mode(command: F) -> F:
     """Adds ``--quiet`` and ``--json``."""
     command = click.option("--json", "as_json", is_flag=True, help="Print one JSON document and nothing else.")(command)
     return click.option("-q", "--quiet", is_flag=True, help="Print only the result.")(command)
+
+
+def given_command() -> str:
+    """Returns the running command as a user would type it again: every argument that was given, and no other."""
+    context = click.get_current_context()
+    words = ["gtn-cli", str(context.info_name)]
+    for parameter in context.command.params:
+        if context.get_parameter_source(str(parameter.name)) is not ParameterSource.COMMANDLINE:
+            continue
+        value = context.params[str(parameter.name)]
+        for one in value if isinstance(value, tuple) else (value,):
+            if isinstance(parameter, click.Argument):
+                words.append(str(one))
+            elif isinstance(one, bool):
+                words.append((parameter.opts if one else parameter.secondary_opts)[-1])
+            else:
+                words += [parameter.opts[-1], str(one)]
+    return shlex.join(words)

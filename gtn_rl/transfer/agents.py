@@ -15,6 +15,7 @@ from gtn_rl.transfer.cloning import clone
 from gtn_rl.transfer.environments import find_environment
 from gtn_rl.transfer.real_returns import Act, RealTask, acting
 from gtn_rl.transfer.settings import hyperparameters
+from gtn_rl.transfer.statistics import figures
 from gtn_rl.transfer.training import Stop, make_agent, train
 from gtn_rl.transfer.zoo import interpret
 
@@ -112,12 +113,12 @@ def _train(job: Job) -> dict[str, Any]:
     def visit(stop: Stop) -> bool:
         wanted = stop.steps in job.steps
         kinds = (True, False) if wanted and entry.noise else (True,)
-        figures = {
+        played = {
             quiet: _judge(job, len(checkpoints), acting(agent, deterministic=quiet, seed=job.seed)) for quiet in kinds
         }
-        sampled = figures.get(False) if entry.noise else figures[True]
-        checkpoints.append(_checkpoint(stop, figures[True], sampled))
-        enough = job.threshold is not None and figures[True]["mean"] >= job.threshold
+        sampled = played.get(False) if entry.noise else played[True]
+        checkpoints.append(_checkpoint(stop, played[True], sampled))
+        enough = job.threshold is not None and played[True]["mean"] >= job.threshold
         if enough and solved["solved_at"] is None:
             solved.update(solved_at=stop.taken, solved_cpu_seconds=round(stop.cpu_seconds, 3))
         return job.budget is None or stop.steps < job.steps[-1] or solved["solved_at"] is None
@@ -146,12 +147,7 @@ def _checkpoint(stop: Stop, deterministic: dict[str, float], stochastic: dict[st
 def _judge(job: Job, stop: int, act: Act) -> dict[str, float]:
     """Plays the real episodes; agents of one number meet the same initial states, whatever they were trained on."""
     returns = _real_task(job.task, job.episodes).returns(act, Streams(job.seed).seed("real episodes", job.number, stop))
-    return {
-        "mean": float(returns.mean()),
-        "std": float(returns.std()),
-        "minimum": float(returns.min()),
-        "maximum": float(returns.max()),
-    }
+    return figures(returns)
 
 
 @functools.lru_cache(maxsize=4)

@@ -8,15 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from gtn_core.errors import UsageError
 from gtn_core.seeding import Streams
 from gtn_rl.transfer.agent_file import agent_path, require_writable, save_agent
 from gtn_rl.transfer.algorithms import Algorithm, algorithm, require_fit
 from gtn_rl.transfer.environments import Environment, find_environment
 from gtn_rl.transfer.real_returns import RealTask, acting
-from gtn_rl.transfer.statistics import threshold_of
+from gtn_rl.transfer.statistics import figures, threshold_of
 from gtn_rl.transfer.training import Stop, make_agent, train
 from gtn_rl.transfer.video import film, require_rendering
 from gtn_rl.transfer.zoo import Settings, interpret, select
@@ -158,7 +156,7 @@ def run(wanted: Request, advance: Callable[[int], None]) -> dict[str, Any]:
         "seconds": round(seconds, 1),
         "real_task": real.id,
         "episodes": wanted.episodes,
-        **{kind: _figures(values) for kind, values in returns.items()},
+        **{kind: figures(values) for kind, values in returns.items()},
         "threshold": threshold,
         "solved": None if threshold is None else bool(returns["deterministic"].mean() >= threshold),
         "saved": [str(path) for path in saved],
@@ -168,12 +166,3 @@ def run(wanted: Request, advance: Callable[[int], None]) -> dict[str, Any]:
         act = acting(agent, deterministic=True, seed=seed)
         result["video"] = {"file": str(wanted.video), "return": film(wanted.video, real.id, act, seed)}
     return result
-
-
-def _figures(returns: np.ndarray) -> dict[str, float]:
-    return {
-        "mean": float(returns.mean()),
-        "std": float(returns.std()),
-        "minimum": float(returns.min()),
-        "maximum": float(returns.max()),
-    }

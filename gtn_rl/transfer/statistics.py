@@ -83,3 +83,13 @@ def _interval(values: np.ndarray) -> tuple[float | None, float | None]:
         (values,), interquartile_mean, n_resamples=RESAMPLES, method="percentile", rng=np.random.default_rng(0)
     ).confidence_interval
     return float(found.low), float(found.high)
+
+
+def figures(returns: np.ndarray) -> dict[str, float]:
+    """Returns mean, standard deviation and extremes of one agent's returns over real episodes, (episodes,)."""
+    return {
+        "mean": float(returns.mean()),
+        "std": float(returns.std()),
+        "minimum": float(returns.min()),
+        "maximum": float(returns.max()),
+    }

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from gtn_cli import console, options
+from gtn_cli.environment_file import environment_file, is_environment
 from gtn_cli.main import echo_json
-from gtn_core.errors import UsageError
+from gtn_core.errors import CheckpointError, UsageError
 
 if TYPE_CHECKING:
     from gtn_sl.data import TaskData
@@ -84,6 +85,11 @@ def command(
 
     console.start_logging(quiet=quiet or as_json)
     reuse_pages()
+    if is_environment(teacher):
+        raise CheckpointError(
+            f"{environment_file(teacher)} holds a synthetic environment, not a 'teacher'; train agents in it with"
+            " gtn-cli train-agent --env, or judge it with gtn-cli transfer"
+        )
     file = load_teacher(teacher)
     names = learners or (file.config.learner.architecture,)
     for name in names:

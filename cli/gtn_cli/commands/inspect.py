@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from gtn_cli import console, options
+from gtn_cli.environment_file import environment_file, is_environment
 from gtn_cli.main import echo_json
 from gtn_core.errors import UsageError
 
@@ -32,7 +33,7 @@ def command(teacher: Path, out: Path | None, quiet: bool, as_json: bool) -> None
     from gtn_sl.report import write_teacher_pictures
     from gtn_sl.teacher import load_teacher
 
-    if _is_environment(teacher):
+    if is_environment(teacher):
         _show_environment(teacher, quiet=quiet, as_json=as_json)
         return
     file = load_teacher(teacher)
@@ -62,29 +63,12 @@ def command(teacher: Path, out: Path | None, quiet: bool, as_json: bool) -> None
     click.echo(f"pictures: {folder / 'batches.png'}, {folder / 'schedule.png'}")
 
 
-def _is_environment(path: Path) -> bool:
-    """Says whether an argument names a synthetic environment: an id, or a file (a run) that holds one."""
-    import gtn_envs
-
-    if str(path).startswith("GTN-") and not path.exists():
-        return True
-    try:
-        gtn_envs.read_document(_file(path))
-    except gtn_envs.WeightsError:
-        return False
-    return True
-
-
-def _file(path: Path) -> Path:
-    return path / "teacher.safetensors" if path.is_dir() else path
-
-
 def _show_environment(path: Path, *, quiet: bool, as_json: bool) -> None:
     import gtn_envs
     from gtn_core.tracking import flatten
 
     try:
-        weights = gtn_envs.load_environment(str(path) if not path.exists() else _file(path))
+        weights = gtn_envs.load_environment(environment_file(path))
     except gtn_envs.WeightsError as error:
         raise UsageError(str(error)) from error
     document = weights.document

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import logging
 import shlex
-import signal
-import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -105,7 +102,7 @@ def command(
 
 def _train(training: MetaTraining, run: RunFolder, *, resume: bool, quiet: bool, as_json: bool) -> None:
     began = time.monotonic()
-    signal.signal(signal.SIGTERM, _interrupt)  # what a scheduler sends when the time is up
+    console.interrupt_on_sigterm()
     log.info("%s %s in %s", "resuming" if resume else "making", training.title, run.path)
     try:
         with console.training_bar(quiet=quiet or as_json or not console.err.is_terminal) as bar:
@@ -117,8 +114,7 @@ def _train(training: MetaTraining, run: RunFolder, *, resume: bool, quiet: bool,
                 if not console.err.is_terminal and progress.iteration % 50 == 0:
                     log.info("%3.0f%%  %s", 100 * share, figures)
 
-            command = shlex.join(["gtn-cli", *sys.argv[1:]])
-            progress = training.train(run, resume=resume, listener=show, command=command)
+            progress = training.train(run, resume=resume, listener=show, command=options.given_command())
     except KeyboardInterrupt:
         hint = f"go on with: gtn-cli meta-train --resume {shlex.quote(str(run.path))}"
         click.echo(f"interrupted; {hint if run.config.exists() else 'nothing had been trained yet'}", err=True)
@@ -130,10 +126,6 @@ def _train(training: MetaTraining, run: RunFolder, *, resume: bool, quiet: bool,
     click.echo(f"{sentence}, {time.monotonic() - began:.0f} s")
     if not quiet:
         click.echo(f"plots:  {run.report}\ncurves: tensorboard --logdir {run.path}\nnext:   {following}")
-
-
-def _interrupt(number: int, frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
 
 
 def _refuse_beside_resume(given: Mapping[str, Any]) -> None:

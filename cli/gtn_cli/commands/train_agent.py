@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import signal
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import click
@@ -88,7 +86,7 @@ def command(
       gtn-cli train-agent --env CartPole-v1 --algo a2c --save agent.zip --video agent.gif
     """
     console.start_logging(quiet=quiet or as_json)
-    signal.signal(signal.SIGTERM, _interrupt)
+    console.interrupt_on_sigterm()
     taken = 0
     try:
         from gtn_rl.transfer.single import request, run
@@ -145,7 +143,3 @@ def _show(result: dict[str, Any], *, quiet: bool) -> None:
         click.echo(f"saved: {path}")
     if "video" in result:
         click.echo(f"video: {result['video']['file']} (one further episode, return {result['video']['return']:.1f})")
-
-
-def _interrupt(number: int, frame: FrameType | None) -> None:
-    raise KeyboardInterrupt

@@ -5,14 +5,10 @@ from __future__ import annotations
 import contextlib
 import logging
 import re
-import shlex
-import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import FrameType
 
 import click
-from click.core import ParameterSource
 
 from gtn_cli import console, options
 from gtn_cli.commands.train_agent import complete_algorithm
@@ -100,7 +96,7 @@ def command(
       gtn-cli transfer runs/cartpole/teacher.safetensors --algo dqn --seeds 5 --no-controls
     """
     console.start_logging(quiet=quiet or as_json)
-    signal.signal(signal.SIGTERM, _interrupt)
+    console.interrupt_on_sigterm()
     from gtn_rl.transfer.environments import find_environment
     from gtn_rl.transfer.plan import TransferPlan, check
     from gtn_rl.transfer.report import short_table, solving_table, write_transfer_report
@@ -121,7 +117,7 @@ def command(
     tasks = [find_environment(task or env.real_task).id for env in envs]
     for env in envs:
         check(env, plan)  # a wrong name fails here, before any work
-    made_by = _command_line()
+    made_by = options.given_command()
     documents = []
     for env, real in zip(envs, tasks, strict=True):
         folder = _folder(env.name, out, several=len(envs) > 1)
@@ -178,25 +174,3 @@ def _folder(name: str, out: Path | None, *, several: bool) -> Path:
     if out is None:
         return Path("runs") / "transfer" / own
     return out / own if several else out
-
-
-def _command_line() -> str:
-    """Returns the command that does this again: every argument that was given, and no other."""
-    context = click.get_current_context()
-    words = ["gtn-cli", "transfer"]
-    for parameter in context.command.params:
-        if context.get_parameter_source(str(parameter.name)) is not ParameterSource.COMMANDLINE:
-            continue
-        value = context.params[str(parameter.name)]
-        for one in value if isinstance(value, tuple) else (value,):
-            if isinstance(parameter, click.Argument):
-                words.append(str(one))
-            elif isinstance(one, bool):
-                words.append((parameter.opts if one else parameter.secondary_opts)[-1])
-            else:
-                words += [parameter.opts[-1], str(one)]
-    return shlex.join(words)
-
-
-def _interrupt(number: int, frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
