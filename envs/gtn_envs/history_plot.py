@@ -53,7 +53,7 @@ class HistoryPlot:
         if render_mode == "human":
             pygame.display.init()
             self._window = pygame.display.set_mode((WIDTH, HEIGHT))
-            pygame.display.set_caption(weights.path.stem)
+            pygame.display.set_caption(weights.path.stem if weights.path else weights.task)
             self._clock = pygame.time.Clock()
         self._surface = pygame.Surface((WIDTH, HEIGHT))
         self._font = pygame.font.Font(None, 19)

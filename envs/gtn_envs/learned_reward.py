@@ -37,13 +37,15 @@ class LearnedReward(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
         gym.Wrapper.__init__(self, env)
         loaded = load_environment(weights)
         if loaded.form != "reward":
-            raise WeightsError(f"{loaded.path} is a whole environment ({loaded.form}), not a reward: use SyntheticEnv")
+            raise WeightsError(
+                f"{loaded.source} is a whole environment ({loaded.form}), not a reward: use SyntheticEnv"
+            )
         for kind, found, expected in (
             ("observation", env.observation_space, loaded.observation_space),
             ("action", env.action_space, loaded.action_space),
         ):
             if found != expected:
-                raise WeightsError(f"{loaded.path} needs the {kind} space {expected}, but {env} has {found}")
+                raise WeightsError(f"{loaded.source} needs the {kind} space {expected}, but {env} has {found}")
         self.weights = loaded
         self._model = NumpyModel(fold(loaded))
         self._state: Array | None = None

@@ -15,7 +15,7 @@ from gtn_envs.folding import fold
 from gtn_envs.initial_states import BLOCK, draw_block
 from gtn_envs.numpy_model import NumpyModel
 from gtn_envs.rendering import RENDER_FPS, RENDER_MODES, Renderer
-from gtn_envs.valid_weights import Array
+from gtn_envs.valid_weights import Array, Weights
 from gtn_envs.weights_file import load_environment
 
 _METADATA: dict[str, Any] = {"render_modes": list(RENDER_MODES), "render_fps": RENDER_FPS}
@@ -27,7 +27,8 @@ class SyntheticEnv(gym.Env[Any, Any]):
     It has no time limit of its own: ``gymnasium.make`` adds the one of the file.
 
     Args:
-        weights: Path of a ``.safetensors`` file, or the name of an environment that comes with the package.
+        weights: Path of a ``.safetensors`` file, the name of an environment that comes with the package, or an environment
+            in memory (``make_weights``).
         render_mode: ``"rgb_array"``, ``"human"`` or None.
 
     Raises:
@@ -37,10 +38,10 @@ class SyntheticEnv(gym.Env[Any, Any]):
 
     metadata = _METADATA
 
-    def __init__(self, weights: str | os.PathLike[str], render_mode: str | None = None) -> None:
+    def __init__(self, weights: str | os.PathLike[str] | Weights, render_mode: str | None = None) -> None:
         loaded = load_environment(weights)
         if loaded.form == "reward":
-            raise WeightsError(f"{loaded.path} is a reward for {loaded.task}, not an environment: use LearnedReward")
+            raise WeightsError(f"{loaded.source} is a reward for {loaded.task}, not an environment: use LearnedReward")
         self.weights = loaded
         self.observation_space = loaded.observation_space
         self.action_space = loaded.action_space

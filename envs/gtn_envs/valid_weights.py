@@ -16,7 +16,7 @@ import numpy.typing as npt
 from gymnasium import spaces
 
 from gtn_envs.errors import WeightsError
-from gtn_envs.space_encoding import Space, decode_space
+from gtn_envs.space_encoding import Space, decode_space, encode_space
 
 FORMAT = 1
 """Version of the layout; a reader refuses any other."""
@@ -34,10 +34,10 @@ _ANY = -1  # in an expected shape
 
 @dataclass(frozen=True)
 class Weights:
-    """What a file holds, validated.
+    """A learned environment, validated: what a file holds, or what ``make_weights`` was given.
 
     Attributes:
-        path: Where it was read from.
+        source: The file that it was read from, or what messages call it.
         document: The whole JSON document, with the provenance that nothing here interprets.
         tensors: Every tensor, float32 and read-only, by name.
         form: ``"mdp"``, ``"bandit"`` or ``"reward"``.
@@ -45,12 +45,17 @@ class Weights:
         action_space: Likewise.
     """
 
-    path: Path
+    source: Path | str
     document: Mapping[str, Any]
     tensors: Mapping[str, Array]
     form: str
     observation_space: spaces.Box
     action_space: Space
+
+    @property
+    def path(self) -> Path | None:
+        """The file; None of an environment that was never in one."""
+        return self.source if isinstance(self.source, Path) else None
 
     @property
     def task(self) -> str:
@@ -90,44 +95,71 @@ class Weights:
         return tuple((tensors[f"{name}.{i}.weight"], tensors[f"{name}.{i}.bias"]) for i in range(depth))
 
 
-def validate(path: Path, document: Mapping[str, Any], tensors: Mapping[str, Array]) -> Weights:
-    """Checks a document, then every tensor against the spaces that it gives.
+def make_weights(
+    tensors: Mapping[str, npt.ArrayLike], document: Mapping[str, Any], source: Path | str = "the environment"
+) -> Weights:
+    """Makes an environment of tensors and a document, without a file.
 
     Args:
-        path: For the message.
+        tensors: By the names of the format; copied as float32.
+        document: ``form``, ``task``, ``observation_space`` and ``action_space`` (spaces, or what ``encode_space`` returns),
+            ``max_episode_steps``, ``activation``, in the reward form ``reward_mode`` and ``gamma``, and any provenance.
+            ``format`` and ``kind`` are filled in.
+        source: What messages call it.
+
+    Raises:
+        WeightsError: It is not a valid environment.
+    """
+    document = {"format": FORMAT, "kind": KIND, **document}
+    for key in ("observation_space", "action_space"):
+        if isinstance(document.get(key), spaces.Space):
+            try:
+                document[key] = encode_space(document[key])
+            except TypeError as error:
+                raise WeightsError(f"{source}: {key}: {error}") from error
+    return validate(source, document, {name: np.array(t, np.float32, order="C") for name, t in tensors.items()})
+
+
+def validate(source: Path | str, document: Mapping[str, Any], tensors: Mapping[str, Array]) -> Weights:
+    """Checks a document, then every tensor against the spaces that it gives; makes the tensors read-only.
+
+    Args:
+        source: For the message.
         document: With encoded spaces.
         tensors: By name.
 
     Raises:
         WeightsError: One line that names the file, the field or tensor, what was found and what was expected.
     """
-    check_kind(path, document)
-    form = _one_of(path, document, "form", FORMS)
-    _one_of(path, document, "activation", ACTIVATIONS)
+    check_kind(source, document)
+    form = _one_of(source, document, "form", FORMS)
+    _one_of(source, document, "activation", ACTIVATIONS)
     if not isinstance(document.get("task"), str):
-        raise WeightsError(f"{path}: 'task' is {document.get('task')!r}, expected the real task's id")
-    observation_space, action_space = (_space(path, document, key) for key in ("observation_space", "action_space"))
+        raise WeightsError(f"{source}: 'task' is {document.get('task')!r}, expected the real task's id")
+    observation_space, action_space = (_space(source, document, key) for key in ("observation_space", "action_space"))
     if not isinstance(observation_space, spaces.Box):
-        raise WeightsError(f"{path}: 'observation_space' is {observation_space}, expected a Box")
+        raise WeightsError(f"{source}: 'observation_space' is {observation_space}, expected a Box")
     if isinstance(action_space, spaces.Box) and not action_space.is_bounded():
-        raise WeightsError(f"{path}: 'action_space' is {action_space}, expected finite bounds")
-    _check_limit(path, document, form)
-    if form == "reward" and _one_of(path, document, "reward_mode", REWARD_MODES) == "potential":
+        raise WeightsError(f"{source}: 'action_space' is {action_space}, expected finite bounds")
+    _check_limit(source, document, form)
+    if form == "reward" and _one_of(source, document, "reward_mode", REWARD_MODES) == "potential":
         gamma = document.get("gamma")
         if not isinstance(gamma, int | float) or not 0 <= gamma <= 1:
-            raise WeightsError(f"{path}: 'gamma' is {gamma!r}, expected a number from 0 to 1")
-    weights = Weights(path, document, tensors, form, observation_space, action_space)
+            raise WeightsError(f"{source}: 'gamma' is {gamma!r}, expected a number from 0 to 1")
+    weights = Weights(source, document, tensors, form, observation_space, action_space)
     _check_tensors(weights)
+    for tensor in tensors.values():
+        tensor.flags.writeable = False  # shared by every copy of the environment
     return weights
 
 
-def check_kind(path: Path, document: Mapping[str, Any]) -> None:
+def check_kind(source: Path | str, document: Mapping[str, Any]) -> None:
     """Raises ``WeightsError`` unless a document is of this package's kind and of a format that it reads."""
-    _one_of(path, document, "kind", (KIND,))
-    _one_of(path, document, "format", (FORMAT,))
+    _one_of(source, document, "kind", (KIND,))
+    _one_of(source, document, "format", (FORMAT,))
 
 
-def _check_limit(path: Path, document: Mapping[str, Any], form: str) -> None:
+def _check_limit(source: Path | str, document: Mapping[str, Any], form: str) -> None:
     limit = document.get("max_episode_steps")
     if form == "reward":
         valid, expected = limit is None, "none in the reward form"
@@ -136,53 +168,53 @@ def _check_limit(path: Path, document: Mapping[str, Any], form: str) -> None:
     else:
         valid, expected = isinstance(limit, int) and not isinstance(limit, bool) and limit > 0, "a positive integer"
     if not valid:
-        raise WeightsError(f"{path}: 'max_episode_steps' is {limit!r}, expected {expected}")
+        raise WeightsError(f"{source}: 'max_episode_steps' is {limit!r}, expected {expected}")
 
 
-def _space(path: Path, document: Mapping[str, Any], key: str) -> Space:
+def _space(source: Path | str, document: Mapping[str, Any], key: str) -> Space:
     encoded = document.get(key)
     if not isinstance(encoded, Mapping):
-        raise WeightsError(f"{path}: {key!r} is {encoded!r}, expected an encoded Box or Discrete")
+        raise WeightsError(f"{source}: {key!r} is {encoded!r}, expected an encoded Box or Discrete")
     try:
         space = decode_space(encoded)
     except ValueError as error:
-        raise WeightsError(f"{path}: {key!r} is not a space: {error}") from error
+        raise WeightsError(f"{source}: {key!r} is not a space: {error}") from error
     if isinstance(space, spaces.Box) and (space.dtype is None or space.dtype.kind != "f"):
-        raise WeightsError(f"{path}: {key!r} is a Box of {space.dtype}, expected a floating dtype")
+        raise WeightsError(f"{source}: {key!r} is a Box of {space.dtype}, expected a floating dtype")
     return space
 
 
-def _one_of(path: Path, document: Mapping[str, Any], key: str, accepted: tuple[Any, ...]) -> Any:
+def _one_of(source: Path | str, document: Mapping[str, Any], key: str, accepted: tuple[Any, ...]) -> Any:
     value = document.get(key)
     if value not in accepted:
         choices = " or ".join(repr(choice) for choice in accepted)
-        raise WeightsError(f"{path}: {key!r} is {value!r}, expected {choices}")
+        raise WeightsError(f"{source}: {key!r} is {value!r}, expected {choices}")
     return value
 
 
 def _check_tensors(weights: Weights) -> None:
     """Checks names, dtypes, shapes and values."""
-    path, tensors = weights.path, weights.tensors
+    source, tensors = weights.source, weights.tensors
     expected = dict(_expected(weights))
     for name in sorted(expected.keys() | tensors.keys()):
         if name not in tensors:
-            raise WeightsError(f"{path} lacks the tensor {name!r} of shape {_shape(expected[name])}")
+            raise WeightsError(f"{source} lacks the tensor {name!r} of shape {_shape(expected[name])}")
         tensor = tensors[name]
         if name not in expected:
             raise WeightsError(
-                f"{path} holds the tensor {name!r} of shape {tensor.shape}, which the format does not have"
+                f"{source} holds the tensor {name!r} of shape {tensor.shape}, which the format does not have"
             )
         if tensor.dtype != np.float32:
-            raise WeightsError(f"{path}: tensor {name!r} has dtype {tensor.dtype}, expected float32")
+            raise WeightsError(f"{source}: tensor {name!r} has dtype {tensor.dtype}, expected float32")
         if len(tensor.shape) != len(expected[name]) or any(
             size not in (_ANY, found) or found == 0 for found, size in zip(tensor.shape, expected[name], strict=True)
         ):
-            raise WeightsError(f"{path}: tensor {name!r} has shape {tensor.shape}, expected {_shape(expected[name])}")
+            raise WeightsError(f"{source}: tensor {name!r} has shape {tensor.shape}, expected {_shape(expected[name])}")
         if not np.isfinite(tensor).all():
-            raise WeightsError(f"{path}: tensor {name!r} holds a value that is not finite")
+            raise WeightsError(f"{source}: tensor {name!r} holds a value that is not finite")
     if not (tensors["observation.std"] > 0).all():
         raise WeightsError(
-            f"{path}: tensor 'observation.std' holds {tensors['observation.std'].min()}, expected above 0"
+            f"{source}: tensor 'observation.std' holds {tensors['observation.std'].min()}, expected above 0"
         )
 
 

@@ -22,6 +22,7 @@ from gtn_envs.initial_states import InitialStates
 from gtn_envs.numpy_model import NumpyModel
 from gtn_envs.rendering import RENDER_FPS, Renderer
 from gtn_envs.space_encoding import Space
+from gtn_envs.valid_weights import Weights
 from gtn_envs.weights_file import load_environment
 
 if TYPE_CHECKING:
@@ -37,7 +38,8 @@ class SyntheticVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
     ``SyncVectorEnv``, in all three of its autoreset modes.
 
     Args:
-        weights: Path of a ``.safetensors`` file, or the name of an environment that comes with the package.
+        weights: Path of a ``.safetensors`` file, the name of an environment that comes with the package, or an environment
+            in memory (``make_weights``).
         num_envs: n.
         max_episode_steps: Steps after which an episode is truncated; None takes the file's, -1 sets no limit.
         backend: ``"numpy"``, or ``"torch"`` for tensors on ``device``: observations of the space's dtype, float32 rewards, and
@@ -54,7 +56,7 @@ class SyntheticVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
 
     def __init__(
         self,
-        weights: str | os.PathLike[str],
+        weights: str | os.PathLike[str] | Weights,
         num_envs: int = 1,
         *,
         max_episode_steps: int | None = None,
@@ -65,7 +67,7 @@ class SyntheticVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
     ) -> None:
         loaded = load_environment(weights)
         if loaded.form == "reward":
-            raise WeightsError(f"{loaded.path} is a reward for {loaded.task}, not an environment: use LearnedReward")
+            raise WeightsError(f"{loaded.source} is a reward for {loaded.task}, not an environment: use LearnedReward")
         if num_envs < 1:
             raise ValueError(f"num_envs is {num_envs}, expected at least 1")
         if render_mode not in (None, "rgb_array"):

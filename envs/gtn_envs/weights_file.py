@@ -10,15 +10,12 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
-from gymnasium import spaces
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from gtn_envs.errors import WeightsError
-from gtn_envs.space_encoding import encode_space
-from gtn_envs.valid_weights import FORMAT, KIND, Weights, check_kind, validate
+from gtn_envs.valid_weights import Weights, check_kind, make_weights, validate
 
 SHIPPED = Path(__file__).parent / "weights"
 """The folder of the environments that come with the package, one ``<id>.safetensors`` each."""
@@ -33,9 +30,7 @@ def save_environment(
     Args:
         path: Where to.
         tensors: By the names of the format; stored as float32.
-        document: ``form``, ``task``, ``observation_space`` and ``action_space`` (spaces, or what ``encode_space`` returns),
-            ``max_episode_steps``, ``activation``, in the reward form ``reward_mode`` and ``gamma``, and any provenance.
-            ``format`` and ``kind`` are filled in.
+        document: As ``make_weights`` takes it.
 
     Raises:
         WeightsError: It is not a valid environment, or the file cannot be written.
@@ -43,32 +38,27 @@ def save_environment(
     path = Path(path)
     if path.suffix != ".safetensors":
         raise WeightsError(f"the file {path} has to be called <name>.safetensors")
-    document = {"format": FORMAT, "kind": KIND, **document}
-    for key in ("observation_space", "action_space"):
-        if isinstance(document.get(key), spaces.Space):
-            try:
-                document[key] = encode_space(document[key])
-            except TypeError as error:
-                raise WeightsError(f"{path}: {key}: {error}") from error
-    arrays = {name: np.array(tensor, np.float32, order="C") for name, tensor in tensors.items()}
-    validate(path, document, arrays)
+    weights = make_weights(tensors, document, path)
     try:
-        text = json.dumps(document, sort_keys=True, allow_nan=False)
+        text = json.dumps(weights.document, sort_keys=True, allow_nan=False)
     except (TypeError, ValueError) as error:
         raise WeightsError(f"{path}: the document is not JSON: {error}") from error
-    _replace(path, save(arrays, {_KEY: text}))
+    _replace(path, save(dict(weights.tensors), {_KEY: text}))
 
 
-def load_environment(weights: str | os.PathLike[str]) -> Weights:
+def load_environment(weights: str | os.PathLike[str] | Weights) -> Weights:
     """Reads and validates a file; a file that has not changed is read once and shared.
 
     Args:
-        weights: The path of a ``.safetensors`` file, or the name of an environment that comes with the package.
+        weights: The path of a ``.safetensors`` file, the name of an environment that comes with the package, or an
+            environment that is in memory already, which is returned as it is.
 
     Raises:
         WeightsError: One line that names the file and what is wrong: absent, truncated, foreign, another format or kind, a
             field of the document, or a tensor that is missing, left over, not finite, or of another shape or dtype.
     """
+    if isinstance(weights, Weights):
+        return weights
     path = resolve(weights)
     try:
         stat = path.stat()
@@ -123,10 +113,7 @@ def _load(path: Path, identity: tuple[int, int, int]) -> Weights:
     document = read_document(path)
     with _opened(path) as file:
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
-    weights = validate(path, document, tensors)
-    for tensor in tensors.values():
-        tensor.flags.writeable = False  # shared by every copy of the environment
-    return weights
+    return validate(path, document, tensors)
 
 
 @contextlib.contextmanager

@@ -15,11 +15,11 @@ import pytest
 from gymnasium import error
 from gymnasium.utils.env_checker import check_env
 from gymnasium.wrappers import TimeLimit
-from random_environments import REWARDS, VARIANTS
+from random_environments import REWARDS, VARIANTS, environment
 from stable_baselines3.common.env_checker import check_env as check_env_for_sb3
 
 import gtn_envs
-from gtn_envs import SyntheticEnv, WeightsError
+from gtn_envs import SyntheticEnv, SyntheticVectorEnv, WeightsError, load_environment, make_weights
 from gtn_envs.weights_file import SHIPPED
 
 SHIPPED_IDS = sorted(path.stem for path in SHIPPED.glob("*.safetensors"))
@@ -74,6 +74,34 @@ def test_a_pickle_goes_on_where_it_was(id: str, duplicate: Callable[[Any], Any],
     other = duplicate(env)
     # 40 episodes' worth of initial states: beyond the block that was drawn ahead.
     assert trajectory(env, 400) == trajectory(other, 400)
+
+
+@pytest.mark.parametrize("id", VARIANTS)
+def test_without_a_file(id: str, files: dict[str, Path]) -> None:
+    weights = make_weights(*environment(**VARIANTS[id]))
+    assert weights.path is None
+    assert load_environment(weights) is weights
+    in_memory, from_file = SyntheticEnv(weights), SyntheticEnv(files[id])
+    assert trajectory(in_memory, 40, seed=3) == trajectory(from_file, 40, seed=3)
+    assert trajectory(pickle.loads(pickle.dumps(in_memory)), 5) == trajectory(from_file, 5)
+    first = SyntheticVectorEnv(weights, 3).reset(seed=3)[0]
+    np.testing.assert_array_equal(first[0], from_file.reset(seed=3)[0])
+
+
+def test_what_is_in_memory_is_checked_too() -> None:
+    tensors, document = environment()
+    given = tensors["reward.0.bias"]
+    weights = make_weights(tensors, document)
+    given += 1
+    assert not np.array_equal(weights.tensors["reward.0.bias"], given)
+    with pytest.raises(ValueError, match="read-only"):
+        weights.tensors["reward.0.bias"][0] = 0
+    del tensors["reward.1.bias"]
+    with pytest.raises(WeightsError, match=r"^the environment lacks the tensor 'reward\.1\.bias'"):
+        make_weights(tensors, document)
+    reward = make_weights(*environment(form="reward"), source="mine")
+    with pytest.raises(WeightsError, match="mine is a reward for CartPole-v1, not an environment"):
+        SyntheticEnv(reward)
 
 
 def test_all_initial_states_differ(files: dict[str, Path]) -> None:

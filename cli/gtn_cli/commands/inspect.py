@@ -66,16 +66,18 @@ def command(teacher: Path, out: Path | None, quiet: bool, as_json: bool) -> None
 def _show_environment(path: Path, *, quiet: bool, as_json: bool) -> None:
     import gtn_envs
     from gtn_core.tracking import flatten
+    from gtn_envs.weights_file import resolve
 
     try:
-        weights = gtn_envs.load_environment(environment_file(path))
+        file = resolve(environment_file(path))
+        weights = gtn_envs.load_environment(file)
     except gtn_envs.WeightsError as error:
         raise UsageError(str(error)) from error
     document = weights.document
     sizes = {name: list(tensor.shape) for name, tensor in weights.tensors.items()}
     facts = {
-        "file": str(weights.path),
-        "bytes": weights.path.stat().st_size,
+        "file": str(file),
+        "bytes": file.stat().st_size,
         "numbers": sum(tensor.size for tensor in weights.tensors.values()),
         "observations": str(weights.observation_space),
         "actions": str(weights.action_space),
