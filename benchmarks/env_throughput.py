@@ -29,8 +29,8 @@ from rich.console import Console
 from rich.table import Table
 
 from gtn_core.errors import GTNError
+from gtn_rl.sb3.algorithms import algorithm
 from gtn_rl.tasks.protocol import SOLVED
-from gtn_rl.transfer.algorithms import algorithm
 from gtn_rl.transfer.environments import Environment, find_environment
 from gtn_rl.transfer.real_returns import RealTask, acting
 from gtn_rl.transfer.training import Stop, make_agent, train

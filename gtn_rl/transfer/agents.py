@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from gtn_core.seeding import Streams
-from gtn_rl.transfer.algorithms import algorithm
+from gtn_rl.sb3.algorithms import algorithm
 from gtn_rl.transfer.cloning import clone
 from gtn_rl.transfer.environments import find_environment
 from gtn_rl.transfer.real_returns import Act, RealTask, acting

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from gtn_core.errors import UsageError, unknown_name
 from gtn_core.seeding import Streams
+from gtn_rl.sb3.algorithms import algorithm, fitting_algorithms, require_fit
 from gtn_rl.transfer.agents import CLONING, REAL, TEACHER, UNTRAINED, Job
-from gtn_rl.transfer.algorithms import algorithm, fitting_algorithms, require_fit
 from gtn_rl.transfer.cloning import can_be_cloned
 from gtn_rl.transfer.environments import Environment, find_environment
 from gtn_rl.transfer.settings import SETTINGS, hyperparameters

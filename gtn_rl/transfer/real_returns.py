@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import gymnasium as gym
 import numpy as np
-import torch
 
 from gtn_core.errors import GTNError
+from gtn_rl.sb3.randomness import own_randomness
 
 Act = Callable[[np.ndarray], np.ndarray]
 """Observations (copies, ...) -> actions (copies, ...)."""
@@ -94,19 +93,6 @@ def acting(model: Any, *, deterministic: bool, seed: int) -> Act:
         return np.asarray(actions)
 
     return act
-
-
-@contextlib.contextmanager
-def own_randomness(seed: int) -> Iterator[None]:
-    """Seeds torch and numpy within the block, and puts back their states after it, so that training does not notice."""
-    before = np.random.get_state()
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        np.random.seed(seed % 2**32)
-        try:
-            yield
-        finally:
-            np.random.set_state(before)
 
 
 class _NativeCopies:

@@ -10,8 +10,8 @@ from typing import Any
 
 from gtn_core.errors import UsageError
 from gtn_core.seeding import Streams
+from gtn_rl.sb3.algorithms import Algorithm, algorithm, require_fit
 from gtn_rl.transfer.agent_file import agent_path, require_writable, save_agent
-from gtn_rl.transfer.algorithms import Algorithm, algorithm, require_fit
 from gtn_rl.transfer.environments import Environment, find_environment
 from gtn_rl.transfer.real_returns import RealTask, acting
 from gtn_rl.transfer.statistics import figures, threshold_of

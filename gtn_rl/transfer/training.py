@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import time
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import gymnasium as gym
 import numpy as np
@@ -17,8 +16,8 @@ from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.noise import ActionNoise, NormalActionNoise, OrnsteinUhlenbeckActionNoise
 from stable_baselines3.common.vec_env import VecEnv, VecMonitor, VecNormalize
 
-from gtn_core.errors import UsageError
-from gtn_rl.transfer.algorithms import Algorithm, require_fit
+from gtn_rl.sb3.algorithms import Algorithm, require_fit
+from gtn_rl.sb3.fresh_agent import fresh_agent
 from gtn_rl.transfer.environments import Environment
 from gtn_rl.transfer.updates import UpdateCounter
 from gtn_rl.transfer.zoo import Settings
@@ -65,7 +64,7 @@ def make_agent(
         GTNError: The algorithm's package is not installed.
     """
     require_fit(entry, env.action_space, env.name)
-    arguments: dict[str, Any] = {"device": "cpu", **settings.arguments}
+    arguments = dict(settings.arguments)
     if settings.noise:
         arguments["action_noise"] = _noise(settings.noise, env.action_space)
     if tensorboard is not None:
@@ -74,16 +73,7 @@ def make_agent(
     venv = training_environments(env, settings.n_envs, seed)
     if settings.normalize is not None:
         venv = VecNormalize(venv, **{"gamma": arguments.get("gamma", 0.99), **settings.normalize})
-    cls: Any = entry.load()
-    try:
-        with warnings.catch_warnings():
-            # A last mini-batch that is shorter than the others is fine.
-            warnings.filterwarnings("ignore", message="You have specified a mini-batch size", category=UserWarning)
-            agent: BaseAlgorithm = cls(policy, venv, seed=seed, **arguments)
-    except (AssertionError, TypeError, ValueError) as error:
-        venv.close()
-        raise UsageError(f"{entry.name} refuses its settings: {error}") from error
-    return agent
+    return fresh_agent(entry, policy, venv, seed, **arguments)
 
 
 def training_environments(env: Environment, count: int, seed: int) -> VecEnv:
@@ -183,7 +173,7 @@ def _train_in_pieces(
 
 def _policy(entry: Algorithm, space: gym.Space) -> str:
     compound = isinstance(space, gym.spaces.Dict)
-    return ("MultiInput" if compound else "Mlp") + ("LstmPolicy" if entry.name == "ppo_lstm" else "Policy")
+    return ("MultiInput" if compound else "Mlp") + ("LstmPolicy" if entry.recurrent else "Policy")
 
 
 def _noise(noise: tuple[str, float], space: gym.Space) -> ActionNoise:

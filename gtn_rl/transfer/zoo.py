@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from gtn_core.errors import UsageError, unknown_name
-from gtn_rl.transfer.algorithms import Algorithm
+from gtn_rl.sb3.algorithms import Algorithm
 
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.IGNORECASE)
 SCHEDULED = ("learning_rate", "clip_range", "clip_range_vf", "delta_std")

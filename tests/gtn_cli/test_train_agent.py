@@ -9,7 +9,7 @@ from gtn_cli.commands.train_agent import NAMES
 
 
 def test_names_are_those_of_the_registry():
-    from gtn_rl.transfer.algorithms import ALGORITHMS
+    from gtn_rl.sb3.algorithms import ALGORITHMS
 
     assert tuple(ALGORITHMS) == NAMES
 

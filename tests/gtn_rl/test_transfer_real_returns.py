@@ -2,8 +2,8 @@ import gymnasium as gym
 import numpy as np
 import torch
 
+from gtn_rl.sb3.algorithms import algorithm
 from gtn_rl.transfer import real_returns
-from gtn_rl.transfer.algorithms import algorithm
 from gtn_rl.transfer.environments import find_environment
 from gtn_rl.transfer.real_returns import RealTask, acting
 from gtn_rl.transfer.training import make_agent

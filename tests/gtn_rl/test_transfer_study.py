@@ -10,9 +10,9 @@ import torch
 
 from gtn_core.errors import GTNError, UsageError
 from gtn_envs import save_environment
+from gtn_rl.sb3.algorithms import algorithm
 from gtn_rl.transfer import cloning
 from gtn_rl.transfer.agents import CLONING, REAL, TEACHER, UNTRAINED, Job, run_job, stops_of
-from gtn_rl.transfer.algorithms import algorithm
 from gtn_rl.transfer.cloning import clone, greedy_outputs
 from gtn_rl.transfer.controls import meta_cost, solve_times
 from gtn_rl.transfer.environments import find_environment

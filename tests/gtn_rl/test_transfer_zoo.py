@@ -5,7 +5,7 @@ import torch
 from gtn_core.config import read_yaml
 from gtn_core.errors import UsageError
 from gtn_core.seeding import Streams
-from gtn_rl.transfer.algorithms import algorithm
+from gtn_rl.sb3.algorithms import algorithm
 from gtn_rl.transfer.settings import TUNED, hyperparameters
 from gtn_rl.transfer.zoo import interpret, select
 

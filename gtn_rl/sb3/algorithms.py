@@ -23,12 +23,14 @@ class Algorithm:
         where: ``"module:Class"``.
         actions: The action spaces that it takes.
         noise: Whether a trained agent's stochastic actions differ from its deterministic ones.
+        recurrent: Whether an action depends on more than the latest observation.
     """
 
     name: str
     where: str
     actions: Literal["discrete", "continuous", "any"]
     noise: bool = True
+    recurrent: bool = False
 
     def load(self) -> type[BaseAlgorithm]:
         """Imports the class.
@@ -68,7 +70,7 @@ ALGORITHMS = {
         Algorithm("tqc", "sb3_contrib:TQC", "continuous"),
         Algorithm("crossq", "sb3_contrib:CrossQ", "continuous"),
         Algorithm("ars", "sb3_contrib:ARS", "any", noise=False),
-        Algorithm("ppo_lstm", "sb3_contrib:RecurrentPPO", "any"),
+        Algorithm("ppo_lstm", "sb3_contrib:RecurrentPPO", "any", recurrent=True),
     )
 }
 """Name -> algorithm, under the names of rl-zoo3. MaskablePPO is absent: these tasks mask no action."""

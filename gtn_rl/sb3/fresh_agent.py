@@ -1,0 +1,39 @@
+"""A fresh agent of Stable-Baselines3; what it refuses is an error for the user."""
+
+from __future__ import annotations
+
+import warnings
+from typing import TYPE_CHECKING, Any
+
+from gtn_core.errors import UsageError
+from gtn_rl.sb3.algorithms import Algorithm
+
+if TYPE_CHECKING:
+    from stable_baselines3.common.base_class import BaseAlgorithm
+    from stable_baselines3.common.vec_env import VecEnv
+
+
+def fresh_agent(entry: Algorithm, policy: str, venv: VecEnv, seed: int, **arguments: Any) -> BaseAlgorithm:
+    """Makes an agent.
+
+    Args:
+        entry: The algorithm.
+        policy: The policy's name.
+        venv: Where it will train; closed where the agent cannot be made.
+        seed: In [0, 2**31); it also seeds the global random states.
+        **arguments: Of the algorithm's class; on the CPU unless they name another ``device``.
+
+    Raises:
+        UsageError: The algorithm refuses a setting.
+        GTNError: The algorithm's package is not installed.
+    """
+    cls: Any = entry.load()
+    try:
+        with warnings.catch_warnings():
+            # A last mini-batch that is shorter than the others is fine.
+            warnings.filterwarnings("ignore", message="You have specified a mini-batch size", category=UserWarning)
+            agent: BaseAlgorithm = cls(policy, venv, seed=seed, **{"device": "cpu", **arguments})
+    except (AssertionError, TypeError, ValueError) as error:
+        venv.close()
+        raise UsageError(f"{entry.name} refuses its settings: {error}") from error
+    return agent
