@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
@@ -43,6 +43,8 @@ class Model:
         max_episode_steps: L; 1 for a bandit.
         low: Lower bounds of x, ``(d,)``.
         high: Upper bounds of x, ``(d,)``.
+        alike: Whether the agents of all variants meet the same chance, as candidates that are compared should; otherwise each
+            is an agent of its own. See ``draw``.
     """
 
     spec: TaskSpec
@@ -56,15 +58,23 @@ class Model:
     max_episode_steps: int
     low: Tensor
     high: Tensor
+    alike: bool = True
 
     @property
     def size(self) -> int:
         """P, the number of variants."""
         return len(self.means)
 
-    def members(self, phi: Tensor) -> Tensor:
-        """Returns the initial parameters of P agents, one a variant, all alike and to be trained, ``(P, parameters)``."""
-        return phi.to(self.means).repeat(self.size, 1).requires_grad_()
+    def draw(self, sample: Callable[[torch.Generator], Tensor], generator: torch.Generator) -> Tensor:
+        """Draws by chance for each variant, shape ``(P, ...)``: one draw for all where they are ``alike``, else one each."""
+        if self.alike:
+            drawn = sample(generator)
+            return drawn.to(self.means.device).expand(self.size, *drawn.shape)
+        return torch.stack([sample(generator) for _ in range(self.size)]).to(self.means.device)
+
+    def members(self, initial: Callable[[torch.Generator], Tensor], generator: torch.Generator) -> Tensor:
+        """Returns the initial parameters of P agents, one a variant, to be trained, ``(P, parameters)``; see ``draw``."""
+        return self.draw(initial, generator).to(self.means, copy=True).requires_grad_()
 
     def initial(self, n: int, generator: torch.Generator) -> Tensor:
         """Draws n initial states of each variant, all from the same noise, shape ``(P, n, d)``."""
@@ -100,6 +110,27 @@ class Model:
         features = nn.functional.one_hot(actions, self.spec.action_size).to(x) if self.spec.discrete else actions
         change = forward(self.transition, torch.cat([x, features], dim=2), ACTIVATION)
         return self._bounded(x + change)
+
+    def tensors(self, member: int) -> dict[str, Tensor]:
+        """Returns what a file of ``gtn_envs`` holds of one variant."""
+        tensors = {
+            "observation.mean": self.mean,
+            "observation.std": self.std,
+            "initial.means": self.means[member],
+            "initial.log_std": self.log_std[member, 0],
+            "reward.scale": self.scale[member, 0, 0],
+        }
+        networks = {"reward": self.reward} | ({"transition": self.transition} if self.transition else {})
+        for name, layers in networks.items():
+            for i, (weight, bias) in enumerate(layers):
+                tensors |= {f"{name}.{i}.weight": weight[member], f"{name}.{i}.bias": bias[member, 0]}
+        return {name: tensor.detach().clone() for name, tensor in tensors.items()}
+
+    def document(self) -> dict[str, Any]:
+        """Returns what such a file's header says of the computation, spaces left to the caller."""
+        form = "bandit" if self.transition is None else "mdp"
+        steps = {"max_episode_steps": self.max_episode_steps, "activation": ACTIVATION}
+        return {"form": form, "task": self.spec.id, **steps}
 
     def _bounded(self, x: Tensor) -> Tensor:
         return x.clamp(self.low, self.high)
@@ -204,30 +235,16 @@ class EnvironmentTeacher(Teacher):
             self.initial[0].copy_((states - self.mean) / self.std)
 
     def model(self, copies: int = 1) -> Model:
-        """Returns the environment as it is, ``copies`` times."""
-        return self.variants(self.theta().expand(copies, -1))
+        """Returns the environment as it is, ``copies`` times, for as many agents of their own."""
+        return replace(self.variants(self.theta().expand(copies, -1)), alike=False)
 
     def tensors(self) -> dict[str, Tensor]:
         """Returns what a file of ``gtn_envs`` holds, its reward normalised."""
-        model = self.model()
-        tensors = {
-            "observation.mean": self.mean,
-            "observation.std": self.std,
-            "initial.means": model.means[0],
-            "initial.log_std": model.log_std[0, 0],
-            "reward.scale": model.scale[0, 0, 0],
-        }
-        networks = {"reward": model.reward} | ({"transition": model.transition} if model.transition else {})
-        for name, layers in networks.items():
-            for i, (weight, bias) in enumerate(layers):
-                tensors |= {f"{name}.{i}.weight": weight[0], f"{name}.{i}.bias": bias[0, 0]}
-        return {name: tensor.detach().clone() for name, tensor in tensors.items()}
+        return self.model().tensors(0)
 
     def document(self, **facts: Any) -> dict[str, Any]:
         """Returns the header of such a file, spaces left to ``gtn_envs``."""
-        form = "bandit" if self.transition is None else "mdp"
-        steps = {"max_episode_steps": self.max_episode_steps, "activation": ACTIVATION}
-        return {"form": form, "task": self.spec.id, **steps, **facts}
+        return {**self.model().document(), **facts}
 
 
 def _network(sizes: Sequence[int], generator: torch.Generator) -> list[nn.Parameter]:

@@ -42,7 +42,7 @@ class A2C:
     def train(self, model: Model, generator: torch.Generator) -> Policies:
         """See ``InnerAgent.train``."""
         networks = ActorCritic.build(model.spec, self.hidden)
-        phi = model.members(networks.initial(generator))
+        phi = model.members(networks.initial, generator)
         optimizer = torch.optim.RMSprop([phi], lr=self.lr, alpha=0.99, eps=1e-5)
         steps, count = self.steps, self.copies
         if model.max_episode_steps == 1:  # every step begins afresh, so those of a segment can be taken at once

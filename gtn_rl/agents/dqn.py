@@ -51,7 +51,7 @@ class DQN:
     def train(self, model: Model, generator: torch.Generator) -> Policies:
         """See ``InnerAgent.train``."""
         network = actor_critic(model.spec.observation_size, model.spec.action_size, self.hidden, "relu", 1.0)
-        phi = model.members(network.initial(generator))
+        phi = model.members(network.initial, generator)
         target = phi.detach().clone()
         optimizer = torch.optim.Adam([phi], lr=self.lr, fused=True)
         replay = Replay(model, self.warm_up + self.updates * self.steps + self.steps)

@@ -52,7 +52,7 @@ class PPO:
     def train(self, model: Model, generator: torch.Generator) -> Policies:
         """See ``InnerAgent.train``."""
         networks = ActorCritic.build(model.spec, self.hidden)
-        phi = model.members(networks.initial(generator))
+        phi = model.members(networks.initial, generator)
         optimizer = torch.optim.Adam([phi], lr=self.lr, eps=1e-5, fused=True)
         steps = min(model.max_episode_steps, self.size)
         copies = Copies(model, max(1, self.size // steps), generator)

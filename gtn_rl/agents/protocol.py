@@ -41,7 +41,7 @@ class InnerAgent(Protocol):
     """
 
     def train(self, model: Model, generator: torch.Generator) -> Policies:
-        """Trains one agent in each of the model's P variants, from equal initial weights.
+        """Trains one agent in each of the model's P variants, whose chance comes from ``Model.draw``, so that candidates compare.
 
         Args:
             model: The environments.

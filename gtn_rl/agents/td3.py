@@ -56,7 +56,7 @@ class TD3:
         critic = actor_critic(spec.observation_size + spec.action_size, 1, self.hidden, "relu", 1.0)
 
         def start(network: MLP) -> Tensor:
-            return model.members(network.initial(generator))
+            return model.members(network.initial, generator)
 
         phi, twins = start(actor), [start(critic), start(critic)]
         targets = [p.detach().clone() for p in (phi, *twins)]
