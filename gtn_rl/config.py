@@ -41,7 +41,13 @@ class AgentsConfig:
     """The agents that the environment is meta-trained on and judged by."""
 
     names: tuple[str, ...] = ()
-    """Names of ``gtn_rl.agents``, taken in turn; none for all that fit the task's actions."""
+    """The kinds that it is meta-trained on, taken in turn: names of ``gtn_rl.agents``, such as ``dqn`` or ``sb3-dqn``, or a
+    user's own ``module:attribute`` (docs/agents.md); none for all batched ones that fit the task's actions."""
+    judges: tuple[str, ...] = ()
+    """The kinds that it is validated on, which may be others, so that a stage is kept only if agents that it was not made for
+    improve; none for those of ``names``."""
+    sb3_steps: Positive = 10_000
+    """Environment steps of the agents called ``sb3-...``, in meta-training and as judges."""
     episodes: Positive = 4
     """Real episodes of each candidate's agent."""
     validation_seeds: Positive = 6

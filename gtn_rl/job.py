@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 import torch
 
-from gtn_core.errors import UsageError
 from gtn_core.outer_loop import Validation
 from gtn_core.seeding import Streams
-from gtn_rl.agents import AGENTS, InnerAgent
+from gtn_rl.agents import AgentFamily, InnerAgent
+from gtn_rl.agents.named import families
 from gtn_rl.config import RLConfig
 from gtn_rl.judging import Greedy, TransferTrial, real_returns
 from gtn_rl.model import EnvironmentTeacher
@@ -24,6 +24,8 @@ Save = Callable[[Validation, int], None]
 @dataclass(frozen=True)
 class Judge:
     """Judges a teacher by fresh agents with their usual hyper-parameters, on episodes that no fitness has seen.
+
+    The agents of one kind differ in their initial weights.
 
     Attributes:
         config: All settings.
@@ -41,8 +43,8 @@ class Judge:
         metrics: dict[str, float] = {}
         means: list[float] = []
         steps = 0
-        for name in agent_names(self.config, self.task.spec):
-            agent = AGENTS[name].usual(self.task.spec)
+        for name, family in judges(self.config, self.task.spec):
+            agent = family.usual(self.task.spec)
             policies = agent.train(teacher.model(settings.validation_seeds), self.streams.torch(f"validation-{name}"))
             random = self.streams.numpy(f"validation-episodes-{name}")
             returns, taken = real_returns(
@@ -82,7 +84,7 @@ class EvolutionJob:
     ) -> None:
         self.config, self.task, self.teacher, self.streams = config, task, teacher, streams
         self.judge, self.save, self.greedy = judge, save, greedy
-        self.names = agent_names(config, task.spec)
+        self.learners = learners(config, task.spec)
 
     def episode(self, iteration: int, progress: float) -> TransferTrial:
         """See ``Job.episode``: kinds of agents take turns, their hyper-parameters are drawn for each generation."""
@@ -91,8 +93,8 @@ class EvolutionJob:
     def _agent(self, iteration: int) -> InnerAgent:
         if self.greedy:
             return Greedy()
-        name = self.names[iteration % len(self.names)]
-        return AGENTS[name].draw(self.task.spec, self.streams.numpy("agent", iteration))
+        _, family = self.learners[iteration % len(self.learners)]
+        return family.draw(self.task.spec, self.streams.numpy("agent", iteration))
 
     def validate(self) -> Validation:
         """See ``Job.validate``."""
@@ -112,13 +114,19 @@ class EvolutionJob:
         self.save(validation, iteration)
 
 
-def agent_names(config: RLConfig, spec: TaskSpec) -> tuple[str, ...]:
-    """Returns the kinds of agents of a run: those that the user names, or all that take the task's actions.
+def learners(config: RLConfig, spec: TaskSpec) -> tuple[tuple[str, AgentFamily], ...]:
+    """Returns the kinds of agents that a teacher is meta-trained on, with their names.
 
     Raises:
-        UsageError: A named one does not exist, or does not take these actions.
+        UsageError: A name stands for no kind, or for one that does not take the task's actions.
     """
-    for name in config.agents.names:
-        if not AGENTS[name].fits(spec):
-            raise UsageError(f"the inner agent {name!r} does not take the actions of {spec.id}, {spec.action_space}")
-    return config.agents.names or tuple(name for name, family in AGENTS.items() if family.fits(spec))
+    return families(config.agents.names, spec, config.agents.sb3_steps)
+
+
+def judges(config: RLConfig, spec: TaskSpec) -> tuple[tuple[str, AgentFamily], ...]:
+    """Returns the kinds of agents that a teacher is validated on, with their names.
+
+    Raises:
+        UsageError: As ``learners``.
+    """
+    return families(config.agents.judges or config.agents.names, spec, config.agents.sb3_steps)

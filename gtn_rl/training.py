@@ -27,7 +27,7 @@ from gtn_envs.weights_file import save_environment
 from gtn_rl.config import RLConfig, StageConfig
 from gtn_rl.fitting import fit_transitions
 from gtn_rl.harvest import Harvest, harvest
-from gtn_rl.job import EvolutionJob, Judge, agent_names
+from gtn_rl.job import EvolutionJob, Judge, judges, learners
 from gtn_rl.judging import Greedy
 from gtn_rl.model import EnvironmentTeacher
 from gtn_rl.tasks import BatchedTask, make_task
@@ -239,7 +239,8 @@ def meta_train(
 
 def _refuse_nonsense(config: RLConfig, task: BatchedTask) -> None:
     """Raises UsageError for what would fail later: a wrong name, a stage that lacks what it needs."""
-    agent_names(config, task.spec)
+    learners(config, task.spec)
+    judges(config, task.spec)
     for stage in config.stages:
         if stage.name != "fit":
             ESTIMATORS[stage.estimator](EstimatorConfig(population=stage.population))

@@ -19,6 +19,12 @@ def teacher(request, task):
     return build(task, request.param)
 
 
+@pytest.fixture(scope="session")
+def make_teacher():
+    """Makes a small fresh environment of a task and a kind."""
+    return build
+
+
 def build(task, kind, seed=0):
     """Returns a small fresh environment."""
     generator = torch.Generator().manual_seed(seed)

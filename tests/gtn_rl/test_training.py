@@ -80,6 +80,25 @@ def test_an_interrupted_run_ends_where_another_does(tmp_path):
         assert np.array_equal(tensor, other.tensors[name]), name
 
 
+@pytest.mark.slow
+def test_agents_of_stable_baselines_teach_and_judge(tmp_path):
+    """A teacher is meta-trained on one kind and validated on another, twice to the same end."""
+    settings = config("bandit", "agents.names=[sb3-dqn]", "agents.judges=[sb3-a2c]", "agents.sb3_steps=800")
+    ends, spreads = [], []
+    for name in ("one", "two"):
+        run = RunFolder(tmp_path / name)
+        progress, (result,) = meta_train(
+            settings, run, listener=lambda progress, share, values: spreads.append(values["meta/fitness_spread"])
+        )
+        assert progress.iteration == 2
+        assert {tag for tag in result.metrics if "sb3" in tag} == {"real/sb3-a2c", "real/sb3-a2c_minimum"}
+        ends.append(load_environment(run.teacher))
+    assert max(spreads) > 0
+    assert spreads[:2] == spreads[2:]
+    for name, tensor in ends[0].tensors.items():
+        assert np.array_equal(tensor, ends[1].tensors[name]), name
+
+
 @pytest.mark.parametrize(
     ("task", "settings", "message"),
     [
@@ -88,6 +107,8 @@ def test_an_interrupted_run_ends_where_another_does(tmp_path):
         ("CartPole-v1", ["agents.names=[td3]"], "does not take the actions"),
         ("Pendulum-v1", ["agents.names=[dqn]"], "does not take the actions"),
         ("CartPole-v1", ["agents.names=[dqm]"], "did you mean 'dqn'"),
+        ("CartPole-v1", ["agents.names=['no_such:Family']"], "cannot import the inner agent 'no_such:Family'"),
+        ("CartPole-v1", ["agents.judges=[sb3-sac]"], "does not take the actions"),
         ("CartPole-v1", ["stages=[{name: bilevel, population: 5}]"], "even"),
         ("CartPole-v1", ["stages=[{name: bilevel, estimator: sness}]"], "did you mean 'snes'"),
         ("CartPole-v1", ["stages=[]"], "at least one stage"),

@@ -1,0 +1,70 @@
+"""From names to families of inner agents: registered ones, and a user's own as ``module:attribute``."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from gtn_core.errors import UsageError, unknown_name
+from gtn_rl.agents.protocol import AGENTS, AgentFamily
+from gtn_rl.agents.sb3 import SB3Family
+from gtn_rl.tasks.protocol import TaskSpec
+
+METHODS = ("draw", "usual", "fits")
+"""What makes an object an ``AgentFamily``."""
+
+
+def families(names: Sequence[str], spec: TaskSpec, sb3_steps: int) -> tuple[tuple[str, AgentFamily], ...]:
+    """Returns families with their names, in the order of ``names``.
+
+    Args:
+        names: Names of ``AGENTS``, or ``module:attribute``; none for every batched family that takes the task's actions.
+        spec: The task.
+        sb3_steps: Environment steps of registered agents of Stable-Baselines3.
+
+    Raises:
+        UsageError: A name stands for no family, or for one that does not take the task's actions or whose agents do not train.
+        GTNError: A package that an agent needs is not installed.
+    """
+    if not names:
+        batched = ((name, family) for name, family in AGENTS.items() if not isinstance(family, SB3Family))
+        return tuple((name, family) for name, family in batched if family.fits(spec))
+    found = []
+    for name in names:
+        family = _imported(name) if ":" in name else AGENTS[name]
+        if isinstance(family, SB3Family) and name in AGENTS:
+            family = replace(family, steps=sb3_steps)
+        if not family.fits(spec):
+            raise UsageError(f"the inner agent {name!r} does not take the actions of {spec.id}, {spec.action_space}")
+        for agent in (family.usual(spec), family.draw(spec, np.random.default_rng(0))):
+            if not callable(getattr(agent, "train", None)):
+                raise UsageError(f"the inner agent {name!r} makes a {type(agent).__name__}, which has no method train")
+        found.append((name, family))
+    return tuple(found)
+
+
+def _imported(name: str) -> AgentFamily:
+    """Returns the family that ``module:attribute`` names; of a class, an object made without arguments."""
+    module, _, attribute = name.partition(":")
+    try:
+        source = importlib.import_module(module)
+    except Exception as error:  # whatever a user's module does when it is imported
+        where = "; it has to be installed, or its folder in PYTHONPATH" if isinstance(error, ImportError) else ""
+        raise UsageError(f"cannot import the inner agent {name!r}: {type(error).__name__}: {error}{where}") from error
+    if not hasattr(source, attribute):
+        public = [known for known in vars(source) if not known.startswith("_")]
+        raise unknown_name(f"attribute of the module {module!r}", attribute, public)
+    family: Any = getattr(source, attribute)
+    if isinstance(family, type):
+        try:
+            family = family()
+        except TypeError as error:
+            raise UsageError(f"the inner agent {name!r} is a class that needs arguments: {error}") from error
+    missing = [method for method in METHODS if not callable(getattr(family, method, None))]
+    if missing:
+        raise UsageError(f"the inner agent {name!r} is no family of agents: it has no method {', '.join(missing)}")
+    return family

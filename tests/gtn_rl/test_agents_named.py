@@ -1,0 +1,160 @@
+"""Names of inner agents: registered ones, a user's own, and what is said of one that is neither."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from gtn_core.config import parse_assignments
+from gtn_core.errors import UsageError
+from gtn_core.seeding import Streams
+from gtn_rl.agents import AGENTS
+from gtn_rl.agents.named import families
+from gtn_rl.agents.sb3 import SB3Family
+from gtn_rl.config import resolve_config
+from gtn_rl.job import EvolutionJob, Judge, judges, learners
+from gtn_rl.judging import Greedy
+from gtn_rl.tasks import make_task
+
+MODULE = """
+from gtn_rl.agents.sb3 import SB3Family
+
+short = SB3Family("dqn", steps=7)
+
+class Family:
+    def __init__(self, rounds=3):
+        self.rounds = rounds
+    def draw(self, spec, random): return self
+    def usual(self, spec): return self
+    def fits(self, spec): return spec.discrete
+    def train(self, model, generator): raise NotImplementedError
+
+class Lacking:
+    def draw(self, spec, random): return self
+
+class Demanding(Family):
+    def __init__(self, rounds): ...
+
+class Idle(Family):
+    def usual(self, spec): return object()
+
+number = 3
+"""
+
+
+@pytest.fixture
+def examples(monkeypatch):
+    """The folder of examples, importable."""
+    folder = Path(__file__).resolve().parents[2] / "examples"
+    monkeypatch.syspath_prepend(folder)
+    return folder
+
+
+@pytest.fixture
+def spec():
+    return make_task("CartPole-v1").spec
+
+
+@pytest.fixture
+def mine(tmp_path, monkeypatch):
+    """A user's module, importable under a name of its own."""
+    name = f"my_agents_{tmp_path.name.replace('-', '_')}"
+    (tmp_path / f"{name}.py").write_text(MODULE)
+    (tmp_path / f"{name}_broken.py").write_text("1 / 0")
+    monkeypatch.syspath_prepend(tmp_path)
+    return name
+
+
+def test_no_names_are_all_batched_families_that_fit(spec):
+    assert [name for name, _ in families((), spec, 5)] == ["a2c", "dqn", "ppo"]
+    assert [name for name, _ in families((), make_task("Pendulum-v1").spec, 5)] == ["a2c", "ppo", "td3"]
+
+
+def test_lists_may_mix(spec, mine):
+    names = ("dqn", "sb3-ppo", f"{mine}:Family", f"{mine}:short", "dqn")
+    found = families(names, spec, 1234)
+    assert tuple(name for name, _ in found) == names
+    assert found[0][1] is AGENTS["dqn"]
+    assert found[1][1] == SB3Family("ppo", 1234)
+    assert found[2][1].rounds == 3  # a class is called
+    assert found[3][1] == SB3Family("dqn", 7)  # a user's own keeps its steps
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("dqm", "unknown inner agent 'dqm'; did you mean 'dqn'"),
+        ("td3", "'td3' does not take the actions of CartPole-v1, Discrete"),
+        ("sb3-sac", "'sb3-sac' does not take the actions of CartPole-v1, Discrete"),
+        ("sb3-ppo_lstm", "unknown inner agent 'sb3-ppo_lstm'; did you mean"),
+        ("no_such_module:X", "cannot import .* ModuleNotFoundError: No module named 'no_such_module'; .* PYTHONPATH"),
+        ("{mine}_broken:X", "cannot import .* ZeroDivisionError: division by zero$"),
+        ("{mine}:Famly", "unknown attribute of the module '{mine}' 'Famly'; did you mean 'Family'"),
+        ("{mine}:", "unknown attribute of the module"),
+        (":Family", "cannot import the inner agent ':Family'"),
+        ("{mine}:Lacking", "'{mine}:Lacking' is no family of agents: it has no method usual, fits"),
+        ("{mine}:number", "is no family of agents: it has no method draw, usual, fits"),
+        ("{mine}:Demanding", "is a class that needs arguments: .*'rounds'"),
+        ("{mine}:Idle", "makes a object, which has no method train"),
+    ],
+)
+def test_what_is_refused(name, message, spec, mine):
+    with pytest.raises(UsageError, match=message.format(mine=mine)):
+        families((name.format(mine=mine),), spec, 5)
+
+
+def test_a_users_family_may_refuse_the_actions(mine):
+    with pytest.raises(UsageError, match="does not take the actions of Pendulum-v1"):
+        families((f"{mine}:Family",), make_task("Pendulum-v1").spec, 5)
+
+
+def config(*settings, task="CartPole-v1"):
+    few = ["iterations=1", "environment.kind=bandit", "agents.validation_episodes=2"]
+    return resolve_config(task, "fast", parse_assignments([*few, *settings]))
+
+
+def test_a_teacher_is_judged_by_other_agents_than_it_is_made_for(spec):
+    assert judges(config("agents.names=[dqn, ppo]"), spec) == learners(config("agents.names=[dqn, ppo]"), spec)
+    told = config("agents.names=[dqn]", "agents.judges=[sb3-ppo, a2c]", "agents.sb3_steps=9")
+    assert learners(told, spec) == (("dqn", AGENTS["dqn"]),)
+    assert judges(told, spec) == (("sb3-ppo", SB3Family("ppo", 9)), ("a2c", AGENTS["a2c"]))
+
+
+@pytest.mark.parametrize(("judge", "steps"), [("sb3-a2c", 100), ("cross_entropy:CrossEntropyFamily", 5)])
+def test_the_agents_of_a_validation_differ(judge, steps, make_teacher, examples):
+    task = make_task("Pendulum-v1")
+    few = [f"agents.judges=['{judge}']", f"agents.sb3_steps={steps}", "agents.validation_seeds=3"]
+    told = config("agents.names=[td3]", *few, task="Pendulum-v1")
+    validation = Judge(told, task, Streams(0))(make_teacher(task, "bandit"))
+    assert set(validation.metrics) == {f"real/{judge}", f"real/{judge}_minimum", "cost/real_steps", "perf/cpu_seconds"}
+    assert validation.score == validation.metrics[f"real/{judge}"] > validation.metrics[f"real/{judge}_minimum"]
+
+
+def test_generations_take_the_learners_in_turn(make_teacher, mine):
+    task = make_task("CartPole-v1")
+    told = config(f"agents.names=[dqn, '{mine}:Family']", "agents.judges=[dqn]")
+    streams = Streams(0)
+    teacher, judge = make_teacher(task, "bandit"), Judge(told, task, streams)
+    job = EvolutionJob(told, task, teacher, streams, judge, lambda *_: None, greedy=False)
+    kinds = [type(job.episode(iteration, 0.0).agent).__name__ for iteration in range(4)]
+    assert kinds == ["DQN", "Family", "DQN", "Family"]
+
+
+@pytest.mark.parametrize("id", ["CartPole-v1", "Pendulum-v1"])
+def test_the_example_learns_what_the_reward_says(id, make_teacher, examples):
+    task = make_task(id)
+    ((_, family),) = families(("cross_entropy:CrossEntropyFamily",), task.spec, 5)
+    teacher = make_teacher(task, "bandit")
+    model = teacher.variants(torch.stack([teacher.theta(), teacher.theta() + 0.5]))
+    seen = model.observe(model.initial(500, torch.Generator().manual_seed(1)))
+    best = Greedy().train(model, torch.Generator()).act(seen)
+    acted = family.usual(task.spec).train(model, torch.Generator().manual_seed(0)).act(seen)
+    if task.spec.discrete:
+        assert ((acted == best).float().mean(dim=1) > 0.8).all()
+    else:
+        assert ((acted - best).abs().mean(dim=(1, 2)) < 0.3 * best.abs().mean(dim=(1, 2))).all()
+
+
+def test_the_page_shows_the_example_as_it_is(examples):
+    code = (examples / "cross_entropy.py").read_text()
+    assert f"```python\n{code}```" in (examples.parent / "docs" / "agents.md").read_text()
