@@ -13,7 +13,7 @@ from gymnasium.utils import RecordConstructorArgs
 from gtn_envs.errors import WeightsError
 from gtn_envs.folding import fold
 from gtn_envs.numpy_model import NumpyModel
-from gtn_envs.valid_weights import Array
+from gtn_envs.valid_weights import Array, Weights
 from gtn_envs.weights_file import load_environment
 
 
@@ -26,14 +26,15 @@ class LearnedReward(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
 
     Args:
         env: The real task, e.g. ``gymnasium.make("CartPole-v1")``.
-        weights: Path of a ``.safetensors`` file of the reward form, or the name of one that comes with the package.
+        weights: Path of a ``.safetensors`` file of the reward form, the name of one that comes with the package, or one in
+            memory (``make_weights``).
 
     Raises:
         WeightsError: The file is not valid, is not of the reward form, or was made for other spaces.
     """
 
-    def __init__(self, env: gym.Env[Any, Any], weights: str | os.PathLike[str]) -> None:
-        RecordConstructorArgs.__init__(self, weights=os.fspath(weights))
+    def __init__(self, env: gym.Env[Any, Any], weights: str | os.PathLike[str] | Weights) -> None:
+        RecordConstructorArgs.__init__(self, weights=weights if isinstance(weights, Weights) else os.fspath(weights))
         gym.Wrapper.__init__(self, env)
         loaded = load_environment(weights)
         if loaded.form != "reward":

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from random_environments import environment
 
-from gtn_envs import LearnedReward, WeightsError
+from gtn_envs import LearnedReward, WeightsError, make_weights
 
 
 def mlp(tensors: dict[str, Any], x: Any) -> Any:
@@ -18,9 +18,12 @@ def mlp(tensors: dict[str, Any], x: Any) -> Any:
     return hidden @ tensors["reward.1.weight"] + tensors["reward.1.bias"]
 
 
-def test_state_action_reward_replaces_the_real_one(files: dict[str, Path]) -> None:
-    tensors, _ = environment("reward", "CartPole-v1", 8)
-    env = LearnedReward(gym.make("CartPole-v1"), files["GTN-TestReward-v0"])
+@pytest.mark.parametrize("in_memory", [False, True])
+def test_state_action_reward_replaces_the_real_one(in_memory: bool, files: dict[str, Path]) -> None:
+    tensors, document = environment("reward", "CartPole-v1", 8)
+    weights = make_weights(tensors, document) if in_memory else files["GTN-TestReward-v0"]
+    env = LearnedReward(gym.make("CartPole-v1"), weights)
+    assert env.spec is not None
     before, _ = env.reset(seed=0)
     for action in (0, 1, 1, 0):
         observation, reward, _, _, info = env.step(action)
