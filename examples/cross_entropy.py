@@ -7,9 +7,8 @@ import torch
 from torch import Tensor
 
 from gtn_rl.agents import Policies
-from gtn_rl.agents.copies import Copies
-from gtn_rl.model import Model
 from gtn_rl.tasks.protocol import TaskSpec
+from gtn_rl.variants import Variants
 
 
 @dataclass(frozen=True)
@@ -21,32 +20,32 @@ class CrossEntropy:
     copies: int = 64
     elite: float = 0.25
 
-    def train(self, model: Model, generator: torch.Generator) -> Policies:
-        """Returns P policies, one trained in each of the model's variants."""
-        spec, size = model.spec, (model.spec.observation_size + 1, model.spec.action_size)  # with a bias
+    def train(self, variants: Variants, generator: torch.Generator) -> Policies:
+        """Returns P policies, one trained in each variant."""
+        spec, size = variants.spec, (variants.spec.observation_size + 1, variants.spec.action_size)  # with a bias
         centre, spread = torch.zeros(()), torch.ones(())
         for _ in range(self.rounds):
-            noise = model.draw(lambda source: torch.randn(self.candidates, *size, generator=source), generator)
+            noise = variants.draw(lambda source: torch.randn(self.candidates, *size, generator=source), generator)
             tried = centre + spread * noise  # (P, C, d + 1, m)
-            best = self._rewards(model, tried, generator).topk(int(self.elite * self.candidates), dim=1).indices
+            best = self._rewards(variants, tried, generator).topk(int(self.elite * self.candidates), dim=1).indices
             chosen = tried.gather(1, best[..., None, None].expand(-1, -1, *size))
             centre, spread = chosen.mean(dim=1, keepdim=True), chosen.std(dim=1, keepdim=True)
-        return Policies(spec, lambda observations: features(model, observations) @ centre[:, 0])
+        return Policies(spec, lambda observations: features(variants, observations) @ centre[:, 0])
 
-    def _rewards(self, model: Model, weights: Tensor, generator: torch.Generator) -> Tensor:
+    def _rewards(self, variants: Variants, weights: Tensor, generator: torch.Generator) -> Tensor:
         """Returns what each of C candidates collects in one episode's steps, the mean over its copies, (P, C)."""
-        copies, rewards = Copies(model, self.candidates * self.copies, generator), []
-        for _ in range(model.max_episode_steps):
-            seen = features(model, copies.observations()).unflatten(1, (self.candidates, self.copies))
+        copies, rewards = variants.copies(self.candidates * self.copies, generator), []
+        for _ in range(variants.max_episode_steps):
+            seen = features(variants, copies.observations()).unflatten(1, (self.candidates, self.copies))
             outputs = (seen @ weights).flatten(1, 2)  # (P, C * copies, m)
-            actions = outputs.argmax(dim=2) if model.spec.discrete else outputs.clamp(-1, 1)
+            actions = outputs.argmax(dim=2) if variants.spec.discrete else outputs.clamp(-1, 1)
             rewards.append(copies.step(actions).reward.unflatten(1, (self.candidates, self.copies)))
         return torch.stack(rewards).sum(dim=0).mean(dim=2)
 
 
-def features(model: Model, observations: Tensor) -> Tensor:
+def features(variants: Variants, observations: Tensor) -> Tensor:
     """Returns standardised observations with a 1 appended, (..., d + 1)."""
-    x = (observations - model.mean) / model.std
+    x = (observations - variants.mean) / variants.std
     return torch.cat([x, torch.ones_like(x[..., :1])], dim=-1)
 
 

@@ -14,6 +14,7 @@ from gtn_rl.agents import InnerAgent, Policies
 from gtn_rl.model import EnvironmentTeacher, Model
 from gtn_rl.tasks.protocol import BatchedTask
 from gtn_rl.tasks.rollout import rollout
+from gtn_rl.variants import Variants
 
 
 def real_returns(
@@ -76,8 +77,10 @@ class TransferTrial:
 class Greedy:
     """The agent that does what the reward likes best at once: no training, the upper bound of what a bandit can teach."""
 
-    def train(self, model: Model, generator: torch.Generator) -> Policies:
+    def train(self, variants: Variants, generator: torch.Generator) -> Policies:
         """See ``InnerAgent.train``."""
+        assert isinstance(variants, Model)
+        model = variants
 
         def outputs(observations: Tensor) -> Tensor:
             x = (observations - model.mean) / model.std

@@ -11,13 +11,19 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
+import gymnasium as gym
 import torch
+from gymnasium import spaces
+from gymnasium.wrappers import TimeLimit
 from torch import Tensor, nn
 
 from gtn_core.errors import UsageError
 from gtn_core.estimators import Teacher
+from gtn_envs import SyntheticEnv, make_weights
+from gtn_rl.model_copies import CopiesInStep
 from gtn_rl.networks import Layers, as_layers, forward, orthogonal
 from gtn_rl.tasks.protocol import TaskSpec
+from gtn_rl.variants import Copies
 
 ACTIVATION = "tanh"
 PROBES = 256
@@ -65,16 +71,39 @@ class Model:
         """P, the number of variants."""
         return len(self.means)
 
+    @property
+    def bandit(self) -> bool:
+        """See ``Variants.bandit``."""
+        return self.transition is None
+
+    @property
+    def real_steps(self) -> int:
+        """See ``Variants.real_steps``: none."""
+        return 0
+
     def draw(self, sample: Callable[[torch.Generator], Tensor], generator: torch.Generator) -> Tensor:
-        """Draws by chance for each variant, shape ``(P, ...)``: one draw for all where they are ``alike``, else one each."""
+        """See ``Variants.draw``: one draw for all where they are ``alike``, else one each."""
         if self.alike:
             drawn = sample(generator)
             return drawn.to(self.means.device).expand(self.size, *drawn.shape)
         return torch.stack([sample(generator) for _ in range(self.size)]).to(self.means.device)
 
     def members(self, initial: Callable[[torch.Generator], Tensor], generator: torch.Generator) -> Tensor:
-        """Returns the initial parameters of P agents, one a variant, to be trained, ``(P, parameters)``; see ``draw``."""
+        """See ``Variants.members``."""
         return self.draw(initial, generator).to(self.means, copy=True).requires_grad_()
+
+    def copies(self, count: int, generator: torch.Generator, *, stagger: bool = False) -> Copies:
+        """See ``Variants.copies``."""
+        return CopiesInStep(self, count, generator, stagger=stagger)
+
+    def env(self, member: int) -> gym.Env[Any, Any]:
+        """See ``Variants.env``; it stays in memory."""
+        spec = self.spec
+        seen = spaces.Box(spec.observation_low, spec.observation_high)
+        does = spaces.Discrete(spec.action_size) if spec.discrete else spaces.Box(spec.action_low, spec.action_high)
+        tensors = {name: tensor.cpu().numpy() for name, tensor in self.tensors(member).items()}
+        weights = make_weights(tensors, {**self.document(), "observation_space": seen, "action_space": does})
+        return TimeLimit(SyntheticEnv(weights), self.max_episode_steps)
 
     def initial(self, n: int, generator: torch.Generator) -> Tensor:
         """Draws n initial states of each variant, all from the same noise, shape ``(P, n, d)``."""

@@ -8,11 +8,10 @@ import numpy as np
 import torch
 
 from gtn_rl.agents.actor import ActorCritic, clip_members
-from gtn_rl.agents.copies import Copies
 from gtn_rl.agents.on_policy import collect
 from gtn_rl.agents.protocol import AGENTS, Policies, log_uniform
-from gtn_rl.model import Model
 from gtn_rl.tasks.protocol import TaskSpec
+from gtn_rl.variants import Variants
 
 
 @dataclass(frozen=True)
@@ -39,15 +38,15 @@ class A2C:
     value_weight: float = 0.5
     clip: float = 0.5
 
-    def train(self, model: Model, generator: torch.Generator) -> Policies:
+    def train(self, variants: Variants, generator: torch.Generator) -> Policies:
         """See ``InnerAgent.train``."""
-        networks = ActorCritic.build(model.spec, self.hidden)
-        phi = model.members(networks.initial, generator)
+        networks = ActorCritic.build(variants.spec, self.hidden)
+        phi = variants.members(networks.initial, generator)
         optimizer = torch.optim.RMSprop([phi], lr=self.lr, alpha=0.99, eps=1e-5)
         steps, count = self.steps, self.copies
-        if model.max_episode_steps == 1:  # every step begins afresh, so those of a segment can be taken at once
+        if variants.bandit:  # every step begins afresh, so those of a segment can be taken at once
             steps, count = 1, steps * count
-        copies = Copies(model, count, generator, stagger=True)
+        copies = variants.copies(count, generator, stagger=True)
         for _ in range(self.updates):
             part = collect(networks, phi.detach(), copies, steps, generator, discount=self.discount, trace=1.0)
             log_probability, values = networks.evaluate(phi, part.observations, part.actions)

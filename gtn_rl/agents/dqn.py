@@ -10,12 +10,11 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from gtn_rl.agents.actor import clip_members
-from gtn_rl.agents.copies import Copies
 from gtn_rl.agents.protocol import AGENTS, Policies, log_uniform
 from gtn_rl.agents.replay import Replay
-from gtn_rl.model import Model
 from gtn_rl.networks import MLP, actor_critic
 from gtn_rl.tasks.protocol import TaskSpec
+from gtn_rl.variants import Copies, Variants
 
 
 @dataclass(frozen=True)
@@ -48,20 +47,20 @@ class DQN:
     least_epsilon: float = 0.05
     clip: float = 10.0
 
-    def train(self, model: Model, generator: torch.Generator) -> Policies:
+    def train(self, variants: Variants, generator: torch.Generator) -> Policies:
         """See ``InnerAgent.train``."""
-        network = actor_critic(model.spec.observation_size, model.spec.action_size, self.hidden, "relu", 1.0)
-        phi = model.members(network.initial, generator)
+        network = actor_critic(variants.spec.observation_size, variants.spec.action_size, self.hidden, "relu", 1.0)
+        phi = variants.members(network.initial, generator)
         target = phi.detach().clone()
         optimizer = torch.optim.Adam([phi], lr=self.lr, fused=True)
-        replay = Replay(model, self.warm_up + self.updates * self.steps + self.steps)
-        copies = Copies(model, self.steps, generator)
+        copies = variants.copies(self.steps, generator)
+        replay = Replay(variants, copies, self.warm_up + self.updates * self.steps + self.steps)
         while replay.count < self.warm_up:
-            replay.add(copies, self._explore(network, phi.detach(), copies, 1.0, generator))
+            replay.add(self._explore(network, phi.detach(), copies, 1.0, generator))
         for update in range(self.updates):
             done = update / max(1.0, self.exploring * self.updates)
             epsilon = max(self.least_epsilon, 1 - done * (1 - self.least_epsilon))
-            replay.add(copies, self._explore(network, phi.detach(), copies, epsilon, generator))
+            replay.add(self._explore(network, phi.detach(), copies, epsilon, generator))
             chosen = torch.randint(replay.count, (self.batch_size,), generator=generator).to(phi.device)
             wanted = self._wanted(network, target, replay, chosen)
             values = network(phi, replay.observations[:, chosen])
@@ -73,12 +72,12 @@ class DQN:
             if (update + 1) % self.target_every == 0:
                 target = phi.detach().clone()
         trained = phi.detach()
-        return Policies(model.spec, lambda observations: network(trained, observations))
+        return Policies(variants.spec, lambda observations: network(trained, observations))
 
     @torch.no_grad()
     def _explore(self, network: MLP, phi: Tensor, copies: Copies, epsilon: float, generator: torch.Generator) -> Tensor:
         """Returns epsilon-greedy actions, ``(P, E)``; who explores, and how, is the same for every member."""
-        random = torch.randint(copies.model.spec.action_size, (copies.count,), generator=generator)
+        random = torch.randint(network.sizes[-1], (copies.count,), generator=generator)
         exploring = torch.rand(copies.count, generator=generator) < epsilon
         if exploring.all():
             return random.to(phi.device).expand(len(phi), -1)
@@ -89,9 +88,10 @@ class DQN:
     def _wanted(self, network: MLP, target: Tensor, replay: Replay, chosen: Tensor) -> Tensor:
         """Returns what Q should be, ``(P, n)``; a time limit is no end, as in Stable-Baselines3."""
         rewards = replay.rewards[:, chosen]
-        if replay.model.max_episode_steps == 1:
+        if replay.bandit:
             return rewards
-        return rewards + self.discount * network(target, replay.following[:, chosen]).amax(dim=2)
+        beyond = network(target, replay.following[:, chosen]).amax(dim=2)
+        return rewards + self.discount * replay.going_on[:, chosen] * beyond
 
 
 class DQNFamily:

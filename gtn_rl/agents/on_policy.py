@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from gtn_rl.agents.actor import ActorCritic
-from gtn_rl.agents.copies import Copies
+from gtn_rl.variants import Copies
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,8 @@ def collect(
 ) -> Segment:
     """Steps all copies and computes generalised advantages (Schulman et al., ICLR 2016).
 
-    An episode that a time limit cut off is worth the value of its last state on top, as in Stable-Baselines3.
+    Nothing comes after a termination; an episode that a time limit cut off is worth the value of its last state on top, as in
+    Stable-Baselines3.
 
     Args:
         networks: Actor and critic.
@@ -58,10 +59,11 @@ def collect(
         actions = networks.sample(phi, observations, generator)
         transition = copies.step(networks.environment_actions(actions))
         reward = transition.reward
-        if not transition.terminated and transition.ended.any():
-            over = transition.ended.nonzero().squeeze(1).to(reward.device)
-            beyond = networks.values(phi, copies.model.observe(transition.last[:, over]))
-            reward = reward.index_add(1, over, discount * beyond)
+        truncated = transition.truncated
+        if truncated.any():
+            over = truncated.any(dim=0).nonzero().squeeze(1)
+            beyond = networks.values(phi, transition.last[:, over]) * truncated[:, over].to(reward)
+            reward = reward.index_add(1, over.to(reward.device), discount * beyond)
         seen.append(observations)
         taken.append(actions)
         rewards.append(reward)

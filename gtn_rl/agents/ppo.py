@@ -9,11 +9,10 @@ import torch
 from torch import Tensor
 
 from gtn_rl.agents.actor import ActorCritic, clip_members
-from gtn_rl.agents.copies import Copies
 from gtn_rl.agents.on_policy import Segment, collect
 from gtn_rl.agents.protocol import AGENTS, Policies, log_uniform
-from gtn_rl.model import Model
 from gtn_rl.tasks.protocol import TaskSpec
+from gtn_rl.variants import Variants
 
 
 @dataclass(frozen=True)
@@ -49,13 +48,13 @@ class PPO:
     value_weight: float = 0.5
     clip: float = 0.5
 
-    def train(self, model: Model, generator: torch.Generator) -> Policies:
+    def train(self, variants: Variants, generator: torch.Generator) -> Policies:
         """See ``InnerAgent.train``."""
-        networks = ActorCritic.build(model.spec, self.hidden)
-        phi = model.members(networks.initial, generator)
+        networks = ActorCritic.build(variants.spec, self.hidden)
+        phi = variants.members(networks.initial, generator)
         optimizer = torch.optim.Adam([phi], lr=self.lr, eps=1e-5, fused=True)
-        steps = min(model.max_episode_steps, self.size)
-        copies = Copies(model, max(1, self.size // steps), generator)
+        steps = min(variants.max_episode_steps, self.size)
+        copies = variants.copies(max(1, self.size // steps), generator)
         for _ in range(self.rollouts):
             part = collect(networks, phi.detach(), copies, steps, generator, discount=self.discount, trace=self.trace)
             with torch.no_grad():

@@ -1,4 +1,4 @@
-"""What an inner agent is: something that trains in P learned environments at once and leaves P policies behind."""
+"""What an inner agent is: something that trains in P variants of an environment at once and leaves P policies behind."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from gtn_core.registry import Registry
-from gtn_rl.model import Model
 from gtn_rl.tasks.protocol import TaskSpec
+from gtn_rl.variants import Variants
 
 
 @dataclass(frozen=True)
@@ -40,11 +40,11 @@ class InnerAgent(Protocol):
     A new one is a frozen dataclass whose fields are the hyper-parameters, in a file of its own, with ``draw`` and ``train``.
     """
 
-    def train(self, model: Model, generator: torch.Generator) -> Policies:
-        """Trains one agent in each of the model's P variants, whose chance comes from ``Model.draw``, so that candidates compare.
+    def train(self, variants: Variants, generator: torch.Generator) -> Policies:
+        """Trains one agent in each of P variants, whose chance comes from ``Variants.draw``, so that candidates compare.
 
         Args:
-            model: The environments.
+            variants: The environments.
             generator: Source of all randomness, on the CPU.
         """
 

@@ -5,45 +5,48 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from gtn_rl.agents.copies import Copies
-from gtn_rl.model import Model
+from gtn_rl.variants import Copies, Variants
 
 
 class Replay:
     """All transitions of a training.
 
     Args:
-        model: The environments.
+        variants: The environments.
+        copies: Those that are stepped.
         capacity: Most transitions of each member.
 
     Attributes:
         observations: Shape ``(P, capacity, d)``.
         following: The observations after them; empty for a bandit.
+        going_on: 0 where the environment ended the episode there, else 1, ``(P, capacity)``; empty for a bandit.
         actions: ``(P, capacity)``, or ``(P, capacity, m)`` normalised.
         rewards: ``(P, capacity)``.
         count: How many there are so far.
+        bandit: See ``Variants.bandit``.
     """
 
-    def __init__(self, model: Model, capacity: int) -> None:
-        spec, size = model.spec, model.size
-        self.model, self.count = model, 0
-        self.observations = model.means.new_empty(size, capacity, spec.observation_size)
-        self.following = (
-            torch.empty_like(self.observations) if model.max_episode_steps > 1 else self.observations[:, :0]
-        )
+    def __init__(self, variants: Variants, copies: Copies, capacity: int) -> None:
+        spec, seen = variants.spec, copies.observations()
+        self._copies, self.count, self.bandit = copies, 0, variants.bandit
+        self.observations = seen.new_empty(variants.size, capacity, spec.observation_size)
+        beyond = 0 if self.bandit else capacity
+        self.following = torch.empty_like(self.observations[:, :beyond])
+        self.going_on = seen.new_empty(variants.size, beyond)
         if spec.discrete:
-            self.actions = torch.empty(size, capacity, dtype=torch.long, device=model.means.device)
+            self.actions = torch.empty(variants.size, capacity, dtype=torch.long, device=seen.device)
         else:
-            self.actions = model.means.new_empty(size, capacity, spec.action_size)
-        self.rewards = model.means.new_empty(size, capacity)
+            self.actions = seen.new_empty(variants.size, capacity, spec.action_size)
+        self.rewards = seen.new_empty(variants.size, capacity)
 
     @torch.no_grad()
-    def add(self, copies: Copies, actions: Tensor) -> None:
+    def add(self, actions: Tensor) -> None:
         """Steps the copies and keeps what happened; their number must divide what room is left."""
-        where = slice(self.count, self.count + copies.count)
-        self.observations[:, where] = copies.observations()
-        transition = copies.step(actions)
+        where = slice(self.count, self.count + self._copies.count)
+        self.observations[:, where] = self._copies.observations()
+        transition = self._copies.step(actions)
         self.actions[:, where], self.rewards[:, where] = actions, transition.reward
-        if not transition.terminated:
-            self.following[:, where] = self.model.observe(transition.last)
-        self.count += copies.count
+        if not self.bandit:
+            self.following[:, where] = transition.last
+            self.going_on[:, where] = ~transition.terminated
+        self.count += self._copies.count

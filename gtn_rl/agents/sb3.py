@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import gymnasium as gym
 import numpy as np
 import torch
-from gymnasium import spaces
-from gymnasium.wrappers import TimeLimit
 from torch import Tensor
 from torch.nn import functional as F
 
-from gtn_envs import SyntheticEnv, Weights, make_weights
 from gtn_rl.agents.protocol import AGENTS, Policies, normalise
-from gtn_rl.model import Model
 from gtn_rl.sb3.algorithms import ALGORITHMS, Algorithm, algorithm
 from gtn_rl.sb3.fresh_agent import fresh_agent
 from gtn_rl.sb3.randomness import own_randomness
 from gtn_rl.sb3.variation import varied
 from gtn_rl.tasks.protocol import TaskSpec
+from gtn_rl.variants import Variants
 
 if TYPE_CHECKING:
     from stable_baselines3.common.policies import BasePolicy
@@ -44,29 +43,27 @@ class SB3Agent:
     steps: int = STEPS
     arguments: Mapping[str, Any] = field(default_factory=dict)
 
-    def train(self, model: Model, generator: torch.Generator) -> Policies:
+    def train(self, variants: Variants, generator: torch.Generator) -> Policies:
         """See ``InnerAgent.train``."""
-        seeds = model.draw(lambda source: torch.randint(2**31, (), generator=source), generator).tolist()
-        policies = [self._trained(variant(model, p), seed) for p, seed in enumerate(seeds)]
+        seeds = variants.draw(lambda source: torch.randint(2**31, (), generator=source), generator).tolist()
+        policies = [self._trained(functools.partial(variants.env, p), seed) for p, seed in enumerate(seeds)]
 
         def outputs(observations: Tensor) -> Tensor:
             seen = observations.cpu().numpy()
             acted = [policy.predict(mine, deterministic=True)[0] for policy, mine in zip(policies, seen, strict=True)]
             actions = torch.from_numpy(np.stack(acted)).to(observations.device)
-            if model.spec.discrete:
-                return F.one_hot(actions, model.spec.action_size).to(observations)
-            return normalise(model.spec, actions.to(observations))
+            if variants.spec.discrete:
+                return F.one_hot(actions, variants.spec.action_size).to(observations)
+            return normalise(variants.spec, actions.to(observations))
 
-        return Policies(model.spec, outputs)
+        return Policies(variants.spec, outputs)
 
-    def _trained(self, weights: Weights, seed: int) -> BasePolicy:
+    def _trained(self, make_env: Callable[[], gym.Env], seed: int) -> BasePolicy:
         """Trains one agent; what remains is its policy, without the replay memory."""
         from stable_baselines3.common.env_util import make_vec_env
 
-        limit = weights.max_episode_steps
-        assert limit is not None  # a variant is a whole environment
         with own_randomness(seed):
-            env = make_vec_env(lambda: TimeLimit(SyntheticEnv(weights), limit), 1, seed)
+            env = make_vec_env(make_env, 1, seed)
             agent = fresh_agent(algorithm(self.algorithm), "MlpPolicy", env, seed, **self._arguments())
             agent.learn(self.steps)
         return agent.policy
@@ -106,18 +103,6 @@ class SB3Family:
     @property
     def _entry(self) -> Algorithm:
         return algorithm(self.algorithm)
-
-
-def variant(model: Model, member: int) -> Weights:
-    """Returns one of a model's environments in memory, with observations and actions as the protocol has them.
-
-    That is, flat, and discrete ones from 0, which is all that Stable-Baselines3 takes.
-    """
-    spec = model.spec
-    seen = spaces.Box(spec.observation_low, spec.observation_high)
-    does = spaces.Discrete(spec.action_size) if spec.discrete else spaces.Box(spec.action_low, spec.action_high)
-    tensors = {name: tensor.cpu().numpy() for name, tensor in model.tensors(member).items()}
-    return make_weights(tensors, {**model.document(), "observation_space": seen, "action_space": does})
 
 
 for _entry in ALGORITHMS.values():

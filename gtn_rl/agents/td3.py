@@ -8,12 +8,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gtn_rl.agents.copies import Copies
 from gtn_rl.agents.protocol import AGENTS, Policies, log_uniform
 from gtn_rl.agents.replay import Replay
-from gtn_rl.model import Model
 from gtn_rl.networks import MLP, actor_critic
 from gtn_rl.tasks.protocol import TaskSpec
+from gtn_rl.variants import Copies, Variants
 
 
 @dataclass(frozen=True)
@@ -49,24 +48,24 @@ class TD3:
     tau: float = 0.01
     target_noise: float = 0.2
 
-    def train(self, model: Model, generator: torch.Generator) -> Policies:
+    def train(self, variants: Variants, generator: torch.Generator) -> Policies:
         """See ``InnerAgent.train``."""
-        spec = model.spec
+        spec = variants.spec
         actor = actor_critic(spec.observation_size, spec.action_size, self.hidden, "relu", 0.1)
         critic = actor_critic(spec.observation_size + spec.action_size, 1, self.hidden, "relu", 1.0)
 
         def start(network: MLP) -> Tensor:
-            return model.members(network.initial, generator)
+            return variants.members(network.initial, generator)
 
         phi, twins = start(actor), [start(critic), start(critic)]
         targets = [p.detach().clone() for p in (phi, *twins)]
         of_actor = torch.optim.Adam([phi], lr=self.lr, fused=True)
         of_critics = torch.optim.Adam(twins, lr=self.lr, fused=True)
-        copies = Copies(model, self.steps, generator)
-        replay = Replay(model, self.warm_up + self.updates * self.steps + self.steps)
+        copies = variants.copies(self.steps, generator)
+        replay = Replay(variants, copies, self.warm_up + self.updates * self.steps + self.steps)
         while replay.count < self.warm_up:
             uniform = 2 * torch.rand(copies.count, spec.action_size, generator=generator).to(phi) - 1
-            replay.add(copies, uniform.expand(model.size, -1, -1))
+            replay.add(uniform.expand(variants.size, -1, -1))
         for update in range(self.updates):
             self._explore(actor, phi.detach(), copies, replay, generator)
             chosen = torch.randint(replay.count, (self.batch_size,), generator=generator).to(phi.device)
@@ -89,8 +88,8 @@ class TD3:
 
     @torch.no_grad()
     def _explore(self, actor: MLP, phi: Tensor, copies: Copies, replay: Replay, generator: torch.Generator) -> None:
-        noise = torch.randn(copies.count, copies.model.spec.action_size, generator=generator).to(phi)
-        replay.add(copies, (actor(phi, copies.observations()).tanh() + self.noise * noise).clamp(-1, 1))
+        noise = torch.randn(copies.count, actor.sizes[-1], generator=generator).to(phi)
+        replay.add((actor(phi, copies.observations()).tanh() + self.noise * noise).clamp(-1, 1))
 
     @torch.no_grad()
     def _wanted(
@@ -104,16 +103,15 @@ class TD3:
     ) -> Tensor:
         """Returns what the critics should say, ``(P, n)``; a time limit is no end."""
         rewards = replay.rewards[:, chosen]
-        if replay.model.max_episode_steps == 1:
+        if replay.bandit:
             return rewards
         after = replay.following[:, chosen]
-        spec = replay.model.spec
-        noise = self.target_noise * torch.randn(len(chosen), spec.action_size, generator=generator).to(after)
+        noise = self.target_noise * torch.randn(len(chosen), actor.sizes[-1], generator=generator).to(after)
         bound = 2 * self.target_noise
         actions = (actor(targets[0], after).tanh() + noise.clamp(-bound, bound)).clamp(-1, 1)
         both = torch.cat([after, actions], dim=2)
         least = torch.minimum(critic(targets[1], both), critic(targets[2], both)).squeeze(2)
-        return rewards + self.discount * least
+        return rewards + self.discount * replay.going_on[:, chosen] * least
 
 
 class TD3Family:

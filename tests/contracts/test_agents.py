@@ -13,6 +13,7 @@ from gtn_rl.agents.sb3 import SB3Agent
 from gtn_rl.judging import Greedy
 from gtn_rl.model import EnvironmentTeacher
 from gtn_rl.tasks import make_task
+from gtn_rl.variants import Transition
 
 TASKS = ["CartPole-v1", "Pendulum-v1"]
 
@@ -106,6 +107,45 @@ def test_agents_learn_what_the_reward_says(id):
         else:
             far = denormalise(task.spec, torch.zeros(1, 1, task.spec.action_size))
             assert (acted - best).abs().mean() < 0.5 * (best - far).abs().mean(), name
+
+
+class Crossroads:
+    """One state, and two ways out: one terminates and pays 1, the other is cut off and pays 0.9, so that it is worth 0.9 again.
+
+    Which action is which differs between the two variants. Whoever takes an end of one sort for the other goes the wrong way.
+    """
+
+    size, max_episode_steps, bandit, count = 2, 1, False, 0
+
+    def __init__(self, spec):
+        self.spec = spec
+
+    def members(self, initial, generator):
+        return initial(generator).repeat(2, 1).requires_grad_()
+
+    def copies(self, count, generator, *, stagger=False):
+        self.count = count
+        return self
+
+    def observations(self):
+        return torch.full((2, self.count, self.spec.observation_size), 0.5)
+
+    def step(self, actions):
+        second = actions == 1 if self.spec.discrete else actions[..., 0] > 0
+        terminated = second ^ torch.tensor([[False], [True]])
+        return Transition(0.9 + 0.1 * terminated, terminated, ~terminated, self.observations())
+
+
+@pytest.mark.parametrize("id", TASKS)
+def test_a_termination_is_worth_nothing_more_and_a_time_limit_is(id):
+    spec = make_task(id).spec
+    for name, family in families((), spec, 1):
+        draws = (family.draw(spec, np.random.default_rng(seed)) for seed in range(50))
+        agent = next(agent for agent in draws if getattr(agent, "target_every", 0) <= 50)
+        policies = agent.train(Crossroads(spec), torch.Generator().manual_seed(0))
+        outputs = policies.outputs(torch.full((2, 1, spec.observation_size), 0.5))
+        liking = outputs[:, 0, 1] - outputs[:, 0, 0] if spec.discrete else outputs[:, 0, 0]
+        assert liking[0] < 0 < liking[1], name
 
 
 @pytest.mark.parametrize(("id", "name"), FITTING)

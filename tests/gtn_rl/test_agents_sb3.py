@@ -13,7 +13,7 @@ from gtn_core.errors import UsageError
 from gtn_envs import SyntheticEnv
 from gtn_envs.weights_file import save_environment
 from gtn_rl.agents import AGENTS
-from gtn_rl.agents.sb3 import SB3Agent, SB3Family, variant
+from gtn_rl.agents.sb3 import SB3Agent, SB3Family
 from gtn_rl.sb3.algorithms import ALGORITHMS, algorithm
 from gtn_rl.tasks import make_task
 from gtn_rl.transfer.environments import find_environment
@@ -53,7 +53,7 @@ def test_it_is_the_agent_that_trains_in_the_file(name, given, tmp_path, make_tea
 def test_variants_are_flat_and_count_actions_from_0(teacher):
     theta = teacher.theta()
     model = teacher.variants(torch.stack([theta, theta + 0.3]))
-    env = SyntheticEnv(variant(model, 1))
+    env = model.env(1)
     assert env.observation_space.shape == (teacher.spec.observation_size,)
     observation, _ = env.reset(seed=0)
     action = 1 if teacher.spec.discrete else np.array([1.0], np.float32)
