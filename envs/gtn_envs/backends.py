@@ -9,7 +9,7 @@ import numpy.typing as npt
 from gymnasium import error, spaces
 
 from gtn_envs.folding import Program
-from gtn_envs.numpy_model import NumpyModel
+from gtn_envs.numpy_batch import NumpyBatch
 from gtn_envs.space_encoding import Space
 from gtn_envs.torch_model import TorchModel
 from gtn_envs.valid_weights import Array
@@ -46,8 +46,8 @@ class Backend(Protocol):
 class NumpyBackend:
     """Observations of the space's dtype, rewards in float64, as Gymnasium's own ``SyncVectorEnv`` has them."""
 
-    def __init__(self, program: Program, space: Space) -> None:
-        self.model = NumpyModel(program)
+    def __init__(self, program: Program, space: Space, copies: int) -> None:
+        self.model = NumpyBatch(program, copies)
         self._space = space
 
     def actions(self, actions: Any, copies: int) -> tuple[npt.NDArray[Any], bool]:
@@ -118,7 +118,7 @@ class TorchBackend:
         """Returns a copy; see ``Backend``."""
         import torch
 
-        return torch.tensor(array, device=self.model.device)
+        return torch.tensor(np.ascontiguousarray(array), device=self.model.device)
 
     def on_host(self, done: Any, wrong: Any) -> tuple[npt.NDArray[np.bool_], bool]:
         """Brings a mask and a flag to numpy and Python; see ``Backend``."""

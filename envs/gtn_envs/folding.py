@@ -1,14 +1,15 @@
-"""Turns a file's tensors into the few matrices that a step needs: raw states and actions in, raw changes and rewards out.
+"""Turns a file's tensors into the few matrices that a step needs: raw states and actions in, raw next states and rewards out.
 
-Three things are folded into weights once, in float64: the normalisation of states and actions into the first layer, the
-standard deviation of the states and the scale of the reward into the last one, and, where both have the same depth, the
-transition and the reward network into one block network. numpy and torch run the same result.
+The networks of a step become one, whose every level reads the level before it and, again, the inputs ``[action features,
+1, state]``. So a level is one matrix without a bias; the normalisation of states and actions, the standard deviation of
+the states and the reward's scale are factors in it; the old state enters the new one through the last level; and a
+shallower network, a linear one too, joins in at the end. numpy and torch run the same result, computed once in float64.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -21,47 +22,34 @@ Array64: TypeAlias = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Network:
-    """An MLP on raw states (d,) and, if ``by_action`` is set, actions.
-
-    Attributes:
-        state: First layer's weight of the state, (d, hidden).
-        bias: First layer's bias, (hidden,); (m, hidden), one row for each discrete action, if ``by_action`` is ``"row"``.
-        action: First layer's weight of a Box action, (m, hidden); None unless ``by_action`` is ``"weight"``.
-        later: Weight and bias of each further layer.
-        by_action: How the action enters: ``"row"``, ``"weight"`` or not at all.
-    """
-
-    state: Array
-    bias: Array
-    action: Array | None
-    later: Layers
-    by_action: str | None
-
-
-@dataclass(frozen=True)
 class Program:
-    """What one step computes.
+    """What one step computes, with d the flat size of an observation and m the number or the flat size of actions.
 
     Attributes:
-        networks: Their outputs side by side are the change of the state (d,), if there is a transition, then the reward's
-            outputs: a reward for each discrete action, or the targets of a Box action before their tanh, or a potential.
-        termination: Logit of the next state; None if nothing terminates.
+        levels: Matrices (out, units + inputs) on the units of the level before, which the first one lacks, and on the
+            inputs. The activation follows each but the last, whose outputs are the next state before clipping (d,), if
+            there is a transition, then the reward's: one for each discrete action, or the targets (m,) of a Box action
+            before their tanh, or a potential.
+        features: How many inputs precede the 1 and the state: a Box action's m numbers, or for a discrete action whether it
+            is 1, ..., m - 1. None without a transition, since a reward does not read them. (The state is last, because a
+            sum in this order rounds least: it is often by far the largest part of the next state.)
+        termination: Levels of the next state's logit, on the inputs ``[1, state]``; None if nothing terminates.
         activation: ``"tanh"`` or ``"relu"``.
-        size: d, the flat size of an observation.
+        size: d.
         transition: Whether the state changes; a bandit's does not.
         discrete: Whether actions are discrete, numbered from 0 here.
         action_gain: With ``action_offset``, the normalisation of a Box action: a * gain + offset is in [-1, 1]; (m,).
         action_offset: See ``action_gain``; (m,).
         scale: Of a Box action's reward; a discrete action's is folded in.
-        low: Least values of a state, (d,); None if there are none.
-        high: Greatest values of a state, (d,); None if there are none.
+        low: Least values of a state, (d,); -inf where there is none.
+        high: Greatest values of a state, (d,); inf where there is none.
         initial_means: Raw initial states without noise, (K, d).
         initial_std: Standard deviation of the initial states' noise, raw, (d,).
     """
 
-    networks: tuple[Network, ...]
-    termination: Network | None
+    levels: tuple[Array, ...]
+    features: int
+    termination: tuple[Array, ...] | None
     activation: str
     size: int
     transition: bool
@@ -69,8 +57,8 @@ class Program:
     action_gain: Array
     action_offset: Array
     scale: float
-    low: Array | None
-    high: Array | None
+    low: Array
+    high: Array
     initial_means: Array
     initial_std: Array
 
@@ -79,25 +67,24 @@ def fold(weights: Weights) -> Program:
     """Returns the program of an environment."""
     tensors = {name: tensor.astype(np.float64) for name, tensor in weights.tensors.items()}
     mean, std = tensors["observation.mean"], tensors["observation.std"]
-    discrete = isinstance(weights.action_space, spaces.Discrete)
+    transition, discrete = weights.form == "mdp", isinstance(weights.action_space, spaces.Discrete)
     gain, offset = _action_normalisation(weights)
+    features = weights.actions - discrete if transition else 0
+    inputs = _Inputs(mean, std, gain, offset, discrete, features)
     scale = float(tensors.get("reward.scale", np.ones(())))
-    folded = scale if discrete or weights.potential else 1.0
-    reward = _scaled_last(_float64(weights.layers("reward")), np.float64(folded))
-    transition = _scaled_last(_float64(weights.layers("transition")), std)
-    networks = [net for net in (transition, reward) if net]
-    if len(networks) == 2 and len(transition) == len(reward):
-        networks = [_block(transition, reward, inputs=len(mean))]
-    termination = _float64(weights.layers("termination"))
-    means = tensors.get("initial.means", np.zeros((1, mean.size)))
-    log_std = tensors.get("initial.log_std", np.zeros(mean.size))
+    networks = [_scaled(inputs.network(weights.layers("reward")), scale if discrete or weights.potential else 1.0)]
+    if transition:
+        networks.insert(0, _residual(_scaled(inputs.network(weights.layers("transition")), std)))
+    termination = replace(inputs, features=0).network(weights.layers("termination"))
+    means, log_std = tensors.get("initial.means", np.zeros((1, mean.size))), tensors.get("initial.log_std", 0 * mean)
     low, high = _bounds(weights.observation_space)
     return Program(
-        networks=tuple(_first_folded(net, mean, std, gain, offset, discrete) for net in networks),
-        termination=_first_folded(termination, mean, std, gain, offset, discrete) if termination else None,
+        levels=_joined(networks),
+        features=features,
+        termination=_joined([termination]) if termination else None,
         activation=weights.activation,
         size=mean.size,
-        transition=bool(transition),
+        transition=transition,
         discrete=discrete,
         action_gain=gain.astype(np.float32),
         action_offset=offset.astype(np.float32),
@@ -119,64 +106,79 @@ def _action_normalisation(weights: Weights) -> tuple[Array64, Array64]:
     return gain, -gain * (low + high) / 2
 
 
-def _bounds(space: spaces.Box) -> tuple[Array | None, Array | None]:
+def _bounds(space: spaces.Box) -> tuple[Array, Array]:
     """Returns the bounds in float32, rounded inwards, so that what is clipped to them is in a float64 space too."""
     low, high = space.low.ravel().astype(np.float32), space.high.ravel().astype(np.float32)
     low = np.where(low < space.low.ravel(), np.nextafter(low, np.float32(np.inf)), low)
     high = np.where(high > space.high.ravel(), np.nextafter(high, np.float32(-np.inf)), high)
-    return low if np.isfinite(low).any() else None, high if np.isfinite(high).any() else None
+    return low, high
 
 
-def _float64(layers: Layers) -> list[tuple[Array64, Array64]]:
-    return [(weight.astype(np.float64), bias.astype(np.float64)) for weight, bias in layers]
+@dataclass(frozen=True)
+class _Layer:
+    """A network's layer: weights of the layer before (out, units), and of the inputs (out, inputs)."""
+
+    units: Array64
+    inputs: Array64
 
 
-def _scaled_last(layers: list[tuple[Array64, Array64]], factor: Any) -> list[tuple[Array64, Array64]]:
-    return [*layers[:-1], *((weight * factor, bias * factor) for weight, bias in layers[-1:])]
+@dataclass(frozen=True)
+class _Inputs:
+    """What turns raw inputs ``[action features, 1, state]`` into the normalised states and actions of a file's networks."""
 
+    mean: Array64
+    std: Array64
+    gain: Array64
+    offset: Array64
+    discrete: bool
+    features: int
 
-def _block(
-    transition: Sequence[tuple[Array64, Array64]], reward: Sequence[tuple[Array64, Array64]], inputs: int
-) -> list[tuple[Array64, Array64]]:
-    """Returns one network whose outputs are those of both; the reward reads only the first ``inputs`` inputs."""
-    layers = []
-    for i, ((a, a_bias), (b, b_bias)) in enumerate(zip(transition, reward, strict=True)):
-        rows = len(a) if i == 0 else len(a) + len(b)
-        weight = np.zeros((rows, a.shape[1] + b.shape[1]))
-        weight[: len(a), : a.shape[1]] = a
-        if i == 0:
-            weight[:inputs, a.shape[1] :] = b
+    def network(self, layers: Layers) -> list[_Layer]:
+        """Returns a network that reads the raw inputs in its first layer and takes its later layers' biases from the 1."""
+        if not layers:
+            return []
+        d = self.mean.size
+        (weight, bias), *later = [(weight.astype(np.float64), bias.astype(np.float64)) for weight, bias in layers]
+        state, action = weight[:d] / self.std[:, None], weight[d:]
+        bias = bias - self.mean @ state
+        if not len(action):
+            action = np.zeros((self.features, bias.size))
+        elif self.discrete:
+            bias, action = bias + action[0], action[1:] - action[0]
         else:
-            weight[len(a) :, a.shape[1] :] = b
-        layers.append((weight, np.concatenate([a_bias, b_bias])))
-    return layers
+            bias, action = bias + self.offset @ action, self.gain[:, None] * action
+        network = [_Layer(np.zeros((bias.size, 0)), np.vstack([action, bias, state]).T)]
+        for weight, bias in later:
+            inputs = np.zeros((bias.size, d + 1 + self.features))
+            inputs[:, self.features] = bias
+            network.append(_Layer(weight.T, inputs))
+        return network
 
 
-def _first_folded(
-    layers: Sequence[tuple[Array64, Array64]],
-    mean: Array64,
-    std: Array64,
-    gain: Array64,
-    offset: Array64,
-    discrete: bool,
-) -> Network:
-    """Folds the normalisation of states, and of actions if the network reads them, into the first layer."""
-    (weight, bias), *later = layers
-    state = weight[: mean.size] / std[:, None]
-    bias = bias - mean @ state
-    by_action, action = None, weight[mean.size :]
-    if len(action):
-        by_action = "row" if discrete else "weight"
-        bias = bias + action if discrete else bias + offset @ action
-        action = gain[:, None] * action
-    return Network(
-        state=_float32(state),
-        bias=_float32(bias),
-        action=_float32(action) if by_action == "weight" else None,
-        later=tuple((_float32(w), _float32(b)) for w, b in later),
-        by_action=by_action,
-    )
+def _scaled(network: list[_Layer], factor: Any) -> list[_Layer]:
+    """Multiplies a network's outputs by a number, or by one each, (out,)."""
+    *earlier, last = network
+    column = np.reshape(factor, (-1, 1))
+    return [*earlier, _Layer(last.units * column, last.inputs * column)]
 
 
-def _float32(array: Array64) -> Array:
-    return np.ascontiguousarray(array, np.float32)
+def _residual(network: list[_Layer]) -> list[_Layer]:
+    """Adds the state to a network's outputs (d,)."""
+    *earlier, last = network
+    rows, columns = last.inputs.shape
+    return [*earlier, _Layer(last.units, last.inputs + np.eye(rows, columns, columns - rows))]
+
+
+def _joined(networks: Sequence[list[_Layer]]) -> tuple[Array, ...]:
+    """Puts networks side by side, all their last layers in the last level; returns the levels' matrices."""
+    levels = []
+    for i in range(-max(map(len, networks)), 0):
+        layers = [network[i] for network in networks if len(network) >= -i]
+        units = np.zeros((sum(len(layer.units) for layer in layers), sum(layer.units.shape[1] for layer in layers)))
+        row = column = 0
+        for layer in layers:
+            rows, columns = layer.units.shape
+            units[row : row + rows, column : column + columns] = layer.units
+            row, column = row + rows, column + columns
+        levels.append(np.hstack([units, np.vstack([layer.inputs for layer in layers])]).astype(np.float32))
+    return tuple(levels)

@@ -10,43 +10,27 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from gtn_envs.numpy_model import NumpyModel
+from gtn_envs.folding import Program
 from gtn_envs.valid_weights import Array
-
-BLOCK = 32
-"""Initial states that a copy draws at once. Part of what a seed means: another value gives other trajectories."""
-
-
-def draw_block(model: NumpyModel, generators: Sequence[np.random.Generator]) -> Array:
-    """Draws the next initial states of each copy.
-
-    Args:
-        model: Whose initial states.
-        generators: One for each of n copies.
-
-    Returns:
-        (n, BLOCK, d).
-    """
-    count, size = len(model.program.initial_means), model.program.size
-    components = np.empty((len(generators), BLOCK), np.int64)
-    noise = np.empty((len(generators), BLOCK, size), np.float32)
-    for i, generator in enumerate(generators):
-        components[i] = generator.integers(count, size=BLOCK)
-        generator.standard_normal(out=noise[i], dtype=np.float32)
-    return model.initial(components, noise)
 
 
 class InitialStates:
-    """The blocks of n copies in one array, so that resetting any number of them is one gather."""
+    """The initial states that n copies have drawn ahead, in one array, so that resetting any of them is one gather.
 
-    def __init__(self, model: NumpyModel, copies: int) -> None:
-        self._model = model
-        self._blocks = np.empty((copies, BLOCK, model.program.size), np.float32)
-        self._used = np.full(copies, BLOCK)
+    Args:
+        program: Whose initial states.
+        copies: n.
+    """
+
+    def __init__(self, program: Program, copies: int) -> None:
+        self.size = block_size(program)
+        self._program = program
+        self._states = np.empty((copies * self.size, program.size), np.float32)
+        self._used = np.full(copies, self.size)
 
     def drop(self, copies: npt.NDArray[np.int64]) -> None:
         """Forgets what is left of some copies' blocks, because their generators have been seeded anew."""
-        self._used[copies] = BLOCK
+        self._used[copies] = self.size
 
     def take(self, copies: npt.NDArray[np.int64], generator_of: Callable[[int], np.random.Generator]) -> Array:
         """Returns the next initial state of some copies.
@@ -58,10 +42,49 @@ class InitialStates:
         Returns:
             (k, d), not shared with this object.
         """
-        empty = copies[self._used[copies] == BLOCK]
+        used = self._used[copies]
+        empty = copies[used == self.size]
         if empty.size:
-            self._blocks[empty] = draw_block(self._model, [generator_of(i) for i in empty.tolist()])
-            self._used[empty] = 0
-        states: Array = self._blocks[copies, self._used[copies]]
-        self._used[copies] += 1
+            blocks = self._states.reshape(-1, self.size, self._program.size)
+            blocks[empty] = draw_blocks(self._program, [generator_of(i) for i in empty.tolist()])
+            used[used == self.size] = 0
+        self._used[copies] = used + 1
+        states: Array = self._states.take(copies * self.size + used, 0)
         return states
+
+
+def block_size(program: Program) -> int:
+    """Returns how many initial states a copy draws at once: a part of what a seed means, with which trajectories change."""
+    return max(8, 512 // program.size)
+
+
+def draw_blocks(program: Program, generators: Sequence[np.random.Generator]) -> Array:
+    """Draws the next initial states of each copy.
+
+    Args:
+        program: Whose initial states.
+        generators: One for each of n copies.
+
+    Returns:
+        (n, block, d).
+    """
+    size, d = block_size(program), program.size
+    places = np.empty((len(generators), size), np.float32)
+    noise = np.empty((len(generators), size * d), np.float32)
+    for place, numbers, generator in zip(places, noise, generators, strict=True):
+        generator.random(out=place, dtype=np.float32)
+        generator.standard_normal(out=numbers, dtype=np.float32)
+    components = (places * np.float32(len(program.initial_means))).astype(np.int64)
+    return initial_states(program, components, noise.reshape(-1, size, d))
+
+
+def initial_states(program: Program, components: npt.NDArray[np.int64], noise: Array) -> Array:
+    """Returns raw initial states (n, k, d) from component numbers (n, k) and standard normal noise (n, k, d)."""
+    n, k, d = noise.shape
+    # Rows of k * d numbers: numpy spends several times as long on rows of d.
+    low, high, std = (np.tile(row, k) for row in (program.low, program.high, program.initial_std))
+    states = noise.reshape(n, -1) * std
+    states += program.initial_means.take(components, 0).reshape(n, -1)
+    np.maximum(states, low, out=states)
+    np.minimum(states, high, out=states)
+    return states.reshape(n, k, d)

@@ -12,7 +12,7 @@ from gymnasium.utils import RecordConstructorArgs
 
 from gtn_envs.errors import WeightsError
 from gtn_envs.folding import fold
-from gtn_envs.numpy_model import NumpyModel
+from gtn_envs.numpy_single import NumpySingle
 from gtn_envs.valid_weights import Array, Weights
 from gtn_envs.weights_file import load_environment
 
@@ -48,7 +48,7 @@ class LearnedReward(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
             if found != expected:
                 raise WeightsError(f"{loaded.source} needs the {kind} space {expected}, but {env} has {found}")
         self.weights = loaded
-        self._model = NumpyModel(fold(loaded))
+        self._model = NumpySingle(fold(loaded))
         self._state: Array | None = None
         self._potential = 0.0
         space = loaded.action_space
@@ -59,7 +59,7 @@ class LearnedReward(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
         observation, info = self.env.reset(seed=seed, options=options)
         self._state = _flat(observation)
         if self.weights.potential:
-            self._potential = self._model.potential_one(self._state)
+            self._potential = self._model.potential(self._state)
         return observation, info
 
     def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
@@ -69,12 +69,12 @@ class LearnedReward(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
         self._state = _flat(observation)
         info = {**info, "real_reward": float(real)}
         if self.weights.potential:
-            before, self._potential = self._potential, self._model.potential_one(self._state)
+            before, self._potential = self._potential, self._model.potential(self._state)
             reward = float(real) + self.weights.gamma * self._potential * (not terminated) - before
         else:
             assert state is not None, "the real task refuses a step before a reset"
             taken = _flat(action) if self._start is None else int(action) - self._start
-            reward = self._model.reward_one(state, taken)
+            reward = self._model.reward(state, taken)
         return observation, reward, terminated, truncated, info
 
 

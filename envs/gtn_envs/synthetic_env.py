@@ -12,8 +12,8 @@ from gymnasium import error, spaces
 
 from gtn_envs.errors import WeightsError
 from gtn_envs.folding import fold
-from gtn_envs.initial_states import BLOCK, draw_block
-from gtn_envs.numpy_model import NumpyModel
+from gtn_envs.initial_states import draw_blocks
+from gtn_envs.numpy_single import NumpySingle
 from gtn_envs.rendering import RENDER_FPS, RENDER_MODES, Renderer
 from gtn_envs.valid_weights import Array, Weights
 from gtn_envs.weights_file import load_environment
@@ -47,10 +47,10 @@ class SyntheticEnv(gym.Env[Any, Any]):
         self.action_space = loaded.action_space
         self.render_mode = render_mode
         self._renderer = None if render_mode is None else Renderer(loaded, render_mode)
-        self._model = NumpyModel(fold(loaded))
+        self._model = NumpySingle(fold(loaded))
         self._state: Array | None = None
         self._block: Array = np.empty((0, self._model.program.size), np.float32)
-        self._used = BLOCK
+        self._used = 0
         self._shape, self._dtype = loaded.observation_space.shape, loaded.observation_space.dtype
         self._plain = len(self._shape) == 1 and self._dtype == np.float32
         space = loaded.action_space
@@ -71,8 +71,8 @@ class SyntheticEnv(gym.Env[Any, Any]):
             The observation, and an empty info.
         """
         super().reset(seed=seed)
-        if seed is not None or self._used == BLOCK:
-            self._block = draw_block(self._model, [self.np_random])[0]
+        if seed is not None or self._used == len(self._block):
+            self._block = draw_blocks(self._model.program, [self.np_random])[0]
             self._used = 0
         self._state = self._block[self._used]
         self._used += 1
@@ -99,7 +99,7 @@ class SyntheticEnv(gym.Env[Any, Any]):
         if state is None:
             raise error.ResetNeeded("Cannot call env.step() before calling env.reset()")
         taken = self._index(action) if self._discrete else self._flat(action)
-        self._state, reward, terminated = self._model.step_one(state, taken)
+        self._state, reward, terminated = self._model.step(state, taken)
         if self._renderer is not None:
             self._renderer.record(self._state, taken, reward)
             if self.render_mode == "human":

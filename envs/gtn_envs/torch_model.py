@@ -1,13 +1,16 @@
-"""The same steps as ``numpy_model`` in torch, on any device; differentiable. torch is imported only when one is built."""
+"""The same steps as ``numpy_batch`` in torch, on any device; differentiable. torch is imported only when one is built."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from gtn_envs.folding import Network, Program
+import numpy as np
+
+from gtn_envs.folding import Program
+from gtn_envs.valid_weights import Array
 
 if TYPE_CHECKING:
-    import numpy.typing as npt
     import torch
     from torch import Tensor
 
@@ -25,17 +28,12 @@ class TorchModel:
 
         self.program = program
         self.device = torch.device(device or "cpu")
-        self._networks = [self._tensors(network) for network in program.networks]
-        self._termination = None if program.termination is None else self._tensors(program.termination)
+        self._networks = [self._level(matrix, program.features) for matrix in program.levels]
+        self._termination = [self._level(matrix, 0) for matrix in program.termination or ()]
         self._gain, self._offset = self._tensor(program.action_gain), self._tensor(program.action_offset)
-        self._low = None if program.low is None else self._tensor(program.low)
-        self._high = None if program.high is None else self._tensor(program.high)
-        self._means, self._std = self._tensor(program.initial_means), self._tensor(program.initial_std)
-        self._activation = torch.tanh if program.activation == "tanh" else torch.relu
-
-    def initial(self, components: Tensor, noise: Tensor) -> Tensor:
-        """Returns initial states (..., d) from component numbers (...) and standard normal noise (..., d)."""
-        return self._clipped(self._means[components] + self._std * noise)
+        self._bounded = bool(np.isfinite([program.low, program.high]).any())
+        self._low, self._high = self._tensor(program.low), self._tensor(program.high)
+        self._activate = torch.tanh_ if program.activation == "tanh" else torch.relu_
 
     def step(self, states: Tensor, actions: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Takes one step of a batch.
@@ -50,7 +48,7 @@ class TorchModel:
         import torch
 
         program = self.program
-        out = torch.cat([self._run(network, states, actions) for network in self._networks], -1)
+        out = self._run(self._networks, states, actions)
         heads = out[:, program.size :] if program.transition else out
         if program.discrete:
             rewards = heads.gather(1, actions[:, None].long())[:, 0]
@@ -59,29 +57,61 @@ class TorchModel:
             rewards = -program.scale * (gaps * gaps).sum(-1)
         if not program.transition:
             return states.clone(), rewards, torch.ones_like(rewards, dtype=torch.bool)
-        next_states = self._clipped(states + out[:, : program.size])
-        if self._termination is None:
+        next_states = out[:, : program.size].contiguous()  # for the same bits from the same state, always
+        if self._bounded:
+            next_states = next_states.clamp(self._low, self._high)
+        if not self._termination:
             return next_states, rewards, torch.zeros_like(rewards, dtype=torch.bool)
-        return next_states, rewards, self._run(self._termination, next_states, None)[:, 0] > 0
+        return next_states, rewards, self._run(self._termination, next_states, actions)[:, 0] > 0
 
-    def _run(self, network: tuple[Any, ...], states: Tensor, actions: Tensor | None) -> Tensor:
-        state, bias, action, later, by_action = network
-        hidden: Tensor = states @ state + (bias[actions] if by_action == "row" else bias)
-        if action is not None:
-            hidden = hidden + actions @ action
-        for weight, shift in later:
-            hidden = self._activation(hidden) @ weight + shift
-        return hidden
+    def _run(self, levels: list[_Level], states: Tensor, actions: Tensor) -> Tensor:
+        """Returns the last level's outputs (n, out)."""
+        import torch
 
-    def _clipped(self, states: Tensor) -> Tensor:
-        return states if self._low is None and self._high is None else states.clamp(self._low, self._high)
+        units = states[:, :0]
+        for i, level in enumerate(levels):
+            hidden = self._activate(units) if i else units
+            out = level.shift[actions] if level.by_action else level.shift
+            for operand, matrix in ((hidden, level.units), (states, level.state), (actions, level.action)):
+                if matrix is not None:
+                    out = torch.addmm(out, operand, matrix)
+            units = out
+        return units
 
-    def _tensor(self, array: npt.NDArray[Any]) -> Tensor:
+    def _level(self, matrix: Array, features: int) -> _Level:
+        """Cuts a level's matrix (out, units + inputs) into parts, and drops those that it does not use."""
+        d = self.program.size
+        units, action, one, state = np.split(matrix.T, [-d - 1 - features, -d - 1, -d])
+        first, reads_action = not len(units), bool(action.any())
+        by_action = reads_action and self.program.discrete
+        return _Level(
+            units=None if first else self._tensor(units),
+            state=self._tensor(state) if first or state.any() else None,
+            action=self._tensor(action) if reads_action and not by_action else None,
+            shift=self._tensor(np.vstack([one, one + action]) if by_action else one[0]),
+            by_action=by_action,
+        )
+
+    def _tensor(self, array: Array) -> Tensor:
         import torch
 
         return torch.tensor(array, device=self.device)
 
-    def _tensors(self, network: Network) -> tuple[Any, ...]:
-        action = None if network.action is None else self._tensor(network.action)
-        later = [(self._tensor(weight), self._tensor(bias)) for weight, bias in network.later]
-        return self._tensor(network.state), self._tensor(network.bias), action, later, network.by_action
+
+@dataclass(frozen=True)
+class _Level:
+    """A level's parts: matrices for the units of the level before, states and Box actions, and what is added to their sum.
+
+    Attributes:
+        units: (units, out); None in the first level.
+        state: (d, out); None where it is zero, but in the first level.
+        action: (m, out); None where it is zero, or actions are discrete.
+        shift: (out,), or (m, out) with a row for each discrete action if ``by_action``.
+        by_action: See ``shift``.
+    """
+
+    units: Tensor | None
+    state: Tensor | None
+    action: Tensor | None
+    shift: Tensor
+    by_action: bool

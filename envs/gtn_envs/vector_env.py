@@ -19,7 +19,6 @@ from gtn_envs.backends import Backend, NumpyBackend, TorchBackend
 from gtn_envs.errors import WeightsError
 from gtn_envs.folding import Program, fold
 from gtn_envs.initial_states import InitialStates
-from gtn_envs.numpy_model import NumpyModel
 from gtn_envs.rendering import RENDER_FPS, Renderer
 from gtn_envs.space_encoding import Space
 from gtn_envs.valid_weights import Weights
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
     import torch
 
 BACKENDS = ("numpy", "torch")
+_FOREVER = 2**62
 
 
 class SyntheticVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
@@ -83,12 +83,14 @@ class SyntheticVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
         self.action_space = batch_space(loaded.action_space, num_envs)
         self._limit = _limit(loaded.max_episode_steps if max_episode_steps is None else max_episode_steps)
         program = fold(loaded)
-        self.backend = _backend(backend, program, loaded.action_space, device)
-        self._initial = InitialStates(NumpyModel(program), num_envs)
+        self.backend = _backend(backend, program, loaded.action_space, num_envs, device)
+        self._initial = InitialStates(program, num_envs)
         self._generators: list[np.random.Generator | None] = [None] * num_envs
         self._seeds = [-1] * num_envs
-        self._states = self.backend.array(np.empty((num_envs, program.size), np.float32))
-        self._elapsed = self.backend.array(np.zeros(num_envs, np.int64))
+        self._states = self.backend.array(np.zeros((num_envs, program.size), np.float32, order="F"))
+        # Steps so far, and that number when a copy's episode is truncated: one comparison a step.
+        self._clock = 0
+        self._deadlines = self.backend.array(np.zeros(num_envs, np.int64))
         # Copies whose episode is over (all of them, before the first reset).
         self._over = np.ones(num_envs, np.bool_)
         self._started = False
@@ -189,15 +191,15 @@ class SyntheticVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
         if wrong is True:  # numpy knows at once; torch's answer comes with the transfer below
             raise self._invalid(actions)
         states, rewards, terminated = backend.model.step(self._states, taken)
-        elapsed = self._elapsed + 1
+        truncated = self._deadlines <= self._clock + 1
         if resets.size:
-            where = backend.array(resets)
-            rewards[where], terminated[where], elapsed[where] = 0.0, False, 0
-        truncated = elapsed >= self._limit
+            where = backend.array(self._over)
+            rewards[where], terminated[where], truncated[where] = 0.0, False, False
         over, wrong = backend.on_host(terminated | truncated, wrong)
         if wrong:
             raise self._invalid(actions)
-        self._states, self._elapsed, self._over = states, elapsed, over
+        self._states, self._over = states, over
+        self._clock += 1
         self._record(taken, rewards)
         if resets.size:
             self._restart(resets)
@@ -212,7 +214,7 @@ class SyntheticVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
         initial = self._initial.take(copies, self._generator)
         where = self.backend.array(copies)
         self._states[where] = self.backend.array(initial)
-        self._elapsed[where] = 0
+        self._deadlines[where] = self._clock + self._limit
         if self._renderers:
             for i, state in zip(copies.tolist(), initial, strict=True):
                 self._renderers[i].start(state)
@@ -223,9 +225,9 @@ class SyntheticVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
         if isinstance(self.backend, TorchBackend):
             mask = self.backend.array(over)
             return {"final_obs": observations, "_final_obs": mask, "final_info": {}, "_final_info": mask.clone()}
-        final = np.full(self.num_envs, None, dtype=object)
-        for i in over.nonzero()[0].tolist():
-            final[i] = observations[i].copy()
+        final, ended = np.full(self.num_envs, None, dtype=object), over.nonzero()[0]
+        for i, observation in zip(ended.tolist(), observations.take(ended, 0), strict=True):
+            final[i] = observation
         return {"final_obs": final, "_final_obs": over.copy(), "final_info": {}, "_final_info": over.copy()}
 
     def _record(self, taken: Any, rewards: Any) -> None:
@@ -270,19 +272,21 @@ class SyntheticVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
         return torch.no_grad()
 
 
-def _limit(steps: int | None) -> float:
+def _limit(steps: int | None) -> int:
     if steps is None or steps == -1:
-        return float("inf")
+        return _FOREVER
     if steps < 1:
         raise ValueError(f"max_episode_steps is {steps}, expected at least 1, or -1 for no limit")
     return steps
 
 
-def _backend(name: str, program: Program, space: Space, device: str | torch.device | None) -> Backend:
+def _backend(
+    name: str, program: Program, space: Space, copies: int, device: str | torch.device | None
+) -> Backend:
     if name == "torch":
         return TorchBackend(program, space, device)
     if name != "numpy":
         raise ValueError(f"backend is {name!r}, expected one of {BACKENDS}")
     if device is not None:
         raise ValueError(f"device is {device!r}, but only the torch backend has devices")
-    return NumpyBackend(program, space)
+    return NumpyBackend(program, space, copies)

@@ -13,7 +13,9 @@ from random_environments import REWARDS, VARIANTS, environment
 
 from gtn_envs import Weights, load_environment, save_environment
 from gtn_envs.folding import fold
-from gtn_envs.numpy_model import NumpyModel
+from gtn_envs.initial_states import initial_states
+from gtn_envs.numpy_batch import PIECE, NumpyBatch
+from gtn_envs.numpy_single import NumpySingle
 from gtn_envs.torch_model import TorchModel
 
 
@@ -27,7 +29,7 @@ def mlp(weights: Weights, name: str, x: npt.NDArray[Any]) -> npt.NDArray[Any]:
 
 
 def reference(weights: Weights, states: npt.NDArray[Any], actions: npt.NDArray[Any]) -> tuple[Any, Any, Any]:
-    """docs/environments.md, line by line."""
+    """docs/environments.md, line by line; the last array is positive where a copy terminates."""
     mean, std = (weights.tensors[f"observation.{key}"].astype(np.float64) for key in ("mean", "std"))
     x = (states - mean) / std
     out, scale = mlp(weights, "reward", x), float(weights.tensors["reward.scale"])
@@ -40,13 +42,13 @@ def reference(weights: Weights, states: npt.NDArray[Any], actions: npt.NDArray[A
         features = 2 * (actions - low) / (high - low) - 1
         rewards = -scale * ((features - np.tanh(out)) ** 2).sum(-1)
     if weights.form != "mdp":
-        return states, rewards, np.ones(len(states), bool)
+        return states, rewards, np.ones(len(states))
     x = x + mlp(weights, "transition", np.concatenate([x, features], -1))
     space = weights.observation_space
     following = np.clip(mean + std * x, space.low.ravel(), space.high.ravel())
     if not weights.layers("termination"):
-        return following, rewards, np.zeros(len(states), bool)
-    return following, rewards, mlp(weights, "termination", (following - mean) / std)[:, 0] > 0
+        return following, rewards, -np.ones(len(states))
+    return following, rewards, mlp(weights, "termination", (following - mean) / std)[:, 0]
 
 
 def actions_of(weights: Weights, rng: np.random.Generator, shape: tuple[int, ...]) -> npt.NDArray[Any]:
@@ -56,42 +58,41 @@ def actions_of(weights: Weights, rng: np.random.Generator, shape: tuple[int, ...
     return rng.uniform(space.low.ravel(), space.high.ravel(), (*shape, weights.actions)).astype(np.float32)
 
 
+# One piece; two pieces that are whole; three whose last one lacks two copies.
+@pytest.mark.parametrize("n", [64, 2 * PIECE, 3 * PIECE - 2])
 @pytest.mark.parametrize("id", VARIANTS)
-def test_trajectories_agree(id: str, files: dict[str, Any]) -> None:
+def test_trajectories_agree(id: str, n: int, files: dict[str, Any]) -> None:
     weights = load_environment(files[id])
     program = fold(weights)
-    numpy_model, torch_model = NumpyModel(program), TorchModel(program)
     rng = np.random.default_rng(0)
-    components = rng.integers(len(program.initial_means), size=64)
-    noise = rng.standard_normal((64, program.size), np.float32)
-    a = numpy_model.initial(components, noise)
-    b = torch_model.initial(torch.tensor(components), torch.tensor(noise))
-    exact, one = a.astype(np.float64), a[0]
+    components = rng.integers(len(program.initial_means), size=(n, 1))
+    a = initial_states(program, components, rng.standard_normal((n, 1, program.size), np.float32))[:, 0]
+    single, batch, torch_model = NumpySingle(program), NumpyBatch(program, n), TorchModel(program)
+    b, exact, one = torch.tensor(a), a.astype(np.float64), a[0]
     ends = 0
     for _ in range(30):
-        actions = actions_of(weights, rng, (64,))
-        a, a_rewards, a_ends = numpy_model.step(a, actions)
+        actions = actions_of(weights, rng, (n,))
+        a, a_rewards, a_ends = batch.step(a, actions)
         b, b_rewards, b_ends = torch_model.step(b, torch.tensor(actions))
-        exact, rewards, terminated = reference(weights, exact, actions)
-        one, reward, end = numpy_model.step_one(one, actions[0])
+        exact, rewards, logits = reference(weights, exact, actions)
+        clear, terminated = abs(logits) > 1e-4, logits > 0
+        one, reward, end = single.step(one, actions[0])
         for state, found, over in ((a, a_rewards, a_ends), (b.numpy(), b_rewards.numpy(), b_ends.numpy())):
             assert state.dtype == found.dtype == np.float32
             np.testing.assert_allclose(state, exact, rtol=0, atol=1e-5)
             np.testing.assert_allclose(found, rewards, rtol=0, atol=1e-5)
-            np.testing.assert_array_equal(over, terminated)
+            np.testing.assert_array_equal(over[clear], terminated[clear])
         np.testing.assert_allclose(one, exact[0], rtol=0, atol=1e-5)
         assert reward == pytest.approx(rewards[0], abs=1e-5)
-        assert end is bool(terminated[0])
+        assert end is bool(terminated[0]) or not clear[0]
         ends += int(terminated.sum())
     assert (ends > 0) is (weights.form == "bandit" or bool(weights.layers("termination")))
 
 
 def test_initial_states_follow_the_file(files: dict[str, Any]) -> None:
     weights = load_environment(files["GTN-TestEndless-v0"])
-    model = NumpyModel(fold(weights))
-    rng = np.random.default_rng(1)
-    noise = rng.standard_normal((20000, 4), np.float32)
-    states = model.initial(np.full(20000, 3), noise)
+    noise = np.random.default_rng(1).standard_normal((200, 100, 4), np.float32)
+    states = initial_states(fold(weights), np.full((200, 100), 3), noise).reshape(-1, 4)
     mean, std = weights.tensors["observation.mean"], weights.tensors["observation.std"]
     np.testing.assert_allclose(states.mean(0), mean + std * weights.tensors["initial.means"][3], atol=5e-3)
     np.testing.assert_allclose(states.std(0), std * np.exp(weights.tensors["initial.log_std"]), rtol=0.03)
@@ -99,7 +100,7 @@ def test_initial_states_follow_the_file(files: dict[str, Any]) -> None:
 
 def test_states_stay_in_a_float64_space(files: dict[str, Any]) -> None:
     weights = load_environment(files["GTN-TestGrid-v0"])
-    model = NumpyModel(fold(weights))
+    model = NumpyBatch(fold(weights), 1)
     clipped, _, _ = model.step(np.full((1, 6), 100, np.float32), np.array([0]))
     assert weights.observation_space.contains(clipped.astype(np.float64).reshape(2, 3))
     assert clipped.max() > 3.1415
@@ -109,7 +110,7 @@ def test_large_activations_saturate(tmp_path: Any) -> None:
     tensors, document = environment()
     tensors["reward.0.bias"] = np.full(16, 500, np.float32)
     save_environment(tmp_path / "one.safetensors", tensors, document)
-    model = NumpyModel(fold(load_environment(tmp_path / "one.safetensors")))
+    model = NumpyBatch(fold(load_environment(tmp_path / "one.safetensors")), 1)
     _, rewards, _ = model.step(np.zeros((1, 4), np.float32), np.array([0]))
     expected = 1.7 * (tensors["reward.1.weight"][:, 0].sum() + tensors["reward.1.bias"][0])
     assert rewards[0] == pytest.approx(expected, rel=1e-5)

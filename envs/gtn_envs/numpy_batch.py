@@ -1,0 +1,168 @@
+"""Steps of many copies at once in numpy.
+
+Copies are columns, in pieces of at most ``PIECE``: a number of the observation is a contiguous row, so that every operation
+runs along memory, and a matrix product is small enough for BLAS to do it without repacking its operands.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from gtn_envs.folding import Program
+from gtn_envs.valid_weights import Array
+
+PIECE = 512
+"""Copies of one matrix product; figures are in benchmarks/README.md."""
+
+
+class NumpyBatch:
+    """Runs a program on n states; float32 throughout. Discrete actions are numbered from 0, Box actions are flat and raw.
+
+    What a call returns depends on its arguments alone; all that is kept between calls is room to compute in.
+
+    Args:
+        program: What to run.
+        copies: n.
+    """
+
+    def __init__(self, program: Program, copies: int) -> None:
+        self.program = program
+        self._cut = _Cut(copies)
+        tanh = program.activation == "tanh"
+        self._networks = _Network(program.levels, program.size, program.features, tanh, self._cut)
+        self._termination = program.termination and _Network(program.termination, program.size, 0, tanh, self._cut)
+        # Repeated for each copy: numpy's maximum and minimum are several times slower with one number a row.
+        self._low, self._high = (
+            np.repeat(bound[:, None], copies, 1) if np.isfinite(bound).any() else None
+            for bound in (program.low, program.high)
+        )
+        self._numbers = np.arange(1, program.features + 1)[:, None]
+        piece, column = np.divmod(np.arange(copies), self._cut.width)
+        outputs = len(program.levels[-1])
+        self._first_head = (piece * outputs + program.size * program.transition) * self._cut.width + column
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Copies and pickles make room of their own, since views of an array come back as separate ones."""
+        return NumpyBatch, (self.program, self._cut.copies)
+
+    def step(self, states: Array, actions: npt.NDArray[Any]) -> tuple[Array, Array, npt.NDArray[np.bool_]]:
+        """Takes one step of each copy.
+
+        Args:
+            states: (n, d); in Fortran order, as they are returned, they cost least.
+            actions: (n,) integers, or (n, m).
+
+        Returns:
+            Next states (n, d), rewards (n,), and whether each copy terminated (n,).
+        """
+        program, cut = self.program, self._cut
+        out = self._networks(states.T, self._features(actions))  # (pieces, outputs, width)
+        rewards = self._rewards(out, actions)
+        if not program.transition:
+            return states.copy(), rewards, np.ones(cut.copies, np.bool_)
+        next_states = cut.together(out[:, : program.size])
+        if self._low is not None:
+            np.maximum(next_states, self._low, out=next_states)
+        if self._high is not None:
+            np.minimum(next_states, self._high, out=next_states)
+        if self._termination is None:
+            return next_states.T, rewards, np.zeros(cut.copies, np.bool_)
+        return next_states.T, rewards, cut.together(self._termination(next_states))[0] > 0
+
+    def _features(self, actions: npt.NDArray[Any]) -> npt.NDArray[Any] | None:
+        """Returns the action features (features, n)."""
+        if not self.program.features:
+            return None
+        return actions == self._numbers if self.program.discrete else actions.T
+
+    def _rewards(self, out: Array, actions: npt.NDArray[Any]) -> Array:
+        program = self.program
+        if program.discrete:
+            return out.reshape(-1).take(self._first_head + actions * self._cut.width)
+        targets = self._cut.together(out[:, program.size * program.transition :])
+        _tanh(targets)
+        gaps = actions.T * program.action_gain[:, None]
+        gaps += program.action_offset[:, None]
+        gaps -= targets
+        rewards: Array = np.einsum("ij,ij->j", gaps, gaps)
+        rewards *= np.float32(-program.scale)
+        return rewards
+
+
+class _Cut:
+    """Copies 0 to n - 1 as columns of pieces of one width, of which the last one's last columns may stand for no copy."""
+
+    def __init__(self, copies: int) -> None:
+        self.copies = copies
+        self.pieces = -(-copies // PIECE)
+        self.width = -(-copies // self.pieces)
+        self._whole, self._rest = divmod(copies, self.width)
+
+    def apart(self, rows: npt.NDArray[Any], into: Array) -> None:
+        """Writes rows (k, n) into (pieces, k, width)."""
+        into[: self._whole] = self._cut(rows)
+        if self._rest:
+            into[-1, :, : self._rest] = rows[:, -self._rest :]
+
+    def together(self, pieces: Array) -> Array:
+        """Returns pieces (pieces, k, width) as new rows (k, n)."""
+        rows = np.empty((pieces.shape[1], self.copies), np.float32)
+        self._cut(rows)[...] = pieces[: self._whole]
+        if self._rest:
+            rows[:, -self._rest :] = pieces[-1, :, : self._rest]
+        return rows
+
+    def _cut(self, rows: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """Returns a view of the rows' part in the pieces that are whole, (whole pieces, k, width)."""
+        whole = rows[:, : self._whole * self.width]
+        return whole.reshape(len(rows), self._whole, self.width).swapaxes(0, 1)
+
+
+class _Network:
+    """The levels of a program, and room for what each reads: the units of the level before, features, a 1 and states."""
+
+    def __init__(self, levels: tuple[Array, ...], size: int, features: int, tanh: bool, cut: _Cut) -> None:
+        *hidden, self._last = levels
+        inputs = size + 1 + features
+        rooms = [
+            np.zeros((cut.pieces, units + inputs, cut.width), np.float32) for units in map(len, hidden or [self._last[:0]])
+        ]
+        for room in rooms:
+            room[:, -size - 1] = 1
+        self._cut = cut
+        self._states = [room[:, -size:] for room in rooms]
+        self._features = [room[:, -inputs : -size - 1] for room in rooms]
+        sources = [rooms[0][:, -inputs:], *rooms]
+        self._hidden = [
+            (level, source, room[:, :-inputs]) for level, source, room in zip(hidden, sources, rooms, strict=False)
+        ]
+        self._source = rooms[-1]
+        self._zeros = None if tanh else np.zeros(cut.width, np.float32)
+
+    def __call__(self, states: Array, features: npt.NDArray[Any] | None = None) -> Array:
+        """Returns the outputs (pieces, out, width) for states (d, n) and features (features, n)."""
+        for place in self._states:
+            self._cut.apart(states, place)
+        if features is not None:
+            for place in self._features:
+                self._cut.apart(features, place)
+        for level, source, target in self._hidden:
+            np.matmul(level, source, out=target)
+            if self._zeros is None:
+                _tanh(target)
+            else:
+                np.maximum(target, self._zeros, out=target)  # five times as fast as with a number
+        return np.matmul(self._last, self._source)
+
+
+def _tanh(x: Array) -> None:
+    """tanh(x) = 1 - 2 / (exp(2x) + 1) in place: on AVX2 five times as fast as numpy's, and within 2e-7 of it."""
+    with np.errstate(over="ignore"):  # an infinite exponential gives 1
+        x *= 2
+        np.exp(x, out=x)
+    x += 1
+    np.divide(-2, x, out=x)
+    x += 1
