@@ -12,7 +12,7 @@ from gymnasium import error, spaces
 
 from gtn_envs.errors import WeightsError
 from gtn_envs.folding import fold
-from gtn_envs.initial_states import draw_blocks
+from gtn_envs.initial_states import InitialStates
 from gtn_envs.numpy_single import NumpySingle
 from gtn_envs.rendering import RENDER_FPS, RENDER_MODES, Renderer
 from gtn_envs.valid_weights import Array, Weights
@@ -47,9 +47,11 @@ class SyntheticEnv(gym.Env[Any, Any]):
         self.action_space = loaded.action_space
         self.render_mode = render_mode
         self._renderer = None if render_mode is None else Renderer(loaded, render_mode)
-        self._model = NumpySingle(fold(loaded))
+        program = fold(loaded)
+        self._model = NumpySingle(program)
+        self._initial = InitialStates(program)
         self._state: Array | None = None
-        self._block: Array = np.empty((0, self._model.program.size), np.float32)
+        self._block: Array = np.empty((0, program.size), np.float32)
         self._used = 0
         self._shape, self._dtype = loaded.observation_space.shape, loaded.observation_space.dtype
         self._plain = len(self._shape) == 1 and self._dtype == np.float32
@@ -72,7 +74,7 @@ class SyntheticEnv(gym.Env[Any, Any]):
         """
         super().reset(seed=seed)
         if seed is not None or self._used == len(self._block):
-            self._block = draw_blocks(self._model.program, [self.np_random])[0]
+            self._block = self._initial.draw([self.np_random])[0]
             self._used = 0
         self._state = self._block[self._used]
         self._used += 1

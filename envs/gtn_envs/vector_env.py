@@ -18,7 +18,7 @@ from gymnasium.vector.utils import batch_space
 from gtn_envs.backends import Backend, NumpyBackend, TorchBackend
 from gtn_envs.errors import WeightsError
 from gtn_envs.folding import Program, fold
-from gtn_envs.initial_states import InitialStates
+from gtn_envs.initial_states import DrawnAhead, InitialStates
 from gtn_envs.rendering import RENDER_FPS, Renderer
 from gtn_envs.space_encoding import Space
 from gtn_envs.valid_weights import Weights
@@ -84,7 +84,7 @@ class SyntheticVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
         self._limit = _limit(loaded.max_episode_steps if max_episode_steps is None else max_episode_steps)
         program = fold(loaded)
         self.backend = _backend(backend, program, loaded.action_space, num_envs, device)
-        self._initial = InitialStates(program, num_envs)
+        self._initial = DrawnAhead(InitialStates(program), num_envs)
         self._generators: list[np.random.Generator | None] = [None] * num_envs
         self._seeds = [-1] * num_envs
         self._states = self.backend.array(np.zeros((num_envs, program.size), np.float32, order="F"))
@@ -193,8 +193,9 @@ class SyntheticVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
         states, rewards, terminated = backend.model.step(self._states, taken)
         truncated = self._deadlines <= self._clock + 1
         if resets.size:
-            where = backend.array(self._over)
-            rewards[where], terminated[where], truncated[where] = 0.0, False, False
+            rewards[backend.array(resets)] = 0.0
+            live = backend.array(~self._over)
+            terminated, truncated = terminated & live, truncated & live
         over, wrong = backend.on_host(terminated | truncated, wrong)
         if wrong:
             raise self._invalid(actions)
@@ -212,7 +213,7 @@ class SyntheticVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
     def _restart(self, copies: npt.NDArray[np.int64]) -> None:
         """Puts copies into their next initial states."""
         initial = self._initial.take(copies, self._generator)
-        where = self.backend.array(copies)
+        where = slice(None) if copies.size == self.num_envs else self.backend.array(copies)
         self._states[where] = self.backend.array(initial)
         self._deadlines[where] = self._clock + self._limit
         if self._renderers:

@@ -13,7 +13,7 @@ from random_environments import REWARDS, VARIANTS, environment
 
 from gtn_envs import Weights, load_environment, save_environment
 from gtn_envs.folding import fold
-from gtn_envs.initial_states import initial_states
+from gtn_envs.initial_states import InitialStates
 from gtn_envs.numpy_batch import PIECE, NumpyBatch
 from gtn_envs.numpy_single import NumpySingle
 from gtn_envs.torch_model import TorchModel
@@ -65,8 +65,7 @@ def test_trajectories_agree(id: str, n: int, files: dict[str, Any]) -> None:
     weights = load_environment(files[id])
     program = fold(weights)
     rng = np.random.default_rng(0)
-    components = rng.integers(len(program.initial_means), size=(n, 1))
-    a = initial_states(program, components, rng.standard_normal((n, 1, program.size), np.float32))[:, 0]
+    a = InitialStates(program).draw([np.random.default_rng(i) for i in range(n)])[:, 0]
     single, batch, torch_model = NumpySingle(program), NumpyBatch(program, n), TorchModel(program)
     b, exact, one = torch.tensor(a), a.astype(np.float64), a[0]
     ends = 0
@@ -91,8 +90,10 @@ def test_trajectories_agree(id: str, n: int, files: dict[str, Any]) -> None:
 
 def test_initial_states_follow_the_file(files: dict[str, Any]) -> None:
     weights = load_environment(files["GTN-TestEndless-v0"])
-    noise = np.random.default_rng(1).standard_normal((200, 100, 4), np.float32)
-    states = initial_states(fold(weights), np.full((200, 100), 3), noise).reshape(-1, 4)
+    initial = InitialStates(fold(weights))
+    numbers = np.random.default_rng(1).random((200, initial.block * 5), np.float32)
+    numbers[:, : initial.block] = 0.7  # of 5 components: number 3
+    states = initial.states(numbers).reshape(-1, 4)
     mean, std = weights.tensors["observation.mean"], weights.tensors["observation.std"]
     np.testing.assert_allclose(states.mean(0), mean + std * weights.tensors["initial.means"][3], atol=5e-3)
     np.testing.assert_allclose(states.std(0), std * np.exp(weights.tensors["initial.log_std"]), rtol=0.03)
