@@ -16,7 +16,7 @@ from gtn_envs.folding import Program
 from gtn_envs.valid_weights import Array
 
 _LEVELS = 65536  # of a noise's number
-_AT_ONCE = 32  # copies that draw together: what they need stays in the cache, and below what malloc maps afresh each time
+_AT_ONCE = 32  # copies that draw together; above 50 or so malloc maps fresh pages for each draw, at twice the cost
 
 
 class InitialStates:

@@ -34,7 +34,9 @@ class NumpyBatch:
         self._cut = _Cut(copies)
         tanh = program.activation == "tanh"
         self._networks = _Network(program.levels, program.size, program.features, tanh, self._cut)
-        self._termination = program.termination and _Network(program.termination, program.size, 0, tanh, self._cut)
+        self._termination = None
+        if program.termination is not None:
+            self._termination = _Network(program.termination, program.size, 0, tanh, self._cut)
         # Repeated for each copy: numpy's maximum and minimum are several times slower with one number a row.
         self._low, self._high = (
             np.repeat(bound[:, None], copies, 1) if np.isfinite(bound).any() else None
@@ -63,7 +65,7 @@ class NumpyBatch:
         out = self._networks(states.T, self._features(actions))  # (pieces, outputs, width)
         rewards = self._rewards(out, actions)
         if not program.transition:
-            return states.copy(), rewards, np.ones(cut.copies, np.bool_)
+            return states.copy("F"), rewards, np.ones(cut.copies, np.bool_)
         next_states = cut.together(out[:, : program.size])
         if self._low is not None:
             np.maximum(next_states, self._low, out=next_states)
@@ -77,12 +79,14 @@ class NumpyBatch:
         """Returns the action features (features, n)."""
         if not self.program.features:
             return None
-        return actions == self._numbers if self.program.discrete else actions.T
+        features: npt.NDArray[Any] = actions == self._numbers if self.program.discrete else actions.T
+        return features
 
     def _rewards(self, out: Array, actions: npt.NDArray[Any]) -> Array:
         program = self.program
         if program.discrete:
-            return out.reshape(-1).take(self._first_head + actions * self._cut.width)
+            chosen: Array = out.reshape(-1).take(self._first_head + actions * self._cut.width)
+            return chosen
         targets = self._cut.together(out[:, program.size * program.transition :])
         _tanh(targets)
         gaps = actions.T * program.action_gain[:, None]
@@ -118,8 +122,9 @@ class _Cut:
 
     def _cut(self, rows: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """Returns a view of the rows' part in the pieces that are whole, (whole pieces, k, width)."""
-        whole = rows[:, : self._whole * self.width]
-        return whole.reshape(len(rows), self._whole, self.width).swapaxes(0, 1)
+        whole = rows[:, : self._whole * self.width].reshape(len(rows), self._whole, self.width)
+        view: npt.NDArray[Any] = whole.swapaxes(0, 1)
+        return view
 
 
 class _Network:
@@ -128,9 +133,8 @@ class _Network:
     def __init__(self, levels: tuple[Array, ...], size: int, features: int, tanh: bool, cut: _Cut) -> None:
         *hidden, self._last = levels
         inputs = size + 1 + features
-        rooms = [
-            np.zeros((cut.pieces, units + inputs, cut.width), np.float32) for units in map(len, hidden or [self._last[:0]])
-        ]
+        widths = [len(level) for level in hidden] or [0]
+        rooms = [np.zeros((cut.pieces, width + inputs, cut.width), np.float32) for width in widths]
         for room in rooms:
             room[:, -size - 1] = 1
         self._cut = cut
@@ -156,11 +160,12 @@ class _Network:
                 _tanh(target)
             else:
                 np.maximum(target, zeros, out=target)  # five times as fast as with a number
-        return np.matmul(self._last, self._source)
+        out: Array = np.matmul(self._last, self._source)
+        return out
 
 
 def _tanh(x: Array) -> None:
-    """tanh in place: numpy's own where it is written for AVX-512, else 1 - 2 / (exp(2x) + 1), within 2e-7 of it.
+    """Takes the tanh in place: numpy's own where it is written for AVX-512, else 1 - 2 / (exp(2x) + 1), within 2e-7 of it.
 
     With AVX-512 numpy's own takes a third of the other's time, with AVX2 five times as long.
     """

@@ -20,7 +20,9 @@ class NumpySingle:
         self.program = program
         tanh = program.activation == "tanh"
         self._networks = _Network(program.levels, program.size, program.features, tanh)
-        self._termination = program.termination and _Network(program.termination, program.size, 0, tanh)
+        self._termination = None
+        if program.termination is not None:
+            self._termination = _Network(program.termination, program.size, 0, tanh)
         self._bounded = bool(np.isfinite([program.low, program.high]).any())
         self._features = list(np.eye(program.features + 1, program.features, -1, np.float32))  # of discrete actions
 
@@ -71,7 +73,7 @@ class NumpySingle:
         gaps = action * program.action_gain
         gaps += program.action_offset
         gaps -= np.tanh(heads)
-        return -program.scale * gaps.dot(gaps).item()
+        return -program.scale * float(gaps.dot(gaps))
 
 
 class _Network:
@@ -80,7 +82,7 @@ class _Network:
     def __init__(self, levels: tuple[Array, ...], size: int, features: int, tanh: bool) -> None:
         *hidden, self._last = levels
         inputs = size + 1 + features
-        rooms = [np.zeros(len(level) + inputs, np.float32) for level in hidden] or [np.zeros(inputs, np.float32)]
+        rooms = [np.zeros(width + inputs, np.float32) for width in [len(level) for level in hidden] or [0]]
         self._states, self._features = [], []
         for room in rooms:
             action, one, state = np.split(room[-inputs:], [features, features + 1])
@@ -107,4 +109,5 @@ class _Network:
                 np.tanh(target, out=target)
             else:
                 np.maximum(target, zeros, out=target)  # twice as fast as with a number
-        return self._last.dot(self._source)
+        out: Array = self._last.dot(self._source)
+        return out

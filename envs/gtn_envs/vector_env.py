@@ -281,9 +281,7 @@ def _limit(steps: int | None) -> int:
     return steps
 
 
-def _backend(
-    name: str, program: Program, space: Space, copies: int, device: str | torch.device | None
-) -> Backend:
+def _backend(name: str, program: Program, space: Space, copies: int, device: str | torch.device | None) -> Backend:
     if name == "torch":
         return TorchBackend(program, space, device)
     if name != "numpy":

@@ -91,6 +91,12 @@ VARIANTS: dict[str, dict[str, Any]] = {
         "seed": 5,
         "hidden": {"transition": (12, 10), "reward": (6, 5), "termination": (4, 4)},
     },
+    "GTN-TestLinear-v0": {
+        "task": "CartPole-v1",
+        "activation": "relu",
+        "seed": 12,
+        "hidden": {"transition": (), "reward": (16,), "termination": (8,)},
+    },
     "GTN-TestBandit-v0": {"form": "bandit", "task": "CartPole-v1", "seed": 6},
     "GTN-TestBoxBandit-v0": {"form": "bandit", "task": "Pendulum-v1", "seed": 7},
 }

@@ -11,7 +11,7 @@ import torch
 from gymnasium import spaces
 from random_environments import REWARDS, VARIANTS, environment
 
-from gtn_envs import Weights, load_environment, save_environment
+from gtn_envs import Weights, load_environment, numpy_batch, save_environment
 from gtn_envs.folding import fold
 from gtn_envs.initial_states import InitialStates
 from gtn_envs.numpy_batch import PIECE, NumpyBatch
@@ -115,6 +115,15 @@ def test_large_activations_saturate(tmp_path: Any) -> None:
     _, rewards, _ = model.step(np.zeros((1, 4), np.float32), np.array([0]))
     expected = 1.7 * (tensors["reward.1.weight"][:, 0].sum() + tensors["reward.1.bias"][0])
     assert rewards[0] == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize("fast", [True, False])
+def test_both_ways_to_a_tanh(fast: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(numpy_batch, "_own_tanh_is_fast", lambda: fast)
+    x = np.concatenate([np.linspace(-12, 12, 10001), [-200, 200, -np.inf, np.inf, 0]]).astype(np.float32)
+    expected = np.tanh(x.astype(np.float64))
+    numpy_batch._tanh(x)
+    np.testing.assert_allclose(x, expected, rtol=0, atol=2e-7)
 
 
 def test_torch_is_differentiable(files: dict[str, Any]) -> None:

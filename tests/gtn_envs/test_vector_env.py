@@ -118,6 +118,17 @@ def test_a_copy_is_a_single_env(id: str, files: dict[str, Path]) -> None:
             assert rewards[i] == pytest.approx(reward, abs=1e-5)
 
 
+@pytest.mark.parametrize("id", ["GTN-TestBandit-v0", "GTN-TestGrid-v0"])
+def test_initial_states_are_equal_bit_for_bit(id: str, files: dict[str, Path]) -> None:
+    """For copies that draw together and in another group, and over several blocks."""
+    envs, singles = SyntheticVectorEnv(files[id], 70), {i: gym.make(id) for i in (0, 31, 32, 69)}
+    for reset in range(300):
+        seed = 5 if reset == 0 else None
+        observations, _ = envs.reset(seed=seed)
+        for i, env in singles.items():
+            np.testing.assert_array_equal(observations[i], env.reset(seed=seed and seed + i)[0])
+
+
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_a_pickle_goes_on_where_it_was(backend: str, files: dict[str, Path]) -> None:
     env = gym.make_vec("GTN-TestDiscrete-v0", num_envs=4, backend=backend)
