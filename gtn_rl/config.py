@@ -24,6 +24,9 @@ class EnvironmentConfig:
     """Widths of the reward network."""
     transition_hidden: tuple[Positive, ...] = (64,)
     """Widths of the transition network."""
+    termination: bool = False
+    """Whether an MDP's episodes also end where a network, of widths ``hidden``, says so of the state after a step. It is fitted
+    to the real task's terminations; without it, episodes end by their time limit alone."""
     episode_steps: Positive = 10
     """Time limit of an MDP's episodes."""
     centres: Positive = 64
@@ -61,8 +64,8 @@ class StageConfig:
     """One stage of a meta-training."""
 
     name: StageName
-    """``greedy``: evolve the reward's own greedy policy; ``fit``: fit the transitions to real ones; ``bilevel``: evolve
-    what agents trained inside return on the real task."""
+    """``greedy``: evolve the reward's own greedy policy; ``fit``: fit transitions and terminations to real ones;
+    ``bilevel``: evolve what agents trained inside return on the real task."""
     share: PositiveReal = 1.0
     """Part of the budget, beside the other stages'."""
     estimator: str = "snes"
@@ -73,7 +76,7 @@ class StageConfig:
     """Standard deviation of the candidates' noise at the start."""
     lr: PositiveReal = 1.0
     """Outer learning rate; 1 is SNES as published, Adam takes it for ``openai-es``."""
-    parts: tuple[Literal["reward", "initial", "transition"], ...] = ("reward", "initial")
+    parts: tuple[Literal["reward", "initial", "transition", "termination"], ...] = ("reward", "initial")
     """What is meta-learned; the rest stays as it is."""
     validations: Positive = 8
     """How often the teacher is judged."""

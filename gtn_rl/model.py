@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from gtn_core.errors import UsageError
 from gtn_core.estimators import Teacher
 from gtn_envs import SyntheticEnv, make_weights
-from gtn_rl.model_copies import CopiesInStep
+from gtn_rl.model_copies import CopiesApart, CopiesInStep
 from gtn_rl.networks import Layers, as_layers, forward, orthogonal
 from gtn_rl.tasks.protocol import TaskSpec
 from gtn_rl.variants import Copies
@@ -29,7 +29,7 @@ ACTIVATION = "tanh"
 PROBES = 256
 """Contexts that a reward's scale is normalised on."""
 
-PARTS = ("reward", "initial", "transition")
+PARTS = ("reward", "initial", "transition", "termination")
 """What of a teacher can be meta-learned, each a parameter group."""
 
 
@@ -49,6 +49,7 @@ class Model:
         max_episode_steps: L; 1 for a bandit.
         low: Lower bounds of x, ``(d,)``.
         high: Upper bounds of x, ``(d,)``.
+        termination: The network whose output above 0 ends an episode in the state after a step; ``None``: the time limit alone.
         alike: Whether the agents of all variants meet the same chance, as candidates that are compared should; otherwise each
             is an agent of its own. See ``draw``.
     """
@@ -64,6 +65,7 @@ class Model:
     max_episode_steps: int
     low: Tensor
     high: Tensor
+    termination: Layers | None = None
     alike: bool = True
 
     @property
@@ -94,7 +96,8 @@ class Model:
 
     def copies(self, count: int, generator: torch.Generator, *, stagger: bool = False) -> Copies:
         """See ``Variants.copies``."""
-        return CopiesInStep(self, count, generator, stagger=stagger)
+        kind = CopiesInStep if self.termination is None else CopiesApart
+        return kind(self, count, generator, stagger=stagger)
 
     def env(self, member: int) -> gym.Env[Any, Any]:
         """See ``Variants.env``; it stays in memory."""
@@ -114,6 +117,10 @@ class Model:
     def initial_from(self, which: Tensor, noise: Tensor) -> Tensor:
         """Returns the initial states of given centres ``(n,)`` and noise ``(n, d)``, shape ``(P, n, d)``."""
         return self._bounded(self.means[:, which] + self.log_std.exp() * noise)
+
+    def initial_at(self, members: Tensor, which: Tensor, noise: Tensor) -> Tensor:
+        """Returns initial states of given members ``(k,)``, from centres ``(k,)`` and noise ``(k, d)``, shape ``(k, d)``."""
+        return self._bounded(self.means[members, which] + self.log_std[members, 0].exp() * noise)
 
     def observe(self, x: Tensor) -> Tensor:
         """Returns observations in the task's own units."""
@@ -140,6 +147,11 @@ class Model:
         change = forward(self.transition, torch.cat([x, features], dim=2), ACTIVATION)
         return self._bounded(x + change)
 
+    def terminated(self, x: Tensor) -> Tensor:
+        """Says where the episode is over in the state after a step, bool, ``(P, n)``."""
+        assert self.termination is not None
+        return forward(self.termination, x, ACTIVATION).squeeze(2) > 0
+
     def tensors(self, member: int) -> dict[str, Tensor]:
         """Returns what a file of ``gtn_envs`` holds of one variant."""
         tensors = {
@@ -149,9 +161,9 @@ class Model:
             "initial.log_std": self.log_std[member, 0],
             "reward.scale": self.scale[member, 0, 0],
         }
-        networks = {"reward": self.reward} | ({"transition": self.transition} if self.transition else {})
+        networks = {"reward": self.reward, "transition": self.transition, "termination": self.termination}
         for name, layers in networks.items():
-            for i, (weight, bias) in enumerate(layers):
+            for i, (weight, bias) in enumerate(layers or ()):
                 tensors |= {f"{name}.{i}.weight": weight[member], f"{name}.{i}.bias": bias[member, 0]}
         return {name: tensor.detach().clone() for name, tensor in tensors.items()}
 
@@ -176,6 +188,8 @@ class EnvironmentTeacher(Teacher):
         seed: Seed of the networks' initial weights.
         hidden: Widths of the reward network.
         transition_hidden: Widths of the transition network; ``None`` makes a bandit.
+        termination_hidden: Widths of the termination network of a Markov decision process; ``None`` ends its episodes by their
+            time limit alone.
         max_episode_steps: L of a Markov decision process.
         jitter: Spread of initial states around their centres, in units of ``std``.
     """
@@ -193,12 +207,15 @@ class EnvironmentTeacher(Teacher):
         seed: int,
         hidden: Sequence[int] = (32,),
         transition_hidden: Sequence[int] | None = None,
+        termination_hidden: Sequence[int] | None = None,
         max_episode_steps: int = 1,
         jitter: float = 0.1,
     ) -> None:
         super().__init__()
         if (transition_hidden is None) != (max_episode_steps == 1):
             raise UsageError("a bandit's episodes have 1 step, those of a Markov decision process more")
+        if transition_hidden is None and termination_hidden is not None:
+            raise UsageError("every step of a bandit ends an episode; it has no termination network")
         self.spec, self.max_episode_steps = spec, max_episode_steps
         self.register_buffer("mean", mean.float().clone())
         self.register_buffer("std", std.float().clone())
@@ -216,10 +233,14 @@ class EnvironmentTeacher(Teacher):
         if transition_hidden is not None:
             network = _network((d + m, *transition_hidden, d), generator)
             self.transition = nn.ParameterList(network)
+        self.termination = None
+        if termination_hidden is not None:
+            self.termination = nn.ParameterList(_network((d, *termination_hidden, 1), generator))
 
     def parameter_groups(self) -> list[tuple[float, list[nn.Parameter]]]:
         """See ``Teacher.parameter_groups``; one group a part, in the order of ``PARTS``."""
-        parts = [[*self.reward, self.log_scale], [*self.initial], [*(self.transition or ())]]
+        networks = ([*(network or ())] for network in (self.transition, self.termination))
+        parts = [[*self.reward, self.log_scale], [*self.initial], *networks]
         return [(1.0, part) for part in parts]
 
     def learn_only(self, parts: Sequence[str]) -> None:
@@ -242,7 +263,10 @@ class EnvironmentTeacher(Teacher):
         reward = as_layers([values(p) for p in self.reward])
         log_scale = values(self.log_scale)
         means, log_std = (values(p) for p in self.initial)
-        transition = as_layers([values(p) for p in self.transition]) if self.transition is not None else None
+        transition, termination = (
+            None if network is None else as_layers([values(p) for p in network])
+            for network in (self.transition, self.termination)
+        )
         model = Model(
             spec=self.spec,
             mean=self.mean,
@@ -252,6 +276,7 @@ class EnvironmentTeacher(Teacher):
             reward=reward,
             scale=torch.ones(size, 1, 1).to(candidates),
             transition=transition,
+            termination=termination,
             max_episode_steps=self.max_episode_steps,
             low=(torch.from_numpy(self.spec.observation_low).to(self.mean) - self.mean) / self.std,
             high=(torch.from_numpy(self.spec.observation_high).to(self.mean) - self.mean) / self.std,

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from gtn_rl.episodes import Episodes, Starts
 from gtn_rl.variants import Transition
 
 if TYPE_CHECKING:
@@ -68,3 +70,52 @@ class CopiesInStep:
         which, self._which = self._which[:n], self._which[n:]
         noise, self._noise = self._noise[:n], self._noise[n:]
         return self._model.initial_from(which.to(self._model.means.device), noise.to(self._model.means))
+
+
+class CopiesApart:
+    """Copies of environments with a network that ends their episodes, each at its own time.
+
+    Args:
+        model: The environments.
+        count: E.
+        generator: Seeds the stream of initial states.
+        stagger: Whether the first episodes are cut off at different times.
+    """
+
+    def __init__(self, model: Model, count: int, generator: torch.Generator, *, stagger: bool = False) -> None:
+        self.count, self._model = count, model
+        centres, d = model.means.shape[1:]
+
+        def draw(random: np.random.Generator, n: int) -> tuple[np.ndarray, ...]:
+            return random.integers(centres, size=n), random.standard_normal((n, d), np.float32)
+
+        self._starts = Starts(count, draw, generator)
+        device, limit = model.means.device, model.max_episode_steps
+        self._episodes = Episodes(model.size, count, limit, stagger=stagger, device=device)
+        everyone = torch.ones(model.size, count, dtype=torch.bool, device=device).nonzero(as_tuple=True)
+        self._x = self._fresh(*everyone).view(model.size, count, d)
+        self._seen = model.observe(self._x)
+
+    def observations(self) -> Tensor:
+        """See ``Copies.observations``."""
+        return self._seen
+
+    def step(self, actions: Tensor) -> Transition:
+        """See ``Copies.step``."""
+        model = self._model
+        reward = model.rewards(self._x, actions)
+        self._x = model.step(self._x, actions)
+        self._seen = last = model.observe(self._x)
+        terminated = model.terminated(self._x)
+        transition = Transition(reward, terminated, self._episodes.step(terminated), last)
+        where = transition.ended.nonzero(as_tuple=True)
+        if len(where[0]):
+            fresh = self._fresh(*where)
+            self._x, self._seen = self._x.index_put(where, fresh), last.index_put(where, model.observe(fresh))
+        return transition
+
+    def _fresh(self, members: Tensor, copies: Tensor) -> Tensor:
+        """Returns the states ``(k, d)`` at the start of the episodes that copies ``(k,)`` of members ``(k,)`` are in."""
+        starts = self._starts.at(self._episodes.number[members, copies], copies)
+        which, noise = (torch.from_numpy(start).to(members.device) for start in starts)
+        return self._model.initial_at(members, which, noise)

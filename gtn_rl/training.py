@@ -24,13 +24,14 @@ from gtn_core.run_folder import RunFolder
 from gtn_core.seeding import Streams
 from gtn_core.tracking import RunTracker
 from gtn_envs.weights_file import save_environment
-from gtn_rl.config import RLConfig, StageConfig
+from gtn_rl.config import EnvironmentConfig, RLConfig, StageConfig
 from gtn_rl.fitting import fit_transitions
 from gtn_rl.harvest import Harvest, harvest
 from gtn_rl.job import EvolutionJob, Judge, judges, learners
 from gtn_rl.judging import Greedy
 from gtn_rl.model import EnvironmentTeacher
 from gtn_rl.tasks import BatchedTask, make_task
+from gtn_rl.terminations import fit_terminations
 
 log = logging.getLogger(__name__)
 
@@ -105,8 +106,12 @@ class Pipeline:
     def _fit(self, index: int) -> StageResult:
         started = time.process_time()
         explained = fit_transitions(self.teacher, self.harvests, self.streams.torch("fit", index))
+        metrics = {"fit/explained_variance": explained}
+        if self.teacher.termination is not None:
+            accuracy = fit_terminations(self.teacher, self.harvests, self.streams.torch("fit-termination", index))
+            metrics |= {} if accuracy is None else {"fit/termination_balanced_accuracy": accuracy}
         steps = sum(h.real_steps for h in self.harvests)
-        return StageResult("fit", True, explained, 0, steps, time.process_time() - started)
+        return StageResult("fit", True, explained, 0, steps, time.process_time() - started, metrics)
 
     def _evolve(self, index: int, stage: StageConfig, folder: RunFolder) -> StageResult:
         teacher, config = self.teacher, self.config
@@ -249,8 +254,22 @@ def _refuse_nonsense(config: RLConfig, task: BatchedTask) -> None:
         raise UsageError(
             "a bandit has no transitions, so no stage fit" if fits else "an mdp needs the stage fit for its dynamics"
         )
+    if config.environment.termination and config.environment.kind != "mdp":
+        raise UsageError("environment.termination is for an mdp: every step of a bandit ends an episode")
+    for stage in config.stages:
+        _refuse_missing_parts(stage, config.environment)
     if all(stage.name == "fit" for stage in config.stages):
         raise UsageError("the stage fit alone makes no reward; add greedy or bilevel")
+
+
+def _refuse_missing_parts(stage: StageConfig, environment: EnvironmentConfig) -> None:
+    """Raises UsageError where a stage would meta-learn what the environment does not have."""
+    if "transition" in stage.parts and environment.kind != "mdp":
+        raise UsageError(f"the stage {stage.name} cannot learn a transition: a {environment.kind} has none")
+    if "termination" in stage.parts and not environment.termination:
+        raise UsageError(
+            f"the stage {stage.name} cannot learn a termination: there is none without environment.termination=true"
+        )
 
 
 def _start(config: RLConfig, run: RunFolder, task: BatchedTask, listener: Listener | None, command: str) -> Pipeline:
@@ -267,6 +286,7 @@ def _start(config: RLConfig, run: RunFolder, task: BatchedTask, listener: Listen
         seed=streams.seed("teacher"),
         hidden=settings.hidden,
         transition_hidden=settings.transition_hidden if mdp else None,
+        termination_hidden=settings.hidden if settings.termination else None,
         max_episode_steps=settings.episode_steps if mdp else 1,
         jitter=settings.jitter,
     )

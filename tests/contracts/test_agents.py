@@ -19,7 +19,7 @@ TASKS = ["CartPole-v1", "Pendulum-v1"]
 
 
 def environment(task, kind):
-    d, mdp = task.spec.observation_size, kind == "mdp"
+    d, mdp = task.spec.observation_size, kind != "bandit"
     torch.manual_seed(0)
     return EnvironmentTeacher(
         task.spec,
@@ -29,6 +29,7 @@ def environment(task, kind):
         seed=1,
         hidden=(8,),
         transition_hidden=(8,) if mdp else None,
+        termination_hidden=(8,) if kind == "ending mdp" else None,
         max_episode_steps=5 if mdp else 1,
     )
 
@@ -61,7 +62,7 @@ def outputs(agent, model, seed=3):
     return policies.outputs(observations.expand(model.size, -1, -1)).detach()
 
 
-@pytest.mark.parametrize("kind", ["bandit", "mdp"])
+@pytest.mark.parametrize("kind", ["bandit", "mdp", "ending mdp"])
 @pytest.mark.parametrize(("id", "name"), FITTING)
 def test_members_train_apart_and_alike(id, name, kind):
     """A member's policy depends on its own environment alone, and training is a function of the generator."""

@@ -13,9 +13,9 @@ def task(request):
     return make_task(request.param)
 
 
-@pytest.fixture(params=["bandit", "mdp"])
+@pytest.fixture(params=["bandit", "mdp", "ending mdp"])
 def teacher(request, task):
-    """A fresh environment of either kind."""
+    """A fresh environment of each kind."""
     return build(task, request.param)
 
 
@@ -29,7 +29,7 @@ def build(task, kind, seed=0):
     """Returns a small fresh environment."""
     generator = torch.Generator().manual_seed(seed)
     d = task.spec.observation_size
-    mdp = kind == "mdp"
+    mdp = kind != "bandit"
     return EnvironmentTeacher(
         task.spec,
         torch.zeros(d),
@@ -38,5 +38,6 @@ def build(task, kind, seed=0):
         seed=seed,
         hidden=(8,),
         transition_hidden=(8,) if mdp else None,
+        termination_hidden=(8,) if kind == "ending mdp" else None,
         max_episode_steps=4 if mdp else 1,
     )

@@ -23,6 +23,10 @@ def test_a_variant_is_its_own_theta(teacher):
     torch.testing.assert_close(alone.rewards(x[1:], actions[1:])[0], both.rewards(x, actions)[1])
     if teacher.transition is not None:
         torch.testing.assert_close(alone.step(x[1:], actions[1:])[0], both.step(x, actions)[1])
+    if teacher.termination is not None:
+        x = 3 * torch.randn(2, 50, teacher.spec.observation_size, generator=torch.Generator().manual_seed(3))
+        assert torch.equal(alone.terminated(x[1:])[0], both.terminated(x)[1])
+        assert not torch.equal(both.terminated(x[:1].expand(2, -1, -1))[0], both.terminated(x)[1])
 
 
 def test_theta_holds_only_what_is_learned(teacher):
@@ -48,7 +52,7 @@ def test_a_discrete_reward_is_normalised_whatever_its_weights(teacher):
 
 
 def test_the_file_is_the_same_environment(teacher, tmp_path):
-    """gtn_envs, written apart from this package, computes the same states and rewards from the file."""
+    """gtn_envs, written apart from this package, computes the same states, rewards and ends from the file."""
     import gymnasium as gym
 
     import gtn_envs
@@ -57,12 +61,14 @@ def test_the_file_is_the_same_environment(teacher, tmp_path):
     document = teacher.document(observation_space=spec.observation_space, action_space=spec.action_space)
     save_environment(path, {k: v.numpy() for k, v in teacher.tensors().items()}, document)
     assert load_environment(path).task == spec.id
-    name = f"GTN-Same{spec.id.split('-')[0]}{document['form'].title()}-v0"
+    ending = teacher.termination is not None
+    name = f"GTN-Same{spec.id.split('-')[0]}{document['form'].title()}{'Ending' * ending}-v0"
     gtn_envs.register_from_file(path, id=name)
     env, model = gym.make(name), teacher.model()
     rng = np.random.default_rng(0)
+    ends = []
     try:
-        for episode in range(5):
+        for episode in range(8):
             s, _ = env.reset(seed=episode)
             done = False
             while not done:
@@ -72,14 +78,22 @@ def test_the_file_is_the_same_environment(teacher, tmp_path):
                 after, reward, terminated, truncated, _ = env.step(action)
                 assert reward == pytest.approx(float(model.rewards(x, ours)), abs=1e-5)
                 if document["form"] == "mdp":
-                    expected = model.observe(model.step(x, ours))[0, 0]
-                    torch.testing.assert_close(torch.from_numpy(after), expected, atol=1e-5, rtol=1e-5)
+                    expected = model.step(x, ours)
+                    torch.testing.assert_close(
+                        torch.from_numpy(after), model.observe(expected)[0, 0], atol=1e-5, rtol=1e-5
+                    )
+                    assert terminated == (ending and bool(model.terminated(expected)))
                 s, done = after, terminated or truncated
+            ends.append(terminated)
     finally:
         env.close()
+    assert 0 < sum(ends) < 8 if ending else set(ends) == {document["form"] == "bandit"}
 
 
-def test_lengths_that_make_no_sense_are_refused(task):
+def test_ends_that_make_no_sense_are_refused(task):
     d = task.spec.observation_size
+    centres = torch.zeros(d), torch.ones(d), torch.zeros(2, d)
     with pytest.raises(UsageError, match="1 step"):
-        EnvironmentTeacher(task.spec, torch.zeros(d), torch.ones(d), torch.zeros(2, d), seed=0, max_episode_steps=5)
+        EnvironmentTeacher(task.spec, *centres, seed=0, max_episode_steps=5)
+    with pytest.raises(UsageError, match="every step of a bandit"):
+        EnvironmentTeacher(task.spec, *centres, seed=0, termination_hidden=(8,))

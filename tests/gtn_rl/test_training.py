@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from gtn_core.checkpoint import load_checkpoint
 from gtn_core.config import parse_assignments
 from gtn_core.errors import UsageError
 from gtn_core.run_folder import RunFolder
@@ -58,9 +59,25 @@ def test_a_run_leaves_an_environment_that_tells_how_it_was_made(kind, tmp_path):
 
 
 @pytest.mark.slow
+def test_terminations_are_fitted_and_meta_learned(tmp_path):
+    stages = "stages=[{name: fit}, {name: bilevel, population: 4, validations: 1, parts: [termination]}]"
+    run = RunFolder(tmp_path / "run")
+    _, results = meta_train(
+        config("mdp", "environment.termination=true", "environment.harvest_episodes=40", stages), run
+    )
+    weights = load_environment(run.teacher)
+    assert [weight.shape for weight, _ in weights.layers("termination")] == [(4, 8), (8, 1)]
+    assert 0.9 < results[0].metrics["fit/termination_balanced_accuracy"] <= 1
+    assert 0.5 < results[0].metrics["fit/explained_variance"] == results[0].score
+    before, after = (load_checkpoint(path, "stage")[0] for path in sorted(run.path.glob("stages/*/result.safetensors")))
+    changed = {name.split(".")[0] for name, tensor in before.items() if not torch.equal(tensor, after[name])}
+    assert changed <= {"termination"}
+
+
+@pytest.mark.slow
 def test_an_interrupted_run_ends_where_another_does(tmp_path):
     whole, broken = RunFolder(tmp_path / "whole"), RunFolder(tmp_path / "broken")
-    settings = config("mdp")
+    settings = config("mdp", "environment.termination=true")
     meta_train(settings, whole)
     seen = []
 
@@ -115,6 +132,17 @@ def test_agents_of_stable_baselines_teach_and_judge(tmp_path):
         ("CartPole-v1", ["stages=[{name: bilevel}]"], "needs the stage fit"),
         ("CartPole-v1", ["stages=[{name: fit}]"], "alone makes no reward"),
         ("CartPole-v1", ["environment.kind=bandit", "stages=[{name: fit}]"], "no transitions"),
+        ("CartPole-v1", ["environment.kind=bandit", "environment.termination=true"], "every step of a bandit ends"),
+        (
+            "CartPole-v1",
+            ["environment.kind=bandit", "stages=[{name: bilevel, parts: [transition]}]"],
+            "cannot learn a transition: a bandit has none",
+        ),
+        (
+            "CartPole-v1",
+            ["stages=[{name: fit}, {name: bilevel, parts: [termination]}]"],
+            "without environment.termination=true",
+        ),
         ("CartPole-v1", ["environment.episode_step=3"], "did you mean 'environment.episode_steps'"),
     ],
 )
