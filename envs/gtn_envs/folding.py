@@ -41,6 +41,7 @@ class Program:
         action_gain: With ``action_offset``, the normalisation of a Box action: a * gain + offset is in [-1, 1]; (m,).
         action_offset: See ``action_gain``; (m,).
         scale: Of a Box action's reward; a discrete action's is folded in.
+        regret: Whether a discrete action's reward is its output less the greatest one.
         low: Least values of a state, (d,); -inf where there is none.
         high: Greatest values of a state, (d,); inf where there is none.
         initial_means: Raw initial states without noise, (K, d).
@@ -57,6 +58,7 @@ class Program:
     action_gain: Array
     action_offset: Array
     scale: float
+    regret: bool
     low: Array
     high: Array
     initial_means: Array
@@ -89,6 +91,7 @@ def fold(weights: Weights) -> Program:
         action_gain=gain.astype(np.float32),
         action_offset=offset.astype(np.float32),
         scale=scale,
+        regret=weights.regret,
         low=low,
         high=high,
         initial_means=(mean + std * means).astype(np.float32),

@@ -46,7 +46,7 @@ class NumpySingle:
         size = program.size
         if program.discrete:
             out = self._networks(state, self._features[action])
-            reward = out.item(size + action)
+            reward = self._action_reward(out[size:], action)
         else:
             out = self._networks(state, action)
             reward = self._target_reward(out[size:], action)
@@ -61,11 +61,15 @@ class NumpySingle:
     def reward(self, state: Array, action: Any) -> float:
         """Returns the reward of an action (as in ``step``) in a state (d,), for an environment that has no transition."""
         heads = self._networks(state)
-        return heads.item(action) if self.program.discrete else self._target_reward(heads, action)
+        return self._action_reward(heads, action) if self.program.discrete else self._target_reward(heads, action)
 
     def potential(self, state: Array) -> float:
         """Returns the potential of a state (d,), for the reward form in its potential mode."""
         return self._networks(state).item()
+
+    def _action_reward(self, heads: Array, action: int) -> float:
+        reward = heads.item(action)
+        return reward - max(heads.tolist()) if self.program.regret else reward
 
     def _target_reward(self, heads: Array, action: Array) -> float:
         """-scale * |a_n - tanh(heads)|^2, with a_n the action normalised to [-1, 1]."""

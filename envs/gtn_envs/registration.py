@@ -71,7 +71,7 @@ def _register(id: str, weights: str, document: Mapping[str, Any]) -> EnvSpec:
         gym.register(
             id,
             _ENTRY_POINT,
-            max_episode_steps=document["max_episode_steps"],
+            max_episode_steps=None if document.get("limit_terminates") else document["max_episode_steps"],
             kwargs={"weights": weights},
             vector_entry_point=_VECTOR_ENTRY_POINT,
         )

@@ -24,7 +24,8 @@ _METADATA: dict[str, Any] = {"render_modes": list(RENDER_MODES), "render_fps": R
 class SyntheticEnv(gym.Env[Any, Any]):
     """One copy of a learned environment of the form ``mdp`` or ``bandit``.
 
-    It has no time limit of its own: ``gymnasium.make`` adds the one of the file.
+    An episode that reaches the file's ``max_episode_steps`` is terminated here where the file says ``limit_terminates``;
+    else ``gymnasium.make`` adds that number as a time limit, and there is none of its own.
 
     Args:
         weights: Path of a ``.safetensors`` file, the name of an environment that comes with the package, or an environment
@@ -51,6 +52,8 @@ class SyntheticEnv(gym.Env[Any, Any]):
         self._model = NumpySingle(program)
         self._initial = InitialStates(program)
         self._state: Array | None = None
+        self._horizon = loaded.max_episode_steps if loaded.limit_terminates else None
+        self._elapsed = 0
         self._block: Array = np.empty((0, program.size), np.float32)
         self._used = 0
         self._shape, self._dtype = loaded.observation_space.shape, loaded.observation_space.dtype
@@ -78,6 +81,7 @@ class SyntheticEnv(gym.Env[Any, Any]):
             self._used = 0
         self._state = self._block[self._used]
         self._used += 1
+        self._elapsed = 0
         if self._renderer is not None:
             self._renderer.start(self._state)
             if self.render_mode == "human":
@@ -102,6 +106,9 @@ class SyntheticEnv(gym.Env[Any, Any]):
             raise error.ResetNeeded("Cannot call env.step() before calling env.reset()")
         taken = self._index(action) if self._discrete else self._flat(action)
         self._state, reward, terminated = self._model.step(state, taken)
+        if self._horizon is not None:
+            self._elapsed += 1
+            terminated = terminated or self._elapsed >= self._horizon
         if self._renderer is not None:
             self._renderer.record(self._state, taken, reward)
             if self.render_mode == "human":

@@ -57,6 +57,8 @@ class TorchModel:
         heads = out[program.size :] if program.transition else out
         if program.discrete:
             rewards = heads.gather(0, actions[None].long())[0]
+            if program.regret:
+                rewards = rewards - heads.amax(0)
         else:
             gaps = actions.T * self._gain + self._offset - self._tanh(heads)
             rewards = -program.scale * (gaps * gaps).sum(0)

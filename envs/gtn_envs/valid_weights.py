@@ -79,6 +79,16 @@ class Weights:
         return self.form == "reward" and self.document["reward_mode"] == "potential"
 
     @property
+    def regret(self) -> bool:
+        """Whether a discrete action's reward is what it falls short of the best action's, at most 0."""
+        return bool(self.document.get("regret", False))
+
+    @property
+    def limit_terminates(self) -> bool:
+        """Whether an episode that reaches ``max_episode_steps`` is terminated (a finite horizon), not truncated."""
+        return bool(self.document.get("limit_terminates", False))
+
+    @property
     def gamma(self) -> float:
         """Discount of the potential."""
         return float(self.document["gamma"])
@@ -142,11 +152,14 @@ def validate(source: Path | str, document: Mapping[str, Any], tensors: Mapping[s
     if isinstance(action_space, spaces.Box) and not action_space.is_bounded():
         raise WeightsError(f"{source}: 'action_space' is {action_space}, expected finite bounds")
     _check_limit(source, document, form)
+    _check_flag(source, document, "limit_terminates", form == "mdp", "in the mdp form")
     if form == "reward" and _one_of(source, document, "reward_mode", REWARD_MODES) == "potential":
         gamma = document.get("gamma")
         if not isinstance(gamma, int | float) or not 0 <= gamma <= 1:
             raise WeightsError(f"{source}: 'gamma' is {gamma!r}, expected a number from 0 to 1")
     weights = Weights(source, document, tensors, form, observation_space, action_space)
+    graded = isinstance(action_space, spaces.Discrete) and not weights.potential
+    _check_flag(source, document, "regret", graded, "where each of some Discrete actions has a reward")
     _check_tensors(weights)
     for tensor in tensors.values():
         tensor.flags.writeable = False  # shared by every copy of the environment
@@ -169,6 +182,12 @@ def _check_limit(source: Path | str, document: Mapping[str, Any], form: str) -> 
         valid, expected = isinstance(limit, int) and not isinstance(limit, bool) and limit > 0, "a positive integer"
     if not valid:
         raise WeightsError(f"{source}: 'max_episode_steps' is {limit!r}, expected {expected}")
+
+
+def _check_flag(source: Path | str, document: Mapping[str, Any], key: str, allowed: bool, where: str) -> None:
+    value = document.get(key, False)
+    if not isinstance(value, bool) or (value and not allowed):
+        raise WeightsError(f"{source}: {key!r} is {value!r}, expected a boolean, and true only {where}")
 
 
 def _space(source: Path | str, document: Mapping[str, Any], key: str) -> Space:

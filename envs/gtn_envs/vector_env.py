@@ -41,7 +41,8 @@ class SyntheticVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
         weights: Path of a ``.safetensors`` file, the name of an environment that comes with the package, or an environment
             in memory (``make_weights``).
         num_envs: n.
-        max_episode_steps: Steps after which an episode is truncated; None takes the file's, -1 sets no limit.
+        max_episode_steps: Steps after which an episode is truncated; None takes the file's, -1 sets no limit. Episodes of a
+            file with ``limit_terminates`` are terminated after the file's steps whatever is given.
         backend: ``"numpy"``, or ``"torch"`` for tensors on ``device``: observations of the space's dtype, float32 rewards, and
             in the mode ``SameStep`` a ``final_obs`` that is one tensor (n, ...), valid where ``_final_obs`` is.
         device: Of the torch backend; the CPU if None.
@@ -81,14 +82,17 @@ class SyntheticVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
         self.single_action_space = loaded.action_space
         self.observation_space = batch_space(loaded.observation_space, num_envs)
         self.action_space = batch_space(loaded.action_space, num_envs)
-        self._limit = _limit(loaded.max_episode_steps if max_episode_steps is None else max_episode_steps)
+        horizon = _limit(loaded.max_episode_steps if loaded.limit_terminates else None)
+        default = None if loaded.limit_terminates else loaded.max_episode_steps
+        limit = _limit(default if max_episode_steps is None else max_episode_steps)
+        self._limit, self._terminates, self._truncates = min(horizon, limit), horizon <= limit, limit <= horizon
         program = fold(loaded)
         self.backend = _backend(backend, program, loaded.action_space, num_envs, device)
         self._initial = DrawnAhead(InitialStates(program), num_envs)
         self._generators: list[np.random.Generator | None] = [None] * num_envs
         self._seeds = [-1] * num_envs
         self._states = self.backend.array(np.zeros((num_envs, program.size), np.float32, order="F"))
-        # Steps so far, and that number when a copy's episode is truncated: one comparison a step.
+        # Steps so far, and that number when a copy's episode reaches its limit: one comparison a step.
         self._clock = 0
         self._deadlines = self.backend.array(np.zeros(num_envs, np.int64))
         # Copies whose episode is over (all of them, before the first reset).
@@ -192,6 +196,9 @@ class SyntheticVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
             raise self._invalid(actions)
         states, rewards, terminated = backend.model.step(self._states, taken)
         truncated = self._deadlines <= self._clock + 1
+        if self._terminates:
+            terminated = terminated | truncated
+            truncated = truncated & self._truncates
         if resets.size:
             rewards[backend.array(resets)] = 0.0
             live = backend.array(~self._over)

@@ -97,6 +97,15 @@ VARIANTS: dict[str, dict[str, Any]] = {
         "seed": 12,
         "hidden": {"transition": (), "reward": (16,), "termination": (8,)},
     },
+    "GTN-TestHorizon-v0": {"task": "CartPole-v1", "seed": 13, "regret": True, "limit_terminates": True},
+    "GTN-TestShortHorizon-v0": {
+        "task": "Pendulum-v1",
+        "seed": 14,
+        "termination": False,
+        "limit_terminates": True,
+        "max_episode_steps": 4,
+    },
+    "GTN-TestRegretBandit-v0": {"form": "bandit", "task": "CartPole-v1", "seed": 15, "regret": True},
     "GTN-TestBandit-v0": {"form": "bandit", "task": "CartPole-v1", "seed": 6},
     "GTN-TestBoxBandit-v0": {"form": "bandit", "task": "Pendulum-v1", "seed": 7},
 }

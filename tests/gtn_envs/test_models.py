@@ -36,7 +36,7 @@ def reference(weights: Weights, states: npt.NDArray[Any], actions: npt.NDArray[A
     space = weights.action_space
     if isinstance(space, spaces.Discrete):
         features = np.eye(space.n)[actions]
-        rewards = scale * (out * features).sum(-1)
+        rewards = scale * ((out * features).sum(-1) - (out.max(-1) if weights.regret else 0))
     else:
         low, high = space.low.astype(np.float64).ravel(), space.high.astype(np.float64).ravel()
         features = 2 * (actions - low) / (high - low) - 1

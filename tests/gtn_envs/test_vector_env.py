@@ -179,6 +179,13 @@ def test_limits(files: dict[str, Path]) -> None:
     assert length() == 20
     assert length(max_episode_steps=6) == 6
     assert length(max_episode_steps=-1) is None
+    for limits, ended in (({}, 4), ({"max_episode_steps": -1}, 4), ({"max_episode_steps": 3}, 3)):
+        env = gym.make_vec("GTN-TestShortHorizon-v0", num_envs=2, **limits)
+        env.reset(seed=0)
+        steps = [env.step(np.zeros((2, 1), np.float32))[2:4] for _ in range(ended)]
+        terminated, truncated = (np.array(part)[:, 0].tolist() for part in zip(*steps, strict=True))
+        assert terminated == [False] * (ended - 1) + [ended == 4]
+        assert truncated == [False] * (ended - 1) + [ended == 3]
     direct = SyntheticVectorEnv(files["GTN-TestEndless-v0"], 1)
     direct.reset(seed=0)
     assert [direct.step(np.zeros(1, int))[3][0] for _ in range(21)].index(True) == 19

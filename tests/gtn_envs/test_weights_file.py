@@ -97,6 +97,10 @@ FIELDS: list[tuple[dict[str, Any], dict[str, Any], str]] = [
     ({}, {"max_episode_steps": True}, "'max_episode_steps' is True"),
     ({"form": "bandit"}, {"max_episode_steps": 2}, "'max_episode_steps' is 2, expected 1"),
     ({"form": "reward"}, {"max_episode_steps": 500}, "expected none in the reward form"),
+    ({}, {"regret": 1}, "'regret' is 1, expected a boolean"),
+    ({"task": "Pendulum-v1"}, {"regret": True}, "'regret' is True, expected a boolean, and true only where"),
+    ({"form": "reward", "reward_mode": "potential"}, {"regret": True}, "'regret' is True"),
+    ({"form": "bandit"}, {"limit_terminates": True}, "'limit_terminates' is True, expected a boolean, and true only in"),
     ({"form": "reward"}, {"reward_mode": "sum"}, "'reward_mode' is 'sum'"),
     ({"form": "reward", "reward_mode": "potential"}, {"gamma": 1.5}, "'gamma' is 1.5"),
 ]
