@@ -71,7 +71,8 @@ class _EvolutionStrategy:
             self.settings.population // 2, len(theta), generator=self.streams.torch("es-noise", self.count)
         ).to(theta)
         noise = torch.cat([half, -half])
-        fitness = trial.fitness(teacher, theta + self.sigma * noise)
+        candidates = torch.cat([theta + self.sigma * noise, theta[None]])  # the last only shows how the search's mean does
+        fitness, of_mean = trial.fitness(teacher, candidates).split([len(noise), 1])
         finite = torch.isfinite(fitness)
         if not finite.any():
             raise DivergedError("the learners of all candidates diverged")
@@ -86,9 +87,11 @@ class _EvolutionStrategy:
             {
                 "meta/fitness": float(fitness[finite].mean()),
                 "meta/fitness_best": float(fitness[finite].max()),
+                "meta/fitness_worst": float(fitness[finite].min()),
                 "meta/fitness_spread": float(fitness[finite].std()) if finite.sum() > 1 else 0.0,
                 "meta/diverged": float((~finite).sum()),
                 "meta/sigma": float(self.sigma.mean()),
+                **({"meta/fitness_of_mean": float(of_mean)} if torch.isfinite(of_mean) else {}),
             }
         )
 

@@ -80,6 +80,16 @@ def test_a_resumed_strategy_goes_on_the_same(strategy):
     assert not torch.equal(estimate(one, teacher)[0], estimate(strategy(settings), teacher)[0])
 
 
+def test_the_population_and_its_mean_are_logged():
+    values = estimate(OpenAIES(EstimatorConfig(population=8, sigma=0.1)), Point())[1].values
+    assert values["meta/fitness_of_mean"] == pytest.approx(-float(GOAL.square().sum()))
+    worst, mean, best = (values[f"meta/fitness{kind}"] for kind in ("_worst", "", "_best"))
+    assert worst < mean < best
+    broken = estimate(OpenAIES(EstimatorConfig(population=8)), Point(), Distance(broken=[8]))[1].values
+    assert "meta/fitness_of_mean" not in broken
+    assert broken["meta/diverged"] == 0
+
+
 def test_candidates_that_diverge_count_as_worst():
     teacher = Point()
     gradient, result = estimate(SNES(EstimatorConfig(population=8)), teacher, Distance(broken=[0, 5]))
