@@ -130,9 +130,9 @@ class RunFolder:
                 if line.endswith("\n"):
                     yield json.loads(line)
 
-    def drop_metrics_after(self, iteration: int) -> None:
-        """Forgets the rows that a resumed run will log again."""
-        rows = [row for row in self.metric_rows() if row["iteration"] <= iteration]
+    def drop_metrics_after(self, iteration: int, stage: str | None = None) -> None:
+        """Forgets the rows that a resumed run will log again, of one of its stages where there are several."""
+        rows = [row for row in self.metric_rows() if row["iteration"] <= iteration or row.get("stage") != stage]
         if self.metrics.is_file():
             with replacing(self.metrics) as file:
                 file.writelines(f"{json.dumps(row)}\n".encode() for row in rows)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
@@ -43,21 +44,46 @@ class NoTracker:
         """Does nothing."""
 
 
+@dataclass(frozen=True)
+class Stage:
+    """One of several outer loops that follow each other in one run.
+
+    Attributes:
+        name: What its rows and, in TensorBoard, its curves are called.
+        start: Outer steps of the stages before it, which its own are counted on from.
+    """
+
+    name: str
+    start: int
+
+
 class RunTracker:
     """Writes to a run folder.
 
     Args:
         run: The folder.
-        after: Iteration that a resumed run continues after; later entries are dropped, as they will come again. ``None`` starts
-            from nothing.
+        after: Iteration that a resumed run, or stage, continues after; later entries are dropped, as they will come again.
+            ``None`` starts from nothing.
         settings: The resolved config, shown as TensorBoard's hyper-parameters.
+        stage: Of a run in stages, the one that is tracked: its rows name it, and its curves are a TensorBoard run of their own.
     """
 
-    def __init__(self, run: RunFolder, *, after: int | None = None, settings: Mapping[str, Any] | None = None) -> None:
+    def __init__(
+        self,
+        run: RunFolder,
+        *,
+        after: int | None = None,
+        settings: Mapping[str, Any] | None = None,
+        stage: Stage | None = None,
+    ) -> None:
+        self._start = stage.start if stage else 0
+        self._named = {"stage": stage.name} if stage else {}
+        last = self._start + (-1 if after is None else after)
+        events = run.tensorboard / stage.name if stage else run.tensorboard
         try:
-            run.drop_metrics_after(-1 if after is None else after)
+            run.drop_metrics_after(last, stage.name if stage else None)
             self._rows = run.metrics.open("a", encoding="utf-8")
-            self._writer = SummaryWriter(str(run.tensorboard), purge_step=0 if after is None else after + 1)
+            self._writer = SummaryWriter(str(events), purge_step=last + 1)
         except OSError as error:
             raise GTNError(f"cannot write to {run.path}: {error.strerror}") from error
         if settings and after is None:
@@ -67,16 +93,17 @@ class RunTracker:
     def scalars(self, iteration: int, values: Mapping[str, float]) -> None:
         """See ``Tracker.scalars``."""
         try:
-            self._rows.write(json.dumps({"iteration": iteration, **values}) + "\n")
+            row = {"iteration": self._start + iteration, **self._named, **values}
+            self._rows.write(json.dumps(row) + "\n")
             self._rows.flush()
         except OSError as error:
             raise GTNError(f"cannot write {self._rows.name}: {error.strerror}") from error
         for tag, value in values.items():
-            self._writer.add_scalar(tag, value, iteration)
+            self._writer.add_scalar(tag, value, self._start + iteration)
 
     def picture(self, iteration: int, tag: str, picture: Picture) -> None:
         """See ``Tracker.picture``."""
-        self._writer.add_image(tag, picture, iteration, dataformats="HWC")
+        self._writer.add_image(tag, picture, self._start + iteration, dataformats="HWC")
 
     def close(self) -> None:
         """See ``Tracker.close``."""
