@@ -82,6 +82,16 @@ class RunFolder:
         with replacing(self.config) as file:
             write_yaml(settings, file.write)
 
+    def remember_command(self, command: str) -> str:
+        """Returns the command that began the run: this one, unless an earlier process left one."""
+        path = self.path / "command.txt"
+        if path.is_file():
+            return path.read_text(encoding="utf-8").strip()
+        if command:
+            with replacing(path) as file:
+                file.write(f"{command}\n".encode())
+        return command
+
     def read_config(self) -> dict[str, Any]:
         """Returns the resolved config.
 

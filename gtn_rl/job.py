@@ -13,7 +13,7 @@ from gtn_core.seeding import Streams
 from gtn_rl.agents import AgentFamily, InnerAgent
 from gtn_rl.agents.named import families
 from gtn_rl.config import RLConfig
-from gtn_rl.judging import Greedy, TransferTrial, real_returns
+from gtn_rl.judging import Greedy, TransferTrial, episode_length, real_returns
 from gtn_rl.model import EnvironmentTeacher
 from gtn_rl.tasks.protocol import BatchedTask, TaskSpec
 
@@ -42,10 +42,13 @@ class Judge:
         started, settings = time.process_time(), self.config.agents
         metrics: dict[str, float] = {}
         means: list[float] = []
+        lengths: list[float] = []
         steps = 0
         for name, family in judges(self.config, self.task.spec):
             agent = family.usual(self.task.spec)
-            policies = agent.train(teacher.model(settings.validation_seeds), self.streams.torch(f"validation-{name}"))
+            model = teacher.model(settings.validation_seeds)
+            policies = agent.train(model, self.streams.torch(f"validation-{name}"))
+            lengths.append(episode_length(model, policies, self.streams.torch(f"validation-length-{name}")))
             random = self.streams.numpy(f"validation-episodes-{name}")
             returns, taken = real_returns(
                 self.task, policies, settings.validation_seeds, settings.validation_episodes, random
@@ -54,6 +57,7 @@ class Judge:
             means.append(float(by_agent.mean()))
             steps += taken
             metrics |= {f"real/{name}": means[-1], f"real/{name}_minimum": float(by_agent.min())}
+        metrics["inner/episode_length"] = sum(lengths) / len(lengths)
         cost = {"cost/real_steps": float(steps), "perf/cpu_seconds": time.process_time() - started}
         return Validation(sum(means) / len(means), {**metrics, **cost})
 

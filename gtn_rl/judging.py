@@ -11,6 +11,8 @@ from torch import Tensor
 from gtn_core.estimators import Teacher
 from gtn_core.seeding import Streams
 from gtn_rl.agents import InnerAgent, Policies
+from gtn_rl.agents.copies import Copies
+from gtn_rl.agents.protocol import normalise
 from gtn_rl.model import EnvironmentTeacher, Model
 from gtn_rl.tasks.protocol import BatchedTask
 from gtn_rl.tasks.rollout import rollout
@@ -39,6 +41,24 @@ def real_returns(
 
     result = rollout(task, act, members * episodes, random, group=members, alike=True)
     return result.returns.view(episodes, members).T, int(result.lengths.sum())
+
+
+@torch.no_grad()
+def episode_length(model: Model, policies: Policies, generator: torch.Generator, copies: int = 64) -> float:
+    """Returns the mean number of steps of a learned environment's episodes, over its P variants, each under its own policy.
+
+    Args:
+        model: The environments.
+        policies: P policies; they act greedily.
+        generator: Draws the initial states.
+        copies: Episodes of each variant that run side by side.
+    """
+    running, steps, ends = Copies(model, copies, generator), model.max_episode_steps, 0.0
+    for _ in range(steps):
+        actions = policies.act(running.observations())
+        transition = running.step(actions if model.spec.discrete else normalise(model.spec, actions))
+        ends += float(transition.ended.float().mean())
+    return steps / ends
 
 
 @dataclass

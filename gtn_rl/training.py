@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.metadata
 import json
 import logging
-import math
-import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,47 +15,27 @@ import torch
 
 from gtn_core.checkpoint import load_checkpoint, load_into, replacing, save_checkpoint
 from gtn_core.config import to_dict
+from gtn_core.cpu_time import cpu_seconds
 from gtn_core.errors import CheckpointError, UsageError
 from gtn_core.estimators import ESTIMATORS, EstimatorConfig
 from gtn_core.memory import reuse_pages
 from gtn_core.outer_loop import Listener, OuterLoop, Progress, Validation, saved_iteration
 from gtn_core.run_folder import RunFolder
 from gtn_core.seeding import Streams
-from gtn_core.tracking import RunTracker
+from gtn_core.tracking import RunTracker, Stage
 from gtn_envs.weights_file import save_environment
 from gtn_rl.config import EnvironmentConfig, RLConfig, StageConfig
+from gtn_rl.cost import Cost, CostTracker
 from gtn_rl.fitting import fit_transitions
 from gtn_rl.harvest import Harvest, harvest
 from gtn_rl.job import EvolutionJob, Judge, judges, learners
 from gtn_rl.judging import Greedy
 from gtn_rl.model import EnvironmentTeacher
+from gtn_rl.stage_result import StageResult
 from gtn_rl.tasks import BatchedTask, make_task
 from gtn_rl.terminations import fit_terminations
 
 log = logging.getLogger(__name__)
-
-
-@dataclass
-class StageResult:
-    """What a stage came to, as the environment's file tells it.
-
-    Attributes:
-        name: The stage.
-        kept: Whether it helped.
-        score: Validation score after it; of ``fit``, the explained variance.
-        outer_steps: Outer steps taken.
-        real_steps: Steps of the real task, validation included.
-        cpu_seconds: Processor time.
-        metrics: The figures of the best validation.
-    """
-
-    name: str
-    kept: bool
-    score: float
-    outer_steps: int
-    real_steps: int
-    cpu_seconds: float
-    metrics: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass
@@ -72,6 +51,7 @@ class Pipeline:
         results: The stages so far.
         command: What the user typed, for the file's header.
         listener: Told after every outer step.
+        pending: What was harvested before the first stage, which it counts to.
     """
 
     config: RLConfig
@@ -82,11 +62,27 @@ class Pipeline:
     results: list[StageResult]
     command: str
     listener: Listener | None
+    pending: Cost
 
     @property
     def streams(self) -> Streams:
         """The run's randomness."""
         return Streams(self.config.seed)
+
+    @property
+    def outer_steps(self) -> int:
+        """Outer steps of the stages so far."""
+        return sum(result.outer_steps for result in self.results)
+
+    @property
+    def judged(self) -> StageResult:
+        """The last stage that was validated; its score is the environment's."""
+        return next(result for result in reversed(self.results) if result.name != "fit")
+
+    @property
+    def cost(self) -> Cost:
+        """What the stages so far took."""
+        return sum((result.cost for result in self.results), Cost())
 
     def stage(self, index: int) -> None:
         """Runs one stage, or takes its result from the folder where it was finished before."""
@@ -95,23 +91,28 @@ class Pipeline:
         done = folder.path / "result.safetensors"
         if done.is_file():
             self._reload(done)
+            if stage.name == "greedy":
+                self._harvest_from_greedy()
         else:
+            log.info("stage %d of %d: %s", index + 1, len(self.config.stages), stage.name)
             folder.state.parent.mkdir(parents=True, exist_ok=True)
-            self.results.append(self._fit(index) if stage.name == "fit" else self._evolve(index, stage, folder))
-            document = {"kind": "stage", "result": vars(self.results[-1])}
-            save_checkpoint(done, self.teacher.state_dict(), document)
-        if stage.name == "greedy":
-            self._harvest_from_greedy()
+            result = self._fit(index, folder) if stage.name == "fit" else self._evolve(index, stage, folder)
+            save_checkpoint(done, self.teacher.state_dict(), {"kind": "stage", "result": vars(result)})
+            self.results.append(result)
+            log.info("%s", result)
+        self.pending = Cost()
 
-    def _fit(self, index: int) -> StageResult:
-        started = time.process_time()
+    def _fit(self, index: int, folder: RunFolder) -> StageResult:
+        tracker = self._tracker(folder, self.config.stages[index], after=None)
         explained = fit_transitions(self.teacher, self.harvests, self.streams.torch("fit", index))
         metrics = {"fit/explained_variance": explained}
         if self.teacher.termination is not None:
             accuracy = fit_terminations(self.teacher, self.harvests, self.streams.torch("fit-termination", index))
             metrics |= {} if accuracy is None else {"fit/termination_balanced_accuracy": accuracy}
-        steps = sum(h.real_steps for h in self.harvests)
-        return StageResult("fit", True, explained, 0, steps, time.process_time() - started, metrics)
+        tracker.scalars(0, metrics)
+        tracker.close()
+        spent = tracker.total - self.cost
+        return StageResult("fit", True, explained, 0, spent.real_steps, round(spent.cpu_seconds, 2), metrics=metrics)
 
     def _evolve(self, index: int, stage: StageConfig, folder: RunFolder) -> StageResult:
         teacher, config = self.teacher, self.config
@@ -120,10 +121,12 @@ class Pipeline:
         best = folder.path / "best.safetensors"
 
         def save(validation: Validation, iteration: int) -> None:
-            facts = {"kind": "stage-best", "iteration": iteration, "metrics": dict(validation.metrics)}
+            own = validation.metrics.items()
+            metrics = {tag: value for tag, value in own if not tag.startswith(("cost/", "perf/"))}
+            facts = {"kind": "stage-best", "iteration": iteration, "metrics": metrics}
             save_checkpoint(best, teacher.state_dict(), facts)
             if stage.name != "greedy":  # what a greedy policy returns says nothing of the agents to come
-                self.write(validation.score, validation.metrics)
+                self.write(validation.score, metrics, tracker.total)
 
         judge = Judge(config, self.task, self.streams)
         job = EvolutionJob(config, self.task, teacher, Streams(seed), judge, save, greedy=stage.name == "greedy")
@@ -131,29 +134,60 @@ class Pipeline:
             EstimatorConfig(seed=seed % 2**31, population=stage.population, sigma=stage.sigma)
         )
         continued = folder.state.is_file()
-        tracker = RunTracker(folder, after=saved_iteration(folder) if continued else None, settings=to_dict(stage))
-        loop = OuterLoop(teacher, job, estimator, config.outer(stage), folder, tracker, listener=self.listener)
+        tracker = self._tracker(folder, stage, after=saved_iteration(folder) if continued else None)
+        loop = OuterLoop(teacher, job, estimator, config.outer(stage), folder, tracker, listener=self._listener(index))
         try:
             if continued:
                 loop.resume()
             progress = loop.run()
+            tensors, document = load_checkpoint(best, "stage-best")
+            load_into(teacher, tensors, best)
+            if stage.name == "greedy":
+                tracker.scalars(progress.iteration, {"cost/real_steps": float(self._harvest_from_greedy())})
         finally:
             tracker.close()
-        tensors, document = load_checkpoint(best, "stage-best")
-        load_into(teacher, tensors, best)
-        rows = list(folder.metric_rows())
+        before = next(row["real/score"] for row in self._rows(folder) if "real/score" in row)
+        spent = tracker.total - self.cost
         return StageResult(
             name=stage.name,
-            kept=progress.best > next(row["real/score"] for row in rows if "real/score" in row),
+            kept=progress.best > before,
             score=progress.best,
             outer_steps=progress.iteration,
-            real_steps=int(sum(row.get("cost/real_steps", 0) for row in rows)),
-            cpu_seconds=sum(row.get("perf/cpu_seconds", 0) for row in rows),
+            real_steps=spent.real_steps,
+            cpu_seconds=round(spent.cpu_seconds, 2),
             metrics=document["metrics"],
+            before=before,
+            seconds=round(progress.seconds, 1),
         )
 
-    def _harvest_from_greedy(self) -> None:
-        """Starts initial states anew, from where the greedy policy goes when it errs now and then."""
+    def _tracker(self, folder: RunFolder, stage: StageConfig, after: int | None) -> CostTracker:
+        """Returns what takes a stage's curves and counts its cost, on from where a resumed stage was saved."""
+        settings = {**to_dict(self.config), "stages": [to_dict(stage)]}
+        named = Stage(folder.path.name, self.outer_steps)
+        tracker = RunTracker(self.run, after=after, settings=settings, stage=named)
+        rows = self._rows(folder)
+        return CostTracker(tracker, Cost.of(rows[-1]) if rows else self.cost + self.pending)
+
+    def _rows(self, folder: RunFolder) -> list[dict[str, Any]]:
+        """Returns a stage's rows of the run's metrics."""
+        return [row for row in self.run.metric_rows() if row.get("stage") == folder.path.name]
+
+    def _listener(self, index: int) -> Listener | None:
+        """Returns what a stage tells: outer steps and share of the whole run."""
+        listener, start = self.listener, self.outer_steps
+        if listener is None:
+            return None
+        shares = [0.0 if stage.name == "fit" else stage.share for stage in self.config.stages]
+        before, own, total = sum(shares[:index]), shares[index], sum(shares)
+
+        def tell(progress: Progress, share: float, values: Mapping[str, float]) -> None:
+            whole = dataclasses.replace(progress, iteration=start + progress.iteration)
+            listener(whole, (before + own * share) / total, values)
+
+        return tell
+
+    def _harvest_from_greedy(self) -> int:
+        """Starts initial states anew, from where the greedy policy goes when it errs now and then; returns the real steps."""
         settings = self.config.environment
         with torch.no_grad():
             greedy = Greedy().train(self.teacher.model(), torch.Generator())
@@ -163,6 +197,7 @@ class Pipeline:
         )
         self.harvests.append(gathered)
         self.teacher.set_centres(gathered.centres(settings.centres, random))
+        return gathered.real_steps
 
     def _reload(self, path: Path) -> None:
         tensors, document = load_checkpoint(path, "stage")
@@ -172,16 +207,14 @@ class Pipeline:
         except (KeyError, TypeError) as error:
             raise CheckpointError(f"{path} is not the result of a stage: {error}") from error
 
-    def write(self, score: float, metrics: Mapping[str, float]) -> None:
-        """Writes the environment as it stands, with all that is known of how it was made."""
+    def write(self, score: float, metrics: Mapping[str, float], cost: Cost) -> None:
+        """Writes the environment as it stands, with all that is known of how it was made and what that cost."""
         stages = [vars(result) for result in self.results]
-        costs = [row for folder in (self.run.path / "stages").glob("*") for row in RunFolder(folder).metric_rows()]
-        harvested = sum(gathered.real_steps for gathered in self.harvests)
         facts = {
             **metrics,
             "score": score,
-            "meta_real_steps": harvested + int(sum(row.get("cost/real_steps", 0) for row in costs)),
-            "meta_cpu_seconds": round(sum(row.get("perf/cpu_seconds", 0) for row in costs), 1),
+            "meta_real_steps": cost.real_steps,
+            "meta_cpu_seconds": round(cost.cpu_seconds, 1),
         }
         spec = self.teacher.spec
         document = self.teacher.document(
@@ -212,7 +245,7 @@ def meta_train(
         run: Where everything is written.
         resume: Whether the folder holds a run already.
         listener: Told after every outer step.
-        command: What the user typed, for the file's header.
+        command: What the user typed, for the file's header; of a resumed run, what began it is told.
 
     Returns:
         Where the last stage ended, and what each came to. The environment lies in ``run.teacher``.
@@ -231,15 +264,14 @@ def meta_train(
             run.create()
         with run.lock(), run.logged():
             run.write_config(config)
-            pipeline = _start(config, run, task, listener, command)
+            pipeline = _start(config, run, task, listener, run.remember_command(command))
             for index in range(len(config.stages)):
                 pipeline.stage(index)
             _finish(pipeline)
     finally:
         task.close()
-    best = max((r.score for r in pipeline.results if r.name != "fit"), default=-math.inf)
-    steps = sum(result.outer_steps for result in pipeline.results)
-    return Progress(iteration=steps, best=best), pipeline.results
+    seconds = sum(result.seconds for result in pipeline.results)
+    return Progress(iteration=pipeline.outer_steps, seconds=seconds, best=pipeline.judged.score), pipeline.results
 
 
 def _refuse_nonsense(config: RLConfig, task: BatchedTask) -> None:
@@ -273,7 +305,7 @@ def _refuse_missing_parts(stage: StageConfig, environment: EnvironmentConfig) ->
 
 
 def _start(config: RLConfig, run: RunFolder, task: BatchedTask, listener: Listener | None, command: str) -> Pipeline:
-    settings, streams = config.environment, Streams(config.seed)
+    settings, streams, clock = config.environment, Streams(config.seed), cpu_seconds()
     random = streams.numpy("harvest")
     gathered = harvest(task, settings.harvest_episodes, random)
     mean, std = gathered.normalisation()
@@ -290,13 +322,14 @@ def _start(config: RLConfig, run: RunFolder, task: BatchedTask, listener: Listen
         max_episode_steps=settings.episode_steps if mdp else 1,
         jitter=settings.jitter,
     )
-    return Pipeline(config, run, task, teacher.to(config.device), [gathered], [], command, listener)
+    pending = Cost(gathered.real_steps, cpu_seconds() - clock)
+    return Pipeline(config, run, task, teacher.to(config.device), [gathered], [], command, listener, pending)
 
 
 def _finish(pipeline: Pipeline) -> None:
     """Writes the final file: the best teacher with all its stages, and a summary beside it."""
-    last = next(result for result in reversed(pipeline.results) if result.name != "fit")
-    pipeline.write(last.score, last.metrics)
+    last = pipeline.judged
+    pipeline.write(last.score, last.metrics, pipeline.cost)
     summary: dict[str, Any] = {"stages": [vars(result) for result in pipeline.results]}
     with replacing(pipeline.run.path / "stages.json") as file:
         file.write(json.dumps(summary, indent=1).encode())

@@ -54,6 +54,19 @@ def test_a_run_leaves_an_environment_that_tells_how_it_was_made(kind, tmp_path):
     assert [stage["name"] for stage in header["stages"]] == [result.name for result in results]
     assert header["metrics"]["meta_real_steps"] > 100
     assert header["metrics"]["meta_cpu_seconds"] > 0
+    assert header["metrics"]["meta_real_steps"] == sum(result.real_steps for result in results)
+    assert header["metrics"]["real/dqn"] == header["metrics"]["score"]
+    assert not any(tag.startswith(("cost/", "perf/")) for tag in header["metrics"])
+    rows = list(run.metric_rows())
+    names = [f"{i + 1}-{result.name}" for i, result in enumerate(results)]
+    assert list(dict.fromkeys(row["stage"] for row in rows)) == names
+    assert {path.name for path in run.tensorboard.iterdir()} == set(names)
+    for tag in ("cost/real_steps", "cost/cpu_seconds"):
+        so_far = [row[tag] for row in rows]
+        assert so_far == sorted(so_far)
+    assert rows[-1]["cost/real_steps"] == header["metrics"]["meta_real_steps"]
+    assert rows[-1]["iteration"] == progress.iteration
+    assert rows[-1]["inner/episode_length"] == weights.max_episode_steps
     assert progress.iteration == 2 * sum(result.name != "fit" for result in results)
     assert len(json.loads((run.path / "stages.json").read_text())["stages"]) == len(results)
 
@@ -87,14 +100,22 @@ def test_an_interrupted_run_ends_where_another_does(tmp_path):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):  # within the first stage
-        meta_train(settings, broken, listener=interrupt)
+        meta_train(settings, broken, listener=interrupt, command="as it began")
     with pytest.raises(KeyboardInterrupt):  # within the last one
         meta_train(settings, broken, resume=True, listener=interrupt)
-    meta_train(settings, broken, resume=True, listener=interrupt)
+    meta_train(settings, broken, resume=True, listener=interrupt, command="as it went on")
     one, other = load_environment(whole.teacher), load_environment(broken.teacher)
     assert one.tensors.keys() == other.tensors.keys()
     for name, tensor in one.tensors.items():
         assert np.array_equal(tensor, other.tensors[name]), name
+    assert other.document["command"] == "as it began"
+    assert seen == [1, 2, 3, 4]  # outer steps of the whole run
+    repeated = [
+        [(row["iteration"], row["stage"], row["cost/real_steps"]) for row in run.metric_rows()]
+        for run in (whole, broken)
+    ]
+    assert repeated[0] == repeated[1]
+    assert one.document["metrics"]["meta_real_steps"] == other.document["metrics"]["meta_real_steps"]
 
 
 @pytest.mark.slow

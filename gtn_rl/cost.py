@@ -1,0 +1,65 @@
+"""What a meta-training has cost so far, counted on over its stages and over the processes that a resumed run ran in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from gtn_core.cpu_time import cpu_seconds
+from gtn_core.tracking import Picture, Tracker
+
+REAL_STEPS, CPU_SECONDS = "cost/real_steps", "cost/cpu_seconds"
+
+
+@dataclass(frozen=True)
+class Cost:
+    """An expense.
+
+    Attributes:
+        real_steps: Steps of the real task, validation included.
+        cpu_seconds: Processor time, that of the processes which step the real task included.
+    """
+
+    real_steps: int = 0
+    cpu_seconds: float = 0.0
+
+    @classmethod
+    def of(cls, row: Mapping[str, Any]) -> Cost:
+        """Returns what a row of ``CostTracker`` says."""
+        return cls(int(row[REAL_STEPS]), float(row[CPU_SECONDS]))
+
+    def __add__(self, other: Cost) -> Cost:
+        return Cost(self.real_steps + other.real_steps, self.cpu_seconds + other.cpu_seconds)
+
+    def __sub__(self, other: Cost) -> Cost:
+        return Cost(self.real_steps - other.real_steps, self.cpu_seconds - other.cpu_seconds)
+
+
+class CostTracker:
+    """Puts the cost so far into every row: where a row says what real steps it took itself, it comes to say all up to it.
+
+    Args:
+        tracker: Takes the rows.
+        before: What had been spent before now.
+    """
+
+    def __init__(self, tracker: Tracker, before: Cost) -> None:
+        self.total = before
+        self._tracker, self._clock = tracker, cpu_seconds()
+
+    def scalars(self, iteration: int, values: Mapping[str, float]) -> None:
+        """See ``Tracker.scalars``."""
+        now = cpu_seconds()
+        self.total += Cost(int(values.get(REAL_STEPS, 0)), now - self._clock)
+        self._clock = now
+        so_far = {REAL_STEPS: self.total.real_steps, CPU_SECONDS: round(self.total.cpu_seconds, 2)}
+        self._tracker.scalars(iteration, {**values, **so_far})
+
+    def picture(self, iteration: int, tag: str, picture: Picture) -> None:
+        """See ``Tracker.picture``."""
+        self._tracker.picture(iteration, tag, picture)
+
+    def close(self) -> None:
+        """See ``Tracker.close``."""
+        self._tracker.close()
