@@ -11,10 +11,13 @@ import torch
 from torch import nn
 
 from gtn_core.errors import UsageError
+from gtn_envs import Weights, load_environment
+from gtn_rl.greedy_actions import as_actions, greedy_action, greedy_outputs
 from gtn_rl.transfer.environments import Environment
 from gtn_rl.transfer.real_returns import Act
 
 WIDTH, BATCH, LEARNING_RATE = 64, 64, 1e-3
+EXPLORING = 0.5
 UPDATES = 2000  # enough for the loss to level off at every number of contexts that a study takes
 
 
@@ -34,7 +37,7 @@ class Clone:
 
 
 def can_be_cloned(env: Environment) -> bool:
-    """Says whether an environment is a teacher whose reward prefers an action in each of its own initial states."""
+    """Says whether an environment is a teacher whose reward prefers an action in each of its own states."""
     return env.document.get("form") in ("mdp", "bandit")
 
 
@@ -43,7 +46,7 @@ def clone(env: Environment, samples: int, seed: int) -> Clone:
 
     Args:
         env: The teacher.
-        samples: Contexts, each an initial state of the teacher's.
+        samples: Contexts: as many as an agent would meet in as many steps.
         seed: Of the contexts, the initial weights and the batches.
 
     Raises:
@@ -51,9 +54,10 @@ def clone(env: Environment, samples: int, seed: int) -> Clone:
     """
     if not can_be_cloned(env):
         raise UsageError(f"{env.name} has no greedy actions to clone")
-    began = time.process_time()
-    contexts = _contexts(env, samples, seed)
-    labels = greedy_outputs(env, contexts)
+    assert env.file is not None
+    began, weights = time.process_time(), load_environment(env.file)
+    contexts = _contexts(env, weights, samples, seed)
+    labels = greedy_outputs(weights, contexts)
     discrete = isinstance(env.action_space, gym.spaces.Discrete)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed % 2**63)
@@ -61,37 +65,25 @@ def clone(env: Environment, samples: int, seed: int) -> Clone:
     return Clone(_act(net, env.action_space), UPDATES, time.process_time() - began)
 
 
-def greedy_outputs(env: Environment, states: np.ndarray) -> np.ndarray:
-    """Returns the action that the teacher's reward prefers in each state.
+def _contexts(env: Environment, weights: Weights, samples: int, seed: int) -> np.ndarray:
+    """Returns what an agent meets in so many steps, (samples, d): half of its actions the preferred ones, half random.
 
-    Args:
-        env: The teacher.
-        states: (n, d), raw.
-
-    Returns:
-        Numbers of discrete actions from 0, (n,) int64; or Box actions scaled to [-1, 1], (n, m) float32.
+    In a bandit these are its contexts; in a Markov decision process, the states that its episodes go through.
     """
-    from gtn_envs import load_environment
-
-    assert env.file is not None
-    weights = load_environment(env.file)
-    hidden = (states - weights.tensors["observation.mean"]) / weights.tensors["observation.std"]
-    layers = weights.layers("reward")
-    for i, (weight, bias) in enumerate(layers):
-        hidden = hidden @ weight + bias
-        if i < len(layers) - 1:
-            hidden = np.tanh(hidden) if weights.activation == "tanh" else np.maximum(hidden, 0)
-    if isinstance(weights.action_space, gym.spaces.Discrete):
-        return np.argmax(hidden, axis=1)
-    return np.tanh(hidden)
-
-
-def _contexts(env: Environment, samples: int, seed: int) -> np.ndarray:
     made = gym.make(env.id, disable_env_checker=True)
-    first = made.reset(seed=seed % 2**31)[0]
-    rest = [made.reset()[0] for _ in range(samples - 1)]
+    made.action_space.seed(seed % 2**31)
+    explores = np.random.default_rng(seed).random(samples) < EXPLORING
+    observation, over = made.reset(seed=seed % 2**31)[0], False
+    seen = []
+    for explore in explores:
+        if over:
+            observation = made.reset()[0]
+        seen.append(observation)
+        action = made.action_space.sample() if explore else greedy_action(weights, observation)
+        observation, _, terminated, truncated, _ = made.step(action)
+        over = terminated or truncated
     made.close()
-    return np.stack([first, *rest]).reshape(samples, -1).astype(np.float32)
+    return np.stack(seen).reshape(samples, -1).astype(np.float32)
 
 
 def _fit(contexts: np.ndarray, labels: np.ndarray, discrete: bool) -> nn.Module:
@@ -121,14 +113,11 @@ class _Standardised(nn.Module):
 
 
 def _act(net: nn.Module, space: gym.Space) -> Act:
+    discrete = isinstance(space, gym.spaces.Discrete)
+
     @torch.no_grad()
     def act(observations: np.ndarray) -> np.ndarray:
         out = net(torch.as_tensor(observations, dtype=torch.float32).flatten(1))
-        if isinstance(space, gym.spaces.Discrete):
-            return (out.argmax(dim=1).numpy() + space.start).astype(np.int64)
-        assert isinstance(space, gym.spaces.Box)
-        share = (out.clamp(-1, 1).numpy().reshape(-1, *space.shape) + 1) / 2
-        actions: np.ndarray = np.clip(space.low + share * (space.high - space.low), space.low, space.high)
-        return actions.astype(space.dtype)
+        return as_actions(out.argmax(dim=1).numpy() if discrete else out.numpy(), space)
 
     return act
