@@ -215,9 +215,11 @@ class Reinforcement:
 
     def train(self, run: RunFolder, *, resume: bool, listener: Listener, command: str) -> Progress:
         """See ``MetaTraining.train``."""
+        from gtn_rl.report import write_training_report
         from gtn_rl.training import meta_train
 
         progress, self.results = meta_train(self.config, run, resume=resume, listener=listener, command=command)
+        write_training_report(run, self.config)
         return progress
 
     def figures(self, progress: Progress, values: Mapping[str, float]) -> str:
@@ -234,12 +236,16 @@ class Reinforcement:
             "iterations": progress.iteration,
             "seconds": round(progress.seconds, 1),
             "validation_return": progress.best,
+            "real_steps": sum(stage.real_steps for stage in self.results),
+            "cpu_seconds": round(sum(stage.cpu_seconds for stage in self.results), 1),
             "stages": [vars(stage) for stage in self.results],
         }
         kept = ", ".join(
             f"{s.name} {s.score:.1f}{'' if s.kept else ' (not kept)'}" for s in self.results if s.name != "fit"
         )
-        sentence = f"{run.teacher}: mean real return {progress.best:.1f} of fresh agents ({kept})"
+        cost = f"{result['real_steps']:,} real steps, {result['cpu_seconds']:,.0f} CPU-seconds"
+        whose = "of the reward's greedy policy" if self.results[-1].name == "greedy" else "of fresh agents"
+        sentence = f"{run.teacher}: mean real return {progress.best:.1f} {whose} ({kept}); {cost}"
         return result, sentence, f"gtn-cli train-agent --env {run.teacher} --algo ppo --steps 10000"
 
 

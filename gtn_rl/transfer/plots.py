@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from pathlib import Path
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from gtn_core.checkpoint import replacing
+from gtn_rl.saved_figure import save_figure
 from gtn_rl.transfer.agents import CLONING, REAL, TEACHER, UNTRAINED
 from gtn_rl.transfer.outcome import Curve, Point, Transfer
 
@@ -42,10 +41,7 @@ def plot_transfer(path: Path, transfer: Transfer) -> None:
         f"{transfer.env.name} → {transfer.task}: interquartile mean of {agents} agents, 95% bootstrap interval",
         x=0.01, ha="left", fontsize=11,
     )  # fmt: skip
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=120)
-    with replacing(path) as file:
-        file.write(buffer.getvalue())
+    save_figure(figure, path)
 
 
 def _panel(axes: Axes, name: str, curves: Sequence[Curve], transfer: Transfer) -> None:

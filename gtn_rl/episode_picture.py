@@ -1,0 +1,104 @@
+"""A picture of what an environment's file holds: a few episodes, with the actions that its reward likes best at once."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import gymnasium as gym
+import numpy as np
+from matplotlib.figure import Figure
+
+from gtn_envs import Weights, load_environment
+from gtn_envs.real_picture import is_drawable
+from gtn_rl.greedy_actions import greedy_action
+from gtn_rl.saved_figure import save_figure
+from gtn_rl.transfer.environments import Environment
+
+ROWS, COLUMNS, LONGEST = 3, 6, 200
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One picture with what is said of it.
+
+    Attributes:
+        caption: A line above it.
+        picture: (height, width, 3), uint8.
+    """
+
+    caption: str
+    picture: np.ndarray
+
+
+def plot_episodes(path: Path, env: Environment, seed: int = 0) -> None:
+    """Draws a row for each of three episodes: six moments where a state can be drawn, else a plot of the whole episode.
+
+    Of a bandit, whose episodes have one step, eighteen contexts.
+
+    Args:
+        path: PNG file.
+        env: A synthetic environment, or a real task with a learned reward.
+        seed: Of the episodes.
+
+    Raises:
+        gymnasium.error.Error: Its pictures need a package that is not installed.
+    """
+    assert env.file is not None
+    weights = load_environment(env.file)
+    drawable = is_drawable(weights) or weights.form == "reward"
+    rows = _rows(env.id, weights, COLUMNS if drawable else 1, seed)
+    width = 2.4 if drawable else 6.0
+    figure = Figure(figsize=(width * len(rows[0]), 0.5 + 0.8 * width * len(rows)), layout="constrained")
+    chosen = "at random" if weights.potential else "as the reward likes best"
+    what = "contexts" if weights.form == "bandit" else "episodes"
+    figure.suptitle(f"{env.name} ({weights.form}): {what}, actions {chosen}", x=0.01, ha="left", fontsize=10)
+    for panels, cells in zip(figure.subplots(len(rows), len(rows[0]), squeeze=False), rows, strict=True):
+        for axes in panels:
+            axes.set_axis_off()
+        for axes, cell in zip(panels, cells, strict=False):  # an episode may be short
+            axes.imshow(cell.picture)
+            axes.set_title(cell.caption, fontsize=8)
+    save_figure(figure, path)
+
+
+def _rows(id: str, weights: Weights, columns: int, seed: int) -> list[list[Cell]]:
+    for driver in ("SDL_VIDEODRIVER", "SDL_AUDIODRIVER"):
+        os.environ.setdefault(driver, "dummy")  # else SDL looks for a desktop and complains when there is none
+    env = gym.make(id, render_mode="rgb_array", disable_env_checker=True)
+    env.action_space.seed(seed)
+    try:
+        if weights.form == "bandit":
+            contexts = [_context(env, weights, seed + number) for number in range(ROWS * columns)]
+            return [contexts[row * columns : (row + 1) * columns] for row in range(ROWS)]
+        return [_some(_episode(env, weights, seed + number), columns) for number in range(ROWS)]
+    finally:
+        env.close()
+
+
+def _context(env: gym.Env, weights: Weights, seed: int) -> Cell:
+    observation, _ = env.reset(seed=seed)
+    action, picture = greedy_action(weights, observation), np.asarray(env.render())
+    reward = float(env.step(action)[1])
+    shown = action if np.ndim(action) == 0 else np.array2string(action, precision=2)
+    return Cell(f"action {shown}, reward {reward:.2f}", picture)
+
+
+def _episode(env: gym.Env, weights: Weights, seed: int) -> list[Cell]:
+    observation, _ = env.reset(seed=seed)
+    total, over = 0.0, False
+    cells = [Cell("step 0", np.asarray(env.render()))]
+    while not over and len(cells) <= LONGEST:
+        action = env.action_space.sample() if weights.potential else greedy_action(weights, observation)
+        observation, reward, terminated, truncated, _ = env.step(action)
+        total += float(reward)
+        over = terminated or truncated
+        cells.append(Cell(f"step {len(cells)}, return {total:.2f}", np.asarray(env.render())))
+    return cells
+
+
+def _some(cells: list[Cell], count: int) -> list[Cell]:
+    """Returns some of an episode's moments, evenly, the last one among them."""
+    places = np.linspace(len(cells) - 1, 0, min(count, len(cells))).round().astype(int)[::-1]
+    return [cells[place] for place in places]

@@ -1,0 +1,36 @@
+"""What a person finds in a run's report folder after the meta-training of an environment."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import gymnasium as gym
+
+from gtn_core.run_folder import RunFolder
+from gtn_rl.config import RLConfig
+from gtn_rl.curves import plot_curves
+from gtn_rl.episode_picture import plot_episodes
+from gtn_rl.transfer.environments import Environment, find_environment
+from gtn_rl.transfer.statistics import threshold_of
+
+log = logging.getLogger(__name__)
+
+
+def write_training_report(run: RunFolder, config: RLConfig) -> None:
+    """Writes ``curves.png`` and, where the environment can be drawn, ``episodes.png``."""
+    title = f"synthetic {config.task} ({config.environment.kind}): meta-training"
+    run.report.mkdir(exist_ok=True)
+    plot_curves(run.report / "curves.png", list(run.metric_rows()), title, threshold_of(config.task))
+    write_episodes(run.report, find_environment(str(run.teacher)))
+
+
+def write_episodes(folder: Path, env: Environment) -> Path | None:
+    """Writes ``episodes.png`` and returns where; None, and a line in the log, where there can be no picture."""
+    path = folder / "episodes.png"
+    try:
+        plot_episodes(path, env)
+    except (gym.error.Error, ImportError, NotImplementedError) as error:
+        log.info("no picture of episodes: %s", error)
+        return None
+    return path
