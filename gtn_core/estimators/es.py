@@ -71,7 +71,9 @@ class _EvolutionStrategy:
             self.settings.population // 2, len(theta), generator=self.streams.torch("es-noise", self.count)
         ).to(theta)
         noise = torch.cat([half, -half])
-        candidates = torch.cat([theta + self.sigma * noise, theta[None]])  # the last only shows how the search's mean does
+        candidates = torch.cat(
+            [theta + self.sigma * noise, theta[None]]
+        )  # the last only shows how the search's mean does
         fitness, of_mean = trial.fitness(teacher, candidates).split([len(noise), 1])
         finite = torch.isfinite(fitness)
         if not finite.any():

@@ -1,4 +1,4 @@
-"""``gtn-cli inspect``: what a teacher's or an environment's file says of itself, and what a teacher's batches look like."""
+"""``gtn-cli inspect``: what a teacher's or an environment's file says of itself, and what it looks like."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from gtn_cli import console, options
-from gtn_cli.environment_file import environment_file, is_environment
+from gtn_cli.environment_file import is_environment
 from gtn_cli.main import echo_json
 from gtn_core.errors import UsageError
 
@@ -21,20 +21,24 @@ from gtn_core.errors import UsageError
 )
 @options.output_mode
 def command(teacher: Path, out: Path | None, quiet: bool, as_json: bool) -> None:
-    """Show what a teacher is, and a picture of its batches; or what a synthetic environment is, and how it was made.
+    """Show what a teacher is, and a picture of its batches.
+
+    Of a synthetic environment: its spaces, the stages that made it and what they cost, and a picture of its episodes (of a
+    shipped one with --out).
 
     \b
     Examples:
       gtn-cli inspect runs/digits
       gtn-cli inspect teacher.safetensors --json
-      gtn-cli inspect GTN-CartPole-v0
+      gtn-cli inspect GTN-CartPole-v0 --out pictures
     """
+    from gtn_cli.inspect_environment import show_environment
     from gtn_core.tracking import flatten
     from gtn_sl.report import write_teacher_pictures
     from gtn_sl.teacher import load_teacher
 
     if is_environment(teacher):
-        _show_environment(teacher, quiet=quiet, as_json=as_json)
+        show_environment(teacher, out, quiet=quiet, as_json=as_json)
         return
     file = load_teacher(teacher)
     folder = out or (file.path.parent / "report" if teacher.is_dir() else file.path.with_suffix(""))
@@ -61,38 +65,3 @@ def command(teacher: Path, out: Path | None, quiet: bool, as_json: bool) -> None
         console.print_table([{"setting": key, "value": str(value)} for key, value in settings.items()])
         console.print_table([{"tensor": name, "shape": str(tuple(shape))} for name, shape in sizes.items()])
     click.echo(f"pictures: {folder / 'batches.png'}, {folder / 'schedule.png'}")
-
-
-def _show_environment(path: Path, *, quiet: bool, as_json: bool) -> None:
-    import gtn_envs
-    from gtn_core.tracking import flatten
-    from gtn_envs.weights_file import resolve
-
-    try:
-        file = resolve(environment_file(path))
-        weights = gtn_envs.load_environment(file)
-    except gtn_envs.WeightsError as error:
-        raise UsageError(str(error)) from error
-    document = weights.document
-    sizes = {name: list(tensor.shape) for name, tensor in weights.tensors.items()}
-    facts = {
-        "file": str(file),
-        "bytes": file.stat().st_size,
-        "numbers": sum(tensor.size for tensor in weights.tensors.values()),
-        "observations": str(weights.observation_space),
-        "actions": str(weights.action_space),
-        **{key: document[key] for key in ("form", "task", "max_episode_steps", "command", "seed") if key in document},
-    }
-    provenance = {key: document[key] for key in ("stages", "metrics", "config") if key in document}
-    if as_json:
-        echo_json({**facts, **provenance, "tensors": sizes})
-        return
-    console.print_table([{"": key, "value": str(value)} for key, value in facts.items()])
-    stages = document.get("stages") or []
-    columns = ("name", "kept", "score", "outer_steps", "real_steps", "cpu_seconds")
-    if stages:
-        console.print_table([{key: str(stage.get(key, "")) for key in columns} for stage in stages], "stages")
-    if not quiet:
-        metrics = flatten(document.get("metrics", {}))
-        console.print_table([{"metric": key, "value": str(value)} for key, value in metrics.items()])
-        console.print_table([{"tensor": name, "shape": str(tuple(shape))} for name, shape in sizes.items()])

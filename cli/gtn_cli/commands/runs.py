@@ -15,6 +15,9 @@ from gtn_core.errors import GTNError, UsageError
 if TYPE_CHECKING:
     from gtn_core.run_folder import RunFolder
 
+COLUMNS = ("run", "task", "kind", "seed", "steps", "minutes", "validation", "state")
+"""What the table shows; --json shows all that is known."""
+
 
 @click.command("runs")
 @click.argument("folder", default="runs", type=click.Path(path_type=Path))
@@ -36,7 +39,9 @@ def command(folder: Path, quiet: bool, as_json: bool) -> None:
     if as_json:
         echo_json(summaries)
     elif summaries:
-        console.print_table([{key: str(value) for key, value in summary.items()} for summary in summaries])
+        console.print_table([{key: str(summary.get(key, "")) for key in COLUMNS} for summary in summaries])
+        if not quiet and any("%" in summary["state"] for summary in summaries):
+            click.echo("go on with an unfinished run: gtn-cli meta-train --resume RUN")
     else:
         click.echo(f"no runs in {folder}; make one with: gtn-cli meta-train --task digits")
 
@@ -60,19 +65,24 @@ def _progress(run: RunFolder, settings: Mapping[str, Any]) -> dict[str, Any]:
         done = progress["iteration"] / max(1, outer["iterations"])
     else:
         done = progress["seconds"] / (60 * outer["minutes"])
-    state = "done" if done >= 1 else f"{100 * done:.0f}%: resume with --resume {run.path}"
+    state = "done" if done >= 1 else f"{100 * done:.0f}%"
     figures = {"steps": progress["iteration"], "minutes": round(progress["seconds"] / 60, 1)}
     return {**figures, "validation": f"{100 * progress['best']:.2f}%", "state": state}
 
 
 def _stages(run: RunFolder, settings: Mapping[str, Any]) -> dict[str, Any]:
     """Returns how far the meta-training of an environment has come."""
-    from gtn_core.checkpoint import load_document
+    from gtn_rl.run_progress import run_progress
 
-    steps, seconds, best = 0, 0.0, float("-inf")
-    for path in sorted(run.path.glob("stages/*/state/latest.safetensors")):
-        progress = load_document(path, "training-state")["progress"]
-        steps, seconds, best = steps + progress["iteration"], seconds + progress["seconds"], progress["best"]
-    done, all_stages = len(list(run.path.glob("stages/*/result.safetensors"))), len(settings["stages"])
-    state = "done" if done == all_stages else f"{done} of {all_stages} stages: resume with --resume {run.path}"
-    return {"steps": steps, "minutes": round(seconds / 60, 1), "validation": f"{best:.1f}", "state": state}
+    progress, stages = run_progress(run, settings), [stage["name"] for stage in settings["stages"]]
+    where = "" if progress.stage is None else f", {progress.stage}"
+    state = f"{100 * progress.share:.0f}%{where}"
+    return {
+        "steps": progress.outer_steps,
+        "minutes": round(progress.seconds / 60, 1),
+        "validation": "-" if progress.score is None else f"{progress.score:.1f}",
+        "state": "done" if progress.done else state,
+        "kind": settings["environment"]["kind"],
+        "stages": stages,
+        **vars(progress.cost),
+    }

@@ -1,0 +1,132 @@
+"""What ``gtn-cli inspect`` shows of a synthetic environment: the file, the stages that made it and what they cost, a picture."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+import numpy as np
+
+from gtn_cli import console
+from gtn_cli.environment_file import environment_file
+from gtn_cli.main import echo_json
+from gtn_core.errors import GTNError, UsageError
+
+if TYPE_CHECKING:
+    from gtn_envs import Weights
+
+HEADER = ("form", "task", "max_episode_steps", "activation", "reward_mode", "gamma", "command", "seed", "version")
+"""Entries of the file's document that are shown as they are."""
+
+
+def show_environment(path: Path, out: Path | None, *, quiet: bool, as_json: bool) -> None:
+    """Prints an environment and writes ``episodes.png``, of a shipped one only where a folder is given.
+
+    Raises:
+        GTNError: The file is not valid, or the folder cannot be made.
+    """
+    import gtn_envs
+
+    try:
+        weights = gtn_envs.load_environment(environment_file(path))
+    except gtn_envs.WeightsError as error:
+        raise GTNError(str(error)) from error
+    folder = out or _folder(path)
+    picture = _picture(path, folder) if folder else None
+    document = weights.document
+    sizes = {name: list(tensor.shape) for name, tensor in weights.tensors.items()}
+    facts = {
+        "file": str(weights.path),
+        "bytes": weights.path.stat().st_size,
+        "numbers": sum(tensor.size for tensor in weights.tensors.values()),
+        "observations": _space(weights.observation_space),
+        "actions": _space(weights.action_space),
+        **{key: document[key] for key in HEADER if document.get(key) is not None},
+    }
+    if as_json:
+        provenance = {key: document[key] for key in ("stages", "metrics", "config") if key in document}
+        echo_json({**facts, **provenance, "tensors": sizes, "picture": str(picture) if picture else None})
+        return
+    console.print_table([{"": key, "value": str(value)} for key, value in facts.items()])
+    if stages := document.get("stages"):
+        console.print_table(_stage_rows(stages), "stages: real return of held-out agents (of fit: explained variance)")
+    if not quiet:
+        _print_details(weights, sizes)
+    if picture:
+        click.echo(f"picture: {picture}")
+
+
+def _print_details(weights: Weights, sizes: Mapping[str, Sequence[int]]) -> None:
+    from gtn_core.tracking import flatten
+
+    document = weights.document
+    if metrics := flatten(document.get("metrics") or {}):
+        console.print_table([{"metric": key, "value": _number(value)} for key, value in metrics.items()])
+    if config := document.get("config"):
+        stages = {f"{i + 1}-{stage.get('name')}": stage for i, stage in enumerate(config.get("stages", []))}
+        settings = flatten({**config, "stages": stages})
+        console.print_table([{"setting": key, "value": str(value)} for key, value in settings.items()])
+    console.print_table([{"tensor": name, "shape": str(tuple(shape))} for name, shape in sizes.items()])
+
+
+def _stage_rows(stages: Sequence[Any]) -> list[dict[str, str]]:
+    """Returns a row for each stage, and one for all; a stage of a file that is not ours may be any text."""
+    rows = []
+    for stage in stages:
+        known = stage if isinstance(stage, Mapping) else {"name": stage}
+        rows.append(
+            {
+                "stage": str(known.get("name", "?")),
+                "before": _number(known.get("before")),
+                "after": _number(known.get("score")),
+                "kept": "" if known.get("kept") is None else "yes" if known["kept"] else "no",
+                "outer steps": _number(known.get("outer_steps")),
+                "real steps": _number(known.get("real_steps")),
+                "CPU-seconds": _number(known.get("cpu_seconds")),
+            }
+        )
+    summed = ("outer_steps", "real_steps", "cpu_seconds")
+    if all(isinstance(stage, Mapping) and all(key in stage for key in summed) for stage in stages):
+        outer, real, cpu = (_number(sum(stage[key] for stage in stages)) for key in summed)
+        blank = dict.fromkeys(rows[0], "")
+        rows.append({**blank, "stage": "all", "outer steps": outer, "real steps": real, "CPU-seconds": cpu})
+    return rows
+
+
+def _number(value: Any) -> str:
+    if value is None:
+        return ""
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return str(value)
+    return f"{value:,.0f}" if float(value).is_integer() or abs(value) >= 1000 else f"{value:,.4g}"
+
+
+def _space(space: Any) -> str:
+    """Returns a space in one line; bounds that are the same everywhere are told once."""
+    if not hasattr(space, "low"):
+        return str(space)
+    low, high = (
+        f"{bound.flat[0]:.4g}" if np.unique(bound).size == 1 else "[" + ", ".join(f"{v:.4g}" for v in bound.flat) + "]"
+        for bound in (space.low, space.high)
+    )
+    return f"Box{space.shape} of {space.dtype}, from {low} to {high}"
+
+
+def _folder(path: Path) -> Path | None:
+    """Returns where the picture goes: a run's report, else a folder named like the file; nowhere for a shipped id."""
+    if path.is_dir():
+        return path / "report"
+    return path.with_suffix("") if path.is_file() else None
+
+
+def _picture(path: Path, folder: Path) -> Path | None:
+    from gtn_rl.report import write_episodes
+    from gtn_rl.transfer.environments import find_environment
+
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"cannot make the folder {folder}: {error.strerror}") from error
+    return write_episodes(folder, find_environment(str(environment_file(path))))

@@ -1,0 +1,76 @@
+"""How far the meta-training in a run folder has come, read from what it left; nothing is run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from gtn_core.checkpoint import load_document
+from gtn_core.config import resolve
+from gtn_core.run_folder import RunFolder
+from gtn_rl.config import RLConfig, StageConfig
+from gtn_rl.cost import Cost
+
+
+@dataclass(frozen=True)
+class RunProgress:
+    """How far a run has come.
+
+    Attributes:
+        share: Of the budget that is spent, from 0 to 1.
+        done: Whether every stage has ended.
+        stage: The stage at work, or the last one; None before the first.
+        outer_steps: Of all stages.
+        seconds: Wall-clock time of the outer loops.
+        score: Best validation score of the last stage that was judged; None before the first.
+        cost: Of the whole run so far.
+    """
+
+    share: float
+    done: bool
+    stage: str | None
+    outer_steps: int
+    seconds: float
+    score: float | None
+    cost: Cost
+
+
+def run_progress(run: RunFolder, settings: Mapping[str, Any]) -> RunProgress:
+    """Reads how far a run has come.
+
+    Args:
+        run: The folder.
+        settings: Its resolved config.
+
+    Raises:
+        GTNError: A file is damaged, or the settings are not those of such a run.
+    """
+    config = resolve(RLConfig, settings)
+    shares = [stage.share if stage.name != "fit" else 0.0 for stage in config.stages]
+    spent, seconds, outer_steps, ended = 0.0, 0.0, 0, 0
+    name, score = None, None
+    for index, (stage, share) in enumerate(zip(config.stages, shares, strict=True)):
+        folder = RunFolder(run.path / "stages" / f"{index + 1}-{stage.name}")
+        over = (folder.path / "result.safetensors").is_file()
+        if not over and not folder.state.is_file():
+            break
+        ended += over
+        name = stage.name
+        if stage.name == "fit":
+            continue
+        progress = load_document(folder.state, "training-state")["progress"]
+        spent += share * (1.0 if over else _share(config, stage, progress))
+        seconds += progress["seconds"]
+        outer_steps += progress["iteration"]
+        score = float(progress["best"])
+    rows = list(run.metric_rows())
+    cost = Cost.of(rows[-1]) if rows else Cost()
+    return RunProgress(spent / sum(shares), ended == len(shares), name, outer_steps, seconds, score, cost)
+
+
+def _share(config: RLConfig, stage: StageConfig, progress: Mapping[str, Any]) -> float:
+    outer = config.outer(stage)
+    if outer.minutes is not None:
+        return min(1.0, progress["seconds"] / (60 * outer.minutes))
+    return min(1.0, progress["iteration"] / max(1, outer.iterations or 1))

@@ -1,0 +1,118 @@
+"""A run that makes an environment, as a user of the command line sees it: what it leaves, lists, shows and says."""
+
+import json
+import signal
+import time
+
+import gymnasium as gym
+import pytest
+from PIL import Image
+
+import gtn_envs
+from gtn_cli.main import main
+
+SMALL = (
+    *("--task", "CartPole-v1", "--kind", "bandit", "--set", "environment.harvest_episodes=8"),
+    *("--set", "environment.hidden=[4]", "--set", "environment.centres=4", "--set", "agents.episodes=1"),
+    *("--set", "stages=[{name: greedy, population: 4, validations: 2, sigma: 0.3, parts: [reward]}]"),
+)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """A finished run: the reward's own greedy policy, evolved for three outer steps."""
+    folder = tmp_path_factory.mktemp("runs") / "cartpole"
+    with pytest.raises(SystemExit) as caught:
+        main(["meta-train", *SMALL, "--iterations", "3", "--out", str(folder), "--quiet"])
+    assert caught.value.code == 0
+    return folder
+
+
+def test_what_a_run_leaves(made):
+    expected = {"config.yaml", "metrics.jsonl", "tensorboard", "state", "stages", "stages.json", "teacher.safetensors"}
+    assert {path.name for path in made.iterdir()} == expected | {"report", "run.log", "command.txt"}
+    assert {path.name for path in (made / "report").iterdir()} == {"curves.png", "episodes.png"}
+    with Image.open(made / "report" / "curves.png") as curves:
+        assert curves.width > 1000
+    log = (made / "run.log").read_text()
+    assert "stage 1 of 1: greedy" in log
+    assert "3 outer steps" in log
+    rows = [json.loads(line) for line in (made / "metrics.jsonl").read_text().splitlines()]
+    assert {
+        "meta/fitness",
+        "meta/fitness_of_mean",
+        "meta/fitness_worst",
+        "cost/real_steps",
+        "cost/cpu_seconds",
+    } <= rows[1].keys()
+    assert [row["iteration"] for row in rows if "real/score" in row] == [0, 2, 3]
+
+
+def test_runs_says_how_far_it_is(call, made, tmp_path):
+    (row,) = call("runs", made.parent, "--json").json
+    assert (row["task"], row["kind"], row["steps"], row["state"]) == ("CartPole-v1", "bandit", 3, "done")
+    assert row["real_steps"] == gtn_envs.read_document(made / "teacher.safetensors")["metrics"]["meta_real_steps"]
+    assert row["cpu_seconds"] > 0
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "config.yaml").write_text("task: CartPole-v1\nstages: 3\n")
+    (tmp_path / "begun").mkdir()
+    (tmp_path / "begun" / "config.yaml").write_bytes((made / "config.yaml").read_bytes())
+    begun, broken = call("runs", tmp_path, "--json").json
+    assert begun["state"] == "0%"
+    assert "stages" in broken["state"]
+    assert "gtn-cli meta-train --resume RUN" in call("runs", tmp_path).out
+
+
+def test_inspect_shows_stages_cost_and_a_picture(call, made, tmp_path):
+    outcome = call("inspect", made, "--out", tmp_path)
+    assert outcome.code == 0, outcome.err
+    for words in ("Discrete(2)", "greedy", "real steps", "meta_cpu_seconds", "stages.1-greedy.sigma", "initial.means"):
+        assert words in outcome.out
+    assert [path.name for path in tmp_path.iterdir()] == ["episodes.png"]
+    found = call("inspect", made / "teacher.safetensors", "--out", tmp_path, "--json").json
+    assert found["stages"][0]["outer_steps"] == 3
+    assert found["picture"] == str(tmp_path / "episodes.png")
+
+
+def test_inspect_of_a_shipped_environment_writes_nothing_unasked(call, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    outcome = call("inspect", "GTN-CartPole-v0")
+    assert outcome.code == 0, outcome.err
+    assert "picture" not in outcome.out
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_run_says_what_it_came_to(call, made, tmp_path):
+    outcome = call("meta-train", *SMALL, "--iterations", 1, "--out", tmp_path / "r")
+    assert outcome.code == 0
+    for words in (
+        "teacher.safetensors",
+        "mean real return",
+        "real steps",
+        "tensorboard --logdir",
+        "gtn-cli train-agent",
+    ):
+        assert words in outcome.out
+    again = call("meta-train", "--resume", tmp_path / "r", "--json").json
+    assert (again["iterations"], len(again["stages"])) == (1, 1)
+    assert again["real_steps"] == again["stages"][0]["real_steps"] > 0
+    assert again["seconds"] > 0
+
+
+@pytest.mark.slow
+def test_an_interrupted_run_goes_on(call, start, tmp_path):
+    folder = tmp_path / "r"
+    process = start("meta-train", *SMALL, "--iterations", 100_000, "--out", folder)
+    while process.poll() is None and not list(folder.glob("stages/*/state/latest.safetensors")):
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err
+    assert f"go on with: gtn-cli meta-train --resume {folder}" in err
+    (row,) = call("runs", tmp_path, "--json").json
+    assert row["state"].endswith("%, greedy")
+    outcome = call("meta-train", "--resume", folder, "--iterations", row["steps"] + 1, "--json")
+    assert outcome.json["iterations"] == row["steps"] + 1
+    header = gtn_envs.read_document(folder / "teacher.safetensors")
+    assert header["command"].startswith("gtn-cli meta-train --task CartPole-v1")
+    gym.make(gtn_envs.register_from_file(folder / "teacher.safetensors", "GTN-Interrupted-v0")).reset()
