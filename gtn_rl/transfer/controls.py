@@ -8,10 +8,10 @@ from typing import Any
 
 
 def solve_times(results: Sequence[Mapping[str, Any]], budget: int) -> dict[str, Any]:
-    """Sums up how many real steps agents took to solve the real task.
+    """Sums up how many steps of training agents took until they solved the real task.
 
     Args:
-        results: Of agents that trained on the real task.
+        results: Of agents that trained alike.
         budget: Steps after which an agent gave up; such an agent is censored: it would have taken more.
 
     Returns:
@@ -32,32 +32,44 @@ def solve_times(results: Sequence[Mapping[str, Any]], budget: int) -> dict[str, 
     }
 
 
-def meta_cost(
-    document: Mapping[str, Any], times: Mapping[str, Any], taught: Sequence[Mapping[str, Any]]
+def teacher_cost(document: Mapping[str, Any]) -> dict[str, float]:
+    """Returns what a teacher's meta-training took, as its file's header says: ``real_steps`` and ``cpu_seconds``, if it does."""
+    metrics = document.get("metrics") or {}
+    known = {"real_steps": metrics.get("meta_real_steps"), "cpu_seconds": metrics.get("meta_cpu_seconds")}
+    return {name: value for name, value in known.items() if value is not None}
+
+
+def pay_off(
+    cost: Mapping[str, float],
+    real: Mapping[str, Any],
+    taught: Mapping[str, Any],
+    taught_cpu_seconds: float,
+    *,
+    on_real_dynamics: bool,
 ) -> dict[str, Any]:
-    """Computes from how many agents on a teacher is cheaper than training each of them on the real task.
+    """Computes from how many agents on a teacher is cheaper than training each of them on the real task until it is solved.
+
+    An agent is one that solves the task: where only some of the taught ones do, those that fail are paid for, too.
 
     Args:
-        document: Header of the teacher's file; ``metrics`` may hold ``meta_real_steps`` and ``meta_cpu_seconds``.
-        times: What ``solve_times`` says.
-        taught: Results of agents that the teacher taught.
+        cost: What ``teacher_cost`` says.
+        real: What ``solve_times`` says of agents that trained on the real task.
+        taught: The same of agents that the teacher taught.
+        taught_cpu_seconds: Of all their training, until solved or to its end.
+        on_real_dynamics: Whether taught agents step the real task, as with a learned reward.
 
     Returns:
-        ``meta_real_steps`` and ``agents_by_real_steps``: that cost over the median steps to solve the real task; at most so many
-        (``agents_by_real_steps_at_most``, over the budget) where the median is censored. ``meta_cpu_seconds`` and
-        ``agents_by_cpu_seconds``: that cost over what an agent saves, training until solved on the real task less all of its
-        training on the teacher; None where it saves nothing, absent where no agent solved the real task. Empty if
-        the file says nothing of the cost.
+        ``agents_by_real_steps``, the cost over the real steps that an agent saves; instead ``agents_by_real_steps_at_most`` where
+        those of the real task are censored; and ``agents_by_cpu_seconds``. None: it never pays. Absent: not known.
     """
-    metrics = document.get("metrics") or {}
+    solved = taught["solved"]
     found: dict[str, Any] = {}
-    if (steps := metrics.get("meta_real_steps")) is not None:
-        key = "agents_by_real_steps" if times["median_steps"] else "agents_by_real_steps_at_most"
-        found |= {"meta_real_steps": steps, key: steps / (times["median_steps"] or times["budget"])}
-    if (seconds := metrics.get("meta_cpu_seconds")) is not None:
-        found["meta_cpu_seconds"] = seconds
-        if times["mean_cpu_seconds_solved"] is not None:
-            own = statistics.fmean(result["checkpoints"][-1]["cpu_seconds"] for result in taught)
-            saved = times["mean_cpu_seconds_solved"] - own
-            found["agents_by_cpu_seconds"] = seconds / saved if saved > 0 else None
+    if "real_steps" in cost:
+        key = "agents_by_real_steps" if real["median_steps"] else "agents_by_real_steps_at_most"
+        own = taught["median_steps"] if on_real_dynamics else 0
+        saved = 0 if own is None or not solved else (real["median_steps"] or real["budget"]) - own
+        found[key] = cost["real_steps"] / saved if saved > 0 else None
+    if "cpu_seconds" in cost and real["mean_cpu_seconds_solved"] is not None:
+        saving = real["mean_cpu_seconds_solved"] - taught_cpu_seconds / solved if solved else 0.0
+        found["agents_by_cpu_seconds"] = cost["cpu_seconds"] / saving if saving > 0 else None
     return found

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from gtn_rl.transfer.agents import REAL, TEACHER, Job
-from gtn_rl.transfer.controls import meta_cost, solve_times
+from gtn_rl.transfer.controls import pay_off, solve_times, teacher_cost
 from gtn_rl.transfer.environments import Environment
 from gtn_rl.transfer.plan import TransferPlan
 from gtn_rl.transfer.statistics import Summary, summarise, threshold_of
@@ -63,8 +63,9 @@ class Transfer:
         threshold: Mean return from which it is solved; None where nobody has set one.
         plan: What was done.
         curves: One for each role, algorithm and setting, the teacher's first.
-        solving: For each algorithm and setting, what ``controls.solve_times`` says of the real task.
-        cost: What ``controls.meta_cost`` says of the teacher; empty where its file says nothing of it.
+        solving: For each algorithm and setting: ``algorithm``, ``settings``, what ``controls.solve_times`` says of agents that
+            trained on the real task (``real``) and of those that the teacher taught (``taught``), and ``controls.pay_off``.
+        cost: What ``controls.teacher_cost`` says of the teacher; empty where its file says nothing of it.
         agents: Number of agents in all.
         wall_seconds: That they took, added up.
     """
@@ -75,7 +76,7 @@ class Transfer:
     plan: TransferPlan
     curves: tuple[Curve, ...]
     solving: tuple[dict[str, Any], ...] = ()
-    cost: tuple[dict[str, Any], ...] = ()
+    cost: Mapping[str, float] = field(default_factory=dict)
     agents: int = 0
     wall_seconds: float = field(default=0.0, compare=False)
 
@@ -88,8 +89,8 @@ class Transfer:
             "threshold": self.threshold,
             "plan": asdict(self.plan),
             "curves": [asdict(curve) for curve in self.curves],
-            "real_task": list(self.solving),
-            "meta_cost": list(self.cost),
+            "solving": list(self.solving),
+            "meta_cost": dict(self.cost),
             "agents": self.agents,
             "wall_seconds": round(self.wall_seconds, 1),
         }
@@ -105,21 +106,31 @@ def conclude(env: Environment, task: str, plan: TransferPlan, done: Sequence[Don
         Curve(role, name, kind, tuple(_points([result for _, result in agents], agents[0][0].steps, threshold)))
         for (role, name, kind), agents in groups.items()
     )
-    real = {
-        (name, kind): [result for _, result in agents] for (role, name, kind), agents in groups.items() if role == REAL
-    }
+    cost = teacher_cost(env.document)
     solving = tuple(
-        {"algorithm": name, "settings": kind, **solve_times(results, max(plan.control_steps, max(plan.steps)))}
-        for (name, kind), results in real.items()
-        if threshold is not None
+        _solving(env, plan, cost, name, kind, {role: groups[role, name, kind] for role in (REAL, TEACHER)})
+        for role, name, kind in groups
+        if role == REAL and threshold is not None
     )
-    cost = []
-    for times in solving:
-        taught = [result for _, result in groups[TEACHER, times["algorithm"], times["settings"]]]
-        if found := meta_cost(env.document, times, taught):
-            cost.append({"algorithm": times["algorithm"], "settings": times["settings"], **found})
     seconds = sum(result["wall_seconds"] for _, result in done)
-    return Transfer(env, task, threshold, plan, curves, solving, tuple(cost), len(done), seconds)
+    return Transfer(env, task, threshold, plan, curves, solving, cost, len(done), seconds)
+
+
+def _solving(
+    env: Environment,
+    plan: TransferPlan,
+    cost: Mapping[str, float],
+    algorithm: str,
+    settings: str,
+    agents: Mapping[str, Sequence[Done]],
+) -> dict[str, Any]:
+    """Sets agents on the real task beside those that the teacher taught."""
+    real, taught = ([result for _, result in agents[role]] for role in (REAL, TEACHER))
+    times = solve_times(real, max(plan.control_steps, max(plan.steps)))
+    taught_times = solve_times(taught, max(plan.steps))
+    spent = sum(result["solved_cpu_seconds"] or result["checkpoints"][-1]["cpu_seconds"] for result in taught)
+    pays = pay_off(cost, times, taught_times, spent, on_real_dynamics=env.document.get("form") == "reward")
+    return {"algorithm": algorithm, "settings": settings, "real": times, "taught": taught_times, **pays}
 
 
 def _points(results: Sequence[dict[str, Any]], steps: Sequence[int], threshold: float | None) -> Iterator[Point]:

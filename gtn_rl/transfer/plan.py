@@ -37,7 +37,7 @@ class TransferPlan:
     algorithms: tuple[str, ...] = ()
     settings: tuple[str, ...] = ("default",)
     agents: int = 20
-    steps: tuple[int, ...] = (1000, 3000, 10_000)
+    steps: tuple[int, ...] = (1000, 3000, 10_000, 50_000)
     episodes: int = 100
     controls: bool = True
     control_steps: int = 200_000

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from gtn_core.checkpoint import replacing
 from gtn_rl.transfer.agents import CLONING, UNTRAINED
@@ -22,9 +24,10 @@ READING = (
 )
 
 SOLVING = (
-    "Median steps: the first stop at which an agent on the real task reached the threshold, the median over agents; an agent "
-    "that did not within its budget is censored, and counts as more. Pays: from how many agents on the teacher is cheaper than "
-    "training each of them on the real task, by real steps and by CPU seconds."
+    "Steps: the median over agents of the first stop at which an agent solved the task; an agent that did not within its budget "
+    "counts as more. Fewer: how many times fewer the teacher's agents take. Pays: from how many solving agents on the teacher "
+    "is cheaper than training each of them on the real task until it is solved, by real steps and by CPU-seconds; never where "
+    "an agent saves nothing, and at most so many where the real task was not solved within the budget."
 )
 
 
@@ -37,46 +40,57 @@ def result_table(transfer: Transfer) -> Rows:
 
 def short_table(transfer: Transfer) -> Rows:
     """Returns the rows of the table for a screen: the IQM under the steps of every stop, the other figures at the last."""
+    several = len(transfer.plan.settings) > 1
     rows = []
     for curve in transfer.curves:
-        last = _row(curve.role, curve.algorithm, curve.settings, curve.points[-1])
-        middle = {f"{point.steps:,}": f"{point.deterministic.iqm:.1f}" for point in curve.points}
-        agent = "-" if last["algorithm"] == "-" else f"{curve.algorithm} {curve.settings}"
+        last = curve.points[-1].deterministic
+        agent = (
+            "-"
+            if curve.algorithm == curve.role
+            else f"{curve.algorithm} {curve.settings}"
+            if several
+            else curve.algorithm
+        )
         rows.append(
             {
                 "trained on": {CLONING: "cloning", UNTRAINED: "untrained"}.get(curve.role, curve.role),
                 "agent": agent,
-                **middle,
-                "95%": last["95% interval"].replace(" to ", " - "),
-                "min": last["minimum"],
-                "solved": last["solved"],
+                **{f"{point.steps:,}": _short(point.deterministic.iqm) for point in curve.points},
+                "95%": "-" if last.low is None or last.high is None else f"{_short(last.low)} - {_short(last.high)}",
+                "mean": _short(last.mean),
+                "min": _short(last.minimum),
+                "solved": _percent(last.solve_rate),
             }
         )
     return rows
 
 
 def solving_table(transfer: Transfer) -> Rows:
-    """Returns how many real steps the real task takes, and how many agents pay for the teacher."""
-    costs = {(cost["algorithm"], cost["settings"]): cost for cost in transfer.cost}
+    """Returns how many steps agents take to solve the task on the teacher and on the task itself, and when the teacher pays."""
     rows = []
-    for times in transfer.solving:
-        cost = costs.get((times["algorithm"], times["settings"]), {})
-        median = times["median_steps"]
-        by_steps = cost.get("agents_by_real_steps")
-        at_most = cost.get("agents_by_real_steps_at_most")
-        by_seconds = cost.get("agents_by_cpu_seconds")
+    for found in transfer.solving:
+        real, taught = found["real"], found["taught"]
+        at_most = found.get("agents_by_real_steps_at_most")
+        by_steps = f"at most {_agents(at_most)}" if at_most is not None else _pays(found, "agents_by_real_steps")
         rows.append(
             {
-                "algorithm": times["algorithm"],
-                "settings": times["settings"],
-                "solved": f"{times['solved']} of {times['agents']}",
-                "median steps": f"{median:,}" if median else f"> {times['budget']:,}",
-                "pays by steps": _agents(by_steps) if at_most is None else f"at most {_agents(at_most)}",
-                "pays by CPU": "never" if "agents_by_cpu_seconds" in cost and by_seconds is None
-                else _agents(by_seconds),
+                "agent": f"{found['algorithm']} {found['settings']}",
+                "solved, teacher": f"{taught['solved']} of {taught['agents']}",
+                "steps, teacher": _steps(taught),
+                "solved, real": f"{real['solved']} of {real['agents']}",
+                "steps, real": _steps(real),
+                "fewer": _fewer(taught, real),
+                "pays by steps": by_steps,
+                "pays by CPU": _pays(found, "agents_by_cpu_seconds"),
             }
-        )  # fmt: skip
+        )
     return rows
+
+
+def cost_line(transfer: Transfer) -> str:
+    """Returns what the teacher's meta-training cost, in words; empty where its file says nothing of it."""
+    known = (("real_steps", "real steps"), ("cpu_seconds", "CPU-seconds"))
+    return ", ".join(f"{transfer.cost[key]:,.0f} {unit}" for key, unit in known if key in transfer.cost)
 
 
 def write_transfer_report(folder: Path, transfer: Transfer, command: str) -> None:
@@ -90,26 +104,33 @@ def write_transfer_report(folder: Path, transfer: Transfer, command: str) -> Non
     with replacing(folder / "transfer.json") as file:
         file.write(json.dumps({**transfer.to_json(), "made_by": command}, indent=1).encode())
     plot_transfer(folder / "transfer.png", transfer)
-    plan = transfer.plan
+    plan, stages = transfer.plan, transfer.env.document.get("stages")
+    threshold = (
+        "nobody has set a threshold" if transfer.threshold is None else f"a mean return of {transfer.threshold:g}"
+    )
     lines = [f"# {transfer.env.name}: transfer to {transfer.task}", ""]
     lines += [
         f"- made by: `{command}`",
         f"- teacher: {transfer.env.name}" + (f", content {transfer.env.digest}" if transfer.env.digest else ""),
-        f"- solved from: {transfer.threshold if transfer.threshold is not None else 'nobody has set a threshold'}",
+        *([f"- stages of its meta-training: {_stages(stages)}"] if stages else []),
+        *([f"- cost of its meta-training: {cost}"] if (cost := cost_line(transfer)) else []),
+        f"- solved from: {threshold}",
         f"- agents of each algorithm and settings: {plan.agents}; real episodes of each: {plan.episodes}; seed: {plan.seed}",
-        *(["- stages of the teacher's training: " + _stages(transfer)] if transfer.env.document.get("stages") else []),
         *(["", READING, "", "![](transfer.png)", "", *_markdown(result_table(transfer))]),
     ]
     if transfer.solving:
-        title = "## The real task itself"
+        title = "## Until it is solved"
         lines += ["", title, "", SOLVING, "", *_markdown(solving_table(transfer))]
     with replacing(folder / "transfer.md") as file:
         file.write(("\n".join(lines) + "\n").encode())
 
 
-def _stages(transfer: Transfer) -> str:
-    stages = transfer.env.document["stages"]
-    return ", ".join(map(str, stages)) if isinstance(stages, list) else str(stages)
+def _stages(stages: Any) -> str:
+    """Returns the names of a header's stages, of those that helped and of those that did not."""
+    if not isinstance(stages, list):
+        return str(stages)
+    known = [stage if isinstance(stage, Mapping) else {"name": stage} for stage in stages]
+    return ", ".join(f"{stage.get('name', '?')}{'' if stage.get('kept', True) else ' (not kept)'}" for stage in known)
 
 
 def _row(role: str, algorithm: str, settings: str, point: Point) -> dict[str, str]:
@@ -125,7 +146,7 @@ def _row(role: str, algorithm: str, settings: str, point: Point) -> dict[str, st
         "mean": f"{figures.mean:.1f}",
         "spread": "-" if figures.spread is None else f"{figures.spread:.1f}",
         "minimum": f"{figures.minimum:.1f}",
-        "solved": "-" if figures.solve_rate is None else f"{100 * figures.solve_rate:.0f}%",
+        "solved": _percent(figures.solve_rate),
         "stochastic IQM": "-" if point.stochastic is None else f"{point.stochastic.iqm:.1f}",
         "n": str(figures.n),
     }
@@ -135,8 +156,35 @@ def _interval(figures: Summary) -> str:
     return "-" if figures.low is None else f"{figures.low:.1f} to {figures.high:.1f}"
 
 
-def _agents(count: float | None) -> str:
-    return "-" if count is None else f"{count:,.1f}"
+def _percent(share: float | None) -> str:
+    return "-" if share is None else f"{100 * share:.0f}%"
+
+
+def _short(value: float) -> str:
+    """Returns about three digits: a screen has eighty columns."""
+    return f"{value:.0f}" if abs(value) >= 99.95 else f"{value:.1f}"
+
+
+def _steps(times: Mapping[str, Any]) -> str:
+    median = times["median_steps"]
+    return f"{median:,}" if median else f"> {times['budget']:,}"
+
+
+def _fewer(taught: Mapping[str, Any], real: Mapping[str, Any]) -> str:
+    if not taught["median_steps"]:
+        return "-"
+    ratio = (real["median_steps"] or real["budget"]) / taught["median_steps"]
+    return f"{'' if real['median_steps'] else '> '}{ratio:.1f}x"
+
+
+def _pays(found: Mapping[str, Any], key: str) -> str:
+    """Returns from how many agents on it pays: never where that is None, and a dash where nothing is known."""
+    key = key if key in found else f"{key}_at_most"
+    return "-" if key not in found else "never" if found[key] is None else _agents(found[key])
+
+
+def _agents(count: float) -> str:
+    return f"{math.ceil(count):,}"
 
 
 def _markdown(rows: Sequence[dict[str, str]]) -> list[str]:

@@ -15,10 +15,10 @@ from gtn_rl.transfer import cloning
 from gtn_rl.transfer.agents import CLONING, REAL, TEACHER, UNTRAINED, Job, run_job, stops_of
 from gtn_rl.sb3.algorithms import algorithm
 from gtn_rl.transfer.cloning import clone
-from gtn_rl.transfer.controls import meta_cost, solve_times
+from gtn_rl.transfer.controls import pay_off, solve_times, teacher_cost
 from gtn_rl.transfer.environments import find_environment
 from gtn_rl.transfer.plan import TransferPlan
-from gtn_rl.transfer.report import write_transfer_report
+from gtn_rl.transfer.report import short_table, solving_table, write_transfer_report
 from gtn_rl.transfer.results_file import ResultsFile
 from gtn_rl.transfer.statistics import interquartile_mean, summarise, threshold_of
 from gtn_rl.transfer.study import study
@@ -90,13 +90,18 @@ def test_study_with_controls(teacher, tmp_path, monkeypatch):
     cloned = transfer.curves[1].points[-1].deterministic
     assert cloned.n == 2
     assert cloned.iqm > 100  # the reward by hand balances the pole
-    (times,) = transfer.solving
-    assert times["budget"] == 60
-    assert transfer.cost[0]["meta_real_steps"] == 6000
+    (found,) = transfer.solving
+    assert (found["real"]["budget"], found["taught"]["budget"]) == (60, 40)
+    assert transfer.cost == {"real_steps": 6000, "cpu_seconds": 5.0}
     write_transfer_report(tmp_path / "out", transfer, "gtn-cli transfer")
     document = json.loads((tmp_path / "out" / "transfer.json").read_text())
     assert document["agents"] == 8
-    assert "| teacher | a2c | default | 40 |" in (tmp_path / "out" / "transfer.md").read_text()
+    text = (tmp_path / "out" / "transfer.md").read_text()
+    assert "| teacher | a2c | default | 40 |" in text
+    assert "- stages of its meta-training: by hand" in text
+    assert [row["trained on"] for row in short_table(transfer)] == ["teacher", "cloning", "untrained", "real task"]
+    (row,) = solving_table(transfer)
+    assert (row["steps, teacher"], row["steps, real"], row["pays by steps"]) == ("> 40", "> 60", "never")
     assert (tmp_path / "out" / "transfer.png").stat().st_size > 10_000
 
 
@@ -248,16 +253,51 @@ def test_statistics():
     assert threshold_of("no-such-task") is None
 
 
-def test_when_a_teacher_pays():
-    def result(at, seconds):
-        return {"solved_at": at, "solved_cpu_seconds": seconds, "checkpoints": [{"cpu_seconds": 2.0}]}
+def result(at, seconds):
+    return {"solved_at": at, "solved_cpu_seconds": seconds, "checkpoints": [{"cpu_seconds": 2.0}]}
 
+
+def test_when_a_teacher_pays():
     times = solve_times([result(1000, 4.0), result(3000, 8.0), result(None, None)], 9000)
     assert (times["solved"], times["median_steps"], times["mean_cpu_seconds_solved"]) == (2, 3000, 6.0)
-    document = {"metrics": {"meta_real_steps": 30_000, "meta_cpu_seconds": 20.0}}
-    cost = meta_cost(document, times, [result(None, None)])
-    assert (cost["agents_by_real_steps"], cost["agents_by_cpu_seconds"]) == (10, 5)
-    censored = solve_times([result(None, None)], 9000)
-    assert censored["median_steps"] is None
-    assert meta_cost(document, censored, [result(None, None)])["agents_by_real_steps_at_most"] == pytest.approx(10 / 3)
-    assert meta_cost({}, times, []) == {}
+    cost = teacher_cost({"metrics": {"meta_real_steps": 30_000, "meta_cpu_seconds": 20.0}})
+    assert cost == {"real_steps": 30_000, "cpu_seconds": 20.0}
+    taught = solve_times([result(1000, 2.0), result(None, None)], 1000)  # the agent that fails is paid for, too
+    found = pay_off(cost, times, taught, 4.0, on_real_dynamics=False)
+    assert (found["agents_by_real_steps"], found["agents_by_cpu_seconds"]) == (10, 10)
+    on_reward = pay_off(cost, times, solve_times([result(1000, 2.0)], 1000), 2.0, on_real_dynamics=True)
+    assert (on_reward["agents_by_real_steps"], on_reward["agents_by_cpu_seconds"]) == (15, 5)
+    assert pay_off({}, times, taught, 4.0, on_real_dynamics=False) == {}
+
+
+def test_when_a_teacher_never_pays_or_nobody_knows():
+    cost = {"real_steps": 30_000, "cpu_seconds": 20.0}
+    solved, censored = (solve_times([one], 9000) for one in (result(3000, 6.0), result(None, None)))
+    by_nobody = pay_off(cost, solved, censored, 2.0, on_real_dynamics=False)
+    assert by_nobody == {"agents_by_real_steps": None, "agents_by_cpu_seconds": None}
+    too_slow = pay_off(cost, solved, solve_times([result(4000, 7.0)], 9000), 7.0, on_real_dynamics=True)
+    assert too_slow == {"agents_by_real_steps": None, "agents_by_cpu_seconds": None}
+    bound = pay_off(cost, censored, solved, 2.0, on_real_dynamics=False)
+    assert bound == {"agents_by_real_steps_at_most": pytest.approx(10 / 3)}
+
+
+@pytest.mark.parametrize("mode", ["state-action", "potential"])
+def test_study_of_a_learned_reward(teacher, tmp_path, mode):
+    """Its agents step the real task; there is nothing to clone where no action is preferred."""
+    weights = load_environment(teacher)
+    kept = {name: tensor for name, tensor in weights.tensors.items() if not name.startswith("initial.")}
+    if mode == "potential":
+        kept |= {"reward.0.weight": np.ones((4, 1)), "reward.0.bias": np.zeros(1)}
+    document = {
+        key: weights.document[key] for key in ("task", "observation_space", "action_space", "activation", "metrics")
+    }
+    path = tmp_path / "Reward.safetensors"
+    save_environment(path, kept, {**document, "form": "reward", "reward_mode": mode, "gamma": 0.9})
+    plan = TransferPlan(**{**TINY, "agents": 1, "steps": (20,), "control_steps": 20})
+    transfer = study(find_environment(str(path)), "CartPole-v1", plan, tmp_path / "out", silent)
+    assert [curve.role for curve in transfer.curves] == [TEACHER, UNTRAINED, REAL]
+    write_transfer_report(tmp_path / "out", transfer, "gtn-cli transfer")
+    assert (
+        "- cost of its meta-training: 6,000 real steps, 5 CPU-seconds" in (tmp_path / "out" / "transfer.md").read_text()
+    )
+    assert transfer.solving[0]["agents_by_real_steps_at_most"] is None  # nobody solves it in 20 steps

@@ -36,9 +36,7 @@ log = logging.getLogger("gtn_cli")
     help="Hyper-parameters; repeatable.",
 )
 @click.option("--seeds", default=20, show_default=True, type=click.IntRange(min=1), help="Agents of each.")
-@click.option(
-    "--steps", default="1000,3000,10000", show_default=True, help="Synthetic steps at which agents are judged."
-)
+@click.option("--steps", default="1000,3000,10000,50000", show_default=True, help="Steps at which agents are judged.")
 @click.option(
     "--episodes", default=100, show_default=True, type=click.IntRange(min=1), help="Real episodes of a judgement."
 )
@@ -99,7 +97,7 @@ def command(
     console.interrupt_on_sigterm()
     from gtn_rl.transfer.environments import find_environment
     from gtn_rl.transfer.plan import TransferPlan, check
-    from gtn_rl.transfer.report import short_table, solving_table, write_transfer_report
+    from gtn_rl.transfer.report import cost_line, short_table, solving_table, write_transfer_report
     from gtn_rl.transfer.study import study
 
     plan = TransferPlan(
@@ -131,13 +129,14 @@ def command(
         documents.append({**transfer.to_json(), "folder": str(folder)})
         if as_json:
             continue
-        title = f"{env.name}: IQM of the return on {real} after so many steps, n = {seeds}"
+        title = f"{env.name}: IQM of the return on {real} by steps, n = {seeds}"
         console.print_table(short_table(transfer), title)
         if transfer.solving:
-            console.print_table(
-                solving_table(transfer), f"{real} itself: steps to solve, agents from which the teacher pays"
-            )
+            title = f"steps until {real} is solved, on the teacher and on itself; agents from which the teacher pays"
+            console.print_table(solving_table(transfer), title)
         if not quiet:
+            if cost := cost_line(transfer):
+                click.echo(f"cost of the teacher: {cost}")
             click.echo(f"report: {folder}")
     if as_json:
         echo_json(documents if len(documents) > 1 else documents[0])
