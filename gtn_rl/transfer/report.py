@@ -38,52 +38,52 @@ def result_table(transfer: Transfer) -> Rows:
     ]
 
 
-def short_table(transfer: Transfer) -> Rows:
-    """Returns the rows of the table for a screen: the IQM under the steps of every stop, the other figures at the last."""
-    several = len(transfer.plan.settings) > 1
+def short_table(transfer: Transfer, settings: str) -> Rows:
+    """Returns the rows of the table for a screen: the IQM under the steps of every stop, the other figures at the last.
+
+    Args:
+        transfer: What was found.
+        settings: Whose agents are shown.
+    """
     rows = []
     for curve in transfer.curves:
         last = curve.points[-1].deterministic
-        agent = (
-            "-"
-            if curve.algorithm == curve.role
-            else f"{curve.algorithm} {curve.settings}"
-            if several
-            else curve.algorithm
-        )
-        rows.append(
-            {
+        if curve.settings == settings or curve.role == CLONING:
+            row = {
                 "trained on": {CLONING: "cloning", UNTRAINED: "untrained"}.get(curve.role, curve.role),
-                "agent": agent,
-                **{f"{point.steps:,}": _short(point.deterministic.iqm) for point in curve.points},
+                "agent": "-" if curve.role == CLONING else curve.algorithm,
+                **{_thousands(point.steps): _short(point.deterministic.iqm) for point in curve.points},
                 "95%": "-" if last.low is None or last.high is None else f"{_short(last.low)} - {_short(last.high)}",
-                "mean": _short(last.mean),
                 "min": _short(last.minimum),
                 "solved": _percent(last.solve_rate),
             }
-        )
+            rows.append(row)
     return rows
 
 
-def solving_table(transfer: Transfer) -> Rows:
-    """Returns how many steps agents take to solve the task on the teacher and on the task itself, and when the teacher pays."""
+def solving_table(transfer: Transfer, settings: str) -> Rows:
+    """Returns how many steps agents take to solve the task on the teacher and on the task itself, and when the teacher pays.
+
+    Args:
+        transfer: What was found.
+        settings: Whose agents are shown.
+    """
     rows = []
     for found in transfer.solving:
         real, taught = found["real"], found["taught"]
         at_most = found.get("agents_by_real_steps_at_most")
-        by_steps = f"at most {_agents(at_most)}" if at_most is not None else _pays(found, "agents_by_real_steps")
-        rows.append(
-            {
-                "agent": f"{found['algorithm']} {found['settings']}",
+        if found["settings"] == settings:
+            row = {
+                "agent": found["algorithm"],
                 "solved, teacher": f"{taught['solved']} of {taught['agents']}",
                 "steps, teacher": _steps(taught),
                 "solved, real": f"{real['solved']} of {real['agents']}",
                 "steps, real": _steps(real),
                 "fewer": _fewer(taught, real),
-                "pays by steps": by_steps,
+                "pays by steps": f"at most {_agents(at_most)}" if at_most else _pays(found, "agents_by_real_steps"),
                 "pays by CPU": _pays(found, "agents_by_cpu_seconds"),
             }
-        )
+            rows.append(row)
     return rows
 
 
@@ -119,8 +119,9 @@ def write_transfer_report(folder: Path, transfer: Transfer, command: str) -> Non
         *(["", READING, "", "![](transfer.png)", "", *_markdown(result_table(transfer))]),
     ]
     if transfer.solving:
-        title = "## Until it is solved"
-        lines += ["", title, "", SOLVING, "", *_markdown(solving_table(transfer))]
+        lines += ["", "## Until it is solved", "", SOLVING]
+        for kind in plan.settings:
+            lines += ["", f"Settings: {kind}", "", *_markdown(solving_table(transfer, kind))]
     with replacing(folder / "transfer.md") as file:
         file.write(("\n".join(lines) + "\n").encode())
 
@@ -158,6 +159,10 @@ def _interval(figures: Summary) -> str:
 
 def _percent(share: float | None) -> str:
     return "-" if share is None else f"{100 * share:.0f}%"
+
+
+def _thousands(steps: int) -> str:
+    return f"{steps // 1000}k" if steps % 1000 == 0 else str(steps)
 
 
 def _short(value: float) -> str:

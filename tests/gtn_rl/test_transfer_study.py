@@ -99,8 +99,13 @@ def test_study_with_controls(teacher, tmp_path, monkeypatch):
     text = (tmp_path / "out" / "transfer.md").read_text()
     assert "| teacher | a2c | default | 40 |" in text
     assert "- stages of its meta-training: by hand" in text
-    assert [row["trained on"] for row in short_table(transfer)] == ["teacher", "cloning", "untrained", "real task"]
-    (row,) = solving_table(transfer)
+    assert [row["trained on"] for row in short_table(transfer, "default")] == [
+        "teacher",
+        "cloning",
+        "untrained",
+        "real task",
+    ]
+    (row,) = solving_table(transfer, "default")
     assert (row["steps, teacher"], row["steps, real"], row["pays by steps"]) == ("> 40", "> 60", "never")
     assert (tmp_path / "out" / "transfer.png").stat().st_size > 10_000
 

@@ -105,7 +105,7 @@ def command(
             save=save,
             video=video,
         )
-        with console.counting_bar(quiet=quiet or as_json) as bar:
+        with console.counting_bar(quiet=quiet or as_json or not console.err.is_terminal) as bar:
             shown = bar.add_task(f"{wanted.entry.name} in {name}", total=wanted.steps)
 
             def advance(now: int) -> None:

@@ -129,11 +129,14 @@ def command(
         documents.append({**transfer.to_json(), "folder": str(folder)})
         if as_json:
             continue
-        title = f"{env.name}: IQM of the return on {real} by steps, n = {seeds}"
-        console.print_table(short_table(transfer), title)
-        if transfer.solving:
-            title = f"steps until {real} is solved, on the teacher and on itself; agents from which the teacher pays"
-            console.print_table(solving_table(transfer), title)
+        for kind in plan.settings:
+            title = f"{env.name}: IQM of the return on {real} by steps, {kind} settings, n = {seeds}"
+            console.print_table(short_table(transfer, kind), title)
+            if transfer.solving:
+                title = (
+                    f"steps until {real} is solved, on the teacher and on itself; agents from which the teacher pays"
+                )
+                console.print_table(solving_table(transfer, kind), title)
         if not quiet:
             if cost := cost_line(transfer):
                 click.echo(f"cost of the teacher: {cost}")
