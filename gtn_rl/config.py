@@ -27,8 +27,15 @@ class EnvironmentConfig:
     termination: bool = False
     """Whether an MDP's episodes also end where a network, of widths ``hidden``, says so of the state after a step. It is fitted
     to the real task's terminations; without it, episodes end by their time limit alone."""
+    activation: Literal["tanh", "relu"] = "tanh"
+    """Of every network; ``relu`` steps several times as fast."""
     episode_steps: Positive = 10
     """Time limit of an MDP's episodes."""
+    limit_terminates: bool = False
+    """Whether an MDP's time limit is a termination, a finite horizon, instead of a truncation, beyond which agents bootstrap."""
+    regret: bool = False
+    """Whether a discrete action's reward is what it falls short of the best one's, so that the greedy policy is the best one
+    whatever the transitions are."""
     centres: Positive = 64
     """Centres of the mixture that initial states are drawn from; they start at states of the real task."""
     jitter: PositiveReal = 0.2

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from gtn_rl.agents.protocol import normalise
 from gtn_rl.harvest import Harvest
-from gtn_rl.model import ACTIVATION, EnvironmentTeacher
+from gtn_rl.model import EnvironmentTeacher
 from gtn_rl.networks import as_layers, forward
 
 log = logging.getLogger(__name__)
@@ -51,7 +51,7 @@ def fit_transitions(
     train = (~left_out).nonzero().squeeze(1)
     for _ in range(updates):
         chosen = train[torch.randint(len(train), (batch_size,), generator=generator).to(train.device)]
-        loss = F.mse_loss(_change(parameters, inputs[chosen]) / spread, changes[chosen] / spread)
+        loss = F.mse_loss(_change(teacher, parameters, inputs[chosen]) / spread, changes[chosen] / spread)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -59,15 +59,15 @@ def fit_transitions(
     with torch.no_grad():
         for own, fitted in zip(teacher.transition, parameters, strict=True):
             own.copy_(fitted)
-        error = (_change(parameters, inputs[left_out]) - changes[left_out]).square().mean(dim=0)
+        error = (_change(teacher, parameters, inputs[left_out]) - changes[left_out]).square().mean(dim=0)
         explained = float((1 - error / changes[left_out].var(dim=0).clamp(min=1e-12)).mean())
     log.info("fitted transitions explain %.4f of the variance of a step on episodes left out", explained)
     return explained
 
 
-def _change(parameters: list[Tensor], inputs: Tensor) -> Tensor:
+def _change(teacher: EnvironmentTeacher, parameters: list[Tensor], inputs: Tensor) -> Tensor:
     layers = as_layers([parameter.unsqueeze(0) for parameter in parameters])
-    return forward(layers, inputs.unsqueeze(0), ACTIVATION).squeeze(0)
+    return forward(layers, inputs.unsqueeze(0), teacher.activation).squeeze(0)
 
 
 def _data(teacher: EnvironmentTeacher, harvests: Sequence[Harvest]) -> tuple[Tensor, Tensor, Tensor]:

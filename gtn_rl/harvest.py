@@ -9,6 +9,8 @@ import torch
 from torch import Tensor
 
 from gtn_rl.agents import Policies
+from gtn_rl.judging import Greedy
+from gtn_rl.model import EnvironmentTeacher
 from gtn_rl.tasks.protocol import BatchedTask, TaskSpec
 from gtn_rl.tasks.rollout import Transitions, rollout
 
@@ -74,6 +76,15 @@ def harvest(
     result = rollout(task, act, episodes, random, record=True)
     assert result.transitions is not None
     return Harvest(result.transitions, result.returns, int(result.lengths.sum()))
+
+
+def harvest_from_greedy(
+    task: BatchedTask, teacher: EnvironmentTeacher, episodes: int, random: np.random.Generator, *, exploration: float
+) -> Harvest:
+    """Runs episodes under the policy that takes the action of the greatest reward, and errs now and then; see ``harvest``."""
+    with torch.no_grad():
+        policies = Greedy().train(teacher.model(), torch.Generator())
+    return harvest(task, episodes, random, policies=policies, exploration=exploration)
 
 
 def random_actions(spec: TaskSpec, n: int, random: np.random.Generator) -> Tensor:

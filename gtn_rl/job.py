@@ -13,8 +13,9 @@ from gtn_core.seeding import Streams
 from gtn_rl.agents import AgentFamily, InnerAgent
 from gtn_rl.agents.named import families
 from gtn_rl.config import RLConfig
+from gtn_rl.harvest import harvest_from_greedy
 from gtn_rl.judging import Greedy, TransferTrial, episode_length, real_returns
-from gtn_rl.model import EnvironmentTeacher
+from gtn_rl.model import EnvironmentTeacher, Model
 from gtn_rl.tasks.protocol import BatchedTask, TaskSpec
 
 Save = Callable[[Validation, int], None]
@@ -37,8 +38,12 @@ class Judge:
     task: BatchedTask
     streams: Streams
 
-    def __call__(self, teacher: EnvironmentTeacher) -> Validation:
-        """Returns the mean real return over all agents, and the figures of each kind."""
+    def __call__(self, environment: Callable[[int], Model]) -> Validation:
+        """Returns the mean real return over all agents, and the figures of each kind.
+
+        Args:
+            environment: Returns what is judged, as many times as it is told.
+        """
         started, settings = time.process_time(), self.config.agents
         metrics: dict[str, float] = {}
         means: list[float] = []
@@ -46,7 +51,7 @@ class Judge:
         steps = 0
         for name, family in judges(self.config, self.task.spec):
             agent = family.usual(self.task.spec)
-            model = teacher.model(settings.validation_seeds)
+            model = environment(settings.validation_seeds)
             policies = agent.train(model, self.streams.torch(f"validation-{name}"))
             lengths.append(episode_length(model, policies, self.streams.torch(f"validation-length-{name}")))
             random = self.streams.numpy(f"validation-episodes-{name}")
@@ -102,16 +107,30 @@ class EvolutionJob:
 
     def validate(self) -> Validation:
         """See ``Job.validate``."""
-        if not self.greedy:
-            return self.judge(self.teacher)
-        started = time.process_time()
+        return self._validate_greedy() if self.greedy else self.judge(self.teacher.model)
+
+    def _validate_greedy(self) -> Validation:
+        """Judges by agents that learn the greedy policy from its own rewards, in states that it meets when it errs.
+
+        Many policies are equally good and not equally easy to learn; what counts is how good those are that learn it.
+        """
+        started, settings = time.process_time(), self.config.environment
         with torch.no_grad():
             policies = Greedy().train(self.teacher.model(), torch.Generator())
         episodes = 4 * self.config.agents.validation_episodes
         returns, steps = real_returns(self.task, policies, 1, episodes, self.streams.numpy("validation-greedy"))
-        score = float(returns.mean())
-        cost = {"cost/real_steps": float(steps), "perf/cpu_seconds": time.process_time() - started}
-        return Validation(score, {"real/greedy": score, **cost})
+        random = self.judge.streams.numpy("harvest-greedy")
+        gathered = harvest_from_greedy(
+            self.task, self.teacher, settings.harvest_episodes, random, exploration=settings.exploration
+        )
+        self.teacher.set_centres(gathered.centres(settings.centres, random))
+        steps += gathered.real_steps
+        seconds = time.process_time() - started
+        judged = self.judge(lambda copies: self.teacher.model(copies).one_step())
+        metrics = {**judged.metrics, "real/greedy": float(returns.mean())}
+        metrics["cost/real_steps"] += steps
+        metrics["perf/cpu_seconds"] += seconds
+        return Validation(judged.score, metrics)
 
     def save_teacher(self, validation: Validation, iteration: int) -> None:
         """See ``Job.save_teacher``."""

@@ -11,7 +11,6 @@ from torch import Tensor
 from gtn_core.estimators import Teacher
 from gtn_core.seeding import Streams
 from gtn_rl.agents import InnerAgent, Policies
-from gtn_rl.agents.copies import Copies
 from gtn_rl.agents.protocol import normalise
 from gtn_rl.model import EnvironmentTeacher, Model
 from gtn_rl.tasks.protocol import BatchedTask
@@ -53,7 +52,7 @@ def episode_length(model: Model, policies: Policies, generator: torch.Generator,
         generator: Draws the initial states.
         copies: Episodes of each variant that run side by side.
     """
-    running, steps, ends = Copies(model, copies, generator), model.max_episode_steps, 0.0
+    running, steps, ends = model.copies(copies, generator), model.max_episode_steps, 0.0
     for _ in range(steps):
         actions = policies.act(running.observations())
         transition = running.step(actions if model.spec.discrete else normalise(model.spec, actions))

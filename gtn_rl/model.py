@@ -25,7 +25,6 @@ from gtn_rl.networks import Layers, as_layers, forward, orthogonal
 from gtn_rl.tasks.protocol import TaskSpec
 from gtn_rl.variants import Copies
 
-ACTIVATION = "tanh"
 PROBES = 256
 """Contexts that a reward's scale is normalised on."""
 
@@ -50,6 +49,9 @@ class Model:
         low: Lower bounds of x, ``(d,)``.
         high: Upper bounds of x, ``(d,)``.
         termination: The network whose output above 0 ends an episode in the state after a step; ``None``: the time limit alone.
+        activation: Of every network, ``tanh`` or ``relu``.
+        regret: Whether the reward of a discrete action is what it falls short of the best one's.
+        limit_terminates: Whether an episode of ``max_episode_steps`` is terminated, not truncated.
         alike: Whether the agents of all variants meet the same chance, as candidates that are compared should; otherwise each
             is an agent of its own. See ``draw``.
     """
@@ -66,6 +68,9 @@ class Model:
     low: Tensor
     high: Tensor
     termination: Layers | None = None
+    activation: str = "tanh"
+    regret: bool = False
+    limit_terminates: bool = False
     alike: bool = True
 
     @property
@@ -106,7 +111,8 @@ class Model:
         does = spaces.Discrete(spec.action_size) if spec.discrete else spaces.Box(spec.action_low, spec.action_high)
         tensors = {name: tensor.cpu().numpy() for name, tensor in self.tensors(member).items()}
         weights = make_weights(tensors, {**self.document(), "observation_space": seen, "action_space": does})
-        return TimeLimit(SyntheticEnv(weights), self.max_episode_steps)
+        env = SyntheticEnv(weights)
+        return env if self.limit_terminates else TimeLimit(env, self.max_episode_steps)
 
     def initial(self, n: int, generator: torch.Generator) -> Tensor:
         """Draws n initial states of each variant, all from the same noise, shape ``(P, n, d)``."""
@@ -128,11 +134,12 @@ class Model:
 
     def table(self, x: Tensor) -> Tensor:
         """Returns the reward of every action, ``(P, n, m)``; for discrete actions."""
-        return self.scale * forward(self.reward, x, ACTIVATION)
+        table = self.scale * forward(self.reward, x, self.activation)
+        return table - table.amax(dim=2, keepdim=True) if self.regret else table
 
     def targets(self, x: Tensor) -> Tensor:
         """Returns the normalised actions that the reward points at, ``(P, n, m)``; for continuous actions."""
-        return forward(self.reward, x, ACTIVATION).tanh()
+        return forward(self.reward, x, self.activation).tanh()
 
     def rewards(self, x: Tensor, actions: Tensor) -> Tensor:
         """Returns rewards ``(P, n)`` of actions ``(P, n)`` (discrete) or normalised ``(P, n, m)``."""
@@ -144,13 +151,13 @@ class Model:
         """Returns the states after actions as in ``rewards``, ``(P, n, d)``."""
         assert self.transition is not None
         features = nn.functional.one_hot(actions, self.spec.action_size).to(x) if self.spec.discrete else actions
-        change = forward(self.transition, torch.cat([x, features], dim=2), ACTIVATION)
+        change = forward(self.transition, torch.cat([x, features], dim=2), self.activation)
         return self._bounded(x + change)
 
     def terminated(self, x: Tensor) -> Tensor:
         """Says where the episode is over in the state after a step, bool, ``(P, n)``."""
         assert self.termination is not None
-        return forward(self.termination, x, ACTIVATION).squeeze(2) > 0
+        return forward(self.termination, x, self.activation).squeeze(2) > 0
 
     def tensors(self, member: int) -> dict[str, Tensor]:
         """Returns what a file of ``gtn_envs`` holds of one variant."""
@@ -169,9 +176,18 @@ class Model:
 
     def document(self) -> dict[str, Any]:
         """Returns what such a file's header says of the computation, spaces left to the caller."""
-        form = "bandit" if self.transition is None else "mdp"
-        steps = {"max_episode_steps": self.max_episode_steps, "activation": ACTIVATION}
-        return {"form": form, "task": self.spec.id, **steps}
+        return {
+            "form": "bandit" if self.bandit else "mdp",
+            "task": self.spec.id,
+            "max_episode_steps": self.max_episode_steps,
+            "limit_terminates": self.limit_terminates,
+            "regret": self.regret,
+            "activation": self.activation,
+        }
+
+    def one_step(self) -> Model:
+        """Returns the bandit of the same initial states and rewards."""
+        return replace(self, transition=None, termination=None, max_episode_steps=1, limit_terminates=False)
 
     def _bounded(self, x: Tensor) -> Tensor:
         return x.clamp(self.low, self.high)
@@ -192,6 +208,11 @@ class EnvironmentTeacher(Teacher):
             time limit alone.
         max_episode_steps: L of a Markov decision process.
         jitter: Spread of initial states around their centres, in units of ``std``.
+        activation: Of every network, ``tanh`` or ``relu``.
+        regret: Whether the reward of a discrete action is what it falls short of the best one's, which leaves the greedy
+            policy the best one whatever the transitions are.
+        limit_terminates: Whether a Markov decision process's episodes are terminated by their time limit, not truncated, so that
+            no value is bootstrapped beyond it.
     """
 
     mean: Tensor
@@ -210,13 +231,18 @@ class EnvironmentTeacher(Teacher):
         termination_hidden: Sequence[int] | None = None,
         max_episode_steps: int = 1,
         jitter: float = 0.1,
+        activation: str = "tanh",
+        regret: bool = False,
+        limit_terminates: bool = False,
     ) -> None:
         super().__init__()
         if (transition_hidden is None) != (max_episode_steps == 1):
             raise UsageError("a bandit's episodes have 1 step, those of a Markov decision process more")
         if transition_hidden is None and termination_hidden is not None:
             raise UsageError("every step of a bandit ends an episode; it has no termination network")
-        self.spec, self.max_episode_steps = spec, max_episode_steps
+        self.spec, self.max_episode_steps, self.activation = spec, max_episode_steps, activation
+        self.regret = regret and spec.discrete  # a distance to an action is a regret already
+        self.limit_terminates = limit_terminates and transition_hidden is not None
         self.register_buffer("mean", mean.float().clone())
         self.register_buffer("std", std.float().clone())
         generator = torch.Generator().manual_seed(seed)
@@ -278,6 +304,9 @@ class EnvironmentTeacher(Teacher):
             transition=transition,
             termination=termination,
             max_episode_steps=self.max_episode_steps,
+            activation=self.activation,
+            regret=self.regret,
+            limit_terminates=self.limit_terminates,
             low=(torch.from_numpy(self.spec.observation_low).to(self.mean) - self.mean) / self.std,
             high=(torch.from_numpy(self.spec.observation_high).to(self.mean) - self.mean) / self.std,
         )
@@ -322,6 +351,6 @@ def _normalised(model: Model, log_scale: Tensor) -> Model:
         weight, bias = reward[-1]
         reward = [*reward[:-1], (weight - weight.mean(2, keepdim=True), bias - bias.mean(2, keepdim=True))]
         x = model.initial(PROBES, torch.Generator().manual_seed(0))
-        spread = forward(reward, x, ACTIVATION).square().mean(dim=(1, 2), keepdim=True).sqrt()
+        spread = forward(reward, x, model.activation).square().mean(dim=(1, 2), keepdim=True).sqrt()
         scale = scale / spread.clamp(min=1e-6)
     return replace(model, reward=reward, scale=scale)

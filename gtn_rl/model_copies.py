@@ -60,7 +60,8 @@ class CopiesInStep:
             fresh, where = self._fresh(len(over)), over.to(last.device)
             self._x = self._x.index_copy(1, where, fresh)
             self._seen = last.index_copy(1, where, model.observe(fresh))
-        return Transition(reward, self._no, ended.unsqueeze(0), last)
+        terminated, truncated = (ended, self._no[0]) if model.limit_terminates else (self._no[0], ended)
+        return Transition(reward, terminated.unsqueeze(0), truncated.unsqueeze(0), last)
 
     def _fresh(self, n: int) -> Tensor:
         if len(self._which) < n:
@@ -107,7 +108,10 @@ class CopiesApart:
         self._x = model.step(self._x, actions)
         self._seen = last = model.observe(self._x)
         terminated = model.terminated(self._x)
-        transition = Transition(reward, terminated, self._episodes.step(terminated), last)
+        truncated = self._episodes.step(terminated)
+        if model.limit_terminates:
+            terminated, truncated = terminated | truncated, torch.zeros_like(truncated)
+        transition = Transition(reward, terminated, truncated, last)
         where = transition.ended.nonzero(as_tuple=True)
         if len(where[0]):
             fresh = self._fresh(*where)

@@ -6,6 +6,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 Settings = Mapping[str, Any]
+HORIZON: Settings = {"limit_terminates": True, "regret": True}
+"""An MDP whose greedy policy is the best one, and whose values are small: few noisy steps suffice to learn them."""
+
 Preset = Callable[[str], Settings]
 """Kind of environment -> settings."""
 
@@ -21,8 +24,10 @@ def _stages(kind: str, *stages: Settings) -> list[Settings]:
 
 def _from_scratch(kind: str) -> Settings:
     """Bi-level evolution alone: for tasks where even a poor agent's return tells good candidates from bad ones."""
+    # Small enough to step faster than Gymnasium's own vectorised CartPole.
+    small = {"hidden": [16], "transition_hidden": [16], "activation": "relu", **HORIZON}
     return {
-        "environment": {"kind": kind},
+        "environment": {"kind": kind, **(small if kind == "mdp" else {})},
         "stages": _stages(kind, {"name": "bilevel", "sigma": 0.1, "validations": 5}),
         "minutes": 10.0,
     }
@@ -31,7 +36,8 @@ def _from_scratch(kind: str) -> Settings:
 def _warm(kind: str) -> Settings:
     """The greedy warm start first: for tasks where an agent trained at random learns nothing at all."""
     return {
-        "environment": {"kind": kind, "jitter": 0.15},
+        "environment": {"kind": kind, "jitter": 0.2, **({**HORIZON, "episode_steps": 3} if kind == "mdp" else {})},
+        "agents": {"validation_seeds": 4},
         "stages": _stages(
             kind,
             {"name": "greedy", "sigma": 0.3, "share": 1.0, "parts": ["reward"]},

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from gtn_rl.harvest import Harvest
-from gtn_rl.model import ACTIVATION, EnvironmentTeacher
+from gtn_rl.model import EnvironmentTeacher
 from gtn_rl.networks import as_layers, forward
 
 log = logging.getLogger(__name__)
@@ -58,7 +58,7 @@ def fit_terminations(
         drawn = [
             members[torch.randint(len(members), (half,), generator=generator).to(members.device)] for members in classes
         ]
-        loss = F.binary_cross_entropy_with_logits(_logits(parameters, states[torch.cat(drawn)]), wanted)
+        loss = F.binary_cross_entropy_with_logits(_logits(teacher, parameters, states[torch.cat(drawn)]), wanted)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -66,7 +66,7 @@ def fit_terminations(
     with torch.no_grad():
         for own, fitted in zip(teacher.termination, parameters, strict=True):
             own.copy_(fitted)
-        right = (_logits(parameters, states) > 0) == terminated
+        right = (_logits(teacher, parameters, states) > 0) == terminated
     shares = [
         float(right[of].float().mean()) for over in (False, True) if (of := left_out & (terminated == over)).any()
     ]
@@ -75,9 +75,9 @@ def fit_terminations(
     return accuracy
 
 
-def _logits(parameters: Sequence[Tensor], states: Tensor) -> Tensor:
+def _logits(teacher: EnvironmentTeacher, parameters: Sequence[Tensor], states: Tensor) -> Tensor:
     layers = as_layers([parameter.unsqueeze(0) for parameter in parameters])
-    return forward(layers, states.unsqueeze(0), ACTIVATION)[0, :, 0]
+    return forward(layers, states.unsqueeze(0), teacher.activation)[0, :, 0]
 
 
 @torch.no_grad()

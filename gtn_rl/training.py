@@ -27,9 +27,8 @@ from gtn_envs.weights_file import save_environment
 from gtn_rl.config import EnvironmentConfig, RLConfig, StageConfig
 from gtn_rl.cost import Cost, CostTracker
 from gtn_rl.fitting import fit_transitions
-from gtn_rl.harvest import Harvest, harvest
+from gtn_rl.harvest import Harvest, harvest, harvest_from_greedy
 from gtn_rl.job import EvolutionJob, Judge, judges, learners
-from gtn_rl.judging import Greedy
 from gtn_rl.model import EnvironmentTeacher
 from gtn_rl.stage_result import StageResult
 from gtn_rl.tasks import BatchedTask, make_task
@@ -189,11 +188,9 @@ class Pipeline:
     def _harvest_from_greedy(self) -> int:
         """Starts initial states anew, from where the greedy policy goes when it errs now and then; returns the real steps."""
         settings = self.config.environment
-        with torch.no_grad():
-            greedy = Greedy().train(self.teacher.model(), torch.Generator())
         random = self.streams.numpy("harvest-greedy")
-        gathered = harvest(
-            self.task, settings.harvest_episodes, random, policies=greedy, exploration=settings.exploration
+        gathered = harvest_from_greedy(
+            self.task, self.teacher, settings.harvest_episodes, random, exploration=settings.exploration
         )
         self.harvests.append(gathered)
         self.teacher.set_centres(gathered.centres(settings.centres, random))
@@ -321,6 +318,9 @@ def _start(config: RLConfig, run: RunFolder, task: BatchedTask, listener: Listen
         termination_hidden=settings.hidden if settings.termination else None,
         max_episode_steps=settings.episode_steps if mdp else 1,
         jitter=settings.jitter,
+        activation=settings.activation,
+        regret=settings.regret,
+        limit_terminates=settings.limit_terminates,
     )
     pending = Cost(gathered.real_steps, cpu_seconds() - clock)
     return Pipeline(config, run, task, teacher.to(config.device), [gathered], [], command, listener, pending)

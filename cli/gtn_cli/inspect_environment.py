@@ -33,6 +33,7 @@ def show_environment(path: Path, out: Path | None, *, quiet: bool, as_json: bool
         weights = gtn_envs.load_environment(environment_file(path))
     except gtn_envs.WeightsError as error:
         raise GTNError(str(error)) from error
+    assert weights.path is not None
     folder = out or _folder(path)
     picture = _picture(path, folder) if folder else None
     document = weights.document

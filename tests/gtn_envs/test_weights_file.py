@@ -100,7 +100,11 @@ FIELDS: list[tuple[dict[str, Any], dict[str, Any], str]] = [
     ({}, {"regret": 1}, "'regret' is 1, expected a boolean"),
     ({"task": "Pendulum-v1"}, {"regret": True}, "'regret' is True, expected a boolean, and true only where"),
     ({"form": "reward", "reward_mode": "potential"}, {"regret": True}, "'regret' is True"),
-    ({"form": "bandit"}, {"limit_terminates": True}, "'limit_terminates' is True, expected a boolean, and true only in"),
+    (
+        {"form": "bandit"},
+        {"limit_terminates": True},
+        "'limit_terminates' is True, expected a boolean, and true only in",
+    ),
     ({"form": "reward"}, {"reward_mode": "sum"}, "'reward_mode' is 'sum'"),
     ({"form": "reward", "reward_mode": "potential"}, {"gamma": 1.5}, "'gamma' is 1.5"),
 ]

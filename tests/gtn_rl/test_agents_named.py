@@ -125,8 +125,10 @@ def test_the_agents_of_a_validation_differ(judge, steps, make_teacher, examples)
     task = make_task("Pendulum-v1")
     few = [f"agents.judges=['{judge}']", f"agents.sb3_steps={steps}", "agents.validation_seeds=3"]
     told = config("agents.names=[td3]", *few, task="Pendulum-v1")
-    validation = Judge(told, task, Streams(0))(make_teacher(task, "bandit"))
-    assert set(validation.metrics) == {f"real/{judge}", f"real/{judge}_minimum", "cost/real_steps", "perf/cpu_seconds"}
+    validation = Judge(told, task, Streams(0))(make_teacher(task, "bandit").model)
+    lengths = {"inner/episode_length"}
+    judged = {f"real/{judge}", f"real/{judge}_minimum", "cost/real_steps", "perf/cpu_seconds"}
+    assert set(validation.metrics) == judged | lengths
     assert validation.score == validation.metrics[f"real/{judge}"] > validation.metrics[f"real/{judge}_minimum"]
 
 

@@ -11,9 +11,9 @@ import torch
 from gtn_core.errors import GTNError, UsageError
 from gtn_envs import load_environment, save_environment
 from gtn_rl.greedy_actions import greedy_outputs
+from gtn_rl.sb3.algorithms import algorithm
 from gtn_rl.transfer import cloning
 from gtn_rl.transfer.agents import CLONING, REAL, TEACHER, UNTRAINED, Job, run_job, stops_of
-from gtn_rl.sb3.algorithms import algorithm
 from gtn_rl.transfer.cloning import clone
 from gtn_rl.transfer.controls import pay_off, solve_times, teacher_cost
 from gtn_rl.transfer.environments import find_environment
