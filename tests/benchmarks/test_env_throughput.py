@@ -13,8 +13,7 @@ from gtn_envs import save_environment
 
 ROOT = Path(__file__).resolve().parents[2]
 TINY = ("--size", "1", "--size", "3", "--windows", "2", "--seconds", "0.001")
-SOLVE = ("--solve", "--algo", "dqn", "--seeds", "2", "--episodes", "2")
-STEPS = ("--synthetic-steps", "120", "--check-every", "100", "--limit", "200")
+SOLVE = ("--solve", "--algo", "dqn", "--algo", "a2c", "--seeds", "2", "--episodes", "2", "--limit", "270")
 
 
 def load(path: Path) -> ModuleType:
@@ -27,7 +26,9 @@ def load(path: Path) -> ModuleType:
     return module
 
 
+sys.path.insert(0, str(ROOT / "benchmarks"))
 benchmark = load(ROOT / "benchmarks" / "env_throughput.py")
+solving = sys.modules["_solving"]
 environment = load(ROOT / "tests" / "gtn_envs" / "random_environments.py").environment
 
 
@@ -40,7 +41,7 @@ def file(tmp_path: Path) -> Path:
 
 def test_reports_the_ratios(file: Path, tmp_path: Path) -> None:
     report_file = tmp_path / "build" / "report.json"
-    arguments = ["--env", str(file), "--torch", *TINY, *SOLVE, *STEPS, "--json", str(report_file)]
+    arguments = ["--env", str(file), "--torch", *TINY, *SOLVE, "--json", str(report_file)]
     run = CliRunner().invoke(benchmark.main, arguments, catch_exceptions=False)
     assert run.exit_code == 0, run.output
     assert "beside CartPole-v1" in run.output
@@ -60,11 +61,19 @@ def test_reports_the_ratios(file: Path, tmp_path: Path) -> None:
         assert all(len(rate["windows"]) == 2 for rate in group["rates"].values())
 
     solve = report["solve"]
-    assert [run["steps"] for run in solve["runs"]["synthetic"]] == [120, 120]
-    assert all(run["wall"] > 0 and run["cpu"] > 0 for runs in solve["runs"].values() for run in runs)
+    for runs in solve["runs"].values():
+        assert list(runs) == ["dqn", "a2c"]
+        for agent in (agent for found in runs.values() for agent in found):
+            assert agent["wall"] > 0
+            assert agent["cpu"] > 0
+            assert 270 <= agent["steps"] < 280
+            assert agent["solved"] is False
+    assert solve["solved"] == {"synthetic": False, "real": False}
     for key, ratio in solve["ratios"].items():
         assert ratio == solve["medians"]["real"][key] / solve["medians"]["synthetic"][key]
     assert set(solve["ratios"]) == {"wall", "cpu", "steps"}
+    assert set(solve["by_algorithm"]) == {"dqn", "a2c"}
+    assert solve["by_algorithm"][solve["fastest"]["real"]] > 0
     assert [goal["bound"] for goal in report["goals"]] == [0.5, 1.0, 5.0]
     for goal in report["goals"]:
         assert goal["verdict"] in ("met", "missed")
@@ -79,3 +88,22 @@ def test_refuses_what_is_not_synthetic(name: str, message: str) -> None:
     run = CliRunner().invoke(benchmark.main, ["--env", name])
     assert run.exit_code != 0
     assert message in run.output
+
+
+def runs(*seconds: float, solved: int) -> list[dict[str, float]]:
+    return [{"wall": wall, "solved": i < solved} for i, wall in enumerate(seconds)]
+
+
+def test_a_side_is_represented_by_its_fastest_algorithm() -> None:
+    found = {"slow": runs(5, 6, 9, solved=3), "lucky": runs(1, 2, 2, solved=1), "fast": runs(4, 5, 8, solved=2)}
+    assert solving.fastest_of(found) == "fast"
+    assert solving.longest_of_fastest(found) == 8
+    unsolved = {name: found[name] for name in ("lucky",)}
+    assert solving.fastest_of(unsolved) == "lucky"
+    assert solving.longest_of_fastest(unsolved) == solving.longest_of_fastest({}) == float("inf")
+
+
+def test_agents_are_judged_ever_more_rarely() -> None:
+    stops = solving.numbers_of_steps(1000)
+    assert stops == [250, 312, 390, 487, 608, 760, 950, 1000]
+    assert solving.numbers_of_steps(100) == [100]
