@@ -26,11 +26,13 @@ import click
 import gymnasium as gym
 import numpy as np
 import torch
+from _shapes import with_shape
 from _solving import race
 from rich.console import Console
 from rich.table import Table
 
 from gtn_core.errors import GTNError
+from gtn_envs import SyntheticVectorEnv, Weights, load_environment
 from gtn_rl.transfer.environments import Environment, find_environment
 
 Window = Callable[[float], float]
@@ -45,6 +47,12 @@ SINGLE_GOAL, VECTOR_GOAL, SOLVE_GOAL = 0.5, 1.0, 5.0
     "--size", "sizes", multiple=True, default=(1, 64, 4096), show_default=True, type=click.IntRange(1), help="n."
 )
 @click.option("--torch", "with_torch", is_flag=True, help="The torch backend (CPU), too.")
+@click.option(
+    "--shape",
+    "shapes",
+    multiple=True,
+    help="Vectorised random networks, too: activation/transition/reward[/termination] widths, e.g. relu/16/32, tanh//8,8.",
+)
 @click.option("--windows", default=7, show_default=True, type=click.IntRange(1), help="Windows of each contestant.")
 @click.option("--seconds", default=0.5, show_default=True, type=click.FloatRange(0), help="Length of a window.")
 @click.option("--solve", is_flag=True, help="Train agents to a solved task, too.")
@@ -69,8 +77,11 @@ def main(name: str, json_file: Path | None, solve: bool, **settings: Any) -> Non
         console.print(
             "{cpu}, {cores} cores, one thread; torch {torch}, Gymnasium {gymnasium}".format(**report["machine"])
         )
+        assert synthetic.file is not None
+        weights = load_environment(synthetic.file)
+        likenesses = {shape: with_shape(weights, shape) for shape in settings["shapes"]}
         report["throughput"] = [
-            compare(kind, n, contestants(kind, n, synthetic.id, real.id, settings["with_torch"]), settings)
+            compare(kind, n, contestants(kind, n, synthetic.id, real.id, settings["with_torch"], likenesses), settings)
             for kind, n in [("gym.make", 1), *(("make_vec", n) for n in sorted(settings["sizes"]))]
         ]
         _show_throughput(console, report)
@@ -107,8 +118,10 @@ def machine() -> dict[str, Any]:
     return {"cpu": cpu, "cores": os.cpu_count(), "python": platform.python_version(), **versions}
 
 
-def contestants(kind: str, n: int, synthetic: str, real: str, with_torch: bool) -> dict[str, gym.Env | Any]:
-    """Makes the environments of one comparison: ``real``, and one or two learned ones, under the names of the table."""
+def contestants(
+    kind: str, n: int, synthetic: str, real: str, with_torch: bool, likenesses: dict[str, Weights]
+) -> dict[str, gym.Env | Any]:
+    """Makes the environments of one comparison, by the table's names: the learned one, those asked for, and ``real``."""
     if kind == "gym.make":
         return {"synthetic": gym.make(synthetic), "real": gym.make(real)}
     native = "vector_entry_point"
@@ -116,6 +129,7 @@ def contestants(kind: str, n: int, synthetic: str, real: str, with_torch: bool) 
     made = {"synthetic": gym.make_vec(synthetic, num_envs=n, vectorization_mode=native)}
     if with_torch:
         made["synthetic (torch)"] = gym.make_vec(synthetic, num_envs=n, vectorization_mode=native, backend="torch")
+    made |= {shape: SyntheticVectorEnv(weights, n) for shape, weights in likenesses.items()}
     return {**made, "real": gym.make_vec(real, num_envs=n, vectorization_mode=mode)}
 
 

@@ -12,7 +12,8 @@ from click.testing import CliRunner
 from gtn_envs import save_environment
 
 ROOT = Path(__file__).resolve().parents[2]
-TINY = ("--size", "1", "--size", "3", "--windows", "2", "--seconds", "0.001")
+SHAPES = ("--shape", "relu//8", "--shape", "tanh/4,4/8/2")
+TINY = (*SHAPES, "--size", "1", "--size", "3", "--windows", "2", "--seconds", "0.001")
 SOLVE = ("--solve", "--algo", "dqn", "--algo", "a2c", "--seeds", "2", "--episodes", "2", "--limit", "270")
 
 
@@ -53,8 +54,8 @@ def test_reports_the_ratios(file: Path, tmp_path: Path) -> None:
     compared = [(group["kind"], group["num_envs"]) for group in groups]
     assert compared == [("gym.make", 1), ("make_vec", 1), ("make_vec", 3)]
     for group in groups:
-        native = {"synthetic"} if group["kind"] == "gym.make" else {"synthetic", "synthetic (torch)"}
-        assert set(group["ratios"]) == native
+        native = {"synthetic", "synthetic (torch)", "relu//8", "tanh/4,4/8/2"}
+        assert set(group["ratios"]) == ({"synthetic"} if group["kind"] == "gym.make" else native)
         for name, ratio in group["ratios"].items():
             for which in ("best", "median"):
                 assert ratio[which] == group["rates"][name][which] / group["rates"]["real"][which] > 0
@@ -81,11 +82,17 @@ def test_reports_the_ratios(file: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "message"),
-    [("CartPole-v1", "not a synthetic environment"), ("nowhere.safetensors", "no environment file nowhere")],
+    ("arguments", "message"),
+    [
+        (["--env", "CartPole-v1"], "not a synthetic environment"),
+        (["--env", "nowhere.safetensors"], "no environment file nowhere"),
+        (["--shape", "relu/16"], "'relu/16' is not activation/widths/widths"),
+        (["--shape", "relu/wide/16"], "'relu/wide/16' is not activation/widths/widths"),
+        (["--shape", "gelu/16/16"], "'gelu/16/16' is not activation/widths/widths"),
+    ],
 )
-def test_refuses_what_is_not_synthetic(name: str, message: str) -> None:
-    run = CliRunner().invoke(benchmark.main, ["--env", name])
+def test_what_is_refused(arguments: list[str], message: str) -> None:
+    run = CliRunner().invoke(benchmark.main, [*arguments, "--windows", "1", "--seconds", "0"])
     assert run.exit_code != 0
     assert message in run.output
 
