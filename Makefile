@@ -55,7 +55,7 @@ WEIGHTS ?= envs/gtn_envs/weights
 
 weights-cartpole: $(STAMP) ## make the shipped CartPole environments again, in about 10 minutes on two cores
 	rm -rf runs/weights/GTN-CartPole-v0 runs/weights/GTN-CartPoleBandit-v0
-	$(call weight,CartPole,CartPole-v1,mdp,7) & mdp=$$!; $(call weight,CartPoleBandit,CartPole-v1,bandit,5) && wait $$mdp
+	$(call weight,CartPole,CartPole-v1,mdp,5) & mdp=$$!; $(call weight,CartPoleBandit,CartPole-v1,bandit,5) && wait $$mdp
 
 weights-classic: $(STAMP) ## make the other shipped environments again, one after the other
 	rm -rf runs/weights/GTN-Acrobot-v0 runs/weights/GTN-MountainCar-v0 runs/weights/GTN-Pendulum-v0
