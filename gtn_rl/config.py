@@ -20,6 +20,8 @@ class EnvironmentConfig:
 
     kind: Kind = "mdp"
     """``mdp``: learned initial states, transitions and reward; ``bandit``: learned contexts and reward, one-step episodes."""
+    start: str | None = None
+    """A file, or a shipped environment's name, whose initial states, reward network and normalisation it starts from."""
     hidden: tuple[Positive, ...] = (32,)
     """Widths of the reward network."""
     transition_hidden: tuple[Positive, ...] = (64,)

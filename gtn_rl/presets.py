@@ -37,11 +37,11 @@ def _warm(kind: str) -> Settings:
     """The greedy warm start first: for tasks where an agent trained at random learns nothing at all."""
     return {
         "environment": {"kind": kind, "jitter": 0.2, **({**HORIZON, "episode_steps": 3} if kind == "mdp" else {})},
-        "agents": {"validation_seeds": 4},
+        "agents": {"validation_seeds": 3},
         "stages": _stages(
             kind,
-            {"name": "greedy", "sigma": 0.3, "share": 1.0, "parts": ["reward"]},
-            {"name": "bilevel", "sigma": 0.05, "share": 2.0, "validations": 5},
+            {"name": "greedy", "sigma": 0.3, "share": 1.0, "parts": ["reward"], "validations": 6},
+            {"name": "bilevel", "sigma": 0.05, "share": 1.0, "validations": 5},
         ),
         "minutes": 10.0,
     }

@@ -31,6 +31,7 @@ from gtn_rl.harvest import Harvest, harvest, harvest_from_greedy
 from gtn_rl.job import EvolutionJob, Judge, judges, learners
 from gtn_rl.model import EnvironmentTeacher
 from gtn_rl.stage_result import StageResult
+from gtn_rl.starting_point import load_start, normalisation, shaped_like, take_over
 from gtn_rl.tasks import BatchedTask, make_task
 from gtn_rl.terminations import fit_terminations
 
@@ -223,8 +224,18 @@ class Pipeline:
             config=to_dict(self.config),
             observation_space=spec.observation_space,
             action_space=spec.action_space,
+            **self._origin(),
         )
         save_environment(self.run.teacher, {k: v.numpy() for k, v in self.teacher.tensors().items()}, document)
+
+    def _origin(self) -> dict[str, Any]:
+        """Returns what the header says of the file that it started from: what made it is part of what made this."""
+        start = self.config.environment.start
+        if start is None:
+            return {}
+        document = load_start(start, self.teacher.spec).document
+        told = ("command", "seed", "stages", "metrics", "start")
+        return {"start": {"file": start, **{key: document[key] for key in told if key in document}}}
 
 
 def meta_train(
@@ -275,6 +286,8 @@ def _refuse_nonsense(config: RLConfig, task: BatchedTask) -> None:
     """Raises UsageError for what would fail later: a wrong name, a stage that lacks what it needs."""
     learners(config, task.spec)
     judges(config, task.spec)
+    if config.environment.start is not None:
+        load_start(config.environment.start, task.spec)
     for stage in config.stages:
         if stage.name != "fit":
             ESTIMATORS[stage.estimator](EstimatorConfig(population=stage.population))
@@ -305,7 +318,10 @@ def _start(config: RLConfig, run: RunFolder, task: BatchedTask, listener: Listen
     settings, streams, clock = config.environment, Streams(config.seed), cpu_seconds()
     random = streams.numpy("harvest")
     gathered = harvest(task, settings.harvest_episodes, random)
-    mean, std = gathered.normalisation()
+    start = None if settings.start is None else load_start(settings.start, task.spec)
+    if start is not None:
+        settings = shaped_like(settings, start)
+    mean, std = gathered.normalisation() if start is None else normalisation(start)
     mdp = settings.kind == "mdp"
     teacher = EnvironmentTeacher(
         task.spec,
@@ -322,8 +338,20 @@ def _start(config: RLConfig, run: RunFolder, task: BatchedTask, listener: Listen
         regret=settings.regret,
         limit_terminates=settings.limit_terminates,
     )
-    pending = Cost(gathered.real_steps, cpu_seconds() - clock)
-    return Pipeline(config, run, task, teacher.to(config.device), [gathered], [], command, listener, pending)
+    harvests = [gathered]
+    if start is not None:
+        take_over(teacher, start)
+        harvests.append(
+            harvest_from_greedy(
+                task,
+                teacher,
+                settings.harvest_episodes,
+                streams.numpy("harvest-start"),
+                exploration=settings.exploration,
+            )
+        )
+    pending = Cost(sum(part.real_steps for part in harvests), cpu_seconds() - clock)
+    return Pipeline(config, run, task, teacher.to(config.device), harvests, [], command, listener, pending)
 
 
 def _finish(pipeline: Pipeline) -> None:

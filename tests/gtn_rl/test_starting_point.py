@@ -1,0 +1,66 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from gtn_core.errors import UsageError
+from gtn_core.run_folder import RunFolder
+from gtn_envs import load_environment, make_weights
+from gtn_rl.config import resolve_config
+from gtn_rl.starting_point import load_start, normalisation, take_over
+from gtn_rl.tasks import make_task
+from gtn_rl.training import meta_train
+
+SMALL = {"environment": {"hidden": [8], "harvest_episodes": 8, "centres": 8}, "agents": {"validation_seeds": 1}}
+
+
+def made(folder, kind, start=None, iterations=0):
+    stages = [{"name": "fit"}] if kind == "mdp" else []
+    stages.append({"name": "bilevel", "population": 2, "validations": 1})
+    environment = {"kind": kind, "episode_steps": 3, **({"start": str(start)} if start else {})}
+    config = resolve_config(
+        "CartPole-v1",
+        "fast",
+        SMALL,
+        {"environment": environment, "stages": stages, "iterations": iterations},
+        {"agents": {"names": ["dqn"]}},
+    )
+    run = RunFolder(folder)
+    meta_train(config, run, command=f"made {kind}")
+    return run.teacher
+
+
+@pytest.mark.slow
+def test_an_mdp_goes_on_from_a_bandit(tmp_path):
+    bandit = made(tmp_path / "bandit", "bandit")
+    mdp = load_environment(made(tmp_path / "mdp", "mdp", bandit))
+    first = load_environment(bandit)
+    assert mdp.form == "mdp"
+    for name, tensor in first.tensors.items():
+        np.testing.assert_allclose(mdp.tensors[name], tensor, rtol=1e-5, atol=1e-6, err_msg=name)
+    assert mdp.document["start"]["command"] == "made bandit"
+    assert mdp.document["start"]["stages"] == first.document["stages"]
+
+
+def test_a_scale_is_taken_over(make_teacher, tmp_path):
+    task = make_task("CartPole-v1")
+    one, other = make_teacher(task, "bandit"), make_teacher(task, "bandit")
+    with torch.no_grad():
+        one.log_scale.fill_(0.7)
+    spec = task.spec
+    spaces = {"observation_space": spec.observation_space, "action_space": spec.action_space}
+    weights = make_weights({k: v.numpy() for k, v in one.tensors().items()}, one.document(**spaces))
+    take_over(other, weights)
+    assert other.log_scale.item() == pytest.approx(0.7, abs=1e-5)
+    for found, wanted in zip(normalisation(weights), (one.mean, one.std), strict=True):
+        assert torch.equal(found, wanted)
+
+
+@pytest.mark.parametrize(
+    ("start", "message"),
+    [("nothing.safetensors", "there is no file"), ("GTN-Acrobot-v0", "expected a bandit or an mdp")],
+)
+def test_a_wrong_start_is_refused(start, message):
+    with pytest.raises(UsageError, match=message):
+        load_start(start, make_task("CartPole-v1").spec)
