@@ -16,10 +16,11 @@ INPUTS  := setup.cfg pyproject.toml constraints.txt
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install demo test lint bench docs weights-cartpole weights-classic clean distclean
+.PHONY: help install demo test lint bench docs weights-cartpole weights-classic weights-acrobot weights-mountaincar \
+  weights-pendulum weights-lunarlander weights-mujoco clean distclean
 
 help: ## list the targets
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-17s %s\n", $$1, $$2}'
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-17s %s\n", $$1, $$2}'
 	@echo "Variables: PYTHON=python3.12 VENV=.venv WORKERS=2 ARGS='...' BENCH=benchmarks/<file>.py TORCH_ARGS='...'"
 
 install: $(STAMP) ## make .venv with everything that development needs
@@ -47,21 +48,36 @@ docs: $(VENV)/.installed-docs ## build the documentation into build/site
 	$(BIN)/mkdocs build --strict --quiet
 	@echo "Documentation: build/site/index.html"
 
-# Each line makes one shipped environment: GTN-<name>-v0 from task, kind and minutes; the file's header repeats the command.
-weight = OMP_NUM_THREADS=1 $(BIN)/gtn-cli meta-train --task $(2) --kind $(3) --seed $(SEED) --minutes $(4) \
+# Each line makes one shipped environment, GTN-<name>-v0, from task, kind, minutes and more options; the file's header repeats the
+# command. An MDP goes on from its bandit's initial states and reward.
+weight = OMP_NUM_THREADS=1 $(BIN)/gtn-cli meta-train --task $(2) --kind $(3) --seed $(SEED) --minutes $(4) $(5) \
   --out runs/weights/GTN-$(1)-v0 && cp runs/weights/GTN-$(1)-v0/teacher.safetensors $(WEIGHTS)/GTN-$(1)-v0.safetensors
+both   = rm -rf runs/weights/GTN-$(1)-v0 runs/weights/GTN-$(1)Bandit-v0; $(call weight,$(1)Bandit,$(2),bandit,$(3)) && \
+  $(call weight,$(1),$(2),mdp,$(4),--set environment.start=$(WEIGHTS)/GTN-$(1)Bandit-v0.safetensors)
 SEED    ?= 0
 WEIGHTS ?= envs/gtn_envs/weights
 
-weights-cartpole: $(STAMP) ## make the shipped CartPole environments again, in about 10 minutes on two cores
+weights-cartpole: $(STAMP) ## make the shipped CartPole environments again, in about 5 minutes on two cores
 	rm -rf runs/weights/GTN-CartPole-v0 runs/weights/GTN-CartPoleBandit-v0
 	$(call weight,CartPole,CartPole-v1,mdp,5) & mdp=$$!; $(call weight,CartPoleBandit,CartPole-v1,bandit,5) && wait $$mdp
 
-weights-classic: $(STAMP) ## make the other shipped environments again, one after the other
-	rm -rf runs/weights/GTN-Acrobot-v0 runs/weights/GTN-MountainCar-v0 runs/weights/GTN-Pendulum-v0
-	$(call weight,Acrobot,Acrobot-v1,mdp,7)
-	$(call weight,MountainCar,MountainCar-v0,mdp,7)
-	$(call weight,Pendulum,Pendulum-v1,mdp,8)
+weights-classic: weights-acrobot weights-mountaincar weights-pendulum ## make the shipped classic-control environments again
+
+weights-acrobot: $(STAMP)
+	$(call both,Acrobot,Acrobot-v1,5,4)
+
+weights-mountaincar: $(STAMP)
+	$(call both,MountainCar,MountainCar-v0,6,4)
+
+weights-pendulum: $(STAMP)
+	$(call both,Pendulum,Pendulum-v1,8,5)
+
+weights-lunarlander: $(STAMP) ## make the shipped LunarLander environments again
+	$(call both,LunarLander,LunarLander-v3,10,5)
+
+weights-mujoco: $(VENV)/.installed-mujoco ## make the shipped MuJoCo environments again
+	$(call both,HalfCheetah,HalfCheetah-v5,8,4)
+	$(call both,Hopper,Hopper-v5,8,4)
 
 clean: ## remove build products and caches; keeps .venv and runs/
 	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage

@@ -147,12 +147,13 @@ def resolve_config(task: str, preset: str, *layers: Mapping[str, Any]) -> RLConf
     """
     if preset not in PRESETS:
         raise unknown_name("preset", preset, PRESETS)
-    kind = next(
-        (layer["environment"]["kind"] for layer in reversed(layers) if "kind" in layer.get("environment", {})), "mdp"
-    )
+    told: dict[str, Any] = {}
+    for layer in layers:
+        told |= layer.get("environment", {})
+    kind, started = told.get("kind", "mdp"), told.get("start") is not None
     stack: list[Mapping[str, Any]] = [
         {"task": task, "preset": preset},
-        PRESETS[preset].get(task, GENERAL)(kind),
+        PRESETS[preset].get(task, GENERAL)(kind, started),
     ]
     for layer in layers:
         if "iterations" in layer or "minutes" in layer:

@@ -6,11 +6,11 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 Settings = Mapping[str, Any]
+Preset = Callable[[str, bool], Settings]
+"""Kind of environment, and whether it starts from another's file -> settings."""
+
 HORIZON: Settings = {"limit_terminates": True, "regret": True}
 """An MDP whose greedy policy is the best one, and whose values are small: few noisy steps suffice to learn them."""
-
-Preset = Callable[[str], Settings]
-"""Kind of environment -> settings."""
 
 
 def _stages(kind: str, *stages: Settings) -> list[Settings]:
@@ -22,7 +22,7 @@ def _stages(kind: str, *stages: Settings) -> list[Settings]:
     return [*before, {"name": "fit"}, *after]
 
 
-def _from_scratch(kind: str) -> Settings:
+def _from_scratch(kind: str, started: bool) -> Settings:
     """Bi-level evolution alone: for tasks where even a poor agent's return tells good candidates from bad ones."""
     # Small enough to step faster than Gymnasium's own vectorised CartPole.
     small = {"hidden": [16], "transition_hidden": [16], "activation": "relu", **HORIZON}
@@ -33,18 +33,22 @@ def _from_scratch(kind: str) -> Settings:
     }
 
 
-def _warm(kind: str) -> Settings:
-    """The greedy warm start first: for tasks where an agent trained at random learns nothing at all."""
+def _warm(kind: str, started: bool, population: int = 64) -> Settings:
+    """The greedy warm start first, unless it starts from a file: where an agent trained at random learns nothing at all."""
+    greedy = {"name": "greedy", "sigma": 0.3, "parts": ["reward"], "validations": 6, "population": population}
+    bilevel = {"name": "bilevel", "sigma": 0.05, "validations": 5, "population": population}
     return {
         "environment": {"kind": kind, "jitter": 0.2, **({**HORIZON, "episode_steps": 3} if kind == "mdp" else {})},
         "agents": {"validation_seeds": 3},
-        "stages": _stages(
-            kind,
-            {"name": "greedy", "sigma": 0.3, "share": 1.0, "parts": ["reward"], "validations": 6},
-            {"name": "bilevel", "sigma": 0.05, "share": 1.0, "validations": 5},
-        ),
+        "stages": _stages(kind, *([] if started else [greedy]), bilevel),
         "minutes": 10.0,
     }
+
+
+def _walker(kind: str, started: bool) -> Settings:
+    """Warm, with few and cheap real episodes, as a step of MuJoCo is slow and its returns vary little."""
+    agents = {"names": ["ppo", "td3"], "episodes": 1, "validation_seeds": 2, "validation_episodes": 4}
+    return {**_warm(kind, started, population=32), "agents": agents}
 
 
 GENERAL: Preset = _warm
@@ -57,7 +61,7 @@ PRESETS: dict[str, dict[str, Preset]] = {
         "MountainCar-v0": _warm,
         "Pendulum-v1": _warm,
         "LunarLander-v3": _warm,
-        "HalfCheetah-v5": _warm,
-        "Hopper-v5": _warm,
+        "HalfCheetah-v5": _walker,
+        "Hopper-v5": _walker,
     }
 }

@@ -8,6 +8,8 @@ from gtn_core.errors import UsageError
 from gtn_envs.weights_file import load_environment, save_environment
 from gtn_rl.model import EnvironmentTeacher
 
+EPISODES = 24
+
 
 def test_a_variant_is_its_own_theta(teacher):
     theta = teacher.theta()
@@ -68,7 +70,7 @@ def test_the_file_is_the_same_environment(teacher, tmp_path):
     rng = np.random.default_rng(0)
     ends = []
     try:
-        for episode in range(8):
+        for episode in range(EPISODES):
             s, _ = env.reset(seed=episode)
             done = False
             while not done:
@@ -87,7 +89,7 @@ def test_the_file_is_the_same_environment(teacher, tmp_path):
             ends.append(terminated)
     finally:
         env.close()
-    assert 0 < sum(ends) < 8 if ending else set(ends) == {document["form"] == "bandit"}
+    assert 0 < sum(ends) < EPISODES if ending else set(ends) == {document["form"] == "bandit"}
 
 
 def test_ends_that_make_no_sense_are_refused(task):
