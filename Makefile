@@ -20,7 +20,7 @@ INPUTS  := setup.cfg pyproject.toml constraints.txt
   weights-pendulum weights-lunarlander weights-mujoco clean distclean
 
 help: ## list the targets
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-17s %s\n", $$1, $$2}'
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-27s %s\n", $$1, $$2}'
 	@echo "Variables: PYTHON=python3.12 VENV=.venv WORKERS=2 ARGS='...' BENCH=benchmarks/<file>.py TORCH_ARGS='...'"
 
 install: $(STAMP) ## make .venv with everything that development needs
