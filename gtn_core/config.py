@@ -19,8 +19,8 @@ T = TypeVar("T")
 
 Positive = Annotated[int, Field(gt=0)]
 Natural = Annotated[int, Field(ge=0)]
-PositiveReal = Annotated[float, Field(gt=0)]
-NaturalReal = Annotated[float, Field(ge=0)]
+PositiveReal = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+NaturalReal = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0, le=1)]
 
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+WHERE = "GTN_TRACEBACK=1 shows where"
+"""What to add to a message about code that is not ours, e.g. a user's task: how the command line shows its traceback."""
+
 
 class GTNError(Exception):
     """A failure whose message is meant for the user: the command line prints it without a traceback.

@@ -33,6 +33,7 @@ from gtn_rl.model import EnvironmentTeacher
 from gtn_rl.stage_result import StageResult
 from gtn_rl.starting_point import load_start, normalisation, shaped_like, take_over
 from gtn_rl.tasks import BatchedTask, make_task
+from gtn_rl.tasks.rollout import step_limit
 from gtn_rl.terminations import fit_terminations
 
 log = logging.getLogger(__name__)
@@ -283,7 +284,8 @@ def meta_train(
 
 
 def _refuse_nonsense(config: RLConfig, task: BatchedTask) -> None:
-    """Raises UsageError for what would fail later: a wrong name, a stage that lacks what it needs."""
+    """Raises UsageError for what would fail later: a wrong name, a stage that lacks what it needs, an endless task."""
+    step_limit(task.spec, None)
     learners(config, task.spec)
     judges(config, task.spec)
     if config.environment.start is not None:

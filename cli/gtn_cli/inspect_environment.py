@@ -130,4 +130,8 @@ def _picture(path: Path, folder: Path) -> Path | None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UsageError(f"cannot make the folder {folder}: {error.strerror}") from error
-    return write_episodes(folder, find_environment(str(environment_file(path))))
+    try:
+        return write_episodes(folder, find_environment(str(environment_file(path))))
+    except GTNError as error:  # e.g. its real task is not installed; the rest is worth showing
+        click.echo(f"no picture: {error}", err=True)
+        return None

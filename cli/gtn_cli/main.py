@@ -80,8 +80,10 @@ def cli() -> None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Runs the command line and exits: 0 done, 1 failed, 2 wrong usage, 130 interrupted."""
-    from gtn_core.errors import GTNError
+    from gtn_core.errors import WHERE, GTNError
 
+    if "" not in sys.path:
+        sys.path.append("")  # the current folder, where a user's own tasks are; `python -m` has it, a script has not
     try:
         code = cli.main(args=list(arguments) if arguments is not None else None, standalone_mode=False)
         sys.exit(code if isinstance(code, int) else 0)
@@ -92,6 +94,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         click.echo("interrupted", err=True)
         sys.exit(EXIT_INTERRUPTED)
     except GTNError as error:
+        if os.environ.get("GTN_TRACEBACK"):
+            raise
         _fail(str(error), error.exit_code)
     except BrokenPipeError:  # the reader of our output has gone; Python would complain once more while shutting down
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -107,8 +111,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
             _fail(OUT_OF_MEMORY, EXIT_FAILED)
         if os.environ.get("GTN_TRACEBACK"):
             raise
+        if _is_gymnasiums(error):
+            _fail(str(error), EXIT_FAILED)
         kind = type(error).__name__
-        _fail(f"internal error: {kind}: {error} (GTN_TRACEBACK=1 shows where; please report it)", EXIT_FAILED)
+        _fail(f"internal error: {kind}: {error} ({WHERE}; please report it)", EXIT_FAILED)
+
+
+def _is_gymnasiums(error: Exception) -> bool:
+    """Says whether an error is of Gymnasium's own classes, whose messages are meant for users."""
+    gymnasium = sys.modules.get("gymnasium")
+    return gymnasium is not None and isinstance(error, gymnasium.error.Error)
 
 
 def _fail(message: str, code: int) -> None:

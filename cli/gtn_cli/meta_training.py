@@ -70,6 +70,7 @@ def new_meta_training(task: str, preset: str, layers: Sequence[Mapping[str, Any]
     """Returns the meta-training of a task: of an environment where the name is a Gymnasium id, else supervised."""
     if is_environment(task):
         return Reinforcement.new(task, preset, layers, given)
+    _refuse_without_version(task)
     return Supervised.new(task, preset, layers, given)
 
 
@@ -83,6 +84,20 @@ def resumed_meta_training(settings: Mapping[str, Any], given: Given) -> MetaTrai
 def is_environment(task: str) -> bool:
     """Says whether a task's name is a Gymnasium id: it ends in a version, or names a module."""
     return re.search(r"-v\d+$", task) is not None or ":" in task
+
+
+def _refuse_without_version(task: str) -> None:
+    """Raises UsageError where a name is a Gymnasium id that lacks its version, and no image task's."""
+    from gtn_sl.presets import PRESETS
+
+    if task in PRESETS["fast"]:
+        return
+    import gymnasium as gym
+
+    known = [spec for spec in gym.registry.values() if spec.name == task and spec.namespace is None]
+    if known:
+        newest = max(known, key=lambda spec: spec.version or 0)
+        raise UsageError(f"unknown task {task!r}; did you mean the environment {newest.id!r}?")
 
 
 def only_given(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import gymnasium as gym
 import numpy as np
-from gymnasium import spaces
+from gymnasium import error, spaces
 from gymnasium.utils import RecordConstructorArgs
 
 from gtn_envs.errors import WeightsError
@@ -63,8 +63,19 @@ class LearnedReward(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
         return observation, info
 
     def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
-        """Takes a step of the real task and returns it with the learned reward."""
-        state = self._state
+        """Takes a step of the real task and returns it with the learned reward.
+
+        Raises:
+            gymnasium.error.ResetNeeded: There is no state yet.
+            gymnasium.error.InvalidAction: The action is no element of a Discrete space, or not of a Box's shape. What a Box's
+                bounds mean is left to the real task.
+        """
+        state, space = self._state, self.weights.action_space
+        if state is None:
+            raise error.ResetNeeded("Cannot call env.step() before calling env.reset()")
+        fits = np.shape(action) == space.shape if isinstance(space, spaces.Box) else space.contains(action)
+        if not fits:
+            raise error.InvalidAction(f"action {action!r} ({type(action).__name__}) is not in {space}")
         observation, real, terminated, truncated, info = self.env.step(action)
         self._state = _flat(observation)
         info = {**info, "real_reward": float(real)}
@@ -72,7 +83,6 @@ class LearnedReward(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
             before, self._potential = self._potential, self._model.potential(self._state)
             reward = float(real) + self.weights.gamma * self._potential * (not terminated) - before
         else:
-            assert state is not None, "the real task refuses a step before a reset"
             taken = _flat(action) if self._start is None else int(action) - self._start
             reward = self._model.reward(state, taken)
         return observation, reward, terminated, truncated, info

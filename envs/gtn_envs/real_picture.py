@@ -25,7 +25,7 @@ class RealPicture:
     """
 
     def __init__(self, task: str, render_mode: str) -> None:
-        self._pose = POSES[_name(task)]
+        _, self._pose = POSES[_name(task)]
         self._env: Any = gym.make(task).unwrapped
         self._env.reset()
         self._env.render_mode = render_mode  # only now: a reset in the mode "human" would show a state of its own
@@ -47,8 +47,8 @@ class RealPicture:
 
 def is_drawable(weights: Weights) -> bool:
     """Whether the real task can be drawn from an observation."""
-    name = _name(weights.task)
-    return name in POSES and gym.registry.get(weights.task) is not None
+    size, _ = POSES.get(_name(weights.task), (0, None))
+    return weights.observation_space.shape == (size,) and gym.registry.get(weights.task) is not None
 
 
 def _name(task: str) -> str:
@@ -70,11 +70,11 @@ def _pendulum(env: Any, state: Array, action: Any) -> None:
     env.last_u = None if action is None else float(action[0])
 
 
-POSES: dict[str, Callable[[Any, Array, Any], None]] = {
-    "CartPole": _state_is_observation,
-    "MountainCar": _state_is_observation,
-    "MountainCarContinuous": _state_is_observation,
-    "Acrobot": _acrobot,
-    "Pendulum": _pendulum,
+POSES: dict[str, tuple[int, Callable[[Any, Array, Any], None]]] = {
+    "CartPole": (4, _state_is_observation),
+    "MountainCar": (2, _state_is_observation),
+    "MountainCarContinuous": (2, _state_is_observation),
+    "Acrobot": (6, _acrobot),
+    "Pendulum": (3, _pendulum),
 }
-"""By the real task's name: puts the task into a state (d,) after an action (flat values, or None at the start)."""
+"""By the real task's name: d, and what puts the task into a state (d,) after an action (flat values, or None at the start)."""

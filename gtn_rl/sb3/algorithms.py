@@ -103,6 +103,8 @@ def require_fit(entry: Algorithm, space: gym.Space, env: str) -> None:
     Raises:
         UsageError: It cannot; the message lists those that can.
     """
+    if isinstance(space, gym.spaces.Box) and not space.is_bounded():
+        raise UsageError(f"{env} has actions of {space}; only bounded ones are supported")
     if not entry.takes(space):
         fitting = ", ".join(other.name for other in ALGORITHMS.values() if other.takes(space))
         raise UsageError(f"{entry.name} does not take the actions of {env}, {space}; these do: {fitting or 'none'}")

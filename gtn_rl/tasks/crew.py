@@ -18,7 +18,7 @@ import numpy as np
 from gymnasium.envs.registration import EnvSpec
 from gymnasium.vector.utils import CloudpickleWrapper
 
-from gtn_core.errors import GTNError
+from gtn_core.errors import WHERE, GTNError
 from gtn_rl.tasks import env_worker
 from gtn_rl.tasks.env_worker import Arrays, Layout, arrays_in, nbytes
 
@@ -95,7 +95,8 @@ class Crew:
                 except (EOFError, OSError) as error:
                     raise self._died(i) from error
                 if answer:
-                    raise GTNError(f"{self._name} failed in a worker:\n{answer.decode()}")
+                    what, _, traceback = answer.decode().partition("\n")
+                    raise GTNError(f"{self._name} failed in a worker: {what} ({WHERE})") from RuntimeError(traceback)
         except BaseException:
             self.close()  # answers that nobody has read would be taken for those of the next step
             raise

@@ -121,7 +121,7 @@ def serve(connection: Connection, memory: int) -> None:
     """Answers the messages of the parent, until it hangs up.
 
     The first message is a pickled function that returns the spec; then an empty message means a step, any other is
-    ``(layout, part, seeds)`` for a reset. The answer is empty, or a traceback.
+    ``(layout, part, seeds)`` for a reset. The answer is empty, or what failed: one line, and a traceback.
 
     Args:
         connection: The pipe to the parent.
@@ -139,8 +139,9 @@ def serve(connection: Connection, memory: int) -> None:
                 arrays = arrays_in(mmap.mmap(memory, nbytes(layout)), layout).rows(part)
                 block.reset(seeds, arrays)
             answer = b""
-        except Exception:
-            answer = traceback.format_exc().encode()
+        except Exception as error:
+            what = f"{type(error).__name__}: {' '.join(str(error).split())}"
+            answer = f"{what}\n{traceback.format_exc()}".encode()
         connection.send_bytes(answer)
 
 

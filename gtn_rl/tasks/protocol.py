@@ -32,7 +32,7 @@ class TaskSpec:
     """What is known of a task before it runs.
 
     Attributes:
-        id: The Gymnasium id.
+        id: The Gymnasium id, with the module to import where it was given with one.
         observation_size: d, the number of entries of a flattened observation.
         observation_low: Lower bounds (d,), float32, -inf where there is none.
         observation_high: Upper bounds (d,), float32, inf where there is none.
@@ -116,13 +116,13 @@ def spec_of(env: gym.Env) -> TaskSpec:
     """Returns the spec of a Gymnasium environment.
 
     Raises:
-        UsageError: Its observations are not a Box, or its actions neither Discrete nor a bounded Box.
+        UsageError: Its observations are not a Box of floats, or its actions neither Discrete nor a bounded Box.
     """
     if env.spec is None:
         raise UsageError(f"{env} was not made by gymnasium.make, so it has no id")
     name, observation, action = env.spec.id, env.observation_space, env.action_space
-    if not isinstance(observation, spaces.Box):
-        raise UsageError(f"{name} has observations of {observation}; only Box observations are supported")
+    if not isinstance(observation, spaces.Box) or observation.dtype.kind != "f":
+        raise UsageError(f"{name} has observations of {observation}; only Box observations of floats are supported")
     if isinstance(action, spaces.Box):
         low, high = action.low.astype(np.float32).ravel(), action.high.astype(np.float32).ravel()
     else:

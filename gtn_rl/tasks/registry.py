@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import gymnasium as gym
 import torch
 from gymnasium.error import DependencyNotInstalled, UnregisteredEnv
 
-from gtn_core.errors import UsageError, unknown_name
+from gtn_core.errors import WHERE, GTNError, UsageError, unknown_name
 from gtn_core.registry import Registry
 from gtn_rl.tasks.acrobot import ACROBOT
 from gtn_rl.tasks.cartpole import CARTPOLE
@@ -54,6 +55,8 @@ def make_task(
     if spec.id in BATCHED and not env_kwargs:
         return BATCHED[spec.id](spec, torch.device(device))
     assert env_spec is not None  # spec_of has looked
+    if module := id.rpartition(":")[0]:
+        spec = replace(spec, id=f"{module}:{spec.id}")
     return EnvPool(spec, env_spec, torch.device(device), workers)
 
 
@@ -62,6 +65,7 @@ def make_env(id: str, env_kwargs: Mapping[str, Any]) -> gym.Env:
 
     Raises:
         UsageError: The id is unknown, or what it needs is not installed.
+        GTNError: Its own code fails.
     """
     try:
         with warnings.catch_warnings():
@@ -75,6 +79,8 @@ def make_env(id: str, env_kwargs: Mapping[str, Any]) -> gym.Env:
         raise UsageError(f"{id} needs a package that is not installed: {how_to_install(id) or error}") from error
     except (ModuleNotFoundError, gym.error.Error) as error:
         raise UsageError(f"{id}: {error}") from error
+    except Exception as error:  # the environment's own
+        raise GTNError(f"{id} cannot be made: {type(error).__name__}: {error} ({WHERE})") from error
 
 
 def how_to_install(id: str) -> str | None:

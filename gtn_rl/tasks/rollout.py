@@ -199,5 +199,5 @@ def step_limit(spec: TaskSpec, max_steps: int | None) -> int:
     """
     limits = [limit for limit in (spec.max_episode_steps, max_steps) if limit is not None]
     if not limits:
-        raise UsageError(f"{spec.id} has no time limit of its own; say how many steps an episode may take at most")
+        raise UsageError(f"{spec.id} has no time limit; register it with max_episode_steps")
     return min(limits)

@@ -31,7 +31,7 @@ class Job:
         role: One of ``ROLES``: what the agent learns from.
         env: The environment that it trains in, by the name that ``find_environment`` takes.
         digest: Of that environment's file; None for any other environment.
-        task: The real task's id.
+        task: The real task's id, with the package to import where it has one.
         algorithm: The algorithm's name; for ``CLONING`` that role's own name.
         settings: One of ``SETTINGS``.
         number: The agent's number, from 0; with ``seed`` it seeds everything.
@@ -152,4 +152,4 @@ def _judge(job: Job, stop: int, act: Act) -> dict[str, float]:
 
 @functools.lru_cache(maxsize=4)
 def _real_task(task: str, episodes: int) -> RealTask:
-    return RealTask(task, episodes)  # a hundred copies take a while to make
+    return RealTask(find_environment(task).id, episodes)  # a hundred copies take a while to make

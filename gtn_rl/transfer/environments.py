@@ -14,6 +14,9 @@ import gymnasium as gym
 from gtn_core.errors import GTNError, UsageError
 from gtn_rl.tasks.registry import make_env
 
+OBSERVATIONS = (gym.spaces.Box, gym.spaces.Discrete, gym.spaces.MultiDiscrete, gym.spaces.MultiBinary)
+"""What agents with a perceptron as their policy may see."""
+
 
 @dataclass(frozen=True)
 class Environment:
@@ -38,7 +41,13 @@ class Environment:
     @property
     def real_task(self) -> str:
         """The task that agents are meant for: what the file names, else the environment itself."""
-        return str(self.document.get("task") or self.id)
+        return str(self.document.get("task") or self.full_id)
+
+    @property
+    def full_id(self) -> str:
+        """The id with the package that registers it, where it was given with one: what another process needs to know."""
+        package = self.name.rpartition(":")[0] if self.file is None else ""
+        return f"{package}:{self.id}" if package else self.id
 
     @property
     def tasks(self) -> tuple[str, ...]:
@@ -58,7 +67,8 @@ def find_environment(name: str) -> Environment:
         name: A Gymnasium id, ``package:id``, or the path of a ``.safetensors`` file.
 
     Raises:
-        UsageError: There is no such environment, package or file, or it needs a package that is not installed.
+        UsageError: There is no such environment, package or file, it needs a package that is not installed, or no agent takes
+            its observations.
         GTNError: The file is not a valid environment.
     """
     import gtn_envs  # registers those that come with the package
@@ -73,7 +83,23 @@ def find_environment(name: str) -> Environment:
         document = gtn_envs.read_document(file) if file else {}
     except gtn_envs.WeightsError as error:
         raise GTNError(str(error)) from error
+    if not isinstance(observations, OBSERVATIONS):
+        kinds = ", ".join(kind.__name__ for kind in OBSERVATIONS)
+        raise UsageError(f"{name} has observations of {observations}; agents take {kinds}")
     return Environment(name, found, observations, actions, file, document)
+
+
+def require_same_spaces(place: Environment, real: Environment) -> None:
+    """Refuses a real task that an agent of an environment could not play.
+
+    Raises:
+        UsageError: The observations' shapes or the actions differ.
+    """
+    if place.observation_space.shape != real.observation_space.shape or place.action_space != real.action_space:
+        seen = (
+            f"{place.observation_space} and {place.action_space}, not {real.observation_space} and {real.action_space}"
+        )
+        raise UsageError(f"an agent of {place.name} cannot play {real.name}: their spaces differ ({seen})")
 
 
 def _register_file(path: Path) -> str:

@@ -11,7 +11,7 @@ from gtn_core.seeding import Streams
 from gtn_rl.sb3.algorithms import algorithm, fitting_algorithms, require_fit
 from gtn_rl.transfer.agents import CLONING, REAL, TEACHER, UNTRAINED, Job
 from gtn_rl.transfer.cloning import can_be_cloned
-from gtn_rl.transfer.environments import Environment, find_environment
+from gtn_rl.transfer.environments import Environment, find_environment, require_same_spaces
 from gtn_rl.transfer.settings import SETTINGS, hyperparameters
 from gtn_rl.transfer.statistics import threshold_of
 from gtn_rl.transfer.untrained import write_untrained
@@ -45,13 +45,14 @@ class TransferPlan:
     workers: int = 1
 
 
-def check(env: Environment, plan: TransferPlan) -> None:
+def check(env: Environment, task: str, plan: TransferPlan) -> None:
     """Refuses, before any work, what would fail after some.
 
     Raises:
-        UsageError: An algorithm or setting is unknown, or does not fit the environment.
+        UsageError: An algorithm or setting is unknown, or does not fit the environment, or the real task has other spaces.
         GTNError: An algorithm's package is not installed.
     """
+    require_same_spaces(env, find_environment(task))
     if not plan.steps or min(plan.steps) < 1:
         raise UsageError(f"steps should be positive numbers, not {plan.steps}")
     for name in plan.settings:
@@ -86,7 +87,7 @@ def jobs_of(env: Environment, task: str, plan: TransferPlan, folder: Path) -> It
         untrained = [_untrained(env, folder, plan.seed, number) for number in range(plan.agents)]
         for name, kind, number in groups:
             yield job(UNTRAINED, untrained[number], name, kind, number)
-    if plan.controls and env.id != task:
+    if plan.controls and env.full_id != task:
         for name, kind, number in groups:
             yield job(REAL, task, name, kind, number, max(plan.control_steps, steps[-1]))
 

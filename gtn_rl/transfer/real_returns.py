@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -10,6 +11,8 @@ import numpy as np
 
 from gtn_core.errors import GTNError
 from gtn_rl.sb3.randomness import own_randomness
+
+log = logging.getLogger(__name__)
 
 Act = Callable[[np.ndarray], np.ndarray]
 """Observations (copies, ...) -> actions (copies, ...)."""
@@ -38,7 +41,10 @@ class RealTask:
     def __init__(self, task: str, episodes: int) -> None:
         self.task = task
         self.episodes = episodes
-        native = gym.spec(task).vector_entry_point is not None
+        spec = gym.spec(task)
+        if spec.max_episode_steps is None:
+            log.warning("%s has no time limit; an episode is given up after %s steps", task, f"{ENDLESS:,}")
+        native = spec.vector_entry_point is not None
         self._copies: Copies = _NativeCopies(task, episodes) if native else _ListedCopies(task, episodes)
 
     def returns(self, act: Act, seed: int) -> np.ndarray:

@@ -8,11 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gtn_core.errors import UsageError
 from gtn_core.seeding import Streams
 from gtn_rl.sb3.algorithms import Algorithm, algorithm, require_fit
 from gtn_rl.transfer.agent_file import agent_path, require_writable, save_agent
-from gtn_rl.transfer.environments import Environment, find_environment
+from gtn_rl.transfer.environments import Environment, find_environment, require_same_spaces
 from gtn_rl.transfer.real_returns import RealTask, acting
 from gtn_rl.transfer.statistics import figures, threshold_of
 from gtn_rl.transfer.training import Stop, make_agent, train
@@ -92,8 +91,7 @@ def request(
     entry, place = algorithm(algo), find_environment(env)
     judge = find_environment(real or place.real_task)
     require_fit(entry, place.action_space, place.name)
-    if place.observation_space.shape != judge.observation_space.shape or place.action_space != judge.action_space:
-        raise UsageError(f"an agent of {place.name} cannot play {judge.name}: their spaces differ")
+    require_same_spaces(place, judge)
     given = {**select(config or {}, entry.name, place.tasks, source), **(overrides or {})}
     settings = interpret(given, entry)
     save = agent_path(save) if save else None

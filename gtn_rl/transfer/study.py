@@ -30,7 +30,7 @@ def study(
         UsageError: An algorithm or a setting does not fit.
         GTNError: An agent failed; what was done before is kept.
     """
-    check(env, plan)
+    check(env, task, plan)
     results = ResultsFile(folder)
     with results.locked():
         jobs = list(jobs_of(env, task, plan, folder))

@@ -69,7 +69,7 @@ def make_agent(
         arguments["action_noise"] = _noise(settings.noise, env.action_space)
     if tensorboard is not None:
         arguments["tensorboard_log"] = str(tensorboard)
-    policy = settings.policy or _policy(entry, env.observation_space)
+    policy = settings.policy or ("MlpLstmPolicy" if entry.recurrent else "MlpPolicy")
     venv = training_environments(env, settings.n_envs, seed)
     if settings.normalize is not None:
         venv = VecNormalize(venv, **{"gamma": arguments.get("gamma", 0.99), **settings.normalize})
@@ -169,11 +169,6 @@ def _train_in_pieces(
         advance(agent.num_timesteps)
         if not clock.stop(steps, agent.num_timesteps):
             return
-
-
-def _policy(entry: Algorithm, space: gym.Space) -> str:
-    compound = isinstance(space, gym.spaces.Dict)
-    return ("MultiInput" if compound else "Mlp") + ("LstmPolicy" if entry.recurrent else "Policy")
 
 
 def _noise(noise: tuple[str, float], space: gym.Space) -> ActionNoise:

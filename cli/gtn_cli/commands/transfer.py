@@ -112,9 +112,9 @@ def command(
         workers=workers,
     )
     envs = [find_environment(name) for name in names]
-    tasks = [find_environment(task or env.real_task).id for env in envs]
-    for env in envs:
-        check(env, plan)  # a wrong name fails here, before any work
+    tasks = [find_environment(task or env.real_task).full_id for env in envs]
+    for env, real in zip(envs, tasks, strict=True):
+        check(env, real, plan)  # a wrong name fails here, before any work
     made_by = options.given_command()
     documents = []
     for env, real in zip(envs, tasks, strict=True):
