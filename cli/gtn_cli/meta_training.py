@@ -259,8 +259,7 @@ class Reinforcement:
             f"{s.name} {s.score:.1f}{'' if s.kept else ' (not kept)'}" for s in self.results if s.name != "fit"
         )
         cost = f"{result['real_steps']:,} real steps, {result['cpu_seconds']:,.0f} CPU-seconds"
-        whose = "of the reward's greedy policy" if self.results[-1].name == "greedy" else "of fresh agents"
-        sentence = f"{run.teacher}: mean real return {progress.best:.1f} {whose} ({kept}); {cost}"
+        sentence = f"{run.teacher}: mean real return {progress.best:.1f} of fresh agents ({kept}); {cost}"
         return result, sentence, f"gtn-cli train-agent --env {run.teacher} --algo ppo --steps 10000"
 
 

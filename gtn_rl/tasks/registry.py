@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -11,7 +12,7 @@ import gymnasium as gym
 import torch
 from gymnasium.error import DependencyNotInstalled, UnregisteredEnv
 
-from gtn_core.errors import WHERE, GTNError, UsageError, unknown_name
+from gtn_core.errors import WHERE, GTNError, UnknownNameError, UsageError
 from gtn_core.registry import Registry
 from gtn_rl.tasks.acrobot import ACROBOT
 from gtn_rl.tasks.cartpole import CARTPOLE
@@ -73,14 +74,23 @@ def make_env(id: str, env_kwargs: Mapping[str, Any]) -> gym.Env:
             warnings.filterwarnings("ignore", "builtin type .* has no __module__ attribute", DeprecationWarning)
             return gym.make(id, disable_env_checker=True, **env_kwargs)
     except UnregisteredEnv as error:
-        known = [name for name, spec in gym.registry.items() if spec.namespace is None]
-        raise unknown_name("Gymnasium environment", id, known) from error
+        raise _unknown(id) from error
     except DependencyNotInstalled as error:
         raise UsageError(f"{id} needs a package that is not installed: {how_to_install(id) or error}") from error
     except (ModuleNotFoundError, gym.error.Error) as error:
         raise UsageError(f"{id}: {error}") from error
     except Exception as error:  # the environment's own
         raise GTNError(f"{id} cannot be made: {type(error).__name__}: {error} ({WHERE})") from error
+
+
+def _unknown(id: str) -> UsageError:
+    """Returns the error for an id that nobody has registered: the nearest one, or how to name a user's own."""
+    module, _, bare = id.rpartition(":")
+    near = difflib.get_close_matches(bare, gym.registry, n=1, cutoff=0.6)
+    hint = f"did you mean {near[0]!r}?" if near else f"importing {module!r} registers no such id"
+    if not near and not module:
+        hint = "one that a package of yours registers is called my_package:MyEnv-v0"
+    return UnknownNameError(f"unknown Gymnasium environment {bare!r}; {hint}")
 
 
 def how_to_install(id: str) -> str | None:

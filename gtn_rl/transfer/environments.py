@@ -81,7 +81,7 @@ def find_environment(name: str) -> Environment:
         if str(spec.entry_point).startswith("gtn_envs."):
             file = gtn_envs.load_environment(spec.kwargs["weights"]).path
         document = gtn_envs.read_document(file) if file else {}
-    except gtn_envs.WeightsError as error:
+    except (gtn_envs.WeightsError, gym.error.RegistrationError) as error:
         raise GTNError(str(error)) from error
     if not isinstance(observations, OBSERVATIONS):
         kinds = ", ".join(kind.__name__ for kind in OBSERVATIONS)
