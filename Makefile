@@ -64,20 +64,20 @@ weights-cartpole: $(STAMP) ## make the shipped CartPole environments again, in a
 weights-classic: weights-acrobot weights-mountaincar weights-pendulum ## make the shipped classic-control environments again
 
 weights-acrobot: $(STAMP)
-	$(call both,Acrobot,Acrobot-v1,5,4)
+	$(call both,Acrobot,Acrobot-v1,4,3)
 
 weights-mountaincar: $(STAMP)
-	$(call both,MountainCar,MountainCar-v0,6,4)
+	$(call both,MountainCar,MountainCar-v0,5,3)
 
 weights-pendulum: $(STAMP)
-	$(call both,Pendulum,Pendulum-v1,8,5)
+	$(call both,Pendulum,Pendulum-v1,7,4)
 
 weights-lunarlander: $(STAMP) ## make the shipped LunarLander environments again
-	$(call both,LunarLander,LunarLander-v3,10,5)
+	$(call both,LunarLander,LunarLander-v3,9,4)
 
 weights-mujoco: $(VENV)/.installed-mujoco ## make the shipped MuJoCo environments again
-	$(call both,HalfCheetah,HalfCheetah-v5,8,4)
-	$(call both,Hopper,Hopper-v5,8,4)
+	$(call both,HalfCheetah,HalfCheetah-v5,6,3)
+	$(call both,Hopper,Hopper-v5,6,3)
 
 clean: ## remove build products and caches; keeps .venv and runs/
 	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage
