@@ -31,17 +31,19 @@ class Episodes:
         self._age, self._limit = first.repeat(size, 1), limit
         self.number = torch.zeros_like(self._age)
 
-    def step(self, terminated: Tensor) -> Tensor:
+    def step(self, terminated: Tensor, cut_off: Tensor | None = None) -> Tensor:
         """Ages every copy by one step; where its episode is over, the next one begins.
 
         Args:
             terminated: Whose episode the environment has ended, ``(P, E)``.
+            cut_off: Whose episode was cut off for another reason than this limit, ``(P, E)``; None for nobody's.
 
         Returns:
-            Whose episode has reached the time limit and not terminated, ``(P, E)``.
+            Whose episode was cut off, by the limit too, and had not terminated, ``(P, E)``.
         """
         self._age += 1
-        truncated = (self._age >= self._limit) & ~terminated
+        late = self._age >= self._limit
+        truncated = (late if cut_off is None else late | cut_off) & ~terminated
         ended = terminated | truncated
         self._age.masked_fill_(ended, 0)
         self.number += ended
@@ -53,21 +55,21 @@ class Starts:
 
     Args:
         count: E.
-        draw: ``(random, n)`` -> the next n starts, in arrays with a row for each.
+        draw: ``(n, random)`` -> the next n starts, in arrays with a row for each.
         generator: Seeds a stream of their own, so that when they are drawn moves nothing else.
     """
 
     def __init__(
-        self, count: int, draw: Callable[[np.random.Generator, int], tuple[np.ndarray, ...]], generator: torch.Generator
+        self, count: int, draw: Callable[[int, np.random.Generator], tuple[np.ndarray, ...]], generator: torch.Generator
     ) -> None:
         self._count, self._draw = count, draw
         self._random = np.random.default_rng(int(torch.randint(2**62, (), generator=generator)))
-        self._drawn: tuple[np.ndarray, ...] = draw(self._random, BLOCK)
+        self._drawn: tuple[np.ndarray, ...] = draw(BLOCK, self._random)
 
     def at(self, episodes: Tensor, copies: Tensor) -> tuple[np.ndarray, ...]:
         """Returns the starts of episodes ``(k,)`` of copies ``(k,)``: a row for each in every array."""
         rows = (episodes * self._count + copies).cpu().numpy()
         while len(self._drawn[0]) <= rows.max():
-            more = self._draw(self._random, BLOCK)
+            more = self._draw(BLOCK, self._random)
             self._drawn = tuple(np.concatenate(both) for both in zip(self._drawn, more, strict=True))
         return tuple(array[rows] for array in self._drawn)

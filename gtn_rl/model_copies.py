@@ -87,7 +87,7 @@ class CopiesApart:
         self.count, self._model = count, model
         centres, d = model.means.shape[1:]
 
-        def draw(random: np.random.Generator, n: int) -> tuple[np.ndarray, ...]:
+        def draw(n: int, random: np.random.Generator) -> tuple[np.ndarray, ...]:
             return random.integers(centres, size=n), random.standard_normal((n, d), np.float32)
 
         self._starts = Starts(count, draw, generator)

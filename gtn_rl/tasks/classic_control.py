@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from gtn_rl.tasks.protocol import Step, TaskSpec
+from gtn_rl.tasks.protocol import Starts, Step, TaskSpec
 
 Row = Any
 """One number for each copy (n,): a numpy array or a torch tensor."""
@@ -52,8 +52,23 @@ class ClassicControl:
 
     def reset(self, n: int, generator: np.random.Generator, repeat: int = 1) -> Rows:
         """See ``BatchedTask.reset``."""
-        rows = tuple(np.repeat(row, repeat) for row in self._physics.sample(generator, n // repeat))
-        return rows if self._xp is np else tuple(torch.as_tensor(row.copy(), device=self.device) for row in rows)
+        return self.begin(tuple(np.repeat(row, repeat) for row in self.starts(n // repeat, generator)))
+
+    def starts(self, n: int, generator: np.random.Generator) -> Starts:
+        """See ``BatchedTask.starts``: rows of first states."""
+        return self._physics.sample(generator, n)
+
+    def begin(self, starts: Starts) -> Rows:
+        """See ``BatchedTask.begin``."""
+        return starts if self._xp is np else tuple(torch.as_tensor(row.copy(), device=self.device) for row in starts)
+
+    def restart(self, state: Rows, copies: np.ndarray, starts: Starts) -> Rows:
+        """See ``BatchedTask.restart``."""
+        rows = tuple(row.copy() if self._xp is np else row.clone() for row in state)
+        where = copies if self._xp is np else torch.from_numpy(copies).to(self.device)
+        for row, first in zip(rows, self.begin(starts), strict=True):
+            row[where] = first
+        return rows
 
     def observe(self, state: Rows) -> torch.Tensor:
         """See ``BatchedTask.observe``."""

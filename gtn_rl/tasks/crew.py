@@ -11,6 +11,7 @@ import pickle
 import subprocess
 import sys
 import weakref
+from collections.abc import Iterable
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 
@@ -67,8 +68,9 @@ class Crew:
         self._at_work = range(min(size, layout.copies))
         for i in self._at_work:
             part = slice(i, None, size)
-            self._send(i, pickle.dumps((layout, part, seeds[part])))
-        self._wait()
+            # A plain tuple: the class would be found by its name, and its package, with torch, be imported in every worker.
+            self._send(i, pickle.dumps((tuple(layout), part, seeds[part])))
+        self._wait(self._at_work)
         return arrays_in(mmap.mmap(self._memory, nbytes(layout)), layout)
 
     def step(self) -> None:
@@ -79,7 +81,20 @@ class Crew:
         """
         for i in self._at_work:
             self._send(i, b"")
-        self._wait()
+        self._wait(self._at_work)
+
+    def restart(self, copies: np.ndarray, seeds: np.ndarray) -> None:
+        """Starts new episodes in the copies at positions (k,) with the seeds (k,).
+
+        Raises:
+            GTNError: A worker failed.
+        """
+        size = len(self._pipes)
+        owners = copies % size
+        busy = np.unique(owners).tolist()
+        for i in busy:
+            self._send(i, pickle.dumps((copies[owners == i] // size, seeds[owners == i])))
+        self._wait(busy)
 
     def _send(self, i: int, message: bytes) -> None:
         try:
@@ -87,9 +102,9 @@ class Crew:
         except OSError as error:
             raise self._died(i) from error
 
-    def _wait(self) -> None:
+    def _wait(self, workers: Iterable[int]) -> None:
         try:
-            for i in self._at_work:
+            for i in workers:
                 try:
                     answer = self._pipes[i].recv_bytes()
                 except (EOFError, OSError) as error:

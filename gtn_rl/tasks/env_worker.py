@@ -90,10 +90,14 @@ class EnvBlock:
         """Starts one episode of each copy with the seeds (n,)."""
         while len(self._envs) < len(seeds):
             self._envs.append(gym.make(self._spec, max_episode_steps=-1, disable_env_checker=True))
-        for i, seed in enumerate(seeds.tolist()):
+        self.restart(np.arange(len(seeds)), seeds, arrays)
+
+    def restart(self, copies: np.ndarray, seeds: np.ndarray, arrays: Arrays) -> None:
+        """Starts new episodes in the copies at positions (k,) with the seeds (k,)."""
+        for i, seed in zip(copies.tolist(), seeds.tolist(), strict=True):
             arrays.observations[i] = np.ravel(self._envs[i].reset(seed=seed)[0])
-        arrays.terminated[:] = arrays.truncated[:] = False
-        arrays.active[:] = True
+        arrays.terminated[copies] = arrays.truncated[copies] = False
+        arrays.active[copies] = True
 
     def step(self, arrays: Arrays) -> None:
         """Takes one step of each copy that is active; the others get reward 0."""
@@ -121,7 +125,8 @@ def serve(connection: Connection, memory: int) -> None:
     """Answers the messages of the parent, until it hangs up.
 
     The first message is a pickled function that returns the spec; then an empty message means a step, any other is
-    ``(layout, part, seeds)`` for a reset. The answer is empty, or what failed: one line, and a traceback.
+    the pickled arguments of a reset, ``(layout, part, seeds)``, or of a restart, ``(copies, seeds)``. The answer is empty, or
+    what failed: one line, and a traceback.
 
     Args:
         connection: The pipe to the parent.
@@ -131,13 +136,18 @@ def serve(connection: Connection, memory: int) -> None:
     while True:
         message = connection.recv_bytes()
         try:
-            if not message:
-                assert arrays is not None
-                block.step(arrays)
-            else:
-                layout, part, seeds = pickle.loads(message)
-                arrays = arrays_in(mmap.mmap(memory, nbytes(layout)), layout).rows(part)
+            told: Any = pickle.loads(message) if message else ()
+            if len(told) == 3:
+                layout, part, seeds = told
+                arrays = arrays_in(mmap.mmap(memory, nbytes(Layout(*layout))), Layout(*layout)).rows(part)
                 block.reset(seeds, arrays)
+            else:
+                assert arrays is not None
+                if told:
+                    copies, seeds = told
+                    block.restart(copies, seeds, arrays)
+                else:
+                    block.step(arrays)
             answer = b""
         except Exception as error:
             what = f"{type(error).__name__}: {' '.join(str(error).split())}"

@@ -15,6 +15,9 @@ from gtn_core.errors import UsageError
 State = Any
 """The state of n copies. Only the task that made it looks inside."""
 
+Starts = tuple[np.ndarray, ...]
+"""Where n episodes start, one row each: initial states, or the seeds of such."""
+
 SOLVED = {
     "CartPole-v1": 475.0,
     "Acrobot-v1": -100.0,
@@ -95,6 +98,15 @@ class BatchedTask(Protocol):
 
         Each initial state is that of ``repeat`` consecutive copies, so that they can be compared; n is a multiple of it.
         """
+
+    def starts(self, n: int, generator: np.random.Generator) -> Starts:
+        """Draws where n episodes start, for ``begin`` and ``restart``."""
+
+    def begin(self, starts: Starts) -> State:
+        """Returns the first state of as many copies as there are starts."""
+
+    def restart(self, state: State, copies: np.ndarray, starts: Starts) -> State:
+        """Begins new episodes in the copies at positions ``copies`` (k,) from k starts; the others stay as they are."""
 
     def observe(self, state: State) -> torch.Tensor:
         """Returns the observations (n, d), float32, in memory of their own."""

@@ -12,7 +12,7 @@ from gymnasium.envs.registration import EnvSpec
 from gtn_core.errors import UsageError
 from gtn_rl.tasks.crew import Crew
 from gtn_rl.tasks.env_worker import Arrays, EnvBlock, Layout, arrays_in, nbytes
-from gtn_rl.tasks.protocol import Step, TaskSpec
+from gtn_rl.tasks.protocol import Starts, Step, TaskSpec
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,12 +57,21 @@ class EnvPool:
         self._time = 0
 
     def reset(self, n: int, generator: np.random.Generator, repeat: int = 1) -> PoolState:
-        """See ``BatchedTask.reset``.
+        """See ``BatchedTask.reset`` and ``begin``."""
+        (seeds,) = self.starts(n // repeat, generator)
+        return self.begin((np.repeat(seeds, repeat),))
+
+    def starts(self, n: int, generator: np.random.Generator) -> Starts:
+        """See ``BatchedTask.starts``: seeds."""
+        return (generator.integers(2**31, size=n),)
+
+    def begin(self, starts: Starts) -> PoolState:
+        """See ``BatchedTask.begin``.
 
         Raises:
             GTNError: A worker failed.
         """
-        spec, seeds = self.spec, np.repeat(generator.integers(2**31, size=n // repeat), repeat)
+        (seeds,), spec, n = starts, self.spec, len(starts[0])
         layout = Layout(n, spec.observation_size, 1 if spec.discrete else spec.action_size, spec.discrete)
         if self.workers == 0:
             self._block = self._block or EnvBlock(self._env_spec)
@@ -73,6 +82,21 @@ class EnvPool:
                 self._crew = Crew(spec.id, self._env_spec, self.workers)
             self._arrays = self._crew.reset(layout, seeds)
         return self._next(None)
+
+    def restart(self, state: PoolState, copies: np.ndarray, starts: Starts) -> PoolState:
+        """See ``BatchedTask.restart``.
+
+        Raises:
+            GTNError: A worker failed.
+            RuntimeError: The state is not the latest.
+        """
+        arrays = self._latest(state)
+        rows = copies if state.rows is None else state.rows[copies]
+        if self._crew is not None:
+            self._crew.restart(rows, starts[0])
+        elif self._block is not None:
+            self._block.restart(rows, starts[0], arrays)
+        return self._next(state.rows)
 
     def observe(self, state: PoolState) -> torch.Tensor:
         """See ``BatchedTask.observe``."""

@@ -144,6 +144,22 @@ def test_numpy_and_torch_agree_and_steps_are_pure(id: str) -> None:
     assert torch.equal(ours.observe(ours.select(a, keep)), ours.observe(a)[keep])
 
 
+@pytest.mark.parametrize("id", BATCHED)
+def test_copies_start_anew_one_by_one(id: str) -> None:
+    task = make_task(id)
+    starts = task.starts(6, np.random.default_rng(7))
+    first = task.begin(starts)
+    state, generator = first, np.random.default_rng(8)
+    for t in range(4):
+        actions = torch.as_tensor(np.array([driven(id, t, np.zeros(6), generator) for _ in range(6)]))
+        state = task.step(state, actions).state
+    before = task.observe(state)
+    again = task.restart(state, np.array([4, 1]), tuple(row[[0, 1]] for row in starts))
+    assert torch.equal(task.observe(state), before)
+    assert torch.equal(task.observe(again)[[4, 1]], task.observe(first)[[0, 1]])
+    assert torch.equal(task.observe(again)[[0, 2, 3, 5]], before[[0, 2, 3, 5]])
+
+
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 @pytest.mark.parametrize("id", BATCHED)
 def test_a_gpu_computes_the_same(id: str) -> None:

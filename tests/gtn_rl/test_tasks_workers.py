@@ -238,3 +238,40 @@ def test_arguments_reach_the_environment_and_replace_the_reimplementation() -> N
     assert result.returns.tolist() == [-1, -1, -1]
     with pytest.raises(UsageError, match="-1 workers"):
         make_task("LunarLander-v3", workers=-1)
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_copies_start_anew_one_by_one(workers: int) -> None:
+    task = make_task("Countdown-v0", workers=workers)
+    assert isinstance(task, EnvPool)
+    (seeds,) = task.starts(5, np.random.default_rng(0))
+    state = task.begin((seeds,))
+    first = task.observe(state)[:, 0]
+    state = task.step(state, torch.zeros(5, dtype=torch.long)).state
+    state = task.restart(state, np.array([4, 1]), (seeds[[4, 0]],))
+    expected = first[[0, 0, 2, 3, 4]] - torch.tensor([1, 0, 1, 1, 0])
+    assert torch.equal(task.observe(state)[:, 0], expected)
+    for t in range(1, 3):
+        state, _, terminated, truncated = task.step(state, torch.zeros(5, dtype=torch.long))
+        over = terminated | truncated
+        left = task.observe(state)[:, 0]
+        assert torch.equal(left[~over], (expected - t)[~over])
+    over = (terminated | truncated).nonzero()[:, 0].numpy()
+    assert 0 < len(over) < 5
+    state = task.restart(state, over, (seeds[over],))
+    assert torch.equal(task.observe(state)[over, 0], first[over])
+    *_, terminated, truncated = task.step(state, torch.zeros(5, dtype=torch.long))
+    assert not (terminated | truncated)[over].any()
+    with pytest.raises(RuntimeError, match="hold only the latest state"):
+        task.restart(state, np.array([0]), (seeds[:1],))
+    task.close()
+
+
+def test_workers_need_no_torch() -> None:
+    task = make_task("Countdown-v0", workers=1)
+    assert isinstance(task, EnvPool)
+    task.reset(2, np.random.default_rng(0))
+    assert task._crew is not None
+    maps = Path(f"/proc/{task._crew._processes[0].pid}/maps").read_text()
+    task.close()
+    assert "libtorch" not in maps
