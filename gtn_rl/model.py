@@ -6,77 +6,49 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
 from typing import Any
 
 import gymnasium as gym
 import torch
-from gymnasium import spaces
 from gymnasium.wrappers import TimeLimit
 from torch import Tensor, nn
 
 from gtn_core.errors import UsageError
-from gtn_core.estimators import Teacher
-from gtn_envs import SyntheticEnv, make_weights
+from gtn_envs import SyntheticEnv
+from gtn_rl.learned_teacher import LearnedTeacher, network
+from gtn_rl.learned_variants import LearnedVariants, network_tensors, normalised
 from gtn_rl.model_copies import CopiesApart, CopiesInStep
-from gtn_rl.networks import Layers, as_layers, forward, orthogonal
+from gtn_rl.networks import Layers, as_layers, forward
 from gtn_rl.tasks.protocol import TaskSpec
 from gtn_rl.variants import Copies
 
 PROBES = 256
 """Contexts that a reward's scale is normalised on."""
 
-PARTS = ("reward", "initial", "transition", "termination")
-"""What of a teacher can be meta-learned, each a parameter group."""
 
-
-@dataclass(frozen=True)
-class Model:
-    """P variants of a learned environment, in normalised states x = (s - mean) / std.
+@dataclass(frozen=True, kw_only=True)
+class Model(LearnedVariants):
+    """P variants of a learned environment.
 
     Attributes:
-        spec: The real task, for spaces.
-        mean: Shape ``(d,)``.
-        std: Shape ``(d,)``.
         means: Centres of the initial states, ``(P, K, d)``.
         log_std: Logarithm of their spread, ``(P, 1, d)``.
-        reward: The reward network.
-        scale: Factor of its output, ``(P, 1, 1)``.
         transition: The network of the change of x; ``None`` for a bandit.
-        max_episode_steps: L; 1 for a bandit.
         low: Lower bounds of x, ``(d,)``.
         high: Upper bounds of x, ``(d,)``.
         termination: The network whose output above 0 ends an episode in the state after a step; ``None``: the time limit alone.
-        activation: Of every network, ``tanh`` or ``relu``.
-        regret: Whether the reward of a discrete action is what it falls short of the best one's.
         limit_terminates: Whether an episode of ``max_episode_steps`` is terminated, not truncated.
-        alike: Whether the agents of all variants meet the same chance, as candidates that are compared should; otherwise each
-            is an agent of its own. See ``draw``.
     """
 
-    spec: TaskSpec
-    mean: Tensor
-    std: Tensor
     means: Tensor
     log_std: Tensor
-    reward: Layers
-    scale: Tensor
     transition: Layers | None
-    max_episode_steps: int
     low: Tensor
     high: Tensor
     termination: Layers | None = None
-    activation: str = "tanh"
-    regret: bool = False
     limit_terminates: bool = False
-    alike: bool = True
-
-    @property
-    def size(self) -> int:
-        """P, the number of variants."""
-        return len(self.means)
 
     @property
     def bandit(self) -> bool:
@@ -88,17 +60,6 @@ class Model:
         """See ``Variants.real_steps``: none."""
         return 0
 
-    def draw(self, sample: Callable[[torch.Generator], Tensor], generator: torch.Generator) -> Tensor:
-        """See ``Variants.draw``: one draw for all where they are ``alike``, else one each."""
-        if self.alike:
-            drawn = sample(generator)
-            return drawn.to(self.means.device).expand(self.size, *drawn.shape)
-        return torch.stack([sample(generator) for _ in range(self.size)]).to(self.means.device)
-
-    def members(self, initial: Callable[[torch.Generator], Tensor], generator: torch.Generator) -> Tensor:
-        """See ``Variants.members``."""
-        return self.draw(initial, generator).to(self.means, copy=True).requires_grad_()
-
     def copies(self, count: int, generator: torch.Generator, *, stagger: bool = False) -> Copies:
         """See ``Variants.copies``."""
         kind = CopiesInStep if self.termination is None else CopiesApart
@@ -106,12 +67,7 @@ class Model:
 
     def env(self, member: int) -> gym.Env[Any, Any]:
         """See ``Variants.env``; it stays in memory."""
-        spec = self.spec
-        seen = spaces.Box(spec.observation_low, spec.observation_high)
-        does = spaces.Discrete(spec.action_size) if spec.discrete else spaces.Box(spec.action_low, spec.action_high)
-        tensors = {name: tensor.cpu().numpy() for name, tensor in self.tensors(member).items()}
-        weights = make_weights(tensors, {**self.document(), "observation_space": seen, "action_space": does})
-        env = SyntheticEnv(weights)
+        env = SyntheticEnv(self.weights(member))
         return env if self.limit_terminates else TimeLimit(env, self.max_episode_steps)
 
     def initial(self, n: int, generator: torch.Generator) -> Tensor:
@@ -128,25 +84,6 @@ class Model:
         """Returns initial states of given members ``(k,)``, from centres ``(k,)`` and noise ``(k, d)``, shape ``(k, d)``."""
         return self._bounded(self.means[members, which] + self.log_std[members, 0].exp() * noise)
 
-    def observe(self, x: Tensor) -> Tensor:
-        """Returns observations in the task's own units."""
-        return self.mean + self.std * x
-
-    def table(self, x: Tensor) -> Tensor:
-        """Returns the reward of every action, ``(P, n, m)``; for discrete actions."""
-        table = self.scale * forward(self.reward, x, self.activation)
-        return table - table.amax(dim=2, keepdim=True) if self.regret else table
-
-    def targets(self, x: Tensor) -> Tensor:
-        """Returns the normalised actions that the reward points at, ``(P, n, m)``; for continuous actions."""
-        return forward(self.reward, x, self.activation).tanh()
-
-    def rewards(self, x: Tensor, actions: Tensor) -> Tensor:
-        """Returns rewards ``(P, n)`` of actions ``(P, n)`` (discrete) or normalised ``(P, n, m)``."""
-        if self.spec.discrete:
-            return self.table(x).gather(2, actions.unsqueeze(2)).squeeze(2)
-        return -self.scale.squeeze(2) * (actions - self.targets(x)).square().sum(dim=2)
-
     def step(self, x: Tensor, actions: Tensor) -> Tensor:
         """Returns the states after actions as in ``rewards``, ``(P, n, d)``."""
         assert self.transition is not None
@@ -160,22 +97,14 @@ class Model:
         return forward(self.termination, x, self.activation).squeeze(2) > 0
 
     def tensors(self, member: int) -> dict[str, Tensor]:
-        """Returns what a file of ``gtn_envs`` holds of one variant."""
-        tensors = {
-            "observation.mean": self.mean,
-            "observation.std": self.std,
-            "initial.means": self.means[member],
-            "initial.log_std": self.log_std[member, 0],
-            "reward.scale": self.scale[member, 0, 0],
-        }
-        networks = {"reward": self.reward, "transition": self.transition, "termination": self.termination}
-        for name, layers in networks.items():
-            for i, (weight, bias) in enumerate(layers or ()):
-                tensors |= {f"{name}.{i}.weight": weight[member], f"{name}.{i}.bias": bias[member, 0]}
-        return {name: tensor.detach().clone() for name, tensor in tensors.items()}
+        """See ``LearnedVariants.tensors``."""
+        tensors = {"initial.means": self.means[member], "initial.log_std": self.log_std[member, 0]}
+        for name, layers in (("transition", self.transition), ("termination", self.termination)):
+            tensors |= network_tensors(name, layers or [], member)
+        return super().tensors(member) | {name: tensor.detach().clone() for name, tensor in tensors.items()}
 
     def document(self) -> dict[str, Any]:
-        """Returns what such a file's header says of the computation, spaces left to the caller."""
+        """See ``LearnedVariants.document``."""
         return {
             "form": "bandit" if self.bandit else "mdp",
             "task": self.spec.id,
@@ -193,7 +122,7 @@ class Model:
         return x.clamp(self.low, self.high)
 
 
-class EnvironmentTeacher(Teacher):
+class EnvironmentTeacher(LearnedTeacher[Model]):
     """A synthetic environment whose parts are meta-learned.
 
     Args:
@@ -215,9 +144,6 @@ class EnvironmentTeacher(Teacher):
             no value is bootstrapped beyond it.
     """
 
-    mean: Tensor
-    std: Tensor
-
     def __init__(
         self,
         spec: TaskSpec,
@@ -235,71 +161,47 @@ class EnvironmentTeacher(Teacher):
         regret: bool = False,
         limit_terminates: bool = False,
     ) -> None:
-        super().__init__()
         if (transition_hidden is None) != (max_episode_steps == 1):
             raise UsageError("a bandit's episodes have 1 step, those of a Markov decision process more")
         if transition_hidden is None and termination_hidden is not None:
             raise UsageError("every step of a bandit ends an episode; it has no termination network")
-        self.spec, self.max_episode_steps, self.activation = spec, max_episode_steps, activation
-        self.regret = regret and spec.discrete  # a distance to an action is a regret already
-        self.limit_terminates = limit_terminates and transition_hidden is not None
-        self.register_buffer("mean", mean.float().clone())
-        self.register_buffer("std", std.float().clone())
-        generator = torch.Generator().manual_seed(seed)
         d, m = spec.observation_size, spec.action_size
+        generator = torch.Generator().manual_seed(seed)
+        reward = network((d, *hidden, m), generator)
+        super().__init__(spec, mean, std, reward, activation=activation, regret=regret)
+        self.max_episode_steps = max_episode_steps
+        self.limit_terminates = limit_terminates and transition_hidden is not None
         self.initial = nn.ParameterList(
             [
                 nn.Parameter((centres.float() - self.mean) / self.std),
                 nn.Parameter(torch.full((d,), math.log(jitter))),
             ]
         )
-        self.reward = nn.ParameterList(_network((d, *hidden, m), generator))
-        self.log_scale = nn.Parameter(torch.zeros(()))
         self.transition = None
         if transition_hidden is not None:
-            network = _network((d + m, *transition_hidden, d), generator)
-            self.transition = nn.ParameterList(network)
+            self.transition = nn.ParameterList(network((d + m, *transition_hidden, d), generator))
         self.termination = None
         if termination_hidden is not None:
-            self.termination = nn.ParameterList(_network((d, *termination_hidden, 1), generator))
+            self.termination = nn.ParameterList(network((d, *termination_hidden, 1), generator))
 
-    def parameter_groups(self) -> list[tuple[float, list[nn.Parameter]]]:
-        """See ``Teacher.parameter_groups``; one group a part, in the order of ``PARTS``."""
-        networks = ([*(network or ())] for network in (self.transition, self.termination))
-        parts = [[*self.reward, self.log_scale], [*self.initial], *networks]
-        return [(1.0, part) for part in parts]
-
-    def learn_only(self, parts: Sequence[str]) -> None:
-        """Chooses what is meta-learned; the rest stays as it is."""
-        for name, (_, parameters) in zip(PARTS, self.parameter_groups(), strict=True):
-            for parameter in parameters:
-                parameter.requires_grad_(name in parts)
+    def parts(self) -> dict[str, list[nn.Parameter]]:
+        """See ``LearnedTeacher.parts``."""
+        others = {"initial": self.initial, "transition": self.transition, "termination": self.termination}
+        return super().parts() | {name: [*(part or ())] for name, part in others.items()}
 
     def variants(self, candidates: Tensor) -> Model:
         """Returns the environments that vectors ``(P, D)`` in theta's place make."""
-        pieces = iter(candidates.split([p.numel() for p in self.trained()], dim=1))
-        size = len(candidates)
-
-        def values(parameter: nn.Parameter) -> Tensor:
-            if parameter.requires_grad:
-                return next(pieces).view(size, *parameter.shape)
-            return parameter.detach().expand(size, *parameter.shape)
-
-        # The order of PARTS, which is that of theta.
-        reward = as_layers([values(p) for p in self.reward])
-        log_scale = values(self.log_scale)
-        means, log_std = (values(p) for p in self.initial)
-        transition, termination = (
-            None if network is None else as_layers([values(p) for p in network])
-            for network in (self.transition, self.termination)
-        )
+        size, values = len(candidates), self.values(candidates)
+        *reward, log_scale = values["reward"]
+        means, log_std = values["initial"]
+        transition, termination = (as_layers(values[name]) or None for name in ("transition", "termination"))
         model = Model(
             spec=self.spec,
             mean=self.mean,
             std=self.std,
             means=means,
             log_std=log_std.unsqueeze(1),
-            reward=reward,
+            reward=as_layers(reward),
             scale=torch.ones(size, 1, 1).to(candidates),
             transition=transition,
             termination=termination,
@@ -310,47 +212,9 @@ class EnvironmentTeacher(Teacher):
             low=(torch.from_numpy(self.spec.observation_low).to(self.mean) - self.mean) / self.std,
             high=(torch.from_numpy(self.spec.observation_high).to(self.mean) - self.mean) / self.std,
         )
-        return _normalised(model, log_scale)
+        return normalised(model, log_scale, model.initial(PROBES, torch.Generator().manual_seed(0)))
 
     def set_centres(self, states: Tensor) -> None:
-        """Moves the centres of the initial states to given states in the task's units, ``(K, d)``."""
+        """See ``LearnedTeacher.set_centres``: the initial states have their centres there."""
         with torch.no_grad():
             self.initial[0].copy_((states - self.mean) / self.std)
-
-    def model(self, copies: int = 1) -> Model:
-        """Returns the environment as it is, ``copies`` times, for as many agents of their own."""
-        return replace(self.variants(self.theta().expand(copies, -1)), alike=False)
-
-    def tensors(self) -> dict[str, Tensor]:
-        """Returns what a file of ``gtn_envs`` holds, its reward normalised."""
-        return self.model().tensors(0)
-
-    def document(self, **facts: Any) -> dict[str, Any]:
-        """Returns the header of such a file, spaces left to ``gtn_envs``."""
-        return {**self.model().document(), **facts}
-
-
-def _network(sizes: Sequence[int], generator: torch.Generator) -> list[nn.Parameter]:
-    """Returns weights ``(in, out)`` and biases ``(out,)`` in turn."""
-    parameters = []
-    for a, b in pairwise(sizes):
-        parameters += [nn.Parameter(orthogonal(a, b, generator)), nn.Parameter(torch.zeros(b))]
-    return parameters
-
-
-@torch.no_grad()
-def _normalised(model: Model, log_scale: Tensor) -> Model:
-    """Gives a reward per action mean 0 over the actions and standard deviation ``exp(log_scale)`` over contexts and actions.
-
-    An agent's advantages then have that scale whatever the network's weights are. A continuous reward is a distance and has
-    the scale alone.
-    """
-    scale = log_scale.exp().view(-1, 1, 1)
-    reward = model.reward
-    if model.spec.discrete:
-        weight, bias = reward[-1]
-        reward = [*reward[:-1], (weight - weight.mean(2, keepdim=True), bias - bias.mean(2, keepdim=True))]
-        x = model.initial(PROBES, torch.Generator().manual_seed(0))
-        spread = forward(reward, x, model.activation).square().mean(dim=(1, 2), keepdim=True).sqrt()
-        scale = scale / spread.clamp(min=1e-6)
-    return replace(model, reward=reward, scale=scale)
