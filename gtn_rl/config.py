@@ -10,7 +10,8 @@ from gtn_core.errors import UsageError, unknown_name
 from gtn_core.outer_loop import OuterConfig
 from gtn_rl.presets import GENERAL, PRESETS
 
-Kind = Literal["mdp", "bandit"]
+Kind = Literal["mdp", "bandit", "reward"]
+RewardMode = Literal["state-action", "potential"]
 StageName = Literal["greedy", "fit", "bilevel"]
 
 
@@ -19,9 +20,16 @@ class EnvironmentConfig:
     """The synthetic environment's architecture and start."""
 
     kind: Kind = "mdp"
-    """``mdp``: learned initial states, transitions and reward; ``bandit``: learned contexts and reward, one-step episodes."""
+    """``mdp``: learned initial states, transitions and reward; ``bandit``: learned contexts and reward, one-step episodes;
+    ``reward``: a learned reward on the real task's own dynamics."""
+    reward_mode: RewardMode = "state-action"
+    """Of the kind ``reward``: ``state-action`` takes the real reward's place; ``potential`` adds the discounted difference of a
+    learned potential to it, which leaves the best policies as they are."""
+    gamma: Share = 0.99
+    """Discount of a potential; agents should discount alike, and do by default."""
     start: str | None = None
-    """A file, or a shipped environment's name, whose initial states, reward network and normalisation it starts from."""
+    """A file, or a shipped environment's name, whose initial states, reward network and normalisation it starts from; a learned
+    reward has no initial states."""
     hidden: tuple[Positive, ...] = (32,)
     """Widths of the reward network."""
     transition_hidden: tuple[Positive, ...] = (64,)
@@ -86,7 +94,7 @@ class StageConfig:
     lr: PositiveReal = 1.0
     """Outer learning rate; 1 is SNES as published, Adam takes it for ``openai-es``."""
     parts: tuple[Literal["reward", "initial", "transition", "termination"], ...] = ("reward", "initial")
-    """What is meta-learned; the rest stays as it is."""
+    """What is meta-learned; the rest stays as it is. A learned reward has no initial states."""
     validations: Positive = 8
     """How often the teacher is judged."""
 
@@ -150,11 +158,10 @@ def resolve_config(task: str, preset: str, *layers: Mapping[str, Any]) -> RLConf
     told: dict[str, Any] = {}
     for layer in layers:
         told |= layer.get("environment", {})
-    kind, started = told.get("kind", "mdp"), told.get("start") is not None
-    stack: list[Mapping[str, Any]] = [
-        {"task": task, "preset": preset},
-        PRESETS[preset].get(task, GENERAL)(kind, started),
-    ]
+    settings = PRESETS[preset].get(task, GENERAL)(told.get("kind", "mdp"), told.get("start") is not None)
+    if told.get("reward_mode") == "potential":  # which has no greedy policy
+        settings = {**settings, "stages": [stage for stage in settings["stages"] if stage["name"] != "greedy"]}
+    stack: list[Mapping[str, Any]] = [{"task": task, "preset": preset}, settings]
     for layer in layers:
         if "iterations" in layer or "minutes" in layer:
             stack.append({"iterations": None, "minutes": None})

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from gtn_rl.agents import Policies
 from gtn_rl.judging import Greedy
-from gtn_rl.model import EnvironmentTeacher
+from gtn_rl.learned_teacher import LearnedTeacher
 from gtn_rl.tasks.protocol import BatchedTask, TaskSpec
 from gtn_rl.tasks.rollout import Transitions, rollout
 
@@ -40,6 +40,10 @@ class Harvest:
     def normalisation(self) -> tuple[Tensor, Tensor]:
         """Returns mean and standard deviation of the observations, each ``(d,)``."""
         return self.states.mean(dim=0), self.states.std(dim=0).clamp(min=LEAST_STD)
+
+    def return_size(self) -> float:
+        """Returns the root mean square of the episodes' returns, at least 1."""
+        return float(self.returns.square().mean().sqrt().clamp(min=1))
 
     def centres(self, count: int, random: np.random.Generator) -> Tensor:
         """Draws states, as different ones as there are, ``(count, d)``."""
@@ -79,7 +83,7 @@ def harvest(
 
 
 def harvest_from_greedy(
-    task: BatchedTask, teacher: EnvironmentTeacher, episodes: int, random: np.random.Generator, *, exploration: float
+    task: BatchedTask, teacher: LearnedTeacher, episodes: int, random: np.random.Generator, *, exploration: float
 ) -> Harvest:
     """Runs episodes under the policy that takes the action of the greatest reward, and errs now and then; see ``harvest``."""
     with torch.no_grad():

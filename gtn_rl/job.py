@@ -15,7 +15,9 @@ from gtn_rl.agents.named import families
 from gtn_rl.config import RLConfig
 from gtn_rl.harvest import harvest_from_greedy
 from gtn_rl.judging import Greedy, TransferTrial, episode_length, real_returns
-from gtn_rl.model import EnvironmentTeacher, Model
+from gtn_rl.learned_teacher import LearnedTeacher
+from gtn_rl.learned_variants import LearnedVariants
+from gtn_rl.model import Model
 from gtn_rl.tasks.protocol import BatchedTask, TaskSpec
 
 Save = Callable[[Validation, int], None]
@@ -38,7 +40,7 @@ class Judge:
     task: BatchedTask
     streams: Streams
 
-    def __call__(self, environment: Callable[[int], Model]) -> Validation:
+    def __call__(self, environment: Callable[[int], LearnedVariants]) -> Validation:
         """Returns the mean real return over all agents, and the figures of each kind.
 
         Args:
@@ -51,16 +53,19 @@ class Judge:
         steps = 0
         for name, family in judges(self.config, self.task.spec):
             agent = family.usual(self.task.spec)
-            model = environment(settings.validation_seeds)
-            policies = agent.train(model, self.streams.torch(f"validation-{name}"))
-            lengths.append(episode_length(model, policies, self.streams.torch(f"validation-length-{name}")))
+            variants = environment(settings.validation_seeds)
+            policies = agent.train(variants, self.streams.torch(f"validation-{name}"))
             random = self.streams.numpy(f"validation-episodes-{name}")
             returns, taken = real_returns(
                 self.task, policies, settings.validation_seeds, settings.validation_episodes, random
             )
             by_agent = returns.mean(dim=1)
             means.append(float(by_agent.mean()))
-            steps += taken
+            steps += taken + variants.real_steps
+            if variants.real_steps:  # its episodes are the real task's
+                lengths.append(taken / returns.numel())
+            else:
+                lengths.append(episode_length(variants, policies, self.streams.torch(f"validation-length-{name}")))
             metrics |= {f"real/{name}": means[-1], f"real/{name}_minimum": float(by_agent.min())}
         metrics["inner/episode_length"] = sum(lengths) / len(lengths)
         cost = {"cost/real_steps": float(steps), "perf/cpu_seconds": time.process_time() - started}
@@ -84,7 +89,7 @@ class EvolutionJob:
         self,
         config: RLConfig,
         task: BatchedTask,
-        teacher: EnvironmentTeacher,
+        teacher: LearnedTeacher,
         streams: Streams,
         judge: Judge,
         save: Save,
@@ -126,11 +131,16 @@ class EvolutionJob:
         self.teacher.set_centres(gathered.centres(settings.centres, random))
         steps += gathered.real_steps
         seconds = time.process_time() - started
-        judged = self.judge(lambda copies: self.teacher.model(copies).one_step())
+        judged = self.judge(self._bandits)
         metrics = {**judged.metrics, "real/greedy": float(returns.mean())}
         metrics["cost/real_steps"] += steps
         metrics["perf/cpu_seconds"] += seconds
         return Validation(judged.score, metrics)
+
+    def _bandits(self, copies: int) -> LearnedVariants:
+        """Returns where the greedy policy is learned with the least effort; a reward has no place but the real task."""
+        variants = self.teacher.model(copies)
+        return variants.one_step() if isinstance(variants, Model) else variants
 
     def save_teacher(self, validation: Validation, iteration: int) -> None:
         """See ``Job.save_teacher``."""

@@ -12,7 +12,8 @@ from gtn_core.estimators import Teacher
 from gtn_core.seeding import Streams
 from gtn_rl.agents import InnerAgent, Policies
 from gtn_rl.agents.protocol import normalise
-from gtn_rl.model import EnvironmentTeacher, Model
+from gtn_rl.learned_teacher import LearnedTeacher
+from gtn_rl.learned_variants import LearnedVariants
 from gtn_rl.tasks.protocol import BatchedTask
 from gtn_rl.tasks.rollout import rollout
 from gtn_rl.variants import Variants
@@ -43,19 +44,19 @@ def real_returns(
 
 
 @torch.no_grad()
-def episode_length(model: Model, policies: Policies, generator: torch.Generator, copies: int = 64) -> float:
+def episode_length(variants: Variants, policies: Policies, generator: torch.Generator, copies: int = 64) -> float:
     """Returns the mean number of steps of a learned environment's episodes, over its P variants, each under its own policy.
 
     Args:
-        model: The environments.
+        variants: The environments.
         policies: P policies; they act greedily.
         generator: Draws the initial states.
         copies: Episodes of each variant that run side by side.
     """
-    running, steps, ends = model.copies(copies, generator), model.max_episode_steps, 0.0
+    running, steps, ends = variants.copies(copies, generator), variants.max_episode_steps, 0.0
     for _ in range(steps):
         actions = policies.act(running.observations())
-        transition = running.step(actions if model.spec.discrete else normalise(model.spec, actions))
+        transition = running.step(actions if variants.spec.discrete else normalise(variants.spec, actions))
         ends += float(transition.ended.float().mean())
     return steps / ends
 
@@ -82,13 +83,13 @@ class TransferTrial:
 
     def fitness(self, teacher: Teacher, candidates: Tensor) -> Tensor:
         """See ``Trial.fitness``: the mean return."""
-        assert isinstance(teacher, EnvironmentTeacher)
+        assert isinstance(teacher, LearnedTeacher)
         with torch.no_grad():
-            model = teacher.variants(candidates)
-        policies = self.agent.train(model, self.streams.torch("inner-agent", self.index))
+            variants = teacher.variants(candidates)
+        policies = self.agent.train(variants, self.streams.torch("inner-agent", self.index))
         random = self.streams.numpy("real-episodes", self.index)
         returns, steps = real_returns(self.task, policies, len(candidates), self.episodes, random)
-        self.values["cost/real_steps"] = float(steps)
+        self.values["cost/real_steps"] = float(steps + variants.real_steps)
         return returns.mean(dim=1).to(candidates)
 
 
@@ -98,11 +99,11 @@ class Greedy:
 
     def train(self, variants: Variants, generator: torch.Generator) -> Policies:
         """See ``InnerAgent.train``."""
-        assert isinstance(variants, Model)
-        model = variants
+        assert isinstance(variants, LearnedVariants)
+        learned = variants
 
         def outputs(observations: Tensor) -> Tensor:
-            x = (observations - model.mean) / model.std
-            return model.table(x) if model.spec.discrete else model.targets(x)
+            x = (observations - learned.mean) / learned.std
+            return learned.table(x) if learned.spec.discrete else learned.targets(x)
 
-        return Policies(model.spec, outputs)
+        return Policies(learned.spec, outputs)

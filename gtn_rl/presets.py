@@ -37,8 +37,9 @@ def _warm(kind: str, started: bool, population: int = 64) -> Settings:
     """The greedy warm start first, unless it starts from a file: where an agent trained at random learns nothing at all."""
     greedy = {"name": "greedy", "sigma": 0.3, "parts": ["reward"], "validations": 6, "population": population}
     bilevel = {"name": "bilevel", "sigma": 0.05, "validations": 5, "population": population}
+    own = {"mdp": {**HORIZON, "episode_steps": 3}, "reward": {"regret": True}}
     return {
-        "environment": {"kind": kind, "jitter": 0.2, **({**HORIZON, "episode_steps": 3} if kind == "mdp" else {})},
+        "environment": {"kind": kind, "jitter": 0.2, **own.get(kind, {})},
         "agents": {"validation_seeds": 3},
         "stages": _stages(kind, *([] if started else [greedy]), bilevel),
         "minutes": 10.0,

@@ -19,7 +19,8 @@ log = logging.getLogger(__name__)
 
 def write_training_report(run: RunFolder, config: RLConfig) -> None:
     """Writes ``curves.png`` and, where the environment can be drawn, ``episodes.png``."""
-    title = f"synthetic {config.task} ({config.environment.kind}): meta-training"
+    what = "a reward for" if config.environment.kind == "reward" else "synthetic"
+    title = f"{what} {config.task} ({config.environment.kind}): meta-training"
     run.report.mkdir(exist_ok=True)
     plot_curves(run.report / "curves.png", list(run.metric_rows()), title, threshold_of(config.task))
     write_episodes(run.report, find_environment(str(run.teacher)))

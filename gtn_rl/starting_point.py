@@ -12,6 +12,7 @@ from torch import Tensor
 from gtn_core.errors import UsageError
 from gtn_envs import Weights, WeightsError, load_environment
 from gtn_rl.config import EnvironmentConfig
+from gtn_rl.learned_teacher import LearnedTeacher
 from gtn_rl.model import EnvironmentTeacher
 from gtn_rl.tasks.protocol import TaskSpec
 
@@ -48,10 +49,11 @@ def normalisation(weights: Weights) -> tuple[Tensor, Tensor]:
 
 
 @torch.no_grad()
-def take_over(teacher: EnvironmentTeacher, weights: Weights) -> None:
+def take_over(teacher: LearnedTeacher, weights: Weights) -> None:
     """Puts a file's initial states and reward, its scale included, in a teacher's place; the shapes are alike."""
-    for parameter, name in zip(teacher.initial, ("initial.means", "initial.log_std"), strict=True):
-        parameter.copy_(_tensor(weights, name))
+    if isinstance(teacher, EnvironmentTeacher):
+        for parameter, name in zip(teacher.initial, ("initial.means", "initial.log_std"), strict=True):
+            parameter.copy_(_tensor(weights, name))
     for i in range(len(teacher.reward) // 2):
         teacher.reward[2 * i].copy_(_tensor(weights, f"reward.{i}.weight"))
         teacher.reward[2 * i + 1].copy_(_tensor(weights, f"reward.{i}.bias"))

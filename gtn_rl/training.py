@@ -16,7 +16,7 @@ import torch
 from gtn_core.checkpoint import load_checkpoint, load_into, replacing, save_checkpoint
 from gtn_core.config import to_dict
 from gtn_core.cpu_time import cpu_seconds
-from gtn_core.errors import CheckpointError, UsageError
+from gtn_core.errors import CheckpointError
 from gtn_core.estimators import ESTIMATORS, EstimatorConfig
 from gtn_core.memory import reuse_pages
 from gtn_core.outer_loop import Listener, OuterLoop, Progress, Validation, saved_iteration
@@ -24,13 +24,16 @@ from gtn_core.run_folder import RunFolder
 from gtn_core.seeding import Streams
 from gtn_core.tracking import RunTracker, Stage
 from gtn_envs.weights_file import save_environment
-from gtn_rl.config import EnvironmentConfig, RLConfig, StageConfig
+from gtn_rl.config import RLConfig, StageConfig
 from gtn_rl.cost import Cost, CostTracker
 from gtn_rl.fitting import fit_transitions
+from gtn_rl.fresh_teacher import fresh_teacher
 from gtn_rl.harvest import Harvest, harvest, harvest_from_greedy
 from gtn_rl.job import EvolutionJob, Judge, judges, learners
+from gtn_rl.learned_teacher import LearnedTeacher
 from gtn_rl.model import EnvironmentTeacher
 from gtn_rl.stage_result import StageResult
+from gtn_rl.stage_rules import refuse_nonsense
 from gtn_rl.starting_point import load_start, normalisation, shaped_like, take_over
 from gtn_rl.tasks import BatchedTask, make_task
 from gtn_rl.tasks.rollout import step_limit
@@ -58,7 +61,7 @@ class Pipeline:
     config: RLConfig
     run: RunFolder
     task: BatchedTask
-    teacher: EnvironmentTeacher
+    teacher: LearnedTeacher
     harvests: list[Harvest]
     results: list[StageResult]
     command: str
@@ -104,6 +107,7 @@ class Pipeline:
         self.pending = Cost()
 
     def _fit(self, index: int, folder: RunFolder) -> StageResult:
+        assert isinstance(self.teacher, EnvironmentTeacher)
         tracker = self._tracker(folder, self.config.stages[index], after=None)
         explained = fit_transitions(self.teacher, self.harvests, self.streams.torch("fit", index))
         metrics = {"fit/explained_variance": explained}
@@ -293,27 +297,7 @@ def _refuse_nonsense(config: RLConfig, task: BatchedTask) -> None:
     for stage in config.stages:
         if stage.name != "fit":
             ESTIMATORS[stage.estimator](EstimatorConfig(population=stage.population))
-    fits = any(stage.name == "fit" for stage in config.stages)
-    if fits != (config.environment.kind == "mdp"):
-        raise UsageError(
-            "a bandit has no transitions, so no stage fit" if fits else "an mdp needs the stage fit for its dynamics"
-        )
-    if config.environment.termination and config.environment.kind != "mdp":
-        raise UsageError("environment.termination is for an mdp: every step of a bandit ends an episode")
-    for stage in config.stages:
-        _refuse_missing_parts(stage, config.environment)
-    if all(stage.name == "fit" for stage in config.stages):
-        raise UsageError("the stage fit alone makes no reward; add greedy or bilevel")
-
-
-def _refuse_missing_parts(stage: StageConfig, environment: EnvironmentConfig) -> None:
-    """Raises UsageError where a stage would meta-learn what the environment does not have."""
-    if "transition" in stage.parts and environment.kind != "mdp":
-        raise UsageError(f"the stage {stage.name} cannot learn a transition: a {environment.kind} has none")
-    if "termination" in stage.parts and not environment.termination:
-        raise UsageError(
-            f"the stage {stage.name} cannot learn a termination: there is none without environment.termination=true"
-        )
+    refuse_nonsense(config.environment, config.stages)
 
 
 def _start(config: RLConfig, run: RunFolder, task: BatchedTask, listener: Listener | None, command: str) -> Pipeline:
@@ -323,23 +307,8 @@ def _start(config: RLConfig, run: RunFolder, task: BatchedTask, listener: Listen
     start = None if settings.start is None else load_start(settings.start, task.spec)
     if start is not None:
         settings = shaped_like(settings, start)
-    mean, std = gathered.normalisation() if start is None else normalisation(start)
-    mdp = settings.kind == "mdp"
-    teacher = EnvironmentTeacher(
-        task.spec,
-        mean,
-        std,
-        gathered.centres(settings.centres, random),
-        seed=streams.seed("teacher"),
-        hidden=settings.hidden,
-        transition_hidden=settings.transition_hidden if mdp else None,
-        termination_hidden=settings.hidden if settings.termination else None,
-        max_episode_steps=settings.episode_steps if mdp else 1,
-        jitter=settings.jitter,
-        activation=settings.activation,
-        regret=settings.regret,
-        limit_terminates=settings.limit_terminates,
-    )
+    scales = gathered.normalisation() if start is None else normalisation(start)
+    teacher = fresh_teacher(settings, task, gathered, scales, random, streams.seed("teacher"))
     harvests = [gathered]
     if start is not None:
         take_over(teacher, start)

@@ -220,8 +220,10 @@ class Reinforcement:
     @property
     def title(self) -> str:
         """See ``MetaTraining.title``."""
-        stages = ", ".join(stage.name for stage in self.config.stages)
-        return f"a synthetic {self.config.task} ({self.config.environment.kind}; stages: {stages})"
+        environment, stages = self.config.environment, ", ".join(stage.name for stage in self.config.stages)
+        if environment.kind == "reward":
+            return f"a learned reward for {self.config.task} ({environment.reward_mode}; stages: {stages})"
+        return f"a synthetic {self.config.task} ({environment.kind}; stages: {stages})"
 
     @property
     def slug(self) -> str:

@@ -19,12 +19,13 @@ from gtn_rl.variants import Variants
 class PPO:
     """A PPO agent; the fields' defaults are Stable-Baselines3's at 10,240 environment steps.
 
-    Since a learned environment's episodes are short and begin afresh, the usual 2048 steps of one copy are taken as the
-    same number of steps in many copies.
+    The usual 2048 steps of one copy are taken as the same number of steps in many copies: a learned environment's episodes
+    are short and begin afresh, and a population's copies are stepped together.
 
     Attributes:
         rollouts: Times that experience is collected.
         size: Steps in each, over all copies.
+        longest: Most steps of a copy in each.
         epochs: Passes over it.
         batch_size: Steps in a gradient step.
         lr: Adam's learning rate.
@@ -38,6 +39,7 @@ class PPO:
 
     rollouts: int = 5
     size: int = 2048
+    longest: int = 128
     epochs: int = 10
     batch_size: int = 64
     lr: float = 3e-4
@@ -53,7 +55,7 @@ class PPO:
         networks = ActorCritic.build(variants.spec, self.hidden)
         phi = variants.members(networks.initial, generator)
         optimizer = torch.optim.Adam([phi], lr=self.lr, eps=1e-5, fused=True)
-        steps = min(variants.max_episode_steps, self.size)
+        steps = min(variants.max_episode_steps, self.longest, self.size)
         copies = variants.copies(max(1, self.size // steps), generator)
         for _ in range(self.rollouts):
             part = collect(networks, phi.detach(), copies, steps, generator, discount=self.discount, trace=self.trace)

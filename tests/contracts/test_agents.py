@@ -12,6 +12,7 @@ from gtn_rl.agents.protocol import denormalise
 from gtn_rl.agents.sb3 import SB3Agent
 from gtn_rl.judging import Greedy
 from gtn_rl.model import EnvironmentTeacher
+from gtn_rl.rewarded_task import RewardTeacher
 from gtn_rl.tasks import make_task
 from gtn_rl.variants import Transition
 
@@ -19,6 +20,10 @@ TASKS = ["CartPole-v1", "Pendulum-v1"]
 
 
 def environment(task, kind):
+    if kind in ("reward", "potential"):
+        d, gamma = task.spec.observation_size, 0.9 if kind == "potential" else None
+        states = torch.randn(16, d, generator=torch.Generator().manual_seed(0))
+        return RewardTeacher(task, torch.zeros(d), torch.ones(d), states, seed=1, hidden=(8,), gamma=gamma)
     d, mdp = task.spec.observation_size, kind != "bandit"
     torch.manual_seed(0)
     return EnvironmentTeacher(
@@ -62,7 +67,7 @@ def outputs(agent, model, seed=3):
     return policies.outputs(observations.expand(model.size, -1, -1)).detach()
 
 
-@pytest.mark.parametrize("kind", ["bandit", "mdp", "ending mdp"])
+@pytest.mark.parametrize("kind", ["bandit", "mdp", "ending mdp", "reward", "potential"])
 @pytest.mark.parametrize(("id", "name"), FITTING)
 def test_members_train_apart_and_alike(id, name, kind):
     """A member's policy depends on its own environment alone, and training is a function of the generator."""

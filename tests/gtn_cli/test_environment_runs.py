@@ -116,3 +116,16 @@ def test_an_interrupted_run_goes_on(call, start, tmp_path):
     header = gtn_envs.read_document(folder / "teacher.safetensors")
     assert header["command"].startswith("gtn-cli meta-train --task CartPole-v1")
     gym.make(gtn_envs.register_from_file(folder / "teacher.safetensors", "GTN-Interrupted-v0")).reset()
+
+
+@pytest.mark.slow
+def test_an_agent_trains_on_the_real_task_for_a_learned_reward(call, tmp_path):
+    given = (*SMALL, "--kind", "reward", "--iterations", 1, "--out", tmp_path / "r")
+    outcome = call("meta-train", *given)
+    assert outcome.code == 0, outcome.err
+    assert "a learned reward for CartPole-v1" in outcome.err
+    teacher = tmp_path / "r" / "teacher.safetensors"
+    trained = call("train-agent", "--env", teacher, "--algo", "a2c", "--steps", 40, "--episodes", 2, "--json")
+    assert trained.code == 0, trained.err
+    assert trained.json["real_task"] == "CartPole-v1"
+    assert call("inspect", teacher, "--out", tmp_path, "--json").json["reward_mode"] == "state-action"

@@ -11,7 +11,10 @@ from gtn_core.config import parse_assignments
 from gtn_core.errors import UsageError
 from gtn_core.run_folder import RunFolder
 from gtn_envs.weights_file import load_environment
+from gtn_rl.agents import AGENTS
 from gtn_rl.config import resolve_config
+from gtn_rl.stage_rules import refuse_nonsense
+from gtn_rl.tasks import make_task
 from gtn_rl.training import meta_train
 
 SMALL = [
@@ -31,7 +34,10 @@ STAGES = {
     "bandit": "stages=[{name: bilevel, population: 4, validations: 1}]",
     "mdp": "stages=[{name: greedy, population: 4, validations: 1, sigma: 0.3, parts: [reward]}, {name: fit},"
     " {name: bilevel, population: 4, validations: 1}]",
+    "reward": "stages=[{name: greedy, population: 4, validations: 1, sigma: 0.3, parts: [reward]},"
+    " {name: bilevel, population: 4, validations: 1, parts: [reward]}]",
 }
+POTENTIAL = ["environment.reward_mode=potential", "stages=[{name: bilevel, population: 4, validations: 1}]"]
 
 
 def config(kind, *more):
@@ -41,14 +47,14 @@ def config(kind, *more):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", ["bandit", "mdp"])
+@pytest.mark.parametrize("kind", ["bandit", "mdp", "reward"])
 def test_a_run_leaves_an_environment_that_tells_how_it_was_made(kind, tmp_path):
     run = RunFolder(tmp_path / "run")
     progress, results = meta_train(config(kind), run, command="gtn-cli meta-train --task CartPole-v1")
     weights = load_environment(run.teacher)
     header = weights.document
     assert weights.form == kind
-    assert weights.max_episode_steps == (3 if kind == "mdp" else 1)
+    assert weights.max_episode_steps == {"bandit": 1, "mdp": 3, "reward": None}[kind]
     assert header["command"] == "gtn-cli meta-train --task CartPole-v1"
     assert header["metrics"]["score"] == progress.best
     assert [stage["name"] for stage in header["stages"]] == [result.name for result in results]
@@ -66,9 +72,28 @@ def test_a_run_leaves_an_environment_that_tells_how_it_was_made(kind, tmp_path):
         assert so_far == sorted(so_far)
     assert rows[-1]["cost/real_steps"] == header["metrics"]["meta_real_steps"]
     assert rows[-1]["iteration"] == progress.iteration
-    assert rows[-1]["inner/episode_length"] == weights.max_episode_steps
+    lengths = rows[-1]["real/score"] if kind == "reward" else weights.max_episode_steps  # CartPole pays 1 a step
+    assert rows[-1]["inner/episode_length"] == lengths
     assert progress.iteration == 2 * sum(result.name != "fit" for result in results)
     assert len(json.loads((run.path / "stages.json").read_text())["stages"]) == len(results)
+
+
+@pytest.mark.slow
+def test_a_potential_is_added_to_the_real_reward_and_inner_steps_count(tmp_path):
+    run = RunFolder(tmp_path / "run")
+    meta_train(config("reward", *POTENTIAL, "environment.gamma=0.9"), run)
+    weights = load_environment(run.teacher)
+    assert weights.potential
+    assert weights.gamma == 0.9
+    assert weights.layers("reward")[-1][0].shape == (8, 1)
+    assert (
+        0.3 < float(weights.tensors["reward.scale"]) < 50
+    )  # a tenth of a random policy's return, over the network's size
+    rows = list(run.metric_rows())
+    steps = np.diff([row["cost/real_steps"] for row in rows])
+    own = AGENTS["dqn"].usual(make_task("CartPole-v1").spec)
+    assert steps[-1] > own.warm_up + own.updates * own.steps  # an agent of the validation, and its episode
+    assert steps[0] > 4 * 200 * 4  # the population's agents
 
 
 @pytest.mark.slow
@@ -88,9 +113,10 @@ def test_terminations_are_fitted_and_meta_learned(tmp_path):
 
 
 @pytest.mark.slow
-def test_an_interrupted_run_ends_where_another_does(tmp_path):
+@pytest.mark.parametrize("settings", [["mdp", "environment.termination=true"], ["reward"]])
+def test_an_interrupted_run_ends_where_another_does(settings, tmp_path):
     whole, broken = RunFolder(tmp_path / "whole"), RunFolder(tmp_path / "broken")
-    settings = config("mdp", "environment.termination=true")
+    settings = config(*settings)
     meta_train(settings, whole)
     seen = []
 
@@ -137,6 +163,14 @@ def test_agents_of_stable_baselines_teach_and_judge(tmp_path):
         assert np.array_equal(tensor, ends[1].tensors[name]), name
 
 
+@pytest.mark.parametrize("task", ["CartPole-v1", "MountainCar-v0", "BipedalWalker-v3"])
+def test_presets_of_a_potential_evolve_no_greedy_policy(task):
+    for mode, first in (("state-action", "bilevel" if task == "CartPole-v1" else "greedy"), ("potential", "bilevel")):
+        resolved = resolve_config(task, "fast", {"environment": {"kind": "reward", "reward_mode": mode}})
+        assert resolved.stages[0].name == first
+        refuse_nonsense(resolved.environment, resolved.stages)
+
+
 @pytest.mark.parametrize(
     ("task", "settings", "message"),
     [
@@ -154,10 +188,24 @@ def test_agents_of_stable_baselines_teach_and_judge(tmp_path):
         ("CartPole-v1", ["stages=[{name: fit}]"], "alone makes no reward"),
         ("CartPole-v1", ["environment.kind=bandit", "stages=[{name: fit}]"], "no transitions"),
         ("CartPole-v1", ["environment.kind=bandit", "environment.termination=true"], "every step of a bandit ends"),
+        ("CartPole-v1", ["environment.kind=reward", "environment.termination=true"], "the real task ends its own"),
+        ("CartPole-v1", ["environment.kind=reward", "stages=[{name: fit}]"], "leaves the real task's transitions"),
+        ("CartPole-v1", ["environment.reward_mode=potential"], "needs a real reward .* the mdp has none"),
+        (
+            "CartPole-v1",
+            ["environment.kind=reward", "environment.reward_mode=potential", "stages=[{name: greedy}]"],
+            "a potential says nothing of actions",
+        ),
+        (
+            "CartPole-v1",
+            ["environment.kind=reward", "stages=[{name: bilevel, parts: [initial]}]"],
+            "no part but the reward",
+        ),
+        ("CartPole-v1", ["environment.kind=reward", "environment.gamma=1.5"], "environment.gamma"),
         (
             "CartPole-v1",
             ["environment.kind=bandit", "stages=[{name: bilevel, parts: [transition]}]"],
-            "cannot learn a transition: a bandit has none",
+            "cannot learn a transition: a bandit has no transitions",
         ),
         (
             "CartPole-v1",

@@ -41,7 +41,7 @@ log = logging.getLogger("gtn_cli")
 @click.option("--iterations", type=click.IntRange(min=0), help="Train for so many outer steps.")
 @click.option("--seed", type=click.IntRange(min=0), help="Root of all randomness.  [default: 0]")
 @click.option("--threads", type=click.IntRange(min=1), help="CPU threads.  [default: torch's]")
-@click.option("--kind", type=click.Choice(["mdp", "bandit"]), help="Kind of synthetic environment.  [default: mdp]")
+@click.option("--kind", type=click.Choice(["mdp", "bandit", "reward"]), help="What is learned.  [default: mdp]")
 @click.option("--estimator", metavar="snes|openai-es", help="Estimator of an environment's outer gradient.")
 @options.device
 @options.data_dir
@@ -66,7 +66,7 @@ def command(
     quiet: bool,
     as_json: bool,
 ) -> None:
-    """Meta-train a teacher: of images, or, where the task is a Gymnasium id, a synthetic environment.
+    """Meta-train a teacher: of images, or, where the task is a Gymnasium id, a synthetic environment or a learned reward.
 
     The run folder holds config.yaml, metrics.jsonl, TensorBoard events, a resumable state, the best teacher
     (teacher.safetensors) and plots (report/). Ctrl-C saves and prints how to go on; a run that
@@ -78,6 +78,7 @@ def command(
       gtn-cli meta-train --task mnist --data-dir data --minutes 40
       gtn-cli meta-train --task mnist --set inner.steps=16 --set outer.lr=0.003
       gtn-cli meta-train --task CartPole-v1 --kind bandit --minutes 5
+      gtn-cli meta-train --task CartPole-v1 --kind reward --minutes 5
       gtn-cli meta-train --task my_package:MyEnv-v0 --estimator snes
       gtn-cli meta-train --resume runs/digits
     """

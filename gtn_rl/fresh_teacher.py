@@ -1,0 +1,65 @@
+"""The teacher that a meta-training begins with: an environment or a reward, with networks drawn at random."""
+
+from __future__ import annotations
+
+import numpy as np
+from torch import Tensor
+
+from gtn_rl.config import EnvironmentConfig
+from gtn_rl.harvest import Harvest
+from gtn_rl.learned_teacher import LearnedTeacher
+from gtn_rl.model import EnvironmentTeacher
+from gtn_rl.rewarded_task import RewardTeacher
+from gtn_rl.tasks.protocol import BatchedTask
+
+
+def fresh_teacher(
+    settings: EnvironmentConfig,
+    task: BatchedTask,
+    gathered: Harvest,
+    scales: tuple[Tensor, Tensor],
+    random: np.random.Generator,
+    seed: int,
+) -> LearnedTeacher:
+    """Returns what is meta-learned, as it is before the first stage.
+
+    Args:
+        settings: Of the environment.
+        task: The real task.
+        gathered: Some of its steps.
+        scales: Mean and standard deviation of its observations.
+        random: Draws centres.
+        seed: Seed of the networks.
+    """
+    mean, std = scales
+    centres = gathered.centres(settings.centres, random)
+    if settings.kind == "reward":
+        potential = settings.reward_mode == "potential"
+        return RewardTeacher(
+            task,
+            mean,
+            std,
+            centres,
+            seed=seed,
+            hidden=settings.hidden,
+            activation=settings.activation,
+            regret=settings.regret,
+            gamma=settings.gamma if potential else None,
+            scale=gathered.return_size() / 10 if potential else 1.0,  # less than what it is added to, yet felt
+        )
+    mdp = settings.kind == "mdp"
+    return EnvironmentTeacher(
+        task.spec,
+        mean,
+        std,
+        centres,
+        seed=seed,
+        hidden=settings.hidden,
+        transition_hidden=settings.transition_hidden if mdp else None,
+        termination_hidden=settings.hidden if settings.termination else None,
+        max_episode_steps=settings.episode_steps if mdp else 1,
+        jitter=settings.jitter,
+        activation=settings.activation,
+        regret=settings.regret,
+        limit_terminates=settings.limit_terminates,
+    )

@@ -1,0 +1,59 @@
+"""Which stages go with which kind of environment, and why others do not."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from gtn_core.errors import UsageError
+from gtn_rl.config import EnvironmentConfig, StageConfig
+
+ENDS = {
+    "bandit": "every step of a bandit ends an episode",
+    "reward": "the real task ends its own episodes",
+}
+"""Why a kind has no termination network."""
+
+DYNAMICS = {
+    "bandit": "a bandit has no transitions",
+    "reward": "a reward leaves the real task's transitions as they are",
+}
+"""Why a kind has no dynamics to fit."""
+
+
+def refuse_nonsense(environment: EnvironmentConfig, stages: Sequence[StageConfig]) -> None:
+    """Checks that every stage has what it works on.
+
+    Raises:
+        UsageError: One has not, or the settings of the environment contradict one another.
+    """
+    kind, names = environment.kind, [stage.name for stage in stages]
+    if environment.termination and kind != "mdp":
+        raise UsageError(f"environment.termination is for an mdp: {ENDS[kind]}")
+    if environment.reward_mode == "potential" and kind != "reward":
+        raise UsageError(f"environment.reward_mode=potential needs a real reward to be added to; the {kind} has none")
+    if environment.reward_mode == "potential" and environment.start is not None:
+        raise UsageError("a potential cannot start from a reward of actions: environment.start is for the other modes")
+    if "fit" in names and kind != "mdp":
+        raise UsageError(f"{DYNAMICS[kind]}, so no stage fit")
+    if "fit" not in names and kind == "mdp":
+        raise UsageError("an mdp needs the stage fit for its dynamics")
+    if "greedy" in names and environment.reward_mode == "potential":
+        raise UsageError(
+            "a potential says nothing of actions, so it has no greedy policy for the stage greedy to evolve"
+        )
+    if set(names) == {"fit"}:
+        raise UsageError("the stage fit alone makes no reward; add greedy or bilevel")
+    for stage in stages:
+        _refuse_missing_parts(environment, stage)
+
+
+def _refuse_missing_parts(environment: EnvironmentConfig, stage: StageConfig) -> None:
+    if stage.name == "fit":
+        return
+    cannot = f"the stage {stage.name} cannot learn"
+    if "transition" in stage.parts and environment.kind != "mdp":
+        raise UsageError(f"{cannot} a transition: {DYNAMICS[environment.kind]}")
+    if "termination" in stage.parts and not environment.termination:
+        raise UsageError(f"{cannot} a termination: there is none without environment.termination=true")
+    if environment.kind == "reward" and "reward" not in stage.parts:
+        raise UsageError(f"{cannot} anything: a reward has no part but the reward")
