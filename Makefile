@@ -67,17 +67,17 @@ weights-acrobot: $(STAMP)
 	$(call both,Acrobot,Acrobot-v1,4,3)
 
 weights-mountaincar: $(STAMP)
-	$(call both,MountainCar,MountainCar-v0,5,3)
+	$(call both,MountainCar,MountainCar-v0,4,3)
 
 weights-pendulum: $(STAMP)
-	$(call both,Pendulum,Pendulum-v1,7,4)
+	$(call both,Pendulum,Pendulum-v1,6,3)
 
 weights-lunarlander: $(STAMP) ## make the shipped LunarLander environments again
 	$(call both,LunarLander,LunarLander-v3,9,4)
 
 weights-mujoco: $(VENV)/.installed-mujoco ## make the shipped MuJoCo environments again
-	$(call both,HalfCheetah,HalfCheetah-v5,6,3)
-	$(call both,Hopper,Hopper-v5,6,3)
+	$(call both,HalfCheetah,HalfCheetah-v5,5,2)
+	$(call both,Hopper,Hopper-v5,4,2)
 
 clean: ## remove build products and caches; keeps .venv and runs/
 	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage

@@ -46,6 +46,18 @@ def _warm(kind: str, started: bool, population: int = 64) -> Settings:
     }
 
 
+def _narrow(kind: str, started: bool) -> Settings:
+    """Warm, for tasks where one path leads to the goal: initial states stay close to it, and are many."""
+    preset = _warm(kind, started)
+    return {**preset, "environment": {**preset["environment"], "exploration": 0.1, "centres": 256}}
+
+
+def _wide(kind: str, started: bool) -> Settings:
+    """Warm, for tasks whose agents need few but wide initial states along the path."""
+    preset = _warm(kind, started)
+    return {**preset, "environment": {**preset["environment"], "exploration": 0.1, "jitter": 0.3}}
+
+
 def _walker(kind: str, started: bool) -> Settings:
     """Warm, with few and cheap real episodes, as a step of MuJoCo is slow and its returns vary little."""
     agents = {"names": ["ppo", "td3"], "episodes": 1, "validation_seeds": 2, "validation_episodes": 4}
@@ -59,8 +71,8 @@ PRESETS: dict[str, dict[str, Preset]] = {
     "fast": {
         "CartPole-v1": _from_scratch,
         "Acrobot-v1": _warm,
-        "MountainCar-v0": _warm,
-        "Pendulum-v1": _warm,
+        "MountainCar-v0": _narrow,
+        "Pendulum-v1": _wide,
         "LunarLander-v3": _warm,
         "HalfCheetah-v5": _walker,
         "Hopper-v5": _walker,
