@@ -156,7 +156,11 @@ def serve(connection: Connection, memory: int) -> None:
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
+    for number in (
+        signal.SIGINT,
+        signal.SIGTERM,
+    ):  # sent to the whole group; they are the parent's to handle, who hangs up
+        signal.signal(number, signal.SIG_IGN)
     try:
         serve(Connection(int(sys.argv[1])), int(sys.argv[2]))
     except (EOFError, ConnectionError):
