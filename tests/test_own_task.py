@@ -1,0 +1,73 @@
+"""The example package with a task of one's own, as its README uses it: from the current folder, by ``package:id``."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import gymnasium as gym
+import pytest
+from gymnasium.utils.env_checker import check_env
+
+import gtn_envs
+
+EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
+ID = "thermostat:Thermostat-v0"
+QUICK = (
+    *(
+        "--iterations",
+        "2",
+        "--set",
+        "workers=1",
+        "--set",
+        "environment.harvest_episodes=10",
+        "--set",
+        "environment.centres=8",
+    ),
+    *("--set", "agents.names=[dqn]", "--set", "agents.episodes=1", "--set", "agents.validation_seeds=1"),
+    *("--set", "agents.validation_episodes=2"),
+    *("--set", "stages=[{name: bilevel, population: 4, validations: 1, parts: [reward]}]", "--kind", "bandit"),
+)
+
+
+def gtn_cli(*arguments):
+    """Runs the command line in the folder of examples, as its console script does: without that folder on Python's path."""
+    program = "import sys; sys.path.remove(''); from gtn_cli.main import main; main(sys.argv[1:])"
+    command = [sys.executable, "-c", program, *map(str, arguments)]
+    return subprocess.run(command, cwd=EXAMPLES, capture_output=True, text=True)
+
+
+def test_the_example_is_a_gymnasium_environment(monkeypatch):
+    monkeypatch.syspath_prepend(EXAMPLES)
+    env = gym.make(ID)
+    check_env(env.unwrapped, skip_render_check=True)
+    env.reset(seed=0)
+    total = sum(env.step(2)[1] for _ in range(100))  # heating all the time overshoots
+    assert total < env.spec.reward_threshold
+
+
+def test_the_readme_names_what_is_there():
+    text = (EXAMPLES / "thermostat" / "README.md").read_text()
+    from gtn_cli.main import COMMANDS
+
+    assert ID in text
+    assert set(re.findall(r"gtn-cli ([a-z-]+)", text)) <= COMMANDS.keys()
+
+
+@pytest.mark.slow
+def test_meta_train_train_and_transfer(tmp_path):
+    run = tmp_path / "run"
+    made = gtn_cli("meta-train", "--task", ID, *QUICK, "--out", run, "-q")
+    assert made.returncode == 0, made.stderr
+    teacher = run / "teacher.safetensors"
+    header = gtn_envs.read_document(teacher)
+    assert header["task"] == ID
+    assert header["metrics"]["meta_real_steps"] > 1000
+    trained = gtn_cli("train-agent", "--env", teacher, "--algo", "a2c", "--steps", 50, "--episodes", 2)
+    assert trained.returncode == 0, trained.stderr
+    assert "real return of a2c on Thermostat-v0" in trained.stdout
+    assert "solved from -30: not reached" in trained.stdout
+    study = ("--algo", "a2c", "--seeds", 1, "--steps", 20, "--episodes", 2, "--control-steps", 20, "--workers", 2)
+    moved = gtn_cli("transfer", teacher, *study, "--out", tmp_path / "transfer")
+    assert moved.returncode == 0, moved.stderr
+    assert "real task" in moved.stdout
