@@ -16,6 +16,7 @@ import torch
 from gtn_core.checkpoint import load_checkpoint, load_into, replacing, save_checkpoint
 from gtn_core.config import to_dict
 from gtn_core.cpu_time import cpu_seconds
+from gtn_core.device import resolve_device
 from gtn_core.errors import CheckpointError
 from gtn_core.estimators import ESTIMATORS, EstimatorConfig
 from gtn_core.memory import reuse_pages
@@ -270,6 +271,7 @@ def meta_train(
     if config.threads is not None:
         torch.set_num_threads(config.threads)
     torch.set_flush_denormal(True)
+    config = dataclasses.replace(config, device=resolve_device(config.device))
     task = make_task(config.task, device=config.device, workers=config.workers)
     try:
         _refuse_nonsense(config, task)  # before the folder is made

@@ -13,12 +13,15 @@ import click
 from click.shell_completion import CompletionItem
 
 COMMANDS = {
-    "meta-train": ("gtn_cli.commands.meta_train", "Meta-train a teacher."),
-    "evaluate": ("gtn_cli.commands.evaluate", "Train fresh learners on a teacher and test them, beside the controls."),
+    "meta-train": ("gtn_cli.commands.meta_train", "Meta-train a teacher of images, or a synthetic environment."),
+    "evaluate": (
+        "gtn_cli.commands.evaluate",
+        "Test fresh learners trained on a teacher of images, beside the controls.",
+    ),
     "train-agent": ("gtn_cli.commands.train_agent", "Train one agent inside an environment, play it on the real task."),
     "transfer": ("gtn_cli.commands.transfer", "How well agents trained inside environments do on the real task."),
-    "inspect": ("gtn_cli.commands.inspect", "Show what a teacher is, and a picture of its batches."),
-    "tasks": ("gtn_cli.commands.tasks", "List the tasks; download and check their data."),
+    "inspect": ("gtn_cli.commands.inspect", "Show what a teacher or an environment is, and a picture of it."),
+    "tasks": ("gtn_cli.commands.tasks", "List what can be taught; download and check the images."),
     "runs": ("gtn_cli.commands.runs", "List the runs in a folder."),
     "completion": ("gtn_cli.commands.completion", "Print the shell completion script."),
 }
@@ -70,11 +73,16 @@ class LazyGroup(click.Group):
 def cli() -> None:
     """Generative Teaching Networks: meta-learn a teacher whose synthetic data trains fresh learners in a few steps.
 
+    A teacher makes images, or it is a whole environment for reinforcement learning.
+
     \b
     Examples:
       gtn-cli meta-train --task digits --out runs/digits
       gtn-cli evaluate runs/digits
-      gtn-cli inspect runs/digits
+      gtn-cli meta-train --task CartPole-v1 --out runs/cartpole
+      gtn-cli train-agent --env runs/cartpole --algo dqn
+      gtn-cli transfer GTN-CartPole-v0 --seeds 5
+      gtn-cli inspect runs/cartpole
     """
 
 

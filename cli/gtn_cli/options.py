@@ -18,7 +18,17 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 def complete_task(ctx: click.Context, parameter: click.Parameter, typed: str) -> list[CompletionItem]:
     """Completes a task's name."""
-    return [CompletionItem(name) for name in PRESETS["fast"] if name.startswith(typed)]
+    from gtn_rl.presets import PRESETS as ENVIRONMENTS
+
+    return [CompletionItem(name) for name in (*PRESETS["fast"], *ENVIRONMENTS["fast"]) if name.startswith(typed)]
+
+
+def complete_environment(ctx: click.Context, parameter: click.Parameter, typed: str) -> list[CompletionItem]:
+    """Completes the id of a shipped environment, or a path."""
+    from gtn_envs.weights_file import SHIPPED
+
+    shipped = sorted(path.stem for path in SHIPPED.glob("*.safetensors") if path.stem.startswith(typed))
+    return [CompletionItem(name) for name in shipped] or [CompletionItem(typed, type="file")]
 
 
 def complete_preset(ctx: click.Context, parameter: click.Parameter, typed: str) -> list[CompletionItem]:
@@ -37,9 +47,8 @@ def data_dir(command: F) -> F:
 
 def device(command: F) -> F:
     """Adds ``--device``."""
-    return click.option("--device", default=None, metavar="auto|cpu|cuda", help="Where to compute.  [default: auto]")(
-        command
-    )
+    text = "Where to compute.  [default: auto; environments cpu]"
+    return click.option("--device", default=None, metavar="auto|cpu|cuda", help=text)(command)
 
 
 def output_mode(command: F) -> F:

@@ -23,7 +23,7 @@ class Environment:
     """An environment to train in, registered in this process.
 
     Attributes:
-        name: As given: an id, ``package:id``, or the path of a ``.safetensors`` file.
+        name: As given: an id, ``package:id``, or a path.
         id: Gymnasium's id.
         observation_space: What an agent sees.
         action_space: What it may do.
@@ -64,7 +64,7 @@ def find_environment(name: str) -> Environment:
     """Finds what a name means, and registers it where it is a file.
 
     Args:
-        name: A Gymnasium id, ``package:id``, or the path of a ``.safetensors`` file.
+        name: A Gymnasium id, ``package:id``, or the path of a ``.safetensors`` file or of a run folder that holds one.
 
     Raises:
         UsageError: There is no such environment, package or file, it needs a package that is not installed, or no agent takes
@@ -74,7 +74,8 @@ def find_environment(name: str) -> Environment:
     import gtn_envs  # registers those that come with the package
 
     try:
-        found = _register_file(Path(name)) if name.endswith(".safetensors") else _registered(name)
+        path = Path(name) / "teacher.safetensors" if Path(name, "teacher.safetensors").is_file() else Path(name)
+        found = _register_file(path) if path.suffix == ".safetensors" else _registered(name)
         observations, actions = _spaces(found)
         spec = gym.spec(found)
         file = None

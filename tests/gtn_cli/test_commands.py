@@ -88,6 +88,9 @@ def test_inspect_shows_header_sizes_and_pictures(call, trained, tmp_path):
 
 
 def test_tasks_lists_all_and_checks_one(call):
+    text = call("tasks").out
+    assert "CartPole-v1" in text
+    assert "GTN-CartPole-v0" in text
     assert {row["task"] for row in call("tasks", "--json").json} == {"digits", "mnist", "fashion-mnist", "cifar10"}
     assert "1000 training, 200 validation, 597 test" in call("tasks", "--download", "digits").out
 

@@ -82,6 +82,18 @@ def test_inspect_of_a_shipped_environment_writes_nothing_unasked(call, tmp_path,
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_run_folder_is_an_environment_to_train_in(call, made):
+    outcome = call("train-agent", "--env", made, "--algo", "a2c", "--steps", 20, "--episodes", 1, "--json")
+    assert (outcome.json["env"], outcome.json["real_task"]) == (str(made), "CartPole-v1")
+
+
+def test_devices(call, tmp_path):
+    assert "unknown device 'warp'" in call("meta-train", *SMALL, "--iterations", 1, "--device", "warp").err
+    run = tmp_path / "r"
+    assert call("meta-train", *SMALL, "--iterations", 1, "--device", "auto", "--out", run, "-q").code == 0
+    assert gtn_envs.read_document(run / "teacher.safetensors")["config"]["device"] in ("cpu", "cuda")
+
+
 def test_a_run_says_what_it_came_to(call, made, tmp_path):
     outcome = call("meta-train", *SMALL, "--iterations", 1, "--out", tmp_path / "r")
     assert outcome.code == 0

@@ -13,7 +13,12 @@ from gtn_core.errors import UsageError
 
 
 @click.command("inspect")
-@click.argument("teacher", metavar="TEACHER-OR-RUN", type=click.Path(path_type=Path))
+@click.argument(
+    "teacher",
+    metavar="TEACHER-OR-RUN",
+    type=click.Path(path_type=Path),
+    shell_complete=options.complete_environment,
+)
 @click.option(
     "--out",
     type=click.Path(path_type=Path),

@@ -27,25 +27,34 @@ log = logging.getLogger("gtn_cli")
 @click.option(
     "--task",
     default=None,
-    help="An image task (see `gtn-cli tasks`) or a Gymnasium id.  [default: digits]",
+    help="An image task (see `gtn-cli tasks`), a Gymnasium id, or package:id.  [default: digits]",
     shell_complete=options.complete_task,
 )
 @click.option(
-    "--preset", default=None, help="fast, paper or original.  [default: fast]", shell_complete=options.complete_preset
+    "--preset",
+    default=None,
+    help="fast; of image tasks also paper and original.  [default: fast]",
+    shell_complete=options.complete_preset,
 )
 @click.option("--config", "config_file", type=click.Path(path_type=Path), help="YAML file of settings over the preset.")
 @click.option(
-    "--set", "assignments", multiple=True, metavar="KEY=VALUE", help="One setting, e.g. outer.lr=0.003; repeatable."
+    "--set",
+    "assignments",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="One setting of gtn_sl/config.py, e.g. outer.lr=0.003, or of gtn_rl/config.py, e.g. environment.centres=32; repeatable.",
 )
 @click.option("--minutes", type=click.FloatRange(min=0, min_open=True), help="Train for so many minutes.")
-@click.option("--iterations", type=click.IntRange(min=0), help="Train for so many outer steps.")
+@click.option(
+    "--iterations", type=click.IntRange(min=0), help="Train for so many outer steps; an environment, in each stage."
+)
 @click.option("--seed", type=click.IntRange(min=0), help="Root of all randomness.  [default: 0]")
-@click.option("--threads", type=click.IntRange(min=1), help="CPU threads.  [default: torch's]")
+@click.option("--threads", type=click.IntRange(min=1), help="CPU threads.  [default: torch's; environments 1]")
 @click.option("--kind", type=click.Choice(["mdp", "bandit", "reward"]), help="What is learned.  [default: mdp]")
 @click.option("--estimator", metavar="snes|openai-es", help="Estimator of an environment's outer gradient.")
 @options.device
 @options.data_dir
-@click.option("--out", type=click.Path(path_type=Path), help="Run folder to make.  [default: runs/TASK-PRESET-N]")
+@click.option("--out", type=click.Path(path_type=Path), help="Run folder to make.  [default: a new one in runs/]")
 @click.option("--resume", type=click.Path(path_type=Path), help="Go on with the run in this folder.")
 @options.output_mode
 def command(
@@ -70,7 +79,7 @@ def command(
 
     The run folder holds config.yaml, metrics.jsonl, TensorBoard events, a resumable state, the best teacher
     (teacher.safetensors) and plots (report/). Ctrl-C saves and prints how to go on; a run that
-    was killed goes on from its last saved state.
+    was killed goes on from its last saved state. A package in the current folder can register a task of your own.
 
     \b
     Examples:
@@ -79,7 +88,7 @@ def command(
       gtn-cli meta-train --task mnist --set inner.steps=16 --set outer.lr=0.003
       gtn-cli meta-train --task CartPole-v1 --kind bandit --minutes 5
       gtn-cli meta-train --task CartPole-v1 --kind reward --minutes 5
-      gtn-cli meta-train --task my_package:MyEnv-v0 --estimator snes
+      gtn-cli meta-train --task my_package:MyEnv-v0 --minutes 20 --out runs/mine
       gtn-cli meta-train --resume runs/digits
     """
     from gtn_core.config import parse_assignments, read_yaml

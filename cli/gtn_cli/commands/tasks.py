@@ -21,7 +21,7 @@ from gtn_cli.main import echo_json
 @options.data_dir
 @options.output_mode
 def command(download: tuple[str, ...], data_dir: Path | None, quiet: bool, as_json: bool) -> None:
-    """List the tasks; download and check their data.
+    """List the image tasks, and which environments can be taught; download and check the images.
 
     \b
     Examples:
@@ -55,3 +55,16 @@ def command(download: tuple[str, ...], data_dir: Path | None, quiet: bool, as_js
         console.print_table(rows)
         for name, task in TASKS.items():
             click.echo(f"{name}: {task.source}; {task.licence}")
+        click.echo(f"\n{_environments()}")
+
+
+def _environments() -> str:
+    """Returns what can be taught beside images, and what has been."""
+    from gtn_envs.weights_file import SHIPPED
+    from gtn_rl.presets import PRESETS
+
+    known, shipped = ", ".join(PRESETS["fast"]), ", ".join(sorted(path.stem for path in SHIPPED.glob("*.safetensors")))
+    return (
+        "synthetic environments: of any Gymnasium task with Box observations and Discrete or bounded Box actions, by its id or"
+        f" package:id; with settings of their own: {known}; shipped: {shipped}"
+    )

@@ -34,7 +34,13 @@ def complete_algorithm(ctx: click.Context, parameter: click.Parameter, typed: st
 
 
 @click.command("train-agent")
-@click.option("--env", "name", required=True, help="Gymnasium id, package:id, or path of a .safetensors environment.")
+@click.option(
+    "--env",
+    "name",
+    required=True,
+    help="Gymnasium id, package:id, or path of a run or of a .safetensors environment.",
+    shell_complete=options.complete_environment,
+)
 @click.option(
     "--algo", default="ppo", show_default=True, help=", ".join(NAMES) + ".", shell_complete=complete_algorithm
 )
@@ -82,7 +88,7 @@ def command(
     \b
     Examples:
       gtn-cli train-agent --env GTN-CartPole-v0 --algo ppo --steps 10000 --eval CartPole-v1
-      gtn-cli train-agent --env runs/cartpole/teacher.safetensors --algo dqn --set learning_rate=1e-3
+      gtn-cli train-agent --env runs/cartpole --algo dqn --set learning_rate=1e-3
       gtn-cli train-agent --env CartPole-v1 --algo a2c --save agent.zip --video agent.gif
     """
     console.start_logging(quiet=quiet or as_json)

@@ -19,7 +19,7 @@ log = logging.getLogger("gtn_cli")
 
 
 @click.command("transfer")
-@click.argument("names", metavar="ENV...", nargs=-1, required=True)
+@click.argument("names", metavar="ENV...", nargs=-1, required=True, shell_complete=options.complete_environment)
 @click.option(
     "--algo",
     "algorithms",
@@ -58,7 +58,7 @@ log = logging.getLogger("gtn_cli")
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
-    help="Folder; with several ENV, of their folders.  [default: runs/transfer]",
+    help="Folder; with several ENV, of their folders.  [default: runs/transfer/ENV]",
 )
 @options.output_mode
 def command(
@@ -79,7 +79,7 @@ def command(
 ) -> None:
     """Train agents inside environments, and judge them on the real task.
 
-    ENV is a Gymnasium id, package:id, or the path of a .safetensors environment. Settings: `default` are those of
+    ENV is a Gymnasium id, package:id, or the path of a run or of a .safetensors environment. Settings: `default` are those of
     Stable-Baselines3; `varied` are drawn for each agent, learning rate, batch size and width by up to a factor 3, depth by
     one layer; `tuned` are of the package's own tuned.yaml. The controls train the same agents for as many steps on
     the real task, and on until they solve it.
@@ -90,8 +90,9 @@ def command(
     \b
     Examples:
       gtn-cli transfer GTN-CartPole-v0
+      gtn-cli transfer GTN-CartPole-v0 --steps 10000 --seeds 5 --no-controls
       gtn-cli transfer GTN-CartPole-v0 --settings default --settings varied --workers 4
-      gtn-cli transfer runs/cartpole/teacher.safetensors --algo dqn --seeds 5 --no-controls
+      gtn-cli transfer runs/cartpole --algo dqn --algo qrdqn
     """
     console.start_logging(quiet=quiet or as_json)
     console.interrupt_on_sigterm()
