@@ -28,6 +28,7 @@ def show_environment(path: Path, out: Path | None, *, quiet: bool, as_json: bool
         GTNError: The file is not valid, or the folder cannot be made.
     """
     import gtn_envs
+    from gtn_rl.provenance import stages_of
 
     try:
         weights = gtn_envs.load_environment(environment_file(path))
@@ -47,11 +48,11 @@ def show_environment(path: Path, out: Path | None, *, quiet: bool, as_json: bool
         **{key: document[key] for key in HEADER if document.get(key) is not None},
     }
     if as_json:
-        provenance = {key: document[key] for key in ("stages", "metrics", "config") if key in document}
+        provenance = {key: document[key] for key in ("stages", "metrics", "config", "start") if key in document}
         echo_json({**facts, **provenance, "tensors": sizes, "picture": str(picture) if picture else None})
         return
     console.print_table([{"": key, "value": str(value)} for key, value in facts.items()])
-    if stages := document.get("stages"):
+    if stages := stages_of(document):
         console.print_table(_stage_rows(stages), "stages: real return of held-out agents (of fit: explained variance)")
     if not quiet:
         _print_details(weights, sizes)
@@ -72,24 +73,22 @@ def _print_details(weights: Weights, sizes: Mapping[str, Sequence[int]]) -> None
     console.print_table([{"tensor": name, "shape": str(tuple(shape))} for name, shape in sizes.items()])
 
 
-def _stage_rows(stages: Sequence[Any]) -> list[dict[str, str]]:
-    """Returns a row for each stage, and one for all; a stage of a file that is not ours may be any text."""
-    rows = []
-    for stage in stages:
-        known = stage if isinstance(stage, Mapping) else {"name": stage}
-        rows.append(
-            {
-                "stage": str(known.get("name", "?")),
-                "before": _number(known.get("before")),
-                "after": _number(known.get("score")),
-                "kept": "" if known.get("kept") is None else "yes" if known["kept"] else "no",
-                "outer steps": _number(known.get("outer_steps")),
-                "real steps": _number(known.get("real_steps")),
-                "CPU-seconds": _number(known.get("cpu_seconds")),
-            }
-        )
+def _stage_rows(stages: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
+    """Returns a row for each stage, and one for all."""
+    rows = [
+        {
+            "stage": str(stage.get("name", "?")),
+            "before": _number(stage.get("before")),
+            "after": _number(stage.get("score")),
+            "kept": "" if stage.get("kept") is None else "yes" if stage["kept"] else "no",
+            "outer steps": _number(stage.get("outer_steps")),
+            "real steps": _number(stage.get("real_steps")),
+            "CPU-seconds": _number(stage.get("cpu_seconds")),
+        }
+        for stage in stages
+    ]
     summed = ("outer_steps", "real_steps", "cpu_seconds")
-    if all(isinstance(stage, Mapping) and all(key in stage for key in summed) for stage in stages):
+    if all(key in stage for stage in stages for key in summed):
         outer, real, cpu = (_number(sum(stage[key] for stage in stages)) for key in summed)
         blank = dict.fromkeys(rows[0], "")
         rows.append({**blank, "stage": "all", "outer steps": outer, "real steps": real, "CPU-seconds": cpu})

@@ -32,13 +32,6 @@ def solve_times(results: Sequence[Mapping[str, Any]], budget: int) -> dict[str, 
     }
 
 
-def teacher_cost(document: Mapping[str, Any]) -> dict[str, float]:
-    """Returns what a teacher's meta-training took, as its file's header says: ``real_steps`` and ``cpu_seconds``, if it does."""
-    metrics = document.get("metrics") or {}
-    known = {"real_steps": metrics.get("meta_real_steps"), "cpu_seconds": metrics.get("meta_cpu_seconds")}
-    return {name: value for name, value in known.items() if value is not None}
-
-
 def pay_off(
     cost: Mapping[str, float],
     real: Mapping[str, Any],
@@ -52,7 +45,7 @@ def pay_off(
     An agent is one that solves the task: where only some of the taught ones do, those that fail are paid for, too.
 
     Args:
-        cost: What ``teacher_cost`` says.
+        cost: Of the teacher; what ``provenance.cost_of`` says.
         real: What ``solve_times`` says of agents that trained on the real task.
         taught: The same of agents that the teacher taught.
         taught_cpu_seconds: Of all their training, until solved or to its end.

@@ -7,8 +7,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from gtn_rl.provenance import cost_of
 from gtn_rl.transfer.agents import REAL, TEACHER, Job
-from gtn_rl.transfer.controls import pay_off, solve_times, teacher_cost
+from gtn_rl.transfer.controls import pay_off, solve_times
 from gtn_rl.transfer.environments import Environment
 from gtn_rl.transfer.plan import TransferPlan
 from gtn_rl.transfer.statistics import Summary, summarise, threshold_of
@@ -65,7 +66,7 @@ class Transfer:
         curves: One for each role, algorithm and setting, the teacher's first.
         solving: For each algorithm and setting: ``algorithm``, ``settings``, what ``controls.solve_times`` says of agents that
             trained on the real task (``real``) and of those that the teacher taught (``taught``), and ``controls.pay_off``.
-        cost: What ``controls.teacher_cost`` says of the teacher; empty where its file says nothing of it.
+        cost: Of the teacher; what ``provenance.cost_of`` says.
         agents: Number of agents in all.
         wall_seconds: That they took, added up.
     """
@@ -106,7 +107,7 @@ def conclude(env: Environment, task: str, plan: TransferPlan, done: Sequence[Don
         Curve(role, name, kind, tuple(_points([result for _, result in agents], agents[0][0].steps, threshold)))
         for (role, name, kind), agents in groups.items()
     )
-    cost = teacher_cost(env.document)
+    cost = cost_of(env.document)
     solving = tuple(
         _solving(env, plan, cost, name, kind, {role: groups[role, name, kind] for role in (REAL, TEACHER)})
         for role, name, kind in groups

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from gtn_core.checkpoint import replacing
+from gtn_rl.provenance import stages_of
 from gtn_rl.transfer.agents import CLONING, UNTRAINED
 from gtn_rl.transfer.outcome import Point, Transfer
 from gtn_rl.transfer.plots import plot_transfer
@@ -104,7 +105,7 @@ def write_transfer_report(folder: Path, transfer: Transfer, command: str) -> Non
     with replacing(folder / "transfer.json") as file:
         file.write(json.dumps({**transfer.to_json(), "made_by": command}, indent=1).encode())
     plot_transfer(folder / "transfer.png", transfer)
-    plan, stages = transfer.plan, transfer.env.document.get("stages")
+    plan, stages = transfer.plan, stages_of(transfer.env.document)
     threshold = (
         "nobody has set a threshold" if transfer.threshold is None else f"a mean return of {transfer.threshold:g}"
     )
@@ -126,12 +127,9 @@ def write_transfer_report(folder: Path, transfer: Transfer, command: str) -> Non
         file.write(("\n".join(lines) + "\n").encode())
 
 
-def _stages(stages: Any) -> str:
-    """Returns the names of a header's stages, of those that helped and of those that did not."""
-    if not isinstance(stages, list):
-        return str(stages)
-    known = [stage if isinstance(stage, Mapping) else {"name": stage} for stage in stages]
-    return ", ".join(f"{stage.get('name', '?')}{'' if stage.get('kept', True) else ' (not kept)'}" for stage in known)
+def _stages(stages: Sequence[Mapping[str, Any]]) -> str:
+    """Returns the names of a teacher's stages, and says which did not help."""
+    return ", ".join(f"{stage.get('name', '?')}{'' if stage.get('kept', True) else ' (not kept)'}" for stage in stages)
 
 
 def _row(role: str, algorithm: str, settings: str, point: Point) -> dict[str, str]:

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from gtn_core.errors import UsageError
+from gtn_rl.provenance import TOLD
 from gtn_rl.transfer.environments import Environment
 
 NETWORKS = ("reward.", "transition.", "termination.")
@@ -37,15 +38,5 @@ def write_untrained(env: Environment, path: Path, seed: int) -> None:
         name: random.normal(0.0, tensor.std(), tensor.shape) if name.startswith(NETWORKS) and tensor.ndim else tensor
         for name, tensor in sorted(weights.tensors.items())
     }
-    kept = (
-        "form",
-        "task",
-        "observation_space",
-        "action_space",
-        "max_episode_steps",
-        "activation",
-        "reward_mode",
-        "gamma",
-    )
-    document = {key: weights.document[key] for key in kept if key in weights.document}
+    document = {key: value for key, value in weights.document.items() if key not in TOLD}
     save_environment(path, tensors, {**document, "untrained": {"teacher": env.digest, "seed": seed}})
