@@ -128,7 +128,6 @@ def network_tensors(name: str, layers: Layers, member: int) -> dict[str, Tensor]
     return tensors
 
 
-@torch.no_grad()
 def normalised(variants: Some, log_scale: Tensor, x: Tensor) -> Some:
     """Gives a reward per action mean 0 over the actions and standard deviation ``exp(log_scale)`` over states and actions.
 
