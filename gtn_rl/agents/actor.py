@@ -50,14 +50,19 @@ class ActorCritic:
         """Returns the critic's values, ``(P, n)``."""
         return self.critic(self._parts(phi)[1], observations).squeeze(2)
 
-    def sample(self, phi: Tensor, observations: Tensor, generator: torch.Generator) -> Tensor:
-        """Draws actions, with the same noise for every member, ``(P, n)`` or ``(P, n, m)`` unclipped."""
+    def log_spread(self, phi: Tensor) -> Tensor:
+        """Returns the logarithm of a Gaussian policy's spread, ``(P, 1, m)``."""
+        return self._parts(phi)[2].unsqueeze(1)
+
+    def sample(self, phi: Tensor, observations: Tensor, generator: torch.Generator, *, alike: bool = True) -> Tensor:
+        """Draws actions, ``(P, n)`` or ``(P, n, m)`` unclipped; from the same noise for every member where ``alike``."""
         outputs = self.outputs(phi, observations)
+        shape = outputs.shape[1:] if alike else outputs.shape
         if self.spec.discrete:  # the Gumbel trick
-            noise = torch.rand(outputs.shape[1:], generator=generator).clamp(1e-9, 1 - 1e-7)
+            noise = torch.rand(shape, generator=generator).clamp(1e-9, 1 - 1e-7)
             return (outputs - (-noise.log()).log().to(outputs)).argmax(dim=2)
-        noise = torch.randn(outputs.shape[1:], generator=generator)
-        return outputs + self._parts(phi)[2].unsqueeze(1).exp() * noise.to(outputs)
+        noise = torch.randn(shape, generator=generator)
+        return outputs + self.log_spread(phi).exp() * noise.to(outputs)
 
     def evaluate(self, phi: Tensor, observations: Tensor, actions: Tensor) -> tuple[Tensor, Tensor]:
         """Returns the logarithm of the actions' probability (density), and the values, each ``(P, n)``."""
