@@ -114,9 +114,11 @@ def _explain(cls: type[Any], given: Mapping[str, Any], error: ValidationError) -
 
 
 def _fields(cls: type[Any], path: Iterable[str]) -> list[str]:
-    """Returns the fields of the config class that a path of field names leads to."""
+    """Returns the fields of the config class that a path of field names and list indices leads to."""
     for part in path:
+        if part.isdigit():
+            continue
         hint = typing.get_type_hints(cls)[part]
-        options = [hint, *typing.get_args(hint)]  # an optional part may stand as `Part | None`
+        options = [hint, *typing.get_args(hint)]  # a part may stand as `Part | None`, or as `tuple[Part, ...]`
         cls = next(option for option in options if isinstance(option, type) and dataclasses.is_dataclass(option))
     return [field.name for field in dataclasses.fields(cls)]

@@ -28,6 +28,8 @@ class Outer:
     """A part."""
     maybe: Inner | None = None
     """A part that need not be."""
+    parts: tuple[Inner, ...] = ()
+    """Parts in a row."""
 
 
 def test_later_layers_win_and_the_rest_stays():
@@ -53,6 +55,7 @@ def test_configs_are_frozen():
         ({"nam": "b"}, "unknown config key 'nam'; did you mean 'name'?"),
         ({"inner": {"step": 1}}, r"unknown config key 'inner\.step'; did you mean 'inner\.steps'\?"),
         ({"maybe": {"step": 1}}, r"unknown config key 'maybe\.step'; did you mean 'maybe\.steps'\?"),
+        ({"parts": [{}, {"step": 1}]}, r"unknown config key 'parts\.1\.step'; did you mean 'parts\.1\.steps'\?"),
         ({"inner": {"steps": "many"}}, r"config key 'inner\.steps': .*integer.*got 'many'"),
         ({"inner": 3}, r"config key 'inner'"),
     ],
