@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
 
 from gtn_core.config import Natural, NaturalReal, Positive, PositiveReal, Share, config, resolve
 from gtn_core.errors import UsageError, unknown_name
@@ -12,7 +14,9 @@ from gtn_rl.presets import GENERAL, PRESETS
 
 Kind = Literal["mdp", "bandit", "reward"]
 RewardMode = Literal["state-action", "potential"]
-StageName = Literal["greedy", "fit", "bilevel"]
+StageName = Literal["greedy", "fit", "bilevel", "meta-gradient", "paper"]
+DIFFERENTIABLE = ("meta-gradient", "paper")
+"""Stages whose inner loop is differentiated."""
 
 
 @config
@@ -77,16 +81,44 @@ class AgentsConfig:
 
 
 @config
+class GradientConfig:
+    """The inner loop, the meta-loss and the outer step of ``meta-gradient`` and ``paper``."""
+
+    steps: Positive = 32
+    """K, inner steps of SGD with momentum; ``paper`` always takes one."""
+    learners: Positive = 16
+    """S, fresh learners of an outer step, all of one drawn width, whose gradients are averaged."""
+    contexts: Positive = 32
+    """n, contexts that a learner sees at an inner step."""
+    inner_lr: PositiveReal | None = None
+    """Inner learning rate at the start; that of every step is meta-learned. ``None`` takes 0.02, with which the first learners
+    are still undecided (one that is certain has no score function), and 0.3 for the only step of ``paper``."""
+    momentum: Annotated[float, Field(gt=0, lt=0.99)] = 0.9
+    """Inner momentum at the start; that of every step is meta-learned."""
+    entropy: NaturalReal = 0.0
+    """Weight of the policy's entropy in the inner loss of ``meta-gradient``."""
+    every: Natural = 0
+    """The meta-loss is also taken after every so many inner steps; 0 for after the last one alone."""
+    discount: Annotated[float, Field(ge=0, lt=1)] = 0.99
+    """Gamma of the real returns in the meta-loss."""
+    lr: PositiveReal = 0.03
+    """Adam's outer learning rate at the start; a cosine takes it to a tenth."""
+    clip: PositiveReal = 0.05
+    """Largest norm of the meta-gradient; the few much longer ones would slow Adam down for long."""
+
+
+@config
 class StageConfig:
     """One stage of a meta-training."""
 
     name: StageName
     """``greedy``: evolve the reward's own greedy policy; ``fit``: fit transitions and terminations to real ones;
-    ``bilevel``: evolve what agents trained inside return on the real task."""
+    ``bilevel``: evolve what agents trained inside return on the real task; ``meta-gradient``: differentiate what policies trained
+    inside return there; ``paper``: the same through one step of regression, as the paper's CartPole."""
     share: PositiveReal = 1.0
     """Part of the budget, beside the other stages'."""
     estimator: str = "snes"
-    """``snes`` or ``openai-es``; of no meaning to ``fit``."""
+    """``snes`` or ``openai-es``; it and the next three are of no meaning to ``fit``, ``meta-gradient`` and ``paper``."""
     population: Positive = 64
     """Candidates of an outer step."""
     sigma: PositiveReal = 0.1
@@ -97,6 +129,8 @@ class StageConfig:
     """What is meta-learned; the rest stays as it is. A learned reward has no initial states."""
     validations: Positive = 8
     """How often the teacher is judged."""
+    gradient: GradientConfig = GradientConfig()
+    """Of ``meta-gradient`` and ``paper``."""
 
 
 @config
@@ -130,12 +164,15 @@ class RLConfig:
         """Returns the outer loop's settings in a stage."""
         total = sum(s.share for s in self.stages if s.name != "fit")
         minutes = self.minutes * stage.share / total if self.minutes is not None else None
+        gradient = stage.name in DIFFERENTIABLE
+        natural = stage.estimator == "snes" and not gradient
         return OuterConfig(
             iterations=self.iterations if minutes is None else None,
             minutes=minutes,
-            optimizer="sgd" if stage.estimator == "snes" else "adam",
-            lr=stage.lr,
-            final_lr=1.0 if stage.estimator == "snes" else 0.1,
+            optimizer="sgd" if natural else "adam",
+            lr=stage.gradient.lr if gradient else stage.lr,
+            final_lr=1.0 if natural else 0.1,
+            clip=stage.gradient.clip if gradient else None,
             validations=stage.validations,
             save_every=self.save_every,
         )

@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from gtn_core.errors import UsageError
-from gtn_rl.config import EnvironmentConfig, StageConfig
+from gtn_rl.config import DIFFERENTIABLE, EnvironmentConfig, StageConfig
 
 ENDS = {
     "bandit": "every step of a bandit ends an episode",
     "reward": "the real task ends its own episodes",
 }
 """Why a kind has no termination network."""
+
+TAUGHT = ("reward", "initial")
+"""The parts of an environment that differentiable stages reach; they run no others."""
 
 DYNAMICS = {
     "bandit": "a bandit has no transitions",
@@ -42,9 +45,11 @@ def refuse_nonsense(environment: EnvironmentConfig, stages: Sequence[StageConfig
             "a potential says nothing of actions, so it has no greedy policy for the stage greedy to evolve"
         )
     if set(names) == {"fit"}:
-        raise UsageError("the stage fit alone makes no reward; add greedy or bilevel")
+        raise UsageError("the stage fit alone makes no reward; add greedy, bilevel or meta-gradient")
     for stage in stages:
         _refuse_missing_parts(environment, stage)
+        if stage.name in DIFFERENTIABLE:
+            _refuse_undifferentiable(environment, stage)
 
 
 def _refuse_missing_parts(environment: EnvironmentConfig, stage: StageConfig) -> None:
@@ -57,3 +62,17 @@ def _refuse_missing_parts(environment: EnvironmentConfig, stage: StageConfig) ->
         raise UsageError(f"{cannot} a termination: there is none without environment.termination=true")
     if environment.kind == "reward" and "reward" not in stage.parts:
         raise UsageError(f"{cannot} anything: a reward has no part but the reward")
+
+
+def _refuse_undifferentiable(environment: EnvironmentConfig, stage: StageConfig) -> None:
+    if environment.kind == "reward":
+        raise UsageError(f"the stage {stage.name} needs contexts to differentiate, and a reward has none; take bilevel")
+    if stage.estimator != "snes":
+        raise UsageError(
+            f"the stage {stage.name} differentiates and takes no estimator, got {stage.estimator!r}; give it to bilevel"
+        )
+    if others := [part for part in stage.parts if part not in TAUGHT]:
+        raise UsageError(
+            f"the stage {stage.name} takes contexts and rewards alone, so its parts cannot hold {others[0]!r};"
+            f" known: {', '.join(TAUGHT)}"
+        )

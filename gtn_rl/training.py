@@ -18,9 +18,10 @@ from gtn_core.config import to_dict
 from gtn_core.cpu_time import cpu_seconds
 from gtn_core.device import resolve_device
 from gtn_core.errors import CheckpointError
-from gtn_core.estimators import ESTIMATORS, EstimatorConfig
+from gtn_core.estimators import ESTIMATORS, Backprop, Estimator, EstimatorConfig, Teacher
 from gtn_core.memory import reuse_pages
-from gtn_core.outer_loop import Listener, OuterLoop, Progress, Validation, saved_iteration
+from gtn_core.outer_loop import Job, Listener, OuterLoop, Progress, Validation, saved_iteration
+from gtn_core.plan import StepPlan
 from gtn_core.run_folder import RunFolder
 from gtn_core.seeding import Streams
 from gtn_core.tracking import RunTracker, Stage
@@ -29,8 +30,9 @@ from gtn_rl.config import RLConfig, StageConfig
 from gtn_rl.cost import Cost, CostTracker
 from gtn_rl.fitting import fit_transitions
 from gtn_rl.fresh_teacher import fresh_teacher
+from gtn_rl.gradient import FORMS, GradientJob
 from gtn_rl.harvest import Harvest, harvest, harvest_from_greedy
-from gtn_rl.job import EvolutionJob, Judge, judges, learners
+from gtn_rl.job import EvolutionJob, Judge, Save, judges, learners
 from gtn_rl.learned_teacher import LearnedTeacher
 from gtn_rl.model import EnvironmentTeacher
 from gtn_rl.stage_result import StageResult
@@ -101,7 +103,7 @@ class Pipeline:
         else:
             log.info("stage %d of %d: %s", index + 1, len(self.config.stages), stage.name)
             folder.state.parent.mkdir(parents=True, exist_ok=True)
-            result = self._fit(index, folder) if stage.name == "fit" else self._evolve(index, stage, folder)
+            result = self._fit(index, folder) if stage.name == "fit" else self._train(index, stage, folder)
             save_checkpoint(done, self.teacher.state_dict(), {"kind": "stage", "result": vars(result)})
             self.results.append(result)
             log.info("%s", result)
@@ -120,7 +122,7 @@ class Pipeline:
         spent = tracker.total - self.cost
         return StageResult("fit", True, explained, 0, spent.real_steps, round(spent.cpu_seconds, 2), metrics=metrics)
 
-    def _evolve(self, index: int, stage: StageConfig, folder: RunFolder) -> StageResult:
+    def _train(self, index: int, stage: StageConfig, folder: RunFolder) -> StageResult:
         teacher, config = self.teacher, self.config
         teacher.learn_only(stage.parts)
         seed = self.streams.seed("stage", index)
@@ -134,14 +136,11 @@ class Pipeline:
             if stage.name != "greedy":  # what a greedy policy returns says nothing of the agents to come
                 self.write(validation.score, metrics, tracker.total)
 
-        judge = Judge(config, self.task, self.streams)
-        job = EvolutionJob(config, self.task, teacher, Streams(seed), judge, save, greedy=stage.name == "greedy")
-        estimator = ESTIMATORS[stage.estimator](
-            EstimatorConfig(seed=seed % 2**31, population=stage.population, sigma=stage.sigma)
-        )
+        prepare = self._gradient if stage.name in FORMS else self._evolution
+        trained, job, estimator = prepare(stage, seed, save)
         continued = folder.state.is_file()
         tracker = self._tracker(folder, stage, after=saved_iteration(folder) if continued else None)
-        loop = OuterLoop(teacher, job, estimator, config.outer(stage), folder, tracker, listener=self._listener(index))
+        loop = OuterLoop(trained, job, estimator, config.outer(stage), folder, tracker, listener=self._listener(index))
         try:
             if continued:
                 loop.resume()
@@ -165,6 +164,23 @@ class Pipeline:
             before=before,
             seconds=round(progress.seconds, 1),
         )
+
+    def _evolution(self, stage: StageConfig, seed: int, save: Save) -> tuple[Teacher, Job, Estimator]:
+        """Returns what an outer loop by an evolution strategy needs."""
+        judge, greedy = Judge(self.config, self.task, self.streams), stage.name == "greedy"
+        job = EvolutionJob(self.config, self.task, self.teacher, Streams(seed), judge, save, greedy=greedy)
+        settings = EstimatorConfig(seed=seed % 2**31, population=stage.population, sigma=stage.sigma)
+        return self.teacher, job, ESTIMATORS[stage.estimator](settings)
+
+    def _gradient(self, stage: StageConfig, seed: int, save: Save) -> tuple[Teacher, Job, Estimator]:
+        """Returns what an outer loop through a differentiated inner loop needs."""
+        assert isinstance(self.teacher, EnvironmentTeacher)
+        form, settings, streams = FORMS[stage.name], stage.gradient, Streams(seed)
+        lessons = form.lessons(self.teacher, streams, settings)
+        judge, episodes = Judge(self.config, self.task, self.streams), self.config.agents.episodes
+        job = GradientJob(form, settings, self.task, lessons, streams, episodes, judge, save)
+        plan = StepPlan(keep_last_k=lessons.steps)  # the graphs of small perceptrons are cheap to keep
+        return lessons, job, Backprop(EstimatorConfig(plan=plan))
 
     def _tracker(self, folder: RunFolder, stage: StageConfig, after: int | None) -> CostTracker:
         """Returns what takes a stage's curves and counts its cost, on from where a resumed stage was saved."""
@@ -297,7 +313,9 @@ def _refuse_nonsense(config: RLConfig, task: BatchedTask) -> None:
     if config.environment.start is not None:
         load_start(config.environment.start, task.spec)
     for stage in config.stages:
-        if stage.name != "fit":
+        if stage.name in FORMS:
+            FORMS[stage.name].refuse(task.spec)
+        elif stage.name != "fit":
             ESTIMATORS[stage.estimator](EstimatorConfig(population=stage.population))
     refuse_nonsense(config.environment, config.stages)
 

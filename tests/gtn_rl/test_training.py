@@ -78,6 +78,12 @@ def test_a_run_leaves_an_environment_that_tells_how_it_was_made(kind, tmp_path):
     assert len(json.loads((run.path / "stages.json").read_text())["stages"]) == len(results)
 
 
+TINY = "gradient: {steps: 3, learners: 2, contexts: 4}"
+DIFFERENTIATED = (
+    f"stages=[{{name: meta-gradient, validations: 1, {TINY}}}, {{name: bilevel, population: 4, validations: 1}}]"
+)
+
+
 @pytest.mark.slow
 def test_a_potential_is_added_to_the_real_reward_and_inner_steps_count(tmp_path):
     run = RunFolder(tmp_path / "run")
@@ -113,7 +119,7 @@ def test_terminations_are_fitted_and_meta_learned(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("settings", [["mdp", "environment.termination=true"], ["reward"]])
+@pytest.mark.parametrize("settings", [["mdp", "environment.termination=true"], ["reward"], ["bandit", DIFFERENTIATED]])
 def test_an_interrupted_run_ends_where_another_does(settings, tmp_path):
     whole, broken = RunFolder(tmp_path / "whole"), RunFolder(tmp_path / "broken")
     settings = config(*settings)
@@ -171,6 +177,30 @@ def test_presets_of_a_potential_evolve_no_greedy_policy(task):
         refuse_nonsense(resolved.environment, resolved.stages)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("task", "kind", "stages"),
+    [
+        ("CartPole-v1", "bandit", f"{{name: paper, validations: 1, {TINY}}}"),
+        ("CartPole-v1", "mdp", f"{{name: fit}}, {{name: meta-gradient, validations: 1, {TINY}}}"),
+        ("Pendulum-v1", "bandit", f"{{name: meta-gradient, validations: 1, {TINY}}}"),
+    ],
+)
+def test_differentiable_stages_run_on_every_kind_of_task(task, kind, stages, tmp_path):
+    agents = "agents.names=[a2c]" if task == "Pendulum-v1" else "agents.names=[dqn]"
+    assignments = parse_assignments([*SMALL, f"stages=[{stages}]", agents])
+    run = RunFolder(tmp_path / "run")
+    _, results = meta_train(resolve_config(task, "fast", {"environment": {"kind": kind}}, assignments), run)
+    weights = load_environment(run.teacher)
+    assert weights.form == kind
+    assert not any("schedule" in name or name == "value" for name in weights.tensors)
+    assert results[-1].outer_steps == 2
+    rows = [row for row in run.metric_rows() if "meta/fitness" in row]
+    assert [row["stage"].endswith(results[-1].name) for row in rows] == [True, True]
+    assert results[-1].real_steps > 0
+    assert rows[0]["cost/real_steps"] < rows[1]["cost/real_steps"]
+
+
 @pytest.mark.parametrize(
     ("task", "settings", "message"),
     [
@@ -212,6 +242,24 @@ def test_presets_of_a_potential_evolve_no_greedy_policy(task):
             ["stages=[{name: fit}, {name: bilevel, parts: [termination]}]"],
             "without environment.termination=true",
         ),
+        (
+            "Pendulum-v1",
+            ["environment.kind=bandit", "stages=[{name: paper}]"],
+            "paper regresses on a reward for each action",
+        ),
+        (
+            "CartPole-v1",
+            ["environment.kind=bandit", "stages=[{name: meta-gradient, estimator: openai-es}]"],
+            "takes no estimator, got 'openai-es'",
+        ),
+        (
+            "CartPole-v1",
+            ["stages=[{name: fit}, {name: meta-gradient, parts: [reward, transition]}]"],
+            "parts cannot hold 'transition'",
+        ),
+        ("CartPole-v1", ["environment.kind=reward", "stages=[{name: meta-gradient}]"], "a reward has none"),
+        ("CartPole-v1", ["stages=[{name: meta-gradient, gradient: {learner: 3}}]"], "did you mean"),
+        ("CartPole-v1", ["stages=[{name: metagradient}]"], "'stages.0.name'"),
         ("CartPole-v1", ["environment.episode_step=3"], "did you mean 'environment.episode_steps'"),
     ],
 )

@@ -1,0 +1,100 @@
+"""The stage ``meta-gradient``: exact policy gradients on the environment's own rewards, a score function on the real task.
+
+With contexts x of the environment and its reward r, the inner loss is an expectation over the policy in closed form:
+
+    discrete:    l = -mean_x sum_a pi(a | x) r(x, a) - c H(pi)
+    continuous:  l =  mean_x scale (|mu(x) - g(x)|^2 + sum sigma^2) - c H(pi)      of r = -scale |a - g(x)|^2, a ~ N(mu, sigma^2)
+
+The meta-loss, minus the expected real return, has the gradient of Williams, *Simple Statistical Gradient-Following Algorithms for
+Connectionist Reinforcement Learning* (Machine Learning 8, 1992), ``-E sum_t A_t grad log pi(a_t | s_t)`` at the trained phi.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from gtn_core.learner import Statistics
+from gtn_core.second_order import Batch, InnerLoss
+from gtn_core.seeding import Streams
+from gtn_rl.agents.actor import ActorCritic
+from gtn_rl.agents.protocol import normalise
+from gtn_rl.config import GradientConfig
+from gtn_rl.gradient.experience import Experience
+from gtn_rl.gradient.learners import Learners
+from gtn_rl.gradient.lessons import Lessons
+from gtn_rl.model import EnvironmentTeacher, Model
+from gtn_rl.networks import actor_critic
+from gtn_rl.tasks.protocol import TaskSpec
+
+LEAST_SPREAD = 1e-8
+"""Least spread that advantages are divided by; where all episodes are equal, what is left of them is rounding."""
+
+
+class RewardLessons(Lessons):
+    """Contexts with the reward of every action, or, for continuous actions, with the best action and the reward's scale."""
+
+    def answers(self, model: Model, x: Tensor) -> Batch:
+        """See ``Lessons.answers``: the table ``(S, n, m)``, or targets ``(S, n, m)`` and scale ``()``."""
+        if model.spec.discrete:
+            return (self.by_learner(model.table(x)),)
+        return self.by_learner(model.targets(x)), model.scale.squeeze()
+
+
+class PolicyGradient:
+    """See ``Form``; and the module for its equations."""
+
+    def refuse(self, spec: TaskSpec) -> None:
+        """See ``Form.refuse``; any actions will do."""
+
+    def lessons(self, environment: EnvironmentTeacher, streams: Streams, settings: GradientConfig) -> Lessons:
+        """See ``Form.lessons``."""
+        return RewardLessons(environment, streams, settings, steps=settings.steps, lr=0.02)
+
+    def networks(self, spec: TaskSpec, hidden: tuple[int, ...]) -> ActorCritic:
+        """See ``Form.networks``; nothing trains the critic, which is as small as one can be."""
+        actor = actor_critic(spec.observation_size, spec.action_size, hidden, "tanh", 0.01)
+        return ActorCritic(spec, actor, actor_critic(spec.observation_size, 1, (), "tanh", 1.0))
+
+    def inner_loss(self, learners: Learners, settings: GradientConfig) -> InnerLoss:
+        """See ``Form.inner_loss``."""
+        networks, spec = learners.networks, learners.networks.spec
+        units = 2 / (torch.from_numpy(spec.action_high) - torch.from_numpy(spec.action_low))
+
+        def discrete(phi: Tensor, batch: Batch) -> tuple[Tensor, Statistics]:
+            observations, table = batch
+            log_policy = F.log_softmax(networks.outputs(learners.members(phi), observations), dim=2)
+            gain = log_policy.exp() * (table - settings.entropy * log_policy)
+            return -gain.sum(dim=2).mean(dim=1).sum(), ()
+
+        def continuous(phi: Tensor, batch: Batch) -> tuple[Tensor, Statistics]:
+            observations, targets, scale = batch
+            members = learners.members(phi)
+            means = normalise(spec, networks.outputs(members, observations))
+            log_spread = networks.log_spread(members)
+            variance = (log_spread.exp() * units.to(targets)).square()
+            distance = ((means - targets).square() + variance).sum(dim=2).mean(dim=1)
+            return (scale * distance - settings.entropy * log_spread.sum(dim=(1, 2))).sum(), ()
+
+        return discrete if spec.discrete else continuous
+
+    def surrogate(self, learners: Learners, phi: Tensor, experience: Experience, settings: GradientConfig) -> Tensor:
+        """See ``Form.surrogate``."""
+        advantages = time_advantages(experience, settings.discount)
+        observations, actions = experience.observations.flatten(1, 2).to(phi), experience.actions.flatten(1, 2)
+        log_probability, _ = learners.networks.evaluate(learners.members(phi), observations, actions)
+        return -(advantages.flatten(1, 2).to(phi) * log_probability).sum() / experience.taken.sum().to(phi)
+
+
+def time_advantages(experience: Experience, discount: float) -> Tensor:
+    """Returns returns to go minus their mean over all episodes at the same step, of mean square 1, ``(S, E, L)``, float64."""
+    taken, ahead = experience.taken, experience.returns_to_go(discount)
+    baseline = ahead.sum(dim=(0, 1)) / taken.sum(dim=(0, 1)).clamp(min=1)
+    return normalised(ahead - baseline, taken)
+
+
+def normalised(advantages: Tensor, taken: Tensor) -> Tensor:
+    """Returns advantages with mean square 1 over the steps that were taken, 0 elsewhere, all ``(S, E, L)``."""
+    advantages = advantages * taken
+    return advantages / (advantages.square().sum() / taken.sum()).sqrt().clamp(min=LEAST_SPREAD)
