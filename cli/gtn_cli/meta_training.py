@@ -266,12 +266,19 @@ class Reinforcement:
 
 
 def _with_estimator(stages: Sequence[Any], name: str) -> tuple[Any, ...]:
-    """Returns the stages with another estimator where one is at work."""
+    """Returns the stages with another way to the outer gradient: by evolution, or by differentiating in place of it."""
+    from gtn_core.errors import unknown_name
     from gtn_core.estimators import ESTIMATORS
 
-    ESTIMATORS[name]
+    evolution = [known for known in ESTIMATORS if known != "backprop"]
+    if name == "meta-gradient":
+        return tuple(dataclasses.replace(s, name=name, estimator="snes") if s.name == "bilevel" else s for s in stages)
+    if name not in evolution:
+        raise unknown_name("estimator", name, [*evolution, "meta-gradient"])
     lr = 1.0 if name == "snes" else 0.02
-    return tuple(dataclasses.replace(s, estimator=name, lr=lr) if s.name != "fit" else s for s in stages)
+    return tuple(
+        dataclasses.replace(s, estimator=name, lr=lr) if s.name in ("greedy", "bilevel") else s for s in stages
+    )
 
 
 def _refuse(given: Mapping[str, Any], why: str) -> None:

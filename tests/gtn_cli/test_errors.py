@@ -25,6 +25,7 @@ def assert_one_line(outcome, code, *words):
         (["meta-train", "--set", "inner.optimizer=adm"], ["did you mean 'adam'"]),
         (["meta-train", "--set", "nonsense"], ["KEY=VALUE"]),
         (["meta-train", "--config", "absent.yaml"], ["cannot read the config absent.yaml"]),
+        (["meta-train", "--task", "CartPole-v1", "--estimator", "metagrad"], ["unknown estimator", "'meta-gradient'"]),
         (["meta-train", "--minutes", "1", "--iterations", "2"], ["either --iterations or --minutes"]),
         (["meta-train", "--device", "cuda"], ["CUDA", "--device cpu"]),
         (["meta-train", "--device", "warp"], ["warp", "cuda:N"]),

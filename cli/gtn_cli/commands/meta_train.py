@@ -51,7 +51,9 @@ log = logging.getLogger("gtn_cli")
 @click.option("--seed", type=click.IntRange(min=0), help="Root of all randomness.  [default: 0]")
 @click.option("--threads", type=click.IntRange(min=1), help="CPU threads.  [default: torch's; environments 1]")
 @click.option("--kind", type=click.Choice(["mdp", "bandit", "reward"]), help="What is learned.  [default: mdp]")
-@click.option("--estimator", metavar="snes|openai-es", help="Estimator of an environment's outer gradient.")
+@click.option(
+    "--estimator", metavar="snes|openai-es|meta-gradient", help="Estimator of an environment's outer gradient."
+)
 @options.device
 @options.data_dir
 @click.option("--out", type=click.Path(path_type=Path), help="Run folder to make.  [default: a new one in runs/]")
@@ -88,6 +90,7 @@ def command(
       gtn-cli meta-train --task mnist --set inner.steps=16 --set outer.lr=0.003
       gtn-cli meta-train --task CartPole-v1 --kind bandit --minutes 5
       gtn-cli meta-train --task CartPole-v1 --kind reward --minutes 5
+      gtn-cli meta-train --task CartPole-v1 --kind bandit --estimator meta-gradient --minutes 3
       gtn-cli meta-train --task my_package:MyEnv-v0 --minutes 20 --out runs/mine
       gtn-cli meta-train --resume runs/digits
     """

@@ -1,0 +1,27 @@
+"""From options to the settings of a meta-training."""
+
+import pytest
+
+from gtn_cli.meta_training import Given, new_meta_training
+
+NOTHING = dict.fromkeys(Given.__dataclass_fields__)
+
+
+def stages(estimator, task="CartPole-v1", kind="bandit", **settings):
+    """Returns name, estimator and sigma of each stage."""
+    given = Given(**{**NOTHING, "iterations": 1, "kind": kind, "estimator": estimator})
+    config = new_meta_training(task, "fast", [settings], given).config
+    return [(stage.name, stage.estimator, stage.sigma) for stage in config.stages]
+
+
+def test_the_meta_gradient_takes_the_place_of_the_evolved_stage():
+    evolved, differentiated = (stages(name, kind="mdp", task="Acrobot-v1") for name in (None, "meta-gradient"))
+    assert "bilevel" in [name for name, *_ in evolved]
+    expected = [("meta-gradient" if name == "bilevel" else name, *rest) for name, *rest in evolved]
+    assert differentiated == expected
+
+
+@pytest.mark.parametrize("estimator", ["snes", "openai-es"])
+def test_an_evolution_strategy_leaves_stages_alone_that_differentiate(estimator):
+    own = [{"name": "meta-gradient"}, {"name": "bilevel", "sigma": 0.05}]
+    assert stages(estimator, stages=own) == [("meta-gradient", "snes", 0.1), ("bilevel", estimator, 0.05)]
