@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import gtn_envs
-from gtn_envs.weights_file import save_environment
+from gtn_envs.weights_file import load_environment, save_environment
 from gtn_rl.agents import AGENTS
 from gtn_rl.agents.protocol import denormalise
 from gtn_rl.agents.sb3 import SB3Agent
@@ -88,14 +88,16 @@ def test_copies_are_gymnasium_environments_with_the_wrapper(short, gamma):
     assert set(ends) == ({True, False} if short.spec.discrete else {False})
 
 
-@pytest.mark.parametrize("gamma", GAMMAS)
-def test_the_file_is_the_same_reward(task, gamma, tmp_path):
-    teacher, path, spec = teacher_of(task, gamma), tmp_path / "reward.safetensors", task.spec
+@pytest.mark.parametrize(("gamma", "regret"), [(None, False), (None, True), (0.9, False)])
+def test_the_file_is_the_same_reward(task, gamma, regret, tmp_path):
+    teacher, path = teacher_of(task, gamma, regret=regret, activation="relu"), tmp_path / "reward.safetensors"
+    spec = task.spec
     document = teacher.document(observation_space=spec.observation_space, action_space=spec.action_space)
     save_environment(path, {name: tensor.numpy() for name, tensor in teacher.tensors().items()}, document)
-    name = f"GTN-Same{spec.id.split('-')[0]}Reward{'Potential' * (gamma is not None)}-v0"
+    name = f"GTN-Same{spec.id.split('-')[0]}Reward{gamma is None:d}{regret:d}-v0"
     assert gtn_envs.register_from_file(path, id=name).max_episode_steps == spec.max_episode_steps
     env, variants = gym.make(name), teacher.model()
+    assert load_environment(path).document["regret"] == (regret and spec.discrete)
     env.action_space.seed(0)
     s, _ = env.reset(seed=0)
     for _ in range(60):

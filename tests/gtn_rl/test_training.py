@@ -234,6 +234,11 @@ def test_differentiable_stages_run_on_every_kind_of_task(task, kind, stages, tmp
         ("CartPole-v1", ["environment.kind=reward", "environment.gamma=1.5"], "environment.gamma"),
         (
             "CartPole-v1",
+            [*POTENTIAL, "environment.kind=reward", "environment.start=GTN-CartPole-v0"],
+            "cannot start from a reward of actions",
+        ),
+        (
+            "CartPole-v1",
             ["environment.kind=bandit", "stages=[{name: bilevel, parts: [transition]}]"],
             "cannot learn a transition: a bandit has no transitions",
         ),
