@@ -8,6 +8,7 @@ from gtn_core.errors import UsageError
 from gtn_core.run_folder import RunFolder
 from gtn_envs import load_environment, make_weights
 from gtn_rl.config import resolve_config
+from gtn_rl.rewarded_task import RewardTeacher
 from gtn_rl.starting_point import load_start, normalisation, take_over
 from gtn_rl.tasks import make_task
 from gtn_rl.training import meta_train
@@ -55,6 +56,20 @@ def test_a_scale_is_taken_over(make_teacher, tmp_path):
     assert other.log_scale.item() == pytest.approx(0.7, abs=1e-5)
     for found, wanted in zip(normalisation(weights), (one.mean, one.std), strict=True):
         assert torch.equal(found, wanted)
+
+
+def test_a_learned_reward_goes_on_from_a_bandits(make_teacher):
+    task = make_task("CartPole-v1")
+    bandit = make_teacher(task, "bandit")
+    with torch.no_grad():
+        bandit.log_scale.fill_(0.7)
+    spec = task.spec
+    spaces = {"observation_space": spec.observation_space, "action_space": spec.action_space}
+    weights = make_weights({k: v.numpy() for k, v in bandit.tensors().items()}, bandit.document(**spaces))
+    teacher = RewardTeacher(task, *normalisation(weights), torch.randn(8, 4), seed=3, hidden=(8,))
+    take_over(teacher, weights)
+    x = torch.randn(1, 20, 4)
+    torch.testing.assert_close(teacher.model().table(x), bandit.model().table(x), atol=1e-5, rtol=1e-5)
 
 
 @pytest.mark.parametrize(
