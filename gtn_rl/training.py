@@ -147,8 +147,8 @@ class Pipeline:
             progress = loop.run()
             tensors, document = load_checkpoint(best, "stage-best")
             load_into(teacher, tensors, best)
-            if stage.name == "greedy":
-                tracker.scalars(progress.iteration, {"cost/real_steps": float(self._harvest_from_greedy())})
+            if stage.name == "greedy":  # beyond the last step, so that a resumed stage drops the row, which comes again
+                tracker.scalars(progress.iteration + 1, {"cost/real_steps": float(self._harvest_from_greedy())})
         finally:
             tracker.close()
         before = next(row["real/score"] for row in self._rows(folder) if "real/score" in row)
