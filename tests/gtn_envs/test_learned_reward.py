@@ -8,6 +8,7 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 import pytest
+from gymnasium import error
 from random_environments import environment
 
 from gtn_envs import LearnedReward, WeightsError, make_weights
@@ -66,3 +67,17 @@ def test_what_is_refused(files: dict[str, Path]) -> None:
         LearnedReward(gym.make("Acrobot-v1"), files["GTN-TestReward-v0"])
     with pytest.raises(WeightsError, match=r"is a whole environment \(mdp\), not a reward"):
         LearnedReward(gym.make("CartPole-v1"), files["GTN-TestDiscrete-v0"])
+
+
+def test_steps_that_are_refused(files: dict[str, Path]) -> None:
+    env = LearnedReward(gym.make("CartPole-v1").unwrapped, files["GTN-TestReward-v0"])
+    with pytest.raises(error.ResetNeeded):
+        env.step(0)
+    env.reset(seed=0)
+    for action in (2, 0.5, None):
+        with pytest.raises(error.InvalidAction, match=rf"action {action} .* is not in Discrete\(2\)"):
+            env.step(action)
+    box = LearnedReward(gym.make("Pendulum-v1"), files["GTN-TestBoxReward-v0"])
+    box.reset(seed=0)
+    with pytest.raises(error.InvalidAction, match="is not in Box"):
+        box.step(np.zeros(2, np.float32))

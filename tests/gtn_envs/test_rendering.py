@@ -70,6 +70,15 @@ def test_the_plot(files: dict[str, Path]) -> None:
     assert (first != later).any(-1).mean() > 0.005
 
 
+def test_observations_that_are_not_the_real_tasks_are_plotted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(random_environments.OBSERVATIONS, "CartPole-v1", gym.spaces.Box(-1.0, 1.0, (3,)))
+    tensors, document = random_environments.environment("bandit", "CartPole-v1")
+    save_environment(tmp_path / "three.safetensors", tensors, document)
+    env = SyntheticEnv(tmp_path / "three.safetensors", render_mode="rgb_array")
+    env.reset(seed=0)
+    assert env.render().shape == (HEIGHT, WIDTH, 3)
+
+
 @pytest.mark.parametrize("id", ["GTN-TestDiscrete-v0", "GTN-TestGrid-v0"])
 def test_the_window(id: str, files: dict[str, Path]) -> None:
     env = gym.make(id, render_mode="human")
