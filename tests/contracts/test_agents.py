@@ -74,12 +74,13 @@ def test_members_train_apart_and_alike(id, name, kind):
     task = make_task(id)
     teacher, agent = environment(task, kind), small(AGENTS[name], task.spec)
     theta = teacher.theta()
-    other = theta + 0.5 * torch.randn(len(theta))
+    other = theta + 0.5 * torch.randn(len(theta), generator=torch.Generator().manual_seed(5))
     pair = outputs(agent, teacher.variants(torch.stack([theta, other])))
     assert pair.shape == (2, 40, task.spec.action_size)
     reverse = outputs(agent, teacher.variants(torch.stack([other, theta])))
     torch.testing.assert_close(reverse.flip(0), pair, atol=1e-5, rtol=1e-4)
-    assert not torch.allclose(pair[0], pair[1], atol=1e-6)
+    acts_alone = name.startswith("sb3-") and task.spec.discrete  # hands out actions, which may well be the same
+    assert acts_alone or not torch.allclose(pair[0], pair[1], atol=1e-6)
 
 
 @pytest.mark.parametrize(("id", "name"), FITTING)
