@@ -9,6 +9,7 @@ from types import FrameType
 
 from rich.console import Console
 from rich.logging import RichHandler
+from rich.markup import escape
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -59,7 +60,7 @@ def print_table(rows: Sequence[dict[str, str]], title: str | None = None) -> Non
     for key in rows[0]:
         table.add_column(key, overflow="fold")
     for row in rows:
-        table.add_row(*row.values())
+        table.add_row(*map(escape, row.values()))  # a name in brackets is no style
     out.print(table)
 
 
