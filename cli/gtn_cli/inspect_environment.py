@@ -17,7 +17,10 @@ from gtn_core.errors import GTNError, UsageError
 if TYPE_CHECKING:
     from gtn_envs import Weights
 
-HEADER = ("form", "task", "max_episode_steps", "activation", "reward_mode", "gamma", "command", "seed", "version")
+HEADER = (
+    *("form", "task", "max_episode_steps", "limit_terminates", "regret", "activation", "reward_mode", "gamma"),
+    *("command", "seed", "version"),
+)
 """Entries of the file's document that are shown as they are."""
 
 
