@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from gtn_rl.agents.protocol import normalise
 from gtn_rl.harvest import Harvest
 from gtn_rl.model import EnvironmentTeacher
-from gtn_rl.networks import as_layers, forward
+from gtn_rl.regression import evaluate, regress
 
 log = logging.getLogger(__name__)
 
@@ -44,30 +44,20 @@ def fit_transitions(
     """
     assert teacher.transition is not None
     inputs, changes, left_out = _data(teacher, harvests)
-    parameters = [p.detach().clone().requires_grad_() for p in teacher.transition]
     spread = changes[~left_out].std(dim=0).clamp(min=1e-6)
-    optimizer = torch.optim.Adam(parameters, lr=lr)
-    decay = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, updates)
     train = (~left_out).nonzero().squeeze(1)
-    for _ in range(updates):
+
+    def loss(network: nn.ParameterList) -> Tensor:
         chosen = train[torch.randint(len(train), (batch_size,), generator=generator).to(train.device)]
-        loss = F.mse_loss(_change(teacher, parameters, inputs[chosen]) / spread, changes[chosen] / spread)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        decay.step()
+        return F.mse_loss(evaluate(network, inputs[chosen], teacher.activation) / spread, changes[chosen] / spread)
+
+    regress(teacher.transition, loss, updates=updates, lr=lr)
     with torch.no_grad():
-        for own, fitted in zip(teacher.transition, parameters, strict=True):
-            own.copy_(fitted)
-        error = (_change(teacher, parameters, inputs[left_out]) - changes[left_out]).square().mean(dim=0)
+        found = evaluate(teacher.transition, inputs[left_out], teacher.activation)
+        error = (found - changes[left_out]).square().mean(dim=0)
         explained = float((1 - error / changes[left_out].var(dim=0).clamp(min=1e-12)).mean())
     log.info("fitted transitions explain %.4f of the variance of a step on episodes left out", explained)
     return explained
-
-
-def _change(teacher: EnvironmentTeacher, parameters: list[Tensor], inputs: Tensor) -> Tensor:
-    layers = as_layers([parameter.unsqueeze(0) for parameter in parameters])
-    return forward(layers, inputs.unsqueeze(0), teacher.activation).squeeze(0)
 
 
 def _data(teacher: EnvironmentTeacher, harvests: Sequence[Harvest]) -> tuple[Tensor, Tensor, Tensor]:

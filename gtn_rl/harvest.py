@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from gtn_rl.agents import Policies
+from gtn_rl.config import EnvironmentConfig
 from gtn_rl.judging import Greedy
 from gtn_rl.learned_teacher import LearnedTeacher
 from gtn_rl.tasks.protocol import BatchedTask, TaskSpec
@@ -83,12 +84,21 @@ def harvest(
 
 
 def harvest_from_greedy(
-    task: BatchedTask, teacher: LearnedTeacher, episodes: int, random: np.random.Generator, *, exploration: float
+    task: BatchedTask, teacher: LearnedTeacher, settings: EnvironmentConfig, random: np.random.Generator
 ) -> Harvest:
     """Runs episodes under the policy that takes the action of the greatest reward, and errs now and then; see ``harvest``."""
     with torch.no_grad():
         policies = Greedy().train(teacher.model(), torch.Generator())
-    return harvest(task, episodes, random, policies=policies, exploration=exploration)
+    return harvest(task, settings.harvest_episodes, random, policies=policies, exploration=settings.exploration)
+
+
+def start_from_greedy(
+    task: BatchedTask, teacher: LearnedTeacher, settings: EnvironmentConfig, random: np.random.Generator
+) -> Harvest:
+    """Starts a teacher's initial states anew, from what ``harvest_from_greedy`` returns."""
+    gathered = harvest_from_greedy(task, teacher, settings, random)
+    teacher.set_centres(gathered.centres(settings.centres, random))
+    return gathered
 
 
 def random_actions(spec: TaskSpec, n: int, random: np.random.Generator) -> Tensor:

@@ -13,7 +13,7 @@ from gtn_core.seeding import Streams
 from gtn_rl.agents import AgentFamily, InnerAgent
 from gtn_rl.agents.named import families
 from gtn_rl.config import RLConfig
-from gtn_rl.harvest import harvest_from_greedy
+from gtn_rl.harvest import start_from_greedy
 from gtn_rl.judging import Greedy, TransferTrial, episode_length, real_returns
 from gtn_rl.learned_teacher import LearnedTeacher
 from gtn_rl.learned_variants import LearnedVariants
@@ -124,12 +124,8 @@ class EvolutionJob:
             policies = Greedy().train(self.teacher.model(), torch.Generator())
         episodes = 4 * self.config.agents.validation_episodes
         returns, steps = real_returns(self.task, policies, 1, episodes, self.streams.numpy("validation-greedy"))
-        random = self.judge.streams.numpy("harvest-greedy")
-        gathered = harvest_from_greedy(
-            self.task, self.teacher, settings.harvest_episodes, random, exploration=settings.exploration
-        )
-        self.teacher.set_centres(gathered.centres(settings.centres, random))
-        steps += gathered.real_steps
+        random = self.judge.streams.numpy("harvest-greedy")  # the one that the stage's end draws from
+        steps += start_from_greedy(self.task, self.teacher, settings, random).real_steps
         seconds = time.process_time() - started
         judged = self.judge(self._bandits)
         metrics = {**judged.metrics, "real/greedy": float(returns.mean())}

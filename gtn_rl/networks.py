@@ -63,7 +63,7 @@ class MLP:
 
 
 def actor_critic(inputs: int, outputs: int, hidden: Sequence[int], activation: str, head_gain: float) -> MLP:
-    """Returns the perceptron of an agent, initialised as Stable-Baselines3 does its own: hidden gain the root of 2."""
+    """Returns the perceptron of an agent, initialised as Stable-Baselines3 does its on-policy ones: hidden gain the root of 2."""
     gains = (*[math.sqrt(2)] * len(hidden), head_gain)
     return MLP((inputs, *hidden, outputs), activation, gains)
 

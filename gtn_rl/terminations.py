@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from gtn_rl.harvest import Harvest
 from gtn_rl.model import EnvironmentTeacher
-from gtn_rl.networks import as_layers, forward
+from gtn_rl.regression import evaluate, regress
 
 log = logging.getLogger(__name__)
 
@@ -49,35 +49,25 @@ def fit_terminations(
         log.warning("the real task never terminated in %d steps, so no state will end an episode", len(states))
         _end_nothing(teacher.termination)
         return None
-    parameters = [p.detach().clone().requires_grad_() for p in teacher.termination]
-    optimizer = torch.optim.Adam(parameters, lr=lr)
-    decay = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, updates)
     half = batch_size // 2
     wanted = torch.arange(2, device=states.device).repeat_interleave(half).float()
-    for _ in range(updates):
+
+    def loss(network: nn.ParameterList) -> Tensor:
         drawn = [
             members[torch.randint(len(members), (half,), generator=generator).to(members.device)] for members in classes
         ]
-        loss = F.binary_cross_entropy_with_logits(_logits(teacher, parameters, states[torch.cat(drawn)]), wanted)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        decay.step()
+        logits = evaluate(network, states[torch.cat(drawn)], teacher.activation)[:, 0]
+        return F.binary_cross_entropy_with_logits(logits, wanted)
+
+    regress(teacher.termination, loss, updates=updates, lr=lr)
     with torch.no_grad():
-        for own, fitted in zip(teacher.termination, parameters, strict=True):
-            own.copy_(fitted)
-        right = (_logits(teacher, parameters, states) > 0) == terminated
+        right = (evaluate(teacher.termination, states, teacher.activation)[:, 0] > 0) == terminated
     shares = [
         float(right[of].float().mean()) for over in (False, True) if (of := left_out & (terminated == over)).any()
     ]
     accuracy = sum(shares) / len(shares)
     log.info("fitted terminations have a balanced accuracy of %.4f on episodes left out", accuracy)
     return accuracy
-
-
-def _logits(teacher: EnvironmentTeacher, parameters: Sequence[Tensor], states: Tensor) -> Tensor:
-    layers = as_layers([parameter.unsqueeze(0) for parameter in parameters])
-    return forward(layers, states.unsqueeze(0), teacher.activation)[0, :, 0]
 
 
 @torch.no_grad()

@@ -31,7 +31,7 @@ from gtn_rl.cost import Cost, CostTracker
 from gtn_rl.fitting import fit_transitions
 from gtn_rl.fresh_teacher import fresh_teacher
 from gtn_rl.gradient import FORMS, GradientJob
-from gtn_rl.harvest import Harvest, harvest, harvest_from_greedy
+from gtn_rl.harvest import Harvest, harvest, harvest_from_greedy, start_from_greedy
 from gtn_rl.job import EvolutionJob, Judge, Save, judges, learners
 from gtn_rl.learned_teacher import LearnedTeacher
 from gtn_rl.model import EnvironmentTeacher
@@ -133,7 +133,7 @@ class Pipeline:
             metrics = {tag: value for tag, value in own if not tag.startswith(("cost/", "perf/"))}
             facts = {"kind": "stage-best", "iteration": iteration, "metrics": metrics}
             save_checkpoint(best, teacher.state_dict(), facts)
-            if stage.name != "greedy":  # what a greedy policy returns says nothing of the agents to come
+            if stage.name != "greedy":  # it is judged as a bandit, and an MDP's transitions are fitted later
                 self.write(validation.score, metrics, tracker.total)
 
         prepare = self._gradient if stage.name in FORMS else self._evolution
@@ -210,14 +210,9 @@ class Pipeline:
 
     def _harvest_from_greedy(self) -> int:
         """Starts initial states anew, from where the greedy policy goes when it errs now and then; returns the real steps."""
-        settings = self.config.environment
         random = self.streams.numpy("harvest-greedy")
-        gathered = harvest_from_greedy(
-            self.task, self.teacher, settings.harvest_episodes, random, exploration=settings.exploration
-        )
-        self.harvests.append(gathered)
-        self.teacher.set_centres(gathered.centres(settings.centres, random))
-        return gathered.real_steps
+        self.harvests.append(start_from_greedy(self.task, self.teacher, self.config.environment, random))
+        return self.harvests[-1].real_steps
 
     def _reload(self, path: Path) -> None:
         tensors, document = load_checkpoint(path, "stage")
@@ -332,15 +327,7 @@ def _start(config: RLConfig, run: RunFolder, task: BatchedTask, listener: Listen
     harvests = [gathered]
     if start is not None:
         take_over(teacher, start)
-        harvests.append(
-            harvest_from_greedy(
-                task,
-                teacher,
-                settings.harvest_episodes,
-                streams.numpy("harvest-start"),
-                exploration=settings.exploration,
-            )
-        )
+        harvests.append(harvest_from_greedy(task, teacher, settings, streams.numpy("harvest-start")))
     pending = Cost(sum(part.real_steps for part in harvests), cpu_seconds() - clock)
     return Pipeline(config, run, task, teacher.to(config.device), harvests, [], command, listener, pending)
 
