@@ -95,11 +95,12 @@ def _line(axes: Axes, rows: Rows, tag: str, colour: str, label: str | None, *, w
 def _stages(panels: Sequence[Axes], rows: Rows) -> None:
     """Marks where each stage begins: where the one before it ended."""
     start = 0.0
-    for name, part in groupby(rows, key=lambda row: row.get("stage")):
+    for number, (name, part) in enumerate(groupby(rows, key=lambda row: row.get("stage"))):
+        height = 0.02 + 0.25 * (number % 2)  # a stage may be so short that the next label would cover its own
         for axes in panels:
             axes.axvline(start, color=GREY, linewidth=1, linestyle="--", zorder=0)
             place = axes.get_xaxis_transform()
-            axes.text(start, 0.02, f" {name}", transform=place, rotation=90, color=GREY, fontsize=8, va="bottom")
+            axes.text(start, height, f" {name}", transform=place, rotation=90, color=GREY, fontsize=8, va="bottom")
         start = _minutes(list(part))[-1]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import gymnasium as gym
 import numpy as np
@@ -33,13 +34,13 @@ class Cell:
 
 
 def plot_episodes(path: Path, env: Environment, seed: int = 0) -> None:
-    """Draws a row for each of three episodes: six moments where a state can be drawn, else a plot of the whole episode.
+    """Draws a row for each of three episodes, six moments of it.
 
     Of a bandit, whose episodes have one step, eighteen contexts.
 
     Args:
         path: PNG file.
-        env: A synthetic environment, or a real task with a learned reward.
+        env: An environment whose states can be drawn; see ``can_be_drawn``.
         seed: Of the episodes.
 
     Raises:
@@ -47,14 +48,13 @@ def plot_episodes(path: Path, env: Environment, seed: int = 0) -> None:
     """
     assert env.file is not None
     weights = load_environment(env.file)
-    drawable = is_drawable(weights) or weights.form == "reward"
-    rows = _rows(env.id, weights, COLUMNS if drawable else 1, seed)
-    width = 2.4 if drawable else 6.0
-    figure = Figure(figsize=(width * len(rows[0]), 0.5 + 0.8 * width * len(rows)), layout="constrained")
+    rows = _rows(env.id, weights, seed)
+    columns = max(map(len, rows))
+    figure = Figure(figsize=(2.4 * columns, 0.5 + 1.95 * ROWS), layout="constrained")
     chosen = "at random" if weights.potential else "as the reward likes best"
     what = "contexts" if weights.form == "bandit" else "episodes"
     figure.suptitle(f"{env.name} ({weights.form}): {what}, actions {chosen}", x=0.01, ha="left", fontsize=10)
-    for panels, cells in zip(figure.subplots(len(rows), len(rows[0]), squeeze=False), rows, strict=True):
+    for panels, cells in zip(figure.subplots(ROWS, columns, squeeze=False), rows, strict=True):
         for axes in panels:
             axes.set_axis_off()
         for axes, cell in zip(panels, cells, strict=False):  # an episode may be short
@@ -63,16 +63,21 @@ def plot_episodes(path: Path, env: Environment, seed: int = 0) -> None:
     save_figure(figure, path)
 
 
-def _rows(id: str, weights: Weights, columns: int, seed: int) -> list[list[Cell]]:
+def can_be_drawn(env: Environment) -> bool:
+    """Says whether the real task's own picture of a state can be had: its steps are real, or its observation says it all."""
+    return env.file is not None and (env.document["form"] == "reward" or is_drawable(load_environment(env.file)))
+
+
+def _rows(id: str, weights: Weights, seed: int) -> list[list[Cell]]:
     for driver in ("SDL_VIDEODRIVER", "SDL_AUDIODRIVER"):
         os.environ.setdefault(driver, "dummy")  # else SDL looks for a desktop and complains when there is none
     env = gym.make(id, render_mode="rgb_array", disable_env_checker=True)
     env.action_space.seed(seed)
     try:
         if weights.form == "bandit":
-            contexts = [_context(env, weights, seed + number) for number in range(ROWS * columns)]
-            return [contexts[row * columns : (row + 1) * columns] for row in range(ROWS)]
-        return [_some(_episode(env, weights, seed + number), columns) for number in range(ROWS)]
+            contexts = [_context(env, weights, seed + number) for number in range(ROWS * COLUMNS)]
+            return [contexts[row * COLUMNS : (row + 1) * COLUMNS] for row in range(ROWS)]
+        return [_some(_episode(env, weights, seed + number), COLUMNS) for number in range(ROWS)]
     finally:
         env.close()
 
@@ -81,8 +86,7 @@ def _context(env: gym.Env, weights: Weights, seed: int) -> Cell:
     observation, _ = env.reset(seed=seed)
     action, picture = greedy_action(weights, observation), np.asarray(env.render())
     reward = float(env.step(action)[1])
-    shown = action if np.ndim(action) == 0 else np.array2string(action, precision=2)
-    return Cell(f"action {shown}, reward {reward:.2f}", picture)
+    return Cell(f"action {_shown(action)}, reward {reward:.2f}", picture)
 
 
 def _episode(env: gym.Env, weights: Weights, seed: int) -> list[Cell]:
@@ -94,8 +98,13 @@ def _episode(env: gym.Env, weights: Weights, seed: int) -> list[Cell]:
         observation, reward, terminated, truncated, _ = env.step(action)
         total += float(reward)
         over = terminated or truncated
-        cells.append(Cell(f"step {len(cells)}, return {total:.2f}", np.asarray(env.render())))
+        caption = f"step {len(cells)}: action {_shown(action)}, return {total:.2f}"
+        cells.append(Cell(caption, np.asarray(env.render())))
     return cells
+
+
+def _shown(action: Any) -> str:
+    return str(action) if np.ndim(action) == 0 else np.array2string(action, precision=2)
 
 
 def _some(cells: list[Cell], count: int) -> list[Cell]:

@@ -10,7 +10,8 @@ import gymnasium as gym
 from gtn_core.run_folder import RunFolder
 from gtn_rl.config import RLConfig
 from gtn_rl.curves import plot_curves
-from gtn_rl.episode_picture import plot_episodes
+from gtn_rl.episode_curves import plot_episode_curves
+from gtn_rl.episode_picture import can_be_drawn, plot_episodes
 from gtn_rl.transfer.environments import Environment, find_environment
 from gtn_rl.transfer.statistics import threshold_of
 
@@ -30,7 +31,7 @@ def write_episodes(folder: Path, env: Environment) -> Path | None:
     """Writes ``episodes.png`` and returns where; None, and a line in the log, where there can be no picture."""
     path = folder / "episodes.png"
     try:
-        plot_episodes(path, env)
+        (plot_episodes if can_be_drawn(env) else plot_episode_curves)(path, env)
     except (gym.error.Error, ImportError, NotImplementedError) as error:
         log.info("no picture of episodes: %s", error)
         return None
