@@ -322,6 +322,7 @@ def _start(config: RLConfig, run: RunFolder, task: BatchedTask, listener: Listen
     start = None if settings.start is None else load_start(settings.start, task.spec)
     if start is not None:
         settings = shaped_like(settings, start)
+        config = dataclasses.replace(config, environment=settings)
     scales = gathered.normalisation() if start is None else normalisation(start)
     teacher = fresh_teacher(settings, task, gathered, scales, random, streams.seed("teacher"))
     harvests = [gathered]

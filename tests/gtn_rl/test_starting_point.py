@@ -44,6 +44,23 @@ def test_an_mdp_goes_on_from_a_bandit(tmp_path):
     assert mdp.document["start"]["stages"] == first.document["stages"]
 
 
+@pytest.mark.slow
+def test_a_greedy_stage_keeps_the_number_of_centres_that_it_started_from(tmp_path):
+    bandit = made(tmp_path / "bandit", "bandit")
+    stages = [{"name": "greedy", "population": 2, "validations": 1}, {"name": "bilevel", "population": 2}]
+    environment = {"kind": "bandit", "start": str(bandit), "centres": 16}
+    config = resolve_config(
+        "CartPole-v1",
+        "fast",
+        SMALL,
+        {"environment": environment, "stages": stages, "iterations": 1},
+        {"agents": {"names": ["dqn"]}},
+    )
+    run = RunFolder(tmp_path / "on")
+    meta_train(config, run)
+    assert len(load_environment(run.teacher).tensors["initial.means"]) == SMALL["environment"]["centres"]
+
+
 def test_a_scale_is_taken_over(make_teacher, tmp_path):
     task = make_task("CartPole-v1")
     one, other = make_teacher(task, "bandit"), make_teacher(task, "bandit")
