@@ -23,12 +23,13 @@ class MLP:
     Attributes:
         sizes: Widths from input to output.
         activation: ``tanh`` or ``relu``, between layers.
-        gains: Gain of each layer's orthogonal initial weights; biases start at 0.
+        gains: Gain of each layer's orthogonal initial weights, biases starting at 0; ``None`` draws weights and biases as
+            ``torch.nn.Linear`` does.
     """
 
     sizes: tuple[int, ...]
     activation: str
-    gains: tuple[float, ...]
+    gains: tuple[float, ...] | None = None
 
     @property
     def parameters(self) -> int:
@@ -51,7 +52,9 @@ class MLP:
         ]
 
     def initial(self, generator: torch.Generator) -> Tensor:
-        """Returns a flat vector of orthogonal weights and zero biases, shape ``(parameters,)``."""
+        """Returns a flat vector of fresh weights and biases, shape ``(parameters,)``."""
+        if self.gains is None:
+            return torch.cat([_uniform(a, b, generator) for a, b in pairwise(self.sizes)])
         pieces = []
         for a, b, gain in zip(self.sizes, self.sizes[1:], self.gains, strict=False):
             pieces += [gain * orthogonal(a, b, generator).flatten(), torch.zeros(b)]
@@ -63,9 +66,14 @@ class MLP:
 
 
 def actor_critic(inputs: int, outputs: int, hidden: Sequence[int], activation: str, head_gain: float) -> MLP:
-    """Returns the perceptron of an agent, initialised as Stable-Baselines3 does its on-policy ones: hidden gain the root of 2."""
+    """Returns the perceptron of an on-policy agent, initialised as Stable-Baselines3 does: hidden gain the root of 2."""
     gains = (*[math.sqrt(2)] * len(hidden), head_gain)
     return MLP((inputs, *hidden, outputs), activation, gains)
+
+
+def off_policy(inputs: int, outputs: int, hidden: Sequence[int]) -> MLP:
+    """Returns the perceptron of an off-policy agent, initialised as Stable-Baselines3 leaves it: as torch does."""
+    return MLP((inputs, *hidden, outputs), "relu")
 
 
 def as_layers(values: Sequence[Tensor]) -> Layers:
@@ -80,6 +88,11 @@ def forward(layers: Layers, x: Tensor, activation: str) -> Tensor:
         x = act(torch.baddbmm(bias, x, weight))
     weight, bias = layers[-1]
     return torch.baddbmm(bias, x, weight)
+
+
+def _uniform(inputs: int, outputs: int, generator: torch.Generator) -> Tensor:
+    """Draws a layer's weights and biases within one over the root of its inputs, shape ``((inputs + 1) * outputs,)``."""
+    return (2 * torch.rand((inputs + 1) * outputs, generator=generator) - 1) / math.sqrt(inputs)
 
 
 def orthogonal(rows: int, columns: int, generator: torch.Generator) -> Tensor:

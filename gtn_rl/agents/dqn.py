@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from gtn_rl.agents.actor import clip_members
 from gtn_rl.agents.protocol import AGENTS, Policies, log_uniform
 from gtn_rl.agents.replay import Replay
-from gtn_rl.networks import MLP, actor_critic
+from gtn_rl.networks import MLP, off_policy
 from gtn_rl.tasks.protocol import TaskSpec
 from gtn_rl.variants import Copies, Variants
 
@@ -49,7 +49,7 @@ class DQN:
 
     def train(self, variants: Variants, generator: torch.Generator) -> Policies:
         """See ``InnerAgent.train``."""
-        network = actor_critic(variants.spec.observation_size, variants.spec.action_size, self.hidden, "relu", 1.0)
+        network = off_policy(variants.spec.observation_size, variants.spec.action_size, self.hidden)
         phi = variants.members(network.initial, generator)
         target = phi.detach().clone()
         optimizer = torch.optim.Adam([phi], lr=self.lr, fused=True)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from gtn_rl.agents.protocol import AGENTS, Policies, log_uniform
 from gtn_rl.agents.replay import Replay
-from gtn_rl.networks import MLP, actor_critic
+from gtn_rl.networks import MLP, off_policy
 from gtn_rl.tasks.protocol import TaskSpec
 from gtn_rl.variants import Copies, Variants
 
@@ -51,8 +51,8 @@ class TD3:
     def train(self, variants: Variants, generator: torch.Generator) -> Policies:
         """See ``InnerAgent.train``."""
         spec = variants.spec
-        actor = actor_critic(spec.observation_size, spec.action_size, self.hidden, "relu", 0.1)
-        critic = actor_critic(spec.observation_size + spec.action_size, 1, self.hidden, "relu", 1.0)
+        actor = off_policy(spec.observation_size, spec.action_size, self.hidden)
+        critic = off_policy(spec.observation_size + spec.action_size, 1, self.hidden)
 
         def start(network: MLP) -> Tensor:
             return variants.members(network.initial, generator)
