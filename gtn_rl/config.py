@@ -14,7 +14,9 @@ from gtn_rl.presets import GENERAL, PRESETS
 
 Kind = Literal["mdp", "bandit", "reward"]
 RewardMode = Literal["state-action", "potential"]
-StageName = Literal["greedy", "fit", "bilevel", "meta-gradient", "paper"]
+StageName = Literal["greedy", "fit", "scale", "bilevel", "meta-gradient", "paper"]
+UNBUDGETED = ("fit", "scale")
+"""Stages without outer steps, which take what time they take."""
 DIFFERENTIABLE = ("meta-gradient", "paper")
 """Stages whose inner loop is differentiated."""
 
@@ -113,12 +115,14 @@ class StageConfig:
 
     name: StageName
     """``greedy``: evolve the reward's own greedy policy; ``fit``: fit transitions and terminations to real ones;
+    ``scale``: choose the reward's size by agents at learning rates about the usual ones;
     ``bilevel``: evolve what agents trained inside return on the real task; ``meta-gradient``: differentiate what policies trained
     inside return there; ``paper``: the same through one step of regression, as the paper's CartPole."""
     share: PositiveReal = 1.0
     """Part of the budget, beside the other stages'."""
     estimator: str = "snes"
-    """``snes`` or ``openai-es``; it and the next three are of no meaning to ``fit``, ``meta-gradient`` and ``paper``."""
+    """``snes`` or ``openai-es``; it and the next three are of no meaning to ``fit``, ``scale``, ``meta-gradient`` and
+    ``paper``."""
     population: Positive = 64
     """Candidates of an outer step."""
     sigma: PositiveReal = 0.1
@@ -162,7 +166,7 @@ class RLConfig:
 
     def outer(self, stage: StageConfig) -> OuterConfig:
         """Returns the outer loop's settings in a stage."""
-        total = sum(s.share for s in self.stages if s.name != "fit")
+        total = sum(s.share for s in self.stages if s.name not in UNBUDGETED)
         minutes = self.minutes * stage.share / total if self.minutes is not None else None
         gradient = stage.name in DIFFERENTIABLE
         natural = stage.estimator == "snes" and not gradient

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor
 
 from gtn_core.outer_loop import Validation
 from gtn_core.seeding import Streams
@@ -23,6 +24,14 @@ from gtn_rl.tasks.protocol import BatchedTask, TaskSpec
 Save = Callable[[Validation, int], None]
 """``(validation, outer step)``: stores the teacher, the best so far."""
 
+Vary = Callable[[InnerAgent], Sequence[InnerAgent]]
+"""What else is judged by beside an agent with the usual hyper-parameters, that one included."""
+
+
+def as_usual(agent: InnerAgent) -> Sequence[InnerAgent]:
+    """Returns the agent alone."""
+    return (agent,)
+
 
 @dataclass(frozen=True)
 class Judge:
@@ -34,11 +43,13 @@ class Judge:
         config: All settings.
         task: The real task.
         streams: The run's randomness.
+        vary: Which agents of a kind judge.
     """
 
     config: RLConfig
     task: BatchedTask
     streams: Streams
+    vary: Vary = as_usual
 
     def __call__(self, environment: Callable[[int], LearnedVariants]) -> Validation:
         """Returns the mean real return over all agents, and the figures of each kind.
@@ -52,21 +63,24 @@ class Judge:
         lengths: list[float] = []
         steps = 0
         for name, family in judges(self.config, self.task.spec):
-            agent = family.usual(self.task.spec)
-            variants = environment(settings.validation_seeds)
-            policies = agent.train(variants, self.streams.torch(f"validation-{name}"))
-            random = self.streams.numpy(f"validation-episodes-{name}")
-            returns, taken = real_returns(
-                self.task, policies, settings.validation_seeds, settings.validation_episodes, random
-            )
-            by_agent = returns.mean(dim=1)
-            means.append(float(by_agent.mean()))
-            steps += taken + variants.real_steps
-            if variants.real_steps:  # its episodes are the real task's
-                lengths.append(taken / returns.numel())
-            else:
-                lengths.append(episode_length(variants, policies, self.streams.torch(f"validation-length-{name}")))
-            metrics |= {f"real/{name}": means[-1], f"real/{name}_minimum": float(by_agent.min())}
+            by_agent: list[Tensor] = []
+            for agent in self.vary(family.usual(self.task.spec)):
+                variants = environment(settings.validation_seeds)
+                policies = agent.train(variants, self.streams.torch(f"validation-{name}"))
+                random = self.streams.numpy(f"validation-episodes-{name}")
+                returns, taken = real_returns(
+                    self.task, policies, settings.validation_seeds, settings.validation_episodes, random
+                )
+                by_agent.append(returns.mean(dim=1))
+                steps += taken + variants.real_steps
+                if variants.real_steps:  # its episodes are the real task's
+                    lengths.append(taken / returns.numel())
+                else:
+                    length = episode_length(variants, policies, self.streams.torch(f"validation-length-{name}"))
+                    lengths.append(length)
+            agents = torch.cat(by_agent)
+            means.append(float(agents.mean()))
+            metrics |= {f"real/{name}": means[-1], f"real/{name}_minimum": float(agents.min())}
         metrics["inner/episode_length"] = sum(lengths) / len(lengths)
         cost = {"cost/real_steps": float(steps), "perf/cpu_seconds": time.process_time() - started}
         return Validation(sum(means) / len(means), {**metrics, **cost})

@@ -14,12 +14,18 @@ HORIZON: Settings = {"limit_terminates": True, "regret": True}
 
 
 def _stages(kind: str, *stages: Settings) -> list[Settings]:
-    """Puts fitting the transitions where an MDP needs it: once states are harvested, before agents train inside."""
-    if kind != "mdp":
+    """Adds what a kind needs beside evolution.
+
+    An MDP's transitions are fitted once states are harvested, before agents train inside. The size of the reward is chosen
+    last; trials on the real task's own dynamics would cost too many real steps.
+    """
+    if kind == "reward":
         return list(stages)
+    if kind == "bandit":
+        return [*stages, {"name": "scale"}]
     before = [stage for stage in stages if stage["name"] == "greedy"]
     after = [stage for stage in stages if stage["name"] != "greedy"]
-    return [*before, {"name": "fit"}, *after]
+    return [*before, {"name": "fit"}, *after, {"name": "scale"}]
 
 
 def _from_scratch(kind: str, started: bool) -> Settings:

@@ -9,7 +9,7 @@ from typing import Any
 from gtn_core.checkpoint import load_document
 from gtn_core.config import resolve
 from gtn_core.run_folder import RunFolder
-from gtn_rl.config import RLConfig, StageConfig
+from gtn_rl.config import UNBUDGETED, RLConfig, StageConfig
 from gtn_rl.cost import Cost
 
 
@@ -47,7 +47,7 @@ def run_progress(run: RunFolder, settings: Mapping[str, Any]) -> RunProgress:
         GTNError: A file is damaged, or the settings are not those of such a run.
     """
     config = resolve(RLConfig, settings)
-    shares = [stage.share if stage.name != "fit" else 0.0 for stage in config.stages]
+    shares = [0.0 if stage.name in UNBUDGETED else stage.share for stage in config.stages]
     spent, seconds, outer_steps, ended = 0.0, 0.0, 0, 0
     name, score = None, None
     for index, (stage, share) in enumerate(zip(config.stages, shares, strict=True)):
@@ -57,7 +57,7 @@ def run_progress(run: RunFolder, settings: Mapping[str, Any]) -> RunProgress:
             break
         ended += over
         name = stage.name
-        if stage.name == "fit":
+        if stage.name in UNBUDGETED:
             continue
         progress = load_document(folder.state, "training-state")["progress"]
         spent += share * (1.0 if over else _share(config, stage, progress))
@@ -66,7 +66,8 @@ def run_progress(run: RunFolder, settings: Mapping[str, Any]) -> RunProgress:
         score = float(progress["best"])
     rows = list(run.metric_rows())
     cost = Cost.of(rows[-1]) if rows else Cost()
-    return RunProgress(spent / sum(shares), ended == len(shares), name, outer_steps, seconds, score, cost)
+    share = spent / sum(shares) if sum(shares) else ended / len(shares)
+    return RunProgress(share, ended == len(shares), name, outer_steps, seconds, score, cost)
 
 
 def _share(config: RLConfig, stage: StageConfig, progress: Mapping[str, Any]) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from gtn_core.errors import UsageError
-from gtn_rl.config import DIFFERENTIABLE, EnvironmentConfig, StageConfig
+from gtn_rl.config import DIFFERENTIABLE, UNBUDGETED, EnvironmentConfig, StageConfig
 
 ENDS = {
     "bandit": "every step of a bandit ends an episode",
@@ -44,8 +44,8 @@ def refuse_nonsense(environment: EnvironmentConfig, stages: Sequence[StageConfig
         raise UsageError(
             "a potential says nothing of actions, so it has no greedy policy for the stage greedy to evolve"
         )
-    if set(names) == {"fit"}:
-        raise UsageError("the stage fit alone makes no reward; add greedy, bilevel or meta-gradient")
+    if set(names) <= set(UNBUDGETED) and environment.start is None:
+        raise UsageError(f"the stage {names[0]} alone makes no reward; add greedy, bilevel or meta-gradient")
     for stage in stages:
         _refuse_missing_parts(environment, stage)
         if stage.name in DIFFERENTIABLE:
@@ -53,7 +53,7 @@ def refuse_nonsense(environment: EnvironmentConfig, stages: Sequence[StageConfig
 
 
 def _refuse_missing_parts(environment: EnvironmentConfig, stage: StageConfig) -> None:
-    if stage.name == "fit":
+    if stage.name in UNBUDGETED:
         return
     cannot = f"the stage {stage.name} cannot learn"
     if "transition" in stage.parts and environment.kind != "mdp":

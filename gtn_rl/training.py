@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import importlib.metadata
+import itertools
 import json
 import logging
 from collections.abc import Mapping
@@ -26,7 +27,7 @@ from gtn_core.run_folder import RunFolder
 from gtn_core.seeding import Streams
 from gtn_core.tracking import RunTracker, Stage
 from gtn_envs.weights_file import save_environment
-from gtn_rl.config import RLConfig, StageConfig
+from gtn_rl.config import UNBUDGETED, RLConfig, StageConfig
 from gtn_rl.cost import Cost, CostTracker
 from gtn_rl.fitting import fit_transitions
 from gtn_rl.fresh_teacher import fresh_teacher
@@ -35,6 +36,7 @@ from gtn_rl.harvest import Harvest, harvest, harvest_from_greedy, start_from_gre
 from gtn_rl.job import EvolutionJob, Judge, Save, judges, learners
 from gtn_rl.learned_teacher import LearnedTeacher
 from gtn_rl.model import EnvironmentTeacher
+from gtn_rl.scaling import try_sizes
 from gtn_rl.stage_result import StageResult
 from gtn_rl.stage_rules import refuse_nonsense
 from gtn_rl.starting_point import load_start, normalisation, shaped_like, take_over
@@ -103,15 +105,16 @@ class Pipeline:
         else:
             log.info("stage %d of %d: %s", index + 1, len(self.config.stages), stage.name)
             folder.state.parent.mkdir(parents=True, exist_ok=True)
-            result = self._fit(index, folder) if stage.name == "fit" else self._train(index, stage, folder)
+            run = {"fit": self._fit, "scale": self._scale}.get(stage.name, self._train)
+            result = run(index, stage, folder)
             save_checkpoint(done, self.teacher.state_dict(), {"kind": "stage", "result": vars(result)})
             self.results.append(result)
             log.info("%s", result)
         self.pending = Cost()
 
-    def _fit(self, index: int, folder: RunFolder) -> StageResult:
+    def _fit(self, index: int, stage: StageConfig, folder: RunFolder) -> StageResult:
         assert isinstance(self.teacher, EnvironmentTeacher)
-        tracker = self._tracker(folder, self.config.stages[index], after=None)
+        tracker = self._tracker(folder, stage, after=None)
         explained = fit_transitions(self.teacher, self.harvests, self.streams.torch("fit", index))
         metrics = {"fit/explained_variance": explained}
         if self.teacher.termination is not None:
@@ -122,6 +125,31 @@ class Pipeline:
         spent = tracker.total - self.cost
         return StageResult("fit", True, explained, 0, spent.real_steps, round(spent.cpu_seconds, 2), metrics=metrics)
 
+    def _scale(self, index: int, stage: StageConfig, folder: RunFolder) -> StageResult:
+        tracker, taken = self._tracker(folder, stage, after=None), itertools.count()
+
+        def log_trial(factor: float, validation: Validation) -> None:
+            tracker.scalars(next(taken), {"meta/reward_factor": factor, **validation.metrics})
+
+        usual = Judge(self.config, self.task, self.streams)  # the judge of the other stages, for scores that compare
+        before = usual(self.teacher.model)
+        log_trial(1.0, before)
+        best = try_sizes(self.teacher, usual, log_trial)
+        after = before if best == 1.0 else usual(self.teacher.model)
+        log_trial(best, after)
+        tracker.close()
+        spent = tracker.total - self.cost
+        return StageResult(
+            name="scale",
+            kept=best != 1.0,
+            score=after.score,
+            outer_steps=0,
+            real_steps=spent.real_steps,
+            cpu_seconds=round(spent.cpu_seconds, 2),
+            metrics={**_own(after.metrics), "meta/reward_factor": best},
+            before=before.score,
+        )
+
     def _train(self, index: int, stage: StageConfig, folder: RunFolder) -> StageResult:
         teacher, config = self.teacher, self.config
         teacher.learn_only(stage.parts)
@@ -129,8 +157,7 @@ class Pipeline:
         best = folder.path / "best.safetensors"
 
         def save(validation: Validation, iteration: int) -> None:
-            own = validation.metrics.items()
-            metrics = {tag: value for tag, value in own if not tag.startswith(("cost/", "perf/"))}
+            metrics = _own(validation.metrics)
             facts = {"kind": "stage-best", "iteration": iteration, "metrics": metrics}
             save_checkpoint(best, teacher.state_dict(), facts)
             if stage.name != "greedy":  # it is judged as a bandit, and an MDP's transitions are fitted later
@@ -199,7 +226,7 @@ class Pipeline:
         listener, start = self.listener, self.outer_steps
         if listener is None:
             return None
-        shares = [0.0 if stage.name == "fit" else stage.share for stage in self.config.stages]
+        shares = [0.0 if stage.name in UNBUDGETED else stage.share for stage in self.config.stages]
         before, own, total = sum(shares[:index]), shares[index], sum(shares)
 
         def tell(progress: Progress, share: float, values: Mapping[str, float]) -> None:
@@ -310,7 +337,7 @@ def _refuse_nonsense(config: RLConfig, task: BatchedTask) -> None:
     for stage in config.stages:
         if stage.name in FORMS:
             FORMS[stage.name].refuse(task.spec)
-        elif stage.name != "fit":
+        elif stage.name not in UNBUDGETED:
             ESTIMATORS[stage.estimator](EstimatorConfig(population=stage.population))
     refuse_nonsense(config.environment, config.stages)
 
@@ -340,3 +367,8 @@ def _finish(pipeline: Pipeline) -> None:
     summary: dict[str, Any] = {"stages": [vars(result) for result in pipeline.results]}
     with replacing(pipeline.run.path / "stages.json") as file:
         file.write(json.dumps(summary, indent=1).encode())
+
+
+def _own(metrics: Mapping[str, float]) -> dict[str, float]:
+    """Returns what a validation says of the environment, without what it cost."""
+    return {tag: value for tag, value in metrics.items() if not tag.startswith(("cost/", "perf/"))}

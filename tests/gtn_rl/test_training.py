@@ -7,12 +7,14 @@ import pytest
 import torch
 
 from gtn_core.checkpoint import load_checkpoint
-from gtn_core.config import parse_assignments
+from gtn_core.config import parse_assignments, to_dict
 from gtn_core.errors import UsageError
 from gtn_core.run_folder import RunFolder
-from gtn_envs.weights_file import load_environment
+from gtn_envs.weights_file import load_environment, save_environment
 from gtn_rl.agents import AGENTS
 from gtn_rl.config import resolve_config
+from gtn_rl.run_progress import run_progress
+from gtn_rl.scaling import FACTORS
 from gtn_rl.stage_rules import refuse_nonsense
 from gtn_rl.tasks import make_task
 from gtn_rl.training import meta_train
@@ -76,6 +78,41 @@ def test_a_run_leaves_an_environment_that_tells_how_it_was_made(kind, tmp_path):
     assert rows[-1]["inner/episode_length"] == lengths
     assert progress.iteration == 2 * sum(result.name != "fit" for result in results)
     assert len(json.loads((run.path / "stages.json").read_text())["stages"]) == len(results)
+
+
+SHORT_DQN = """
+from gtn_rl.agents.dqn import DQN, DQNFamily
+
+class Short(DQNFamily):
+    def usual(self, spec):
+        return DQN(updates=150, lr=2e-3)
+
+short = Short()
+"""
+
+
+@pytest.mark.slow
+def test_a_reward_of_a_size_that_agents_cannot_learn_is_given_another(tmp_path, monkeypatch):
+    """DQN's Huber loss and Adam's short steps leave a reward of size 50 unlearned."""
+    (tmp_path / "short_dqn.py").write_text(SHORT_DQN)
+    monkeypatch.syspath_prepend(tmp_path)
+    run = RunFolder(tmp_path / "run")
+    weights = load_environment("GTN-CartPoleBandit-v0")
+    teacher = tmp_path / "large.safetensors"
+    save_environment(
+        teacher, {**weights.tensors, "reward.scale": 50 * weights.tensors["reward.scale"]}, weights.document
+    )
+    own = ["agents.names=['short_dqn:short']", "agents.validation_seeds=3", f"environment.start={teacher}"]
+    settings = config("bandit", *own, "stages=[{name: scale}]")
+    progress, (result,) = meta_train(settings, run)
+    factor = result.metrics["meta/reward_factor"]
+    assert factor < 1
+    assert result.kept
+    assert result.score > result.before
+    assert progress.best == result.score == load_environment(run.teacher).document["metrics"]["score"]
+    rows = list(run.metric_rows())
+    assert [row["meta/reward_factor"] for row in rows] == [1.0, *FACTORS, factor]
+    assert run_progress(run, to_dict(settings)).done
 
 
 TINY = "gradient: {steps: 3, learners: 2, contexts: 4}"

@@ -1,0 +1,64 @@
+"""The size of a learned reward: the one, of a few, that serves agents best over a range of learning rates."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable, Sequence
+
+import torch
+
+from gtn_core.outer_loop import Validation
+from gtn_rl.agents import InnerAgent
+from gtn_rl.job import Judge
+from gtn_rl.learned_teacher import LearnedTeacher
+
+FACTORS = (0.2, 1.0, 0.1, 0.4, 0.05, 2.0)
+"""What the size is multiplied by."""
+
+RATES = (1.0, 1 / 3, 3.0)
+"""Learning rates beside the usual one: where a size serves all of them, other agents may be trusted to learn with it, too."""
+
+
+def try_sizes(
+    teacher: LearnedTeacher,
+    judge: Judge,
+    after_trial: Callable[[float, Validation], object],
+    factors: Sequence[float] = FACTORS,
+) -> float:
+    """Judges a teacher with its reward multiplied by each factor, and leaves it with the best.
+
+    An agent's gradient steps are as long whatever the reward's size is (Adam), or clipped to a length that its critic's error
+    shares (PPO, A2C), so a reward of the wrong size is learned late or never.
+
+    Args:
+        teacher: Changed in place.
+        judge: Its agents are tried at ``RATES``.
+        after_trial: Told of each trial.
+        factors: The first of equally good ones is taken.
+
+    Returns:
+        The best factor.
+    """
+    judge = dataclasses.replace(judge, vary=at_rates)
+    before, scores = teacher.log_scale.detach().clone(), {}
+    for factor in factors:
+        _set(teacher, before, factor)
+        trial = judge(teacher.model)
+        after_trial(factor, trial)
+        scores[factor] = trial.score
+    best = max(scores, key=lambda factor: scores[factor])
+    _set(teacher, before, best)
+    return best
+
+
+def at_rates(agent: InnerAgent) -> list[InnerAgent]:
+    """Returns an agent at each of ``RATES``; one whose learning rate is not known to be ``lr`` comes as it is."""
+    if not dataclasses.is_dataclass(agent) or not hasattr(agent, "lr"):
+        return [agent]
+    return [dataclasses.replace(agent, lr=rate * agent.lr) for rate in RATES]
+
+
+def _set(teacher: LearnedTeacher, before: torch.Tensor, factor: float) -> None:
+    with torch.no_grad():
+        teacher.log_scale.copy_(before + math.log(factor))
