@@ -87,6 +87,11 @@ class LearnedTeacher(Teacher, Generic[Some]):
         """Takes other states of the real task, in its units, ``(K, d)``, in place of those that it was made from."""
         raise NotImplementedError
 
+    def resize(self, factor: float) -> None:
+        """Multiplies the size of the reward."""
+        with torch.no_grad():
+            self.log_scale.add_(math.log(factor))
+
     def model(self, copies: int = 1) -> Some:
         """Returns the variant as it is, ``copies`` times, for as many agents of their own."""
         return replace(self.variants(self.theta().expand(copies, -1)), alike=False)

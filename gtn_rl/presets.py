@@ -59,9 +59,11 @@ def _narrow(kind: str, started: bool) -> Settings:
 
 
 def _wide(kind: str, started: bool) -> Settings:
-    """Warm, for tasks whose agents need few but wide initial states along the path."""
+    """Warm, for continuous actions that swing from bound to bound: a far-reaching search, and many wide initial states."""
     preset = _warm(kind, started)
-    return {**preset, "environment": {**preset["environment"], "exploration": 0.1, "jitter": 0.3}}
+    stages = [{**stage, "sigma": 1.0} if stage["name"] == "greedy" else stage for stage in preset["stages"]]
+    environment = {**preset["environment"], "jitter": 0.3, "centres": 512}
+    return {**preset, "environment": environment, "stages": stages}
 
 
 def _walker(kind: str, started: bool) -> Settings:

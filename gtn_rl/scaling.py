@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Callable, Sequence
-
-import torch
 
 from gtn_core.outer_loop import Validation
 from gtn_rl.agents import InnerAgent
@@ -40,15 +37,15 @@ def try_sizes(
     Returns:
         The best factor.
     """
-    judge = dataclasses.replace(judge, vary=at_rates)
-    before, scores = teacher.log_scale.detach().clone(), {}
+    judge, scores = dataclasses.replace(judge, vary=at_rates), {}
     for factor in factors:
-        _set(teacher, before, factor)
+        teacher.resize(factor)
         trial = judge(teacher.model)
+        teacher.resize(1 / factor)
         after_trial(factor, trial)
         scores[factor] = trial.score
     best = max(scores, key=lambda factor: scores[factor])
-    _set(teacher, before, best)
+    teacher.resize(best)
     return best
 
 
@@ -57,8 +54,3 @@ def at_rates(agent: InnerAgent) -> list[InnerAgent]:
     if not dataclasses.is_dataclass(agent) or not hasattr(agent, "lr"):
         return [agent]
     return [dataclasses.replace(agent, lr=rate * agent.lr) for rate in RATES]
-
-
-def _set(teacher: LearnedTeacher, before: torch.Tensor, factor: float) -> None:
-    with torch.no_grad():
-        teacher.log_scale.copy_(before + math.log(factor))

@@ -137,16 +137,19 @@ class Pipeline:
         best = try_sizes(self.teacher, usual, log_trial)
         after = before if best == 1.0 else usual(self.teacher.model)
         log_trial(best, after)
+        kept = best != 1.0 and after.score >= before.score
+        if not kept:
+            self.teacher.resize(1 / best)
         tracker.close()
-        spent = tracker.total - self.cost
+        spent, reached = tracker.total - self.cost, after if kept else before
         return StageResult(
             name="scale",
-            kept=best != 1.0,
-            score=after.score,
+            kept=kept,
+            score=reached.score,
             outer_steps=0,
             real_steps=spent.real_steps,
             cpu_seconds=round(spent.cpu_seconds, 2),
-            metrics={**_own(after.metrics), "meta/reward_factor": best},
+            metrics={**_own(reached.metrics), "meta/reward_factor": best if kept else 1.0},
             before=before.score,
         )
 
