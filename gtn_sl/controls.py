@@ -8,6 +8,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+from typing_extensions import Self
 
 from gtn_core.errors import DivergedError
 from gtn_core.estimators import Backprop, Episode, EstimatorConfig
@@ -52,7 +53,7 @@ class RealData(Stream):
         self.inner_schedule = schedule
         self._images = self._labels = torch.empty(0)
 
-    def for_learner(self, seed: int) -> RealData:
+    def for_learner(self, seed: int) -> Self:
         """Returns the same stream with the batches that belong to ``seed``."""
         random, split = torch.Generator().manual_seed(seed), self.split
         if self.subset is not None and self.subset < len(split):
@@ -116,11 +117,14 @@ def learn_schedule(
                 logits, _ = learner.apply(phi, stream.data.normalise(judge.images[chosen]), statistics)  # noqa: B023
             return F.cross_entropy(logits.float(), judge.labels[chosen])  # noqa: B023
 
-        lesson = stream.for_learner(streams.seed("control-batches", iteration))
-        episode = Episode(inner_loss(learner, plan), stream.optimizer, phi.to(device), meta_loss, {stream.steps: 1.0})
+        lesson = streams.seed("control-batches", iteration)
+        weights = {stream.steps: 1.0}
+        episode = Episode(
+            inner_loss(learner, plan), stream.optimizer, phi.to(device), meta_loss, weights, lesson=lesson
+        )
         optimizer.zero_grad()
         try:
-            estimator.estimate(lesson, episode)
+            estimator.estimate(stream, episode)
             if not all(torch.isfinite(p.grad).all() for p in stream.inner_schedule.parameters() if p.grad is not None):
                 raise DivergedError("the meta-gradient is not finite")
             optimizer.step()

@@ -100,7 +100,8 @@ class SupervisedJob:
                 logits, _ = learner.apply(phi, images, statistics)
             return F.cross_entropy(logits.float(), labels)
 
-        return Episode(inner_loss(learner, self.plan), self.teacher.optimizer, phi, meta_loss, weights)
+        lesson = self.streams.seed("lesson", iteration)
+        return Episode(inner_loss(learner, self.plan), self.teacher.optimizer, phi, meta_loss, weights, lesson=lesson)
 
     def _real_batches(self, sizes: Mapping[int, int], iteration: int) -> dict[int, tuple[Tensor, Tensor]]:
         """Returns normalised, augmented training images ``(N, C, H, W)`` and their labels, N as ``sizes`` has it."""

@@ -18,7 +18,3 @@ class Stream(Teacher):
     steps: int
     batch_size: int
     optimizer: InnerOptimizer
-
-    def for_learner(self, seed: int) -> Stream:
-        """Returns the stream as the learner of this seed sees it: itself, unless every learner sees other batches."""
-        return self

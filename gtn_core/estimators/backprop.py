@@ -35,19 +35,20 @@ class Backprop:
                 f"backprop needs a trial that can be differentiated, which a {type(trial).__name__} cannot;"
                 " take an evolution strategy"
             )
-        lr, momentum = (values[: trial.steps] for values in teacher.schedule())
+        lesson = teacher.for_learner(trial.lesson)
+        lr, momentum = (values[: trial.steps] for values in lesson.schedule())
 
         def teach_back(step: int, gradients: Batch) -> None:
             pairs = [
                 (part, gradient)
-                for part, gradient in zip(teacher.batch(step), gradients, strict=True)
+                for part, gradient in zip(lesson.batch(step), gradients, strict=True)
                 if part.requires_grad
             ]
             if pairs:
                 torch.autograd.backward([part for part, _ in pairs], [gradient for _, gradient in pairs])
 
         result = meta_gradient(
-            trial.inner_loop(teacher),
+            trial.inner_loop(lesson),
             trial.meta_loss,
             trial.weights,
             teach_back,
@@ -56,8 +57,14 @@ class Backprop:
         )
         if lr.requires_grad:
             torch.autograd.backward([lr, momentum], [result.lr, result.momentum])
+        own: dict[str, float] = {}
+        if trial.teacher_loss is not None:
+            loss = trial.teacher_loss(teacher)
+            loss.backward()
+            own["meta/teacher_loss"] = loss.item()
         return Estimate(
             {
+                **own,
                 "meta/loss": result.meta_losses[trial.steps].item(),
                 "meta/weighted_loss": result.meta_loss.item(),
                 "inner/steps": float(trial.steps),

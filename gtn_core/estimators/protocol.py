@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 from torch.nn.utils import parameters_to_vector, vector_to_parameters
+from typing_extensions import Self
 
 from gtn_core.config import Natural, Positive, PositiveReal, config
 from gtn_core.errors import DivergedError
@@ -25,6 +26,13 @@ class Teacher(nn.Module):
     def batch(self, step: int) -> Batch:
         """Returns what the learner sees at one inner step; the same at every call until the parameters change."""
         raise NotImplementedError
+
+    def for_learner(self, seed: int) -> Self:
+        """Returns the lesson of one learner: the teacher as the learner of this seed sees it, with the same parameters.
+
+        It is the teacher itself, unless every learner sees something else: other draws, another order.
+        """
+        return self
 
     def schedule(self) -> tuple[Tensor, Tensor]:
         """Returns learning rates and momenta, each of shape ``(T,)``."""
@@ -77,6 +85,8 @@ class Episode:
         meta_loss: Judges the learner on the real task.
         weights: Weight of the meta-loss by steps done; the largest key is the number of inner steps.
         values: See ``Trial.values``.
+        lesson: Seed of what chance decides of the teacher's batches; see ``Teacher.for_learner``.
+        teacher_loss: A loss of the teacher itself, added to the meta-loss; ``None`` for none.
     """
 
     loss: InnerLoss
@@ -85,21 +95,23 @@ class Episode:
     meta_loss: MetaLoss
     weights: Mapping[int, float]
     values: dict[str, float] = field(default_factory=dict)
+    lesson: int = 0
+    teacher_loss: Callable[[Teacher], Tensor] | None = None
 
     @property
     def steps(self) -> int:
         """Inner steps of this episode; at most the teacher's T."""
         return max(self.weights)
 
-    def inner_loop(self, teacher: Teacher) -> InnerLoop:
-        """Returns the inner loop on the teacher as it is; its batches are made once, without a graph."""
+    def inner_loop(self, lesson: Teacher) -> InnerLoop:
+        """Returns the inner loop on what ``for_learner`` gave; its batches are made once, without a graph."""
         with torch.no_grad():
-            lr, momentum = (values[: self.steps] for values in teacher.schedule())
-            batches = [teacher.batch(step) for step in range(self.steps)]
+            lr, momentum = (values[: self.steps] for values in lesson.schedule())
+            batches = [lesson.batch(step) for step in range(self.steps)]
         return InnerLoop(self.loss, self.optimizer, self.phi, batches.__getitem__, lr, momentum)
 
     def fitness(self, teacher: Teacher, candidates: Tensor) -> Tensor:
-        """See ``Trial.fitness``: minus the weighted meta-loss, one candidate after the other."""
+        """See ``Trial.fitness``: minus the weighted meta-loss and the teacher's own, one candidate after the other."""
         theta = teacher.theta()
         try:
             return torch.stack([self._fitness(teacher, candidate) for candidate in candidates])
@@ -117,9 +129,12 @@ class Episode:
                     total = total + self.weights[steps] * self.meta_loss(phi, statistics, steps)
 
         try:
-            run(self.inner_loop(teacher), after_step=judge)
+            run(self.inner_loop(teacher.for_learner(self.lesson)), after_step=judge)
         except DivergedError:
             return candidate.new_tensor(float("-inf"))
+        if self.teacher_loss is not None:
+            with torch.no_grad():
+                total = total + self.teacher_loss(teacher)
         return -total
 
 

@@ -1,0 +1,79 @@
+"""Lessons and the teacher's own loss: every estimator's trial judges by one lesson, and counts what the teacher itself loses."""
+
+import copy
+
+import pytest
+import torch
+from torch import nn
+
+from gtn_core.estimators import Backprop, Episode, EstimatorConfig, Teacher
+from gtn_core.inner_optim import SGD, Schedule
+
+
+class Wanderer(Teacher):
+    """Shows a point that lies elsewhere for every learner."""
+
+    def __init__(self):
+        super().__init__()
+        self.point, self.inner_schedule = nn.Parameter(torch.tensor([0.5, -0.5])), Schedule(3, 0.1, 0.5)
+        self.shift, self.asked = 0.0, []
+
+    def for_learner(self, seed):
+        lesson = copy.copy(self)
+        lesson.shift = float(seed)
+        self.asked.append(seed)
+        return lesson
+
+    def batch(self, step):
+        return (self.point + self.shift,)
+
+    def schedule(self):
+        return self.inner_schedule()
+
+
+def inner_loss(phi, batch):
+    return ((phi - batch[0]) ** 2).sum(), ()
+
+
+def meta_loss(phi, statistics, step):
+    return (phi**2).sum()
+
+
+def episode(**more):
+    return Episode(inner_loss, SGD(), torch.ones(2), meta_loss, {3: 1.0}, **more)
+
+
+def estimated(trial):
+    teacher = Wanderer()
+    values = Backprop(EstimatorConfig()).estimate(teacher, trial).values
+    return teacher, values
+
+
+def test_both_ways_to_judge_ask_for_the_lesson_of_the_episode():
+    by_lesson = []
+    for lesson in (0, 2):
+        teacher, values = estimated(episode(lesson=lesson))
+        fitness = episode(lesson=lesson).fitness(teacher, teacher.theta()[None])
+        assert set(teacher.asked) == {lesson}
+        assert values["meta/loss"] == pytest.approx(-float(fitness))
+        by_lesson.append(values["meta/loss"])
+    assert by_lesson[0] != pytest.approx(by_lesson[1])
+
+
+def test_a_teacher_sees_its_lesson_as_itself_unless_it_says_otherwise():
+    teacher = Teacher()
+    assert teacher.for_learner(3) is teacher
+
+
+def test_the_teachers_own_loss_adds_its_gradient_and_its_value():
+    def own(teacher):
+        return 7 * teacher.point.square().sum()
+
+    plain, values = estimated(episode())
+    both, more = estimated(episode(teacher_loss=own))
+    torch.testing.assert_close(both.point.grad - plain.point.grad, 14 * plain.point.detach())
+    assert "meta/teacher_loss" not in values
+    assert more["meta/teacher_loss"] == pytest.approx(3.5)
+    theta = plain.theta()[None]
+    difference = episode().fitness(plain, theta) - episode(teacher_loss=own).fitness(plain, theta)
+    torch.testing.assert_close(difference, torch.tensor([3.5]))
