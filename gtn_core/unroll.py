@@ -2,7 +2,8 @@
 
 Forward keeps ``(phi_t, state_t)`` of every step and no graph. Backward carries ``v = dL/dphi_t`` and the adjoint of the
 optimizer's state; each step needs one call of ``second_order``. ``docs/adjoint.md`` derives it. Gradients leave by teacher data,
-schedule and initial parameters, so the teacher that made the data can be differentiated afterwards, batch by batch.
+schedule and initial parameters, so the teacher that made the data can be differentiated afterwards, batch by batch. In a closed
+loop a batch depends on the learner's progress at the step before, and a third adjoint comes back through the teacher.
 """
 
 from __future__ import annotations
@@ -21,6 +22,9 @@ from gtn_core.second_order import Backend, Batch, InnerLoss, Step, first_order, 
 MetaLoss = Callable[[Tensor, Statistics, int], Tensor]
 """``(phi, statistics, steps done) -> scalar``: how badly the learner does on the real task."""
 
+TakeBatchGradient = Callable[[int, Tensor | None, Batch], Tensor | None]
+"""``(t, progress that batch t was made for, gradient by each tensor of batch t) -> gradient by that progress``, or ``None``."""
+
 
 @dataclass(frozen=True)
 class InnerLoop:
@@ -30,7 +34,8 @@ class InnerLoop:
         loss: Loss of one inner step.
         optimizer: How a step is taken.
         phi: Initial parameters, shape ``(D,)``.
-        batch_at: ``t -> batch`` of step t, without a graph; called twice for the same t, it returns the same values.
+        batch_at: ``(t, progress) -> batch`` of step t, asked once a step, in order and without a graph. The progress is what
+            step t - 1 put out, ``None`` before the first step and where the loss puts out none.
         lr: Learning rates, shape ``(T,)``.
         momentum: Momenta, shape ``(T,)``.
     """
@@ -38,7 +43,7 @@ class InnerLoop:
     loss: InnerLoss
     optimizer: InnerOptimizer
     phi: Tensor
-    batch_at: Callable[[int], Batch]
+    batch_at: Callable[[int, Tensor | None], Batch]
     lr: Tensor
     momentum: Tensor
 
@@ -57,6 +62,7 @@ class Trajectory:
         states: Optimizer states, aligned with ``phi``.
         statistics: Statistics that step t put out, at index ``t``; one entry where no history was kept.
         losses: Inner loss before each step, shape ``(T,)``.
+        batches: Batch t and the progress it was made for, at index ``t``; empty where no history was kept.
         grads: Gradient of step t at index ``t``; empty where the optimizer's pull-back does not read it.
         kept: Steps whose graph is still there, by t.
     """
@@ -65,6 +71,7 @@ class Trajectory:
     states: list[State]
     statistics: list[Statistics]
     losses: Tensor
+    batches: list[tuple[Batch, Tensor | None]] = field(default_factory=list)
     grads: list[Tensor] = field(default_factory=list)
     kept: dict[int, Step] = field(default_factory=dict)
 
@@ -116,21 +123,26 @@ def run(
     phi, state = loop.phi.detach(), loop.optimizer.init(loop.phi.detach())
     trail = Trajectory([phi], [state], [], torch.empty(0))
     losses: list[Tensor] = []
+    progress: Tensor | None = None
     with torch.no_grad():
         for t in range(loop.steps):
-            step = first_order(loop.loss, phi, loop.batch_at(t), keep=history and t >= loop.steps - keep_last_k)
+            batch = loop.batch_at(t, progress)
+            step = first_order(loop.loss, phi, batch, keep=history and t >= loop.steps - keep_last_k)
             phi, state = loop.optimizer.update(phi, step.grad, state, loop.lr[t].detach(), loop.momentum[t].detach())
             losses.append(step.loss)
             if not history:
                 for passed in (trail.phi, trail.states, trail.statistics):
                     passed.clear()
-            elif step.graph is not None:
-                trail.kept[t] = step
-            if history and loop.optimizer.pull_back_needs_grad:
-                trail.grads.append(step.grad)
+            else:
+                trail.batches.append((batch, progress))
+                if step.graph is not None:
+                    trail.kept[t] = step
+                if loop.optimizer.pull_back_needs_grad:
+                    trail.grads.append(step.grad)
             trail.phi.append(phi)
             trail.states.append(state)
             trail.statistics.append(step.statistics)
+            progress = step.progress
             if after_step is not None:
                 after_step(t + 1, phi, step.statistics)
     trail.losses = torch.stack(losses)
@@ -142,7 +154,7 @@ def meta_gradient(
     loop: InnerLoop,
     meta_loss: MetaLoss,
     weights: Mapping[int, float],
-    take_batch_gradient: Callable[[int, Batch], None],
+    take_batch_gradient: TakeBatchGradient,
     *,
     backend: Backend = "reverse",
     keep_last_k: int = 0,
@@ -153,7 +165,8 @@ def meta_gradient(
         loop: The inner loop.
         meta_loss: Judges a learner; the same statistics rule as at evaluation holds.
         weights: Weight of the meta-loss by steps done, e.g. ``{T: 1.0}``; other keys are intermediate losses.
-        take_batch_gradient: Receives ``(t, gradient by each tensor of batch t)``, t running from T - 1 down to 0.
+        take_batch_gradient: Receives the gradient by each batch, t running from T - 1 down to 0. In a closed loop it returns the
+            gradient by the progress that the batch was made for, which the sweep carries on with.
         backend: How second-order terms are computed for steps without a kept graph.
         keep_last_k: See ``run``.
 
@@ -167,6 +180,7 @@ def meta_gradient(
     meta_losses: dict[int, Tensor] = {}
     phi_adjoint = torch.zeros_like(loop.phi)
     state_adjoint = tuple(torch.zeros_like(s) for s in trail.states[-1])
+    progress_adjoint: Tensor | None = None
     d_lr, d_momentum = torch.zeros_like(loop.lr), torch.zeros_like(loop.momentum)
     for t in reversed(range(loop.steps)):
         statistics_adjoint: Statistics = ()
@@ -175,7 +189,7 @@ def meta_gradient(
                 meta_loss, trail.phi[t + 1], trail.statistics[t], t + 1, weights[t + 1]
             )
             phi_adjoint = phi_adjoint + by_phi
-        phi, batch = trail.phi[t], loop.batch_at(t)
+        phi, (batch, progress) = trail.phi[t], trail.batches.pop()
         pulled = loop.optimizer.pull_back(
             phi,
             trail.grads.pop() if trail.grads else None,
@@ -187,9 +201,16 @@ def meta_gradient(
             state_adjoint,
         )
         by_phi, by_batch = second_order(
-            loop.loss, phi, batch, pulled.grad, statistics_adjoint, backend=backend, step=trail.kept.pop(t, None)
+            loop.loss,
+            phi,
+            batch,
+            pulled.grad,
+            statistics_adjoint,
+            progress_adjoint,
+            backend=backend,
+            step=trail.kept.pop(t, None),
         )
-        take_batch_gradient(t, by_batch)
+        progress_adjoint = take_batch_gradient(t, progress, by_batch)
         phi_adjoint, state_adjoint = pulled.phi + by_phi, pulled.state
         d_lr[t], d_momentum[t] = pulled.lr, pulled.momentum
         trail.phi.pop(), trail.states.pop(), trail.statistics.pop()

@@ -114,9 +114,7 @@ def evaluate_stream(
 
         with torch.no_grad():
             lr, momentum = lesson.schedule()
-        loop = InnerLoop(
-            inner_loss(learner, plan), lesson.optimizer, phi.to(device), _without_graph(lesson), lr, momentum
-        )
+        loop = InnerLoop(inner_loss(learner, plan), lesson.optimizer, phi.to(device), lesson.batch_for, lr, momentum)
         trail = run(loop, after_step=test)
         final.append(accuracy(learner, trail.final, trail.statistics[-1], data, split))
         curves.append(curve)
@@ -134,11 +132,3 @@ def accuracy(learner: Learner, phi: Tensor, statistics: Statistics, data: TaskDa
             logits, _ = learner.apply(phi, data.normalise(images), statistics)
             right += int((logits.argmax(dim=1) == labels).sum())
     return right / len(split.labels)
-
-
-def _without_graph(stream: Stream) -> Callable[[int], tuple[Tensor, ...]]:
-    def batch(step: int) -> tuple[Tensor, ...]:
-        with torch.no_grad():
-            return stream.batch(step)
-
-    return batch

@@ -33,12 +33,12 @@ def adjoint(work: Work, *, backend: Backend = "reverse", keep_all: bool = False)
     def meta_loss(phi: Tensor, statistics: Statistics, steps: int) -> Tensor:
         return work.meta_loss(lambda x: learner.apply(phi, x, statistics)[0])
 
-    def take(t: int, gradient: Batch) -> None:
+    def take(t: int, progress: Tensor | None, gradient: Batch) -> None:
         dx[t], dy[t] = gradient
 
     x, y, T = work.x.detach(), work.y.detach(), work.steps
     momentum = work.momentum.detach().expand(T)
-    loop = InnerLoop(inner_loss, SGD(), learner.initial(), lambda t: (x[t], y[t]), work.lr.detach(), momentum)
+    loop = InnerLoop(inner_loss, SGD(), learner.initial(), lambda t, _: (x[t], y[t]), work.lr.detach(), momentum)
     found = meta_gradient(loop, meta_loss, {T: 1.0}, take, backend=backend, keep_last_k=T if keep_all else 0)
     return Gradients(dx, dy, found.lr, found.momentum, found.phi)
 

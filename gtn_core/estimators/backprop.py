@@ -19,7 +19,8 @@ class Backprop:
     """Differentiates through the whole inner loop.
 
     The teacher stays outside the sweep: its batches are made without a graph, and made a second time, with one, only once the
-    gradient by that batch is known. So there is never more than one batch's graph of the teacher.
+    gradient by that batch is known. So there is never more than one batch's graph of the teacher. In a closed loop that graph
+    reaches back to the learner's progress, whose gradient goes on through the learner.
 
     Args:
         settings: ``plan`` says how steps are computed.
@@ -38,14 +39,16 @@ class Backprop:
         lesson = teacher.for_learner(trial.lesson)
         lr, momentum = (values[: trial.steps] for values in lesson.schedule())
 
-        def teach_back(step: int, gradients: Batch) -> None:
+        def teach_back(step: int, progress: Tensor | None, gradients: Batch) -> Tensor | None:
+            progress = None if progress is None else progress.detach().requires_grad_()
             pairs = [
                 (part, gradient)
-                for part, gradient in zip(lesson.batch(step), gradients, strict=True)
+                for part, gradient in zip(lesson.batch_for(step, progress), gradients, strict=True)
                 if part.requires_grad
             ]
             if pairs:
                 torch.autograd.backward([part for part, _ in pairs], [gradient for _, gradient in pairs])
+            return None if progress is None else progress.grad
 
         result = meta_gradient(
             trial.inner_loop(lesson),

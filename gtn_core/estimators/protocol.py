@@ -27,6 +27,16 @@ class Teacher(nn.Module):
         """Returns what the learner sees at one inner step; the same at every call until the parameters change."""
         raise NotImplementedError
 
+    def batch_for(self, step: int, progress: Tensor | None) -> Batch:
+        """Returns the batch of one inner step for a learner of this progress: the same for all, unless the loop is closed.
+
+        Args:
+            step: The inner step.
+            progress: What the inner loss said of the learner at the step before (``gtn_core.closed_loop``); ``None`` before the
+                first step, and where the loss says nothing of it.
+        """
+        return self.batch(step)
+
     def for_learner(self, seed: int) -> Self:
         """Returns the lesson of one learner: the teacher as the learner of this seed sees it, with the same parameters.
 
@@ -104,11 +114,10 @@ class Episode:
         return max(self.weights)
 
     def inner_loop(self, lesson: Teacher) -> InnerLoop:
-        """Returns the inner loop on what ``for_learner`` gave; its batches are made once, without a graph."""
+        """Returns the inner loop on what ``for_learner`` gave; each batch is made, without a graph, when its step comes."""
         with torch.no_grad():
             lr, momentum = (values[: self.steps] for values in lesson.schedule())
-            batches = [lesson.batch(step) for step in range(self.steps)]
-        return InnerLoop(self.loss, self.optimizer, self.phi, batches.__getitem__, lr, momentum)
+        return InnerLoop(self.loss, self.optimizer, self.phi, lesson.batch_for, lr, momentum)
 
     def fitness(self, teacher: Teacher, candidates: Tensor) -> Tensor:
         """See ``Trial.fitness``: minus the weighted meta-loss and the teacher's own, one candidate after the other."""

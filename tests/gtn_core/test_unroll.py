@@ -68,7 +68,7 @@ class Setting:
             self.inner_loss,
             self.optimizer,
             self.phi.detach(),
-            lambda t: (self.x[t].detach(), self.y[t].detach()),
+            lambda t, progress: (self.x[t].detach(), self.y[t].detach()),
             self.lr.detach(),
             self.momentum.detach(),
         )
@@ -86,7 +86,7 @@ class Setting:
     def adjoint(self, weights: dict[int, float], **options) -> tuple[torch.Tensor, tuple[torch.Tensor, ...]]:
         dx, dy = torch.zeros_like(self.x), torch.zeros_like(self.y)
 
-        def take(t, gradient):
+        def take(t, progress, gradient):
             dx[t], dy[t] = gradient
 
         result = meta_gradient(self.loop(), self.meta_loss, weights, take, **options)
