@@ -1,6 +1,6 @@
-"""Layers of a learner: weight norm and mean-only batch norm, and the sampling of widths. No architecture lives here.
+"""Weight-normed layers of a learner, and the sampling of widths. No architecture lives here; other norms: ``gtn_core.norms``.
 
-Both normalisations follow Salimans and Kingma, *Weight Normalization* (NeurIPS 2016): section 2 and section 3.
+Weight norm follows Salimans and Kingma, *Weight Normalization* (NeurIPS 2016, section 2).
 """
 
 from __future__ import annotations
@@ -91,6 +91,7 @@ class WeightNormConv2d(_WeightNormed):
         kernel_size: Side of the square kernel.
         stride: Stride in both directions.
         padding: Zero padding; half the kernel where not given.
+        groups: Groups of channels that do not see each other; ``channels_in`` for a depthwise convolution.
         bias: Whether to learn a bias. A batch norm behind the layer makes it idle.
         negative_slope: Slope of the leaky ReLU that follows, for the initial scale.
     """
@@ -103,16 +104,18 @@ class WeightNormConv2d(_WeightNormed):
         *,
         stride: int = 1,
         padding: int | None = None,
+        groups: int = 1,
         bias: bool = False,
         negative_slope: float = 0.1,
     ) -> None:
-        super().__init__((channels_out, channels_in, kernel_size, kernel_size), bias, negative_slope)
-        self.stride = stride
+        super().__init__((channels_out, channels_in // groups, kernel_size, kernel_size), bias, negative_slope)
+        self.stride, self.groups = stride, groups
         self.padding = kernel_size // 2 if padding is None else padding
 
     def forward(self, x: Tensor) -> Tensor:
         """Convolves ``x``."""
-        return F.conv2d(x, weight_norm(self.v, self.g), self.bias, stride=self.stride, padding=self.padding)
+        w = weight_norm(self.v, self.g)
+        return F.conv2d(x, w, self.bias, stride=self.stride, padding=self.padding, groups=self.groups)
 
 
 class WeightNormLinear(_WeightNormed):
@@ -132,42 +135,6 @@ class WeightNormLinear(_WeightNormed):
         """Applies the layer to ``x``; the outputs are scaled, not the weights, of which there are many more."""
         outputs = F.linear(x, self.v) * _scale(self.v, self.g)
         return outputs if self.bias is None else outputs + self.bias
-
-
-class MeanOnlyBatchNorm(nn.Module):
-    """Subtracts each channel's batch mean and adds a learned bias; no variance, no gain, no running average.
-
-    In training mode the batch mean is kept in the buffer ``mean``; in evaluation mode that buffer is what is subtracted,
-    so a learner is evaluated with the statistics of the last batch it trained on (momentum 0).
-
-    Args:
-        channels: Size of axis 1 of the input.
-    """
-
-    statistics = ("mean",)
-    """Buffers that a training step puts out and that evaluation needs; see ``gtn_core.learner``."""
-
-    mean: Tensor
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.bias = nn.Parameter(torch.zeros(channels))
-        self.register_buffer("mean", torch.zeros(channels))
-        self.differentiable_statistics = False
-
-    def reset_parameters(self) -> None:
-        """Sets the bias and the mean to zero."""
-        with torch.no_grad():
-            self.bias.zero_()
-            self.mean = torch.zeros_like(self.mean)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Normalises ``x`` of shape ``(N, channels, ...)``."""
-        mean = x.mean([axis for axis in range(x.dim()) if axis != 1]) if self.training else self.mean
-        if self.training:
-            self.mean = mean if self.differentiable_statistics else mean.detach()
-        shift = (self.bias - mean).to(x.dtype)  # under autocast a float32 shift would widen all that follows
-        return x + shift.view(-1, *[1] * (x.dim() - 2))
 
 
 def sample_widths(ranges: Sequence[tuple[int, int]], rng: np.random.Generator) -> tuple[int, ...]:

@@ -13,7 +13,7 @@ from torch.func import functional_call
 from gtn_core.errors import UsageError
 
 Statistics = tuple[Tensor, ...]
-"""What a training step puts out beside its loss and evaluation needs: the batch means of mean-only batch norm."""
+"""What a training step puts out beside its loss and evaluation needs: e.g. the batch means of mean-only batch norm."""
 
 Layout = Literal["contiguous", "channels_last"]
 
@@ -121,8 +121,8 @@ def _refuse_impure(module: nn.Module) -> None:
         where = f"{type(child).__name__} at {name!r}" if name else type(child).__name__
         if getattr(child, "track_running_stats", False):
             raise UsageError(
-                f"{where} keeps running statistics, which a pure learner cannot; use gtn_core.layers.MeanOnlyBatchNorm"
-                " or track_running_stats=False"
+                f"{where} keeps running statistics, which a pure learner cannot; use gtn_core.norms.BatchNorm or"
+                " MeanOnlyBatchNorm, or track_running_stats=False"
             )
         if isinstance(child, nn.modules.dropout._DropoutNd) and child.p > 0:
             raise UsageError(f"{where} draws random numbers, which the adjoint cannot repeat; set p=0 or remove it")

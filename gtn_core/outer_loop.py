@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import math
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import FrameType
 from typing import Any, Literal, Protocol
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from gtn_core.checkpoint import (
     load_checkpoint,
@@ -30,6 +31,8 @@ from gtn_core.estimators import Estimator, Teacher, Trial
 from gtn_core.memory import peak_memory_mib
 from gtn_core.run_folder import RunFolder
 from gtn_core.tracking import Picture, Tracker
+
+log = logging.getLogger(__name__)
 
 
 @config
@@ -52,6 +55,10 @@ class OuterConfig:
     """Added to the root of the second moment."""
     clip: PositiveReal | None = None
     """Largest norm of the meta-gradient; longer ones are scaled down."""
+    accumulate: Positive = 1
+    """Episodes of an outer step, whose gradients are averaged."""
+    patience: Positive = 10
+    """Outer steps in a row that may come to nothing, since every learner diverged, before the run ends."""
     validations: Positive = 20
     """How often, evenly over the run, the teacher is judged on validation data."""
     save_every: NaturalReal = 30.0
@@ -80,7 +87,7 @@ class Job(Protocol):
         """Returns what an outer step judges by, a function of its arguments (and the run's seed) alone.
 
         Args:
-            iteration: Outer step, from 0.
+            iteration: Number of the episode, from 0: the outer step, where a step has one episode.
             progress: Share of the run that is done, in ``[0, 1)``.
         """
 
@@ -100,6 +107,7 @@ class Progress:
         seconds: Wall-clock time they took, over all the processes that a resumed run ran in.
         best: Best validation score, and the outer steps done when it was reached.
         validated: Validations done.
+        fruitless: Outer steps in a row, up to now, whose every learner diverged.
     """
 
     iteration: int = 0
@@ -107,6 +115,7 @@ class Progress:
     best: float = -math.inf
     best_iteration: int = 0
     validated: int = 0
+    fruitless: int = 0
 
 
 class InterruptedRun(KeyboardInterrupt):
@@ -236,35 +245,71 @@ class OuterLoop:
         return self.progress.seconds / (60 * self.settings.minutes)
 
     def _step(self, share: float) -> dict[str, float]:
-        """Takes one outer step and returns what to log of it; the parameters stay as they are if it diverges."""
+        """Takes one outer step and returns what to log of it; the parameters stay as they are if every learner diverges."""
         start, cpu_start = time.perf_counter(), time.process_time()
-        iteration = self.progress.iteration
-        self.optimizer.zero_grad()
-        try:
-            trial = self.job.episode(iteration * self.world.size + self.world.rank, share)
-            estimate = self.estimator.estimate(self.teacher, trial)
-            gradients = [p.grad for p in self.parameters if p.grad is not None]
-            self.world.average_(gradients)
+        lr = self._set_learning_rates(share)
+        values, good = self._estimate(share)
+        if good:
             norm = nn.utils.clip_grad_norm_(self.parameters, self.settings.clip or math.inf)
-            if not torch.isfinite(norm):
-                raise DivergedError("the meta-gradient is not finite")
-        except DivergedError as error:
-            raise DivergedError(f"outer step {iteration}: {error}") from error
-        cosine = 0.5 * (1 + math.cos(math.pi * share))
-        lr = self.settings.lr * (self.settings.final_lr + (1 - self.settings.final_lr) * cosine)
-        for group in self.optimizer.param_groups:
-            group["lr"] = lr * group["multiple"]
-        self.optimizer.step()
+            values["meta/gradient_norm"] = float(norm)
+            self.optimizer.step()
         self.progress.iteration += 1
         return {
-            **estimate.values,
-            **trial.values,
-            "meta/gradient_norm": float(norm),
+            **values,
             "meta/lr": lr,
             "perf/seconds_per_iteration": time.perf_counter() - start,
             "perf/cpu_seconds": time.process_time() - cpu_start,
             "perf/peak_memory_mib": peak_memory_mib(),
         }
+
+    def _set_learning_rates(self, share: float) -> float:
+        """Sets each group's rate, a cosine over the run, and returns that of a group whose multiple is 1."""
+        cosine = 0.5 * (1 + math.cos(math.pi * share))
+        lr = self.settings.lr * (self.settings.final_lr + (1 - self.settings.final_lr) * cosine)
+        for group in self.optimizer.param_groups:
+            group["lr"] = lr * group["multiple"]
+        return lr
+
+    def _estimate(self, share: float) -> tuple[dict[str, float], bool]:
+        """Leaves the mean gradient over the outer step's episodes in ``grad``; those that diverge are left out.
+
+        Returns what to log, and whether there is a gradient: whether any episode of any process was good.
+
+        Raises:
+            DivergedError: Every episode diverged, and so did those of the steps before, as many as the run has patience for.
+        """
+        logged: list[Mapping[str, float]] = []
+        sums = [torch.zeros_like(p) for p in self.parameters]
+        iteration, count = self.progress.iteration, self.settings.accumulate
+        first = (iteration * self.world.size + self.world.rank) * count
+        error: DivergedError | None = None
+        for episode in range(first, first + count):
+            try:
+                logged.append(self._add_gradient(sums, episode, share))
+            except DivergedError as diverged:
+                error = diverged
+                log.info("outer step %d, left out: %s", iteration, diverged)
+        good = torch.full((), float(len(logged)))
+        self.world.average_([*sums, good])
+        self.progress.fruitless = 0 if good else self.progress.fruitless + 1
+        if self.progress.fruitless >= self.settings.patience:
+            tries = f", as in the {self.progress.fruitless - 1} before" if self.progress.fruitless > 1 else ""
+            raise DivergedError(f"outer step {iteration}: {error}{tries}") from error
+        for parameter, total in zip(self.parameters, sums, strict=True):
+            parameter.grad = total / good
+        return {**_means(logged), "inner/diverged": float(count - len(logged))}, bool(good)
+
+    def _add_gradient(self, sums: list[Tensor], episode: int, share: float) -> Mapping[str, float]:
+        """Adds one episode's gradient to ``sums``, all of it or nothing, and returns what to log of it."""
+        self.optimizer.zero_grad()
+        trial = self.job.episode(episode, share)
+        estimate = self.estimator.estimate(self.teacher, trial)
+        gradients = [(total, p.grad) for total, p in zip(sums, self.parameters, strict=True) if p.grad is not None]
+        if not all(torch.isfinite(gradient).all() for _, gradient in gradients):
+            raise DivergedError("the meta-gradient is not finite")
+        for total, gradient in gradients:
+            total += gradient
+        return {**estimate.values, **trial.values}
 
     def _validate_if_due(self) -> bool:
         """Validates and saves where a validation is due; returns whether it was.
@@ -289,6 +334,12 @@ class OuterLoop:
         self.progress.validated = int(share * self.settings.validations) + 1
         self.save()
         return True
+
+
+def _means(rows: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """Returns the mean of each tag over those rows that have it."""
+    tags = dict.fromkeys(tag for row in rows for tag in row)
+    return {tag: sum(found) / len(found) for tag in tags if (found := [row[tag] for row in rows if tag in row])}
 
 
 def _outer_optimizer(groups: list[dict[str, Any]], settings: OuterConfig) -> torch.optim.Optimizer:

@@ -10,7 +10,7 @@ import logging
 import os
 import platform
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -52,12 +52,14 @@ Probe = Callable[[StepPlan], tuple[InnerLoss, Tensor, Batch]]
 """``plan -> (inner loss, phi, a batch)``: one inner step, built as the plan says."""
 
 
-def choose_plan(name: str, probe: Probe, steps: int, memory_mib: float, *, cache: Path | None = None) -> StepPlan:
+def choose_plan(
+    name: str, probes: Sequence[Probe], steps: int, memory_mib: float, *, cache: Path | None = None
+) -> StepPlan:
     """Times one step and its adjoint under every plan and returns the fastest.
 
     Args:
         name: What is timed, e.g. the learner's name; part of what a choice is remembered by.
-        probe: Builds the step to time.
+        probes: Build the steps to time, e.g. of each learner that may come; the sum of their times decides.
         steps: T, the most graphs that could be kept.
         memory_mib: Budget for kept graphs.
         cache: File that remembers choices per machine, torch version, thread count and size of the step; ``None`` for none.
@@ -65,18 +67,19 @@ def choose_plan(name: str, probe: Probe, steps: int, memory_mib: float, *, cache
     Returns:
         The plan; why it won is logged.
     """
-    _, phi, batch = probe(StepPlan())
-    key = _key(name, phi, batch, steps, memory_mib)
+    usual = [probe(StepPlan()) for probe in probes]
+    device = usual[0][1].device
+    key = _key(name, [(phi, batch) for _, phi, batch in usual], steps, memory_mib)
     known = _read_cache(cache)
     if key in known:
         plan = resolve(StepPlan, known[key])
         log.info("plan: %s (remembered in %s)", _describe(plan), cache)
         return plan
-    kept = min(steps, int(memory_mib * (1 << 20) / _graph_bytes(*probe(StepPlan()))))
-    timed = [(_seconds(probe, plan, keep=False), plan) for plan in _candidates(phi.device)]
+    kept = min(steps, int(memory_mib * (1 << 20) / max(_graph_bytes(*step) for step in usual)))
+    timed = [(_seconds(probes, plan, keep=False), plan) for plan in _candidates(device)]
     if kept == steps:
         layouts = {(p.layout, p.precision): p for _, p in timed if p.backend == "reverse"}
-        timed += [(_seconds(probe, p, keep=True), dataclasses.replace(p, keep_last_k=kept)) for p in layouts.values()]
+        timed += [(_seconds(probes, p, keep=True), dataclasses.replace(p, keep_last_k=kept)) for p in layouts.values()]
     timed.sort(key=lambda pair: pair[0])
     seconds, plan = timed[0]
     if plan.backend == "reverse" and not plan.keep_last_k and kept < steps:
@@ -120,9 +123,13 @@ def _has_bfloat16_units(device: torch.device) -> bool:
     return any(getattr(torch.cpu, check, lambda: False)() for check in checks)
 
 
-def _seconds(probe: Probe, plan: StepPlan, *, keep: bool, repeats: int = 3) -> float:
-    """Returns the fastest of a few runs of one step and its adjoint."""
-    loss, phi, batch = probe(plan)
+def _seconds(probes: Iterable[Probe], plan: StepPlan, *, keep: bool) -> float:
+    """Returns how long one step and its adjoint take, summed over the probes."""
+    return sum(_seconds_of_step(*probe(plan), plan, keep) for probe in probes)
+
+
+def _seconds_of_step(loss: InnerLoss, phi: Tensor, batch: Batch, plan: StepPlan, keep: bool, repeats: int = 3) -> float:
+    """Returns the fastest of a few runs."""
     direction = torch.ones_like(phi)
     best = float("inf")
     for _ in range(1 + repeats):  # the first one warms up
@@ -154,15 +161,15 @@ def _describe(plan: StepPlan) -> str:
     return f"{plan.layout} {plan.precision} {plan.backend}, {plan.keep_last_k} graphs kept"
 
 
-def _key(name: str, phi: Tensor, batch: Batch, steps: int, memory_mib: float) -> str:
+def _key(name: str, steps_timed: Sequence[tuple[Tensor, Batch]], steps: int, memory_mib: float) -> str:
+    phi = steps_timed[0][0]
     device = torch.cuda.get_device_name(phi.device) if phi.is_cuda else _processor()
     facts = (
         name,
         device,
         torch.__version__,
         torch.get_num_threads(),
-        len(phi),
-        [tuple(b.shape) for b in batch],
+        [(len(phi), [tuple(part.shape) for part in batch]) for phi, batch in steps_timed],
         steps,
         memory_mib,
     )

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from gtn_core.config import Natural, NaturalReal, Positive, PositiveReal, config, resolve
+from gtn_core.config import Natural, NaturalReal, Positive, PositiveReal, config, resolve, to_dict
 from gtn_core.errors import UsageError, unknown_name
 from gtn_core.outer_loop import OuterConfig
 from gtn_core.plan import StepPlan
+from gtn_sl.learners.pool import LearnerConfig
 from gtn_sl.presets import PRESETS
 
 
@@ -34,16 +35,6 @@ class TeacherConfig:
     """The same for inner learning rates (their logarithm) and momenta (their logit)."""
     warm_start: Natural = 0
     """Epochs of fitting the generator to training images before meta-training; 0 starts from random weights."""
-
-
-@config
-class LearnerConfig:
-    """The learners that the teacher is meta-trained on."""
-
-    architecture: str = "base_fc"
-    """A name of ``gtn_sl.learners``, with widths behind a colon to judge the teacher on: ``base_fc:32,64,128``."""
-    random_widths: tuple[tuple[Positive, Positive], ...] | None = None
-    """Range ``[low, high)`` of each width in meta-training; ``None`` takes the architecture's own."""
 
 
 @config
@@ -88,8 +79,10 @@ class MetaLossConfig:
 class ValidationConfig:
     """How the teacher is judged during meta-training."""
 
+    architectures: tuple[str, ...] = ()
+    """Learners to judge by, whose mean accuracy decides which teacher is best. Empty: ``learner.architecture`` alone."""
     learners: Positive = 3
-    """Fresh learners, the same at every validation."""
+    """Fresh learners of each, the same at every validation."""
     images: Positive = 5000
     """Validation images at most."""
 
@@ -136,7 +129,7 @@ def resolve_config(task: str, preset: str, *layers: Mapping[str, Any]) -> MetaTr
         task: Task name.
         preset: ``fast``, ``paper`` or ``original``.
         layers: Nested dictionaries, later ones winning. A budget (``iterations`` or ``minutes``) in one replaces the budget of
-            those before.
+            those before, and a learner (``learner.architecture``) the learners of those before, pool and judges included.
 
     Raises:
         UsageError: A name, key or value is not accepted.
@@ -147,11 +140,17 @@ def resolve_config(task: str, preset: str, *layers: Mapping[str, Any]) -> MetaTr
         raise unknown_name("task", task, PRESETS[preset])
     stack: list[Mapping[str, Any]] = [{"task": task, "preset": preset}, PRESETS[preset][task]]
     for layer in layers:
-        outer = layer.get("outer", {})
-        if isinstance(outer, Mapping) and ("iterations" in outer or "minutes" in outer):
-            stack.append({"outer": {"iterations": None, "minutes": None}})
-        stack.append(layer)
+        stack += [*_replaced(layer), layer]
     resolved = resolve(MetaTrainConfig, *stack)
     if (resolved.outer.iterations is None) == (resolved.outer.minutes is None):
         raise UsageError("give a budget: either --iterations or --minutes")
     return resolved
+
+
+def _replaced(layer: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """Yields what a layer puts aside of those before, though it does not name it."""
+    outer, learner = layer.get("outer", {}), layer.get("learner", {})
+    if isinstance(outer, Mapping) and ("iterations" in outer or "minutes" in outer):
+        yield {"outer": {"iterations": None, "minutes": None}}
+    if isinstance(learner, Mapping) and "architecture" in learner:
+        yield {"learner": to_dict(LearnerConfig()), "validation": {"architectures": ()}}

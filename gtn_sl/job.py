@@ -2,65 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from gtn_core.errors import UsageError
 from gtn_core.estimators import Episode
-from gtn_core.learner import Learner, Statistics
+from gtn_core.learner import Statistics
 from gtn_core.outer_loop import Validation
 from gtn_core.plan import StepPlan
 from gtn_core.run_folder import RunFolder
 from gtn_core.seeding import Streams
 from gtn_sl.config import MetaTrainConfig
-from gtn_sl.data import AUGMENTATIONS, ImageTask, Split, TaskData
+from gtn_sl.data import AUGMENTATIONS, Split, TaskData
 from gtn_sl.evaluation import Evaluation, evaluate_stream
-from gtn_sl.learners import Architecture, architecture
+from gtn_sl.learners.pool import LearnerPool, pool_families
 from gtn_sl.losses import inner_loss
 from gtn_sl.pictures import batch_grid
 from gtn_sl.plots import schedule_picture
 from gtn_sl.teacher import SupervisedTeacher, save_teacher
-
-
-@dataclass(frozen=True)
-class LearnerPool:
-    """Where the learners of a meta-training come from.
-
-    Attributes:
-        family: The architecture, with the ranges that widths are drawn from.
-        task: Gives image shape and classes.
-        streams: The run's randomness.
-        plan: How steps are computed.
-        device: Where the learners live.
-    """
-
-    family: Architecture
-    task: ImageTask
-    streams: Streams
-    plan: StepPlan
-    device: torch.device
-
-    def draw(self, index: int) -> tuple[Learner, Tensor]:
-        """Returns the learner of episode ``index`` with its initial parameters, shape ``(D,)``."""
-        widths = self.family.draw_widths(self.streams.numpy("learner-widths", index))
-        seed = self.streams.seed("learner", index)
-        learner, phi = self.family.fresh(self.task, seed, self.plan.layout, widths)
-        return learner, phi.to(self.device)
-
-
-def learner_family(config: MetaTrainConfig) -> Architecture:
-    """Returns the architecture that a config's learners are drawn from."""
-    named = architecture(config.learner.architecture)
-    ranges = config.learner.random_widths
-    if ranges is None:
-        return named
-    if len(ranges) != len(named.widths) or any(low > high for low, high in ranges):
-        raise UsageError(f"learner.random_widths needs {len(named.widths)} ranges [low, high], got {ranges}")
-    return replace(named, random_widths=ranges)
 
 
 class SupervisedJob:
@@ -80,13 +42,16 @@ class SupervisedJob:
         self.config, self.data, self.teacher, self.plan, self.run = config, data, teacher, plan, run
         self.device = torch.device(config.compute.device)
         self.streams = Streams(config.seed)
-        self.pool = LearnerPool(learner_family(config), data.task, self.streams, plan, self.device)
+        learners = config.learner
+        self.pool = LearnerPool(learners, pool_families(learners), data.task, self.streams, plan, self.device)
+        self.judges = config.validation.architectures or (learners.architecture,)
         self.train = data.train.to(self.device)
         self.augment = AUGMENTATIONS[config.meta_loss.augmentation]
 
     def episode(self, iteration: int, progress: float) -> Episode:
         """See ``Job.episode``."""
-        learner, phi = self.pool.draw(iteration)
+        name = self.pool.member(iteration, progress).describe()
+        learner, phi = self.pool.draw(iteration, progress)
         settings, steps = self.config.meta_loss, self.config.inner.steps
         every = range(settings.every, steps, settings.every) if settings.every else range(0)
         weight = settings.weight + progress * (settings.final_weight - settings.weight)
@@ -100,8 +65,15 @@ class SupervisedJob:
                 logits, _ = learner.apply(phi, images, statistics)
             return F.cross_entropy(logits.float(), labels)
 
-        lesson = self.streams.seed("lesson", iteration)
-        return Episode(inner_loss(learner, self.plan), self.teacher.optimizer, phi, meta_loss, weights, lesson=lesson)
+        return Episode(
+            inner_loss(learner, self.plan),
+            self.teacher.optimizer,
+            phi,
+            meta_loss,
+            weights,
+            lesson=self.streams.seed("lesson", iteration),
+            name=name,
+        )
 
     def _real_batches(self, sizes: Mapping[int, int], iteration: int) -> dict[int, tuple[Tensor, Tensor]]:
         """Returns normalised, augmented training images ``(N, C, H, W)`` and their labels, N as ``sizes`` has it."""
@@ -115,30 +87,39 @@ class SupervisedJob:
 
     def validate(self) -> Validation:
         """See ``Job.validate``."""
-        result = self.judge(self.data.validation)
+        results = self.judge(self.data.validation)
         first, last = (self.teacher.batch(step)[0].detach() for step in (0, self.teacher.steps - 1))
         pictures = {
             "inner/schedule": schedule_picture(self.teacher),
             "batches/first_step": batch_grid(self.data.task.denormalise(first.cpu()), self.data.task.classes),
             "batches/last_step": batch_grid(self.data.task.denormalise(last.cpu()), self.data.task.classes),
         }
-        metrics = {
-            "real/validation_accuracy": result.mean,
-            "real/validation_accuracy_spread": result.spread,
-            "real/validation_accuracy_minimum": result.minimum,
-        }
-        return Validation(result.mean, metrics, pictures)
+        return Validation(float(np.mean([result.mean for result in results])), _accuracies(results), pictures)
 
-    def judge(self, split: Split) -> Evaluation:
+    def judge(self, split: Split) -> list[Evaluation]:
         """Trains the validation learners on the teacher as it is and tests them on a split of real data."""
         settings = self.config.validation
         part = Split(split.images[: settings.images], split.labels[: settings.images])
         seeds = [self.streams.seed("validation-learner", index) for index in range(settings.learners)]
-        return evaluate_stream(
-            "validation", self.teacher, self.config.learner.architecture, self.data, part, seeds, plan=self.plan
-        )
+        return [
+            evaluate_stream("validation", self.teacher, name, self.data, part, seeds, plan=self.plan)
+            for name in self.judges
+        ]
 
     def save_teacher(self, validation: Validation, iteration: int) -> None:
         """See ``Job.save_teacher``."""
-        metrics = {**validation.metrics, "iteration": iteration, "learner": self.config.learner.architecture}
+        metrics = {**validation.metrics, "iteration": iteration, "learner": " ".join(self.judges)}
         save_teacher(self.run.teacher, self.teacher, self.config, metrics)
+
+
+def _accuracies(results: Sequence[Evaluation]) -> dict[str, float]:
+    """Returns what to log: the accuracy over all learners and, where there are several, that of each architecture."""
+    final = np.concatenate([result.final for result in results])
+    metrics = {
+        "real/validation_accuracy": float(np.mean([result.mean for result in results])),
+        "real/validation_accuracy_spread": float(final.std(ddof=1)) if len(final) > 1 else 0.0,
+        "real/validation_accuracy_minimum": float(final.min()),
+    }
+    if len(results) > 1:
+        metrics |= {f"real/validation_accuracy/{result.architecture}": result.mean for result in results}
+    return metrics

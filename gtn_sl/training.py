@@ -21,8 +21,10 @@ from gtn_core.second_order import Batch, InnerLoss
 from gtn_core.seeding import Streams
 from gtn_core.tracking import RunTracker
 from gtn_sl.config import MetaTrainConfig
-from gtn_sl.data import AUGMENTATIONS, TaskData, load_task
-from gtn_sl.job import SupervisedJob, learner_family
+from gtn_sl.data import AUGMENTATIONS, ImageTask, TaskData, load_task
+from gtn_sl.job import SupervisedJob
+from gtn_sl.learners import Architecture, architecture
+from gtn_sl.learners.pool import pool_families, widest
 from gtn_sl.losses import inner_loss
 from gtn_sl.teacher import SupervisedTeacher, seeded_teacher
 from gtn_sl.warm_start import warm_start
@@ -55,7 +57,7 @@ def meta_train(
     data = load_task(config.task, config.data_dir)
     streams = Streams(config.seed)
     teacher = seeded_teacher(config, data.task, streams.seed("teacher")).to(config.compute.device)
-    learner_family(config), AUGMENTATIONS[config.meta_loss.augmentation]  # a wrong name fails before the folder is made
+    _refuse_unfit(config, data.task)  # before the folder is made
     if not resume:
         run.create()
     with run.lock(), run.logged():
@@ -66,6 +68,15 @@ def meta_train(
         if not continued and config.teacher.warm_start:
             warm_start(teacher, data, config.teacher.warm_start, streams)
         return _outer_loop(config, data, teacher, run, continued, listener)
+
+
+def _refuse_unfit(config: MetaTrainConfig, task: ImageTask) -> None:
+    """Raises a UsageError where a name is wrong, or a learner does not fit the task."""
+    AUGMENTATIONS[config.meta_loss.augmentation]
+    for name in config.validation.architectures or (config.learner.architecture,):
+        architecture(name).module(task.image_shape, task.classes)
+    for _, family in pool_families(config.learner):
+        family.module(task.image_shape, task.classes, widest(family, config.learner))
 
 
 def _outer_loop(
@@ -107,9 +118,10 @@ def _with_plan(config: MetaTrainConfig, data: TaskData, teacher: SupervisedTeach
     """Settles how steps are computed: as the user said, or by a micro-benchmark; bfloat16 only where it may be trusted."""
     plan = config.compute.plan
     if plan is None:
+        probes = _probes(config, teacher)
         plan = choose_plan(
-            config.learner.architecture,
-            _probe(config, teacher),
+            " ".join(probes),
+            list(probes.values()),
             config.inner.steps,
             config.compute.memory_mib,
             cache=default_cache(),
@@ -119,17 +131,19 @@ def _with_plan(config: MetaTrainConfig, data: TaskData, teacher: SupervisedTeach
     return dataclasses.replace(config, compute=dataclasses.replace(config.compute, plan=plan))
 
 
-def _probe(config: MetaTrainConfig, teacher: SupervisedTeacher) -> Probe:
-    """Returns how to build the step that the micro-benchmark times: the widest learner on the first batch."""
-    family, device = learner_family(config), torch.device(config.compute.device)
-    widths = [
-        max(low, high - 1) for low, high in family.random_widths
-    ]  # the widest, so that the memory suffices for all
+def _probes(config: MetaTrainConfig, teacher: SupervisedTeacher) -> dict[str, Probe]:
+    """Returns how to build the steps that the micro-benchmark times, on the first batch, one of each learner of the pool."""
+    families = dict(pool_families(config.learner))
     with torch.no_grad():
         batch = teacher.batch(0)
+    return {name: _probe(family, config, teacher, batch) for name, family in families.items()}
+
+
+def _probe(family: Architecture, config: MetaTrainConfig, teacher: SupervisedTeacher, batch: Batch) -> Probe:
+    device, form = torch.device(config.compute.device), widest(family, config.learner)
 
     def probe(plan: StepPlan) -> tuple[InnerLoss, Tensor, Batch]:
-        learner, phi = family.fresh(teacher.task, 0, plan.layout, widths)
+        learner, phi = family.fresh(teacher.task, 0, plan.layout, form)
         return inner_loss(learner, plan), phi.to(device), batch
 
     return probe

@@ -11,8 +11,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from gtn_core.layers import MeanOnlyBatchNorm, WeightNormConv2d, WeightNormLinear
-from gtn_sl.learners.base_fc import base_fc
+from gtn_core.layers import WeightNormConv2d, WeightNormLinear
+from gtn_core.norms import MeanOnlyBatchNorm
+from gtn_sl.learners import Form, architecture
 
 WIDTHS = {"narrow": (16, 32, 64), "wide": (64, 128, 256)}
 FORMS = ("plain", "folded")
@@ -118,7 +119,7 @@ class Work:
 def build(form: str, widths: Sequence[int]) -> nn.Module:
     """Returns a learner with fresh parameters, in one of the ``FORMS``."""
     if form == "folded":
-        return base_fc().build(IMAGE, CLASSES, widths)
+        return architecture("base_fc").module(IMAGE, CLASSES, Form(tuple(widths)))
     conv1, conv2, fc = widths
     return nn.Sequential(
         *_block(IMAGE[0], conv1),

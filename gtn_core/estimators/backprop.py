@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gtn_core.errors import UsageError
+from gtn_core.errors import DivergedError, UsageError
 from gtn_core.estimators.protocol import ESTIMATORS, Episode, Estimate, EstimatorConfig, Teacher, Trial
 from gtn_core.second_order import Batch
 from gtn_core.unroll import meta_gradient
@@ -50,14 +50,17 @@ class Backprop:
                 torch.autograd.backward([part for part, _ in pairs], [gradient for _, gradient in pairs])
             return None if progress is None else progress.grad
 
-        result = meta_gradient(
-            trial.inner_loop(lesson),
-            trial.meta_loss,
-            trial.weights,
-            teach_back,
-            backend=self.plan.backend,
-            keep_last_k=self.plan.keep_last_k,
-        )
+        try:
+            result = meta_gradient(
+                trial.inner_loop(lesson),
+                trial.meta_loss,
+                trial.weights,
+                teach_back,
+                backend=self.plan.backend,
+                keep_last_k=self.plan.keep_last_k,
+            )
+        except DivergedError as error:
+            raise DivergedError(f"{trial.name}: {error}") from error
         if lr.requires_grad:
             torch.autograd.backward([lr, momentum], [result.lr, result.momentum])
         own: dict[str, float] = {}

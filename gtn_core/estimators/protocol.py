@@ -97,6 +97,7 @@ class Episode:
         values: See ``Trial.values``.
         lesson: Seed of what chance decides of the teacher's batches; see ``Teacher.for_learner``.
         teacher_loss: A loss of the teacher itself, added to the meta-loss; ``None`` for none.
+        name: What the learner is called in messages.
     """
 
     loss: InnerLoss
@@ -107,6 +108,7 @@ class Episode:
     values: dict[str, float] = field(default_factory=dict)
     lesson: int = 0
     teacher_loss: Callable[[Teacher], Tensor] | None = None
+    name: str = "the learner"
 
     @property
     def steps(self) -> int:

@@ -1,6 +1,36 @@
 """Learner architectures by name. A new one is one file here, its import below, and one ``@LEARNERS.register`` line."""
 
-from gtn_sl.learners import base_fc
-from gtn_sl.learners.registry import LEARNERS, Architecture, architecture
+from gtn_sl.learners import (
+    base,
+    base_larger,
+    cell_network,
+    convnet,
+    lenet,
+    linear,
+    mlp,
+    resnet,
+    sampled,
+    vgg,
+)
+from gtn_sl.learners.form import ACTIVATIONS, NORMS, Form
+from gtn_sl.learners.named import architecture
+from gtn_sl.learners.registry import LEARNERS, Architecture
 
-__all__ = ["LEARNERS", "Architecture", "architecture", "base_fc"]
+__all__ = [
+    "ACTIVATIONS",
+    "LEARNERS",
+    "NORMS",
+    "Architecture",
+    "Form",
+    "architecture",
+    "base",
+    "base_larger",
+    "cell_network",
+    "convnet",
+    "lenet",
+    "linear",
+    "mlp",
+    "resnet",
+    "sampled",
+    "vgg",
+]

@@ -1,81 +1,74 @@
-"""The registry of learner architectures, and how a name such as ``base_fc:16,32,64`` becomes one of fixed widths."""
+"""The registry of learner architectures: families whose members differ in widths, depth, norm and activation."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-import numpy as np
 from torch import Tensor, nn
 
 from gtn_core.errors import UsageError
-from gtn_core.layers import sample_widths
 from gtn_core.learner import Layout, Learner, fresh_learner
 from gtn_core.registry import Registry
 from gtn_sl.data import ImageTask
+from gtn_sl.learners.form import Form
 
-Build = Callable[[Sequence[int], int, Sequence[int]], nn.Module]
-"""``(image shape, classes, widths) -> module``."""
+Build = Callable[[Sequence[int], int, Form], nn.Module]
+"""``(image shape, classes, form) -> module``; parameters, or operations, that it draws come from torch's global generator."""
 
 
 @dataclass(frozen=True)
 class Architecture:
-    """A family of learners that differ in their widths.
+    """A family of learners.
 
     Attributes:
-        build: Makes one, from image shape ``(C, H, W)``, number of classes, and widths.
-        widths: Widths where none are asked for.
+        build: Makes one, from image shape ``(C, H, W)``, number of classes, and form.
+        form: The member that the name alone stands for.
         random_widths: Range ``[low, high)`` that each width is drawn from in meta-training.
+        depths: Range ``[low, high)`` of the depth; ``None`` where the family has no repeated part.
+        least_side: Sides of the smallest image that such a learner can read.
     """
 
     build: Build
-    widths: tuple[int, ...]
-    random_widths: tuple[tuple[int, int], ...]
+    form: Form
+    random_widths: tuple[tuple[int, int], ...] = ()
+    depths: tuple[int, int] | None = None
+    least_side: Callable[[Form], int] = lambda form: 1
 
-    def with_widths(self, widths: Sequence[int]) -> Architecture:
-        """Returns the architecture with its widths fixed."""
-        return replace(self, widths=tuple(widths), random_widths=tuple((w, w) for w in widths))
+    def module(self, image_shape: Sequence[int], classes: int, form: Form | None = None) -> nn.Module:
+        """Returns a member of the family as a module with fresh parameters: images ``(N, C, H, W)`` to logits.
 
-    def fresh(
-        self, task: ImageTask, seed: int, layout: Layout, widths: Sequence[int] | None = None
-    ) -> tuple[Learner, Tensor]:
-        """Returns a learner for a task with its initial parameters, shape ``(D,)``, which depend on ``seed`` alone.
+        Args:
+            image_shape: ``(C, H, W)``.
+            classes: Number of logits.
+            form: Which member; ``None`` takes the family's own.
+
+        Raises:
+            UsageError: The images are too small.
+        """
+        form = form or self.form
+        least, side = self.least_side(form), min(image_shape[1:])
+        if side < least:
+            shape = "x".join(map(str, image_shape))
+            raise UsageError(f"images of {shape} are too small for this learner, whose sides must be at least {least}")
+        return self.build(image_shape, classes, form)
+
+    def fresh(self, task: ImageTask, seed: int, layout: Layout, form: Form | None = None) -> tuple[Learner, Tensor]:
+        """Returns a learner for a task with its initial parameters, shape ``(D,)``; both depend on ``seed`` alone.
 
         Args:
             task: Gives image shape and classes.
-            seed: Seed of the parameters.
+            seed: Seed of the parameters, and of the architecture where that is drawn.
             layout: See ``gtn_core.learner.Learner``.
-            widths: Its widths; ``None`` takes the architecture's own.
-        """
-        chosen = self.widths if widths is None else widths
-        return fresh_learner(lambda: self.build(task.image_shape, task.classes, chosen), seed, layout)
+            form: Which member; ``None`` takes the family's own.
 
-    def draw_widths(self, rng: np.random.Generator) -> tuple[int, ...]:
-        """Draws the widths of one learner of the meta-training."""
-        return sample_widths(self.random_widths, rng)
+        Raises:
+            UsageError: The task's images are too small, or the module is not pure.
+        """
+        return fresh_learner(lambda: self.module(task.image_shape, task.classes, form), seed, layout)
 
 
 LEARNERS: Registry[Callable[[], Architecture]] = Registry("learner")
 
-
-def architecture(name: str) -> Architecture:
-    """Looks up a learner.
-
-    Args:
-        name: A registered name, with widths behind a colon where they should differ from its own: ``base_fc:16,32,64``.
-
-    Raises:
-        UsageError: The name is unknown, or the widths are not as many positive numbers as the architecture has.
-    """
-    name, _, widths = name.partition(":")
-    family = LEARNERS[name]()
-    if not widths:
-        return family
-    try:
-        numbers = [int(width) for width in widths.split(",")]
-    except ValueError:
-        numbers = []
-    if len(numbers) != len(family.widths) or min(numbers) < 1:
-        example = ",".join(map(str, family.widths))
-        raise UsageError(f"learner {name!r} takes {len(family.widths)} widths such as {name}:{example}, got {widths!r}")
-    return family.with_widths(numbers)
+PREFIXES: Registry[Callable[[str], Architecture]] = Registry("prefix of a learner")
+"""Whole spaces of learners, from the text before a name's first colon; called with what stands behind it."""

@@ -5,8 +5,9 @@ import torch
 from torch import nn
 
 from gtn_core.errors import UsageError
-from gtn_core.layers import MeanOnlyBatchNorm, WeightNormConv2d, WeightNormLinear, sample_widths, weight_norm
+from gtn_core.layers import WeightNormConv2d, WeightNormLinear, sample_widths, weight_norm
 from gtn_core.learner import Learner, fresh_learner
+from gtn_core.norms import MeanOnlyBatchNorm
 from gtn_core.seeding import Streams
 
 

@@ -179,16 +179,16 @@ def test_no_iterations_train_nothing(make):
 
 
 def test_divergence_names_the_step_and_keeps_the_last_good_state(make):
-    loop = make()
+    loop = make(patience=1)
     loop.job.poison = 5
-    with pytest.raises(DivergedError, match="outer step 5: the meta-loss after inner step 3 is nan"):
+    with pytest.raises(DivergedError, match="outer step 5: the learner: the meta-loss after inner step 3 is nan"):
         loop.run()
     assert saved_iteration(loop.run_folder) == 5
     assert all(torch.isfinite(p).all() for p in loop.teacher.parameters())
 
 
 def test_a_gradient_that_is_not_finite_is_a_divergence(make):
-    loop = make()
+    loop = make(patience=1)
     estimate = loop.estimator.estimate
 
     def poisoned(teacher, episode):

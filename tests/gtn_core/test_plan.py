@@ -30,12 +30,12 @@ def probe(plan):
 
 
 def test_the_fastest_plan_wins_and_the_reason_is_logged(monkeypatch, caplog):
-    def seconds(probe, plan, *, keep, repeats=3):
+    def seconds(probes, plan, *, keep):
         return 1.0 if (plan.layout, plan.backend, keep) == ("channels_last", "forward", False) else 2.0
 
     monkeypatch.setattr(plans, "_seconds", seconds)
     with caplog.at_level(logging.INFO):
-        plan = choose_plan("net", probe, 4, 1000.0)
+        plan = choose_plan("net", [probe], 4, 1000.0)
     assert (plan.layout, plan.backend, plan.keep_last_k) == ("channels_last", "forward", 0)
     assert "1000 ms for a step and its adjoint" in caplog.text
 
@@ -44,24 +44,24 @@ def test_kept_graphs_stay_within_their_budget():
     held = plans._graph_bytes(*probe(StepPlan()))
     batch_bytes = 5 * 36 * 4
     assert 4 * batch_bytes < held < 100 * batch_bytes  # the four channels after the convolution, a few times over
-    plan = choose_plan("net", probe, 10, 3.5 * held / 2**20)
+    plan = choose_plan("net", [probe], 10, 3.5 * held / 2**20)
     assert plan.keep_last_k == (3 if plan.backend == "reverse" else 0)
 
 
 def test_a_choice_is_remembered_and_a_damaged_memory_is_made_anew(tmp_path, caplog):
     cache = tmp_path / "folder" / "plans.json"
-    first = choose_plan("net", probe, 4, 100.0, cache=cache)
+    first = choose_plan("net", [probe], 4, 100.0, cache=cache)
     with caplog.at_level(logging.INFO):
-        assert choose_plan("net", probe, 4, 100.0, cache=cache) == first
+        assert choose_plan("net", [probe], 4, 100.0, cache=cache) == first
     assert "remembered" in caplog.text
     assert len(json.loads(cache.read_text())) == 1
     cache.write_text("{")
-    assert choose_plan("net", probe, 4, 100.0, cache=cache).precision in ("float32", "bfloat16")
+    assert choose_plan("net", [probe], 4, 100.0, cache=cache).precision in ("float32", "bfloat16")
     assert len(json.loads(cache.read_text())) == 1
 
 
 def test_an_unwritable_memory_is_no_failure():
-    choose_plan("net", probe, 4, 100.0, cache=plans.Path("/dev/null/plans.json"))
+    choose_plan("net", [probe], 4, 100.0, cache=plans.Path("/dev/null/plans.json"))
 
 
 def test_bfloat16_autocast_is_coarse_but_points_the_same_way():

@@ -9,8 +9,9 @@ from torch import nn
 
 from gtn_core.errors import DivergedError
 from gtn_core.inner_optim import INNER_OPTIMIZERS
-from gtn_core.layers import MeanOnlyBatchNorm, WeightNormConv2d, WeightNormLinear
+from gtn_core.layers import WeightNormConv2d, WeightNormLinear
 from gtn_core.learner import fresh_learner
+from gtn_core.norms import MeanOnlyBatchNorm
 from gtn_core.unroll import InnerLoop, meta_gradient, run
 
 STEPS, BATCH, CLASSES = 5, 6, 3

@@ -1,46 +1,75 @@
-"""Learners: parameter counts of the original code, and the folded pooling against the two operations it stands for."""
+"""Learners: parameter counts as published, names and what is refused, and the folded pooling against what it stands for."""
+
+import dataclasses
 
 import pytest
 import torch
+from torch import nn
 from torch.nn import functional as F
 
 from gtn_core.errors import UsageError
 from gtn_core.layers import weight_norm
-from gtn_core.seeding import Streams
+from gtn_core.learner import Learner
+from gtn_core.norms import BatchNorm, GroupNorm, MeanOnlyBatchNorm
+from gtn_sl.data import TASKS
 from gtn_sl.learners import LEARNERS, architecture
-from gtn_sl.learners.base_fc import AveragePooledConv2d
+from gtn_sl.learners.pooled_conv import AveragePooledConv2d
+
+COUNTS = {
+    "base": (75_988, 77_140),
+    "base_fc": (1_683_668, 2_176_340),
+    "base_larger": (1_683_668, 2_176_340),
+    "base_larger2": (1_110_740, 1_111_892),
+    "base_larger3": (3_671_636, 4_655_828),
+    "base_larger3_global_pooling": (459_604, 460_756),
+    "base_larger4": (3_755_860, 4_740_052),
+    "base_larger4_global_pooling": (543_572, 544_724),
+    "linear": (235_924, 821_652),
+    "convnet": (317_706, 320_010),  # of the dataset distillation literature
+}
+SHAPES = ((1, 28, 28), (3, 32, 32))
 
 
-def parameters(name: str, shape: tuple[int, int, int]) -> int:
-    family = architecture(name)
-    return sum(p.numel() for p in family.build(shape, 10, family.widths).parameters())
+def count(name: str, shape: tuple[int, int, int]) -> int:
+    return sum(p.numel() for p in architecture(name).module(shape, 10).parameters())
 
 
-@pytest.mark.parametrize("name", ["base_fc", "base_fc_maxpool"])
-@pytest.mark.parametrize(("shape", "count"), [((1, 28, 28), 1_683_668), ((3, 32, 32), 2_176_340)])
-def test_base_fc_has_as_many_parameters_as_the_original(name, shape, count):
-    assert parameters(name, shape) == count
+@pytest.mark.parametrize("name", sorted(COUNTS))
+def test_learners_have_as_many_parameters_as_the_originals(name):
+    assert tuple(count(name, shape) for shape in SHAPES) == COUNTS[name]
+    if f"{name}_maxpool" in LEARNERS:
+        assert tuple(count(f"{name}_maxpool", shape) for shape in SHAPES) == COUNTS[name]
 
 
-@pytest.mark.parametrize("side", [4, 8, 12])  # the small ones as one dense matrix product
+def test_lenet_5_has_as_many_parameters_as_published():
+    assert count("lenet", (1, 28, 28)) == count("lenet", (1, 32, 32)) == 61_706
+
+
+@pytest.mark.parametrize("side", [4, 7, 8, 13])  # the small ones as one dense matrix product
 @pytest.mark.parametrize("channels", [1, 3])
 def test_folded_pooling_equals_convolution_and_pooling(channels, side):
     torch.manual_seed(0)
-    layer, x = AveragePooledConv2d(channels, 5).double(), torch.randn(2, channels, 8, side).double()
-    expected = F.avg_pool2d(F.conv2d(x, weight_norm(layer.v, layer.g), padding=1), 2)
+    layer, x = AveragePooledConv2d(channels, 5, bias=True).double(), torch.randn(2, channels, 9, side).double()
+    expected = F.avg_pool2d(F.conv2d(x, weight_norm(layer.v, layer.g), layer.bias, padding=1), 2)
     torch.testing.assert_close(layer(x), expected, rtol=1e-12, atol=1e-12)
 
 
-def test_odd_sides_are_refused_where_pooling_needs_even_ones():
-    with pytest.raises(UsageError, match="divisible by 4"):
-        architecture("base_fc").build((1, 30, 30), 10, (4, 4, 4))
+@pytest.mark.parametrize("name", ["base", "base_fc", "sampled", "convnet", "lenet", "vgg"])
+def test_images_that_are_too_small_are_refused(name):
+    with pytest.raises(
+        UsageError, match="images of 1x3x9 are too small for this learner, whose sides must be at least"
+    ):
+        architecture(name).module((1, 3, 9), 10)
 
 
-def test_widths_stand_behind_a_colon():
-    family = architecture("base_fc:4,8,16")
-    module = family.build((1, 8, 8), 3, family.widths)
+def test_widths_and_settings_stand_behind_a_colon():
+    family = architecture("base_fc:4,8,16,norm=batch,activation=tanh")
+    module = family.module((1, 8, 8), 3)
     assert [len(layer.g) for layer in module if hasattr(layer, "g")] == [4, 8, 16, 3]
-    assert family.draw_widths(Streams(0).numpy("w")) == (4, 8, 16)
+    assert [type(layer).__name__ for layer in module[1:3]] == ["BatchNorm", "Tanh"]
+    assert family.random_widths == ((4, 4), (8, 8), (16, 16))
+    assert architecture("sampled:depth=2").depths == (2, 3)
+    assert architecture("base:norm=none").random_widths == architecture("base").random_widths
 
 
 @pytest.mark.parametrize("name", ["base_fc:4,8", "base_fc:a,b,c", "base_fc:0,1,1", "base_fc:1,2,3,4"])
@@ -49,14 +78,112 @@ def test_wrong_widths_are_refused_with_an_example(name):
         architecture(name)
 
 
-def test_unknown_learners_get_a_suggestion():
-    with pytest.raises(UsageError, match="unknown learner 'base_fcc'; did you mean 'base_fc'"):
-        architecture("base_fcc")
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("base_fcc", "unknown learner 'base_fcc'; did you mean 'base_fc'"),
+        ("base:norm=bach", "unknown norm 'bach'; did you mean 'batch'"),
+        ("base:activation=rel", "unknown activation 'rel'; did you mean 'relu'"),
+        ("base:depth=2", "unknown setting of learner 'base': 'depth'; known: activation, norm"),
+        ("sampled:depth=5", "takes a depth from 0 to 4, got '5'"),
+    ],
+)
+def test_wrong_names_and_settings_get_a_suggestion(name, words):
+    with pytest.raises(UsageError, match=words):
+        architecture(name)
 
 
-def test_random_widths_stay_in_range():
-    for name in LEARNERS:
-        family = architecture(name)
-        for index in range(20):
-            widths = family.draw_widths(Streams(index).numpy("w"))
-            assert all(low <= w < high for w, (low, high) in zip(widths, family.random_widths, strict=True))
+def test_a_sampled_learner_is_drawn_by_its_seed():
+    family = architecture("sampled4:4")
+    learners = [family.fresh(TASKS["digits"], seed, "contiguous")[0] for seed in (0, 0, 1, 2, 3)]
+    shapes = [tuple(learner.parameters(learner.initial())) for learner in learners]
+    assert shapes[0] == shapes[1]
+    assert len(set(shapes)) > 2
+
+
+def test_a_learner_without_a_norm_has_biases_instead():
+    for name in ("base", "resnet", "convnet"):
+        family = architecture(f"{name}:norm=none")
+        module = family.module((1, 8, 8), 3)
+        convolutions = [child for child in module.modules() if hasattr(child, "kernel_size") and hasattr(child, "bias")]
+        assert len(convolutions) > 1
+        assert all(convolution.bias is not None for convolution in convolutions)
+        assert not any(isinstance(child, (GroupNorm, BatchNorm, MeanOnlyBatchNorm)) for child in module.modules())
+
+
+NETS = """
+import torch
+from torch import nn
+
+class Shaped(nn.Sequential):
+    def __init__(self, image_shape, classes):
+        super().__init__(nn.Flatten(), nn.Linear(image_shape[0] * image_shape[1] * image_shape[2], classes))
+
+class Fixed(nn.Sequential):
+    def __init__(self):
+        super().__init__(nn.Flatten(), nn.Linear(64, 10))
+
+class Stale(nn.Sequential):
+    def __init__(self):
+        super().__init__(nn.Conv2d(1, 10, 8), nn.BatchNorm2d(10), nn.Flatten())
+
+class Noisy(Fixed):
+    def forward(self, x):
+        return nn.functional.dropout(super().forward(x), 0.5)
+
+class Broken(nn.Linear):
+    def __init__(self):
+        raise RuntimeError("no such size")
+
+def no_module():
+    return 3
+
+number = 5
+"""
+
+
+@pytest.fixture
+def nets(tmp_path, monkeypatch):
+    (tmp_path / "users_nets.py").write_text(NETS)
+    monkeypatch.syspath_prepend(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["Shaped", "Fixed"])
+def test_a_users_module_is_a_learner(nets, name):
+    family = architecture(f"users_nets:{name}")
+    learner, phi = family.fresh(TASKS["digits"], 0, "contiguous")
+    assert isinstance(learner, Learner)
+    assert learner.apply(phi, torch.zeros(2, 1, 8, 8))[0].shape == (2, 10)
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("users_nets:Missing", "cannot import the learner 'users_nets:Missing': AttributeError"),
+        ("users_nest:Fixed", "cannot import the learner 'users_nest:Fixed': ModuleNotFoundError"),
+        ("users_nets:number", "is a int, not a class"),
+        ("users_nets:no_module", "makes a int, not a torch.nn.Module"),
+        ("users_nets:Broken", "fails to build: RuntimeError: no such size"),
+        ("users_nets:Stale", "keeps running statistics"),
+        ("users_nets:Noisy", "draws random numbers"),
+    ],
+)
+def test_a_users_module_that_is_no_learner_is_refused(nets, name, words):
+    with pytest.raises(UsageError, match=words):
+        architecture(name).module((1, 8, 8), 10)
+
+
+@pytest.mark.parametrize(
+    ("shape", "classes", "words"),
+    [((1, 9, 9), 10, "fails on images of 1x9x9: RuntimeError"), ((1, 8, 8), 7, r"shape \(3, 7\), got \(3, 10\)")],
+)
+def test_a_users_module_that_does_not_fit_the_task_is_refused(nets, shape, classes, words):
+    with pytest.raises(UsageError, match=words):
+        architecture("users_nets:Fixed").module(shape, classes)
+
+
+def test_a_form_changes_one_member_and_not_the_family():
+    family = architecture("base")
+    form = dataclasses.replace(family.form, activation="relu")
+    assert isinstance(family.module((1, 8, 8), 3, form)[2], nn.ReLU)
+    assert family.form.activation == "leaky_relu"

@@ -1,0 +1,55 @@
+"""A convolution with average pooling folded into it, exactly: on a CPU pooling costs more than the convolution itself."""
+
+from __future__ import annotations
+
+import functools
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from gtn_core.layers import SMALL, WeightNormConv2d, apply_as_matrix, box_matrix, weight_norm
+
+
+class AveragePooledConv2d(WeightNormConv2d):
+    """A 3x3 convolution followed by 2x2 average pooling, computed as the one 4x4 convolution of stride 2 that they are.
+
+    Both are linear, so the pooled convolution has the kernel ``sum of the four shifted 3x3 kernels / 4``: the same function
+    of the same parameters, borders included, at 16/36 of the arithmetic and without the unpooled feature map.
+
+    Args:
+        channels_in: C of the input ``(N, C, H, W)``.
+        channels_out: Channels of the output ``(N, channels_out, H // 2, W // 2)``.
+        bias: Whether to learn a bias.
+    """
+
+    pooling: Tensor
+
+    def __init__(self, channels_in: int, channels_out: int, *, bias: bool = False) -> None:
+        super().__init__(channels_in, channels_out, 3, bias=bias)
+        self.register_buffer("pooling", box_matrix() / 4, persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Convolves and pools ``x``."""
+        y = self._pooled(x)
+        return y if self.bias is None else y + self.bias.view(-1, 1, 1)
+
+    def _pooled(self, x: Tensor) -> Tensor:
+        height, width = x.shape[2:]
+        kernel = weight_norm(self.v, self.g).flatten(2)
+        if height * width * (height // 2) * (width // 2) <= SMALL:
+            responses = _responses(height, width, x.dtype, x.device)
+            return apply_as_matrix(x, kernel, responses, (height // 2, width // 2))
+        w = (kernel @ self.pooling.to(x.dtype)).unflatten(2, (4, 4))
+        if x.shape[1] == 1:  # one channel leaves a convolution nothing to vectorise over: a matrix product wins
+            columns = F.unfold(x, 4, padding=1, stride=2)  # (N, 16, H/2 * W/2)
+            return (w.flatten(1) @ columns).view(len(x), -1, height // 2, width // 2)
+        return F.conv2d(x, w, stride=2, padding=1)
+
+
+@functools.lru_cache(maxsize=8)
+def _responses(height: int, width: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """Returns what each tap of the 3x3 kernel, pooled, makes of an impulse, shape ``(9, height * width, height * width / 4)``."""
+    impulses = torch.eye(height * width).view(-1, 1, height, width)
+    taps = box_matrix().view(9, 1, 4, 4) / 4
+    return F.conv2d(impulses, taps, stride=2, padding=1).flatten(2).transpose(0, 1).to(device, dtype)
