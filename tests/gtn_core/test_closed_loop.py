@@ -7,8 +7,9 @@ from torch import nn
 from gtn_core.closed_loop import class_progress
 from gtn_core.estimators import SNES, Backprop, Episode, EstimatorConfig, Teacher
 from gtn_core.inner_optim import INNER_OPTIMIZERS, Schedule
-from gtn_core.layers import MeanOnlyBatchNorm, WeightNormLinear
+from gtn_core.layers import WeightNormLinear
 from gtn_core.learner import fresh_learner
+from gtn_core.norms import MeanOnlyBatchNorm
 from gtn_core.plan import StepPlan
 
 STEPS, BATCH, FEATURES, CLASSES = 5, 6, 7, 3
