@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from gtn_core.config import Natural, NaturalReal, Positive, PositiveReal, config, resolve, to_dict
+from gtn_core.config import Natural, NaturalReal, Positive, PositiveReal, Share, config, resolve, to_dict
 from gtn_core.errors import UsageError, unknown_name
 from gtn_core.outer_loop import OuterConfig
 from gtn_core.plan import StepPlan
@@ -15,26 +15,35 @@ from gtn_sl.presets import PRESETS
 
 @config
 class TeacherConfig:
-    """The teacher's architecture and start."""
+    """The teacher's architecture and start; ``docs/teachers.md`` shows how its parts go together."""
 
+    generator: str = "conditional"
+    """What makes the images; see ``gtn_sl.generators``. ``pixels`` has no layers: the stored noise is the images."""
+    weight_norm: bool = True
+    """Whether the generator's layers have weight norm."""
     hidden: Positive = 256
     """Width of the generator's first linear layer."""
     channels: tuple[Positive, Positive] = (16, 8)
     """The generator's feature maps at a quarter and at half of the resolution."""
     latent: Positive = 64
-    """Length of a noise vector."""
+    """Length of a noise vector; ``pixels`` takes one per pixel."""
     curriculum: str = "full"
     """Which noise comes when; see ``gtn_sl.curricula``."""
+    samples: Positive | None = None
+    """How many samples there are, where each is to come again and again: from ``inner.batch_size`` (every batch is the whole set)
+    to T x B; ``None`` makes one for each place."""
     labels: str = "soft"
     """What the learner is taught; see ``gtn_sl.labels``."""
     noise_lr: PositiveReal = 1.0
-    """Outer learning rate of learned noise, as a multiple of ``outer.lr``; the generator's own multiple is 1."""
+    """Outer learning rate of learned noise (with ``pixels``, of the images), as a multiple of ``outer.lr``; the generator's own
+    multiple is 1."""
     labels_lr: PositiveReal = 1.0
     """The same for learned labels."""
     schedule_lr: PositiveReal = 1.0
     """The same for inner learning rates (their logarithm) and momenta (their logit)."""
     warm_start: Natural = 0
-    """Epochs of fitting the generator to training images before meta-training; 0 starts from random weights."""
+    """Epochs of fitting the generator to training images before meta-training; 0 starts from random weights. ``pixels``, which
+    needs no fitting, starts from the images themselves whatever the number."""
 
 
 @config
@@ -55,6 +64,10 @@ class InnerConfig:
     """Bound on the learned momentum."""
     learn_schedule: bool = True
     """Whether learning rate and momentum of each step are meta-learned."""
+    grow: Share = 0.0
+    """Share of the run over which the number of inner steps grows from ``first_steps`` to ``steps``; 0 for no growth."""
+    first_steps: Positive = 1
+    """Inner steps of the first outer step, where the number grows."""
 
 
 @config
@@ -73,6 +86,9 @@ class MetaLossConfig:
     """Real images for an intermediate loss."""
     augmentation: str = "none"
     """How these images are varied; see ``gtn_sl.data.augmentation``."""
+    autoencoder: NaturalReal = 0.0
+    """Weight of an outer loss beside the meta-loss: how well the generator decodes what an encoder, learned with it, makes of
+    ``inner.batch_size`` real images; 0 for none."""
 
 
 @config
@@ -144,6 +160,9 @@ def resolve_config(task: str, preset: str, *layers: Mapping[str, Any]) -> MetaTr
     resolved = resolve(MetaTrainConfig, *stack)
     if (resolved.outer.iterations is None) == (resolved.outer.minutes is None):
         raise UsageError("give a budget: either --iterations or --minutes")
+    if resolved.inner.first_steps > resolved.inner.steps:
+        first, last = resolved.inner.first_steps, resolved.inner.steps
+        raise UsageError(f"inner.first_steps={first} is more than inner.steps={last}, which the inner steps grow to")
     return resolved
 
 

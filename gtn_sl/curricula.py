@@ -1,48 +1,135 @@
-"""Curricula: which noise the generator gets at which inner step, and whether that is learned."""
+"""Curricula: what noise the generator gets, composed of a kind of noise (here) and an order (``gtn_sl.lessons``)."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from gtn_core.registry import Registry
+from gtn_sl.lessons import Lesson, Order, Places, all_shuffled, backwards, given, shuffled_batches
+
+START_SIGMA = 0.1
+"""Standard deviation that Gaussian noise starts with, where its means have 1."""
 
 
-class Curriculum(nn.Module):
-    """Base of all curricula: T x B noise vectors, handed out a step at a time.
+class Noise(nn.Module):
+    """Base of all kinds of noise: a vector for each place of a lesson, handed out a step at a time.
 
     Args:
-        steps: T.
-        batch_size: B.
+        places: T, B and M.
         latent: Length of a noise vector.
     """
 
-    def __init__(self, steps: int, batch_size: int, latent: int) -> None:
+    has_samples: ClassVar[bool] = True
+    """Whether there is a table of samples, so that an image (and a label of its own) can be learned for each."""
+
+    anchor: Tensor
+
+    def __init__(self, places: Places, latent: int) -> None:
         super().__init__()
-        self.steps, self.batch_size, self.latent = steps, batch_size, latent
+        self.places, self.latent = places, latent
+        self.register_buffer("anchor", torch.empty(0), persistent=False)  # knows device and dtype
 
-    def forward(self, step: int) -> Tensor:
-        """Returns the noise of one inner step, shape ``(B, latent)``."""
-        if not 0 <= step < self.steps:
-            raise IndexError(f"the curriculum has steps 0 to {self.steps - 1}, not {step}")
-        return self._noise(step)
+    def forward(self, lesson: Lesson, step: int) -> Tensor:
+        """Returns the noise of one inner step of a lesson, shape ``(B, latent)``."""
+        return self.of(lesson.at(step))
 
-    def _noise(self, step: int) -> Tensor:
+    def of(self, samples: Tensor) -> Tensor:
+        """Returns what is stored for samples, shape ``(n, latent)``."""
         raise NotImplementedError
 
+    def stored(self) -> Tensor:
+        """Returns what is stored for all samples, shape ``(*places.table, latent)``, for a start to be written into."""
+        raise NotImplementedError
 
-CURRICULA: Registry[Callable[[int, int, int], Curriculum]] = Registry("curriculum")
+    def _drawn(self, lesson: Lesson, step: int) -> Tensor:
+        size = (self.places.batch_size, self.latent)
+        return torch.randn(size, generator=lesson.random("noise", step)).to(self.anchor)
 
 
-@CURRICULA.register("full")
-class FullCurriculum(Curriculum):
-    """Every noise vector is learned, and keeps its place in the order (the paper's full curriculum)."""
+class LearnedNoise(Noise):
+    """Every noise vector is learned."""
 
-    def __init__(self, steps: int, batch_size: int, latent: int) -> None:
-        super().__init__(steps, batch_size, latent)
-        self.noise = nn.Parameter(torch.randn(steps, batch_size, latent))
+    def __init__(self, places: Places, latent: int) -> None:
+        super().__init__(places, latent)
+        self.noise = nn.Parameter(torch.randn(*places.table, latent))
 
-    def _noise(self, step: int) -> Tensor:
-        return self.noise[step]
+    def of(self, samples: Tensor) -> Tensor:
+        """See ``Noise.of``."""
+        return self.noise.flatten(0, -2)[samples]
+
+    def stored(self) -> Tensor:
+        """See ``Noise.stored``."""
+        return self.noise
+
+
+class FixedNoise(LearnedNoise):
+    """Noise vectors that stay as they were drawn when the teacher was made."""
+
+    def __init__(self, places: Places, latent: int) -> None:
+        super().__init__(places, latent)
+        self.noise.requires_grad_(False)
+
+
+class GaussianNoise(Noise):
+    """A learned mean and standard deviation for every sample; each learner gets draws of its own."""
+
+    def __init__(self, places: Places, latent: int) -> None:
+        super().__init__(places, latent)
+        self.mean = nn.Parameter(torch.randn(*places.table, latent))
+        self.log_sigma = nn.Parameter(torch.full((*places.table, latent), math.log(START_SIGMA)))
+
+    def forward(self, lesson: Lesson, step: int) -> Tensor:
+        """See ``Noise.forward``."""
+        samples = lesson.at(step)
+        sigma = self.log_sigma.flatten(0, -2)[samples].exp()
+        return self.of(samples) + sigma * self._drawn(lesson, step)
+
+    def of(self, samples: Tensor) -> Tensor:
+        """Returns the means of samples, shape ``(n, latent)``."""
+        return self.mean.flatten(0, -2)[samples]
+
+    def stored(self) -> Tensor:
+        """See ``Noise.stored``."""
+        return self.mean
+
+
+class FreshNoise(Noise):
+    """Standard normal noise, other for every learner and step, without end."""
+
+    has_samples: ClassVar[bool] = False
+
+    def forward(self, lesson: Lesson, step: int) -> Tensor:
+        """See ``Noise.forward``."""
+        lesson.at(step)
+        return self._drawn(lesson, step)
+
+
+@dataclass(frozen=True)
+class Curriculum:
+    """What a curriculum is composed of.
+
+    Attributes:
+        noise: Which noise there is.
+        order: Which of it comes when.
+    """
+
+    noise: type[Noise]
+    order: Order = given
+
+
+CURRICULA: Registry[Curriculum] = Registry("curriculum")
+for _name, _curriculum in {
+    "full": Curriculum(LearnedNoise),
+    "reversed": Curriculum(LearnedNoise, backwards),
+    "shuffled-batches": Curriculum(LearnedNoise, shuffled_batches),
+    "all-shuffled": Curriculum(LearnedNoise, all_shuffled),
+    "random-fixed": Curriculum(FixedNoise),
+    "gaussian": Curriculum(GaussianNoise),
+    "none": Curriculum(FreshNoise),
+}.items():
+    CURRICULA.register(_name)(_curriculum)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from gtn_core.estimators import Episode
+from gtn_core.estimators import Episode, Teacher
 from gtn_core.learner import Statistics
 from gtn_core.outer_loop import Validation
 from gtn_core.plan import StepPlan
@@ -18,6 +18,7 @@ from gtn_core.seeding import Streams
 from gtn_sl.config import MetaTrainConfig
 from gtn_sl.data import AUGMENTATIONS, Split, TaskData
 from gtn_sl.evaluation import Evaluation, evaluate_stream
+from gtn_sl.growth import inner_steps
 from gtn_sl.learners.pool import LearnerPool, pool_families
 from gtn_sl.losses import inner_loss
 from gtn_sl.pictures import batch_grid
@@ -52,7 +53,7 @@ class SupervisedJob:
         """See ``Job.episode``."""
         name = self.pool.member(iteration, progress).describe()
         learner, phi = self.pool.draw(iteration, progress)
-        settings, steps = self.config.meta_loss, self.config.inner.steps
+        settings, steps = self.config.meta_loss, inner_steps(self.config.inner, progress)
         every = range(settings.every, steps, settings.every) if settings.every else range(0)
         weight = settings.weight + progress * (settings.final_weight - settings.weight)
         weights = {step: weight / len(every) for step in every} | {steps: 1.0}
@@ -73,7 +74,20 @@ class SupervisedJob:
             weights,
             lesson=self.streams.seed("lesson", iteration),
             name=name,
+            teacher_loss=self._autoencoder_loss(iteration) if settings.autoencoder else None,
         )
+
+    def _autoencoder_loss(self, iteration: int) -> Callable[[Teacher], Tensor]:
+        """Returns the weighted autoencoder loss on a batch of training images, as they are."""
+        random = self.streams.torch("autoencoder-batch", iteration)
+        chosen = torch.randint(len(self.train), (self.config.inner.batch_size,), generator=random).to(self.device)
+        images, labels = self.data.normalise(self.train.images[chosen]), self.train.labels[chosen]
+
+        def loss(teacher: Teacher) -> Tensor:
+            assert isinstance(teacher, SupervisedTeacher)
+            return self.config.meta_loss.autoencoder * teacher.reconstruction_loss(images, labels)
+
+        return loss
 
     def _real_batches(self, sizes: Mapping[int, int], iteration: int) -> dict[int, tuple[Tensor, Tensor]]:
         """Returns normalised, augmented training images ``(N, C, H, W)`` and their labels, N as ``sizes`` has it."""

@@ -1,65 +1,116 @@
-"""The labels of the synthetic batches: what the generator is conditioned on, and what the learner is taught."""
+"""The labels of the synthetic batches: what the generator is told, and what the learner is taught."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from gtn_core.registry import Registry
+from gtn_sl.lessons import Lesson, Places
 
 
 class Labels(nn.Module):
-    """Evenly distributed classes, the same in every batch: example b is of class ``b mod classes``.
+    """Base of all kinds of labels; classes are evenly distributed unless a kind says otherwise.
+
+    Sample b of every batch is of class ``b mod classes``; where samples are few, sample m of all is of ``m mod classes``.
 
     Args:
-        steps: T.
-        batch_size: B.
+        places: T, B and M.
         classes: Number of classes.
     """
 
+    belong_to_samples: ClassVar[bool] = False
+    """Whether each sample has a label of its own."""
+    must_be_told: ClassVar[bool] = False
+    """Whether the generator must be told the class, since an image's class is not settled otherwise."""
+    from_generator: ClassVar[bool] = False
+    """Whether the generator puts them out."""
+
     classes_of_batch: Tensor
+    anchor: Tensor
 
-    def __init__(self, steps: int, batch_size: int, classes: int) -> None:
+    def __init__(self, places: Places, classes: int) -> None:
         super().__init__()
-        self.steps, self.classes = steps, classes
-        self.register_buffer("classes_of_batch", torch.arange(batch_size) % classes)
+        self.places, self.classes = places, classes
+        self.register_buffer("classes_of_batch", torch.arange(places.table[-1]) % classes)
+        self.register_buffer("anchor", torch.empty(0), persistent=False)  # knows the dtype
 
-    def condition(self) -> Tensor:
-        """Returns what the generator is told, one-hot, shape ``(B, classes)``."""
-        return F.one_hot(self.classes_of_batch, self.classes).to(torch.get_default_dtype())
+    def of(self, samples: Tensor) -> Tensor:
+        """Returns the classes of samples, int64, shape ``(n,)``."""
+        return self.classes_of_batch[samples % len(self.classes_of_batch)]
 
-    def forward(self, step: int) -> Tensor:
-        """Returns the probabilities that the learner is taught at one inner step, shape ``(B, classes)``."""
-        raise NotImplementedError
+    def one_hot(self, classes: Tensor) -> Tensor:
+        """Returns classes as distributions, shape ``(n, classes)``."""
+        return F.one_hot(classes, self.classes).to(self.anchor.dtype)
+
+    def told(self, lesson: Lesson, step: int) -> Tensor:
+        """Returns what the generator is told at one inner step, one-hot, shape ``(B, classes)``."""
+        return self.one_hot(self.of(lesson.at(step)))
+
+    def forward(self, lesson: Lesson, step: int, generated: Tensor | None = None) -> Tensor:
+        """Returns the probabilities that the learner is taught at one inner step.
+
+        Args:
+            lesson: Which sample is where.
+            step: Inner step.
+            generated: What the generator put out as labels, shape ``(B, classes)``, where it puts out any.
+
+        Returns:
+            Shape ``(B, classes)``.
+        """
+        return self.told(lesson, step)
 
 
-LABELS: Registry[Callable[[int, int, int], Labels]] = Registry("label kind")
+LABELS: Registry[type[Labels]] = Registry("label kind")
 
 
 @LABELS.register("one-hot")
 class OneHotLabels(Labels):
-    """The learner is taught the very class that the generator is told."""
+    """The learner is taught the very class that the generator is told, evenly distributed."""
 
-    def forward(self, step: int) -> Tensor:
-        """See ``Labels.forward``."""
-        return self.condition()
+
+@LABELS.register("random")
+class RandomLabels(Labels):
+    """The same, with classes drawn at random for every learner and step."""
+
+    must_be_told: ClassVar[bool] = True
+
+    def told(self, lesson: Lesson, step: int) -> Tensor:
+        """See ``Labels.told``."""
+        size = (self.places.batch_size,)
+        drawn = torch.randint(self.classes, size, generator=lesson.random("labels", step))
+        return self.one_hot(drawn.to(self.anchor.device))
 
 
 @LABELS.register("soft")
 class SoftLabels(Labels):
-    """Each example's label is a meta-learned distribution, which starts with nearly all its mass on the class.
+    """Each sample's label is a meta-learned distribution, which starts with nearly all its mass on the class.
 
     The probabilities are a softmax of learned logits, so that they stay a distribution.
     """
 
-    def __init__(self, steps: int, batch_size: int, classes: int, *, start: float = 0.95) -> None:
-        super().__init__(steps, batch_size, classes)
-        margin = torch.logit(torch.tensor(start)) + torch.log(torch.tensor(classes - 1.0))
-        self.logits = nn.Parameter(margin * self.condition().repeat(steps, 1, 1))
+    belong_to_samples: ClassVar[bool] = True
 
-    def forward(self, step: int) -> Tensor:
+    def __init__(self, places: Places, classes: int, *, start: float = 0.95) -> None:
+        super().__init__(places, classes)
+        margin = torch.logit(torch.tensor(start)) + torch.log(torch.tensor(classes - 1.0))
+        self.logits = nn.Parameter(margin * self.one_hot(self.classes_of_batch).repeat(*places.table[:-1], 1, 1))
+
+    def forward(self, lesson: Lesson, step: int, generated: Tensor | None = None) -> Tensor:
         """See ``Labels.forward``."""
-        return self.logits[step].softmax(dim=-1)
+        return self.logits.flatten(0, -2)[lesson.at(step)].softmax(dim=-1)
+
+
+@LABELS.register("generated")
+class GeneratedLabels(Labels):
+    """The generator puts out the label together with the image."""
+
+    from_generator: ClassVar[bool] = True
+
+    def forward(self, lesson: Lesson, step: int, generated: Tensor | None = None) -> Tensor:
+        """See ``Labels.forward``."""
+        assert generated is not None
+        return generated

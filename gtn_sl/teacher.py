@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import importlib.metadata
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,17 +11,21 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import Self
 
 from gtn_core.checkpoint import load_checkpoint, load_document, load_into, save_checkpoint
 from gtn_core.config import resolve, to_dict
 from gtn_core.errors import CheckpointError, GTNError, UsageError
 from gtn_core.inner_optim import INNER_OPTIMIZERS, Schedule
 from gtn_core.second_order import Batch
+from gtn_sl.autoencoder import Encoder, reconstruction_loss
+from gtn_sl.combinations import refuse_impossible
 from gtn_sl.config import MetaTrainConfig
 from gtn_sl.curricula import CURRICULA
 from gtn_sl.data import TASKS, ImageTask
-from gtn_sl.generator import ConditionalGenerator
+from gtn_sl.generators import GENERATORS, GeneratorShape
 from gtn_sl.labels import LABELS
+from gtn_sl.lessons import ORDERS, Lesson, Places, draw_lesson
 from gtn_sl.stream import Stream
 
 
@@ -28,45 +33,90 @@ class SupervisedTeacher(Stream):
     """Makes T batches of B synthetic images with soft labels, and says how to learn from them.
 
     Args:
-        config: Architecture, T, B and the inner optimizer.
+        config: Its parts and their sizes, T, B and the inner optimizer.
         task: The real task, for image shape, classes and range of values.
 
     Raises:
-        UsageError: A name in the config is unknown, or a value makes no teacher.
+        UsageError: A name in the config is unknown, a value makes no teacher, or parts do not go together.
     """
 
     def __init__(self, config: MetaTrainConfig, task: ImageTask) -> None:
         super().__init__()
+        refuse_impossible(config)
         settings, inner = config.teacher, config.inner
         self._multiples = settings
         self.task, self.steps, self.batch_size = task, inner.steps, inner.batch_size
         self.optimizer = INNER_OPTIMIZERS[inner.optimizer]()
+        self.places = Places(inner.steps, inner.batch_size, settings.samples)
+        self.order = CURRICULA[settings.curriculum].order
+        self._lesson: Lesson | None = None
+        shape = GeneratorShape(
+            task.image_shape,
+            task.classes,
+            latent=settings.latent,
+            hidden=settings.hidden,
+            channels=settings.channels,
+            value_range=torch.stack(task.value_range),
+            weight_norm=settings.weight_norm,
+        )
         try:
-            self.generator = ConditionalGenerator(
-                task.image_shape,
-                task.classes,
-                latent=settings.latent,
-                hidden=settings.hidden,
-                channels=settings.channels,
-                value_range=torch.stack(task.value_range),
-            )
-            self.curriculum = CURRICULA[settings.curriculum](inner.steps, inner.batch_size, settings.latent)
-            self.labels = LABELS[settings.labels](inner.steps, inner.batch_size, task.classes)
+            self.generator = GENERATORS[settings.generator](shape)
+            self.curriculum = CURRICULA[settings.curriculum].noise(self.places, self.generator.latent)
+            self.labels = LABELS[settings.labels](self.places, task.classes)
             self.inner_schedule = Schedule(
                 inner.steps, inner.lr, inner.momentum, max_momentum=inner.max_momentum, learned=inner.learn_schedule
             )
+            self.encoder = Encoder(shape) if config.meta_loss.autoencoder else None
         except (ValueError, RuntimeError) as error:
             raise UsageError(f"these settings make no teacher: {error}") from error
 
+    @property
+    def lesson(self) -> Lesson:
+        """What chance decides of the batches: that of the learner this is the lesson of, or of seed 0."""
+        return self._lesson or self._drawn(0)
+
+    def for_learner(self, seed: int) -> Self:
+        """See ``Teacher.for_learner``: noise, order and labels as the curriculum has them for this learner."""
+        lesson = copy.copy(self)  # shares the modules
+        lesson._lesson = self._drawn(seed)
+        return lesson
+
+    def for_steps(self, steps: int) -> Self:
+        """Returns the same teacher with another number of steps.
+
+        Beyond T fresh noise goes on, and a table of samples begins anew; the inner schedule stays where it ended.
+        """
+        view = copy.copy(self)
+        view.steps, view._lesson = steps, None
+        return view
+
+    def with_order(self, order: str) -> Self:
+        """Returns the same teacher with its samples in another order, a name of ``gtn_sl.lessons.ORDERS``."""
+        view = copy.copy(self)
+        view.order, view._lesson = ORDERS[order], None
+        return view
+
+    def _drawn(self, seed: int) -> Lesson:
+        return draw_lesson(self.places, self.order, seed, self.steps, self.inner_schedule.log_lr.device)
+
     def batch(self, step: int) -> Batch:
         """Returns normalised images ``(B, C, H, W)`` and label probabilities ``(B, classes)`` of one inner step."""
-        images = self.generator(self.curriculum(step), self.labels.condition())
-        return images, self.labels(step)
+        lesson = self.lesson
+        images, labels = self.generator(self.curriculum(lesson, step), self.labels.told(lesson, step))
+        return images, self.labels(lesson, step, labels)
 
     def schedule(self) -> tuple[Tensor, Tensor]:
         """See ``Teacher.schedule``."""
         lr, momentum = self.inner_schedule()
-        return lr, momentum
+        if self.steps == len(lr):
+            return lr, momentum
+        held = torch.arange(self.steps, device=lr.device).clamp(max=len(lr) - 1)
+        return lr[held], momentum[held]
+
+    def reconstruction_loss(self, images: Tensor, labels: Tensor) -> Tensor:
+        """Returns the autoencoder loss on normalised real images ``(B, C, H, W)`` of classes ``(B,)``; see its module."""
+        assert self.encoder is not None
+        return reconstruction_loss(self.generator, self.encoder(images), self.labels.one_hot(labels), images)
 
     def parameter_groups(self) -> list[tuple[float, list[nn.Parameter]]]:
         """See ``Teacher.parameter_groups``."""
@@ -75,6 +125,7 @@ class SupervisedTeacher(Stream):
             (self._multiples.noise_lr, list(self.curriculum.parameters())),
             (self._multiples.labels_lr, list(self.labels.parameters())),
             (self._multiples.schedule_lr, list(self.inner_schedule.parameters())),
+            (1.0, [] if self.encoder is None else list(self.encoder.parameters())),
         ]
 
     def parameter_count(self) -> int:

@@ -1,4 +1,4 @@
-"""A start for the teacher: its generator fitted to training images, so that meta-training begins at real data's level."""
+"""A start for the teacher: its samples made to look like training images, so that meta-training begins at real data's level."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import math
 
 import torch
 
-from gtn_core.errors import UsageError
 from gtn_core.seeding import Streams
+from gtn_sl.autoencoder import reconstruction_loss
 from gtn_sl.data import TaskData
 from gtn_sl.teacher import SupervisedTeacher
 
@@ -16,66 +16,83 @@ log = logging.getLogger(__name__)
 
 
 def warm_start(teacher: SupervisedTeacher, data: TaskData, epochs: int, streams: Streams) -> float:
-    """Fits generator and noise, in place, to one training image of the right class per synthetic image.
+    """Fits a teacher, in place, to one training image of the right class per sample.
 
-    The noise starts as the whitened principal components of those images, without which a fit takes many times longer. The
-    labels and the inner schedule stay as they are.
+    Pixels become those images. For a generator that is a network, learned noise starts as the whitened principal components of
+    the images, without which a fit takes many times longer, and both are fitted; noise that is not learned stays, and the
+    generator alone is fitted. Labels and the inner schedule stay as they are.
 
     Args:
-        teacher: Its curriculum must hold learned noise of shape ``(T, B, latent)``.
+        teacher: One whose curriculum has samples (``gtn_sl.combinations`` refuses a warm start for the other).
         data: Only the train split is used.
-        epochs: Passes over the T batches.
+        epochs: Passes over the samples.
         streams: The run's randomness.
 
     Returns:
         The mean squared error of the last epoch, in normalised units (real pixels have variance 1).
-
-    Raises:
-        UsageError: The curriculum learns no noise.
     """
-    noise = getattr(teacher.curriculum, "noise", None)
-    if not isinstance(noise, torch.nn.Parameter):
-        raise UsageError("teacher.warm_start needs a curriculum with learned noise; set it to 0 for this one")
-    device = noise.device
-    targets = _targets(teacher, data, streams).to(device)  # (T, B, C, H, W)
+    stored = teacher.curriculum.stored()
+    targets = _targets(teacher, data, streams).to(stored.device)  # (M, C, H, W)
+    if not teacher.generator.is_network:
+        _write(stored, targets.flatten(1))
+        log.info("warm start: the images are %d training images", len(targets))
+        return 0.0
+    if stored.requires_grad:
+        _write(stored, _whitened_components(targets, teacher.curriculum.latent, streams))
+    error = _fit(teacher, targets, epochs, streams)
+    log.info("warm start: mean squared error %.3f after %d epochs", error, epochs)
+    return error
+
+
+def _write(stored: torch.Tensor, start: torch.Tensor) -> None:
     with torch.no_grad():
-        noise.copy_(_whitened_components(targets, teacher.curriculum.latent, streams).view_as(noise))
-    optimizer = torch.optim.Adam(
-        [{"params": list(teacher.generator.parameters()), "peak": 0.005}, {"params": [noise], "peak": 0.02}]
-    )
-    order = streams.torch("warm-start-order")
-    condition, error = teacher.labels.condition(), torch.zeros(())
+        stored.copy_(start.view_as(stored))
+
+
+def _fit(teacher: SupervisedTeacher, targets: torch.Tensor, epochs: int, streams: Streams) -> float:
+    """Fits generator and stored noise to targets ``(M, C, H, W)``, a batch at a time; returns the last epoch's mean loss."""
+    stored = teacher.curriculum.stored()
+    groups = [{"params": list(teacher.generator.parameters()), "peak": 0.005}]
+    if stored.requires_grad:
+        groups.append({"params": [stored], "peak": 0.02})
+    optimizer = torch.optim.Adam(groups)
+    batches = torch.arange(len(targets), device=targets.device).split(teacher.batch_size)
+    if len(batches[-1]) < 2:  # no batch to normalise over
+        batches = batches[:-1]
+    order, error = streams.torch("warm-start-order"), torch.zeros(())
     for epoch in range(epochs):
         for group in optimizer.param_groups:
             group["lr"] = group["peak"] * 0.5 * (1 + math.cos(math.pi * epoch / epochs))
-        error = torch.zeros((), device=device)
-        for step in torch.randperm(teacher.steps, generator=order).tolist():
-            loss = (teacher.generator(teacher.curriculum(step), condition) - targets[step]).square().mean()
+        error = torch.zeros((), device=targets.device)
+        for number in torch.randperm(len(batches), generator=order).tolist():
+            samples = batches[number]
+            told = teacher.labels.one_hot(teacher.labels.of(samples))
+            loss = reconstruction_loss(teacher.generator, teacher.curriculum.of(samples), told, targets[samples])
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
-            error += loss.detach() / teacher.steps
-    log.info("warm start: mean squared error %.3f after %d epochs", error.item(), epochs)
+            error += loss.detach() / len(batches)
     return error.item()
 
 
 def _targets(teacher: SupervisedTeacher, data: TaskData, streams: Streams) -> torch.Tensor:
-    """Draws a normalised training image of the right class for each of the T x B places, without repeats where possible."""
+    """Draws a normalised training image of the right class for each sample, without repeats where possible."""
     random, train = streams.numpy("warm-start-images"), data.train
-    labels = teacher.labels.classes_of_batch.cpu()
-    chosen = torch.empty(teacher.steps, teacher.batch_size, dtype=torch.int64)
+    labels = teacher.labels.of(
+        torch.arange(teacher.places.samples, device=teacher.labels.classes_of_batch.device)
+    ).cpu()
+    chosen = torch.empty(len(labels), dtype=torch.int64)
     for number in range(data.task.classes):
         pool = (train.labels == number).nonzero().flatten().numpy()
-        places = (labels == number).repeat(teacher.steps, 1)
-        wanted = int(places.sum())
+        wanted = int((labels == number).sum())
         picked = random.choice(pool, wanted, replace=wanted > len(pool))
-        chosen[places] = torch.from_numpy(picked)
+        chosen[labels == number] = torch.from_numpy(picked)
     return data.normalise(train.images[chosen])
 
 
 def _whitened_components(targets: torch.Tensor, count: int, streams: Streams) -> torch.Tensor:
     """Returns the images' first principal components, each scaled to variance 1; random ones where there are too few."""
-    flat = targets.flatten(0, 1).flatten(1)
+    flat = targets.flatten(1)
     flat = flat - flat.mean(dim=0)
     _, _, directions = torch.linalg.svd(flat.T @ flat)
     components = flat @ directions[:count].T

@@ -13,9 +13,7 @@ from gtn_core.plan import StepPlan
 from gtn_core.registry import Registry
 from gtn_core.second_order import first_order, second_order
 from gtn_sl.config import MetaTrainConfig, resolve_config
-from gtn_sl.curricula import CURRICULA
 from gtn_sl.data import TASKS
-from gtn_sl.labels import LABELS
 from gtn_sl.learners import LEARNERS, architecture
 from gtn_sl.losses import inner_loss
 from gtn_sl.presets import PRESETS
@@ -53,29 +51,6 @@ def test_a_learner_is_pure_trainable_and_twice_differentiable(name, shape):
         assert (a - b).norm() <= 1e-3 * a.norm()
     logits, _ = learner.apply(phi, images, step.statistics)
     assert logits.shape == (6, 5)
-
-
-@pytest.mark.parametrize("name", sorted(CURRICULA))
-def test_a_curriculum_hands_out_its_steps_and_no_other(name):
-    torch.manual_seed(0)
-    curriculum = CURRICULA[name](4, 6, 3)
-    for step in range(4):
-        assert curriculum(step).shape == (6, 3)
-        assert torch.equal(curriculum(step), curriculum(step))
-    for step in (-1, 4):
-        with pytest.raises(IndexError, match="steps 0 to 3"):
-            curriculum(step)
-
-
-@pytest.mark.parametrize("name", sorted(LABELS))
-def test_labels_are_distributions_with_the_class_on_top(name):
-    labels = LABELS[name](4, 12, 10)
-    for step in range(4):
-        probabilities = labels(step)
-        torch.testing.assert_close(probabilities.sum(dim=1), torch.ones(12))
-        assert (probabilities >= 0).all()
-        assert torch.equal(probabilities.argmax(dim=1), labels.condition().argmax(dim=1))
-    assert torch.equal(labels.condition().sum(dim=0), torch.tensor([2.0, 2.0] + [1.0] * 8))
 
 
 class _Point(Teacher):

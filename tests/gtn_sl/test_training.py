@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from gtn_core.checkpoint import load_checkpoint
-from gtn_core.errors import DivergedError, UsageError
+from gtn_core.errors import DivergedError
 from gtn_core.inner_optim import SGD, Schedule
 from gtn_core.plan import StepPlan
 from gtn_core.run_folder import RunFolder
@@ -20,9 +20,8 @@ from gtn_sl.data import load_task
 from gtn_sl.evaluation import evaluate_stream
 from gtn_sl.judging import EvaluationPlan, judge, units_of_work
 from gtn_sl.report import write_evaluation_report, write_training_report
-from gtn_sl.teacher import load_teacher, seeded_teacher
+from gtn_sl.teacher import load_teacher
 from gtn_sl.training import meta_train
-from gtn_sl.warm_start import warm_start
 
 SMALL = {
     "teacher": {"hidden": 16, "channels": [4, 2], "latent": 8, "warm_start": 0},
@@ -99,22 +98,6 @@ def test_bfloat16_is_used_only_where_its_meta_gradient_can_be_trusted(
         meta_train(dataclasses.replace(config, compute=coarse), run)
     assert run.read_config()["compute"]["plan"]["precision"] == precision
     assert word in next(line for line in caplog.messages if line.startswith("bfloat16: cosine"))
-
-
-def test_warm_start_brings_the_batches_close_to_real_images(data, config):
-    teacher = seeded_teacher(config, data.task, 0)
-    before = teacher.batch(0)[0].std(dim=0).mean()
-    error = warm_start(teacher, data, 60, Streams(0))
-    assert error < 0.6  # real pixels have variance 1
-    assert before > 0
-
-
-def test_warm_start_needs_learned_noise(data, config):
-    teacher = seeded_teacher(config, data.task, 0)
-    teacher.curriculum.noise.requires_grad_(False)
-    del teacher.curriculum.noise
-    with pytest.raises(UsageError, match="learned noise"):
-        warm_start(teacher, data, 1, Streams(0))
 
 
 @pytest.fixture

@@ -1,0 +1,111 @@
+"""Which curricula, generators and labels go together, and for those that do not the reason: rules in a table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from gtn_core.errors import UsageError
+from gtn_sl.config import MetaTrainConfig, TeacherConfig
+from gtn_sl.curricula import CURRICULA, Noise
+from gtn_sl.generators import GENERATORS, Generator
+from gtn_sl.labels import LABELS, Labels
+
+
+@dataclass(frozen=True)
+class _Choice:
+    config: MetaTrainConfig
+    noise: type[Noise]
+    generator: type[Generator]
+    labels: type[Labels]
+
+    @property
+    def teacher(self) -> TeacherConfig:
+        return self.config.teacher
+
+
+@dataclass(frozen=True)
+class _Rule:
+    """What does not go together.
+
+    Attributes:
+        broken: Whether a choice breaks it.
+        settings: The settings in question, by their dotted names.
+        reason: Why they do not go together, and what would.
+    """
+
+    broken: Callable[[_Choice], bool]
+    settings: tuple[str, ...]
+    reason: str
+
+
+_RULES = (
+    _Rule(
+        lambda c: c.generator.makes_labels and not c.labels.from_generator,
+        ("teacher.generator", "teacher.labels"),
+        "this generator puts out each image's label itself; it takes teacher.labels=generated alone",
+    ),
+    _Rule(
+        lambda c: c.labels.from_generator and not c.generator.makes_labels,
+        ("teacher.labels", "teacher.generator"),
+        "no label comes out of this generator; teacher.generator=joint makes labels",
+    ),
+    _Rule(
+        lambda c: c.labels.must_be_told and not c.generator.is_told,
+        ("teacher.labels", "teacher.generator"),
+        "the classes are drawn anew for every learner, but this generator's images do not depend on the class that it is"
+        " told; take a conditional generator",
+    ),
+    _Rule(
+        lambda c: c.labels.belong_to_samples and not c.noise.has_samples,
+        ("teacher.labels", "teacher.curriculum"),
+        "each of these labels belongs to a sample, and noise drawn anew for every learner has no samples; take one-hot or"
+        " random labels, or the joint generator, whose labels follow from the noise",
+    ),
+    _Rule(
+        lambda c: not c.generator.is_network and not c.noise.has_samples,
+        ("teacher.generator", "teacher.curriculum"),
+        "there are no images but the samples themselves, and noise drawn anew for every learner has no samples",
+    ),
+    _Rule(
+        lambda c: c.teacher.samples is not None and not c.noise.has_samples,
+        ("teacher.samples", "teacher.curriculum"),
+        "noise drawn anew for every learner has no samples to be few",
+    ),
+    _Rule(
+        lambda c: c.teacher.warm_start > 0 and not c.noise.has_samples,
+        ("teacher.warm_start", "teacher.curriculum"),
+        "a real image is fitted for each sample, and noise drawn anew for every learner has no samples;"
+        " set teacher.warm_start=0",
+    ),
+    _Rule(
+        lambda c: c.config.meta_loss.autoencoder > 0 and not c.generator.is_network,
+        ("meta_loss.autoencoder", "teacher.generator"),
+        "the generator is to decode what an encoder makes of real images, and this one has no layers to decode with",
+    ),
+    _Rule(
+        lambda c: c.config.inner.batch_size < 2 and c.generator.is_network,
+        ("inner.batch_size", "teacher.generator"),
+        "this generator normalises over its batch, which takes two images at least",
+    ),
+)
+
+
+def refuse_impossible(config: MetaTrainConfig) -> None:
+    """Checks that a config's parts make a teacher together.
+
+    Raises:
+        UsageError: A name is unknown, or parts do not go together; the message says why and what would.
+    """
+    teacher = config.teacher
+    noise, generator = CURRICULA[teacher.curriculum].noise, GENERATORS[teacher.generator]
+    choice = _Choice(config, noise, generator, LABELS[teacher.labels])
+    for rule in _RULES:
+        if rule.broken(choice):
+            named = " with ".join(f"{key}={_value(config, key)}" for key in rule.settings)
+            raise UsageError(f"{named}: {rule.reason}")
+
+
+def _value(config: MetaTrainConfig, key: str) -> object:
+    part, _, field = key.partition(".")
+    return getattr(getattr(config, part), field)

@@ -1,0 +1,109 @@
+"""Which sample of a teacher's table comes where in one learner's lesson: places, orders, and what a seed decides."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from gtn_core.errors import UsageError
+from gtn_core.registry import Registry
+from gtn_core.seeding import Streams
+
+
+@dataclass(frozen=True)
+class Places:
+    """The T x B places of a lesson, and the table of M samples that they are filled from.
+
+    Attributes:
+        steps: T.
+        batch_size: B.
+        few: M, where samples come again and again (dataset distillation); ``None`` for one sample a place, M = T x B.
+
+    Raises:
+        UsageError: ``few`` fills no batch, or more than the places.
+    """
+
+    steps: int
+    batch_size: int
+    few: int | None = None
+
+    def __post_init__(self) -> None:
+        most = self.steps * self.batch_size
+        if self.few is not None and not self.batch_size <= self.few <= most:
+            raise UsageError(
+                f"teacher.samples={self.few} does not fit batches of inner.batch_size={self.batch_size}: it takes from"
+                f" {self.batch_size} (each batch is the whole set) to inner.steps x inner.batch_size = {most}"
+            )
+
+    @property
+    def samples(self) -> int:
+        """M, rows of the table."""
+        return self.steps * self.batch_size if self.few is None else self.few
+
+    @property
+    def table(self) -> tuple[int, ...]:
+        """Leading shape of whatever there is one of a sample: ``(T, B)``, or ``(M,)`` where they are few."""
+        return (self.steps, self.batch_size) if self.few is None else (self.few,)
+
+
+Order = Callable[[Tensor, torch.Generator], Tensor]
+"""``(samples in the table's order (T, B), randomness) -> samples in the order that the learner gets them (T, B)``."""
+
+ORDERS: Registry[Order] = Registry("order")
+
+
+@ORDERS.register("given")
+def given(samples: Tensor, random: torch.Generator) -> Tensor:
+    """Returns the table's own order; few samples come round again."""
+    return samples
+
+
+@ORDERS.register("reversed")
+def backwards(samples: Tensor, random: torch.Generator) -> Tensor:
+    """Returns the batches from the last to the first."""
+    return samples.flip(0)
+
+
+@ORDERS.register("shuffled-batches")
+def shuffled_batches(samples: Tensor, random: torch.Generator) -> Tensor:
+    """Returns the batches as they are, in another order for every learner."""
+    return samples[torch.randperm(len(samples), generator=random)]
+
+
+@ORDERS.register("all-shuffled")
+def all_shuffled(samples: Tensor, random: torch.Generator) -> Tensor:
+    """Returns other batches for every learner, of the samples drawn without replacement."""
+    return samples.flatten()[torch.randperm(samples.numel(), generator=random)].view_as(samples)
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """What chance decides for one learner.
+
+    Attributes:
+        seed: Decides all of it.
+        samples: Row of the table at each place, int64, shape ``(T, B)``.
+    """
+
+    seed: int
+    samples: Tensor
+
+    def at(self, step: int) -> Tensor:
+        """Returns the samples of one inner step, shape ``(B,)``."""
+        if not 0 <= step < len(self.samples):
+            raise IndexError(f"the lesson has steps 0 to {len(self.samples) - 1}, not {step}")
+        return self.samples[step]
+
+    def random(self, what: str, step: int) -> torch.Generator:
+        """Returns the generator (CPU) of one inner step's draws, the same at every call."""
+        return Streams(self.seed).torch(what, step)
+
+
+def draw_lesson(places: Places, order: Order, seed: int, steps: int, device: torch.device) -> Lesson:
+    """Returns the lesson of a seed, of any number of steps: where the table ends it begins anew."""
+    table = torch.arange(steps * places.batch_size) % places.samples
+    samples = order(table.view(steps, places.batch_size), Streams(seed).torch("order"))
+    return Lesson(seed, samples.to(device))

@@ -1,0 +1,174 @@
+"""Every curriculum x generator x kind of labels: those that go together teach and differentiate, the others say why not."""
+
+import dataclasses
+import itertools
+import re
+
+import pytest
+import torch
+
+from gtn_core.errors import UsageError
+from gtn_core.estimators import Backprop, Episode, EstimatorConfig
+from gtn_core.plan import StepPlan
+from gtn_sl.combinations import refuse_impossible
+from gtn_sl.config import resolve_config
+from gtn_sl.curricula import CURRICULA
+from gtn_sl.data import TASKS
+from gtn_sl.generators import GENERATORS
+from gtn_sl.labels import LABELS
+from gtn_sl.learners import architecture
+from gtn_sl.losses import inner_loss
+from gtn_sl.teacher import seeded_teacher
+
+STEPS, BATCH, CLASSES = 3, 6, 10
+TASK = TASKS["digits"]
+
+
+def config(curriculum, generator, labels, **teacher):
+    settings = {
+        "teacher": {
+            **{"curriculum": curriculum, "generator": generator, "labels": labels, "warm_start": 0},
+            **{"hidden": 5, "channels": [3, 2], "latent": 4},
+            **teacher,
+        },
+        "inner": {"steps": STEPS, "batch_size": BATCH},
+        "outer": {"iterations": 1},
+    }
+    return resolve_config("digits", "fast", settings)
+
+
+def goes_together(settings):
+    try:
+        refuse_impossible(settings)
+    except UsageError:
+        return False
+    return True
+
+
+EVERY = list(itertools.product(sorted(CURRICULA), sorted(GENERATORS), sorted(LABELS)))
+ALLOWED = [names for names in EVERY if goes_together(config(*names))]
+REFUSED = [names for names in EVERY if names not in ALLOWED]
+
+
+def joined(names):
+    return "-".join(names)
+
+
+def test_enough_go_together():
+    """Guards the two lists below: a rule that refuses too much would otherwise pass unseen."""
+    assert len(ALLOWED) == 59
+    for registry, place in ((CURRICULA, 0), (GENERATORS, 1), (LABELS, 2)):
+        assert {names[place] for names in ALLOWED} == set(registry)
+
+
+@pytest.mark.parametrize("names", REFUSED, ids=joined)
+def test_what_does_not_go_together_says_why(names):
+    with pytest.raises(UsageError, match=r"^teacher\.\w+=\S+ with teacher\.\w+=\S+: .{40}") as caught:
+        seeded_teacher(config(*names), TASK, 0)
+    for key, value in re.findall(r"teacher\.(curriculum|generator|labels)=(\S+?)(?: with|: )", str(caught.value)):
+        assert value == names[("curriculum", "generator", "labels").index(key)]
+
+
+@pytest.mark.parametrize("names", ALLOWED, ids=joined)
+def test_a_lesson_repeats_itself_and_holds_distributions(names):
+    teacher = seeded_teacher(config(*names), TASK, 0)
+    lesson, same, other = (teacher.for_learner(seed) for seed in (5, 5, 6))
+    differs = False
+    for step in range(STEPS):
+        images, labels = lesson.batch(step)
+        assert images.shape == (BATCH, *TASK.image_shape)
+        assert torch.isfinite(images).all()
+        torch.testing.assert_close(labels.sum(dim=1), torch.ones(BATCH))
+        assert (labels >= 0).all()
+        for a, b, c in zip(same.batch(step), lesson.batch(step), other.batch(step), strict=True):
+            assert torch.equal(a, b)
+            differs = differs or not torch.equal(a, c)
+    drawn = names[0] in ("shuffled-batches", "all-shuffled", "gaussian", "none") or names[2] == "random"
+    assert differs == drawn
+    for step in (-1, STEPS):
+        with pytest.raises(IndexError, match="steps 0 to 2"):
+            lesson.batch(step)
+
+
+@pytest.mark.parametrize("names", ALLOWED, ids=joined)
+@pytest.mark.parametrize("weight_norm", [True, False], ids=["normed", "plain"])
+def test_the_meta_gradient_equals_plain_autograd_through_the_unrolled_loop(names, weight_norm):
+    teacher = seeded_teacher(config(*names, weight_norm=weight_norm), TASK, 0).double()
+    trial, trained = episode(), teacher.trained()
+    expected = torch.autograd.grad(unrolled(teacher, trial), trained, materialize_grads=True, allow_unused=True)
+    Backprop(EstimatorConfig()).estimate(teacher, trial)
+    size = torch.cat([gradient.flatten() for gradient in expected]).norm()
+    assert size > 1e-6, "the gradient vanishes: the test would prove nothing"
+    for parameter, gradient in zip(trained, expected, strict=True):
+        found = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
+        assert found.dtype == torch.float64
+        assert (found - gradient).norm() < 1e-10 * size
+
+
+def episode():
+    learner, phi = architecture("base_fc:2,3,4").fresh(TASK, 0, "contiguous")
+    random = torch.Generator().manual_seed(0)
+    real = torch.randn(9, *TASK.image_shape, generator=random, dtype=torch.float64)
+    classes = torch.randint(CLASSES, (9,), generator=random)
+
+    def meta_loss(phi, statistics, step):
+        logits, _ = learner.apply(phi, real, statistics)
+        return torch.nn.functional.cross_entropy(logits, classes)
+
+    teacher_optimizer = seeded_teacher(config("full", "pixels", "soft"), TASK, 0).optimizer
+    weights = {2: 0.5, STEPS: 1.0}
+    return Episode(inner_loss(learner, StepPlan()), teacher_optimizer, phi.double(), meta_loss, weights, lesson=7)
+
+
+def unrolled(teacher, trial):
+    """Returns the weighted meta-loss as one graph over all steps and the teacher, which shares no code with the adjoint."""
+    lesson = teacher.for_learner(trial.lesson)
+    phi, (lr, momentum), total = trial.phi.clone().requires_grad_(), lesson.schedule(), 0.0
+    buffer = torch.zeros_like(phi)
+    for step in range(STEPS):
+        loss, statistics = trial.loss(phi, lesson.batch(step))
+        (grad,) = torch.autograd.grad(loss, phi, create_graph=True)
+        buffer = momentum[step] * buffer + grad
+        phi = phi - lr[step] * buffer
+        if step + 1 in trial.weights:
+            total = total + trial.weights[step + 1] * trial.meta_loss(phi, statistics, step + 1)
+    return total
+
+
+@pytest.mark.parametrize("names", [n for n in ALLOWED if CURRICULA[n[0]].noise.has_samples], ids=joined)
+def test_few_samples_come_round_again(names):
+    teacher = seeded_teacher(config(*names, samples=9), TASK, 0)
+    samples = teacher.for_learner(0).lesson.samples
+    assert torch.equal(samples.flatten().bincount(), torch.full((9,), 2))
+    images = torch.cat([teacher.for_learner(0).batch(step)[0] for step in range(STEPS)])
+    assert images.shape[0] == STEPS * BATCH
+    for parameter in teacher.curriculum.parameters():
+        assert parameter.shape == (9, teacher.curriculum.latent)
+
+
+def test_a_table_must_fit_its_places():
+    for samples in (BATCH - 1, STEPS * BATCH + 1):
+        with pytest.raises(UsageError, match=rf"teacher\.samples={samples} does not fit .* from 6 .* = 18"):
+            seeded_teacher(config("full", "pixels", "soft", samples=samples), TASK, 0)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"samples": 6}, "teacher.samples=6 with teacher.curriculum=none"),
+        ({"warm_start": 3}, "teacher.warm_start=3 with teacher.curriculum=none"),
+    ],
+)
+def test_fresh_noise_has_no_samples(change, words):
+    with pytest.raises(UsageError, match=words):
+        seeded_teacher(config("none", "conditional", "one-hot", **change), TASK, 0)
+
+
+def test_one_image_a_batch_is_for_pixels_alone():
+    def single(generator):
+        settings = config("full", generator, "soft")
+        return dataclasses.replace(settings, inner=dataclasses.replace(settings.inner, batch_size=1))
+
+    assert seeded_teacher(single("pixels"), TASK, 0).batch(0)[0].shape == (1, 1, 8, 8)
+    with pytest.raises(UsageError, match=r"inner\.batch_size=1 with teacher\.generator=conditional"):
+        seeded_teacher(single("conditional"), TASK, 0)

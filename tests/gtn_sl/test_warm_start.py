@@ -1,0 +1,61 @@
+"""The warm start: samples that look like training images of their class, for every generator; what it leaves alone."""
+
+import pytest
+import torch
+
+from gtn_core.seeding import Streams
+from gtn_sl.config import resolve_config
+from gtn_sl.data import load_task
+from gtn_sl.teacher import seeded_teacher
+from gtn_sl.warm_start import warm_start
+
+
+@pytest.fixture(scope="module")
+def data():
+    return load_task("digits")
+
+
+def started(data, epochs=60, samples=None, **teacher):
+    settings = {
+        "teacher": {"hidden": 16, "channels": [4, 2], "latent": 8, "samples": samples, **teacher},
+        "inner": {"steps": 4, "batch_size": 20},
+        "outer": {"iterations": 1},
+    }
+    new = seeded_teacher(resolve_config("digits", "fast", settings), data.task, 0)
+    before = {name: value.clone() for name, value in new.state_dict().items()}
+    return new, before, warm_start(new, data, epochs, Streams(0))
+
+
+@pytest.mark.parametrize("generator", ["conditional", "dcgan", "joint"])
+def test_networks_come_close_to_real_images(data, generator):
+    labels = "generated" if generator == "joint" else "soft"
+    teacher, _, error = started(data, generator=generator, labels=labels)
+    assert error < (
+        0.75 if generator == "joint" else 0.6
+    )  # real pixels have variance 1; a joint error has the labels' in it
+    if generator == "joint":
+        made = torch.cat([teacher.batch(step)[1].argmax(dim=1) for step in range(4)])
+        assert (made == torch.arange(80) % 10).float().mean() > 0.9
+
+
+@pytest.mark.parametrize("curriculum", ["full", "gaussian", "random-fixed"])
+def test_pixels_start_as_training_images_of_their_class(data, curriculum):
+    teacher, _, error = started(data, epochs=1, generator="pixels", curriculum=curriculum, samples=30)
+    assert error == 0
+    real = data.normalise(data.train.images).flatten(1)
+    distances = torch.cdist(teacher.curriculum.stored().detach(), real, compute_mode="donot_use_mm_for_euclid_dist")
+    assert distances.min(dim=1).values.max() < 1e-3
+    assert torch.equal(data.train.labels[distances.argmin(dim=1)], torch.arange(30) % 10)
+
+
+def test_noise_that_is_not_learned_stays(data):
+    teacher, before, error = started(data, curriculum="random-fixed")
+    assert torch.equal(teacher.curriculum.noise, before["curriculum.noise"])
+    assert error < 0.9
+
+
+def test_few_samples_are_fitted_in_batches_that_may_be_short(data):
+    teacher, before, error = started(data, epochs=120, samples=41)  # the last batch has one
+    assert error < 0.6
+    assert not torch.equal(teacher.curriculum.noise, before["curriculum.noise"])
+    assert torch.equal(teacher.labels.logits, before["labels.logits"])
