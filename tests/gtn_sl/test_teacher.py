@@ -51,6 +51,28 @@ def rewrite(path, change):
     save_file(tensors, path, {"gtn": json.dumps(document)})
 
 
+NEWER = {
+    "teacher": ("generator", "weight_norm", "samples"),
+    "inner": ("grow", "first_steps"),
+    "meta_loss": ("autoencoder",),
+}
+
+
+def test_a_file_of_before_there_were_kinds_of_generators_loads(saved, config):
+    def forget(document, tensors):
+        for part, keys in NEWER.items():
+            for key in keys:
+                del document["config"][part][key]
+        assert tensors["curriculum.noise"].shape == (3, 12, 3)
+        assert tensors["labels.logits"].shape == (3, 12, 10)
+        assert tensors["labels.classes_of_batch"].shape == (12,)
+
+    rewrite(saved, forget)
+    file, original = load_teacher(saved), seeded_teacher(config, TASKS["digits"], 5)
+    assert torch.equal(file.teacher.batch(2)[0], original.batch(2)[0])
+    assert file.config == dataclasses.replace(config, data_dir=None)
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [
@@ -81,6 +103,7 @@ def test_a_teacher_depends_on_its_seed_alone(config):
     ("change", "words"),
     [
         ({"curriculum": "ful"}, "unknown curriculum 'ful'; did you mean 'full'"),
+        ({"generator": "dcgn"}, "unknown generator 'dcgn'; did you mean 'dcgan'"),
         ({"labels": "sof"}, "unknown label kind 'sof'; did you mean 'soft'"),
     ],
 )

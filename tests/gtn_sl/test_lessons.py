@@ -1,0 +1,108 @@
+"""Lessons: what each order does to a table, few samples, lessons longer than their teacher, and another order at test."""
+
+import pytest
+import torch
+
+from gtn_core.errors import UsageError
+from gtn_sl.config import resolve_config
+from gtn_sl.data import TASKS
+from gtn_sl.lessons import ORDERS, Places, draw_lesson
+from gtn_sl.teacher import seeded_teacher
+
+STEPS, BATCH = 5, 4
+TABLE = torch.arange(STEPS * BATCH).view(STEPS, BATCH)
+
+
+def drawn(order, seed=3, places=None):
+    return draw_lesson(places or Places(STEPS, BATCH), ORDERS[order], seed, STEPS, torch.device("cpu")).samples
+
+
+def teacher(**settings):
+    small = {"hidden": 5, "channels": [3, 2], "latent": 4, "warm_start": 0, **settings}
+    layers = {"teacher": small, "inner": {"steps": STEPS, "batch_size": BATCH}, "outer": {"iterations": 1}}
+    return seeded_teacher(resolve_config("digits", "fast", layers), TASKS["digits"], 0)
+
+
+@pytest.mark.parametrize("order", sorted(ORDERS))
+def test_an_order_shows_every_sample_once(order):
+    assert torch.equal(drawn(order).flatten().sort().values, TABLE.flatten())
+    assert torch.equal(drawn(order), drawn(order))
+
+
+def test_what_the_orders_are():
+    assert torch.equal(drawn("given"), TABLE)
+    assert torch.equal(drawn("reversed"), TABLE.flip(0))
+    batches = drawn("shuffled-batches")
+    assert torch.equal(batches, TABLE[batches[:, 0] // BATCH])
+    assert not torch.equal(batches, TABLE)
+    mixed = drawn("all-shuffled")
+    assert all(len(set((row // BATCH).tolist())) > 1 for row in mixed)
+    for order in ("shuffled-batches", "all-shuffled"):
+        assert not torch.equal(drawn(order, 3), drawn(order, 4))
+
+
+def test_few_samples_are_cycled_through():
+    samples = drawn("given", places=Places(STEPS, BATCH, few=6))
+    assert samples.flatten().tolist() == [m % 6 for m in range(STEPS * BATCH)]
+    whole = drawn("given", places=Places(STEPS, BATCH, few=BATCH))
+    assert torch.equal(whole, torch.arange(BATCH).expand(STEPS, BATCH))
+
+
+def test_labels_follow_their_samples():
+    shuffled = teacher(curriculum="all-shuffled", labels="soft")
+    with torch.no_grad():
+        shuffled.labels.logits.normal_(generator=torch.Generator().manual_seed(0))
+    lesson = shuffled.for_learner(8)
+    given = torch.cat([shuffled.with_order("given").batch(step)[1] for step in range(STEPS)])
+    for step in range(STEPS):
+        samples = lesson.lesson.samples[step]
+        assert torch.equal(lesson.batch(step)[1], given[samples])
+        assert torch.equal(lesson.labels.told(lesson.lesson, step).argmax(dim=1), samples % BATCH % 10)
+
+
+def test_random_labels_are_what_the_generator_is_told():
+    lesson = teacher(labels="random").for_learner(1)
+    told = torch.cat([lesson.labels.told(lesson.lesson, step) for step in range(STEPS)])
+    assert torch.equal(told, torch.cat([lesson.batch(step)[1] for step in range(STEPS)]))
+    counts = torch.stack([teacher(labels="random").for_learner(seed).batch(0)[1] for seed in range(100)]).sum(
+        dim=(0, 1)
+    )
+    assert (counts > 15).all()  # of 400; 40 expected each
+
+
+def test_another_order_leaves_the_teacher_as_it_is():
+    full = teacher()
+    first, last = full.batch(0), full.batch(STEPS - 1)
+    turned = full.with_order("reversed")
+    assert torch.equal(turned.batch(0)[0], last[0])
+    assert torch.equal(turned.for_learner(4).batch(STEPS - 1)[0], first[0])
+    assert torch.equal(full.batch(0)[0], first[0])
+    with pytest.raises(UsageError, match="unknown order 'reverse'; did you mean 'reversed'"):
+        full.with_order("reverse")
+
+
+@pytest.mark.parametrize("steps", [2, STEPS, 13])
+def test_fresh_noise_goes_on_and_a_table_begins_anew(steps):
+    endless = teacher(curriculum="none", labels="one-hot").for_steps(steps).for_learner(2)
+    images = [endless.batch(step)[0] for step in range(steps)]
+    assert len(torch.unique(torch.cat(images).flatten(1), dim=0)) == steps * BATCH
+    full = teacher()
+    again = full.for_steps(steps).for_learner(2)
+    assert all(torch.equal(again.batch(step)[0], full.batch(step % STEPS)[0]) for step in range(steps))
+    with torch.no_grad():
+        full.inner_schedule.log_lr.copy_(torch.arange(STEPS))
+    lr, momentum = again.schedule()
+    assert lr.shape == momentum.shape == (steps,)
+    assert torch.equal(lr.log(), torch.arange(steps).clamp(max=STEPS - 1).float())
+
+
+def test_a_lesson_shares_the_teachers_parameters():
+    made = teacher(curriculum="gaussian")
+    lesson = made.for_learner(1)
+    lesson.batch(0)[0].sum().backward()
+    assert made.curriculum.mean.grad.abs().sum() > 0
+    assert made.curriculum.log_sigma.grad[0].abs().sum() > 0
+    with torch.no_grad():
+        before = lesson.batch(0)[0]
+        made.set_theta(made.theta() + 0.1)
+    assert not torch.equal(lesson.batch(0)[0], before)
