@@ -3,6 +3,7 @@
 import dataclasses
 import itertools
 import re
+from pathlib import Path
 
 import pytest
 import torch
@@ -59,6 +60,19 @@ def test_enough_go_together():
     assert len(ALLOWED) == 59
     for registry, place in ((CURRICULA, 0), (GENERATORS, 1), (LABELS, 2)):
         assert {names[place] for names in ALLOWED} == set(registry)
+
+
+def test_the_page_on_teachers_says_what_goes_together():
+    page = (Path(__file__).parents[2] / "docs" / "teachers.md").read_text()
+    head, _, *rows = page.partition("## What goes together\n")[2].partition("\n\n")[0].splitlines()
+    cells = [[re.findall(r"`([\w-]+)`", cell) for cell in row.strip("|").split("|")] for row in (head, *rows)]
+    said = {
+        (curriculum, generator, labels)
+        for curricula, *kinds in cells[1:]
+        for generators, row in zip(cells[0][1:], kinds, strict=True)
+        for curriculum, generator, labels in itertools.product(curricula, generators, row)
+    }
+    assert {names for names in said if names[0] in CURRICULA} == set(ALLOWED)
 
 
 @pytest.mark.parametrize("names", REFUSED, ids=joined)
