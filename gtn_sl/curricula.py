@@ -1,4 +1,7 @@
-"""Curricula: what noise the generator gets, composed of a kind of noise (here) and an order (``gtn_sl.lessons``)."""
+"""Curricula: what noise the generator gets, composed of a kind of noise (here), an order and, in a closed loop, feedback.
+
+Orders are in ``gtn_sl.lessons``, feedback is in ``gtn_sl.closed_loop``.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from gtn_core.registry import Registry
+from gtn_sl.closed_loop import Feedback
 from gtn_sl.lessons import Lesson, Order, Places, all_shuffled, backwards, given, shuffled_batches
 
 START_SIGMA = 0.1
@@ -116,10 +120,12 @@ class Curriculum:
     Attributes:
         noise: Which noise there is.
         order: Which of it comes when.
+        feedback: What moves it by the learner's progress; ``None`` in an open loop.
     """
 
     noise: type[Noise]
     order: Order = given
+    feedback: type[Feedback] | None = None
 
 
 CURRICULA: Registry[Curriculum] = Registry("curriculum")
@@ -131,5 +137,6 @@ for _name, _curriculum in {
     "random-fixed": Curriculum(FixedNoise),
     "gaussian": Curriculum(GaussianNoise),
     "none": Curriculum(FreshNoise),
+    "closed-loop": Curriculum(LearnedNoise, feedback=Feedback),
 }.items():
     CURRICULA.register(_name)(_curriculum)

@@ -114,7 +114,8 @@ def evaluate_stream(
 
         with torch.no_grad():
             lr, momentum = lesson.schedule()
-        loop = InnerLoop(inner_loss(learner, plan), lesson.optimizer, phi.to(device), lesson.batch_for, lr, momentum)
+        loss = inner_loss(learner, plan, closed_loop=lesson.closed_loop)
+        loop = InnerLoop(loss, lesson.optimizer, phi.to(device), lesson.batch_for, lr, momentum)
         trail = run(loop, after_step=test)
         final.append(accuracy(learner, trail.final, trail.statistics[-1], data, split))
         curves.append(curve)

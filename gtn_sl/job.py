@@ -67,7 +67,7 @@ class SupervisedJob:
             return F.cross_entropy(logits.float(), labels)
 
         return Episode(
-            inner_loss(learner, self.plan),
+            inner_loss(learner, self.plan, closed_loop=self.teacher.closed_loop),
             self.teacher.optimizer,
             phi,
             meta_loss,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from gtn_core.closed_loop import class_progress
 from gtn_core.learner import Learner, Statistics
 from gtn_core.plan import StepPlan
 from gtn_core.second_order import Batch, InnerLoss
@@ -14,13 +15,20 @@ def soft_cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
     return -(labels * logits.to(labels.dtype).log_softmax(dim=-1)).sum(dim=-1).mean()
 
 
-def inner_loss(learner: Learner, plan: StepPlan) -> InnerLoss:
-    """Returns the loss of one inner step of a learner on images ``(B, C, H, W)`` and label probabilities."""
+def inner_loss(learner: Learner, plan: StepPlan, *, closed_loop: bool = False) -> InnerLoss:
+    """Returns the loss of one inner step of a learner on images ``(B, C, H, W)`` and label probabilities.
 
-    def loss(phi: Tensor, batch: Batch) -> tuple[Tensor, Statistics]:
+    Args:
+        learner: The learner.
+        plan: How steps are computed.
+        closed_loop: Whether the learner's progress is put out, too, for the teacher to answer.
+    """
+
+    def loss(phi: Tensor, batch: Batch) -> tuple[Tensor, Statistics] | tuple[Tensor, Statistics, Tensor]:
         images, labels = batch
         with plan.autocast(phi.device):
             logits, statistics = learner.apply(phi, images)
-        return soft_cross_entropy(logits, labels), statistics
+        value = soft_cross_entropy(logits, labels)
+        return (value, statistics, class_progress(value, logits, labels)) if closed_loop else (value, statistics)
 
     return loss

@@ -13,8 +13,10 @@ class Stream(Teacher):
         steps: T.
         batch_size: B.
         optimizer: How the learner takes its steps.
+        closed_loop: Whether a batch depends on the learner's progress, so that ``inner_loss`` must put that out.
     """
 
     steps: int
     batch_size: int
     optimizer: InnerOptimizer
+    closed_loop: bool = False

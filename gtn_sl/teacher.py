@@ -48,7 +48,8 @@ class SupervisedTeacher(Stream):
         self.task, self.steps, self.batch_size = task, inner.steps, inner.batch_size
         self.optimizer = INNER_OPTIMIZERS[inner.optimizer]()
         self.places = Places(inner.steps, inner.batch_size, settings.samples)
-        self.order = CURRICULA[settings.curriculum].order
+        curriculum = CURRICULA[settings.curriculum]
+        self.order, self.closed_loop = curriculum.order, curriculum.feedback is not None
         self._lesson: Lesson | None = None
         shape = GeneratorShape(
             task.image_shape,
@@ -61,12 +62,13 @@ class SupervisedTeacher(Stream):
         )
         try:
             self.generator = GENERATORS[settings.generator](shape)
-            self.curriculum = CURRICULA[settings.curriculum].noise(self.places, self.generator.latent)
+            self.curriculum = curriculum.noise(self.places, self.generator.latent)
             self.labels = LABELS[settings.labels](self.places, task.classes)
             self.inner_schedule = Schedule(
                 inner.steps, inner.lr, inner.momentum, max_momentum=inner.max_momentum, learned=inner.learn_schedule
             )
             self.encoder = Encoder(shape) if config.meta_loss.autoencoder else None
+            self.feedback = curriculum.feedback(self.generator.latent, task.classes) if curriculum.feedback else None
         except (ValueError, RuntimeError) as error:
             raise UsageError(f"these settings make no teacher: {error}") from error
 
@@ -100,9 +102,28 @@ class SupervisedTeacher(Stream):
         return draw_lesson(self.places, self.order, seed, self.steps, self.inner_schedule.log_lr.device)
 
     def batch(self, step: int) -> Batch:
-        """Returns normalised images ``(B, C, H, W)`` and label probabilities ``(B, classes)`` of one inner step."""
+        """Returns normalised images ``(B, C, H, W)`` and label probabilities ``(B, classes)`` of one inner step.
+
+        In a closed loop they are those before any feedback, and no learner's.
+        """
+        return self._batch(step, None)
+
+    def batch_for(self, step: int, progress: Tensor | None) -> Batch:
+        """See ``Teacher.batch_for``; as ``batch``.
+
+        Raises:
+            ValueError: The loop is closed, and the inner loss puts out no progress.
+        """
+        if self.closed_loop and progress is None and step:
+            raise ValueError("a closed-loop teacher needs the learner's progress: inner_loss(..., closed_loop=True)")
+        return self._batch(step, progress)
+
+    def _batch(self, step: int, progress: Tensor | None) -> Batch:
         lesson = self.lesson
-        images, labels = self.generator(self.curriculum(lesson, step), self.labels.told(lesson, step))
+        noise, told = self.curriculum(lesson, step), self.labels.told(lesson, step)
+        if self.feedback is not None and progress is not None:
+            noise = noise + self.feedback(noise, told, progress)
+        images, labels = self.generator(noise, told)
         return images, self.labels(lesson, step, labels)
 
     def schedule(self) -> tuple[Tensor, Tensor]:
@@ -125,7 +146,7 @@ class SupervisedTeacher(Stream):
             (self._multiples.noise_lr, list(self.curriculum.parameters())),
             (self._multiples.labels_lr, list(self.labels.parameters())),
             (self._multiples.schedule_lr, list(self.inner_schedule.parameters())),
-            (1.0, [] if self.encoder is None else list(self.encoder.parameters())),
+            *((1.0, list(part.parameters())) for part in (self.encoder, self.feedback) if part is not None),
         ]
 
     def parameter_count(self) -> int:

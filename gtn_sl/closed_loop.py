@@ -1,0 +1,51 @@
+"""What a closed-loop teacher makes of its learner's progress: an offset of the noise, and so of the images."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+HIDDEN = 64
+"""Width of the hidden layer."""
+
+
+def skill(progress: Tensor) -> Tensor:
+    """Scales progress so that guessing is 0 and perfection is 1, shape as given.
+
+    Args:
+        progress: Loss and expected accuracy of each class, ``(1 + classes,)``; see ``gtn_core.closed_loop.class_progress``.
+    """
+    classes = len(progress) - 1
+    loss, accuracy = progress[:1] / math.log(classes), progress[1:]
+    return torch.cat([1 - loss, (classes * accuracy - 1) / (classes - 1)])
+
+
+class Feedback(nn.Module):
+    """A network of one hidden layer from a sample's noise, its class and the learner's progress to an offset of that noise.
+
+    Every sample gets an offset of its own: generators normalise over the batch, which would take a common one out again. The
+    last layer starts at zero, so that meta-training starts from the same teacher as without feedback.
+
+    Args:
+        latent: Length of a noise vector.
+        classes: Number of classes.
+    """
+
+    def __init__(self, latent: int, classes: int) -> None:
+        super().__init__()
+        self.hidden = nn.Linear(latent + classes + 1 + classes, HIDDEN)
+        self.offset = nn.Linear(HIDDEN, latent, bias=False)
+        nn.init.zeros_(self.offset.weight)
+
+    def forward(self, noise: Tensor, told: Tensor, progress: Tensor) -> Tensor:
+        """Returns the offset, shape ``(B, latent)``.
+
+        Args:
+            noise: Shape ``(B, latent)``.
+            told: Classes as distributions, shape ``(B, classes)``.
+            progress: Shape ``(1 + classes,)``; see ``skill``.
+        """
+        seen = torch.cat([noise, told, skill(progress).to(noise).expand(len(noise), -1)], dim=1)
+        return self.offset(torch.tanh(self.hidden(seen)))
