@@ -20,6 +20,7 @@ COMMANDS = {
     ),
     "train-agent": ("gtn_cli.commands.train_agent", "Train one agent inside an environment, play it on the real task."),
     "transfer": ("gtn_cli.commands.transfer", "How well agents trained inside environments do on the real task."),
+    "export-dataset": ("gtn_cli.commands.export_dataset", "Write a teacher's images as a data set or an environment."),
     "inspect": ("gtn_cli.commands.inspect", "Show what a teacher or an environment is, and a picture of it."),
     "tasks": ("gtn_cli.commands.tasks", "List what can be taught; download and check the images."),
     "runs": ("gtn_cli.commands.runs", "List the runs in a folder."),

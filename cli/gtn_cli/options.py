@@ -25,7 +25,7 @@ def complete_task(ctx: click.Context, parameter: click.Parameter, typed: str) ->
 
 def complete_environment(ctx: click.Context, parameter: click.Parameter, typed: str) -> list[CompletionItem]:
     """Completes the id of a shipped environment, or a path."""
-    from gtn_envs.weights_file import SHIPPED
+    from gtn_envs.document_file import SHIPPED
 
     shipped = sorted(path.stem for path in SHIPPED.glob("*.safetensors") if path.stem.startswith(typed))
     return [CompletionItem(name) for name in shipped] or [CompletionItem(typed, type="file")]

@@ -1,4 +1,4 @@
-"""What the vector environment asks of numpy or torch: the model, actions checked and prepared, arrays moved to and fro."""
+"""What vector environments ask of numpy or torch: actions checked and prepared, arrays moved to and fro."""
 
 from __future__ import annotations
 
@@ -8,23 +8,21 @@ import numpy as np
 import numpy.typing as npt
 from gymnasium import error, spaces
 
-from gtn_envs.folding import Program
-from gtn_envs.numpy_batch import NumpyBatch
 from gtn_envs.space_encoding import Space
-from gtn_envs.torch_model import TorchModel
 from gtn_envs.valid_weights import Array
 
 if TYPE_CHECKING:
     import torch
 
 
+BACKENDS = ("numpy", "torch")
+
+
 class Backend(Protocol):
     """Arrays of one library on one device; ``Any`` stands for them."""
 
-    model: Any
-
     def actions(self, actions: Any, copies: int) -> tuple[Any, Any]:
-        """Returns actions as the model takes them, and a boolean that says whether one of them is outside the space.
+        """Returns actions, numbered from 0 or flat, and a boolean that says whether one of them is outside the space.
 
         Raises:
             gymnasium.error.InvalidAction: They are not of the batched space's shape or kind.
@@ -32,6 +30,9 @@ class Backend(Protocol):
 
     def array(self, array: npt.NDArray[Any]) -> Any:
         """Returns a copy of a numpy array."""
+
+    def constant(self, array: npt.NDArray[Any]) -> Any:
+        """Returns a numpy array that nobody changes, itself where it can stay where it is."""
 
     def on_host(self, done: Any, wrong: Any) -> tuple[npt.NDArray[np.bool_], bool]:
         """Returns a mask (n,) and a flag as numpy and Python have them, in one transfer."""
@@ -46,8 +47,7 @@ class Backend(Protocol):
 class NumpyBackend:
     """Observations of the space's dtype, rewards in float64, as Gymnasium's own ``SyncVectorEnv`` has them."""
 
-    def __init__(self, program: Program, space: Space, copies: int) -> None:
-        self.model = NumpyBatch(program, copies)
+    def __init__(self, space: Space) -> None:
         self._space = space
 
     def actions(self, actions: Any, copies: int) -> tuple[npt.NDArray[Any], bool]:
@@ -72,6 +72,10 @@ class NumpyBackend:
         """Returns a copy; see ``Backend``."""
         return np.array(array)
 
+    def constant(self, array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """Returns the array; see ``Backend``."""
+        return array
+
     def on_host(self, done: npt.NDArray[np.bool_], wrong: bool) -> tuple[npt.NDArray[np.bool_], bool]:
         """Brings a mask and a flag to numpy and Python; see ``Backend``."""
         return done, wrong
@@ -88,8 +92,10 @@ class NumpyBackend:
 class TorchBackend:
     """Tensors on a device; nothing is tracked for gradients."""
 
-    def __init__(self, program: Program, space: Space, device: str | torch.device | None) -> None:
-        self.model = TorchModel(program, device)
+    def __init__(self, space: Space, device: str | torch.device | None) -> None:
+        import torch
+
+        self.device = torch.device(device or "cpu")
         self._space = space
         if isinstance(space, spaces.Box):
             self._low, self._high = self.array(space.low), self.array(space.high)
@@ -100,7 +106,7 @@ class TorchBackend:
 
         space = self._space
         try:
-            tensor = torch.as_tensor(actions, device=self.model.device)
+            tensor = torch.as_tensor(actions, device=self.device)
         except (TypeError, ValueError, RuntimeError):
             raise _refused(actions, copies, space) from None
         if tuple(tensor.shape) != (copies, *(space.shape or ())):
@@ -118,7 +124,11 @@ class TorchBackend:
         """Returns a copy; see ``Backend``."""
         import torch
 
-        return torch.tensor(np.ascontiguousarray(array), device=self.model.device)
+        return torch.tensor(np.ascontiguousarray(array), device=self.device)
+
+    def constant(self, array: npt.NDArray[Any]) -> Any:
+        """Returns a copy; see ``Backend``."""
+        return self.array(array)
 
     def on_host(self, done: Any, wrong: Any) -> tuple[npt.NDArray[np.bool_], bool]:
         """Brings a mask and a flag to numpy and Python; see ``Backend``."""
@@ -136,6 +146,26 @@ class TorchBackend:
     def rewards(self, rewards: Any) -> Any:
         """Returns rewards as they are handed out; see ``Backend``."""
         return rewards
+
+
+def make_backend(name: str, space: Space, device: str | torch.device | None) -> Backend:
+    """Returns a backend by name.
+
+    Args:
+        name: One of ``BACKENDS``.
+        space: Of a single action.
+        device: Of the torch backend; the CPU if None.
+
+    Raises:
+        ValueError: There is no such backend, or it has no devices.
+    """
+    if name == "torch":
+        return TorchBackend(space, device)
+    if name != "numpy":
+        raise ValueError(f"backend is {name!r}, expected one of {BACKENDS}")
+    if device is not None:
+        raise ValueError(f"device is {device!r}, but only the torch backend has devices")
+    return NumpyBackend(space)
 
 
 def _refused(actions: Any, copies: int, space: Space) -> error.InvalidAction:

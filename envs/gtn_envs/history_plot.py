@@ -6,14 +6,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-from gymnasium import error, spaces
+from gymnasium import spaces
 
+from gtn_envs.canvas import Canvas
 from gtn_envs.valid_weights import Weights
 
 if TYPE_CHECKING:
     from gtn_envs.rendering import History
 
 WIDTH, HEIGHT = 600, 420
+FPS = 30
 STEPS = 200
 """How many of the last steps are shown."""
 _MARGIN, _TITLE = 44, 22
@@ -40,27 +42,13 @@ class HistoryPlot:
     """
 
     def __init__(self, weights: Weights, render_mode: str) -> None:
-        try:
-            import pygame
-        except ImportError as reason:
-            raise error.DependencyNotInstalled(
-                'pygame is not installed, run `pip install "gymnasium[classic-control]"`'
-            ) from reason
-        self._pygame: Any = pygame
         self._weights = weights
-        self._window: Any = None
-        pygame.font.init()
-        if render_mode == "human":
-            pygame.display.init()
-            self._window = pygame.display.set_mode((WIDTH, HEIGHT))
-            pygame.display.set_caption(weights.path.stem if weights.path else weights.task)
-            self._clock = pygame.time.Clock()
-        self._surface = pygame.Surface((WIDTH, HEIGHT))
-        self._font = pygame.font.Font(None, 19)
+        title = weights.path.stem if weights.path else weights.task
+        self._canvas = Canvas(WIDTH, HEIGHT, render_mode, title, FPS)
 
     def draw(self, history: History) -> npt.NDArray[np.uint8] | None:
         """Returns the plot (HEIGHT, WIDTH, 3), or shows it and returns None."""
-        self._surface.fill((255, 255, 255))
+        self._canvas.clear()
         tensors, space = self._weights.tensors, self._weights.action_space
         width = 1 if isinstance(space, spaces.Discrete) else self._weights.actions
         states = (np.array(history.states[-STEPS - 1 :]) - tensors["observation.mean"]) / tensors["observation.std"]
@@ -75,48 +63,34 @@ class HistoryPlot:
         self._panel(0, f"observation, in standard deviations (step {steps})", states, 0, None)
         self._panel(1, f"action ({space})", actions, 1, limits)
         self._panel(2, f"reward (return {sum(history.rewards):.3f})", rewards, 1, None)
-        self._text(str(first), _MARGIN, HEIGHT - 14)
-        self._text(str(first + STEPS), WIDTH - 34, HEIGHT - 14)
-        return self._shown()
+        self._canvas.text(str(first), _MARGIN, HEIGHT - 14)
+        self._canvas.text(str(first + STEPS), WIDTH - 34, HEIGHT - 14)
+        return self._canvas.shown()
 
     def close(self) -> None:
         """Closes the window, if there is one."""
-        if self._window is not None:
-            self._pygame.display.quit()
-            self._window = None
+        self._canvas.close()
 
     def _panel(
         self, row: int, title: str, values: npt.NDArray[Any], first: int, limits: tuple[float, float] | None
     ) -> None:
         """Draws the columns of ``values`` (steps, columns), the first of them at step ``first``, into one of three rows."""
+        pygame, surface = self._canvas.pygame, self._canvas.surface
         top = row * (HEIGHT - 18) // 3 + _TITLE
         bottom = (row + 1) * (HEIGHT - 18) // 3 - 4
-        self._pygame.draw.rect(self._surface, (200, 200, 200), (_MARGIN, top, WIDTH - _MARGIN - 10, bottom - top), 1)
-        self._text(title[:78], _MARGIN, top - 16)
+        pygame.draw.rect(surface, (200, 200, 200), (_MARGIN, top, WIDTH - _MARGIN - 10, bottom - top), 1)
+        self._canvas.text(title[:78], _MARGIN, top - 16)
         if not values.size:
             return
         low, high = limits or (float(values.min()), float(values.max()))
         if high - low < 1e-6:
             low, high = low - 0.5, high + 0.5
-        self._text(f"{high:.2g}", 4, top)
-        self._text(f"{low:.2g}", 4, bottom - 12)
+        self._canvas.text(f"{high:.2g}", 4, top)
+        self._canvas.text(f"{low:.2g}", 4, bottom - 12)
         x = _MARGIN + (np.arange(len(values)) + first) * (WIDTH - _MARGIN - 10) / STEPS
         y = bottom - 2 - (values - low) / (high - low) * (bottom - top - 4)
         for i in range(values.shape[1]):
             points, colour = np.stack([x, y[:, i]], -1).tolist(), _COLOURS[i % len(_COLOURS)]
-            self._pygame.draw.circle(self._surface, colour, points[-1], 2)
+            pygame.draw.circle(surface, colour, points[-1], 2)
             if len(points) > 1:
-                self._pygame.draw.aalines(self._surface, colour, False, points)
-
-    def _text(self, text: str, x: int, y: int) -> None:
-        self._surface.blit(self._font.render(text, True, (60, 60, 60)), (x, y))
-
-    def _shown(self) -> npt.NDArray[np.uint8] | None:
-        if self._window is None:
-            pixels = self._pygame.surfarray.array3d(self._surface)
-            return np.ascontiguousarray(np.transpose(pixels, (1, 0, 2)))
-        self._window.blit(self._surface, (0, 0))
-        self._pygame.event.pump()
-        self._pygame.display.flip()
-        self._clock.tick(30)
-        return None
+                pygame.draw.aalines(surface, colour, False, points)

@@ -1,10 +1,10 @@
-"""Environments under Gymnasium ids: those that come with the package, and a user's own files."""
+"""Environments under Gymnasium ids: those that come with the package, real data sets, and a user's own files."""
 
 from __future__ import annotations
 
 import importlib
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +12,28 @@ import gymnasium as gym
 from gymnasium import error
 from gymnasium.envs.registration import EnvSpec, parse_env_id
 
-from gtn_envs.errors import WeightsError
-from gtn_envs.weights_file import SHIPPED, load_environment, read_document
+from gtn_envs.document import ENVIRONMENT, STREAM
+from gtn_envs.document_file import SHIPPED, read_document, require_suffix, resolve
+from gtn_envs.stream_file import load_stream
+from gtn_envs.weights_file import load_environment
 
 _ENTRY_POINT = "gtn_envs.synthetic_env:SyntheticEnv"
 _VECTOR_ENTRY_POINT = "gtn_envs.vector_env:SyntheticVectorEnv"
 _REWARD_ENTRY_POINT = "gtn_envs.learned_reward:make_with_learned_reward"
+_STREAM_ENTRY_POINT = "gtn_envs.stream_env:DataStreamEnv"
+_STREAM_VECTOR_ENTRY_POINT = "gtn_envs.stream_vector_env:DataStreamVectorEnv"
+_REAL_ENTRY_POINT = "gtn_sl.real_stream:make_real_stream"
+_REAL_VECTOR_ENTRY_POINT = "gtn_sl.real_stream:make_real_vector_stream"
+
+_FILE_ARGUMENTS = ("weights", "stream")
+
+REAL_STREAMS = {
+    "digits": "GTN-Digits-Real-v0",
+    "mnist": "GTN-MNIST-Real-v0",
+    "fashion-mnist": "GTN-FashionMNIST-Real-v0",
+    "cifar10": "GTN-CIFAR10-Real-v0",
+}
+"""Ids of real data sets by their task's name. They need gtn_sl, which is imported only when one is made, and the data."""
 
 
 def register_from_file(path: str | os.PathLike[str], id: str) -> EnvSpec:
@@ -27,21 +43,21 @@ def register_from_file(path: str | os.PathLike[str], id: str) -> EnvSpec:
     Registering the same file under the same id again changes nothing.
 
     Args:
-        path: A ``.safetensors`` file; its absolute path is what the registry keeps.
+        path: A ``.safetensors`` file, a learned environment or a data stream; its absolute path is what the registry keeps.
         id: ``[namespace/]Name-v<number>``.
 
     Returns:
         What was registered.
 
     Raises:
-        WeightsError: The file is not a valid environment.
+        WeightsError: The file is not a valid environment or stream.
         gymnasium.error.RegistrationError: The id is malformed or stands for something else already, or the real task of a
             learned reward is not registered.
     """
     path = Path(path).absolute()
-    if path.suffix != ".safetensors":
-        raise WeightsError(f"the file {path} has to be called <name>.safetensors")
-    document = load_environment(path).document
+    require_suffix(path)
+    load, _ = _KINDS[read_document(path)["kind"]]
+    document = load(path).document
     try:
         version = parse_env_id(id)[2]
     except error.Error:
@@ -50,7 +66,7 @@ def register_from_file(path: str | os.PathLike[str], id: str) -> EnvSpec:
         raise error.RegistrationError(f"{id!r} is not an environment id: expected [namespace/]Name-v<number>")
     present = gym.registry.get(id)
     if present is not None:
-        if present.kwargs.get("weights") == str(path):
+        if str(path) in _file_arguments(present):
             return present
         raise error.RegistrationError(f"{id!r} is registered already, with {present.kwargs or present.entry_point}")
     return _register(id, str(path), document)
@@ -63,19 +79,59 @@ def register_shipped() -> None:
             _register(path.stem, path.stem, read_document(path))
 
 
-def _register(id: str, weights: str, document: Mapping[str, Any]) -> EnvSpec:
+def register_real() -> None:
+    """Registers the real data sets of ``REAL_STREAMS``."""
+    for task, id in REAL_STREAMS.items():
+        if id not in gym.registry:
+            kwargs = {"task": task, "split": "train"}
+            gym.register(id, _REAL_ENTRY_POINT, kwargs=kwargs, vector_entry_point=_REAL_VECTOR_ENTRY_POINT)
+
+
+def file_of(spec: EnvSpec) -> Path | None:
+    """Returns the file behind an id of this package; None for any other.
+
+    Raises:
+        WeightsError: The file is not there any more.
+    """
+    named = _file_arguments(spec)
+    return resolve(named[0]) if named else None
+
+
+def _file_arguments(spec: EnvSpec) -> list[str]:
+    """Returns the path or shipped name that an id of this package is made with."""
+    ours = str(spec.entry_point).startswith("gtn_envs.")
+    return [spec.kwargs[name] for name in _FILE_ARGUMENTS if name in spec.kwargs] if ours else []
+
+
+def _register(id: str, file: str, document: Mapping[str, Any]) -> EnvSpec:
+    _, register = _KINDS[document["kind"]]
+    register(id, file, document)
+    return gym.registry[id]
+
+
+def _register_environment(id: str, file: str, document: Mapping[str, Any]) -> None:
     if document["form"] == "reward":
         limit = _task_spec(str(document["task"])).max_episode_steps
-        gym.register(id, _REWARD_ENTRY_POINT, max_episode_steps=limit, kwargs={"weights": weights})
+        gym.register(id, _REWARD_ENTRY_POINT, max_episode_steps=limit, kwargs={"weights": file})
     else:
         gym.register(
             id,
             _ENTRY_POINT,
             max_episode_steps=None if document.get("limit_terminates") else document["max_episode_steps"],
-            kwargs={"weights": weights},
+            kwargs={"weights": file},
             vector_entry_point=_VECTOR_ENTRY_POINT,
         )
-    return gym.registry[id]
+
+
+def _register_stream(id: str, file: str, document: Mapping[str, Any]) -> None:
+    gym.register(id, _STREAM_ENTRY_POINT, kwargs={"stream": file}, vector_entry_point=_STREAM_VECTOR_ENTRY_POINT)
+
+
+_KINDS: dict[str, tuple[Callable[[Path], Any], Callable[[str, str, Mapping[str, Any]], None]]] = {
+    ENVIRONMENT: (load_environment, _register_environment),
+    STREAM: (load_stream, _register_stream),
+}
+"""How a kind of file is validated, and how it is registered."""
 
 
 def _task_spec(task: str) -> EnvSpec:

@@ -1,7 +1,8 @@
-"""Pictures of a synthetic episode: the real task's own where it can be drawn from an observation, else a plot."""
+"""Pictures of an episode: what is remembered of it, and who draws it."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -10,7 +11,7 @@ import numpy.typing as npt
 from gymnasium import error
 
 from gtn_envs.real_picture import RealPicture, is_drawable
-from gtn_envs.valid_weights import Array, Weights
+from gtn_envs.valid_weights import Weights
 
 RENDER_MODES = ("human", "rgb_array")
 RENDER_FPS = 30
@@ -21,12 +22,12 @@ class History:
     """One episode so far.
 
     Attributes:
-        states: Each (d,); the initial one first.
+        states: Each (d,), or in a data stream the number of an image; the initial one first.
         actions: Each an index, or flat values (m,).
         rewards: One for each action.
     """
 
-    states: list[Array]
+    states: list[Any]
     actions: list[Any] = field(default_factory=list)
     rewards: list[float] = field(default_factory=list)
 
@@ -45,27 +46,27 @@ class Renderer:
     """Keeps an episode's history and draws it; what it draws with is made at the first picture, and is not pickled.
 
     Args:
-        weights: The environment.
+        make: From the render mode, what draws; it can be pickled.
         render_mode: ``"rgb_array"`` or ``"human"``.
 
     Raises:
         gymnasium.error.UnsupportedMode: There is no such mode.
     """
 
-    def __init__(self, weights: Weights, render_mode: str) -> None:
+    def __init__(self, make: Callable[[str], Picture], render_mode: str) -> None:
         if render_mode not in RENDER_MODES:
             raise error.UnsupportedMode(f"render_mode is {render_mode!r}, expected one of {RENDER_MODES} or None")
-        self._weights = weights
+        self._make = make
         self._render_mode = render_mode
         self._history = History([])
         self._picture: Picture | None = None
 
-    def start(self, state: Array) -> None:
-        """Begins an episode in ``state`` (d,)."""
+    def start(self, state: Any) -> None:
+        """Begins an episode in a state, an array or a number of numpy's."""
         self._history = History([state.copy()])
 
-    def record(self, state: Array, action: Any, reward: float) -> None:
-        """Adds a step: the action, as an index or flat values, and the state (d,) and the reward that it led to."""
+    def record(self, state: Any, action: Any, reward: float) -> None:
+        """Adds a step: the action, as an index or flat values, and the state and the reward that it led to."""
         self._history.states.append(state.copy())
         self._history.actions.append(action)
         self._history.rewards.append(reward)
@@ -77,7 +78,7 @@ class Renderer:
             gymnasium.error.DependencyNotInstalled: pygame is missing.
         """
         if self._picture is None:
-            self._picture = _picture(self._weights, self._render_mode)
+            self._picture = self._make(self._render_mode)
         return self._picture.draw(self._history)
 
     def close(self) -> None:
@@ -90,7 +91,8 @@ class Renderer:
         return {**self.__dict__, "_picture": None}
 
 
-def _picture(weights: Weights, render_mode: str) -> Picture:
+def picture_of(weights: Weights, render_mode: str) -> Picture:
+    """Returns the real task's own picture of a learned environment where an observation determines it, else a plot."""
     if is_drawable(weights):
         return RealPicture(weights.task, render_mode)
     from gtn_envs.history_plot import HistoryPlot

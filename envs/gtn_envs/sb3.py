@@ -13,7 +13,7 @@ from stable_baselines3.common.vec_env import VecEnv
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvIndices
 
 from gtn_envs.backends import NumpyBackend
-from gtn_envs.vector_env import SyntheticVectorEnv
+from gtn_envs.native_vector_env import NativeVectorEnv
 
 
 class SB3VecEnv(VecEnv):
@@ -29,7 +29,7 @@ class SB3VecEnv(VecEnv):
         ValueError: The environment has another backend or autoreset mode.
     """
 
-    def __init__(self, env: SyntheticVectorEnv) -> None:
+    def __init__(self, env: NativeVectorEnv) -> None:
         if env.autoreset_mode is not AutoresetMode.SAME_STEP:
             raise ValueError(f"the environment has autoreset_mode {env.autoreset_mode.value!r}, SB3 needs 'SameStep'")
         if not isinstance(env.backend, NumpyBackend):

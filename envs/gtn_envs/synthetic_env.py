@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import operator
+import functools
 import os
 from typing import Any
 
@@ -10,11 +10,12 @@ import gymnasium as gym
 import numpy as np
 from gymnasium import error, spaces
 
+from gtn_envs.discrete_action import action_index
 from gtn_envs.errors import WeightsError
 from gtn_envs.folding import fold
 from gtn_envs.initial_states import InitialStates
 from gtn_envs.numpy_single import NumpySingle
-from gtn_envs.rendering import RENDER_FPS, RENDER_MODES, Renderer
+from gtn_envs.rendering import RENDER_FPS, RENDER_MODES, Renderer, picture_of
 from gtn_envs.valid_weights import Array, Weights
 from gtn_envs.weights_file import load_environment
 
@@ -47,7 +48,7 @@ class SyntheticEnv(gym.Env[Any, Any]):
         self.observation_space = loaded.observation_space
         self.action_space = loaded.action_space
         self.render_mode = render_mode
-        self._renderer = None if render_mode is None else Renderer(loaded, render_mode)
+        self._renderer = None if render_mode is None else Renderer(functools.partial(picture_of, loaded), render_mode)
         program = fold(loaded)
         self._model = NumpySingle(program)
         self._initial = InitialStates(program)
@@ -104,7 +105,10 @@ class SyntheticEnv(gym.Env[Any, Any]):
         state = self._state
         if state is None:
             raise error.ResetNeeded("Cannot call env.step() before calling env.reset()")
-        taken = self._index(action) if self._discrete else self._flat(action)
+        if self._discrete:
+            taken: Any = action_index(action, self._start, self._count, self.action_space)
+        else:
+            taken = self._flat(action)
         self._state, reward, terminated = self._model.step(state, taken)
         if self._horizon is not None:
             self._elapsed += 1
@@ -140,15 +144,6 @@ class SyntheticEnv(gym.Env[Any, Any]):
 
     def _observation(self, state: Array) -> Any:
         return state.astype(self._dtype).reshape(self._shape)
-
-    def _index(self, action: Any) -> int:
-        try:
-            index = operator.index(action) - self._start
-        except TypeError:
-            index = -1
-        if not 0 <= index < self._count:
-            raise error.InvalidAction(f"action {action!r} ({type(action).__name__}) is not in {self.action_space}")
-        return index
 
     def _flat(self, action: Any) -> Array:
         try:

@@ -15,12 +15,10 @@ import numpy as np
 import numpy.typing as npt
 from gymnasium import spaces
 
+from gtn_envs.document import ENVIRONMENT, FORMAT, check_kind, one_of
 from gtn_envs.errors import WeightsError
 from gtn_envs.space_encoding import Space, decode_space, encode_space
 
-FORMAT = 1
-"""Version of the layout; a reader refuses any other."""
-KIND = "synthetic-environment"
 FORMS = ("mdp", "bandit", "reward")
 ACTIVATIONS = ("tanh", "relu")
 REWARD_MODES = ("state-action", "potential")
@@ -120,7 +118,7 @@ def make_weights(
     Raises:
         WeightsError: It is not a valid environment.
     """
-    document = {"format": FORMAT, "kind": KIND, **document}
+    document = {"format": FORMAT, "kind": ENVIRONMENT, **document}
     for key in ("observation_space", "action_space"):
         if isinstance(document.get(key), spaces.Space):
             try:
@@ -141,9 +139,9 @@ def validate(source: Path | str, document: Mapping[str, Any], tensors: Mapping[s
     Raises:
         WeightsError: One line that names the file, the field or tensor, what was found and what was expected.
     """
-    check_kind(source, document)
-    form = _one_of(source, document, "form", FORMS)
-    _one_of(source, document, "activation", ACTIVATIONS)
+    check_kind(source, document, (ENVIRONMENT,))
+    form = one_of(source, document, "form", FORMS)
+    one_of(source, document, "activation", ACTIVATIONS)
     if not isinstance(document.get("task"), str):
         raise WeightsError(f"{source}: 'task' is {document.get('task')!r}, expected the real task's id")
     observation_space, action_space = (_space(source, document, key) for key in ("observation_space", "action_space"))
@@ -153,7 +151,7 @@ def validate(source: Path | str, document: Mapping[str, Any], tensors: Mapping[s
         raise WeightsError(f"{source}: 'action_space' is {action_space}, expected finite bounds")
     _check_limit(source, document, form)
     _check_flag(source, document, "limit_terminates", form == "mdp", "in the mdp form")
-    if form == "reward" and _one_of(source, document, "reward_mode", REWARD_MODES) == "potential":
+    if form == "reward" and one_of(source, document, "reward_mode", REWARD_MODES) == "potential":
         gamma = document.get("gamma")
         if not isinstance(gamma, int | float) or not 0 <= gamma <= 1:
             raise WeightsError(f"{source}: 'gamma' is {gamma!r}, expected a number from 0 to 1")
@@ -164,12 +162,6 @@ def validate(source: Path | str, document: Mapping[str, Any], tensors: Mapping[s
     for tensor in tensors.values():
         tensor.flags.writeable = False  # shared by every copy of the environment
     return weights
-
-
-def check_kind(source: Path | str, document: Mapping[str, Any]) -> None:
-    """Raises ``WeightsError`` unless a document is of this package's kind and of a format that it reads."""
-    _one_of(source, document, "kind", (KIND,))
-    _one_of(source, document, "format", (FORMAT,))
 
 
 def _check_limit(source: Path | str, document: Mapping[str, Any], form: str) -> None:
@@ -201,14 +193,6 @@ def _space(source: Path | str, document: Mapping[str, Any], key: str) -> Space:
     if isinstance(space, spaces.Box) and (space.dtype is None or space.dtype.kind != "f"):
         raise WeightsError(f"{source}: {key!r} is a Box of {space.dtype}, expected a floating dtype")
     return space
-
-
-def _one_of(source: Path | str, document: Mapping[str, Any], key: str, accepted: tuple[Any, ...]) -> Any:
-    value = document.get(key)
-    if value not in accepted:
-        choices = " or ".join(repr(choice) for choice in accepted)
-        raise WeightsError(f"{source}: {key!r} is {value!r}, expected {choices}")
-    return value
 
 
 def _check_tensors(weights: Weights) -> None:

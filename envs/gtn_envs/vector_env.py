@@ -2,36 +2,30 @@
 
 from __future__ import annotations
 
-import contextlib
+import functools
 import os
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-import gymnasium as gym
 import numpy as np
 import numpy.typing as npt
-from gymnasium import error
-from gymnasium.utils import seeding
 from gymnasium.vector import AutoresetMode
-from gymnasium.vector.utils import batch_space
 
-from gtn_envs.backends import Backend, NumpyBackend, TorchBackend
+from gtn_envs.backends import TorchBackend
 from gtn_envs.errors import WeightsError
-from gtn_envs.folding import Program, fold
+from gtn_envs.folding import fold
 from gtn_envs.initial_states import DrawnAhead, InitialStates
-from gtn_envs.rendering import RENDER_FPS, Renderer
-from gtn_envs.space_encoding import Space
+from gtn_envs.native_vector_env import NativeVectorEnv
+from gtn_envs.numpy_batch import NumpyBatch
+from gtn_envs.rendering import picture_of
+from gtn_envs.torch_model import TorchModel
 from gtn_envs.valid_weights import Weights
 from gtn_envs.weights_file import load_environment
 
 if TYPE_CHECKING:
     import torch
 
-BACKENDS = ("numpy", "torch")
-_FOREVER = 2**62
 
-
-class SyntheticVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
+class SyntheticVectorEnv(NativeVectorEnv):
     """n copies of a learned environment of the form ``mdp`` or ``bandit``, stepped together.
 
     Copy i seeded with s takes the trajectory of a ``SyntheticEnv`` seeded with s. Episode ends are handled as in Gymnasium's
@@ -69,230 +63,42 @@ class SyntheticVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
         loaded = load_environment(weights)
         if loaded.form == "reward":
             raise WeightsError(f"{loaded.source} is a reward for {loaded.task}, not an environment: use LearnedReward")
-        if num_envs < 1:
-            raise ValueError(f"num_envs is {num_envs}, expected at least 1")
-        if render_mode not in (None, "rgb_array"):
-            raise error.UnsupportedMode(f"render_mode is {render_mode!r}, expected 'rgb_array' or None")
+        terminates = loaded.limit_terminates
+        default = None if terminates else loaded.max_episode_steps
+        super().__init__(
+            loaded.observation_space,
+            loaded.action_space,
+            num_envs,
+            horizon=loaded.max_episode_steps if terminates else None,
+            max_episode_steps=default if max_episode_steps is None else max_episode_steps,
+            backend=backend,
+            device=device,
+            autoreset_mode=autoreset_mode,
+            render_mode=render_mode,
+            picture=functools.partial(picture_of, loaded),
+        )
         self.weights = loaded
-        self.num_envs = num_envs
-        self.autoreset_mode = AutoresetMode(autoreset_mode)
-        self.metadata = {"render_modes": ["rgb_array"], "render_fps": RENDER_FPS, "autoreset_mode": self.autoreset_mode}
-        self.render_mode = render_mode
-        self.single_observation_space = loaded.observation_space
-        self.single_action_space = loaded.action_space
-        self.observation_space = batch_space(loaded.observation_space, num_envs)
-        self.action_space = batch_space(loaded.action_space, num_envs)
-        horizon = _limit(loaded.max_episode_steps if loaded.limit_terminates else None)
-        default = None if loaded.limit_terminates else loaded.max_episode_steps
-        limit = _limit(default if max_episode_steps is None else max_episode_steps)
-        self._limit, self._terminates, self._truncates = min(horizon, limit), horizon <= limit, limit <= horizon
         program = fold(loaded)
-        self.backend = _backend(backend, program, loaded.action_space, num_envs, device)
-        self._initial = DrawnAhead(InitialStates(program), num_envs)
-        self._generators: list[np.random.Generator | None] = [None] * num_envs
-        self._seeds = [-1] * num_envs
-        self._states = self.backend.array(np.zeros((num_envs, program.size), np.float32, order="F"))
-        # Steps so far, and that number when a copy's episode reaches its limit: one comparison a step.
-        self._clock = 0
-        self._deadlines = self.backend.array(np.zeros(num_envs, np.int64))
-        # Copies whose episode is over (all of them, before the first reset).
-        self._over = np.ones(num_envs, np.bool_)
-        self._started = False
-        self._renderers = [Renderer(loaded, render_mode) for _ in range(num_envs)] if render_mode else []
-
-    @property  # type: ignore[misc]
-    def np_random(self) -> tuple[np.random.Generator, ...]:  # type: ignore[override]
-        """The generator of each copy, as in ``SyncVectorEnv``."""
-        return tuple(self._generator(i) for i in range(self.num_envs))
-
-    @property
-    def np_random_seed(self) -> tuple[int, ...]:  # type: ignore[override]
-        """The seed of each copy's generator, as in ``SyncVectorEnv``."""
-        for i in range(self.num_envs):
-            self._generator(i)
-        return tuple(self._seeds)
-
-    def reset(
-        self, *, seed: int | Sequence[int | None] | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[Any, dict[str, Any]]:
-        """Starts an episode in every copy, or in some.
-
-        Args:
-            seed: Copy i is seeded with ``seed + i``, or with ``seed[i]``; None leaves its generator as it is.
-            options: ``reset_mask``, a boolean array (n,): only these copies are reset. Anything else is ignored.
-
-        Returns:
-            The observations of all copies, and an empty info.
-
-        Raises:
-            ValueError: ``seed`` or ``reset_mask`` has another length, or the mask is empty.
-            TypeError: ``reset_mask`` is not a boolean array.
-            gymnasium.error.ResetNeeded: Copies left out by the mask have never been reset.
-        """
-        copies = self._masked((options or {}).get("reset_mask"))
-        seeds = [seed + i for i in range(self.num_envs)] if isinstance(seed, int | np.integer) else seed
-        if seeds is not None:
-            if len(seeds) != self.num_envs:
-                raise ValueError(f"seed has length {len(seeds)}, expected num_envs={self.num_envs}")
-            seeded = [i for i in copies.tolist() if seeds[i] is not None]
-            for i in seeded:
-                self._generators[i], self._seeds[i] = seeding.np_random(seeds[i])
-            self._initial.drop(np.array(seeded, np.int64))
-        with self._untracked():
-            self._restart(copies)
-        self._over[copies] = False
-        self._started = True
-        return self._observations(self._states), {}
-
-    def step(self, actions: Any) -> tuple[Any, Any, Any, Any, dict[str, Any]]:
-        """Takes one step in every copy.
-
-        Args:
-            actions: A batch of the action space. Those of copies that are only reset are checked, and otherwise ignored.
-
-        Returns:
-            Observations (n, ...), rewards (n,), terminations (n,), truncations (n,), and an info, which is empty but for
-            ``final_obs`` and ``final_info`` when a copy was reset in the mode ``SameStep``. None shares memory with another,
-            with this object, or with what an earlier call returned.
-
-        Raises:
-            gymnasium.error.ResetNeeded: There was no reset yet, or, in the mode ``Disabled``, a copy's episode is over.
-            gymnasium.error.InvalidAction: An action is not in the space; no copy has moved then.
-        """
-        if not self._started:
-            raise error.ResetNeeded("Cannot call env.step() before calling env.reset()")
-        resets = self._over.nonzero()[0]
-        if resets.size and self.autoreset_mode is AutoresetMode.DISABLED:
-            raise error.ResetNeeded(f"the episodes of copies {resets.tolist()} are over: reset them with a reset_mask")
-        with self._untracked():
-            return self._step(actions, resets)
-
-    def render(self) -> tuple[Any, ...] | None:
-        """Returns a picture (height, width, 3) of each copy; None without a render mode.
-
-        Raises:
-            gymnasium.error.ResetNeeded: There was no reset yet.
-            gymnasium.error.DependencyNotInstalled: pygame is missing.
-        """
-        if self.render_mode is None:
-            gym.logger.warn(
-                "render() does nothing without a render mode: make the environment with render_mode='rgb_array'"
-            )
-            return None
-        if not self._started:
-            raise error.ResetNeeded("Cannot call env.render() before calling env.reset()")
-        return tuple(renderer.draw() for renderer in self._renderers)
-
-    def close_extras(self, **kwargs: Any) -> None:
-        """Closes what the pictures were drawn with."""
-        for renderer in self._renderers:
-            renderer.close()
-
-    def _step(self, actions: Any, resets: npt.NDArray[np.int64]) -> tuple[Any, Any, Any, Any, dict[str, Any]]:
-        backend = self.backend
-        info: dict[str, Any] = {}
-        taken, wrong = backend.actions(actions, self.num_envs)
-        if wrong is True:  # numpy knows at once; torch's answer comes with the transfer below
-            raise self._invalid(actions)
-        states, rewards, terminated = backend.model.step(self._states, taken)
-        truncated = self._deadlines <= self._clock + 1
-        if self._terminates:
-            terminated = terminated | truncated
-            truncated = truncated & self._truncates
-        if resets.size:
-            rewards[backend.array(resets)] = 0.0
-            live = backend.array(~self._over)
-            terminated, truncated = terminated & live, truncated & live
-        over, wrong = backend.on_host(terminated | truncated, wrong)
-        if wrong:
-            raise self._invalid(actions)
-        self._states, self._over = states, over
-        self._clock += 1
-        self._record(taken, rewards)
-        if resets.size:
-            self._restart(resets)
-        if self.autoreset_mode is AutoresetMode.SAME_STEP and over.any():
-            info = self._final(over)
-            self._restart(over.nonzero()[0])
-            self._over = np.zeros_like(over)
-        return self._observations(self._states), backend.rewards(rewards), terminated, truncated, info
-
-    def _restart(self, copies: npt.NDArray[np.int64]) -> None:
-        """Puts copies into their next initial states."""
-        initial = self._initial.take(copies, self._generator)
-        where = slice(None) if copies.size == self.num_envs else self.backend.array(copies)
-        self._states[where] = self.backend.array(initial)
-        self._deadlines[where] = self._clock + self._limit
-        if self._renderers:
-            for i, state in zip(copies.tolist(), initial, strict=True):
-                self._renderers[i].start(state)
-
-    def _final(self, over: npt.NDArray[np.bool_]) -> dict[str, Any]:
-        """Returns the info of copies that are about to be reset in the step that ended them."""
-        observations = self._observations(self._states)
+        self._model: NumpyBatch | TorchModel
         if isinstance(self.backend, TorchBackend):
-            mask = self.backend.array(over)
-            return {"final_obs": observations, "_final_obs": mask, "final_info": {}, "_final_info": mask.clone()}
-        final, ended = np.full(self.num_envs, None, dtype=object), over.nonzero()[0]
-        for i, observation in zip(ended.tolist(), observations.take(ended, 0), strict=True):
-            final[i] = observation
-        return {"final_obs": final, "_final_obs": over.copy(), "final_info": {}, "_final_info": over.copy()}
+            self._model = TorchModel(program, self.backend.device)
+        else:
+            self._model = NumpyBatch(program, num_envs)
+        self._drawn = DrawnAhead(InitialStates(program), num_envs)
+        self._states = self.backend.array(np.zeros((num_envs, program.size), np.float32, order="F"))
 
-    def _record(self, taken: Any, rewards: Any) -> None:
-        for i, renderer in enumerate(self._renderers):
-            action = taken[i].tolist()
-            renderer.record(np.array(self._states[i].tolist(), np.float32), action, float(rewards[i]))
+    def _advance(self, states: Any, actions: Any) -> tuple[Any, Any, Any]:
+        return self._model.step(states, actions)
 
-    def _observations(self, states: Any) -> Any:
+    def _initial(self, copies: npt.NDArray[np.int64]) -> npt.NDArray[Any]:
+        return self._drawn.take(copies, self._generator)
+
+    def _seeded(self, copies: npt.NDArray[np.int64]) -> None:
+        self._drawn.drop(copies)
+
+    def _observed(self, states: Any) -> Any:
         space = self.single_observation_space
         return self.backend.observations(states, space.shape or (), space.dtype)
 
-    def _generator(self, copy: int) -> np.random.Generator:
-        generator = self._generators[copy]
-        if generator is None:
-            generator, self._seeds[copy] = seeding.np_random()
-            self._generators[copy] = generator
-        return generator
-
-    def _masked(self, mask: Any) -> npt.NDArray[np.int64]:
-        if mask is None:
-            return np.arange(self.num_envs)
-        if hasattr(mask, "cpu"):
-            mask = mask.cpu().numpy()
-        if not isinstance(mask, np.ndarray) or mask.dtype != np.bool_:
-            raise TypeError(
-                f"reset_mask is a {type(mask).__name__}, expected a boolean array of shape ({self.num_envs},)"
-            )
-        if mask.shape != (self.num_envs,) or not mask.any():
-            raise ValueError(f"reset_mask is {mask}, expected shape ({self.num_envs},) and at least one True")
-        if not self._started and not mask.all():
-            raise error.ResetNeeded("the first reset has to be of every copy, without a reset_mask")
-        return mask.nonzero()[0]
-
-    def _invalid(self, actions: Any) -> error.InvalidAction:
-        return error.InvalidAction(f"an action of {actions} is not in {self.single_action_space}")
-
-    def _untracked(self) -> contextlib.AbstractContextManager[Any]:
-        if not isinstance(self.backend, TorchBackend):
-            return contextlib.nullcontext()
-        import torch
-
-        return torch.no_grad()
-
-
-def _limit(steps: int | None) -> int:
-    if steps is None or steps == -1:
-        return _FOREVER
-    if steps < 1:
-        raise ValueError(f"max_episode_steps is {steps}, expected at least 1, or -1 for no limit")
-    return steps
-
-
-def _backend(name: str, program: Program, space: Space, copies: int, device: str | torch.device | None) -> Backend:
-    if name == "torch":
-        return TorchBackend(program, space, device)
-    if name != "numpy":
-        raise ValueError(f"backend is {name!r}, expected one of {BACKENDS}")
-    if device is not None:
-        raise ValueError(f"device is {device!r}, but only the torch backend has devices")
-    return NumpyBackend(program, space, copies)
+    def _pictured(self, copy: int) -> Any:
+        return np.array(self._states[copy].tolist(), np.float32)

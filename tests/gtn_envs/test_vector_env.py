@@ -16,7 +16,7 @@ from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv
 from random_environments import VARIANTS
 
 from gtn_envs import SyntheticVectorEnv, WeightsError, check_vector_env
-from gtn_envs.weights_file import SHIPPED
+from gtn_envs.document_file import SHIPPED
 
 IDS = [*VARIANTS, *sorted(path.stem for path in SHIPPED.glob("*.safetensors"))]
 MODES = [mode.value for mode in AutoresetMode]

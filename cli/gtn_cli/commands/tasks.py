@@ -60,7 +60,7 @@ def command(download: tuple[str, ...], data_dir: Path | None, quiet: bool, as_js
 
 def _environments() -> str:
     """Returns what can be taught beside images, and what has been."""
-    from gtn_envs.weights_file import SHIPPED
+    from gtn_envs.document_file import SHIPPED
     from gtn_rl.presets import PRESETS
 
     known, shipped = ", ".join(PRESETS["fast"]), ", ".join(sorted(path.stem for path in SHIPPED.glob("*.safetensors")))

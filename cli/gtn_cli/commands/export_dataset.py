@@ -1,0 +1,62 @@
+"""``gtn-cli export-dataset``: a teacher's batches as a file or a folder of images."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from gtn_cli import console, options
+from gtn_cli.main import echo_json
+
+FORMATS = ("stream", "safetensors", "npz", "png")  # importing none
+
+
+@click.command("export-dataset")
+@click.argument("teacher", metavar="TEACHER-OR-RUN", type=click.Path(path_type=Path))
+@click.option(
+    "--format", "format", default="stream", show_default=True, type=click.Choice(FORMATS), help="What to write."
+)
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="File, or for png a folder.")
+@click.option(
+    "--seed",
+    default=0,
+    show_default=True,
+    type=click.IntRange(min=0),
+    help="Which learner's lesson, of a teacher that gives each another.",
+)
+@options.output_mode
+def command(teacher: Path, format: str, out: Path, seed: int, quiet: bool, as_json: bool) -> None:
+    """Write a teacher's batches as a data set.
+
+    `stream` is an environment: an image an observation, its class the action; train agents in it with gtn-cli train-agent --env.
+    `safetensors` and `npz` hold the arrays images, uint8 (N, H, W, C), and labels, float32 (N, classes), in the order in which
+    a learner sees them. `png` is a folder for each class, with labels.csv beside them.
+
+    \b
+    Examples:
+      gtn-cli export-dataset runs/digits --out digits.safetensors
+      gtn-cli export-dataset runs/digits --format npz --out digits.npz
+      gtn-cli export-dataset teacher.safetensors --format png --out images
+    """
+    from gtn_sl.export import export, to_stream
+    from gtn_sl.teacher import load_teacher
+
+    console.start_logging(quiet=quiet or as_json)
+    stream = to_stream(load_teacher(teacher), seed)
+    export(stream, format, out)
+    facts = {
+        "file": str(out),
+        "format": format,
+        "task": stream.task,
+        "images": len(stream),
+        "steps": stream.steps,
+        "batch_size": stream.batch_size,
+        "seed": seed,
+    }
+    if as_json:
+        echo_json(facts)
+    else:
+        click.echo(f"{out}: {len(stream)} images of {stream.task} in {stream.steps} batches of {stream.batch_size}")
+        if format == "stream" and not quiet:
+            click.echo(f"next: gtn-cli train-agent --env {out} --config tuned")

@@ -1,0 +1,133 @@
+"""Files of this package, whatever they hold: tensors, and a JSON document in the header. Nothing unpickles."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy.typing as npt
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
+
+from gtn_envs.document import check_kind
+from gtn_envs.errors import WeightsError
+
+SHIPPED = Path(__file__).parent / "weights"
+"""The folder of the environments that come with the package, one ``<id>.safetensors`` each."""
+_KEY = "gtn"  # of the document in the safetensors metadata
+
+
+def read_document(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """Reads a file's document and no tensor; checks its format and kind, and nothing else.
+
+    Raises:
+        WeightsError: The file is absent, truncated, foreign, or of another format or kind.
+    """
+    path = Path(path)
+    with _opened(path) as file:
+        text = (file.metadata() or {}).get(_KEY)
+    if text is None:
+        raise WeightsError(f"{path} is a safetensors file, but not one of ours: its header has no {_KEY!r} entry")
+    try:
+        document = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise WeightsError(f"{path}: the header's {_KEY!r} entry is not JSON: {error}") from error
+    if not isinstance(document, dict):
+        raise WeightsError(f"{path}: the header's {_KEY!r} entry is a JSON {type(document).__name__}, not an object")
+    check_kind(path, document)
+    return document
+
+
+def read_tensors(path: Path) -> dict[str, npt.NDArray[Any]]:
+    """Reads all tensors of a file.
+
+    Raises:
+        WeightsError: The file is absent, truncated or foreign.
+    """
+    with _opened(path) as file:
+        return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
+
+
+def require_suffix(path: Path) -> None:
+    """Raises ``WeightsError`` unless a file has the suffix by which paths are told from names."""
+    if path.suffix != ".safetensors":
+        raise WeightsError(f"the file {path} has to be called <name>.safetensors")
+
+
+def write(path: Path, tensors: Mapping[str, npt.NDArray[Any]], document: Mapping[str, Any]) -> None:
+    """Writes a file, replacing what stood at ``path`` in one step; tensors are in C order.
+
+    Raises:
+        WeightsError: The document is not JSON, or the file cannot be written.
+    """
+    try:
+        text = json.dumps(document, sort_keys=True, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise WeightsError(f"{path}: the document is not JSON: {error}") from error
+    _replace(path, save(dict(tensors), {_KEY: text}))
+
+
+def resolve(name: str | os.PathLike[str]) -> Path:
+    """Returns the absolute path of a ``.safetensors`` file, or of an environment that comes with the package.
+
+    Raises:
+        WeightsError: It is neither the path of a file nor a name that the package ships.
+    """
+    path = Path(name)
+    if path.suffix != ".safetensors":
+        path = SHIPPED / f"{os.fspath(name)}.safetensors"
+    if path.is_file():
+        return path.absolute()
+    if path.parent != SHIPPED:
+        raise WeightsError(f"there is no file {path}")
+    known = ", ".join(sorted(file.stem for file in SHIPPED.glob("*.safetensors"))) or "none"
+    raise WeightsError(
+        f"no shipped environment is called {path.stem!r} (there are: {known}); a path ends in .safetensors"
+    )
+
+
+def state_of(path: Path) -> tuple[int, int, int]:
+    """Returns what tells one state of a file from another, so that an unchanged file need not be read again.
+
+    Raises:
+        WeightsError: The file is absent.
+    """
+    try:
+        stat = path.stat()
+    except OSError as error:
+        raise WeightsError(f"cannot read {path}: {error.strerror or error}") from error
+    return stat.st_mtime_ns, stat.st_size, stat.st_ino
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    if not path.is_file():
+        raise WeightsError(f"there is no file {path}")
+    try:
+        with safe_open(path, framework="np") as file:
+            yield file
+    except SafetensorError as error:
+        size = path.stat().st_size
+        raise WeightsError(f"{path} ({size:,} bytes) is truncated or not a safetensors file: {error}") from error
+    except OSError as error:
+        raise WeightsError(f"cannot read {path}: {error.strerror or error}") from error
+
+
+def _replace(path: Path, content: bytes) -> None:
+    """Writes a temporary file beside ``path``, flushes it to the disk and renames it."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        try:
+            with temporary.open("wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+    except OSError as error:
+        raise WeightsError(f"cannot write {path}: {error.strerror or error}") from error

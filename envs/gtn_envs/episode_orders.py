@@ -1,0 +1,83 @@
+"""In which order an episode shows the images of a data stream, and which share of them it shows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+Indices = npt.NDArray[np.int64]
+Keys = npt.NDArray[np.float64]
+
+GIVEN = "given"
+
+
+def _given(batches: Indices, steps: int, generator: np.random.Generator) -> Keys:
+    return batches + generator.random(len(batches))
+
+
+def _shuffled_batches(batches: Indices, steps: int, generator: np.random.Generator) -> Keys:
+    return generator.permutation(steps)[batches] + generator.random(len(batches))
+
+
+def _all_shuffled(batches: Indices, steps: int, generator: np.random.Generator) -> Keys:
+    return generator.random(len(batches))
+
+
+ORDERS: dict[str, Callable[[Indices, int, np.random.Generator], Keys]] = {
+    GIVEN: _given,
+    "shuffled-batches": _shuffled_batches,
+    "all-shuffled": _all_shuffled,
+}
+"""By name: from the batch that each image belongs to, the number of batches and a generator, what an episode is sorted by.
+
+In all of them the images of one batch come in random order: a batch is a set, and its classes may be laid out in turn, which an
+agent with a memory would learn instead of the images.
+"""
+
+
+class EpisodeOrders:
+    """Draws the order of an episode.
+
+    A share of a stream is a part of every batch. Each batch is shuffled, once and for all, and its images are dealt out in turn
+    like cards, so that n shares together are the stream, and their sizes differ by one image at most.
+
+    Args:
+        steps: T.
+        batch_size: B.
+        order: A name of ``ORDERS``.
+        share: (i, n), the i-th of n shares; None for the whole stream.
+
+    Raises:
+        ValueError: There is no such order or share.
+    """
+
+    def __init__(self, steps: int, batch_size: int, order: str, share: Sequence[int] | None = None) -> None:
+        if order not in ORDERS:
+            raise ValueError(f"order is {order!r}, expected one of {', '.join(ORDERS)}")
+        index, count = _checked(share, steps * batch_size)
+        self._keys, self._steps = ORDERS[order], steps
+        batches = np.arange(steps * batch_size) // batch_size
+        dealt = np.argsort(batches + np.random.default_rng(0).random(len(batches)))
+        self._images = dealt[index::count]
+        self._batches = batches[self._images]
+
+    def __len__(self) -> int:
+        """How many images an episode has."""
+        return len(self._images)
+
+    def draw(self, generator: np.random.Generator) -> Indices:
+        """Returns the images of an episode, numbered through all batches, int64 (length,)."""
+        images: Indices = self._images[np.argsort(self._keys(self._batches, self._steps, generator))]
+        return images
+
+
+def _checked(share: Sequence[int] | None, images: int) -> tuple[int, int]:
+    if share is None:
+        return 0, 1
+    if len(share) != 2 or not 0 <= share[0] < share[1] <= images:
+        raise ValueError(
+            f"share is {share!r}, expected (i, n) with i from 0 below n, and n at most the {images} images"
+        )
+    return share[0], share[1]

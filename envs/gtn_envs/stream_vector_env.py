@@ -1,0 +1,106 @@
+"""Many copies of a data stream as one ``gymnasium.vector.VectorEnv``, which deals the stream out among them."""
+
+from __future__ import annotations
+
+import functools
+import os
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+from gymnasium.vector import AutoresetMode
+
+from gtn_envs.episode_orders import EpisodeOrders
+from gtn_envs.native_vector_env import NativeVectorEnv
+from gtn_envs.stream_env import spaces_of
+from gtn_envs.stream_file import load_stream
+from gtn_envs.stream_picture import StreamPicture
+from gtn_envs.valid_stream import DataStream, rewards_of
+
+if TYPE_CHECKING:
+    import torch
+
+
+class DataStreamVectorEnv(NativeVectorEnv):
+    """n copies that show a stream once together: with as many copies as a batch has images, a step is a batch.
+
+    Copy i seeded with s takes the trajectory of a ``DataStreamEnv`` with the share (i, n) seeded with s, and its episode
+    is that share. Episode ends are handled as in Gymnasium's ``SyncVectorEnv``, in all three of its autoreset modes.
+
+    Args:
+        stream: Path of a ``.safetensors`` file, the name of a stream that comes with the package, or a stream in memory
+            (``make_stream``).
+        num_envs: n.
+        soft: As in ``DataStreamEnv``.
+        order: As in ``DataStreamEnv``.
+        divide: Whether each copy has a share; otherwise each has the whole stream.
+        max_episode_steps: Steps after which an episode is truncated; None or -1 sets no limit.
+        backend: ``"numpy"``, or ``"torch"`` for tensors on ``device``.
+        device: Of the torch backend; the CPU if None.
+        autoreset_mode: One of Gymnasium's ``AutoresetMode``, or its value.
+        render_mode: ``"rgb_array"`` or None.
+
+    Raises:
+        WeightsError: The file is not valid, or holds no stream.
+        ValueError: Another argument is outside what is said here, or there are more copies than images to divide.
+        gymnasium.error.UnsupportedMode: There is no such render mode.
+    """
+
+    def __init__(
+        self,
+        stream: str | os.PathLike[str] | DataStream,
+        num_envs: int = 1,
+        *,
+        soft: bool = False,
+        order: str | None = None,
+        divide: bool = True,
+        max_episode_steps: int | None = None,
+        backend: str = "numpy",
+        device: str | torch.device | None = None,
+        autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP,
+        render_mode: str | None = None,
+    ) -> None:
+        loaded = load_stream(stream)
+        super().__init__(
+            *spaces_of(loaded),
+            num_envs,
+            horizon=None,
+            max_episode_steps=max_episode_steps,
+            backend=backend,
+            device=device,
+            autoreset_mode=autoreset_mode,
+            render_mode=render_mode,
+            picture=functools.partial(StreamPicture, loaded),
+        )
+        if divide and num_envs > len(loaded):
+            raise ValueError(f"num_envs is {num_envs}, more than the {len(loaded)} images that there are to divide")
+        self.stream = loaded
+        shares = [(i, num_envs) for i in range(num_envs)] if divide else [None] * num_envs
+        orders = functools.partial(EpisodeOrders, loaded.steps, loaded.batch_size, order or loaded.order)
+        self._orders = [orders(share) for share in shares] if divide else [orders()] * num_envs
+        lengths = np.array([len(order) for order in self._orders])
+        self._images = self.backend.constant(loaded.images.reshape(len(loaded), *loaded.images.shape[2:]))
+        self._rewards = self.backend.constant(rewards_of(loaded, soft=soft))
+        self._lengths, self._copies = self.backend.constant(lengths), self.backend.constant(np.arange(num_envs))
+        # The images of each copy's episode in their order, then the last one twice: a copy that is only reset steps beyond.
+        self._episodes = self.backend.array(np.zeros((num_envs, lengths.max() + 2), np.int64))
+        self._states = self.backend.array(np.zeros(num_envs, np.int64))  # how many images a copy has behind it
+
+    def _advance(self, states: Any, actions: Any) -> tuple[Any, Any, Any]:
+        return states + 1, self._rewards[self._shown(states), actions], states + 1 == self._lengths
+
+    def _initial(self, copies: npt.NDArray[np.int64]) -> npt.NDArray[Any]:
+        for i in copies.tolist():
+            images = self._orders[i].draw(self._generator(i))
+            self._episodes[i] = self.backend.array(np.pad(images, (0, self._episodes.shape[1] - len(images)), "edge"))
+        return np.zeros(len(copies), np.int64)
+
+    def _observed(self, states: Any) -> Any:
+        return self._images[self._shown(states)]
+
+    def _pictured(self, copy: int) -> Any:
+        return np.int64(int(self._shown(self._states)[copy]))
+
+    def _shown(self, states: Any) -> Any:
+        """Returns the image that each copy shows, (n,): after the last one, that one once more."""
+        return self._episodes[self._copies, states]

@@ -1,0 +1,206 @@
+"""What a data stream has to hold: its document, its images and labels, and the checks of them.
+
+The format is described in docs/data-streams.md. Nothing here reads or writes a file, or plays the stream.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from gtn_envs.document import FORMAT, STREAM, check_kind, one_of
+from gtn_envs.episode_orders import GIVEN, ORDERS
+from gtn_envs.errors import WeightsError
+
+CHANNELS = (1, 3)
+"""Grey images, or red, green and blue."""
+
+_DTYPES = {"images": np.uint8, "labels": np.float16, "lr": np.float32, "momentum": np.float32}
+_OPTIONAL = ("lr", "momentum")
+_TOLERANCE = 0.01  # of a label's sum: what rounding ten probabilities, or a thousand, to float16 cannot reach
+
+
+@dataclass(frozen=True, eq=False)
+class DataStream:
+    """T batches of B labelled images, validated: what a file holds, or what ``make_stream`` was given.
+
+    Attributes:
+        source: The file that it was read from, or what messages call it.
+        document: The whole JSON document, with the provenance that nothing here interprets.
+        images: uint8 (T, B, H, W, C), read-only.
+        labels: Probabilities of the classes, float16 (T, B, classes), read-only.
+        lr: The teacher's learning rate of each step, float32 (T,); None if the file has none.
+        momentum: The teacher's momentum of each step, likewise.
+    """
+
+    source: Path | str
+    document: Mapping[str, Any]
+    images: npt.NDArray[np.uint8]
+    labels: npt.NDArray[np.float16]
+    lr: npt.NDArray[np.float32] | None = None
+    momentum: npt.NDArray[np.float32] | None = None
+
+    @property
+    def path(self) -> Path | None:
+        """The file; None of a stream that was never in one."""
+        return self.source if isinstance(self.source, Path) else None
+
+    @property
+    def task(self) -> str:
+        """The real task's name, e.g. ``"digits"``."""
+        return str(self.document["task"])
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """One for each class, in label order."""
+        return tuple(self.document["class_names"])
+
+    @property
+    def order(self) -> str:
+        """One of ``episode_orders.ORDERS``: the order that the stream is made for."""
+        return str(self.document.get("order", GIVEN))
+
+    @property
+    def steps(self) -> int:
+        """T."""
+        return len(self.images)
+
+    @property
+    def batch_size(self) -> int:
+        """B."""
+        return int(self.images.shape[1])
+
+    @property
+    def tensors(self) -> dict[str, npt.NDArray[Any]]:
+        """Every tensor by its name in the file."""
+        named: dict[str, npt.NDArray[Any] | None] = {"images": self.images, "labels": self.labels}
+        named |= {"lr": self.lr, "momentum": self.momentum}
+        return {name: tensor for name, tensor in named.items() if tensor is not None}
+
+    def __len__(self) -> int:
+        """How many images there are."""
+        return self.steps * self.batch_size
+
+
+def make_stream(
+    images: npt.ArrayLike,
+    labels: npt.ArrayLike,
+    document: Mapping[str, Any],
+    *,
+    lr: npt.ArrayLike | None = None,
+    momentum: npt.ArrayLike | None = None,
+    source: Path | str = "the stream",
+) -> DataStream:
+    """Makes a stream of arrays and a document, without a file.
+
+    Args:
+        images: uint8 (T, B, H, W, C).
+        labels: Probabilities (T, B, classes); kept as float16.
+        document: ``task``, ``class_names``, ``mean`` and ``std``, perhaps ``order``, and anything else that is to be carried.
+        lr: The teacher's learning rate of each step, (T,).
+        momentum: The teacher's momentum of each step, (T,).
+        source: What messages call it.
+
+    Raises:
+        WeightsError: It is not a valid stream.
+    """
+    given = {"images": images, "labels": labels, "lr": lr, "momentum": momentum}
+    tensors = {name: np.asarray(array) for name, array in given.items() if array is not None}
+    # Images are bytes already, or a caller has forgotten to make them so: rounding floats here would hide it.
+    tensors = {n: a if n == "images" else a.astype(_DTYPES[n]) for n, a in tensors.items()}
+    return validate_stream(source, {"format": FORMAT, "kind": STREAM, **document}, tensors)
+
+
+def validate_stream(
+    source: Path | str, document: Mapping[str, Any], tensors: Mapping[str, npt.NDArray[Any]]
+) -> DataStream:
+    """Checks a document and every tensor; makes the tensors read-only.
+
+    Args:
+        source: For the message.
+        document: The whole document.
+        tensors: By name.
+
+    Raises:
+        WeightsError: One line that names the file, the field or tensor, what was found and what was expected.
+    """
+    check_kind(source, document, (STREAM,))
+    if not isinstance(document.get("task"), str):
+        raise WeightsError(f"{source}: 'task' is {document.get('task')!r}, expected the real task's name")
+    names = document.get("class_names")
+    if not isinstance(names, list | tuple) or len(names) < 2 or not all(isinstance(name, str) for name in names):
+        raise WeightsError(f"{source}: 'class_names' is {names!r}, expected a list of at least two names")
+    if "order" in document:
+        one_of(source, document, "order", tuple(ORDERS))
+    _check_tensors(source, tensors, len(names))
+    for key in ("mean", "std"):
+        _check_statistics(source, document, key, tensors["images"].shape[-1])
+    frozen = {name: np.array(tensor, order="C") for name, tensor in tensors.items()}
+    for tensor in frozen.values():
+        tensor.flags.writeable = False  # shared by every copy of the environment
+    return DataStream(source, document, **frozen)
+
+
+def rewards_of(stream: DataStream, *, soft: bool) -> npt.NDArray[np.float32]:
+    """Returns the reward of each class for each image, (T * B, classes).
+
+    Args:
+        stream: The stream.
+        soft: The class's probability; otherwise 1 for the likeliest class, which is the label, and 0 for any other.
+    """
+    probabilities = stream.labels.reshape(len(stream), -1).astype(np.float32)
+    if soft:
+        return probabilities
+    rewards = np.zeros_like(probabilities)
+    rewards[np.arange(len(stream)), probabilities.argmax(1)] = 1.0
+    return rewards
+
+
+def _check_tensors(source: Path | str, tensors: Mapping[str, npt.NDArray[Any]], classes: int) -> None:
+    for name in sorted(_DTYPES.keys() | tensors.keys()):
+        if name not in tensors and name not in _OPTIONAL:
+            raise WeightsError(f"{source} lacks the tensor {name!r}")
+        if name in tensors and name not in _DTYPES:
+            raise WeightsError(f"{source} holds the tensor {name!r}, which the format does not have")
+        if name in tensors and tensors[name].dtype != _DTYPES[name]:
+            expected = np.dtype(_DTYPES[name])
+            raise WeightsError(f"{source}: tensor {name!r} has dtype {tensors[name].dtype}, expected {expected}")
+    images = tensors["images"]
+    if images.ndim != 5 or images.shape[-1] not in CHANNELS or not images.size:
+        raise WeightsError(f"{source}: tensor 'images' has shape {images.shape}, expected (T, B, H, W, 1 or 3)")
+    expected_shapes = {"labels": (*images.shape[:2], classes), "lr": images.shape[:1], "momentum": images.shape[:1]}
+    for name, shape in expected_shapes.items():
+        if name in tensors and tensors[name].shape != shape:
+            raise WeightsError(f"{source}: tensor {name!r} has shape {tensors[name].shape}, expected {shape}")
+    for problem in _wrong_values(tensors):
+        raise WeightsError(f"{source}: tensor {problem}")
+
+
+def _wrong_values(tensors: Mapping[str, npt.NDArray[Any]]) -> Iterator[str]:
+    """Yields what is wrong with values; the first is enough."""
+    labels = tensors["labels"].astype(np.float32)
+    sums = labels.sum(-1)
+    if not (labels >= 0).all():  # also refuses NaN
+        yield f"'labels' holds {labels.min()}, expected probabilities of at least 0"
+    elif not (np.abs(sums - 1) <= _TOLERANCE).all():
+        yield f"'labels' holds one that sums to {sums.flat[np.abs(sums - 1).argmax()]:g}, expected 1"
+    for name, bound in (("lr", np.inf), ("momentum", 1.0)):
+        values = tensors.get(name)
+        if values is not None and not ((values >= 0) & (values < bound)).all():
+            yield f"{name!r} holds a value that is not from 0 to below {bound:g}"
+
+
+def _check_statistics(source: Path | str, document: Mapping[str, Any], key: str, channels: int) -> None:
+    values = document.get(key)
+    numbers = isinstance(values, list | tuple) and all(
+        isinstance(v, int | float) and not isinstance(v, bool) and np.isfinite(v) and (v > 0 or key == "mean")
+        for v in values
+    )
+    if not numbers or len(values or ()) != channels:
+        kind = "numbers" if key == "mean" else "numbers above 0"
+        raise WeightsError(f"{source}: {key!r} is {values!r}, expected {channels} {kind}, one for each channel")

@@ -1,0 +1,139 @@
+"""A teacher's batches as a data set of their own, in formats that need nothing of ours to be read."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import safetensors.numpy
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+
+from gtn_core.checkpoint import replacing
+from gtn_core.errors import GTNError, UsageError
+from gtn_core.registry import Registry
+from gtn_envs import DataStream, make_stream, save_stream
+from gtn_sl.teacher import TeacherFile
+
+ORDER_OF = {"shuffled-batches": "shuffled-batches", "all-shuffled": "all-shuffled", "none": "all-shuffled"}
+"""How a stream may be shuffled, by the teacher's curriculum; of any other, the order of its batches belongs to what it teaches."""
+
+
+def to_stream(file: TeacherFile, seed: int = 0) -> DataStream:
+    """Runs a teacher once and returns all that it shows.
+
+    Args:
+        file: The teacher.
+        seed: Of the learner whose lesson it is, where every learner has another.
+    """
+    teacher, task = file.teacher.for_learner(seed), file.teacher.task
+    images, labels = [], []
+    with torch.no_grad():
+        for step in range(teacher.steps):
+            batch, probabilities = teacher.batch(step)
+            images.append((task.denormalise(batch) * 255).round().byte().permute(0, 2, 3, 1).cpu().numpy())
+            labels.append(probabilities.cpu().numpy())
+        lr, momentum = (values.cpu().numpy() for values in teacher.schedule())
+    document = {
+        "task": task.name,
+        "class_names": list(task.class_names),
+        "mean": list(task.mean),
+        "std": list(task.std),
+        "order": ORDER_OF.get(file.config.teacher.curriculum, "given"),
+        "seed": seed,
+        "optimizer": file.config.inner.optimizer,
+        **{key: file.document[key] for key in ("config", "metrics", "version") if key in file.document},
+    }
+    return make_stream(np.stack(images), np.stack(labels), document, lr=lr, momentum=momentum, source=str(file.path))
+
+
+EXPORTERS: Registry[Callable[[Path, DataStream], None]] = Registry("format")
+"""By name: writes a stream to a path."""
+
+
+def export(stream: DataStream, format: str, path: Path) -> None:
+    """Writes a stream.
+
+    Args:
+        stream: What ``to_stream`` returns.
+        format: A name of ``EXPORTERS``.
+        path: File, or for ``png`` folder; a file is replaced in one step, a folder must be new or empty.
+
+    Raises:
+        UsageError: There is no such format, or the path does not fit it.
+        GTNError: It cannot be written.
+    """
+    EXPORTERS[format](path, stream)
+
+
+@EXPORTERS.register("stream")
+def _export_stream(path: Path, stream: DataStream) -> None:
+    _require(path, ".safetensors")
+    save_stream(path, stream)
+
+
+@EXPORTERS.register("safetensors")
+def _export_safetensors(path: Path, stream: DataStream) -> None:
+    _require(path, ".safetensors")
+    metadata = {key: json.dumps(value) for key, value in stream.document.items()}
+    with replacing(path) as file:
+        file.write(safetensors.numpy.save(dict(_arrays(stream)), metadata))
+
+
+@EXPORTERS.register("npz")
+def _export_npz(path: Path, stream: DataStream) -> None:
+    _require(path, ".npz")
+    with replacing(path) as file:
+        arrays: dict[str, Any] = {**_arrays(stream), "class_names": np.array(stream.class_names)}
+        np.savez_compressed(file, **arrays)
+
+
+@EXPORTERS.register("png")
+def _export_png(path: Path, stream: DataStream) -> None:
+    if path.is_file() or (path.is_dir() and any(path.iterdir())):
+        raise UsageError(f"{path} is there already; a folder of images has to be new or empty")
+    folders = [path / name for name in folder_names(stream.class_names)]
+    try:
+        for folder in folders:
+            folder.mkdir(parents=True, exist_ok=True)
+        rows = [_write_picture(path, folders, stream, *divmod(i, stream.batch_size)) for i in range(len(stream))]
+    except OSError as error:
+        raise GTNError(f"cannot write {path}: {error.strerror or error}") from error
+    table = io.StringIO()
+    csv.writer(table).writerows([["file", "step", "position", *stream.class_names], *rows])
+    for name, text in (("labels.csv", table.getvalue()), ("dataset.json", json.dumps(dict(stream.document), indent=1))):
+        with replacing(path / name) as file:
+            file.write(text.encode())
+
+
+def _write_picture(path: Path, folders: list[Path], stream: DataStream, step: int, position: int) -> list[Any]:
+    """Writes one image into the folder of its likeliest class, and returns its row of the table."""
+    pixels, label = stream.images[step, position], stream.labels[step, position].astype(np.float32)
+    target = folders[int(label.argmax())] / f"{step:04d}-{position:04d}.png"
+    Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels).save(target)
+    return [target.relative_to(path), step, position, *(f"{p:.4g}" for p in label)]
+
+
+def folder_names(class_names: tuple[str, ...]) -> list[str]:
+    """Returns a folder's name for each class; sorted, as readers of such folders do, they are in label order."""
+    width = len(str(len(class_names) - 1))
+    plain = [re.sub(r"[^\w.-]+", "-", name) for name in class_names]
+    return [f"{i:0{width}d}" + ("" if name == str(i) else f"-{name}") for i, name in enumerate(plain)]
+
+
+def _arrays(stream: DataStream) -> dict[str, NDArray]:
+    """Returns images uint8 (N, H, W, C) and label probabilities float32 (N, classes), in the order in which they are shown."""
+    images = stream.images.reshape(len(stream), *stream.images.shape[2:])
+    return {"images": images, "labels": stream.labels.reshape(len(stream), -1).astype(np.float32)}
+
+
+def _require(path: Path, suffix: str) -> None:
+    if path.suffix != suffix:
+        raise UsageError(f"--out is {path}, expected a file called <name>{suffix}")
