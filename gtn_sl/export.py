@@ -23,7 +23,7 @@ from gtn_envs import DataStream, make_stream, save_stream
 from gtn_sl.teacher import TeacherFile
 
 ORDER_OF = {"shuffled-batches": "shuffled-batches", "all-shuffled": "all-shuffled", "none": "all-shuffled"}
-"""How a stream may be shuffled, by the teacher's curriculum; of any other, the order of its batches belongs to what it teaches."""
+"""How a stream may be shuffled, by its teacher's curriculum; of others the order of its batches is part of what it teaches."""
 
 
 def to_stream(file: TeacherFile, seed: int = 0) -> DataStream:

@@ -15,7 +15,7 @@ from gymnasium.vector import AutoresetMode
 from gymnasium.vector.utils import batch_space
 
 from gtn_envs.backends import TorchBackend, make_backend
-from gtn_envs.rendering import RENDER_FPS, Picture, Renderer
+from gtn_envs.rendering import Picture, Renderer
 from gtn_envs.space_encoding import Space
 
 if TYPE_CHECKING:
@@ -42,6 +42,7 @@ class NativeVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
         device: Of the torch backend; the CPU if None.
         autoreset_mode: One of Gymnasium's ``AutoresetMode``, or its value.
         render_mode: ``"rgb_array"`` or None.
+        render_fps: Pictures that are meant to be seen in a second.
         picture: From the render mode, what draws one copy.
 
     Raises:
@@ -61,6 +62,7 @@ class NativeVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
         device: str | torch.device | None,
         autoreset_mode: AutoresetMode | str,
         render_mode: str | None,
+        render_fps: int,
         picture: Callable[[str], Picture],
     ) -> None:
         if num_envs < 1:
@@ -69,7 +71,7 @@ class NativeVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
             raise error.UnsupportedMode(f"render_mode is {render_mode!r}, expected 'rgb_array' or None")
         self.num_envs = num_envs
         self.autoreset_mode = AutoresetMode(autoreset_mode)
-        self.metadata = {"render_modes": ["rgb_array"], "render_fps": RENDER_FPS, "autoreset_mode": self.autoreset_mode}
+        self.metadata = {"render_modes": ["rgb_array"], "render_fps": render_fps, "autoreset_mode": self.autoreset_mode}
         self.render_mode = render_mode
         self.single_observation_space = observation_space
         self.single_action_space = action_space

@@ -14,12 +14,12 @@ from gymnasium import error, spaces
 
 from gtn_envs.discrete_action import action_index
 from gtn_envs.episode_orders import EpisodeOrders, Indices
-from gtn_envs.rendering import RENDER_FPS, RENDER_MODES, Renderer
+from gtn_envs.rendering import RENDER_MODES, Renderer
 from gtn_envs.stream_file import load_stream
-from gtn_envs.stream_picture import StreamPicture
+from gtn_envs.stream_picture import FPS, StreamPicture
 from gtn_envs.valid_stream import DataStream, rewards_of
 
-_METADATA: dict[str, Any] = {"render_modes": list(RENDER_MODES), "render_fps": RENDER_FPS}
+_METADATA: dict[str, Any] = {"render_modes": list(RENDER_MODES), "render_fps": FPS}
 
 
 class DataStreamEnv(gym.Env[Any, Any]):

@@ -14,7 +14,7 @@ from gtn_envs.episode_orders import EpisodeOrders
 from gtn_envs.native_vector_env import NativeVectorEnv
 from gtn_envs.stream_env import spaces_of
 from gtn_envs.stream_file import load_stream
-from gtn_envs.stream_picture import StreamPicture
+from gtn_envs.stream_picture import FPS, StreamPicture
 from gtn_envs.valid_stream import DataStream, rewards_of
 
 if TYPE_CHECKING:
@@ -70,6 +70,7 @@ class DataStreamVectorEnv(NativeVectorEnv):
             device=device,
             autoreset_mode=autoreset_mode,
             render_mode=render_mode,
+            render_fps=FPS,
             picture=functools.partial(StreamPicture, loaded),
         )
         if divide and num_envs > len(loaded):

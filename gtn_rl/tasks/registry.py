@@ -79,6 +79,8 @@ def make_env(id: str, env_kwargs: Mapping[str, Any]) -> gym.Env:
         raise UsageError(f"{id} needs a package that is not installed: {how_to_install(id) or error}") from error
     except (ModuleNotFoundError, gym.error.Error) as error:
         raise UsageError(f"{id}: {error}") from error
+    except GTNError:  # of a real data set: its images are not there
+        raise
     except Exception as error:  # the environment's own
         raise GTNError(f"{id} cannot be made: {type(error).__name__}: {error} ({WHERE})") from error
 

@@ -13,7 +13,8 @@ from gtn_core.seeding import Streams
 from gtn_rl.sb3.algorithms import algorithm
 from gtn_rl.transfer.cloning import clone
 from gtn_rl.transfer.environments import find_environment
-from gtn_rl.transfer.real_returns import Act, RealTask, acting
+from gtn_rl.transfer.judge import Judge, judge_of
+from gtn_rl.transfer.real_returns import Act, acting
 from gtn_rl.transfer.settings import hyperparameters
 from gtn_rl.transfer.statistics import figures
 from gtn_rl.transfer.training import Stop, make_agent, train
@@ -151,5 +152,5 @@ def _judge(job: Job, stop: int, act: Act) -> dict[str, float]:
 
 
 @functools.lru_cache(maxsize=4)
-def _real_task(task: str, episodes: int) -> RealTask:
-    return RealTask(find_environment(task).id, episodes)  # a hundred copies take a while to make
+def _real_task(task: str, episodes: int) -> Judge:
+    return judge_of(find_environment(task), episodes)  # a hundred copies take a while to make

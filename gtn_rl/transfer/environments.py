@@ -11,6 +11,7 @@ from typing import Any
 
 import gymnasium as gym
 
+import gtn_envs  # registers those that come with the package
 from gtn_core.errors import GTNError, UsageError
 from gtn_rl.tasks.registry import make_env
 
@@ -29,6 +30,7 @@ class Environment:
         action_space: What it may do.
         file: The synthetic environment's file; None for any other environment.
         document: The file's header.
+        stream: Whether it is a data stream, synthetic or real: an action says the class of an image.
     """
 
     name: str
@@ -37,11 +39,25 @@ class Environment:
     action_space: gym.Space
     file: Path | None = None
     document: Mapping[str, Any] = field(default_factory=dict)
+    stream: bool = False
 
     @property
     def real_task(self) -> str:
         """The task that agents are meant for: what the file names, else the environment itself."""
-        return str(self.document.get("task") or self.full_id)
+        named = self.document.get("task")
+        if self.stream:  # its file names a data set
+            named = gtn_envs.REAL_STREAMS.get(str(named))
+        return str(named or self.full_id)
+
+    @property
+    def native(self) -> bool:
+        """Whether its copies are stepped together by an environment of ``gtn_envs``."""
+        return self.stream or self.document.get("form") in ("mdp", "bandit")
+
+    @property
+    def judged(self) -> dict[str, Any]:
+        """Arguments of the environment where agents are judged in it: of a data set the test split, which nobody trains on."""
+        return {"split": "test"} if "split" in gym.spec(self.id).kwargs else {}
 
     @property
     def full_id(self) -> str:
@@ -71,23 +87,20 @@ def find_environment(name: str) -> Environment:
             its observations.
         GTNError: The file is not a valid environment.
     """
-    import gtn_envs  # registers those that come with the package
-
     try:
         path = Path(name) / "teacher.safetensors" if Path(name, "teacher.safetensors").is_file() else Path(name)
         found = _register_file(path) if path.suffix == ".safetensors" else _registered(name)
-        observations, actions = _spaces(found)
-        spec = gym.spec(found)
-        file = None
-        if str(spec.entry_point).startswith("gtn_envs."):
-            file = gtn_envs.load_environment(spec.kwargs["weights"]).path
+        env = make_env(found, {})
+        file = gtn_envs.file_of(gym.spec(found))
         document = gtn_envs.read_document(file) if file else {}
     except (gtn_envs.WeightsError, gym.error.RegistrationError) as error:
         raise GTNError(str(error)) from error
+    env.close()
+    observations, stream = env.observation_space, isinstance(env.unwrapped, gtn_envs.DataStreamEnv)
     if not isinstance(observations, OBSERVATIONS):
         kinds = ", ".join(kind.__name__ for kind in OBSERVATIONS)
         raise UsageError(f"{name} has observations of {observations}; agents take {kinds}")
-    return Environment(name, found, observations, actions, file, document)
+    return Environment(name, found, observations, env.action_space, file, document, stream)
 
 
 def require_same_spaces(place: Environment, real: Environment) -> None:
@@ -105,12 +118,10 @@ def require_same_spaces(place: Environment, real: Environment) -> None:
 
 def _register_file(path: Path) -> str:
     """Registers a file under an id that holds its digest, so that a rewritten file is another environment."""
-    from gtn_envs import register_from_file
-
     if not path.is_file():
         raise UsageError(f"there is no environment file {path}")
     where = hashlib.sha256(str(path.absolute()).encode() + path.read_bytes()).hexdigest()[:12]
-    return register_from_file(path, f"GTN-File-{where}-v0").id
+    return gtn_envs.register_from_file(path, f"GTN-File-{where}-v0").id
 
 
 def _registered(name: str) -> str:
@@ -125,10 +136,3 @@ def _registered(name: str) -> str:
         return gym.spec(bare).id
     except gym.error.Error as error:
         raise UsageError(f"there is no environment {bare!r}: {str(error).strip('.')}") from None
-
-
-def _spaces(found: str) -> tuple[gym.Space, gym.Space]:
-    env = make_env(found, {})
-    spaces = env.observation_space, env.action_space
-    env.close()
-    return spaces

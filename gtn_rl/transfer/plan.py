@@ -14,7 +14,7 @@ from gtn_rl.transfer.cloning import can_be_cloned
 from gtn_rl.transfer.environments import Environment, find_environment, require_same_spaces
 from gtn_rl.transfer.settings import SETTINGS, hyperparameters
 from gtn_rl.transfer.statistics import threshold_of
-from gtn_rl.transfer.untrained import write_untrained
+from gtn_rl.transfer.untrained import can_be_untrained, write_untrained
 from gtn_rl.transfer.zoo import interpret
 
 
@@ -83,7 +83,7 @@ def jobs_of(env: Environment, task: str, plan: TransferPlan, folder: Path) -> It
     if plan.controls and can_be_cloned(env):
         for number in range(plan.agents):
             yield job(CLONING, env, CLONING, "default", number)
-    if plan.controls and env.file is not None:
+    if plan.controls and can_be_untrained(env):
         untrained = [_untrained(env, folder, plan.seed, number) for number in range(plan.agents)]
         for name, kind, number in groups:
             yield job(UNTRAINED, untrained[number], name, kind, number)

@@ -38,9 +38,11 @@ class RealTask:
         episodes: Episodes of one judgement, and so copies of the task.
     """
 
+    measure, counted = "return", "episodes"
+
     def __init__(self, task: str, episodes: int) -> None:
         self.task = task
-        self.episodes = episodes
+        self.count = episodes
         spec = gym.spec(task)
         if spec.max_episode_steps is None:
             log.warning("%s has no time limit; an episode is given up after %s steps", task, f"{ENDLESS:,}")
@@ -60,8 +62,8 @@ class RealTask:
         Raises:
             GTNError: An episode does not end.
         """
-        total = np.zeros(self.episodes)
-        running = np.ones(self.episodes, dtype=bool)
+        total = np.zeros(self.count)
+        running = np.ones(self.count, dtype=bool)
         with own_randomness(seed):
             observations = self._copies.reset(seed)
             for _ in range(ENDLESS):

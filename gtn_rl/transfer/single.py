@@ -12,7 +12,8 @@ from gtn_core.seeding import Streams
 from gtn_rl.sb3.algorithms import Algorithm, algorithm, require_fit
 from gtn_rl.transfer.agent_file import agent_path, require_writable, save_agent
 from gtn_rl.transfer.environments import Environment, find_environment, require_same_spaces
-from gtn_rl.transfer.real_returns import RealTask, acting
+from gtn_rl.transfer.judge import judge_of
+from gtn_rl.transfer.real_returns import acting
 from gtn_rl.transfer.statistics import figures, threshold_of
 from gtn_rl.transfer.training import Stop, make_agent, train
 from gtn_rl.transfer.video import film, require_rendering
@@ -32,7 +33,7 @@ class Request:
         given: Its hyper-parameters in rl-zoo3's form.
         settings: The same as Stable-Baselines3 takes them.
         steps: Environment steps to train for.
-        episodes: Real episodes, of each kind.
+        episodes: Real episodes, of each kind; of a data set, the whole test split is taken.
         seed: Root of all randomness.
         tensorboard: Folder for TensorBoard events.
         save: The agent's zip file.
@@ -74,7 +75,7 @@ def request(
         algo: The algorithm's name.
         real: The same of the real task; None for the one that the environment's file names, else the environment itself.
         steps: Environment steps; None for the settings' ``n_timesteps``, else 10,000.
-        episodes: Real episodes, of each kind.
+        episodes: Real episodes, of each kind; of a data set, the whole test split is taken.
         config: Content of an rl-zoo3 file (``zoo.select``).
         source: Where it is from, for messages.
         overrides: Hyper-parameters that go before it.
@@ -101,7 +102,7 @@ def request(
     if tensorboard is not None:
         require_writable(tensorboard / "events")
     if video is not None:
-        require_rendering(judge.id)
+        require_rendering(judge)
     steps = steps or settings.n_timesteps or STEPS
     return Request(place, judge, entry, given, settings, steps, episodes, seed, tensorboard, save, video)
 
@@ -139,7 +140,7 @@ def run(wanted: Request, advance: Callable[[int], None]) -> dict[str, Any]:
     )
     seconds = time.perf_counter() - began
     saved = save_agent(agent, wanted.save) if wanted.save else []
-    judge, threshold = RealTask(real.id, wanted.episodes), threshold_of(real.id)
+    judge, threshold = judge_of(real, wanted.episodes), threshold_of(real.id)
     returns = {}
     for kind in ("deterministic", "stochastic"):
         seed = streams.seed(f"real episodes/{kind}")
@@ -153,7 +154,8 @@ def run(wanted: Request, advance: Callable[[int], None]) -> dict[str, Any]:
         "updates": stops[-1].updates,
         "seconds": round(seconds, 1),
         "real_task": real.id,
-        "episodes": wanted.episodes,
+        "measure": judge.measure,
+        judge.counted: judge.count,
         **{kind: figures(values) for kind, values in returns.items()},
         "threshold": threshold,
         "solved": None if threshold is None else bool(returns["deterministic"].mean() >= threshold),
@@ -162,5 +164,5 @@ def run(wanted: Request, advance: Callable[[int], None]) -> dict[str, Any]:
     if wanted.video:
         seed = streams.seed("video")
         act = acting(agent, deterministic=True, seed=seed)
-        result["video"] = {"file": str(wanted.video), "return": film(wanted.video, real.id, act, seed)}
+        result["video"] = {"file": str(wanted.video), "return": film(wanted.video, real, act, seed)}
     return result

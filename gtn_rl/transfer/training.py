@@ -16,8 +16,10 @@ from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.noise import ActionNoise, NormalActionNoise, OrnsteinUhlenbeckActionNoise
 from stable_baselines3.common.vec_env import VecEnv, VecMonitor, VecNormalize
 
+from gtn_envs.native_vector_env import NativeVectorEnv
 from gtn_rl.sb3.algorithms import Algorithm, require_fit
 from gtn_rl.sb3.fresh_agent import fresh_agent
+from gtn_rl.sb3.small_cnn import fitting_policy
 from gtn_rl.transfer.environments import Environment
 from gtn_rl.transfer.updates import UpdateCounter
 from gtn_rl.transfer.zoo import Settings
@@ -69,7 +71,11 @@ def make_agent(
         arguments["action_noise"] = _noise(settings.noise, env.action_space)
     if tensorboard is not None:
         arguments["tensorboard_log"] = str(tensorboard)
-    policy = settings.policy or ("MlpLstmPolicy" if entry.recurrent else "MlpPolicy")
+    policy, policy_kwargs = fitting_policy(
+        entry, env.observation_space, settings.policy, arguments.get("policy_kwargs") or {}
+    )
+    if policy_kwargs:
+        arguments["policy_kwargs"] = policy_kwargs
     venv = training_environments(env, settings.n_envs, seed)
     if settings.normalize is not None:
         venv = VecNormalize(venv, **{"gamma": arguments.get("gamma", 0.99), **settings.normalize})
@@ -78,12 +84,12 @@ def make_agent(
 
 def training_environments(env: Environment, count: int, seed: int) -> VecEnv:
     """Returns copies of an environment that step together, as Stable-Baselines3 takes them."""
-    if env.document.get("form") in ("mdp", "bandit") and count > 1:
-        from gtn_envs import SyntheticVectorEnv
+    if env.native and count > 1:
         from gtn_envs.sb3 import SB3VecEnv
 
-        assert env.file is not None
-        native = SB3VecEnv(SyntheticVectorEnv(env.file, count, autoreset_mode=AutoresetMode.SAME_STEP))
+        made = gym.make_vec(env.id, num_envs=count, autoreset_mode=AutoresetMode.SAME_STEP)
+        assert isinstance(made, NativeVectorEnv)
+        native = SB3VecEnv(made)
         native.seed(seed)
         return VecMonitor(native)
     return make_vec_env(lambda: gym.make(env.id, disable_env_checker=True), count, seed)

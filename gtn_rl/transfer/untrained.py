@@ -13,6 +13,11 @@ from gtn_rl.transfer.environments import Environment
 NETWORKS = ("reward.", "transition.", "termination.")
 
 
+def can_be_untrained(env: Environment) -> bool:
+    """Says whether an environment is a teacher with networks; a data stream's file holds what its teacher made."""
+    return env.file is not None and not env.stream
+
+
 def write_untrained(env: Environment, path: Path, seed: int) -> None:
     """Writes a teacher's file with its networks drawn anew.
 
@@ -30,8 +35,9 @@ def write_untrained(env: Environment, path: Path, seed: int) -> None:
     """
     from gtn_envs import load_environment, save_environment
 
-    if env.file is None:
+    if not can_be_untrained(env):
         raise UsageError(f"{env.name} is no teacher of ours: it has no networks to draw anew")
+    assert env.file is not None
     weights = load_environment(env.file)
     random = np.random.default_rng(seed)
     tensors = {

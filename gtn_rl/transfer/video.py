@@ -13,13 +13,15 @@ from PIL import Image
 from gtn_core.checkpoint import replacing
 from gtn_core.errors import GTNError, UsageError
 from gtn_rl.sb3.randomness import own_randomness
+from gtn_rl.transfer.environments import Environment
 from gtn_rl.transfer.real_returns import ENDLESS, Act
 
 FPS = 25  # a GIF's clock counts in hundredths of a second, and viewers slow down what is faster than 50
 COLOURS = 64
+IMAGES = 60  # of a data set that are filmed
 
 
-def require_rendering(task: str) -> None:
+def require_rendering(task: Environment) -> None:
     """Makes sure, before any training, that a task can be filmed.
 
     Raises:
@@ -28,12 +30,12 @@ def require_rendering(task: str) -> None:
     _filmed(task).close()
 
 
-def film(path: Path, task: str, act: Act, seed: int) -> float:
-    """Plays one episode and writes it as a GIF.
+def film(path: Path, task: Environment, act: Act, seed: int) -> float:
+    """Plays one episode, of a data set the first images of one, and writes it as a GIF.
 
     Args:
         path: GIF file.
-        task: Id of the real task.
+        task: The real task.
         act: The agent, called with one observation at a time, (1, ...).
         seed: Of the initial state and the agent's draws.
 
@@ -41,7 +43,8 @@ def film(path: Path, task: str, act: Act, seed: int) -> float:
         The episode's return.
     """
     env = _filmed(task)
-    skip = max(1, round(float(env.metadata.get("render_fps") or 50) / FPS))
+    rate = float(env.metadata.get("render_fps") or 50)
+    skip, fps = max(1, round(rate / FPS)), min(FPS, rate)
     frames, total = [], 0.0
     with own_randomness(seed):
         observation, _ = env.reset(seed=seed % 2**31)
@@ -53,24 +56,25 @@ def film(path: Path, task: str, act: Act, seed: int) -> float:
             if terminated or truncated:
                 break
         else:
-            raise GTNError(f"an episode of {task} did not end within {ENDLESS:,} steps")
+            raise GTNError(f"an episode of {task.id} did not end within {ENDLESS:,} steps")
     env.close()
     buffer = io.BytesIO()
-    frames[0].save(buffer, "gif", save_all=True, append_images=frames[1:], duration=1000 // FPS, loop=0)
+    frames[0].save(buffer, "gif", save_all=True, append_images=frames[1:], duration=round(1000 / fps), loop=0)
     with replacing(path) as file:
         file.write(buffer.getvalue())
     return total
 
 
-def _filmed(task: str) -> gym.Env:
+def _filmed(task: Environment) -> gym.Env:
     for driver in ("SDL_VIDEODRIVER", "SDL_AUDIODRIVER"):
         os.environ.setdefault(driver, "dummy")  # else SDL looks for a desktop and complains when there is none
     try:
-        env = gym.make(task, render_mode="rgb_array", disable_env_checker=True)
+        limit = {"max_episode_steps": IMAGES} if task.stream else {}
+        env = gym.make(task.id, render_mode="rgb_array", disable_env_checker=True, **limit, **task.judged)
         env.reset(seed=0)
         env.render()
     except gym.error.DependencyNotInstalled as error:
-        raise UsageError(f"pictures of {task} need a package that is not installed: {error}") from error
+        raise UsageError(f"pictures of {task.id} need a package that is not installed: {error}") from error
     except (gym.error.Error, NotImplementedError, TypeError) as error:
-        raise UsageError(f"{task} has no pictures: {error}") from error
+        raise UsageError(f"{task.id} has no pictures: {error}") from error
     return env
