@@ -20,10 +20,10 @@ from gtn_core.checkpoint import replacing
 from gtn_core.errors import GTNError, UsageError
 from gtn_core.registry import Registry
 from gtn_envs import DataStream, make_stream, save_stream
+from gtn_envs.episode_orders import GIVEN, ORDERS
+from gtn_sl.curricula import CURRICULA
+from gtn_sl.lessons import ORDERS as LESSON_ORDERS
 from gtn_sl.teacher import TeacherFile
-
-ORDER_OF = {"shuffled-batches": "shuffled-batches", "all-shuffled": "all-shuffled", "none": "all-shuffled"}
-"""How a stream may be shuffled, by its teacher's curriculum; of others the order of its batches is part of what it teaches."""
 
 
 def to_stream(file: TeacherFile, seed: int = 0) -> DataStream:
@@ -46,12 +46,20 @@ def to_stream(file: TeacherFile, seed: int = 0) -> DataStream:
         "class_names": list(task.class_names),
         "mean": list(task.mean),
         "std": list(task.std),
-        "order": ORDER_OF.get(file.config.teacher.curriculum, "given"),
+        "order": _order_of(file),
         "seed": seed,
         "optimizer": file.config.inner.optimizer,
         **{key: file.document[key] for key in ("config", "metrics", "version") if key in file.document},
     }
     return make_stream(np.stack(images), np.stack(labels), document, lr=lr, momentum=momentum, source=str(file.path))
+
+
+def _order_of(file: TeacherFile) -> str:
+    """Returns how an environment may shuffle what a teacher shows: as its curriculum does, and fresh noise at will."""
+    if not CURRICULA[file.config.teacher.curriculum].noise.has_samples:
+        return "all-shuffled"
+    name = next(name for name, order in LESSON_ORDERS.items() if order is file.teacher.order)
+    return name if name in ORDERS else GIVEN
 
 
 EXPORTERS: Registry[Callable[[Path, DataStream], None]] = Registry("format")

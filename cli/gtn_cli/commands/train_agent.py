@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -51,10 +52,19 @@ def complete_algorithm(ctx: click.Context, parameter: click.Parameter, typed: st
 )
 @click.option("--eval", "task", help="Real task to play.  [default: the one in the environment's file, else --env]")
 @click.option(
-    "--episodes", default=20, show_default=True, type=click.IntRange(min=1), help="Real episodes, of each kind."
+    "--episodes",
+    default=20,
+    show_default=True,
+    type=click.IntRange(min=1),
+    help="Real episodes, of each kind; of a data set, the whole test split.",
 )
 @click.option("--n-envs", type=click.IntRange(min=1), help="Copies that step together.  [default: --config's, else 1]")
-@click.option("--config", "config_file", type=click.Path(path_type=Path), help="YAML file of settings, as rl-zoo3's.")
+@click.option(
+    "--config",
+    "config_file",
+    type=click.Path(path_type=Path),
+    help="YAML file of settings, as rl-zoo3's, or tuned: our own.",
+)
 @click.option(
     "--set", "assignments", multiple=True, metavar="KEY=VALUE", help="One setting, e.g. learning_rate=1e-3; repeatable."
 )
@@ -81,6 +91,8 @@ def command(
 ) -> None:
     """Train one agent inside an environment, and play it on the real task.
 
+    In a data stream the agent says what images show, and its accuracy is that on the real data set's test split.
+
     The agent is one of Stable-Baselines3 or sb3-contrib, with its own defaults unless --config or --set say otherwise. As
     there, an algorithm that learns from whole rollouts finishes its last one, beyond --steps. The real return is shown with
     the most likely actions (deterministic) and with sampled ones (stochastic). Ctrl-C during the training writes nothing.
@@ -89,14 +101,18 @@ def command(
     Examples:
       gtn-cli train-agent --env GTN-CartPole-v0 --algo ppo --steps 10000 --eval CartPole-v1
       gtn-cli train-agent --env runs/cartpole --algo dqn --set learning_rate=1e-3
+      gtn-cli train-agent --env GTN-Digits-v0 --algo ppo --config tuned --eval GTN-Digits-Real-v0
       gtn-cli train-agent --env CartPole-v1 --algo a2c --save agent.zip --video agent.gif
     """
     console.start_logging(quiet=quiet or as_json)
     console.interrupt_on_sigterm()
     taken = 0
     try:
+        from gtn_rl.transfer.settings import TUNED
         from gtn_rl.transfer.single import request, run
 
+        if config_file == Path("tuned"):
+            config_file = TUNED
         wanted = request(
             name,
             algo,
@@ -104,7 +120,7 @@ def command(
             steps=steps,
             episodes=episodes,
             config=read_yaml(config_file) if config_file else None,
-            source=str(config_file),
+            source=config_file.name if config_file == TUNED else str(config_file),
             overrides=parse_assignments(assignments) | ({"n_envs": n_envs} if n_envs else {}),
             seed=seed,
             tensorboard=tensorboard,
@@ -130,11 +146,11 @@ def command(
 
 
 def _show(result: dict[str, Any], *, quiet: bool) -> None:
-    rows = [
-        {"actions": kind, **{figure: f"{value:.1f}" for figure, value in result[kind].items()}}
-        for kind in ("deterministic", "stochastic")
-    ]
-    title = f"real return of {result['algorithm']} on {result['real_task']}, {result['episodes']} episodes each"
+    accurate = result["measure"] == "accuracy"
+    shown = _accuracy if accurate else _figures
+    rows = [{"actions": kind, **shown(result[kind])} for kind in ("deterministic", "stochastic")]
+    many = f"{result['images']:,} test images" if accurate else f"{result['episodes']} episodes each"
+    title = f"real {result['measure']} of {result['algorithm']} on {result['real_task']}, {many}"
     console.print_table(rows, title)
     if quiet:
         return
@@ -149,3 +165,12 @@ def _show(result: dict[str, Any], *, quiet: bool) -> None:
         click.echo(f"saved: {path}")
     if "video" in result:
         click.echo(f"video: {result['video']['file']} (one further episode, return {result['video']['return']:.1f})")
+
+
+def _figures(figures: Mapping[str, float]) -> dict[str, str]:
+    return {figure: f"{value:.1f}" for figure, value in figures.items()}
+
+
+def _accuracy(figures: Mapping[str, float]) -> dict[str, str]:
+    """Returns the mean alone: each image is right or wrong."""
+    return {"accuracy": f"{100 * figures['mean']:.2f}%"}
