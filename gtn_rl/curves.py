@@ -10,7 +10,7 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from gtn_rl.cost import CPU_SECONDS, REAL_STEPS
+from gtn_core.cost import CPU_SECONDS, REAL_STEPS
 from gtn_rl.saved_figure import save_figure
 
 Rows = Sequence[Mapping[str, Any]]
@@ -35,7 +35,7 @@ def plot_curves(path: Path, rows: Rows, title: str, solved: float | None) -> Non
     fitness, agents, steps, lengths = panels
     _fitness(fitness, rows)
     _held_out(agents, rows, solved)
-    steps.plot(_minutes(rows), [1e-6 * row[REAL_STEPS] for row in rows], color=DARK, linewidth=2)
+    steps.plot(_minutes(rows), [1e-6 * row.get(REAL_STEPS, 0) for row in rows], color=DARK, linewidth=2)
     _line(lengths, rows, "inner/episode_length", DARK, None)
     for axes, name in zip(
         panels,

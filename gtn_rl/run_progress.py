@@ -8,9 +8,9 @@ from typing import Any
 
 from gtn_core.checkpoint import load_document
 from gtn_core.config import resolve
+from gtn_core.cost import Cost
 from gtn_core.run_folder import RunFolder
 from gtn_rl.config import UNBUDGETED, RLConfig, StageConfig
-from gtn_rl.cost import Cost
 
 
 @dataclass(frozen=True)

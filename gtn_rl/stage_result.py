@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from gtn_rl.cost import Cost
+from gtn_core.cost import Cost
 
 
 @dataclass

@@ -16,6 +16,7 @@ import torch
 
 from gtn_core.checkpoint import load_checkpoint, load_into, replacing, save_checkpoint
 from gtn_core.config import to_dict
+from gtn_core.cost import Cost, CostTracker
 from gtn_core.cpu_time import cpu_seconds
 from gtn_core.device import resolve_device
 from gtn_core.errors import CheckpointError
@@ -28,7 +29,6 @@ from gtn_core.seeding import Streams
 from gtn_core.tracking import RunTracker, Stage
 from gtn_envs.weights_file import save_environment
 from gtn_rl.config import UNBUDGETED, RLConfig, StageConfig
-from gtn_rl.cost import Cost, CostTracker
 from gtn_rl.fitting import fit_transitions
 from gtn_rl.fresh_teacher import fresh_teacher
 from gtn_rl.gradient import FORMS, GradientJob

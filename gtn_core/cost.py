@@ -17,7 +17,7 @@ class Cost:
     """An expense.
 
     Attributes:
-        real_steps: Steps of the real task, validation included.
+        real_steps: Steps of a real environment, validation included; 0 where the task has none.
         cpu_seconds: Processor time, that of the processes which step the real task included.
     """
 
@@ -27,7 +27,7 @@ class Cost:
     @classmethod
     def of(cls, row: Mapping[str, Any]) -> Cost:
         """Returns what a row of ``CostTracker`` says."""
-        return cls(int(row[REAL_STEPS]), float(row[CPU_SECONDS]))
+        return cls(int(row.get(REAL_STEPS, 0)), float(row[CPU_SECONDS]))
 
     def __add__(self, other: Cost) -> Cost:
         return Cost(self.real_steps + other.real_steps, self.cpu_seconds + other.cpu_seconds)
@@ -53,7 +53,9 @@ class CostTracker:
         now = cpu_seconds()
         self.total += Cost(int(values.get(REAL_STEPS, 0)), now - self._clock)
         self._clock = now
-        so_far = {REAL_STEPS: self.total.real_steps, CPU_SECONDS: round(self.total.cpu_seconds, 2)}
+        so_far: dict[str, float] = {CPU_SECONDS: round(self.total.cpu_seconds, 2)}
+        if REAL_STEPS in values or self.total.real_steps:
+            so_far[REAL_STEPS] = self.total.real_steps
         self._tracker.scalars(iteration, {**values, **so_far})
 
     def picture(self, iteration: int, tag: str, picture: Picture) -> None:
