@@ -23,6 +23,7 @@ from gtn_sl.learners.pool import LearnerPool, pool_families
 from gtn_sl.losses import inner_loss
 from gtn_sl.pictures import batch_grid
 from gtn_sl.plots import schedule_picture
+from gtn_sl.provenance import Provenance
 from gtn_sl.teacher import SupervisedTeacher, save_teacher
 
 
@@ -35,11 +36,19 @@ class SupervisedJob:
         teacher: What is trained.
         plan: How steps are computed.
         run: Where the best teacher is stored.
+        provenance: Called for what to say of how it was made so far; ``None`` says nothing.
     """
 
     def __init__(
-        self, config: MetaTrainConfig, data: TaskData, teacher: SupervisedTeacher, plan: StepPlan, run: RunFolder
+        self,
+        config: MetaTrainConfig,
+        data: TaskData,
+        teacher: SupervisedTeacher,
+        plan: StepPlan,
+        run: RunFolder,
+        provenance: Callable[[], Provenance] | None = None,
     ) -> None:
+        self.provenance = provenance
         self.config, self.data, self.teacher, self.plan, self.run = config, data, teacher, plan, run
         self.device = torch.device(config.compute.device)
         self.streams = Streams(config.seed)
@@ -123,7 +132,8 @@ class SupervisedJob:
     def save_teacher(self, validation: Validation, iteration: int) -> None:
         """See ``Job.save_teacher``."""
         metrics = {**validation.metrics, "iteration": iteration, "learner": " ".join(self.judges)}
-        save_teacher(self.run.teacher, self.teacher, self.config, metrics)
+        made = self.provenance() if self.provenance else None
+        save_teacher(self.run.teacher, self.teacher, self.config, metrics, made)
 
 
 def _accuracies(results: Sequence[Evaluation]) -> dict[str, float]:

@@ -26,6 +26,8 @@ from gtn_sl.data import TASKS, ImageTask
 from gtn_sl.generators import GENERATORS, GeneratorShape
 from gtn_sl.labels import LABELS
 from gtn_sl.lessons import ORDERS, Lesson, Places, draw_lesson
+from gtn_sl.provenance import Provenance
+from gtn_sl.shipped import find_teacher
 from gtn_sl.stream import Stream
 
 
@@ -178,7 +180,13 @@ class TeacherFile:
     path: Path
 
 
-def save_teacher(path: Path, teacher: SupervisedTeacher, config: MetaTrainConfig, metrics: Mapping[str, Any]) -> None:
+def save_teacher(
+    path: Path,
+    teacher: SupervisedTeacher,
+    config: MetaTrainConfig,
+    metrics: Mapping[str, Any],
+    provenance: Provenance | None = None,
+) -> None:
     """Writes a teacher with all that is needed to use it and to make it again.
 
     Args:
@@ -186,6 +194,7 @@ def save_teacher(path: Path, teacher: SupervisedTeacher, config: MetaTrainConfig
         teacher: The teacher.
         config: What it was meta-trained with.
         metrics: How good it is, by what measure; plain JSON values.
+        provenance: How it was made, and what that cost, where that is known.
     """
     task = teacher.task
     document = {
@@ -198,6 +207,7 @@ def save_teacher(path: Path, teacher: SupervisedTeacher, config: MetaTrainConfig
         "std": list(task.std),
         "config": {**to_dict(config), "data_dir": None},  # a folder of this machine means nothing elsewhere
         "metrics": dict(metrics),
+        "provenance": provenance.to_json() if provenance else None,
         "version": importlib.metadata.version("generative-teaching-networks"),
     }
     save_checkpoint(path, teacher.state_dict(), document)
@@ -207,13 +217,14 @@ def load_teacher(path: str | Path) -> TeacherFile:
     """Reads a teacher.
 
     Args:
-        path: A ``.safetensors`` file, or a run folder that holds ``teacher.safetensors``.
+        path: A ``.safetensors`` file, a run folder that holds ``teacher.safetensors``, or the name of a teacher that comes with
+            the package, e.g. ``"mnist"``.
 
     Raises:
+        UnknownNameError: No teacher of that name comes with the package.
         CheckpointError: The file is absent, damaged, foreign, or does not fit its own header.
     """
-    path = Path(path)
-    path = path / "teacher.safetensors" if path.is_dir() else path
+    path = find_teacher(path)
     document = load_document(path, "teacher")
     if document.get("domain") != "supervised":
         raise CheckpointError(f"{path} holds a {document.get('domain')!r} teacher, not a supervised one")

@@ -10,6 +10,8 @@ import torch
 from torch import Tensor
 
 from gtn_core.config import to_dict
+from gtn_core.cost import Cost, CostTracker
+from gtn_core.cpu_time import cpu_seconds
 from gtn_core.device import resolve_device
 from gtn_core.errors import DivergedError
 from gtn_core.estimators import ESTIMATORS, Backprop, EstimatorConfig
@@ -26,6 +28,7 @@ from gtn_sl.job import SupervisedJob
 from gtn_sl.learners import Architecture, architecture
 from gtn_sl.learners.pool import pool_families, widest
 from gtn_sl.losses import inner_loss
+from gtn_sl.provenance import Provenance, hardware, tell
 from gtn_sl.teacher import SupervisedTeacher, seeded_teacher
 from gtn_sl.warm_start import warm_start
 
@@ -36,7 +39,12 @@ SAME_DIRECTION = 0.98
 
 
 def meta_train(
-    config: MetaTrainConfig, run: RunFolder, *, resume: bool = False, listener: Listener | None = None
+    config: MetaTrainConfig,
+    run: RunFolder,
+    *,
+    resume: bool = False,
+    listener: Listener | None = None,
+    command: str = "",
 ) -> Progress:
     """Meta-trains a teacher, or goes on where a run stopped.
 
@@ -45,6 +53,7 @@ def meta_train(
         run: Where everything is written.
         resume: Whether the folder holds a run already.
         listener: Told after every outer step.
+        command: What the user typed, for the file's header; of a resumed run, what began it is told.
 
     Returns:
         Where it ended. The best teacher lies in ``run.teacher``.
@@ -52,6 +61,7 @@ def meta_train(
     Raises:
         GTNError: Something the user can mend: data, device, settings, disk, divergence.
     """
+    clock = cpu_seconds()
     reuse_pages()
     config = _with_compute(config)
     data = load_task(config.task, config.data_dir)
@@ -64,10 +74,19 @@ def meta_train(
         if not resume:
             config = _with_plan(config, data, teacher)
         run.write_config(config)  # of a resumed run too: its budget may have changed
-        continued = run.state.is_file()
+        command, continued = run.remember_command(command), run.state.is_file()
         if not continued and config.teacher.warm_start:
             warm_start(teacher, data, config.teacher.warm_start, streams)
-        return _outer_loop(config, data, teacher, run, continued, listener)
+        tracker = _tracker(config, run, continued, clock)
+        return _outer_loop(config, data, teacher, run, continued, listener, tracker, command)
+
+
+def _tracker(config: MetaTrainConfig, run: RunFolder, continued: bool, clock: float) -> CostTracker:
+    """Returns what takes the curves; the cost goes on from the last row that is kept, and counts from ``clock`` on."""
+    after = saved_iteration(run) if continued else None
+    tracker, rows = RunTracker(run, after=after, settings=to_dict(config)), list(run.metric_rows())
+    before = Cost.of(rows[-1]) if rows else Cost()
+    return CostTracker(tracker, before + Cost(cpu_seconds=cpu_seconds() - clock))
 
 
 def _refuse_unfit(config: MetaTrainConfig, task: ImageTask) -> None:
@@ -86,18 +105,27 @@ def _outer_loop(
     run: RunFolder,
     continued: bool,
     listener: Listener | None,
+    tracker: CostTracker,
+    command: str,
 ) -> Progress:
     plan = config.compute.plan
     assert plan is not None
-    job = SupervisedJob(config, data, teacher, plan, run)
-    tracker = RunTracker(run, after=saved_iteration(run) if continued else None, settings=to_dict(config))
+    machine = hardware(config.compute.device, torch.get_num_threads())
+
+    def provenance() -> Provenance:
+        done, spent = loop.progress, tracker.total.cpu_seconds
+        return Provenance(command, config.seed, done.iteration, done.seconds / 60, spent, machine)
+
+    job = SupervisedJob(config, data, teacher, plan, run, provenance)
     loop = OuterLoop(
         teacher, job, ESTIMATORS["backprop"](EstimatorConfig(plan=plan)), config.outer, run, tracker, listener=listener
     )
     try:
         if continued:
             loop.resume()
-        return loop.run()
+        progress = loop.run()
+        tell(run.teacher, provenance())  # the best one was saved earlier, but was found by the whole run
+        return progress
     except DivergedError as error:
         kept = f"the last good state and the best teacher are kept in {run.path}"
         hint = "a new run with --set inner.lr=... or outer.lr=... below its own may go further"

@@ -156,7 +156,7 @@ class Supervised:
         from gtn_sl.report import write_training_report
         from gtn_sl.training import meta_train
 
-        progress = meta_train(self.config, run, resume=resume, listener=listener)
+        progress = meta_train(self.config, run, resume=resume, listener=listener, command=command)
         write_training_report(run)
         return progress
 

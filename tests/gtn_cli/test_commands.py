@@ -22,7 +22,8 @@ def test_the_list_of_commands_and_the_version(call):
 
 def test_meta_train_leaves_a_run(trained):
     left = {path.name for path in trained.iterdir()}
-    assert left == {"config.yaml", "metrics.jsonl", "tensorboard", "state", "teacher.safetensors", "report", "run.log"}
+    files = {"config.yaml", "command.txt", "metrics.jsonl", "teacher.safetensors", "run.log"}
+    assert left == files | {"tensorboard", "state", "report"}
     assert {path.name for path in (trained / "report").iterdir()} == {"batches.png", "schedule.png", "curves.png"}
     assert "warm start" in (trained / "run.log").read_text()
 

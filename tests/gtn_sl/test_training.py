@@ -52,7 +52,7 @@ def test_a_run_leaves_what_design_promises(tmp_path, config):
     assert {p.name for p in run.report.iterdir()} == {"curves.png", "schedule.png", "batches.png"}
     assert resolve_config("digits", "fast", run.read_config()).compute.threads is not None
     rows = list(run.metric_rows())
-    assert {tag.split("/")[0] for row in rows for tag in row} == {"iteration", "meta", "inner", "real", "perf"}
+    assert {tag.split("/")[0] for row in rows for tag in row} == {"iteration", "meta", "inner", "real", "perf", "cost"}
     assert [row["iteration"] for row in rows if "real/score" in row] == [0, 2, 4]
     assert all(math.isfinite(value) for row in rows for value in row.values())
     best = load_teacher(run.teacher)

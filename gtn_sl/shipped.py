@@ -1,0 +1,44 @@
+"""The teachers that come with the package, by name: the files in ``weights/``. Imports no torch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from gtn_core.errors import UnknownNameError, unknown_name
+
+SHIPPED = Path(__file__).parent / "weights"
+"""The folder of the shipped teachers, one ``<name>.safetensors`` each."""
+
+
+def shipped_teachers() -> tuple[str, ...]:
+    """Returns their names."""
+    return tuple(sorted(path.stem for path in SHIPPED.glob("*.safetensors")))
+
+
+def find_teacher(name: str | Path) -> Path:
+    """Returns the file that a name means, which need not be there where the name is a path.
+
+    Args:
+        name: A ``.safetensors`` file, a run folder, or a shipped teacher's name. A run folder that holds a teacher goes before a
+            shipped teacher of the same name.
+
+    Raises:
+        UnknownNameError: It is none of these.
+    """
+    path = Path(name)
+    in_folder = path / "teacher.safetensors"
+    if in_folder.is_file():
+        return in_folder
+    if str(name) in shipped_teachers():
+        return SHIPPED / f"{name}.safetensors"
+    if path.is_dir():
+        return in_folder
+    if path.exists() or path.suffix or len(path.parts) > 1:
+        return path
+    error = unknown_name("teacher", str(name), shipped_teachers())
+    raise UnknownNameError(f"{error}; one of your own is a run folder or a .safetensors file")
+
+
+def is_shipped(file: Path) -> bool:
+    """Says whether a teacher's file is one that came with the package, beside which nothing should be written."""
+    return file.parent == SHIPPED
