@@ -88,8 +88,8 @@ class WeightNormConv2d(_WeightNormed):
     Args:
         channels_in: C.
         channels_out: Output channels.
-        kernel_size: Side of the square kernel.
-        stride: Stride in both directions.
+        kernel_size: Side of the square kernel, or its height and width.
+        stride: Stride in both directions, or of rows and columns.
         padding: Zero padding; half the kernel where not given.
         groups: Groups of channels that do not see each other; ``channels_in`` for a depthwise convolution.
         bias: Whether to learn a bias. A batch norm behind the layer makes it idle.
@@ -100,22 +100,23 @@ class WeightNormConv2d(_WeightNormed):
         self,
         channels_in: int,
         channels_out: int,
-        kernel_size: int,
+        kernel_size: int | tuple[int, int],
         *,
-        stride: int = 1,
-        padding: int | None = None,
+        stride: int | tuple[int, int] = 1,
+        padding: int | tuple[int, int] | None = None,
         groups: int = 1,
         bias: bool = False,
         negative_slope: float = 0.1,
     ) -> None:
-        super().__init__((channels_out, channels_in // groups, kernel_size, kernel_size), bias, negative_slope)
+        height, width = (kernel_size, kernel_size) if isinstance(kernel_size, int) else kernel_size
+        super().__init__((channels_out, channels_in // groups, height, width), bias, negative_slope)
         self.stride, self.groups = stride, groups
-        self.padding = kernel_size // 2 if padding is None else padding
+        self.padding = (height // 2, width // 2) if padding is None else padding
 
     def forward(self, x: Tensor) -> Tensor:
         """Convolves ``x``."""
-        w = weight_norm(self.v, self.g)
-        return F.conv2d(x, w, self.bias, stride=self.stride, padding=self.padding, groups=self.groups)
+        weight = weight_norm(self.v, self.g)
+        return F.conv2d(x, weight, self.bias, self.stride, self.padding, groups=self.groups)
 
 
 class WeightNormLinear(_WeightNormed):

@@ -103,3 +103,14 @@ def test_widths_cover_their_range_and_fixed_ones_stay():
     draws = [sample_widths(((2, 5), (7, 7)), rng) for _ in range(100)]
     assert {first for first, _ in draws} == {2, 3, 4}
     assert {second for _, second in draws} == {7}
+
+
+def test_depthwise_and_oblong_convolutions_equal_torchs(images):
+    torch.manual_seed(0)
+    depthwise, oblong = WeightNormConv2d(2, 2, 3, groups=2), WeightNormConv2d(2, 3, (1, 7), stride=(1, 2))
+    for layer, stride, padding in ((depthwise, 1, 1), (oblong, (1, 2), (0, 3))):
+        groups = 2 if layer is depthwise else 1
+        expected = torch.nn.functional.conv2d(
+            images, weight_norm(layer.v, layer.g), stride=stride, padding=padding, groups=groups
+        )
+        torch.testing.assert_close(layer(images), expected)
