@@ -10,6 +10,7 @@ from gtn_sl.learners import (
     mlp,
     resnet,
     sampled,
+    searched,
     vgg,
 )
 from gtn_sl.learners.form import ACTIVATIONS, NORMS, Form
@@ -32,5 +33,6 @@ __all__ = [
     "mlp",
     "resnet",
     "sampled",
+    "searched",
     "vgg",
 ]

@@ -1,0 +1,97 @@
+"""An architecture of a search space: what is sampled, ranked, searched for and trained."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from gtn_core.errors import UsageError
+from gtn_core.learner import Layout, Learner, fresh_learner
+from gtn_sl.data import ImageTask
+from gtn_sl.nas.spaces import Genotype, Space, find_space
+
+PREFIX = "nas"
+"""What the name of a learner from a search space begins with."""
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One architecture.
+
+    Attributes:
+        space: Where it lies.
+        genotype: Its choices.
+    """
+
+    space: Space
+    genotype: Genotype
+
+    @property
+    def encoding(self) -> str:
+        """Its text, unique in the space."""
+        return self.space.encode(self.genotype)
+
+    @property
+    def learner(self) -> str:
+        """Its name among the learners, which ``gtn_sl.learners.architecture`` reads."""
+        return f"{PREFIX}:{self.space.name}:{self.encoding}"
+
+    def fresh(self, task: ImageTask, seed: int, layout: Layout = "contiguous") -> tuple[Learner, Tensor]:
+        """Returns the network as a pure learner, with its initial parameters, shape ``(D,)``, that depend on ``seed`` alone."""
+        return fresh_learner(lambda: self.space.build(self.genotype, task.image_shape, task.classes), seed, layout)
+
+    def module(self, task: ImageTask, seed: int) -> nn.Module:
+        """Returns the network as an ordinary module in training mode; its parameters are those of ``fresh``."""
+        with torch.random.fork_rng(devices=[]):
+            torch.default_generator.manual_seed(seed)
+            return self.space.build(self.genotype, task.image_shape, task.classes).train()
+
+
+def decode_all(space: Space, encodings: Iterable[str]) -> list[Candidate]:
+    """Reads encodings.
+
+    Raises:
+        UsageError: One is no architecture of the space.
+    """
+    return [Candidate(space, space.decode(text)) for text in encodings]
+
+
+def sample_distinct(
+    space: Space, count: int, rng: np.random.Generator, without: Sequence[Candidate] = ()
+) -> list[Candidate]:
+    """Draws architectures, none of them twice.
+
+    Args:
+        space: Where from.
+        count: How many.
+        rng: Source of randomness.
+        without: What must not be drawn.
+
+    Raises:
+        UsageError: The space does not have so many.
+    """
+    if count + len(without) > space.size():
+        raise UsageError(f"{space.name} has {space.size()} architectures, not {count + len(without)}")
+    seen = {candidate.genotype for candidate in without}
+    drawn: list[Candidate] = []
+    while len(drawn) < count:
+        genotype = space.sample(rng)
+        if genotype not in seen:
+            seen.add(genotype)
+            drawn.append(Candidate(space, genotype))
+    return drawn
+
+
+def find_candidate(text: str) -> Candidate:
+    """Reads ``SPACE:ENCODING``.
+
+    Raises:
+        UsageError: The space is unknown, or the encoding is none of its architectures.
+    """
+    space, _, encoding = text.partition(":")
+    found = find_space(space)
+    return Candidate(found, found.decode(encoding))

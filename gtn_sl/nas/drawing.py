@@ -1,0 +1,80 @@
+"""Cells as pictures: a PNG with one arc diagram a graph. The same graphs as DOT text: ``graph.to_dot``."""
+
+from __future__ import annotations
+
+import io
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import FancyArrowPatch
+
+from gtn_core.checkpoint import replacing
+from gtn_sl.nas.graph import Edge, Graph
+
+FAMILIES = (("conv", "#0b6e4f"), ("max", "#c8553d"), ("avg", "#3d5a80"), ("", "#8a8a8a"))
+"""Colour of an edge by what its label contains; the first that fits."""
+
+BEND = 0.4
+"""Height of an arc's control point, as a share of its width; the arc itself rises half as high."""
+
+COLUMN = 1.5
+"""Inches from node to node."""
+
+
+def draw(path: Path, graphs: Mapping[str, Graph], title: str) -> None:
+    """Writes a picture of an architecture: nodes from left to right, an arc for each operation.
+
+    Args:
+        path: PNG file.
+        graphs: One panel each, by title.
+        title: What it is about.
+
+    Raises:
+        GTNError: The file cannot be written.
+    """
+    columns = max(len(graph.nodes) for graph in graphs.values())
+    figure = Figure(
+        figsize=(max(6.0, COLUMN * columns), 0.4 + COLUMN * 0.5 * columns * len(graphs)), layout="constrained"
+    )
+    figure.suptitle(title, x=0.01, ha="left", fontsize=10)
+    panels = figure.subplots(len(graphs), 1, squeeze=False)[:, 0]
+    for axes, (name, graph) in zip(panels, graphs.items(), strict=True):
+        axes.set_title(name, loc="left", fontsize=9)
+        _draw_graph(axes, graph)
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=120)
+    with replacing(path) as file:
+        file.write(buffer.getvalue())
+
+
+def _draw_graph(axes: Axes, graph: Graph) -> None:
+    places = {node: place for place, node in enumerate(graph.nodes)}
+    into: Counter[str] = Counter()
+    for edge in graph.edges:
+        side = 1 if into[edge.target] % 2 == 0 else -1  # one branch of a node above, the other below
+        into[edge.target] += 1
+        _draw_edge(axes, edge, places[edge.source], places[edge.target], side)
+    for node, place in places.items():
+        box = {"boxstyle": "round", "facecolor": "white", "edgecolor": "#444444"}
+        axes.text(place, 0, node, ha="center", va="center", fontsize=8, bbox=box, zorder=3)
+    axes.set_xlim(-0.5, len(places) - 0.5)
+    highest = BEND * (len(places) - 1) / 2 + 0.2
+    axes.set_ylim(-highest, highest)
+    axes.set_aspect("equal")
+    axes.axis("off")
+
+
+def _draw_edge(axes: Axes, edge: Edge, start: int, end: int, side: int) -> None:
+    """Draws an arrow from node to node, above (1) or below (-1) the line."""
+    colour = next(colour for part, colour in FAMILIES if part in edge.label)
+    arrow = FancyArrowPatch(
+        (start, 0), (end, 0), arrowstyle="-|>", mutation_scale=12, color=colour, shrinkA=18, shrinkB=18, zorder=1,
+        connectionstyle=f"arc3,rad={-side * BEND}",
+    )  # fmt: skip
+    axes.add_patch(arrow)
+    plain = {"boxstyle": "round,pad=0.1", "facecolor": "white", "edgecolor": "none", "alpha": 0.85}
+    top = side * BEND * (end - start) / 2
+    axes.text((start + end) / 2, top, edge.label, ha="center", va="center", fontsize=7, color=colour, bbox=plain)

@@ -1,0 +1,138 @@
+"""The cell of NAS-Bench-201 (Dong and Yang, ICLR 2020): four nodes, an operation on every edge between them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Literal
+
+from torch import Tensor, nn
+
+from gtn_core.config import Positive, config
+from gtn_sl.nas.graph import Edge, Graph
+from gtn_sl.nas.spaces.network import Network, ResidualReduction, pooled_reduction, stem
+from gtn_sl.nas.spaces.operations import OPERATIONS, Norm
+from gtn_sl.nas.spaces.protocol import SPACES, Genotype, Space, read_code, split_exactly
+
+CODES = ("no", "sk", "c1", "c3", "a3")
+PUBLISHED = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
+"""The same operations as the benchmark's own strings have them."""
+
+NODES = 4
+EDGES = tuple((source, target) for target in range(1, NODES) for source in range(target))
+
+REDUCTIONS: dict[str, Callable[[int, int, Norm], nn.Module]] = {
+    "residual": ResidualReduction,
+    "pool": pooled_reduction,
+}
+
+
+class Cell(nn.Module):
+    """Node 0 is the input, node 3 the output; each node is the sum of its edges."""
+
+    def __init__(self, genotype: Genotype, channels: int, norm: Norm) -> None:
+        super().__init__()
+        self.edges = nn.ModuleList(OPERATIONS[CODES[choice]].build(channels, 1, norm) for choice in genotype)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Returns the last node, of the shape of ``x``."""
+        nodes = [x]
+        edges = iter(self.edges)
+        for _ in range(1, NODES):
+            first, *others = [next(edges)(node) for node in nodes]
+            nodes.append(sum(others, first))
+        return nodes[-1]
+
+
+@SPACES.register("nb201")
+@config
+class NASBench201(Space):
+    """Stages of equal cells, the channels doubled between stages; the same cell everywhere.
+
+    ``c3-sk.no-c1.a3.c3`` gives the operations into node 1, into node 2 (from 0, from 1), and into node 3. The benchmark's own
+    strings, ``|nor_conv_3x3~0|+|...``, are read as well.
+    """
+
+    channels: Positive = 16
+    """Channels of the first stage."""
+    cells: Positive = 5
+    """Cells in a stage."""
+    stages: Positive = 3
+    """Stages; the side is halved between them."""
+    stem_stride: Positive = 1
+    """Stride of the first convolution."""
+    reduction: Literal["residual", "pool"] = "residual"
+    """What halves the side: a residual block of 3x3 convolutions, or average pooling and a 1x1 convolution."""
+    norm: Norm = "batch"
+    """Normalisation; see ``operations.Norm``."""
+
+    @property
+    def choices(self) -> tuple[int, ...]:
+        """See ``Space.choices``: an operation for each edge."""
+        return (len(CODES),) * len(EDGES)
+
+    def encode(self, genotype: Genotype) -> str:
+        """See ``Space.encode``."""
+        return "-".join(".".join(CODES[choice] for choice in node) for node in _by_node(genotype))
+
+    def _read(self, text: str) -> Genotype:
+        nodes = _published(text) if text.startswith("|") else text.split("-")
+        if len(nodes) != NODES - 1:
+            raise ValueError(f"it should have {NODES - 1} nodes between '-', not {len(nodes)}")
+        choices = []
+        for target, node in enumerate(nodes, start=1):
+            codes = split_exactly(node, ".", target, f"operations of node {target}")
+            choices += [read_code(code, CODES, f"edge {source} to {target}") for source, code in enumerate(codes)]
+        return tuple(choices)
+
+    def build(self, genotype: Genotype, image_shape: Sequence[int], classes: int) -> nn.Module:
+        """See ``Space.build``."""
+        parts: list[nn.Module] = []
+        for stage in range(self.stages):
+            channels = self.channels << stage
+            if stage:
+                parts.append(REDUCTIONS[self.reduction](channels // 2, channels, self.norm))
+            parts += [Cell(genotype, channels, self.norm) for _ in range(self.cells)]
+        first = stem(image_shape[0], self.channels, self.stem_stride, self.norm)
+        return Network(first, parts, self.channels << (self.stages - 1), classes, self.norm)
+
+    def graphs(self, genotype: Genotype) -> dict[str, Graph]:
+        """See ``Space.graphs``: the cell, without edges that are none."""
+        names = ("input", "node 1", "node 2", "output")
+        edges = (
+            Edge(names[source], names[target], OPERATIONS[CODES[choice]].title)
+            for (source, target), choice in zip(EDGES, genotype, strict=True)
+            if CODES[choice] != "no"
+        )
+        return {"cell": Graph(names, tuple(edges))}
+
+
+@SPACES.register("nb201-small")
+@config
+class SmallNASBench201(NASBench201):
+    """Two stages of one cell on images of a quarter of the pixels: for two CPU cores."""
+
+    channels: Positive = 8
+    cells: Positive = 1
+    stages: Positive = 2
+    stem_stride: Positive = 2
+    reduction: Literal["residual", "pool"] = "pool"
+
+
+def _by_node(genotype: Genotype) -> Iterator[Genotype]:
+    for target in range(1, NODES):
+        first = target * (target - 1) // 2
+        yield genotype[first : first + target]
+
+
+def _published(text: str) -> list[str]:
+    """Turns ``|op~0|+|op~0|op~1|+...`` into the parts of our own encoding."""
+    nodes = []
+    for target, node in enumerate(text.split("+"), start=1):
+        codes = []
+        for source, edge in enumerate(node.strip("|").split("|")):
+            operation, _, number = edge.partition("~")
+            if number != str(source):
+                raise ValueError(f"node {target}: {edge!r} should come from node {source}, as {operation}~{source}")
+            codes.append(CODES[read_code(operation, PUBLISHED, f"edge {source} to {target}")])
+        nodes.append(".".join(codes))
+    return nodes

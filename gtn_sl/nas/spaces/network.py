@@ -1,0 +1,64 @@
+"""What surrounds the searched part of every network: a stem, a sequence of stages, and a classifier."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from gtn_sl.nas.spaces.operations import SLOPE, Norm, Pool, activated, convolution, linear, normalisation
+
+
+class Network(nn.Module):
+    """A stem, stages one after the other, global average pooling, and a linear classifier.
+
+    Args:
+        stem: Turns images ``(N, C, H, W)`` into feature maps.
+        stages: Searched and fixed parts, each feature maps to feature maps.
+        channels: Of the last one's feature maps.
+        classes: Number of logits.
+        norm: The space's normalisation.
+    """
+
+    def __init__(self, stem: nn.Module, stages: Sequence[nn.Module], channels: int, classes: int, norm: Norm) -> None:
+        super().__init__()
+        self.stem, self.stages = stem, nn.ModuleList(stages)
+        self.head = nn.Sequential(normalisation(channels, norm), nn.LeakyReLU(SLOPE))
+        self.classifier = linear(channels, classes, norm)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Returns logits, shape ``(N, classes)``."""
+        x = self.stem(images)
+        for stage in self.stages:
+            x = stage(x)
+        return self.classifier(self.head(x).mean(dim=(2, 3)))
+
+    def auxiliary_point(self) -> nn.Module:
+        """Returns the part at two thirds of the depth, whose feature maps an auxiliary classifier may read in training."""
+        return self.stages[2 * len(self.stages) // 3]
+
+
+def stem(channels_in: int, channels: int, stride: int, norm: Norm) -> nn.Module:
+    """Returns a 3x3 convolution of the images, normalised."""
+    return nn.Sequential(convolution(channels_in, channels, 3, norm, stride=stride), normalisation(channels, norm))
+
+
+class ResidualReduction(nn.Module):
+    """Halves the side: two 3x3 convolutions beside average pooling and a 1x1 convolution, as between NAS-Bench-201's stages."""
+
+    def __init__(self, channels_in: int, channels_out: int, norm: Norm) -> None:
+        super().__init__()
+        self.body = nn.Sequential(
+            activated(channels_in, channels_out, 3, norm, stride=2), activated(channels_out, channels_out, 3, norm)
+        )
+        self.shortcut = nn.Sequential(Pool("avg", 2, 2), convolution(channels_in, channels_out, 1, norm))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Reduces ``x``."""
+        return torch.add(self.shortcut(x), self.body(x))
+
+
+def pooled_reduction(channels_in: int, channels_out: int, norm: Norm) -> nn.Module:
+    """Returns what halves the side and sees no neighbours beyond that: average pooling and a 1x1 convolution."""
+    return nn.Sequential(Pool("avg", 2, 2), activated(channels_in, channels_out, 1, norm))

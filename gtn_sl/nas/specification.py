@@ -1,0 +1,51 @@
+"""Specifications: ``name@key=value,key=value``, a registered class of settings and what differs from its defaults.
+
+Search spaces, rankers and searches are all written so, on the command line, in result files and in the names of learners.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any, TypeVar
+
+from gtn_core.config import parse_assignments, resolve
+from gtn_core.errors import UnknownNameError, UsageError
+from gtn_core.registry import Registry
+
+T = TypeVar("T")
+
+
+def parse(registry: Registry[type[T]], text: str) -> T:
+    """Makes the object that a specification describes.
+
+    Args:
+        registry: The classes by name, each a ``gtn_core.config.config``.
+        text: E.g. ``"nb201@channels=8,cells=1"``.
+
+    Raises:
+        UsageError: The name or a key is unknown, or a value is not accepted; the message quotes the specification.
+    """
+    name, _, settings = text.partition("@")
+    cls = registry[name]
+    try:
+        return resolve(cls, parse_assignments(settings.split(",")) if settings else {})
+    except UsageError as error:
+        kind = UnknownNameError if isinstance(error, UnknownNameError) else UsageError
+        raise kind(f"{registry.kind} {text!r}: {error}") from None
+
+
+def specify(registry: Registry[type[T]], thing: T) -> str:
+    """Returns the shortest specification of an object: its registered name, and the settings that differ from the defaults."""
+    name = next(name for name, cls in registry.items() if cls is type(thing))
+    changed = [
+        f"{field.name}={_written(value)}"
+        for field in dataclasses.fields(thing)  # type: ignore[arg-type]
+        if (value := getattr(thing, field.name)) != field.default
+    ]
+    return f"{name}@{','.join(changed)}" if changed else name
+
+
+def _written(value: Any) -> str:
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    return str(value)
