@@ -1,0 +1,19 @@
+"""Rankers by name. A new one is a class here, its import below, and one ``@RANKERS.register`` line."""
+
+from gtn_sl.nas.rankers import activations, gradients, real, size, teacher
+from gtn_sl.nas.rankers.protocol import RANKERS, Judge, Ranker, Score, Setting
+from gtn_sl.nas.rankers.user import find_ranker
+
+__all__ = [
+    "RANKERS",
+    "Judge",
+    "Ranker",
+    "Score",
+    "Setting",
+    "activations",
+    "find_ranker",
+    "gradients",
+    "real",
+    "size",
+    "teacher",
+]

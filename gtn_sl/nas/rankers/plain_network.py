@@ -1,0 +1,51 @@
+"""Networks as the literature on zero-cost proxies has them: ordinary weights in place of weight norm, or no norms at all."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+
+import torch
+from torch import nn
+
+from gtn_core.batch_norm import BatchNorm
+from gtn_core.layers import MeanOnlyBatchNorm, WeightNormConv2d, WeightNormLinear, weight_norm
+
+
+def with_plain_weights(module: nn.Module) -> nn.Module:
+    """Returns a copy that computes the same, every layer with weight norm turned into an ordinary one of that weight."""
+    return _replaced(copy.deepcopy(module), _plain)
+
+
+def without_norms(module: nn.Module) -> nn.Module:
+    """Returns a copy in which every normalisation hands its input on."""
+    return _replaced(copy.deepcopy(module), lambda child: nn.Identity() if _is_norm(child) else child)
+
+
+def _replaced(module: nn.Module, replace: Callable[[nn.Module], nn.Module]) -> nn.Module:
+    for name, child in module.named_children():
+        setattr(module, name, _replaced(replace(child), replace))
+    return module
+
+
+def _is_norm(module: nn.Module) -> bool:
+    return isinstance(module, BatchNorm | MeanOnlyBatchNorm)
+
+
+@torch.no_grad()
+def _plain(layer: nn.Module) -> nn.Module:
+    plain: nn.Conv2d | nn.Linear
+    if isinstance(layer, WeightNormLinear):
+        plain = nn.Linear(layer.v.shape[1], layer.v.shape[0], bias=layer.bias is not None)
+    elif isinstance(layer, WeightNormConv2d):
+        out, per_group, height, width = layer.v.shape
+        plain = nn.Conv2d(
+            per_group * layer.groups, out, (height, width), layer.stride, layer.padding,
+            groups=layer.groups, bias=layer.bias is not None,
+        )  # fmt: skip
+    else:
+        return layer
+    plain.weight.copy_(weight_norm(layer.v, layer.g))
+    if layer.bias is not None and plain.bias is not None:
+        plain.bias.copy_(layer.bias)
+    return plain

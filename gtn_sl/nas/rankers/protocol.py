@@ -1,0 +1,94 @@
+"""What a ranker is: settings, something to prepare once, and a judgement of one architecture at a time."""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from gtn_core.registry import Registry
+from gtn_sl.data import Split, TaskData
+from gtn_sl.nas.candidate import Candidate
+from gtn_sl.nas.spaces import Space
+from gtn_sl.nas.specification import specify
+
+
+@dataclass(frozen=True)
+class Setting:
+    """Where architectures are judged.
+
+    Attributes:
+        space: Where they come from.
+        data: The real task. A ranker may read the train and the validation split, never the test split.
+        images: Validation images that an accuracy is taken on, at most.
+        seed: Root of what a ranker draws when it prepares.
+    """
+
+    space: Space
+    data: TaskData
+    images: int = 5000
+    seed: int = 0
+
+    def judged_by(self) -> Split:
+        """Returns the validation images that accuracies are taken on."""
+        validation = self.data.validation
+        return Split(validation.images[: self.images], validation.labels[: self.images])
+
+    def batch(self, count: int, seed: int) -> tuple[Tensor, Tensor]:
+        """Returns so many normalised training images ``(N, C, H, W)`` and their labels ``(N,)``, drawn by ``seed``."""
+        train = self.data.train
+        chosen = torch.randint(len(train), (count,), generator=torch.Generator().manual_seed(seed))
+        return self.data.normalise(train.images[chosen]), train.labels[chosen]
+
+
+@dataclass(frozen=True)
+class Score:
+    """How good an architecture looks.
+
+    Attributes:
+        value: Higher is better; only the order counts.
+        steps: Training steps that it took to find out.
+        images: Images that were seen.
+        cpu_seconds: What it cost, where that is not all the time that the ranker was at work.
+    """
+
+    value: float
+    steps: int = 0
+    images: int = 0
+    cpu_seconds: float | None = None
+
+
+Judge = Callable[[Candidate, int], Score]
+"""``(architecture, seed) -> score``: a function of its arguments; seeds differ in initial weights and in what is drawn."""
+
+
+class Ranker(abc.ABC):
+    """One way to judge architectures; its subclasses are configs, whose fields are its settings."""
+
+    @property
+    def name(self) -> str:
+        """Its specification, which ``find_ranker`` reads."""
+        return specify(RANKERS, self)
+
+    @abc.abstractmethod
+    def prepare(self, setting: Setting) -> Judge:
+        """Does once what serves all architectures, e.g. reads a teacher.
+
+        Raises:
+            GTNError: It cannot judge here, e.g. since its teacher teaches another task.
+        """
+
+    def identity(self) -> dict[str, Any]:
+        """Returns what tells its scores from others': JSON values. Those of a file hang on what is in it, too."""
+        return {"ranker": self.name}
+
+    def paid_before(self) -> float | None:
+        """Returns the CPU-seconds that were spent before, e.g. on a teacher's meta-training; ``None`` where nobody knows."""
+        return 0.0
+
+
+RANKERS: Registry[type[Ranker]] = Registry("ranker")

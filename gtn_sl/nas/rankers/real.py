@@ -1,0 +1,135 @@
+"""Rankers that train on real data: for k steps, on a random subset, and for as long as a teacher would take."""
+
+from __future__ import annotations
+
+import math
+import time
+
+import torch
+
+from gtn_core.config import Natural, Positive, PositiveReal, config
+from gtn_core.inner_optim import SGD, Schedule
+from gtn_core.learner import Statistics
+from gtn_core.second_order import first_order
+from gtn_core.seeding import Streams
+from gtn_sl.controls import RealData, learn_schedule
+from gtn_sl.losses import inner_loss
+from gtn_sl.nas.candidate import PREFIX, Candidate
+from gtn_sl.nas.rankers.protocol import RANKERS, Judge, Ranker, Score, Setting
+from gtn_sl.nas.rankers.short_training import PLAN, Measure, Network, cosine_schedule, judge, train
+from gtn_sl.nas.rankers.teacher import Teacher
+
+AT_ONCE = 32
+"""Batches that ``equal-time`` draws at a time."""
+
+
+@RANKERS.register("real")
+@config
+class Real(Ranker):
+    """Trains on real data for k steps."""
+
+    steps: Positive = 128
+    """k, training steps."""
+    batch_size: Positive = 128
+    """Images a step."""
+    lr: PositiveReal = 0.05
+    """Learning rate at the start, a cosine to 0."""
+    momentum: PositiveReal = 0.9
+    """Momentum."""
+    learn: Natural = 0
+    """Outer steps in which learning rates and momenta are meta-learned, as a teacher's are, on architectures of the space; 0
+    keeps the cosine."""
+    measure: Measure = "accuracy"
+    """What decides, on validation data."""
+
+    def prepare(self, setting: Setting) -> Judge:
+        """See ``Ranker.prepare``."""
+        stream = self._stream(setting)
+        if self.learn:
+            for parameter in stream.inner_schedule.parameters():
+                parameter.requires_grad_()
+            streams = Streams(setting.seed)
+            learn_schedule(stream, f"{PREFIX}:{setting.space.name}", streams, iterations=self.learn, plan=PLAN)
+
+        def judge_one(candidate: Candidate, seed: int) -> Score:
+            network = train(candidate, seed, stream, self.steps, setting.data.task)
+            return Score(judge(network, setting, self.measure), self.steps, self.steps * self.batch_size)
+
+        return judge_one
+
+    def _stream(self, setting: Setting) -> RealData:
+        schedule = cosine_schedule(self.steps, self.lr, self.momentum)
+        return _real(setting, self.steps, self.batch_size, schedule)
+
+
+@RANKERS.register("subset")
+@config
+class Subset(Real):
+    """Trains for k steps on a random subset of the real data, another one for every seed."""
+
+    images: Positive = 1000
+    """Images in the subset."""
+
+    def _stream(self, setting: Setting) -> RealData:
+        schedule = cosine_schedule(self.steps, self.lr, self.momentum)
+        return _real(setting, self.steps, self.batch_size, schedule, self.images)
+
+
+@RANKERS.register("equal-time")
+@config
+class EqualTime(Teacher):
+    """Trains on real data for as many CPU-seconds as the same architecture takes on a teacher, which is measured each time.
+
+    The cost that is counted is that of the training on real data. Times differ from run to run, and so do the scores.
+    """
+
+    batch_size: Positive = 128
+    """Images a step."""
+    lr: PositiveReal = 0.05
+    """Learning rate at the start, a cosine over the time to 0."""
+    momentum: PositiveReal = 0.9
+    """Momentum."""
+    architectures: Natural = 0
+    """Over how many architectures the teacher's own meta-training is shared out; each trains for its share longer. 0 gives the
+    teacher away for nothing."""
+
+    def prepare(self, setting: Setting) -> Judge:
+        """See ``Ranker.prepare``."""
+        lessons, steps = self.lessons(setting)
+        share = (super().paid_before() or 0.0) / self.architectures if self.architectures else 0.0
+
+        def judge_one(candidate: Candidate, seed: int) -> Score:
+            started = time.process_time()
+            train(candidate, seed, lessons, steps, setting.data.task)
+            budget = time.process_time() - started + share
+            started = time.process_time()
+            network, taken = self._train(candidate, seed, budget, setting)
+            value = judge(network, setting, self.measure)
+            return Score(value, taken, taken * self.batch_size, cpu_seconds=time.process_time() - started)
+
+        return judge_one
+
+    def paid_before(self) -> float | None:
+        """See ``Ranker.paid_before``: real data cost nothing before."""
+        return 0.0
+
+    def _train(self, candidate: Candidate, seed: int, budget: float, setting: Setting) -> tuple[Network, int]:
+        """Trains for so many CPU-seconds; returns the network and the steps that it took."""
+        started, taken = time.process_time(), 0
+        learner, phi = candidate.fresh(setting.data.task, seed, PLAN.layout)
+        loss, optimizer = inner_loss(learner, PLAN), SGD()
+        statistics: Statistics = ()
+        state, momentum = optimizer.init(phi), torch.tensor(self.momentum)
+        stream = _real(setting, AT_ONCE, self.batch_size, cosine_schedule(AT_ONCE, self.lr, self.momentum))
+        while (done := (time.process_time() - started) / budget) < 1 or not taken:
+            if taken % AT_ONCE == 0:
+                lesson = stream.for_learner(Streams(seed).seed("equal-time", taken))
+            step = first_order(loss, phi, lesson.batch(taken % AT_ONCE))
+            lr = torch.tensor(self.lr * 0.5 * (1 + math.cos(math.pi * min(done, 1.0))))
+            phi, state = optimizer.update(phi, step.grad, state, lr, momentum)
+            statistics, taken = step.statistics, taken + 1
+        return Network(learner, phi, statistics), taken
+
+
+def _real(setting: Setting, steps: int, batch_size: int, schedule: Schedule, subset: int | None = None) -> RealData:
+    return RealData(setting.data, setting.data.train, steps, batch_size, SGD(), schedule, subset=subset)

@@ -1,0 +1,89 @@
+"""Training an architecture for a few steps and judging it on real validation data: what most rankers come down to."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from gtn_core.inner_optim import Schedule
+from gtn_core.learner import Learner, Statistics
+from gtn_core.plan import StepPlan
+from gtn_core.unroll import InnerLoop, run
+from gtn_sl.data import ImageTask, Split, TaskData
+from gtn_sl.evaluation import accuracy
+from gtn_sl.losses import inner_loss
+from gtn_sl.nas.candidate import Candidate
+from gtn_sl.nas.rankers.protocol import Setting
+from gtn_sl.stream import Stream
+
+Measure = Literal["accuracy", "loss"]
+"""What a trained network is judged by on validation images; of the loss, the negative."""
+
+PLAN = StepPlan(layout="channels_last")
+
+
+@dataclass(frozen=True)
+class Network:
+    """A trained network.
+
+    Attributes:
+        learner: It as a function of its parameters.
+        phi: These, shape ``(D,)``.
+        statistics: What it is evaluated with.
+    """
+
+    learner: Learner
+    phi: Tensor
+    statistics: Statistics
+
+
+def train(candidate: Candidate, seed: int, stream: Stream, steps: int, task: ImageTask) -> Network:
+    """Trains a fresh network on the first steps of a stream.
+
+    Args:
+        candidate: The architecture.
+        seed: Of initial weights, and of what the stream draws for this learner.
+        stream: What it learns from.
+        steps: How many; at most the stream's.
+        task: Gives image shape and classes.
+
+    Raises:
+        DivergedError: The training loss is not finite.
+    """
+    lesson = stream.for_learner(seed)
+    learner, phi = candidate.fresh(task, seed, PLAN.layout)
+    with torch.no_grad():
+        lr, momentum = (values[:steps] for values in lesson.schedule())
+        trail = run(InnerLoop(inner_loss(learner, PLAN), lesson.optimizer, phi, lesson.batch, lr, momentum))
+    return Network(learner, trail.final, trail.statistics[-1])
+
+
+def judge(network: Network, setting: Setting, measure: Measure) -> float:
+    """Returns how good a trained network is on validation images; higher is better."""
+    split = setting.judged_by()
+    if measure == "accuracy":
+        return accuracy(network.learner, network.phi, network.statistics, setting.data, split)
+    return -_loss(network, setting.data, split)
+
+
+@torch.no_grad()
+def _loss(network: Network, data: TaskData, split: Split) -> float:
+    total = 0.0
+    for images, labels in zip(split.images.split(1000), split.labels.split(1000), strict=True):
+        logits, _ = network.learner.apply(network.phi, data.normalise(images), network.statistics)
+        total += float(F.cross_entropy(logits, labels, reduction="sum"))
+    return total / len(split)
+
+
+def cosine_schedule(steps: int, lr: float, momentum: float) -> Schedule:
+    """Returns a schedule that falls from ``lr`` towards 0 along a cosine, and is not learned."""
+    schedule = Schedule(steps, lr, momentum, learned=False)
+    with torch.no_grad():
+        for step in range(steps):
+            schedule.log_lr[step] += math.log(0.5 * (1 + math.cos(math.pi * step / steps)))
+    return schedule

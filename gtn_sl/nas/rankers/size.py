@@ -1,0 +1,55 @@
+"""Rankers that look at an architecture's size alone, and one that looks at nothing: what every other has to beat."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from gtn_core.config import config
+from gtn_sl.nas.candidate import Candidate
+from gtn_sl.nas.rankers.protocol import RANKERS, Judge, Ranker, Score, Setting
+
+
+@RANKERS.register("parameters")
+@config
+class Parameters(Ranker):
+    """The number of parameters."""
+
+    def prepare(self, setting: Setting) -> Judge:
+        """See ``Ranker.prepare``."""
+        return lambda candidate, seed: Score(parameter_count(candidate, setting))
+
+
+@RANKERS.register("flops")
+@config
+class Flops(Ranker):
+    """Floating-point operations of one image's forward pass, by torch's own count."""
+
+    def prepare(self, setting: Setting) -> Judge:
+        """See ``Ranker.prepare``."""
+        return lambda candidate, seed: Score(flop_count(candidate, setting))
+
+
+@RANKERS.register("random")
+@config
+class Random(Ranker):
+    """A number drawn by architecture and seed."""
+
+    def prepare(self, setting: Setting) -> Judge:
+        """See ``Ranker.prepare``."""
+        return lambda candidate, seed: Score(float(np.random.default_rng([seed, *candidate.genotype]).random()))
+
+
+def parameter_count(candidate: Candidate, setting: Setting) -> int:
+    """Returns how many numbers an architecture learns."""
+    return sum(p.numel() for p in candidate.module(setting.data.task, 0).parameters())
+
+
+def flop_count(candidate: Candidate, setting: Setting) -> int:
+    """Returns the floating-point operations that classifying one image takes; a multiplication and an addition are two."""
+    task = setting.data.task
+    module = candidate.module(task, 0).eval()
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        module(torch.zeros(1, *task.image_shape))
+    return int(counter.get_total_flops())

@@ -1,0 +1,181 @@
+"""Rankers that train on a teacher's data: on its curriculum, or on its samples as on any distilled set of images."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from gtn_core.checkpoint import load_document
+from gtn_core.config import Positive, PositiveReal, config
+from gtn_core.errors import UsageError
+from gtn_core.inner_optim import SGD
+from gtn_core.run_folder import RunFolder
+from gtn_core.second_order import Batch
+from gtn_sl.nas.candidate import Candidate
+from gtn_sl.nas.rankers.protocol import RANKERS, Judge, Ranker, Score, Setting
+from gtn_sl.nas.rankers.short_training import Measure, cosine_schedule, judge, train
+from gtn_sl.stream import Stream
+from gtn_sl.teacher import TeacherFile, load_teacher
+
+
+class _OfAFile(Ranker):
+    """What rankers that read a teacher's file share."""
+
+    file: str
+
+    def identity(self) -> dict[str, Any]:
+        """See ``Ranker.identity``."""
+        path = _path(self.file, self.name)
+        load_document(path, "teacher")  # a wrong file fails with the right words
+        return {"ranker": self.name, "teacher": hashlib.sha256(path.read_bytes()).hexdigest()[:16]}
+
+    def paid_before(self) -> float | None:
+        """See ``Ranker.paid_before``: of a run folder, what its outer steps took; of a bare file, what its header says."""
+        run = RunFolder(Path(self.file))
+        if run.metrics.is_file():
+            return sum(row.get("perf/cpu_seconds", 0.0) for row in run.metric_rows())
+        known = load_teacher(self.file).document["metrics"].get("cpu_seconds")
+        return None if known is None else float(known)
+
+
+@RANKERS.register("teacher")
+@config
+class Teacher(_OfAFile):
+    """Trains on a teacher, with its learning rates, for its first steps."""
+
+    file: str = ""
+    """A teacher's ``.safetensors`` file, or its run folder."""
+    steps: Positive | None = None
+    """k, training steps; all of the teacher's where none are given."""
+    measure: Measure = "accuracy"
+    """What decides, on validation data."""
+
+    def prepare(self, setting: Setting) -> Judge:
+        """See ``Ranker.prepare``."""
+        stream, steps = self.lessons(setting)
+
+        def judge_one(candidate: Candidate, seed: int) -> Score:
+            network = train(candidate, seed, stream, steps, setting.data.task)
+            return Score(judge(network, setting, self.measure), steps, steps * stream.batch_size)
+
+        return judge_one
+
+    def lessons(self, setting: Setting) -> tuple[Stream, int]:
+        """Returns what architectures are trained on, and for how many steps.
+
+        Raises:
+            UsageError: No teacher is named, it teaches another task, or it has fewer steps.
+        """
+        teacher = read_teacher(self.file, self.name, setting).teacher
+        steps = self.steps or teacher.steps
+        if steps > teacher.steps:
+            raise UsageError(f"ranker {self.name}: the teacher has only {teacher.steps} steps")
+        same_for_all = teacher.for_learner(0) is teacher
+        return (Remembered(teacher, steps) if same_for_all else teacher), steps
+
+
+@RANKERS.register("distilled")
+@config
+class Distilled(_OfAFile):
+    """Trains on all that a teacher shows as on a small set of images and labels: shuffled epochs, and a rate of its own."""
+
+    file: str = ""
+    """A teacher's ``.safetensors`` file, or its run folder."""
+    steps: Positive = 128
+    """k, training steps."""
+    batch_size: Positive = 128
+    """Images a step."""
+    lr: PositiveReal = 0.05
+    """Learning rate at the start, a cosine to 0."""
+    momentum: PositiveReal = 0.9
+    """Momentum."""
+    measure: Measure = "accuracy"
+    """What decides, on validation data."""
+
+    def prepare(self, setting: Setting) -> Judge:
+        """See ``Ranker.prepare``."""
+        teacher = read_teacher(self.file, self.name, setting).teacher
+        with torch.no_grad():
+            parts = [teacher.batch(step) for step in range(teacher.steps)]
+        images, labels = (torch.cat(part) for part in zip(*parts, strict=True))
+        stream = SmallSet(images, labels, self.steps, self.batch_size, self.lr, self.momentum)
+
+        def judge_one(candidate: Candidate, seed: int) -> Score:
+            network = train(candidate, seed, stream, self.steps, setting.data.task)
+            return Score(judge(network, setting, self.measure), self.steps, self.steps * self.batch_size)
+
+        return judge_one
+
+
+class Remembered(Stream):
+    """The first batches of a teacher that shows every learner the same, made once for all architectures."""
+
+    def __init__(self, teacher: Stream, steps: int) -> None:
+        super().__init__()
+        self.steps, self.batch_size, self.optimizer = steps, teacher.batch_size, teacher.optimizer
+        with torch.no_grad():
+            self._schedule = teacher.schedule()
+            self._batches = [teacher.batch(step) for step in range(steps)]
+
+    def batch(self, step: int) -> Batch:
+        """See ``Teacher.batch``."""
+        return self._batches[step]
+
+    def schedule(self) -> tuple[Tensor, Tensor]:
+        """See ``Teacher.schedule``."""
+        return self._schedule
+
+
+class SmallSet(Stream):
+    """Images ``(M, C, H, W)`` and label probabilities ``(M, classes)`` in shuffled epochs, another order for every learner."""
+
+    def __init__(
+        self, images: Tensor, labels: Tensor, steps: int, batch_size: int, lr: float, momentum: float, seed: int = 0
+    ) -> None:
+        super().__init__()
+        self.steps, self.batch_size, self.optimizer = steps, batch_size, SGD()
+        self._images, self._labels, self._rates = images, labels, (lr, momentum)
+        self._schedule = cosine_schedule(steps, lr, momentum)
+        random, epochs = torch.Generator().manual_seed(seed), -(-steps * batch_size // len(images))
+        order = torch.cat([torch.randperm(len(images), generator=random) for _ in range(epochs)])
+        self._order = order[: steps * batch_size].view(steps, batch_size)
+
+    def for_learner(self, seed: int) -> SmallSet:
+        """See ``Stream.for_learner``."""
+        return SmallSet(self._images, self._labels, self.steps, self.batch_size, *self._rates, seed)
+
+    def batch(self, step: int) -> Batch:
+        """See ``Teacher.batch``."""
+        return self._images[self._order[step]], self._labels[self._order[step]]
+
+    def schedule(self) -> tuple[Tensor, Tensor]:
+        """See ``Teacher.schedule``."""
+        lr, momentum = self._schedule()
+        return lr, momentum
+
+
+def read_teacher(file: str, ranker: str, setting: Setting) -> TeacherFile:
+    """Reads a ranker's teacher.
+
+    Raises:
+        UsageError: None is named, or it teaches another task.
+        CheckpointError: It cannot be read.
+    """
+    found = load_teacher(_path(file, ranker))
+    task, wanted = found.teacher.task.name, setting.data.task.name
+    if task != wanted:
+        raise UsageError(f"ranker {ranker}: {found.path} teaches {task}, but architectures are judged on {wanted}")
+    return found
+
+
+def _path(file: str, ranker: str) -> Path:
+    """Returns the file itself, also where its run folder was named."""
+    if not file:
+        name = ranker.partition("@")[0]
+        raise UsageError(f"ranker {ranker} needs a teacher: {name}@file=RUN, or a .safetensors file")
+    path = Path(file)
+    return RunFolder(path).teacher if path.is_dir() else path

@@ -1,0 +1,70 @@
+"""A user's own ranker: any function ``(candidate, setting, seed) -> float``, named ``package.module:function``."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from gtn_core.errors import UsageError, unknown_name
+from gtn_sl.nas.candidate import Candidate
+from gtn_sl.nas.rankers.protocol import RANKERS, Judge, Ranker, Score, Setting
+from gtn_sl.nas.specification import parse
+
+
+@dataclass(frozen=True)
+class UserRanker(Ranker):
+    """Calls a function for each architecture.
+
+    Attributes:
+        path: ``package.module:function``. The function gets a ``Candidate``, a ``Setting`` and a seed, and returns a number,
+            higher for better architectures, or a ``Score``.
+        function: What the path leads to.
+    """
+
+    path: str
+    function: Callable[[Candidate, Setting, int], Any]
+
+    @property
+    def name(self) -> str:
+        """See ``Ranker.name``."""
+        return self.path
+
+    def prepare(self, setting: Setting) -> Judge:
+        """See ``Ranker.prepare``."""
+
+        def judge(candidate: Candidate, seed: int) -> Score:
+            value = self.function(candidate, setting, seed)
+            return value if isinstance(value, Score) else Score(float(value))
+
+        return judge
+
+
+def find_ranker(text: str) -> Ranker:
+    """Returns the ranker of a specification such as ``synflow`` or ``real@steps=64``, or a user's: ``package.module:function``.
+
+    Raises:
+        UsageError: A name or a setting is unknown, or the function cannot be imported.
+    """
+    if "@" not in text and ":" in text:
+        return UserRanker(text, _imported(text))
+    return parse(RANKERS, text)
+
+
+def _imported(path: str) -> Callable[..., Any]:
+    module, _, name = path.partition(":")
+    try:
+        source = importlib.import_module(module)
+    except Exception as error:  # whatever a user's module does when it is imported
+        where = "; it has to be installed, or its folder in PYTHONPATH" if isinstance(error, ImportError) else ""
+        raise UsageError(f"cannot import the ranker {path!r}: {type(error).__name__}: {error}{where}") from error
+    if not hasattr(source, name):
+        public = [known for known in vars(source) if not known.startswith("_")]
+        raise unknown_name(f"attribute of the module {module!r}", name, public)
+    function = getattr(source, name)
+    if not callable(function):
+        raise UsageError(
+            f"the ranker {path!r} is a {type(function).__name__}, not a function (candidate, setting, seed) -> float"
+        )
+    return function

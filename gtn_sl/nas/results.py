@@ -1,0 +1,116 @@
+"""One JSON file per architecture: what was found out about it, seed by seed, so that work goes on where it stopped."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from gtn_core.checkpoint import replacing
+from gtn_core.errors import GTNError, UsageError
+
+log = logging.getLogger(__name__)
+
+FORMAT = 1
+"""Version of the files' layout."""
+
+IDENTITY = "made-by.json"
+"""The file that says what made all the others in a folder."""
+
+Runs = dict[int, dict[str, Any]]
+"""What was found, by seed."""
+
+
+class ResultFolder:
+    """Results of one ranker, or of one way to train: a file an architecture, ``ENCODING.json``.
+
+    Args:
+        path: The folder.
+
+    Raises:
+        UsageError: It cannot be made.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UsageError(f"cannot make the folder {path}: {error.strerror}") from error
+
+    def read(self, encoding: str) -> Runs:
+        """Returns what is known of an architecture; nothing where its file is damaged, which is said."""
+        path = self._file(encoding)
+        try:
+            document = json.loads(path.read_text(encoding="utf-8"))
+            if document["format"] != FORMAT or document["architecture"] != encoding:
+                raise ValueError(f"it is of {document['architecture']!r}, format {document['format']}")
+            return {int(seed): dict(run) for seed, run in document["runs"].items()}
+        except FileNotFoundError:
+            return {}
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            log.warning("%s is damaged and left out, so that it is made again: %s", path, " ".join(str(error).split()))
+            return {}
+
+    def write(self, encoding: str, runs: Runs) -> None:
+        """Writes all that is known of an architecture in place of its file.
+
+        Raises:
+            GTNError: The file cannot be written.
+        """
+        document = {
+            "format": FORMAT,
+            "architecture": encoding,
+            "runs": {str(seed): runs[seed] for seed in sorted(runs)},
+        }
+        _write_json(self._file(encoding), document)
+
+    def encodings(self) -> list[str]:
+        """Returns which architectures have a file, damaged or not."""
+        return sorted(path.stem for path in self.path.glob("*.json") if path.name != IDENTITY)
+
+    def identity(self) -> dict[str, Any]:
+        """Returns what made the results; empty where nothing says so."""
+        try:
+            found = json.loads((self.path / IDENTITY).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return {}
+        return found if isinstance(found, dict) else {}
+
+    def identify(self, identity: Mapping[str, Any]) -> None:
+        """Writes what makes the results."""
+        _write_json(self.path / IDENTITY, identity)
+
+    def _file(self, encoding: str) -> Path:
+        return self.path / f"{encoding}.json"
+
+
+def folder_for(parent: Path, name: str, identity: Mapping[str, Any]) -> ResultFolder:
+    """Returns the folder of results that ``identity`` describes: another one as soon as anything in it differs.
+
+    Args:
+        parent: Where all such folders lie.
+        name: Begins the folder's name, made safe for one.
+        identity: JSON values.
+    """
+    digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:8]
+    safe = re.sub(r"[^\w.=,-]+", "-", name).strip("-.")[:80]
+    return ResultFolder(parent / f"{safe}-{digest}")
+
+
+def result_folders(parent: Path) -> Iterator[ResultFolder]:
+    """Yields the folders of results in a folder, by name."""
+    for path in sorted(parent.glob(f"*/{IDENTITY}")):
+        yield ResultFolder(path.parent)
+
+
+def _write_json(path: Path, document: Mapping[str, Any]) -> None:
+    try:
+        with replacing(path) as file:
+            file.write(json.dumps(document, indent=1).encode())
+    except TypeError as error:
+        raise GTNError(f"cannot write {path}: {error}") from error

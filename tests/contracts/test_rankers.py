@@ -1,0 +1,85 @@
+"""What must hold for every ranker, without a word about any one of them."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+
+import pytest
+
+from gtn_sl.config import resolve_config
+from gtn_sl.data import TASKS, load_task
+from gtn_sl.nas.candidate import decode_all
+from gtn_sl.nas.rankers import RANKERS, Setting, find_ranker
+from gtn_sl.nas.scoring import rank, score_folder
+from gtn_sl.nas.spaces import find_space
+from gtn_sl.teacher import save_teacher, seeded_teacher
+
+REPEATS = sorted(set(RANKERS) - {"equal-time"})
+"""Rankers whose score is a function of architecture and seed; the other's hangs on the clock."""
+
+
+@pytest.fixture(scope="module")
+def setting():
+    return Setting(find_space("nb201-small@channels=3"), load_task("digits"), images=60)
+
+
+@pytest.fixture(scope="module")
+def architectures(setting):
+    return decode_all(setting.space, ["c3-sk.no-c1.a3.c3", "a3-c1.c1-c3.sk.sk"])
+
+
+@pytest.fixture(scope="module")
+def make(tmp_path_factory):
+    """Makes a ranker of a registered name, as small as its settings allow."""
+    settings = {"teacher": {"hidden": 8, "channels": [2, 2], "latent": 4}, "inner": {"steps": 3, "batch_size": 8}}
+    config = resolve_config("digits", "fast", settings, {"outer": {"iterations": 0}})
+    path = tmp_path_factory.mktemp("teacher") / "teacher.safetensors"
+    save_teacher(path, seeded_teacher(config, TASKS["digits"], 0), config, {})
+
+    def ranker(name):
+        small = {"file": str(path), "steps": 3, "batch_size": 16}
+        fields = {field.name for field in dataclasses.fields(RANKERS[name])}
+        return dataclasses.replace(find_ranker(name), **{key: value for key, value in small.items() if key in fields})
+
+    return ranker
+
+
+@pytest.mark.parametrize("name", sorted(RANKERS))
+def test_a_ranker_scores_and_counts_what_it_cost(make, setting, architectures, tmp_path, name):
+    scores = rank(make(name), architectures, setting, [0, 1], tmp_path)
+    assert set(scores.values) == {candidate.encoding for candidate in architectures}
+    assert not scores.failures
+    assert all(math.isfinite(value) for value in scores.values.values())
+    assert scores.costs["cpu_seconds"] > 0
+    assert scores.costs["wall_seconds"] > 0
+    assert (scores.costs["steps"] > 0) == ("steps" in {field.name for field in dataclasses.fields(RANKERS[name])})
+    assert scores.prepared >= 0
+    left = score_folder(make(name), setting, tmp_path)
+    assert left.encodings() == sorted(scores.values)
+    json.dumps(left.identity())
+
+
+@pytest.mark.parametrize("name", REPEATS)
+def test_a_score_is_a_function_of_architecture_and_seed(make, setting, architectures, name):
+    judges = [make(name).prepare(setting) for _ in range(2)]
+    first, second = (judge(architectures[0], 3).value for judge in judges)
+    assert first == second
+    judges[0](architectures[1], 4)
+    assert judges[0](architectures[0], 3).value == first
+
+
+@pytest.mark.parametrize("name", sorted(RANKERS))
+def test_a_specification_goes_there_and_back(make, name):
+    ranker = make(name)
+    assert find_ranker(ranker.name) == ranker
+    assert find_ranker(name).name == name
+
+
+@pytest.mark.parametrize("name", sorted(RANKERS))
+def test_a_network_that_sees_nothing_is_scored_or_fails_alone(make, setting, tmp_path, name):
+    blind = decode_all(setting.space, ["no-no.no-no.no.no", "c3-c3.c3-c3.c3.c3"])
+    scores = rank(make(name), blind, setting, [0], tmp_path)
+    assert scores.order()[-1] == "no-no.no-no.no.no" or not scores.failures
+    assert math.isfinite(scores.values["c3-c3.c3-c3.c3.c3"])

@@ -1,0 +1,280 @@
+"""Rankers against what others computed, against each other, and what becomes of those that fail."""
+
+import dataclasses
+import json
+import logging
+import math
+import sys
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from gtn_core.errors import DivergedError, GTNError, UsageError
+from gtn_sl.nas.candidate import decode_all, find_candidate
+from gtn_sl.nas.rankers import Score, Setting, find_ranker
+from gtn_sl.nas.rankers.plain_network import with_plain_weights, without_norms
+from gtn_sl.nas.rankers.protocol import Ranker
+from gtn_sl.nas.rankers.size import flop_count, parameter_count
+from gtn_sl.nas.rankers.user import UserRanker
+from gtn_sl.nas.scoring import rank, score_folder
+from gtn_sl.nas.spaces import find_space
+
+FULL, SPARSE, POOLS = "c3-c3.c3-c3.c3.c3", "c3-sk.no-c1.a3.c3", "a3-sk.no-a3.a3.sk"
+
+
+@pytest.fixture
+def three(setting):
+    return decode_all(setting.space, [FULL, SPARSE, POOLS])
+
+
+def ranker_of(function):
+    return UserRanker("mine:score", function)
+
+
+def test_sizes_are_counted(setting):
+    candidate = find_candidate("nb201-small@channels=4,stages=1:no-no.no-c3.no.no")
+    # Stem 3x3 (36) and norm (8), conv 3x3 (144) and norm (8), last norm (8), classifier (50).
+    assert parameter_count(candidate, setting) == 36 + 8 + 144 + 8 + 8 + 50
+    # On 4x4 maps: 36 and 144 weights used 16 times each; the classifier's 40 once. Two operations each.
+    assert flop_count(candidate, setting) == 2 * (36 * 16 + 144 * 16 + 40)
+
+
+@pytest.mark.parametrize("name", ["parameters", "flops", "synflow", "snip", "grad_norm", "naswot"])
+def test_more_convolutions_score_higher(setting, three, name):
+    judge = find_ranker(name).prepare(setting)
+    full, sparse, pools = (judge(candidate, 0).value for candidate in three)
+    assert full > pools
+    assert full > sparse
+
+
+def test_weights_are_made_plain_and_norms_removed(setting):
+    candidate = find_candidate("macro-small@norm=mean:c3.s3.m3-c1.s1.a3")
+    module, images = candidate.module(setting.data.task, 0), setting.batch(5, 0)[0]
+    plain = with_plain_weights(module)
+    torch.testing.assert_close(plain(images), module(images))
+    assert not any(hasattr(layer, "g") for layer in plain.modules())
+    bare = without_norms(plain)
+    torch.testing.assert_close(bare(images[:1])[0], bare(images)[0])  # batch means tie images together
+    assert not torch.allclose(plain(images[:1])[0], plain(images)[0])
+
+
+def test_synflow_of_a_linear_network_by_hand(setting):
+    class Linear(nn.Sequential):
+        pass
+
+    from gtn_sl.nas.rankers.gradients import _synflow
+
+    torch.manual_seed(0)
+    net = Linear(nn.Flatten(), nn.Linear(64, 3, bias=False), nn.LeakyReLU(0.1), nn.Linear(3, 2, bias=False))
+    flow = (net[3].weight.detach().abs() @ net[1].weight.detach().abs() @ torch.ones(64)).sum()
+    assert _synflow(net, setting) == pytest.approx(2 * float(flow), rel=1e-5)  # once for each layer
+
+
+def test_snip_and_grad_norm_by_torchs_own_gradient(setting, three):
+    module = three[0].module(setting.data.task, 7)
+    images, labels = setting.batch(64, 7)
+    F.cross_entropy(module(images), labels).backward()
+    snip = sum(float((p * p.grad).abs().sum()) for p in module.parameters())
+    norm = sum(float(p.grad.norm()) for p in module.parameters())
+    assert find_ranker("snip").prepare(setting)(three[0], 7).value == pytest.approx(snip, rel=1e-4)
+    assert find_ranker("grad_norm").prepare(setting)(three[0], 7).value == pytest.approx(norm, rel=1e-4)
+
+
+def test_jacob_cov_prefers_jacobians_that_differ():
+    from gtn_sl.nas.rankers.activations import _told_apart
+
+    random = np.random.default_rng(0)
+    different = random.normal(size=(8, 400)).astype(np.float32)
+    alike = different[:1] + 0.01 * different
+    assert _told_apart(different) > _told_apart(alike)
+    assert math.isnan(_told_apart(np.zeros((8, 4), np.float32)))
+
+
+def test_naswot_counts_units_in_which_images_agree(setting):
+    from gtn_sl.nas.rankers.activations import _agreement
+
+    images = torch.tensor([[1.0, -1.0, 2.0], [1.0, 1.0, -2.0]])
+    assert _agreement(nn.LeakyReLU(0.1), images).tolist() == [[3.0, 1.0], [1.0, 3.0]]
+
+
+def test_training_for_longer_learns_more(setting, three):
+    short, long = (
+        find_ranker(f"real@steps={k},batch_size=32,measure=loss").prepare(setting)(three[0], 0) for k in (1, 40)
+    )
+    assert long.value > short.value
+    assert (long.steps, long.images) == (40, 1280)
+
+
+def test_a_teacher_ranks_with_its_own_first_steps(setting, three, teacher_file):
+    from gtn_core.unroll import InnerLoop, run
+    from gtn_sl.evaluation import accuracy
+    from gtn_sl.losses import inner_loss
+    from gtn_sl.nas.rankers.short_training import PLAN
+    from gtn_sl.teacher import load_teacher
+
+    score = find_ranker(f"teacher@file={teacher_file},steps=3").prepare(setting)(three[1], 5)
+    teacher = load_teacher(teacher_file).teacher
+    learner, phi = three[1].fresh(setting.data.task, 5, PLAN.layout)
+    with torch.no_grad():
+        lr, momentum = teacher.schedule()
+        loop = InnerLoop(inner_loss(learner, PLAN), teacher.optimizer, phi, teacher.batch, lr[:3], momentum[:3])
+        trail = run(loop)
+    assert score.value == accuracy(learner, trail.final, trail.statistics[-1], setting.data, setting.judged_by())
+    assert (score.steps, score.images) == (3, 30)
+
+
+def test_what_a_teacher_cost_is_read_where_it_is_known(teacher_file, tmp_path):
+    assert find_ranker(f"teacher@file={teacher_file}").paid_before() == 12.5
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / "teacher.safetensors").write_bytes(teacher_file.read_bytes())
+    rows = [{"iteration": i, "perf/cpu_seconds": 2.0} for i in (1, 2)] + [{"iteration": 2, "real/score": 0.5}]
+    (run / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert find_ranker(f"teacher@file={run}").paid_before() == 4.0
+    of_the_run, of_the_file = (find_ranker(f"teacher@file={path}").identity() for path in (run, teacher_file))
+    assert of_the_run["teacher"] == of_the_file["teacher"]
+    assert find_ranker(f"equal-time@file={run}").paid_before() == 0.0
+
+
+def test_equal_time_takes_as_long_as_the_teacher_and_its_share_of_the_meta_training(setting, three, teacher_file):
+    alone = find_ranker(f"equal-time@file={teacher_file},batch_size=32").prepare(setting)(three[1], 0)
+    shared = find_ranker(f"equal-time@file={teacher_file},batch_size=32,architectures=50").prepare(setting)(three[1], 0)
+    assert 1 <= alone.steps < shared.steps
+    assert shared.cpu_seconds >= 12.5 / 50 > alone.cpu_seconds - 0.2
+
+
+def test_the_schedule_of_real_data_can_be_meta_learned(setting, three):
+    plain, learned = (
+        find_ranker(f"real@steps=4,batch_size=16,lr=0.001,measure=loss,learn={n}").prepare(setting)(three[0], 0).value
+        for n in (0, 12)
+    )
+    assert learned > plain
+
+
+def test_results_are_kept_and_damaged_ones_made_again(setting, three, tmp_path, caplog):
+    asked = []
+
+    def score(candidate, setting, seed):
+        asked.append((candidate.encoding, seed))
+        return float(len(candidate.encoding) + seed)
+
+    first = rank(ranker_of(score), three[:2], setting, [0], tmp_path)
+    assert rank(ranker_of(score), three[:2], setting, [0], tmp_path) == first
+    assert asked == [(FULL, 0), (SPARSE, 0)]
+    folder = score_folder(ranker_of(score), setting, tmp_path)
+    whole = (folder.path / f"{FULL}.json").read_text()
+    for damaged in ("", "[]", "{}", whole[:40], whole.replace(FULL, POOLS), whole.replace('"runs"', '"rnus"')):
+        (folder.path / f"{FULL}.json").write_text(damaged)
+        caplog.clear()
+        assert rank(ranker_of(score), three[:2], setting, [0], tmp_path).values == first.values
+        assert f"{FULL}.json is damaged" in caplog.text
+        assert asked[-1] == (FULL, 0)
+    rank(ranker_of(score), three, setting, [0, 1], tmp_path)
+    assert asked[-4:] == [(FULL, 1), (SPARSE, 1), (POOLS, 0), (POOLS, 1)]
+
+
+def test_a_failure_is_recorded_ranked_last_and_ends_nothing(setting, three, tmp_path, caplog):
+    def score(candidate, setting, seed):
+        if candidate.encoding == FULL:
+            raise DivergedError("the loss is nan")
+        return {SPARSE: math.nan, POOLS: -5.0}[candidate.encoding]
+
+    with caplog.at_level(logging.WARNING):
+        scores = rank(ranker_of(score), three, setting, [0], tmp_path)
+    assert scores.order() == [POOLS, FULL, SPARSE]
+    assert scores.failures == {FULL: "DivergedError: the loss is nan", SPARSE: "the score is nan"}
+    assert f"{FULL}, seed 0, is ranked last" in caplog.text
+    assert (
+        rank(ranker_of(lambda *_: 1 / 0), three, setting, [0], tmp_path / "other").failures[POOLS].startswith("ZeroDiv")
+    )
+    kept = json.loads((score_folder(ranker_of(score), setting, tmp_path).path / f"{SPARSE}.json").read_text())
+    assert kept["runs"]["0"]["value"] is None
+
+
+def test_a_ranker_that_returns_no_number_fails(setting, three, tmp_path):
+    assert "TypeError" in rank(ranker_of(lambda *_: None), three[:1], setting, [0], tmp_path).failures[FULL]
+
+
+def test_other_settings_are_other_results(setting, three, tmp_path):
+    for ranker, where in [
+        (find_ranker("random"), setting),
+        (find_ranker("random"), dataclasses.replace(setting, images=50)),
+        (find_ranker("random"), dataclasses.replace(setting, space=find_space("nb201-small@channels=5"))),
+        (find_ranker("naswot"), setting),
+        (find_ranker("naswot@batch_size=8"), setting),
+    ]:
+        rank(ranker, three[:1], where, [0], tmp_path)
+    assert len(list((tmp_path / "scores").iterdir())) == 5
+
+
+def test_an_interrupt_is_no_failure(setting, three, tmp_path):
+    def score(candidate, setting, seed):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        rank(ranker_of(score), three, setting, [0], tmp_path)
+    assert score_folder(ranker_of(score), setting, tmp_path).encodings() == []
+
+
+def test_a_users_own_ranker(setting, three, tmp_path, monkeypatch):
+    (tmp_path / "my_rankers.py").write_text(
+        "from gtn_sl.nas.rankers import Score\n"
+        "limit = 3\n"
+        "def depth(candidate, setting, seed):\n"
+        "    return candidate.encoding.count('c3')\n"
+        "def counted(candidate, setting, seed):\n"
+        "    return Score(candidate.encoding.count('c3'), steps=7)\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    scores = rank(find_ranker("my_rankers:depth"), three, setting, [0], tmp_path)
+    assert scores.order() == [FULL, SPARSE, POOLS]
+    assert rank(find_ranker("my_rankers:counted"), three, setting, [0], tmp_path).costs["steps"] == 7
+    for path, words in [
+        ("my_rankers:dept", "unknown attribute of the module 'my_rankers' 'dept'; did you mean 'depth'"),
+        ("my_rankers:limit", "is a int, not a function"),
+        ("no_such_module:f", "cannot import the ranker 'no_such_module:f'"),
+    ]:
+        with pytest.raises(UsageError, match=words):
+            find_ranker(path)
+    sys.modules.pop("my_rankers")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("synflw", "unknown ranker 'synflw'; did you mean 'synflow'"),
+        ("real@step=3", "unknown config key 'step'; did you mean 'steps'"),
+        ("real@steps=0", "greater than 0"),
+    ],
+)
+def test_wrong_rankers(text, words):
+    with pytest.raises(UsageError, match=words):
+        find_ranker(text)
+
+
+def test_teachers_that_do_not_fit(setting, three, teacher_file, tmp_path):
+    fashion = Setting(
+        setting.space, dataclasses.replace(setting.data, task=dataclasses.replace(setting.data.task, name="x"))
+    )
+    for text, where, words in [
+        ("teacher", setting, "needs a teacher: teacher@file=RUN"),
+        (f"teacher@file={teacher_file},steps=5", setting, "the teacher has only 4 steps"),
+        (f"teacher@file={teacher_file}", fashion, "teaches digits, but architectures are judged on x"),
+        (f"teacher@file={tmp_path / 'none'}", setting, "there is no file"),
+    ]:
+        with pytest.raises(GTNError, match=words):
+            rank(find_ranker(text), three, where, [0], tmp_path)
+
+
+def test_nothing_to_judge(setting, tmp_path):
+    with pytest.raises(UsageError, match="no architectures to judge"):
+        rank(find_ranker("random"), [], setting, [0], tmp_path)
+
+
+def test_a_ranker_is_abstract():
+    with pytest.raises(TypeError):
+        Ranker()
+    assert Score(1.0).steps == 0
