@@ -8,8 +8,8 @@ from collections.abc import Callable
 import torch
 from torch import nn
 
-from gtn_core.batch_norm import BatchNorm
-from gtn_core.layers import MeanOnlyBatchNorm, WeightNormConv2d, WeightNormLinear, weight_norm
+from gtn_core.layers import WeightNormConv2d, WeightNormLinear, weight_norm
+from gtn_core.norms import BatchNorm, MeanOnlyBatchNorm
 
 
 def with_plain_weights(module: nn.Module) -> nn.Module:

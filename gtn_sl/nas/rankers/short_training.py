@@ -59,7 +59,7 @@ def train(candidate: Candidate, seed: int, stream: Stream, steps: int, task: Ima
     learner, phi = candidate.fresh(task, seed, PLAN.layout)
     with torch.no_grad():
         lr, momentum = (values[:steps] for values in lesson.schedule())
-        trail = run(InnerLoop(inner_loss(learner, PLAN), lesson.optimizer, phi, lesson.batch, lr, momentum))
+        trail = run(InnerLoop(inner_loss(learner, PLAN), lesson.optimizer, phi, lesson.batch_for, lr, momentum))
     return Network(learner, trail.final, trail.statistics[-1])
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from typing_extensions import Self
 
 from gtn_core.checkpoint import load_document
 from gtn_core.config import Positive, PositiveReal, config
@@ -74,7 +75,8 @@ class Teacher(_OfAFile):
         steps = self.steps or teacher.steps
         if steps > teacher.steps:
             raise UsageError(f"ranker {self.name}: the teacher has only {teacher.steps} steps")
-        same_for_all = teacher.for_learner(0) is teacher
+        open_loop = type(teacher).batch_for is Stream.batch_for
+        same_for_all = open_loop and teacher.for_learner(0) is teacher
         return (Remembered(teacher, steps) if same_for_all else teacher), steps
 
 
@@ -144,9 +146,9 @@ class SmallSet(Stream):
         order = torch.cat([torch.randperm(len(images), generator=random) for _ in range(epochs)])
         self._order = order[: steps * batch_size].view(steps, batch_size)
 
-    def for_learner(self, seed: int) -> SmallSet:
-        """See ``Stream.for_learner``."""
-        return SmallSet(self._images, self._labels, self.steps, self.batch_size, *self._rates, seed)
+    def for_learner(self, seed: int) -> Self:
+        """See ``Teacher.for_learner``."""
+        return type(self)(self._images, self._labels, self.steps, self.batch_size, *self._rates, seed)
 
     def batch(self, step: int) -> Batch:
         """See ``Teacher.batch``."""

@@ -75,7 +75,7 @@ def test_a_wrong_encoding_is_told_where(name, text, words):
     [
         ("nb20", "unknown search space 'nb20'; did you mean 'nb201'?"),
         ("nb201@chanels=3", "'nb201@chanels=3': unknown config key 'chanels'; did you mean 'channels'?"),
-        ("nb201@norm=layer", "Input should be 'batch' or 'mean'"),
+        ("nb201@norm=layer", "Input should be 'batch' or 'mean-only'"),
         ("nb201@channels", "expected KEY=VALUE"),
         ("cells@nodes=9", "less than or equal to 8"),
     ],
