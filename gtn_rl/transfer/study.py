@@ -6,12 +6,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from gtn_rl.transfer.agents import Job
+from gtn_core.workers import run_jobs
+from gtn_rl.transfer.agents import Job, run_job
 from gtn_rl.transfer.environments import Environment
 from gtn_rl.transfer.outcome import Transfer, conclude
 from gtn_rl.transfer.plan import TransferPlan, check, jobs_of
 from gtn_rl.transfer.results_file import ResultsFile
-from gtn_rl.transfer.workers import run_jobs
 
 
 def study(
@@ -45,6 +45,6 @@ def study(
             advance(job.title, finished, len(jobs))
 
         if missing:
-            run_jobs(missing, plan.workers, keep)
+            run_jobs(run_job, missing, plan.workers, keep, lambda job: job.title)
     done = [(job, result) for job in jobs if (result := results.get(job)) is not None]
     return conclude(env, task, plan, done)

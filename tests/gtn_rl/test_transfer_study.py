@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from gtn_core.errors import GTNError, UsageError
+from gtn_core.workers import run_jobs, serve
 from gtn_envs import load_environment, save_environment
 from gtn_rl.greedy_actions import greedy_outputs
 from gtn_rl.provenance import TOLD
@@ -25,7 +26,6 @@ from gtn_rl.transfer.statistics import interquartile_mean, summarise, threshold_
 from gtn_rl.transfer.study import study
 from gtn_rl.transfer.training import make_agent, train
 from gtn_rl.transfer.untrained import write_untrained
-from gtn_rl.transfer.workers import _work, run_jobs
 from gtn_rl.transfer.zoo import interpret
 
 TINY = {"algorithms": ("a2c",), "agents": 2, "steps": (20, 40), "episodes": 4, "control_steps": 60}
@@ -150,15 +150,15 @@ def test_a_dead_worker_is_one_clear_error(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path)
     jobs = [Job(**{**vars(JOB), "env": "deadly:X-v0"})] * 2
     with pytest.raises(GTNError, match=r"a2c, default, agent 0 died \(exit code 3\)"):
-        run_jobs(jobs, 2, lambda job, result: None)
+        run_jobs(run_job, jobs, 2, lambda job, result: None, lambda job: job.title)
 
 
 def test_a_worker_says_what_failed(monkeypatch):
     monkeypatch.setattr("signal.signal", lambda number, handler: None)
     ours, theirs = multiprocessing.Pipe()
-    ours.send(Job(**{**vars(JOB), "env": "X-v0"}).to_json())
+    ours.send(Job(**{**vars(JOB), "env": "X-v0"}))
     threads = torch.get_num_threads()
-    worker = threading.Thread(target=_work, args=(theirs,))
+    worker = threading.Thread(target=serve, args=(theirs, run_job))
     worker.start()
     result, failure = ours.recv()
     ours.close()

@@ -1,4 +1,4 @@
-"""Agents on several processes: each trains one at a time, and one that dies is an error that names its agent."""
+"""Jobs on several processes: each does one at a time on one thread, and one that dies is an error that names its job."""
 
 from __future__ import annotations
 
@@ -8,21 +8,31 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 
 from gtn_core.errors import GTNError
-from gtn_rl.transfer.agents import Job, run_job
+
+J = TypeVar("J")
+R = TypeVar("R")
 
 
-def run_jobs(jobs: Sequence[Job], workers: int, done: Callable[[Job, dict[str, Any]], None]) -> None:
+def run_jobs(
+    work: Callable[[J], R],
+    jobs: Sequence[J],
+    workers: int,
+    done: Callable[[J, R], object],
+    title: Callable[[J], str] = str,
+) -> None:
     """Runs jobs, each on one thread, and hands over every result as it comes.
 
     Args:
-        jobs: What to run, in this order.
+        work: Does one job; a function of a module, so that another process finds it.
+        jobs: What to run, in this order; they and their results must be picklable where there are several processes.
         workers: Processes; with one, the jobs run in this process.
         done: Called in this process with a job and its result.
+        title: What to call a job where it failed.
 
     Raises:
         GTNError: A job failed, or a worker died; the others are stopped.
@@ -30,30 +40,30 @@ def run_jobs(jobs: Sequence[Job], workers: int, done: Callable[[Job, dict[str, A
     if workers == 1 or len(jobs) == 1:
         with _one_thread():
             for job in jobs:
-                done(job, run_job(job))
+                done(job, work(job))
         return
     context = multiprocessing.get_context("spawn")
     processes: dict[Connection, SpawnProcess] = {}
-    held: dict[Connection, Job] = {}
+    held: dict[Connection, J] = {}
     waiting = list(reversed(jobs))
     try:
         for _ in range(min(workers, len(jobs))):
             ours, theirs = context.Pipe()
-            processes[ours] = context.Process(target=_work, args=(theirs,), daemon=True)
+            processes[ours] = context.Process(target=serve, args=(theirs, work), daemon=True)
             processes[ours].start()
             theirs.close()  # so that a worker's death ends the pipe
             held[ours] = waiting.pop()
             with suppress(BrokenPipeError):
-                ours.send(held[ours].to_json())
+                ours.send(held[ours])
         while held:
             for pipe in wait(list(held)):
                 assert isinstance(pipe, Connection)
                 job = held.pop(pipe)
-                done(job, _received(pipe, processes[pipe], job))
+                done(job, _received(pipe, processes[pipe], title(job)))
                 if waiting:
                     held[pipe] = waiting.pop()
                     with suppress(BrokenPipeError):  # the wait finds out that it has died
-                        pipe.send(held[pipe].to_json())
+                        pipe.send(held[pipe])
     finally:
         for process in processes.values():
             process.terminate()
@@ -62,31 +72,30 @@ def run_jobs(jobs: Sequence[Job], workers: int, done: Callable[[Job, dict[str, A
             pipe.close()
 
 
-def _received(pipe: Connection, process: SpawnProcess, job: Job) -> dict[str, Any]:
+def _received(pipe: Connection, process: SpawnProcess, title: str) -> Any:
     try:
         result, failure = pipe.recv()
     except (EOFError, ConnectionError):
         process.join()
         code = process.exitcode or 0
         how = f"signal {-code}" if code < 0 else f"exit code {code}"
-        raise GTNError(f"the worker that trained {job.title} died ({how}); fewer --workers need less memory") from None
+        raise GTNError(f"the worker of {title} died ({how}); fewer --workers need less memory") from None
     if failure is not None:
-        raise GTNError(f"{job.title}: {failure}")
-    assert isinstance(result, dict)
+        raise GTNError(f"{title}: {failure}")
     return result
 
 
-def _work(pipe: Connection) -> None:
-    """Runs the jobs that come through a pipe until it closes."""
+def serve(pipe: Connection, work: Callable[[Any], Any]) -> None:
+    """Runs the jobs that come through a pipe until it closes; answers ``(result, None)`` or ``(None, what failed)``."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides
     torch.set_num_threads(1)
     while True:
         try:
-            job = Job.from_json(pipe.recv())
+            job = pipe.recv()
         except EOFError:
             return
         try:
-            answer: tuple[dict[str, Any] | None, str | None] = (run_job(job), None)
+            answer: tuple[Any, str | None] = (work(job), None)
         except GTNError as error:
             answer = (None, str(error))
         except Exception as error:
