@@ -122,4 +122,5 @@ def test_an_interrupted_run_ends_where_a_whole_one_does_and_its_file_holds_the_f
     assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
     assert states[0]["teacher.feedback.offset.weight"].norm() > 0
     assert load_teacher(whole.teacher).teacher.closed_loop
-    assert whole.teacher.read_bytes() == parts.teacher.read_bytes()
+    teachers = [load_checkpoint(folder.teacher, "teacher")[0] for folder in (whole, parts)]
+    assert all(torch.equal(teachers[0][name], teachers[1][name]) for name in teachers[0])
