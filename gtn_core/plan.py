@@ -124,8 +124,11 @@ def _has_bfloat16_units(device: torch.device) -> bool:
 
 
 def _seconds(probes: Iterable[Probe], plan: StepPlan, *, keep: bool) -> float:
-    """Returns how long one step and its adjoint take, summed over the probes."""
-    return sum(_seconds_of_step(*probe(plan), plan, keep) for probe in probes)
+    """Returns how long one step and its adjoint take, summed over the probes; infinity where they cannot be computed so."""
+    try:
+        return sum(_seconds_of_step(*probe(plan), plan, keep) for probe in probes)
+    except NotImplementedError:  # e.g. forward-mode differentiation of a user's learner
+        return float("inf")
 
 
 def _seconds_of_step(loss: InnerLoss, phi: Tensor, batch: Batch, plan: StepPlan, keep: bool, repeats: int = 3) -> float:

@@ -5,6 +5,7 @@ Max-pooling makes the meta-gradient wild, so average pooling is the default form
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 
 from torch import nn
@@ -16,13 +17,15 @@ from gtn_sl.learners.registry import LEARNERS, Architecture
 _CONVOLUTIONS = ((32, 128), (64, 256))  # the original's range of each width
 
 
-def _features(channels: int, form: Form, smooth: bool) -> list[nn.Module]:
-    pooled = form.pooled_conv if smooth else form.maxpooled_conv
+def _features(channels: int, form: Form, smooth: bool, gain: float = 1.0) -> list[nn.Module]:
+    pooled = functools.partial(form.pooled_conv, gain=gain) if smooth else form.maxpooled_conv
     return [*pooled(channels, form.widths[0]), *pooled(form.widths[0], form.widths[1])]
 
 
 def _base(image_shape: Sequence[int], classes: int, form: Form, smooth: bool) -> nn.Module:
-    features = _features(image_shape[0], form, smooth)
+    features = _features(
+        image_shape[0], form, smooth, gain=2.0
+    )  # averaged once more, it would learn much slower than others
     return nn.Sequential(*features, GlobalAverage(), WeightNormLinear(form.widths[1], classes))
 
 

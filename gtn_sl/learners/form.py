@@ -24,11 +24,19 @@ NORMS.register("instance")(lambda channels: GroupNorm(channels, channels))
 NORMS.register("layer")(lambda channels: GroupNorm(channels, 1))
 NORMS.register("none")(lambda channels: nn.Identity())
 
+
+class _SiLU(nn.Module):
+    """``x sigmoid(x)``, in operations that forward-over-reverse can differentiate, as ``torch.nn.SiLU``'s own kernel is not."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * x.sigmoid()
+
+
 ACTIVATIONS: Registry[Callable[[], nn.Module]] = Registry("activation")
 ACTIVATIONS.register("leaky_relu")(lambda: nn.LeakyReLU(SLOPE))
 ACTIVATIONS.register("relu")(nn.ReLU)
 ACTIVATIONS.register("gelu")(nn.GELU)
-ACTIVATIONS.register("silu")(nn.SiLU)
+ACTIVATIONS.register("silu")(_SiLU)
 ACTIVATIONS.register("elu")(nn.ELU)
 ACTIVATIONS.register("tanh")(nn.Tanh)
 
@@ -63,9 +71,10 @@ class Form:
         convolution = WeightNormConv2d(channels_in, channels_out, kernel_size, stride=stride, bias=self.biased)
         return [convolution, *self.ending(channels_out)]
 
-    def pooled_conv(self, channels_in: int, channels_out: int) -> list[nn.Module]:
+    def pooled_conv(self, channels_in: int, channels_out: int, *, gain: float = 1.0) -> list[nn.Module]:
         """Returns a weight-normed 3x3 convolution with 2x2 average pooling, norm and activation."""
-        return [AveragePooledConv2d(channels_in, channels_out, bias=self.biased), *self.ending(channels_out)]
+        convolution = AveragePooledConv2d(channels_in, channels_out, bias=self.biased, gain=gain)
+        return [convolution, *self.ending(channels_out)]
 
     def maxpooled_conv(self, channels_in: int, channels_out: int) -> list[nn.Module]:
         """Returns the same with the original's overlapping 3x3 max-pooling."""

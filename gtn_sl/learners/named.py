@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from gtn_core.errors import UsageError, unknown_name
-from gtn_sl.learners.form import ACTIVATIONS, NORMS, Form
+from gtn_core.registry import Registry
+from gtn_sl.learners.form import ACTIVATIONS, NORMS
 from gtn_sl.learners.registry import LEARNERS, PREFIXES, Architecture
 from gtn_sl.learners.user_module import is_user_module, user_architecture
+
+_CHOICES: Mapping[str, Registry[Any]] = {"norm": NORMS, "activation": ACTIVATIONS}
 
 
 def architecture(name: str) -> Architecture:
@@ -17,7 +21,7 @@ def architecture(name: str) -> Architecture:
     Args:
         name: A registered name, behind a colon widths and settings where they should differ from its own
             (``base_fc:16,32,64``, ``sampled:depth=2``, ``base_fc:16,32,64,norm=batch,activation=tanh``), or a module of the
-            user's, ``package.module:Class``.
+            user's, ``package.module:Class``. A width ``8-16`` is a range that meta-training draws from, elsewhere its middle.
 
     Raises:
         UsageError: The name is unknown, or the architecture has no such widths or settings.
@@ -27,42 +31,39 @@ def architecture(name: str) -> Architecture:
         return PREFIXES[prefix](spec)
     if is_user_module(name):
         return user_architecture(name)
-    name = prefix
-    family = LEARNERS[name]()
-    items = [item.partition("=") for item in spec.split(",") if item]
-    widths = [key for key, equals, _ in items if not equals]
-    form = replace(family.form, widths=_widths(name, family, widths)) if widths else family.form
-    for key, equals, value in items:
-        if equals:
-            form = _with(form, name, family, key, value)
-    return replace(
-        family,
-        form=form,
-        random_widths=tuple((w, w) for w in form.widths) if widths else family.random_widths,
-        depths=(form.depth, form.depth + 1) if family.depths and "depth=" in spec else family.depths,
-    )
+    family, items = LEARNERS[prefix](), spec.split(",") if spec else []
+    if widths := [item for item in items if "=" not in item]:
+        family = _with_widths(prefix, family, widths)
+    for item in items:
+        if "=" in item:
+            key, _, value = item.partition("=")
+            family = _with_setting(prefix, family, key, value)
+    return family
 
 
-def _widths(name: str, family: Architecture, texts: Sequence[str]) -> tuple[int, ...]:
-    wanted = len(family.form.widths)
-    if len(texts) != wanted or not all(text.isdecimal() and int(text) for text in texts):
+def _with_widths(name: str, family: Architecture, texts: Sequence[str]) -> Architecture:
+    """Returns the family with its widths fixed, or drawn from other ranges."""
+    wanted, bounds = len(family.form.widths), [text.split("-") for text in texts]
+    numbers = [[int(bound) for bound in pair if bound.isdecimal()] for pair in bounds]
+    valid = [len(n) == len(pair) <= 2 and 1 <= n[0] <= n[-1] for n, pair in zip(numbers, bounds, strict=True)]
+    if len(texts) != wanted or not all(valid):
         example = ",".join(map(str, family.form.widths))
         raise UsageError(f"learner {name!r} takes {wanted} widths such as {name}:{example}, got {','.join(texts)!r}")
-    return tuple(map(int, texts))
+    ranges = tuple((n[0], n[1] + 1) if len(n) == 2 else (n[0], n[0]) for n in numbers)
+    form = replace(family.form, widths=tuple((n[0] + n[-1]) // 2 for n in numbers))
+    return replace(family, form=form, random_widths=ranges)
 
 
-def _with(form: Form, name: str, family: Architecture, key: str, value: str) -> Form:
-    """Returns the form with one setting changed, e.g. ``norm=batch``."""
-    if key == "norm":
-        NORMS[value]  # the registry's own error names the accepted ones
-        return replace(form, norm=value)
-    if key == "activation":
-        ACTIVATIONS[value]
-        return replace(form, activation=value)
+def _with_setting(name: str, family: Architecture, key: str, value: str) -> Architecture:
+    """Returns the family with one setting changed, e.g. ``norm=batch``."""
+    if key in _CHOICES:
+        _CHOICES[key][value]  # the registry's own error names the accepted ones
+        form = replace(family.form, norm=value) if key == "norm" else replace(family.form, activation=value)
+        return replace(family, form=form, settled=family.settled | {key})
     if key != "depth" or family.depths is None:
-        known = ["norm", "activation", *(["depth"] if family.depths else [])]
-        raise unknown_name(f"setting of learner {name!r}:", key, known)
+        raise unknown_name(f"setting of learner {name!r}:", key, [*_CHOICES, *(["depth"] if family.depths else [])])
     low, high = family.depths
     if not (value.isdecimal() and low <= int(value) < high):
         raise UsageError(f"learner {name!r} takes a depth from {low} to {high - 1}, got {value!r}")
-    return replace(form, depth=int(value))
+    depth = int(value)
+    return replace(family, form=replace(family.form, depth=depth), depths=(depth, depth + 1))

@@ -96,8 +96,8 @@ class LearnerPool:
             family.form,
             widths=self._widths(family, index),
             depth=self._depth(family, index),
-            norm=self._one_of(self.settings.norms, family.form.norm, "learner-norm", index),
-            activation=self._one_of(self.settings.activations, family.form.activation, "learner-activation", index),
+            norm=self._drawn(family, "norm", self.settings.norms, index),
+            activation=self._drawn(family, "activation", self.settings.activations, index),
         )
         return Member(name, family, form)
 
@@ -123,10 +123,11 @@ class LearnerPool:
             return min(high - 1, low + index // self.settings.depth_schedule)
         return int(self.streams.numpy("learner-depth", index).integers(low, high))
 
-    def _one_of(self, names: Sequence[str], own: str, stream: str, index: int) -> str:
-        if not names:
+    def _drawn(self, family: Architecture, setting: str, names: Sequence[str], index: int) -> str:
+        own = str(getattr(family.form, setting))
+        if not names or setting in family.settled:
             return own
-        chosen = names[int(self.streams.numpy(stream, index).integers(len(names)))]
+        chosen = names[int(self.streams.numpy(f"learner-{setting}", index).integers(len(names)))]
         return own if chosen == "own" else chosen
 
 

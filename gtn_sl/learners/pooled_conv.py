@@ -21,18 +21,32 @@ class AveragePooledConv2d(WeightNormConv2d):
         channels_in: C of the input ``(N, C, H, W)``.
         channels_out: Channels of the output ``(N, channels_out, H // 2, W // 2)``.
         bias: Whether to learn a bias.
+        gain: What the initial length ``g`` is multiplied by, where pooling should not make responses smaller: 2 for the average
+            of four that are independent.
     """
 
+    gain = 1.0
     pooling: Tensor
 
-    def __init__(self, channels_in: int, channels_out: int, *, bias: bool = False) -> None:
+    def __init__(self, channels_in: int, channels_out: int, *, bias: bool = False, gain: float = 1.0) -> None:
         super().__init__(channels_in, channels_out, 3, bias=bias)
+        self.gain = gain
+        self._lengthen()
         self.register_buffer("pooling", box_matrix() / 4, persistent=False)
+
+    def reset_parameters(self) -> None:
+        """Draws fresh parameters from torch's global generator."""
+        super().reset_parameters()
+        self._lengthen()
 
     def forward(self, x: Tensor) -> Tensor:
         """Convolves and pools ``x``."""
         y = self._pooled(x)
         return y if self.bias is None else y + self.bias.view(-1, 1, 1)
+
+    def _lengthen(self) -> None:
+        with torch.no_grad():
+            self.g.mul_(self.gain)
 
     def _pooled(self, x: Tensor) -> Tensor:
         height, width = x.shape[2:]

@@ -27,6 +27,7 @@ class Architecture:
         random_widths: Range ``[low, high)`` that each width is drawn from in meta-training.
         depths: Range ``[low, high)`` of the depth; ``None`` where the family has no repeated part.
         least_side: Sides of the smallest image that such a learner can read.
+        settled: Which of ``norm`` and ``activation`` its name gave, so that no pool draws others.
     """
 
     build: Build
@@ -34,6 +35,7 @@ class Architecture:
     random_widths: tuple[tuple[int, int], ...] = ()
     depths: tuple[int, int] | None = None
     least_side: Callable[[Form], int] = lambda form: 1
+    settled: frozenset[str] = frozenset()
 
     def module(self, image_shape: Sequence[int], classes: int, form: Form | None = None) -> nn.Module:
         """Returns a member of the family as a module with fresh parameters: images ``(N, C, H, W)`` to logits.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 
 import torch
@@ -21,14 +22,14 @@ OPERATIONS: Mapping[str, Operation] = {
     "conv1": lambda form, width: form.conv(width, width, 1),
     "sep3": lambda form, width: form.separable_conv(width, width, 3),
     "sep1": lambda form, width: form.separable_conv(width, width, 1),
-    "avg3": lambda form, width: [nn.AvgPool2d(3, stride=1, padding=1)],
+    "avg3": lambda form, width: [nn.AvgPool2d(3, stride=1, padding=1, count_include_pad=False)],
     "max3": lambda form, width: [nn.MaxPool2d(3, stride=1, padding=1)],
 }
 SMOOTH = ("conv3", "conv1", "sep3", "sep1", "avg3")
 
 
 def _build(image_shape: Sequence[int], classes: int, form: Form, smooth: bool) -> nn.Module:
-    pooled = form.pooled_conv if smooth else form.maxpooled_conv
+    pooled = functools.partial(form.pooled_conv, gain=2.0) if smooth else form.maxpooled_conv  # as in ``base``
     names = SMOOTH if smooth else tuple(OPERATIONS)
     width = form.widths[0]
     layers = pooled(image_shape[0], width)
