@@ -14,7 +14,7 @@ from torch import Tensor
 
 from gtn_core.learner import Learner, Statistics
 from gtn_core.plan import StepPlan
-from gtn_core.unroll import InnerLoop, run
+from gtn_core.unroll import InnerLoop, Trajectory, run
 from gtn_sl.data import Split, TaskData
 from gtn_sl.learners import architecture
 from gtn_sl.losses import inner_loss
@@ -102,7 +102,6 @@ def evaluate_stream(
     family = architecture(learner_name)
     final, curves = [], []
     for seed in seeds:
-        lesson = stream.for_learner(seed)
         learner, phi = family.fresh(data.task, seed, plan.layout)
         curve: list[float] = []
 
@@ -110,14 +109,10 @@ def evaluate_stream(
             step: int, phi: Tensor, statistics: Statistics, learner: Learner = learner, curve: list[float] = curve
         ) -> None:
             if curve_images:
-                curve.append(accuracy(learner, phi, statistics, data, few))
+                curve.append(accuracy(_classifying(learner, phi, statistics, data), few))
 
-        with torch.no_grad():
-            lr, momentum = lesson.schedule()
-        loss = inner_loss(learner, plan, closed_loop=lesson.closed_loop)
-        loop = InnerLoop(loss, lesson.optimizer, phi.to(device), lesson.batch_for, lr, momentum)
-        trail = run(loop, after_step=test)
-        final.append(accuracy(learner, trail.final, trail.statistics[-1], data, split))
+        trail = train(stream.for_learner(seed), learner, phi.to(device), plan, after_step=test)
+        final.append(accuracy(_classifying(learner, trail.final, trail.statistics[-1], data), split))
         curves.append(curve)
         if after_learner is not None:
             after_learner()
@@ -125,11 +120,46 @@ def evaluate_stream(
     return Evaluation(name, learner_name, np.array(final), steps, np.array(curves), len(few.labels))
 
 
-def accuracy(learner: Learner, phi: Tensor, statistics: Statistics, data: TaskData, split: Split) -> float:
-    """Returns the share of a split that a learner classifies rightly."""
+def train(
+    lesson: Stream,
+    learner: Learner,
+    phi: Tensor,
+    plan: StepPlan,
+    *,
+    after_step: Callable[[int, Tensor, Statistics], None] | None = None,
+) -> Trajectory:
+    """Trains a learner on a stream, from the first step to the last.
+
+    Args:
+        lesson: The stream as this learner sees it.
+        learner: What is trained.
+        phi: Its initial parameters, shape ``(D,)``, on the stream's device.
+        plan: How steps are computed.
+        after_step: See ``gtn_core.unroll.run``.
+
+    Raises:
+        DivergedError: Its loss is not finite.
+    """
+    with torch.no_grad():
+        lr, momentum = lesson.schedule()
+    loss = inner_loss(learner, plan, closed_loop=lesson.closed_loop)
+    loop = InnerLoop(loss, lesson.optimizer, phi, lesson.batch_for, lr, momentum)
+    return run(loop, after_step=after_step)
+
+
+def accuracy(classify: Callable[[Tensor], Tensor], split: Split) -> float:
+    """Returns the share of a split that is classified rightly.
+
+    Args:
+        classify: From pictures, bytes ``(N, C, H, W)``, to logits ``(N, classes)``.
+        split: Real images.
+    """
     right = 0
     with torch.no_grad():
         for images, labels in zip(split.images.split(1000), split.labels.split(1000), strict=True):
-            logits, _ = learner.apply(phi, data.normalise(images), statistics)
-            right += int((logits.argmax(dim=1) == labels).sum())
+            right += int((classify(images).argmax(dim=1) == labels).sum())
     return right / len(split.labels)
+
+
+def _classifying(learner: Learner, phi: Tensor, statistics: Statistics, data: TaskData) -> Callable[[Tensor], Tensor]:
+    return lambda images: learner.apply(phi, data.normalise(images), statistics)[0]

@@ -89,7 +89,7 @@ def judge(file: TeacherFile, data: TaskData, plan: EvaluationPlan, advance: Adva
                     data,
                     data.test,
                     seeds,
-                    plan=_step_plan(file),
+                    plan=step_plan(file),
                     curve_images=plan.curve_images,
                     after_learner=functools.partial(advance, name),
                 )
@@ -102,7 +102,7 @@ def judge(file: TeacherFile, data: TaskData, plan: EvaluationPlan, advance: Adva
     return results
 
 
-def _step_plan(file: TeacherFile) -> StepPlan:
+def step_plan(file: TeacherFile) -> StepPlan:
     """Returns how the teacher's own meta-training computed its steps, in float32."""
     return dataclasses.replace(file.config.compute.plan or StepPlan(), precision="float32")
 
@@ -126,7 +126,7 @@ def _streams(
             learner,
             streams,
             iterations=plan.control_iterations,
-            plan=_step_plan(file),
+            plan=step_plan(file),
             after_iteration=functools.partial(advance, "meta-learning the real-data control's schedule"),
         )
         if "real data" in plan.controls:

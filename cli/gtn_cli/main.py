@@ -18,6 +18,11 @@ COMMANDS = {
         "gtn_cli.commands.evaluate",
         "Test fresh learners trained on a teacher of images, beside the controls.",
     ),
+    "train-learner": (
+        "gtn_cli.commands.train_learner",
+        "Train a classifier on a teacher of images in seconds, test it on real ones.",
+    ),
+    "compact": ("gtn_cli.commands.compact", "Store a teacher of images at half the size, if it teaches as well."),
     "train-agent": ("gtn_cli.commands.train_agent", "Train one agent inside an environment, play it on the real task."),
     "transfer": ("gtn_cli.commands.transfer", "How well agents trained inside environments do on the real task."),
     "export-dataset": ("gtn_cli.commands.export_dataset", "Write a teacher's images as a data set or an environment."),
@@ -80,6 +85,7 @@ def cli() -> None:
     Examples:
       gtn-cli meta-train --task digits --out runs/digits
       gtn-cli evaluate runs/digits
+      gtn-cli train-learner --teacher digits --save model.safetensors
       gtn-cli meta-train --task CartPole-v1 --out runs/cartpole
       gtn-cli train-agent --env runs/cartpole --algo dqn
       gtn-cli transfer GTN-CartPole-v0 --seeds 5

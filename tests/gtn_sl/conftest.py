@@ -9,6 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from gtn_sl.config import resolve_config
+from gtn_sl.data import TASKS
+from gtn_sl.teacher import save_teacher, seeded_teacher
+
 SHARED_DATA = Path(__file__).resolve().parents[2].parent / "shared" / "data"
 CIFAR_FOLDER = "cifar-10-batches-bin"
 
@@ -47,3 +51,20 @@ def cifar_dir(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         patch.setattr(sys, "argv", [str(script), str(folder)])
         runpy.run_path(str(script), run_name="__main__")
     return folder
+
+
+SMALL_TEACHER = {
+    "teacher": {"hidden": 96, "channels": [8, 4], "latent": 16, "warm_start": 0},
+    "inner": {"steps": 5, "batch_size": 12},
+    "learner": {"architecture": "base_fc:4,6,8", "random_widths": [[2, 4], [3, 5], [4, 6]]},
+    "outer": {"iterations": 1},
+}
+
+
+@pytest.fixture(scope="session")
+def teacher_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file with a small teacher of the digits: 5 steps of 12 images, nothing learned yet."""
+    config = resolve_config("digits", "fast", SMALL_TEACHER)
+    path = tmp_path_factory.mktemp("teacher") / "small.safetensors"
+    save_teacher(path, seeded_teacher(config, TASKS["digits"], 5), config, {"real/validation_accuracy": 0.1})
+    return path

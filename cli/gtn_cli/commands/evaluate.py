@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from gtn_cli import console, options
-from gtn_cli.environment_file import environment_file, is_environment
 from gtn_cli.main import echo_json
-from gtn_core.errors import CheckpointError, UsageError
+from gtn_cli.teacher_argument import data_dir_of_run, read_teacher, teacher_argument
+from gtn_core.errors import UsageError
 
 if TYPE_CHECKING:
     from gtn_sl.data import TaskData
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @click.command("evaluate")
-@click.argument("teacher", metavar="TEACHER-OR-RUN", type=click.Path(path_type=Path))
+@teacher_argument
 @click.option(
     "--learner",
     "learners",
@@ -48,7 +48,11 @@ if TYPE_CHECKING:
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(min=0), help="Root of all randomness.")
 @options.device
 @options.data_dir
-@click.option("--out", type=click.Path(path_type=Path), help="Folder for the report.  [default: the run's report/]")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    help="Folder for the report.  [default: the run's report/; of a shipped one runs/evaluate/NAME]",
+)
 @options.output_mode
 def command(
     teacher: Path,
@@ -66,6 +70,9 @@ def command(
 ) -> None:
     """Train fresh learners on a teacher and test them, beside the controls.
 
+    TEACHER is a run folder, a .safetensors file, or a shipped teacher's name. With several --learner the table has a row for
+    each.
+
     Each learner is trained on the teacher's batches alone and tested on the whole real test set. The controls train the same
     learners for as many steps on real data (its learning rates and momenta meta-learned on validation data), on a random
     real subset that takes as much storage as the teacher, and on an untrained teacher.
@@ -73,6 +80,7 @@ def command(
     \b
     Examples:
       gtn-cli evaluate runs/digits
+      gtn-cli evaluate digits -n 5
       gtn-cli evaluate runs/mnist --data-dir data --learner base_fc --learner base_fc_maxpool:32,64,128
     """
     from gtn_core.device import resolve_device
@@ -80,17 +88,11 @@ def command(
     from gtn_sl.data import load_task
     from gtn_sl.judging import CONTROLS, EvaluationPlan, judge, units_of_work
     from gtn_sl.learners import architecture
-    from gtn_sl.report import evaluation_table, write_evaluation_report
-    from gtn_sl.teacher import load_teacher
+    from gtn_sl.report import result_table, write_evaluation_report
 
     console.start_logging(quiet=quiet or as_json)
     reuse_pages()
-    if is_environment(teacher):
-        raise CheckpointError(
-            f"{environment_file(teacher)} holds a synthetic environment, not a 'teacher'; train agents in it with"
-            " gtn-cli train-agent --env, or judge it with gtn-cli transfer"
-        )
-    file = load_teacher(teacher)
+    file = read_teacher(teacher)
     names = learners or (file.config.learner.architecture,)
     for name in names:
         architecture(name)  # a wrong name fails here, before any work
@@ -104,7 +106,7 @@ def command(
         resolve_device(device or "auto"),
     )
     folder = _report_folder(file.path, out)
-    data = load_task(file.document["task"], data_dir or _data_dir_of_run(teacher))
+    data = load_task(file.document["task"], data_dir or data_dir_of_run(teacher))
     with console.counting_bar(quiet=quiet or as_json) as bar:
         task = bar.add_task("", total=units_of_work(plan))
         results = judge(file, data, plan, lambda what: bar.update(task, advance=1, description=what))
@@ -114,7 +116,9 @@ def command(
         echo_json({**facts, "report": str(folder), "results": [result.to_json() for result in results]})
         return
     what = f"test accuracy on {len(data.test)} real images after {file.teacher.steps} steps of {file.teacher.batch_size} images"
-    console.print_table(evaluation_table(results), what)
+    console.print_table(
+        result_table(results), what if len(names) == 1 else f"{what} (%, {count} fresh learners of each)"
+    )
     if not quiet:
         click.echo(f"report: {folder}")
 
@@ -136,17 +140,11 @@ def _facts(file: TeacherFile, data: TaskData, plan: EvaluationPlan) -> dict[str,
     }
 
 
-def _data_dir_of_run(path: Path) -> Path | None:
-    """Returns where the run found its data; of a teacher's file, nothing is known of that."""
-    from gtn_core.run_folder import RunFolder
-
-    run = RunFolder(path)
-    stored = run.read_config().get("data_dir") if run.config.is_file() else None
-    return Path(stored) if stored else None
-
-
 def _report_folder(teacher: Path, out: Path | None) -> Path:
-    folder = out or teacher.parent / "report"
+    from gtn_sl.shipped import is_shipped
+
+    usual = Path("runs") / "evaluate" / teacher.stem if is_shipped(teacher) else teacher.parent / "report"
+    folder = out or usual
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

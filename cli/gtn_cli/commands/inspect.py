@@ -9,6 +9,7 @@ import click
 from gtn_cli import console, options
 from gtn_cli.environment_file import is_environment
 from gtn_cli.main import echo_json
+from gtn_cli.teacher_argument import complete_any
 from gtn_core.errors import UsageError
 
 
@@ -17,7 +18,7 @@ from gtn_core.errors import UsageError
     "teacher",
     metavar="TEACHER-OR-RUN",
     type=click.Path(path_type=Path),
-    shell_complete=options.complete_environment,
+    shell_complete=complete_any,
 )
 @click.option(
     "--out",
@@ -26,14 +27,15 @@ from gtn_core.errors import UsageError
 )
 @options.output_mode
 def command(teacher: Path, out: Path | None, quiet: bool, as_json: bool) -> None:
-    """Show what a teacher is, and a picture of its batches.
+    """Show what a teacher is, how it was made and what that cost, and a picture of its batches.
 
-    Of a synthetic environment: its spaces, the stages that made it and what they cost, and a picture of its episodes (of a
-    shipped one with --out).
+    Of a synthetic environment: its spaces, the stages that made it and what they cost, and a picture of its episodes. Of what
+    comes with the package, pictures are drawn with --out.
 
     \b
     Examples:
       gtn-cli inspect runs/digits
+      gtn-cli inspect digits --out pictures
       gtn-cli inspect teacher.safetensors --json
       gtn-cli inspect GTN-CartPole-v0 --out pictures
     """
@@ -46,12 +48,13 @@ def command(teacher: Path, out: Path | None, quiet: bool, as_json: bool) -> None
         show_environment(teacher, out, quiet=quiet, as_json=as_json)
         return
     file = load_teacher(teacher)
-    folder = out or (file.path.parent / "report" if teacher.is_dir() else file.path.with_suffix(""))
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UsageError(f"cannot make the folder {folder}: {error.strerror}") from error
-    write_teacher_pictures(folder, file.teacher)
+    folder = out or _folder(teacher, file.path)
+    if folder:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UsageError(f"cannot make the folder {folder}: {error.strerror}") from error
+        write_teacher_pictures(folder, file.teacher)
     sizes = {name: list(tensor.shape) for name, tensor in file.teacher.state_dict().items()}
     facts = {
         "file": str(file.path),
@@ -59,14 +62,25 @@ def command(teacher: Path, out: Path | None, quiet: bool, as_json: bool) -> None
         "parameters": file.teacher.parameter_count(),
         **{key: file.document[key] for key in ("task", "image_shape", "class_names", "version", "format")},
     }
+    told = {key: file.document[key] for key in ("provenance", "storage", "metrics") if file.document.get(key)}
     if as_json:
-        document = {key: file.document[key] for key in ("config", "metrics")}
-        echo_json({**facts, **document, "tensors": sizes, "pictures": str(folder)})
+        echo_json(
+            {**facts, **told, "config": file.document["config"], "tensors": sizes, "pictures": folder and str(folder)}
+        )
         return
-    shown = {**facts, **{f"metrics.{k}": v for k, v in file.document["metrics"].items()}}
-    console.print_table([{"": key, "value": str(value)} for key, value in shown.items()])
+    console.print_table([{"": key, "value": str(value)} for key, value in {**facts, **flatten(told)}.items()])
     if not quiet:
         settings = flatten(file.document["config"])
         console.print_table([{"setting": key, "value": str(value)} for key, value in settings.items()])
         console.print_table([{"tensor": name, "shape": str(tuple(shape))} for name, shape in sizes.items()])
-    click.echo(f"pictures: {folder / 'batches.png'}, {folder / 'schedule.png'}")
+    if folder:
+        click.echo(f"pictures: {folder / 'batches.png'}, {folder / 'schedule.png'}")
+
+
+def _folder(given: Path, file: Path) -> Path | None:
+    """Returns where pictures go: a run's report, else a folder named like the file; nowhere for a shipped teacher."""
+    from gtn_sl.shipped import is_shipped
+
+    if is_shipped(file):
+        return None
+    return file.parent / "report" if given.is_dir() else file.with_suffix("")

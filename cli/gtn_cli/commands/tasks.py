@@ -29,6 +29,7 @@ def command(download: tuple[str, ...], data_dir: Path | None, quiet: bool, as_js
       gtn-cli tasks --download mnist --data-dir data
     """
     from gtn_sl.data import TASKS, load_task
+    from gtn_sl.shipped import shipped_teachers
 
     wanted = [TASKS[name] for name in download]
     for task in wanted:
@@ -55,7 +56,10 @@ def command(download: tuple[str, ...], data_dir: Path | None, quiet: bool, as_js
         console.print_table(rows)
         for name, task in TASKS.items():
             click.echo(f"{name}: {task.source}; {task.licence}")
-        click.echo(f"\n{_environments()}")
+        click.echo(
+            f"\nshipped teachers of images: {', '.join(shipped_teachers()) or 'none'}; gtn-cli train-learner uses them"
+        )
+        click.echo(_environments())
 
 
 def _environments() -> str:

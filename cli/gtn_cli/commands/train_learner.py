@@ -1,0 +1,146 @@
+"""``gtn-cli train-learner``: a classifier in seconds, trained on a teacher alone."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from gtn_cli import console, options
+from gtn_cli.main import echo_json
+from gtn_cli.teacher_argument import complete_teacher, data_dir_of_run, read_teacher
+from gtn_core.errors import DataError, UsageError
+
+if TYPE_CHECKING:
+    from gtn_sl.classifier import Classifier
+    from gtn_sl.data import Split, TaskData
+    from gtn_sl.teacher import TeacherFile
+
+
+@click.command("train-learner")
+@click.option(
+    "--teacher",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="Shipped teacher's name, run folder, or .safetensors file.",
+    shell_complete=complete_teacher,
+)
+@click.option("--learner", metavar="NAME[:WIDTHS]", help="Architecture.  [default: the teacher's]")
+@click.option(
+    "--save", type=click.Path(dir_okay=False, path_type=Path), help="Write the classifier to this .safetensors file."
+)
+@click.option(
+    "--seed", default=0, show_default=True, type=click.IntRange(min=0), help="Of the (first) learner's weights."
+)
+@click.option(
+    "-n",
+    "--count",
+    default=1,
+    show_default=True,
+    type=click.IntRange(min=1),
+    help="Learners, of seeds SEED, SEED + 1, ...",
+)
+@click.option("--test/--no-test", default=True, help="Measure the accuracy on real test images.")
+@options.device
+@options.data_dir
+@options.output_mode
+def command(
+    teacher: Path,
+    learner: str | None,
+    save: Path | None,
+    seed: int,
+    count: int,
+    test: bool,
+    device: str | None,
+    data_dir: Path | None,
+    quiet: bool,
+    as_json: bool,
+) -> None:
+    """Train a classifier on a teacher's synthetic images alone, in seconds, and test it on real ones.
+
+    Of several (--count), --save keeps the one that is best on validation images, or the first where there are no real images.
+    From Python, gtn_sl.load_learner(FILE) gives the classifier as a torch module that takes pictures.
+
+    \b
+    Examples:
+      gtn-cli train-learner --teacher digits
+      gtn-cli train-learner --teacher mnist --learner base_fc_maxpool:32,64,128 --save model.safetensors
+      gtn-cli train-learner --teacher runs/mnist --count 5 --json
+    """
+    from gtn_core.device import resolve_device
+    from gtn_core.memory import reuse_pages
+    from gtn_sl.classifier import save_learner, train_learner
+
+    console.start_logging(quiet=quiet or as_json)
+    reuse_pages()
+    if save is not None and save.suffix != ".safetensors":
+        raise UsageError(f"--save should name a .safetensors file, not {save}")
+    file, place = read_teacher(teacher), resolve_device(device or "auto")
+    classifiers, began = [], time.perf_counter()
+    with console.counting_bar(quiet=quiet or as_json) as bar:
+        for number in bar.track(range(count), description="learners"):
+            classifiers.append(train_learner(file, learner, seed=seed + number, device=place))
+    seconds = time.perf_counter() - began
+    data, missing = _real_images(file, data_dir or data_dir_of_run(teacher)) if test else (None, "--no-test was given")
+    accuracies = _accuracies(classifiers, data.test.to(place)) if data else None
+    best = 0
+    if data and save and count > 1:  # chosen on validation images: those of the test only judge
+        scores = _accuracies(classifiers, data.validation.to(place))
+        best = scores.index(max(scores))
+    result = {
+        "teacher": str(file.path),
+        "learner": classifiers[0].document["learner"],
+        "seeds": [seed + number for number in range(count)],
+        "steps": file.teacher.steps,
+        "batch_size": file.teacher.batch_size,
+        "seconds": round(seconds, 2),
+        "test_accuracy": accuracies,
+        "test_images": len(data.test) if data else 0,
+        "untested_because": missing,
+        "saved": str(save) if save else None,
+        "saved_seed": seed + best if save else None,
+    }
+    if save is not None:
+        accuracy = accuracies[best] if accuracies else None
+        save_learner(save, classifiers[best], test_accuracy=accuracy, command=options.given_command())
+    if as_json:
+        echo_json(result)
+    else:
+        _show(result, quiet=quiet)
+
+
+def _real_images(file: TeacherFile, data_dir: Path | None) -> tuple[TaskData | None, str | None]:
+    """Returns the task's data, or why it is not there."""
+    from gtn_sl.data import load_task
+
+    try:
+        return load_task(file.document["task"], data_dir), None
+    except DataError as error:
+        return None, str(error)
+
+
+def _accuracies(classifiers: list[Classifier], split: Split) -> list[float]:
+    from gtn_sl.evaluation import accuracy
+
+    return [accuracy(classifier, split) for classifier in classifiers]
+
+
+def _show(result: dict[str, Any], *, quiet: bool) -> None:
+    n, accuracies = len(result["seeds"]), result["test_accuracy"]
+    if not quiet:
+        what = "one learner" if n == 1 else f"{n} learners"
+        images = f"{result['steps']} steps of {result['batch_size']} synthetic images"
+        click.echo(f"trained {what} ({result['learner']}) on {images} each in {result['seconds']:.1f} s")
+    if accuracies is None:
+        click.echo(f"test accuracy: not measured: {result['untested_because']}")
+    elif n == 1:
+        click.echo(f"test accuracy: {100 * accuracies[0]:.2f}% of {result['test_images']:,} real images")
+    else:
+        mean, least, most = (100 * value for value in (sum(accuracies) / n, min(accuracies), max(accuracies)))
+        images = f"of {result['test_images']:,} real images"
+        click.echo(f"test accuracy: mean {mean:.2f}%, from {least:.2f}% to {most:.2f}% {images} (n = {n})")
+    if result["saved"] and not quiet:
+        seed = f" (seed {result['saved_seed']})" if n > 1 else ""
+        click.echo(f"saved: {result['saved']}{seed}; from Python: gtn_sl.load_learner({result['saved']!r})")

@@ -1,0 +1,65 @@
+"""The teacher of images that a command is given: a shipped one's name, a file or a run. Imports no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+from click.shell_completion import CompletionItem
+
+from gtn_cli import options
+from gtn_cli.environment_file import environment_file, is_environment
+from gtn_core.errors import CheckpointError
+
+if TYPE_CHECKING:
+    from gtn_sl.teacher import TeacherFile
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def complete_teacher(ctx: click.Context, parameter: click.Parameter, typed: str) -> list[CompletionItem]:
+    """Completes the name of a shipped teacher, or a path."""
+    from gtn_sl.shipped import shipped_teachers
+
+    shipped = [name for name in shipped_teachers() if name.startswith(typed)]
+    return [CompletionItem(name) for name in shipped] + [CompletionItem(typed, type="file")]
+
+
+def complete_any(ctx: click.Context, parameter: click.Parameter, typed: str) -> list[CompletionItem]:
+    """Completes a teacher's name, a shipped environment's id, or a path."""
+    environments = [item for item in options.complete_environment(ctx, parameter, typed) if item.type != "file"]
+    return environments + complete_teacher(ctx, parameter, typed)
+
+
+def teacher_argument(command: F) -> F:
+    """Adds ``TEACHER``."""
+    kind = click.Path(path_type=Path)
+    return click.argument("teacher", metavar="TEACHER", type=kind, shell_complete=complete_teacher)(command)
+
+
+def read_teacher(name: Path) -> TeacherFile:
+    """Reads the teacher that an argument names.
+
+    Raises:
+        CheckpointError: It is a synthetic environment, or no valid file.
+        UnknownNameError: No teacher of that name comes with the package.
+    """
+    from gtn_sl.teacher import load_teacher
+
+    if is_environment(name):
+        raise CheckpointError(
+            f"{environment_file(name)} holds a synthetic environment, not a 'teacher'; train agents in it with"
+            " gtn-cli train-agent --env, or judge it with gtn-cli transfer"
+        )
+    return load_teacher(name)
+
+
+def data_dir_of_run(name: Path) -> Path | None:
+    """Returns where the run found its data; of a teacher's file, nothing is known of that."""
+    from gtn_core.run_folder import RunFolder
+
+    run = RunFolder(name)
+    stored = run.read_config().get("data_dir") if run.config.is_file() else None
+    return Path(stored) if stored else None

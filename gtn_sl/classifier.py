@@ -1,0 +1,139 @@
+"""A learner that a teacher has trained, as an ordinary module from pictures to class scores, and the file that holds it."""
+
+from __future__ import annotations
+
+import functools
+import importlib.metadata
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from gtn_core.checkpoint import load_checkpoint, load_into, save_checkpoint
+from gtn_core.errors import CheckpointError, GTNError
+from gtn_sl.evaluation import train
+from gtn_sl.judging import step_plan
+from gtn_sl.learners import architecture
+from gtn_sl.teacher import TeacherFile, load_teacher
+
+
+class Classifier(nn.Module):
+    """A trained network with the normalisation that it was trained with: pictures in, logits out.
+
+    Args:
+        net: Takes normalised images ``(N, C, H, W)``.
+        document: What its file's header says: ``learner``, ``task``, ``image_shape``, ``class_names``, ``mean``, ``std``, and
+            how it was made.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, net: nn.Module, document: Mapping[str, Any]) -> None:
+        super().__init__()
+        self.net, self.document = net, dict(document)
+        self.register_buffer("mean", torch.tensor(document["mean"]).view(-1, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(document["std"]).view(-1, 1, 1), persistent=False)
+
+    @property
+    def class_names(self) -> Sequence[str]:
+        """What each output stands for."""
+        return tuple(self.document["class_names"])
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Classifies pictures.
+
+        Args:
+            images: Shape ``(N, C, H, W)``; bytes, or floats in ``[0, 1]``. They are normalised here.
+
+        Returns:
+            Logits, shape ``(N, classes)``.
+
+        Raises:
+            ValueError: The images have another shape than the task's.
+        """
+        shape: tuple[int, ...] = tuple(self.document["image_shape"])
+        if tuple(images.shape[1:]) != shape:
+            raise ValueError(f"this classifier takes images {('N', *shape)}, not {tuple(images.shape)}")
+        pixels = images.float() / 255 if images.dtype == torch.uint8 else images
+        return self.net((pixels - self.mean) / self.std)
+
+
+def train_learner(
+    teacher: str | Path | TeacherFile, learner: str | None = None, *, seed: int = 0, device: str = "cpu"
+) -> Classifier:
+    """Trains a fresh learner on a teacher, from its first step to its last; no real image is read.
+
+    Args:
+        teacher: A shipped teacher's name, a file, a run folder, or what ``load_teacher`` returned.
+        learner: A name of ``gtn_sl.learners``; ``None`` takes the one that the teacher was validated on.
+        seed: Of the learner's initial parameters, and of the lesson where the teacher gives each learner another one.
+        device: Where.
+
+    Returns:
+        The classifier, in evaluation mode.
+
+    Raises:
+        GTNError: There is no such teacher or learner, or the learner's loss is not finite.
+    """
+    file = teacher if isinstance(teacher, TeacherFile) else load_teacher(teacher)
+    name = learner or file.config.learner.architecture
+    plan, stream = step_plan(file), file.teacher.to(device)
+    fresh, phi = architecture(name).fresh(stream.task, seed, plan.layout)
+    trail = train(stream.for_learner(seed), fresh, phi.to(device), plan)
+    told = ("task", "image_shape", "class_names", "mean", "std")
+    document = {
+        "kind": "learner",
+        **{key: file.document[key] for key in told},
+        "learner": name,
+        "teacher": file.path.stem if file.path.stem != "teacher" else file.path.parent.name,
+        "steps": stream.steps,
+        "batch_size": stream.batch_size,
+        "seed": seed,
+    }
+    return Classifier(fresh.module(trail.final, trail.statistics[-1]), document).to(device).eval()
+
+
+def save_learner(path: str | Path, classifier: Classifier, **facts: Any) -> None:
+    """Writes a classifier for ``load_learner``.
+
+    Args:
+        path: A ``.safetensors`` file; an existing one is replaced in one step.
+        classifier: The classifier.
+        facts: What else the header should tell, as JSON values, e.g. ``test_accuracy``.
+
+    Raises:
+        GTNError: The file cannot be written.
+    """
+    version = importlib.metadata.version("generative-teaching-networks")
+    save_checkpoint(Path(path), classifier.net.state_dict(), {**classifier.document, **facts, "version": version})
+
+
+def load_learner(path: str | Path) -> Classifier:
+    """Reads a classifier.
+
+    Args:
+        path: A file that ``save_learner`` or ``gtn-cli train-learner --save`` wrote.
+
+    Returns:
+        The classifier, on the CPU and in evaluation mode.
+
+    Raises:
+        CheckpointError: The file is absent, damaged or foreign, or its architecture is not known here.
+    """
+    path = Path(path)
+    tensors, document = load_checkpoint(path, "learner")
+    try:
+        family = architecture(document["learner"])
+        classes = len(document["class_names"])
+        build = functools.partial(family.build, document["image_shape"], classes, family.widths)
+        with torch.random.fork_rng(devices=[]):
+            classifier = Classifier(build(), document)
+    except GTNError as error:
+        raise CheckpointError(f"{path}: the header makes no learner: {error}") from error
+    except KeyError as error:
+        raise CheckpointError(f"{path}: the header lacks {error}") from error
+    load_into(classifier.net, tensors, path)
+    return classifier.eval()

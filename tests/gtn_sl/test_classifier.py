@@ -1,0 +1,84 @@
+"""A trained learner as a module from pictures to logits, and its file."""
+
+import json
+
+import pytest
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+
+from gtn_core.errors import CheckpointError, UsageError
+from gtn_sl import load_learner, load_task, load_teacher, save_learner, train_learner
+from gtn_sl.evaluation import accuracy, evaluate_stream
+from gtn_sl.judging import step_plan
+
+
+@pytest.fixture(scope="module")
+def data():
+    return load_task("digits")
+
+
+@pytest.fixture(scope="module")
+def classifier(teacher_path):
+    return train_learner(teacher_path, seed=1)
+
+
+@pytest.mark.parametrize("learner", ["base_fc:4,6,8", "base_fc_maxpool:4,6,8"])
+def test_it_is_the_learner_that_evaluation_measures(teacher_path, data, learner):
+    file = load_teacher(teacher_path)
+    measured = evaluate_stream("", file.teacher, learner, data, data.test, [1], plan=step_plan(file)).final[0]
+    assert accuracy(train_learner(file, learner, seed=1), data.test) == pytest.approx(measured)
+
+
+def test_it_depends_on_its_seed_alone(teacher_path, classifier, data):
+    few = data.test.images[:20]
+    assert torch.equal(train_learner(teacher_path, seed=1)(few), classifier(few))
+    assert not torch.equal(train_learner(teacher_path, seed=2)(few), classifier(few))
+
+
+def test_it_takes_bytes_and_floats(classifier, data):
+    few = data.test.images[:20]
+    assert torch.allclose(classifier(few), classifier(few.float() / 255))
+    assert classifier.class_names == data.task.class_names
+    assert not classifier.training
+    with pytest.raises(ValueError, match=r"takes images \('N', 1, 8, 8\), not \(20, 8, 8\)"):
+        classifier(few[:, 0])
+
+
+def test_it_survives_its_file(classifier, tmp_path, data):
+    path = tmp_path / "model.safetensors"
+    save_learner(path, classifier, test_accuracy=0.5)
+    loaded = load_learner(path)
+    few = data.test.images[:50]
+    assert torch.equal(loaded(few), classifier(few))
+    assert torch.equal(loaded(few[:1]), classifier(few)[:1]) or torch.allclose(loaded(few[:1]), classifier(few)[:1])
+    assert not loaded.training
+    assert loaded.document["test_accuracy"] == 0.5
+    assert loaded.document["teacher"] == "small"
+    assert loaded.document["seed"] == 1
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda d: d.update(learner="base_fd"), "makes no learner: unknown learner 'base_fd'; did you mean 'base_fc"),
+        (lambda d: d.pop("mean"), "lacks 'mean'"),
+        (lambda d: d.update(learner="base_fc:4,6,9"), "its architecture needs"),
+        (lambda d: d.update(kind="teacher"), "holds a 'teacher', not a 'learner'"),
+    ],
+)
+def test_a_file_that_contradicts_itself_is_refused(classifier, tmp_path, change, words):
+    path = tmp_path / "model.safetensors"
+    save_learner(path, classifier)
+    with safe_open(path, framework="pt") as file:
+        document = json.loads(file.metadata()["gtn"])
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    change(document)
+    save_file(tensors, path, {"gtn": json.dumps(document)})
+    with pytest.raises(CheckpointError, match=words):
+        load_learner(path)
+
+
+def test_an_unknown_learner(teacher_path):
+    with pytest.raises(UsageError, match="unknown learner"):
+        train_learner(teacher_path, "no_such_net")
