@@ -26,13 +26,11 @@ def plot_accuracy(path: Path, evaluations: Sequence[Evaluation], title: str) -> 
 
     Args:
         path: PNG file.
-        evaluations: One line each; those without a curve are left out.
+        evaluations: One line each; all have a curve.
         title: What it is about.
     """
-    drawn = [e for e in evaluations if e.curve_steps]
-    images = f"first {drawn[0].curve_images} test images" if drawn else ""
-    figure, axes = _figure(title, "inner step", f"accuracy on the {images} (%)")
-    for evaluation, colour in zip(drawn, COLOURS * len(drawn), strict=False):
+    figure, axes = _figure(title, "inner step", f"accuracy on the first {evaluations[0].curve_images} test images (%)")
+    for evaluation, colour in zip(evaluations, COLOURS * len(evaluations), strict=False):
         mean = 100 * evaluation.curves.mean(axis=0)
         label = f"{evaluation.name}: {100 * evaluation.mean:.1f}% ± {100 * evaluation.spread:.1f} (n = {evaluation.n})"
         axes.plot(evaluation.curve_steps, mean, color=colour, label=label, linewidth=2)
@@ -40,12 +38,12 @@ def plot_accuracy(path: Path, evaluations: Sequence[Evaluation], title: str) -> 
         axes.fill_between(evaluation.curve_steps, low, high, color=colour, alpha=0.15, linewidth=0)
     axes.set_ylim(0, 101)
     axes.legend(loc="lower right", fontsize=9, title="final, all test images: mean ± standard deviation over learners")
-    _save(figure, path)
+    save_figure(figure, path)
 
 
 def plot_schedule(path: Path, teacher: SupervisedTeacher) -> None:
     """Draws the learned learning rate and momentum of each inner step."""
-    _save(_schedule_figure(teacher), path)
+    save_figure(_schedule_figure(teacher), path)
 
 
 def schedule_picture(teacher: SupervisedTeacher) -> Picture:
@@ -100,7 +98,7 @@ def plot_curves(path: Path, rows: Sequence[Mapping[str, float]], title: str) -> 
         axes.legend(fontsize=8)
         if logarithmic:
             axes.set_yscale("log")
-    _save(figure, path)
+    save_figure(figure, path)
 
 
 def save_picture(path: Path, picture: Picture) -> None:
@@ -122,7 +120,8 @@ def _figure(title: str, x: str, y: str) -> tuple[Figure, Axes]:
     return figure, axes
 
 
-def _save(figure: Figure, path: Path) -> None:
+def save_figure(figure: Figure, path: Path) -> None:
+    """Writes a figure as a PNG file."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=120)
     with replacing(path) as file:

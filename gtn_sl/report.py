@@ -12,6 +12,7 @@ import torch
 from gtn_core.checkpoint import replacing
 from gtn_core.run_folder import RunFolder
 from gtn_sl.evaluation import Evaluation
+from gtn_sl.learner_plot import plot_learners
 from gtn_sl.pictures import batch_grid
 from gtn_sl.plots import plot_accuracy, plot_curves, plot_schedule, save_picture
 from gtn_sl.teacher import SupervisedTeacher, load_teacher
@@ -49,8 +50,41 @@ def evaluation_table(evaluations: Sequence[Evaluation]) -> list[dict[str, str]]:
     ]
 
 
+def accuracy_matrix(evaluations: Sequence[Evaluation]) -> list[dict[str, str]]:
+    """Returns the result table of several learners: a row each, a column for each stream, mean ± standard deviation in percent.
+
+    Beside the first stream stands its worst learner; the last row has the means over the architectures.
+    """
+    cells = {(e.architecture, e.name): e for e in evaluations}
+    learners, streams = (list(dict.fromkeys(names)) for names in zip(*cells, strict=True))
+    rows = []
+    for learner in learners:
+        found = {stream: cells.get((learner, stream)) for stream in streams}
+        means = {s: f"{100 * e.mean:.2f}±{100 * e.spread:.2f}" if e else "-" for s, e in found.items()}
+        rows.append(_beside_its_minimum({"learner": learner, **means}, found[streams[0]]))
+    over_all = {stream: [e.mean for e in evaluations if e.name == stream] for stream in streams}
+    means = {
+        stream: f"{100 * sum(m) / len(m):.2f}" if len(m) == len(learners) else "-" for stream, m in over_all.items()
+    }
+    lowest = min((e for e in evaluations if e.name == streams[0]), key=lambda e: e.minimum)
+    return [*rows, _beside_its_minimum({"learner": "mean of all", **means}, lowest)]
+
+
+def _beside_its_minimum(row: dict[str, str], evaluation: Evaluation | None) -> dict[str, str]:
+    """Inserts the column ``minimum`` behind the first stream's."""
+    learner, first, *others = row.items()
+    minimum = f"{100 * evaluation.minimum:.2f}" if evaluation else "-"
+    return dict([learner, first, ("minimum", minimum), *others])
+
+
+def result_table(evaluations: Sequence[Evaluation]) -> list[dict[str, str]]:
+    """Returns the rows that read best: a matrix where there are several learners, else a row for each stream."""
+    several = len({e.architecture for e in evaluations}) > 1
+    return accuracy_matrix(evaluations) if several else evaluation_table(evaluations)
+
+
 def write_evaluation_report(folder: Path, evaluations: Sequence[Evaluation], title: str, facts: dict[str, Any]) -> None:
-    """Writes ``evaluation.json``, ``evaluation.md`` and one ``accuracy-LEARNER.png`` per learner.
+    """Writes ``evaluation.json``, ``evaluation.md``, ``accuracy-LEARNER.png`` of each curve, and ``learners.png`` of several.
 
     Args:
         folder: Where to; must exist.
@@ -58,15 +92,24 @@ def write_evaluation_report(folder: Path, evaluations: Sequence[Evaluation], tit
         title: What was evaluated.
         facts: What a reader needs to make the figures again.
     """
-    rows = evaluation_table(evaluations)
+    learners = list(dict.fromkeys(e.architecture for e in evaluations))
     lines = [f"# {title}", "", *(f"- {key}: {value}" for key, value in facts.items()), ""]
-    lines += ["| " + " | ".join(rows[0]) + " |", "|" + "---|" * len(rows[0])]
-    lines += ["| " + " | ".join(row.values()) + " |" for row in rows]
+    if len(learners) > 1:
+        lines += ["Test accuracy (%), mean ± standard deviation over fresh learners:", ""]
+        lines += [*_as_markdown(accuracy_matrix(evaluations)), "", "![all learners](learners.png)", ""]
+        plot_learners(folder / "learners.png", evaluations, f"{title}: fresh learners of {len(learners)} architectures")
+    lines += _as_markdown(evaluation_table(evaluations))
     with replacing(folder / "evaluation.md") as file:
         file.write(("\n".join(lines) + "\n").encode())
     with replacing(folder / "evaluation.json") as file:
         file.write(json.dumps({**facts, "results": [e.to_json() for e in evaluations]}, indent=1).encode())
-    for learner in dict.fromkeys(e.architecture for e in evaluations):
-        shown = [e for e in evaluations if e.architecture == learner]
+    for learner in learners:
+        shown = [e for e in evaluations if e.architecture == learner and e.curve_steps]
         name = learner.replace(":", "-").replace(",", "-")
-        plot_accuracy(folder / f"accuracy-{name}.png", shown, f"{title}: fresh {learner} learners")
+        if shown:
+            plot_accuracy(folder / f"accuracy-{name}.png", shown, f"{title}: fresh {learner} learners")
+
+
+def _as_markdown(rows: Sequence[dict[str, str]]) -> list[str]:
+    head = ["| " + " | ".join(rows[0]) + " |", "|" + "---|" * len(rows[0])]
+    return head + ["| " + " | ".join(row.values()) + " |" for row in rows]
