@@ -1,0 +1,97 @@
+"""A teacher as a PyTorch dataset, for any training loop that takes a ``DataLoader``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal
+
+import torch
+from torch import Tensor
+from torch.utils.data import IterableDataset, get_worker_info
+
+from gtn_core.errors import UsageError
+from gtn_sl.data import ImageTask
+from gtn_sl.stream import Stream
+from gtn_sl.teacher import TeacherFile, load_teacher
+
+LabelForm = Literal["soft", "index"]
+
+
+class TeacherDataset(IterableDataset[tuple[Tensor, Tensor]]):
+    """The T x B synthetic images of a teacher in the order in which it teaches them; one pass is one epoch.
+
+    A ``DataLoader``'s workers share the T steps out among them, so that no image comes twice. As the loader asks one worker after
+    the other, the order of the steps is kept: always with whole batches, else where its batch size is the teacher's.
+
+    Args:
+        teacher: A shipped teacher's name, a file, a run folder, or what ``load_teacher`` returned.
+        batches: Whether an item is a whole batch of the teacher (then give the loader ``batch_size=None``) or one sample.
+        labels: ``"soft"`` gives probabilities over the classes, as the teacher teaches them; ``"index"`` the likeliest class.
+        seed: Of the first epoch's lesson; each later epoch's is one more. It matters where the teacher gives each learner other
+            noise, labels or another order.
+        shard: ``(rank, number of processes)`` where several train together: each gets other steps.
+
+    Raises:
+        GTNError: There is no such teacher.
+        UsageError: The form of labels is unknown, or the shard is not one.
+
+    Attributes:
+        task: The real task: class names, and the normalisation that the images have and real ones need.
+        steps: T, batches of the teacher.
+        batch_size: B, images of a batch.
+    """
+
+    def __init__(
+        self,
+        teacher: str | Path | TeacherFile,
+        *,
+        batches: bool = False,
+        labels: LabelForm = "soft",
+        seed: int = 0,
+        shard: tuple[int, int] = (0, 1),
+    ) -> None:
+        if labels not in ("soft", "index"):
+            raise UsageError(f"labels should be 'soft' or 'index', not {labels!r}")
+        if not 0 <= shard[0] < shard[1]:
+            raise UsageError(f"shard should be (rank, processes) with 0 <= rank < processes, not {shard}")
+        self.file = teacher if isinstance(teacher, TeacherFile) else load_teacher(teacher)
+        self.stream: Stream = self.file.teacher.requires_grad_(False)
+        self.task: ImageTask = self.file.teacher.task
+        self.steps, self.batch_size = self.stream.steps, self.stream.batch_size
+        self.batches, self.labels, self.seed, self.shard = batches, labels, seed, shard
+        self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()  # workers that live on see it change
+
+    def set_epoch(self, epoch: int) -> None:
+        """Chooses the lesson of the next pass, as ``DistributedSampler.set_epoch`` does; without it every pass is epoch 0."""
+        self._epoch.fill_(epoch)
+
+    def schedule(self) -> tuple[list[float], list[float]]:
+        """Returns the learning rate and the momentum that the teacher recommends for each of its T steps."""
+        lr, momentum = self.stream.schedule()
+        return lr.tolist(), momentum.tolist()
+
+    def __len__(self) -> int:
+        """Returns the number of items of one pass, over all workers."""
+        rank, processes = self.shard
+        steps = len(range(rank, self.steps, processes))
+        return steps if self.batches else steps * self.batch_size
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yields images, normalised, ``([B,] C, H, W)``, and labels, ``([B,] classes)`` or of class indices ``([B])``."""
+        lesson = self.stream.for_learner(self.seed + int(self._epoch))
+        for step in self._own_steps():
+            with torch.no_grad():
+                images, labels = lesson.batch(step)
+            if self.labels == "index":
+                labels = labels.argmax(dim=1)
+            if self.batches:
+                yield images, labels
+            else:
+                yield from zip(images, labels, strict=True)
+
+    def _own_steps(self) -> range:
+        """Returns the steps of this process and worker."""
+        worker, (rank, processes) = get_worker_info(), self.shard
+        number, workers = (worker.id, worker.num_workers) if worker else (0, 1)
+        return range(rank + processes * number, self.steps, processes * workers)

@@ -1,0 +1,130 @@
+"""A teacher as a PyTorch dataset: what comes, in which order, and how workers and processes share it out."""
+
+import copy
+import dataclasses
+import importlib.util
+from pathlib import Path
+
+import pytest
+import torch
+from torch.utils.data import DataLoader
+
+from gtn_core.errors import UsageError
+from gtn_sl import TeacherDataset, load_teacher
+from gtn_sl.teacher import SupervisedTeacher
+
+STEPS, SIZE = 5, 12
+
+
+@pytest.fixture
+def file(teacher_path):
+    return load_teacher(teacher_path)
+
+
+def batches_of(file):
+    with torch.no_grad():
+        images, labels = zip(*map(file.teacher.batch, range(STEPS)), strict=True)
+    return torch.stack(images), torch.stack(labels)
+
+
+def test_whole_batches_come_as_the_teacher_makes_them(file):
+    images, labels = batches_of(file)
+    dataset = TeacherDataset(file, batches=True)
+    assert len(dataset) == len(list(dataset)) == STEPS
+    for step, (x, y) in enumerate(dataset):
+        assert torch.equal(x, images[step])
+        assert torch.equal(y, labels[step])
+        assert not x.requires_grad
+
+
+def test_samples_come_in_the_same_order(file):
+    images, labels = batches_of(file)
+    x, y = zip(*TeacherDataset(file), strict=True)
+    assert torch.equal(torch.stack(x), images.flatten(0, 1))
+    assert torch.equal(torch.stack(y), labels.flatten(0, 1))
+    assert len(TeacherDataset(file)) == STEPS * SIZE
+
+
+def test_class_indices(file):
+    _, labels = batches_of(file)
+    _, y = zip(*TeacherDataset(file, labels="index", batches=True), strict=True)
+    assert torch.equal(torch.stack(y), labels.argmax(dim=2))
+
+
+@pytest.mark.parametrize("batches", [False, True])
+def test_workers_share_the_steps_out_and_keep_the_order(file, batches):
+    images, _ = batches_of(file)
+    dataset = TeacherDataset(file, batches=batches)
+    loader = DataLoader(dataset, batch_size=None if batches else SIZE, num_workers=2, multiprocessing_context="fork")
+    assert torch.equal(torch.stack([x for x, _ in loader]), images)
+
+
+@pytest.mark.parametrize("processes", [1, 2, 3, 7])
+def test_processes_share_the_steps_out(file, processes):
+    images, _ = batches_of(file)
+    shares = [TeacherDataset(file, batches=True, shard=(rank, processes)) for rank in range(processes)]
+    seen = [x for share in shares for x, _ in share]
+    assert sum(map(len, shares)) == len(seen) == STEPS
+    assert all(any(torch.equal(x, image) for x in seen) for image in images)
+
+
+class Drawing(SupervisedTeacher):
+    """Gives each learner other labels, as curricula may."""
+
+    def for_learner(self, seed):
+        lesson = copy.copy(self)
+        lesson.seed = seed
+        return lesson
+
+    def batch(self, step):
+        images, labels = super().batch(step)
+        return images, labels.roll(self.seed, dims=1)
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_each_epoch_is_another_lesson(file, workers):
+    teacher = Drawing(file.config, file.teacher.task)
+    dataset = TeacherDataset(dataclasses.replace(file, teacher=teacher), batches=True, labels="index", seed=3)
+    fork = "fork" if workers else None
+    loader = DataLoader(
+        dataset, batch_size=None, num_workers=workers, persistent_workers=workers > 0, multiprocessing_context=fork
+    )
+    first = []
+    for epoch in (0, 1, 0):
+        dataset.set_epoch(epoch)
+        seen = [labels[0].item() for _, labels in loader]  # to its end: a worker goes on to the next pass
+        first.append(seen[0])
+    assert first == [3, 4, 3]
+
+
+def test_the_schedule_is_the_teachers(file):
+    lr, momentum = TeacherDataset(file).schedule()
+    assert len(lr) == len(momentum) == STEPS
+    assert lr == pytest.approx([file.config.inner.lr] * STEPS)
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [({"labels": "hard"}, "'soft' or 'index', not 'hard'"), ({"shard": (2, 2)}, r"rank < processes, not \(2, 2\)")],
+)
+def test_wrong_arguments(file, given, words):
+    with pytest.raises(UsageError, match=words):
+        TeacherDataset(file, **given)
+
+
+def test_the_page_shows_the_example_as_it_is():
+    root = Path(__file__).resolve().parents[2]
+    code = (root / "examples" / "train_on_teacher.py").read_text()
+    assert f"```python\n{code}```" in (root / "docs" / "using-teachers.md").read_text()
+
+
+def test_a_plain_model_learns_from_the_shipped_digits():
+    path = Path(__file__).resolve().parents[2] / "examples" / "train_on_teacher.py"
+    spec = importlib.util.spec_from_file_location("train_on_teacher", path)
+    example = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(example)
+    torch.manual_seed(0)
+    dataset = TeacherDataset("digits")
+    model = example.convnet(1, 8, 10)
+    example.train(model, dataset, epochs=3, lr=3e-3)
+    assert example.test(model, dataset, None) > 0.8
