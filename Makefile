@@ -16,7 +16,7 @@ INPUTS  := setup.cfg pyproject.toml constraints.txt
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install demo test lint bench docs weights-cartpole weights-classic weights-acrobot weights-mountaincar \
+.PHONY: help install demo test lint bench docs weights-digits weights-mnist weights-fashion-mnist weights-cartpole weights-classic weights-acrobot weights-mountaincar \
   weights-pendulum weights-lunarlander weights-mujoco clean distclean
 
 help: ## list the targets
@@ -78,6 +78,22 @@ weights-lunarlander: $(STAMP) ## make the shipped LunarLander environments again
 weights-mujoco: $(VENV)/.installed-mujoco ## make the shipped MuJoCo environments again
 	$(call both,HalfCheetah,HalfCheetah-v5,5,2)
 	$(call both,Hopper,Hopper-v5,4,2)
+
+# Each makes one shipped teacher of images, of the task of its name, and stores it in float16 if it teaches as well so.
+# PRESET=, SEED= and ARGS= go to the meta-training; the file's header repeats the command.
+teacher = rm -rf runs/weights/$(1) && OMP_NUM_THREADS=1 $(BIN)/gtn-cli meta-train --task $(1) --preset $(PRESET) --seed $(SEED) \
+  --threads 1 $(2) $(ARGS) --out runs/weights/$(1) && $(BIN)/gtn-cli compact runs/weights/$(1) --out $(TEACHERS)/$(1).safetensors
+PRESET   ?= fast
+TEACHERS ?= gtn_sl/weights
+
+weights-digits: $(STAMP) ## make the shipped teacher of the digits again, in about 5 minutes
+	$(call teacher,digits,--iterations 800)
+
+weights-mnist: $(STAMP) ## make the shipped teacher of MNIST again (needs its images, see --data-dir)
+	$(call teacher,mnist)
+
+weights-fashion-mnist: $(STAMP) ## make the shipped teacher of Fashion-MNIST again
+	$(call teacher,fashion-mnist)
 
 clean: ## remove build products and caches; keeps .venv and runs/
 	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage

@@ -1,0 +1,51 @@
+"""What holds for every teacher that comes with the package."""
+
+import pytest
+import torch
+
+import gtn_sl
+from gtn_sl.compact import FEW
+from gtn_sl.data import TASKS
+
+MIB = 2**20
+SHIPPED = gtn_sl.shipped_teachers()
+
+
+@pytest.fixture(params=SHIPPED)
+def file(request):
+    return gtn_sl.load_teacher(request.param)
+
+
+def test_there_is_one_that_needs_no_download():
+    assert "digits" in SHIPPED
+
+
+def test_it_is_called_like_its_task_and_is_small(file):
+    assert file.document["task"] == file.path.stem
+    assert file.path.stem in TASKS
+    assert file.path.stat().st_size <= 8 * MIB
+
+
+def test_its_header_tells_how_it_was_made(file):
+    provenance = file.document["provenance"]
+    assert provenance["command"].startswith(f"gtn-cli meta-train --task {file.path.stem}")
+    assert all(provenance[key] > 0 for key in ("outer_steps", "minutes", "cpu_seconds"))
+    assert provenance["seed"] == file.config.seed
+    assert provenance["hardware"]
+    assert file.document["storage"]["validation_accuracy"] > 0.8
+
+
+def test_it_is_stored_in_half_and_computes_in_float32(file):
+    numbers = file.teacher.state_dict()
+    assert file.path.stat().st_size < 2.5 * sum(t.numel() for t in numbers.values()) + 64 * FEW
+    assert {t.dtype for t in numbers.values() if t.is_floating_point()} == {torch.float32}
+
+
+def test_its_batches_are_images_and_labels_of_its_task(file):
+    dataset = gtn_sl.TeacherDataset(file, batches=True)
+    images, labels = next(iter(dataset))
+    assert images.shape == (dataset.batch_size, *dataset.task.image_shape)
+    assert labels.sum(dim=1).allclose(torch.ones(dataset.batch_size), atol=1e-4)
+    low, high = dataset.task.value_range
+    assert (images.amax(dim=(0, 2, 3)) <= 1.2 * high).all()
+    assert (images.amin(dim=(0, 2, 3)) >= low - 0.2 * (high - low)).all()

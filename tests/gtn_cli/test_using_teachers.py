@@ -1,0 +1,90 @@
+"""Commands that use a teacher of images: shipped names, trained classifiers, compact files."""
+
+import torch
+
+import gtn_sl
+from gtn_sl.config import resolve_config
+from gtn_sl.data import TASKS, download
+from gtn_sl.teacher import save_teacher, seeded_teacher
+
+
+def test_every_command_takes_a_shipped_name(call, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    document = call("inspect", "digits", "--json").json
+    assert document["task"] == "digits"
+    assert document["provenance"]["cpu_seconds"] > 0
+    assert document["pictures"] is None
+    assert "provenance.command" in call("inspect", "digits", "--quiet").out
+    assert list(tmp_path.iterdir()) == []
+    learners = ["--learner", "base_fc:4,4,4", "--learner", "base_fc_maxpool:4,4,4"]
+    outcome = call("evaluate", "digits", *learners, "-n", 2, "--no-controls", "--curve-images", 0)
+    assert outcome.code == 0, outcome.err
+    for words in ("base_fc_maxpool:4,4,4", "mean of all", "minimum", "2 fresh learners of each"):
+        assert words in outcome.out
+    assert (tmp_path / "runs" / "evaluate" / "digits" / "learners.png").is_file()
+
+
+def test_an_unknown_teacher_is_named(call):
+    for command in (["inspect", "digit"], ["evaluate", "digit"], ["train-learner", "--teacher", "digit"]):
+        outcome = call(*command)
+        assert outcome.code == 2
+        assert "did you mean 'digits'" in outcome.err
+
+
+def test_a_trained_learner_is_tested_saved_and_loaded(call, tmp_path):
+    path = tmp_path / "model.safetensors"
+    outcome = call("train-learner", "--teacher", "digits", "--save", path, "--seed", 3)
+    assert outcome.code == 0, outcome.err
+    assert "of 597 real images" in outcome.out
+    assert f"saved: {path}" in outcome.out
+    classifier, data = gtn_sl.load_learner(path), gtn_sl.load_task("digits")
+    right = (classifier(data.test.images).argmax(dim=1) == data.test.labels).float().mean().item()
+    assert f"test accuracy: {100 * right:.2f}%" in outcome.out
+    assert abs(classifier.document["test_accuracy"] - right) < 1e-6
+    assert classifier.document["command"] == f"gtn-cli train-learner --teacher digits --save {path} --seed 3"
+
+
+def test_of_several_learners_the_best_on_validation_images_is_kept(call, trained, tmp_path):
+    path = tmp_path / "model.safetensors"
+    result = call("train-learner", "--teacher", trained, "-n", 4, "--save", path, "--json").json
+    data = gtn_sl.load_task("digits")
+    learners = [gtn_sl.train_learner(trained, seed=seed) for seed in result["seeds"]]
+    scores = [(c(data.validation.images).argmax(dim=1) == data.validation.labels).sum().item() for c in learners]
+    assert result["seeds"] == [0, 1, 2, 3]
+    assert scores[result["saved_seed"]] == max(scores)
+    kept = learners[result["saved_seed"]]
+    assert torch.equal(gtn_sl.load_learner(path)(data.test.images[:9]), kept(data.test.images[:9]))
+    assert "(n = 4)" in call("train-learner", "--teacher", trained, "-n", 4).out
+
+
+def test_without_real_images_it_trains_and_says_so(call, tmp_path, monkeypatch):
+    monkeypatch.setattr(download, "BASE_URLS", dict.fromkeys(download.BASE_URLS, "http://127.0.0.1:9/"))
+    few = {"teacher": {"hidden": 8, "channels": [4, 2]}, "inner": {"steps": 2, "batch_size": 10}}
+    config = resolve_config("mnist", "fast", few)
+    untrained, path = tmp_path / "untrained.safetensors", tmp_path / "model.safetensors"
+    save_teacher(untrained, seeded_teacher(config, TASKS["mnist"], 0), config, {})
+    outcome = call("train-learner", "--teacher", untrained, "--save", path, "--data-dir", tmp_path / "none")
+    assert outcome.code == 0, outcome.err
+    assert "test accuracy: not measured: cannot fetch" in outcome.out
+    assert gtn_sl.load_learner(path).document["test_accuracy"] is None
+    result = call("train-learner", "--teacher", "digits", "--no-test", "--json").json
+    assert result["test_accuracy"] is None
+    assert result["untested_because"] == "--no-test was given"
+
+
+def test_a_file_that_is_no_safetensors_is_refused_before_any_work(call):
+    outcome = call("train-learner", "--teacher", "digits", "--save", "model.pt")
+    assert outcome.code == 2
+    assert "--save should name a .safetensors file, not model.pt" in outcome.err
+
+
+def test_compact_stores_a_teacher_at_half_the_size(call, trained, tmp_path):
+    path = tmp_path / "small.safetensors"
+    outcome = call("compact", trained, "--out", path, "-n", 2, "--tolerance", 10)
+    assert outcome.code == 0, outcome.err
+    assert "2 fresh learners" in outcome.out
+    document = call("inspect", path, "--out", tmp_path / "pictures", "--json").json
+    assert document["storage"]["floats"] == "float16"
+    assert document["provenance"]["command"].startswith("gtn-cli meta-train")
+    again = call("compact", path, "--out", tmp_path / "again.safetensors", "-n", 1, "--tolerance", 10, "--json").json
+    assert again["before"] == again["after"]
