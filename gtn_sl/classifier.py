@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import importlib.metadata
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -126,11 +125,10 @@ def load_learner(path: str | Path) -> Classifier:
     path = Path(path)
     tensors, document = load_checkpoint(path, "learner")
     try:
-        family = architecture(document["learner"])
-        classes = len(document["class_names"])
-        build = functools.partial(family.build, document["image_shape"], classes, family.widths)
+        family, classes = architecture(document["learner"]), len(document["class_names"])
         with torch.random.fork_rng(devices=[]):
-            classifier = Classifier(build(), document)
+            torch.default_generator.manual_seed(document["seed"])  # an architecture, too, may be drawn
+            classifier = Classifier(family.module(document["image_shape"], classes), document)
     except GTNError as error:
         raise CheckpointError(f"{path}: the header makes no learner: {error}") from error
     except KeyError as error:

@@ -92,7 +92,7 @@ def compact(
 
 def units_of_work(file: TeacherFile, count: int) -> int:
     """Returns how often ``compact`` will call ``after_learner``."""
-    return 2 * count * len(_judges(file))
+    return 2 * count * len(file.config.judges)
 
 
 def in_float16(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -103,11 +103,6 @@ def in_float16(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
         return tensor.half() if fits else tensor
 
     return {name: stored(tensor) for name, tensor in tensors.items()}
-
-
-def _judges(file: TeacherFile) -> tuple[str, ...]:
-    """Returns the architectures that the teacher was validated on."""
-    return (file.config.learner.architecture,)
 
 
 def _accuracy(file: TeacherFile, data: TaskData, count: int, after_learner: Callable[[], object] | None) -> float:
@@ -124,6 +119,6 @@ def _accuracy(file: TeacherFile, data: TaskData, count: int, after_learner: Call
             plan=step_plan(file),
             after_learner=after_learner,
         )
-        for name in _judges(file)
+        for name in file.config.judges
     ]
     return float(np.mean([result.mean for result in results]))

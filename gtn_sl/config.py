@@ -137,6 +137,11 @@ class MetaTrainConfig:
     validation: ValidationConfig = ValidationConfig()
     compute: ComputeConfig = ComputeConfig()
 
+    @property
+    def judges(self) -> tuple[str, ...]:
+        """The learners that the teacher is validated on."""
+        return self.validation.architectures or (self.learner.architecture,)
+
 
 def resolve_config(task: str, preset: str, *layers: Mapping[str, Any]) -> MetaTrainConfig:
     """Builds the config of a run from a task, a preset, and what the user adds.

@@ -54,7 +54,7 @@ class SupervisedJob:
         self.streams = Streams(config.seed)
         learners = config.learner
         self.pool = LearnerPool(learners, pool_families(learners), data.task, self.streams, plan, self.device)
-        self.judges = config.validation.architectures or (learners.architecture,)
+        self.judges = config.judges
         self.train = data.train.to(self.device)
         self.augment = AUGMENTATIONS[config.meta_loss.augmentation]
 

@@ -1,6 +1,5 @@
 """A teacher as a PyTorch dataset: what comes, in which order, and how workers and processes share it out."""
 
-import copy
 import dataclasses
 import importlib.util
 from pathlib import Path
@@ -11,7 +10,7 @@ from torch.utils.data import DataLoader
 
 from gtn_core.errors import UsageError
 from gtn_sl import TeacherDataset, load_teacher
-from gtn_sl.teacher import SupervisedTeacher
+from gtn_sl.teacher import seeded_teacher
 
 STEPS, SIZE = 5, 12
 
@@ -68,33 +67,22 @@ def test_processes_share_the_steps_out(file, processes):
     assert all(any(torch.equal(x, image) for x in seen) for image in images)
 
 
-class Drawing(SupervisedTeacher):
-    """Gives each learner other labels, as curricula may."""
-
-    def for_learner(self, seed):
-        lesson = copy.copy(self)
-        lesson.seed = seed
-        return lesson
-
-    def batch(self, step):
-        images, labels = super().batch(step)
-        return images, labels.roll(self.seed, dims=1)
-
-
-@pytest.mark.parametrize("workers", [0, 1])
-def test_each_epoch_is_another_lesson(file, workers):
-    teacher = Drawing(file.config, file.teacher.task)
-    dataset = TeacherDataset(dataclasses.replace(file, teacher=teacher), batches=True, labels="index", seed=3)
+@pytest.mark.parametrize("workers", [0, 2])
+def test_each_epoch_is_the_lesson_of_its_own_seed(file, workers):
+    shuffled = dataclasses.replace(file.config.teacher, curriculum="all-shuffled")
+    teacher = seeded_teacher(dataclasses.replace(file.config, teacher=shuffled), file.teacher.task, 0)
+    dataset = TeacherDataset(dataclasses.replace(file, teacher=teacher), batches=True, seed=3)
     fork = "fork" if workers else None
     loader = DataLoader(
         dataset, batch_size=None, num_workers=workers, persistent_workers=workers > 0, multiprocessing_context=fork
     )
-    first = []
+    passes = []
     for epoch in (0, 1, 0):
         dataset.set_epoch(epoch)
-        seen = [labels[0].item() for _, labels in loader]  # to its end: a worker goes on to the next pass
-        first.append(seen[0])
-    assert first == [3, 4, 3]
+        lesson = teacher.for_learner(3 + epoch)
+        passes.append(torch.stack([images for images, _ in loader]))
+        assert torch.equal(passes[-1], torch.stack([lesson.batch(step)[0] for step in range(STEPS)]))
+    assert not torch.equal(passes[0], passes[1])
 
 
 def test_the_schedule_is_the_teachers(file):
