@@ -34,7 +34,7 @@ class TeacherDataset(IterableDataset[tuple[Tensor, Tensor]]):
 
     Raises:
         GTNError: There is no such teacher.
-        UsageError: The form of labels is unknown, or the shard is not one.
+        UsageError: The form of labels is unknown, the shard is not one, or the teacher answers the learner's progress.
 
     Attributes:
         task: The real task: class names, and the normalisation that the images have and real ones need.
@@ -56,7 +56,8 @@ class TeacherDataset(IterableDataset[tuple[Tensor, Tensor]]):
         if not 0 <= shard[0] < shard[1]:
             raise UsageError(f"shard should be (rank, processes) with 0 <= rank < processes, not {shard}")
         self.file = teacher if isinstance(teacher, TeacherFile) else load_teacher(teacher)
-        self.stream: Stream = self.file.teacher.requires_grad_(False)
+        self.stream: Stream = self.file.teacher
+        self.stream.require_open("a data set")
         self.task: ImageTask = self.file.teacher.task
         self.steps, self.batch_size = self.stream.steps, self.stream.batch_size
         self.batches, self.labels, self.seed, self.shard = batches, labels, seed, shard

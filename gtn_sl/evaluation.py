@@ -109,10 +109,10 @@ def evaluate_stream(
             step: int, phi: Tensor, statistics: Statistics, learner: Learner = learner, curve: list[float] = curve
         ) -> None:
             if curve_images:
-                curve.append(accuracy(_classifying(learner, phi, statistics, data), few))
+                curve.append(accuracy(learner, phi, statistics, data, few))
 
         trail = train(stream.for_learner(seed), learner, phi.to(device), plan, after_step=test)
-        final.append(accuracy(_classifying(learner, trail.final, trail.statistics[-1], data), split))
+        final.append(accuracy(learner, trail.final, trail.statistics[-1], data, split))
         curves.append(curve)
         if after_learner is not None:
             after_learner()
@@ -147,7 +147,12 @@ def train(
     return run(loop, after_step=after_step)
 
 
-def accuracy(classify: Callable[[Tensor], Tensor], split: Split) -> float:
+def accuracy(learner: Learner, phi: Tensor, statistics: Statistics, data: TaskData, split: Split) -> float:
+    """Returns the share of a split that a learner classifies rightly."""
+    return accuracy_of(lambda images: learner.apply(phi, data.normalise(images), statistics)[0], split)
+
+
+def accuracy_of(classify: Callable[[Tensor], Tensor], split: Split) -> float:
     """Returns the share of a split that is classified rightly.
 
     Args:
@@ -159,7 +164,3 @@ def accuracy(classify: Callable[[Tensor], Tensor], split: Split) -> float:
         for images, labels in zip(split.images.split(1000), split.labels.split(1000), strict=True):
             right += int((classify(images).argmax(dim=1) == labels).sum())
     return right / len(split.labels)
-
-
-def _classifying(learner: Learner, phi: Tensor, statistics: Statistics, data: TaskData) -> Callable[[Tensor], Tensor]:
-    return lambda images: learner.apply(phi, data.normalise(images), statistics)[0]

@@ -32,7 +32,11 @@ def to_stream(file: TeacherFile, seed: int = 0) -> DataStream:
     Args:
         file: The teacher.
         seed: Of the learner whose lesson it is, where every learner has another.
+
+    Raises:
+        UsageError: The teacher answers the learner's progress.
     """
+    file.teacher.require_open("a data set")
     teacher, task = file.teacher.for_learner(seed), file.teacher.task
     images, labels = [], []
     with torch.no_grad():
@@ -49,7 +53,7 @@ def to_stream(file: TeacherFile, seed: int = 0) -> DataStream:
         "order": _order_of(file),
         "seed": seed,
         "optimizer": file.config.inner.optimizer,
-        **{key: file.document[key] for key in ("config", "metrics", "version") if key in file.document},
+        **{key: file.document[key] for key in ("config", "metrics", "provenance", "version") if file.document.get(key)},
     }
     return make_stream(np.stack(images), np.stack(labels), document, lr=lr, momentum=momentum, source=str(file.path))
 

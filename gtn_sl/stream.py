@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from gtn_core.errors import UsageError
 from gtn_core.estimators import Teacher
 from gtn_core.inner_optim import InnerOptimizer
 
@@ -20,3 +21,11 @@ class Stream(Teacher):
     batch_size: int
     optimizer: InnerOptimizer
     closed_loop: bool = False
+
+    def require_open(self, what: str) -> None:
+        """Raises UsageError where a batch depends on the learner's progress, which ``what`` knows nothing of."""
+        if self.closed_loop:
+            raise UsageError(
+                f"{what} needs batches that are the same whatever the learner does; this teacher's curriculum answers the"
+                " learner's progress: train on it with gtn-cli train-learner, or gtn_sl.train_learner"
+            )

@@ -9,7 +9,7 @@ from safetensors.torch import save_file
 
 from gtn_core.errors import CheckpointError, UsageError
 from gtn_sl import load_learner, load_task, load_teacher, save_learner, train_learner
-from gtn_sl.evaluation import accuracy, evaluate_stream
+from gtn_sl.evaluation import accuracy_of, evaluate_stream
 from gtn_sl.judging import step_plan
 
 
@@ -27,7 +27,7 @@ def classifier(teacher_path):
 def test_it_is_the_learner_that_evaluation_measures(teacher_path, data, learner):
     file = load_teacher(teacher_path)
     measured = evaluate_stream("", file.teacher, learner, data, data.test, [1], plan=step_plan(file)).final[0]
-    assert accuracy(train_learner(file, learner, seed=1), data.test) == pytest.approx(measured)
+    assert accuracy_of(train_learner(file, learner, seed=1), data.test) == pytest.approx(measured)
 
 
 def test_it_depends_on_its_seed_alone(teacher_path, classifier, data):

@@ -100,6 +100,15 @@ def test_wrong_arguments(file, given, words):
         TeacherDataset(file, **given)
 
 
+def test_a_teacher_that_answers_its_learner_is_no_data_set(file):
+    closed = dataclasses.replace(
+        file.config, teacher=dataclasses.replace(file.config.teacher, curriculum="closed-loop")
+    )
+    teacher = seeded_teacher(closed, file.teacher.task, 0)
+    with pytest.raises(UsageError, match="a data set needs batches that are the same whatever the learner does"):
+        TeacherDataset(dataclasses.replace(file, teacher=teacher))
+
+
 def test_the_page_shows_the_example_as_it_is():
     root = Path(__file__).resolve().parents[2]
     code = (root / "examples" / "train_on_teacher.py").read_text()

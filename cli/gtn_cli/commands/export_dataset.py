@@ -8,12 +8,13 @@ import click
 
 from gtn_cli import console, options
 from gtn_cli.main import echo_json
+from gtn_cli.teacher_argument import read_teacher, teacher_argument
 
 FORMATS = ("stream", "safetensors", "npz", "png")  # importing none
 
 
 @click.command("export-dataset")
-@click.argument("teacher", metavar="TEACHER-OR-RUN", type=click.Path(path_type=Path))
+@teacher_argument
 @click.option(
     "--format", "format", default="stream", show_default=True, type=click.Choice(FORMATS), help="What to write."
 )
@@ -35,15 +36,14 @@ def command(teacher: Path, format: str, out: Path, seed: int, quiet: bool, as_js
 
     \b
     Examples:
-      gtn-cli export-dataset runs/digits --out digits.safetensors
+      gtn-cli export-dataset digits --out digits.safetensors
       gtn-cli export-dataset runs/digits --format npz --out digits.npz
       gtn-cli export-dataset teacher.safetensors --format png --out images
     """
     from gtn_sl.export import export, to_stream
-    from gtn_sl.teacher import load_teacher
 
     console.start_logging(quiet=quiet or as_json)
-    stream = to_stream(load_teacher(teacher), seed)
+    stream = to_stream(read_teacher(teacher), seed)
     export(stream, format, out)
     facts = {
         "file": str(out),

@@ -122,9 +122,9 @@ def _real_images(file: TeacherFile, data_dir: Path | None) -> tuple[TaskData | N
 
 
 def _accuracies(classifiers: list[Classifier], split: Split) -> list[float]:
-    from gtn_sl.evaluation import accuracy
+    from gtn_sl.evaluation import accuracy_of
 
-    return [accuracy(classifier, split) for classifier in classifiers]
+    return [accuracy_of(classifier, split) for classifier in classifiers]
 
 
 def _show(result: dict[str, Any], *, quiet: bool) -> None:
