@@ -1,21 +1,31 @@
-"""Which argument of a command names a synthetic environment, where a supervised teacher may stand, too."""
+"""Which argument of a command names an environment's file, where a supervised teacher may stand, too."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+from gtn_core.errors import GTNError
 
-def is_environment(path: Path) -> bool:
-    """Says whether an argument names a synthetic environment: a shipped id, or a file (or run) that holds one."""
+
+def kind_of(path: Path) -> str | None:
+    """Returns the kind of environment that an argument names (``gtn_envs.document.KINDS``); None for anything else.
+
+    Args:
+        path: A shipped id, or a file (or run) that holds one.
+
+    Raises:
+        GTNError: It looks like the id of a shipped environment, and there is none of that name.
+    """
     import gtn_envs
+    from gtn_envs.document_file import resolve
 
-    if str(path).startswith("GTN-") and not path.exists():
-        return True
+    shipped = str(path).startswith("GTN-") and not path.exists()
     try:
-        gtn_envs.read_document(environment_file(path))
-    except gtn_envs.WeightsError:
-        return False
-    return True
+        return str(gtn_envs.read_document(resolve(path) if shipped else environment_file(path))["kind"])
+    except gtn_envs.WeightsError as error:
+        if shipped:
+            raise GTNError(str(error)) from error
+        return None
 
 
 def environment_file(path: Path) -> Path:

@@ -10,7 +10,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from gtn_cli import options
-from gtn_cli.environment_file import environment_file, is_environment
+from gtn_cli.environment_file import environment_file, kind_of
 from gtn_core.errors import CheckpointError
 
 if TYPE_CHECKING:
@@ -48,9 +48,9 @@ def read_teacher(name: Path) -> TeacherFile:
     """
     from gtn_sl.teacher import load_teacher
 
-    if is_environment(name):
+    if kind := kind_of(name):
         raise CheckpointError(
-            f"{environment_file(name)} holds a synthetic environment, not a 'teacher'; train agents in it with"
+            f"{environment_file(name)} holds a {kind.replace('-', ' ')}, not a 'teacher'; train agents in it with"
             " gtn-cli train-agent --env, or judge it with gtn-cli transfer"
         )
     return load_teacher(name)

@@ -188,7 +188,7 @@ def _wrong_values(tensors: Mapping[str, npt.NDArray[Any]]) -> Iterator[str]:
     if not (labels >= 0).all():  # also refuses NaN
         yield f"'labels' holds {labels.min()}, expected probabilities of at least 0"
     elif not (np.abs(sums - 1) <= _TOLERANCE).all():
-        yield f"'labels' holds one that sums to {sums.flat[np.abs(sums - 1).argmax()]:g}, expected 1"
+        yield f"'labels' holds one that sums to {sums.flat[np.abs(sums - 1).argmax()]:.2g}, expected 1"
     for name, bound in (("lr", np.inf), ("momentum", 1.0)):
         values = tensors.get(name)
         if values is not None and not ((values >= 0) & (values < bound)).all():

@@ -88,8 +88,9 @@ def jobs_of(env: Environment, task: str, plan: TransferPlan, folder: Path) -> It
         for name, kind, number in groups:
             yield job(UNTRAINED, untrained[number], name, kind, number)
     if plan.controls and env.full_id != task:
+        budget = None if threshold is None else max(plan.control_steps, steps[-1])
         for name, kind, number in groups:
-            yield job(REAL, task, name, kind, number, max(plan.control_steps, steps[-1]))
+            yield job(REAL, task, name, kind, number, budget)
 
 
 def _algorithms(env: Environment, plan: TransferPlan) -> tuple[str, ...]:

@@ -140,19 +140,19 @@ def _row(role: str, algorithm: str, settings: str, point: Point) -> dict[str, st
         "settings": "-" if algorithm == role else settings,
         "steps": f"{point.steps:,}",
         "updates": f"{point.updates:,.0f}",
-        "IQM": f"{figures.iqm:.1f}",
+        "IQM": _exact(figures.iqm),
         "95% interval": _interval(figures),
-        "mean": f"{figures.mean:.1f}",
-        "spread": "-" if figures.spread is None else f"{figures.spread:.1f}",
-        "minimum": f"{figures.minimum:.1f}",
+        "mean": _exact(figures.mean),
+        "spread": "-" if figures.spread is None else _exact(figures.spread),
+        "minimum": _exact(figures.minimum),
         "solved": _percent(figures.solve_rate),
-        "stochastic IQM": "-" if point.stochastic is None else f"{point.stochastic.iqm:.1f}",
+        "stochastic IQM": "-" if point.stochastic is None else _exact(point.stochastic.iqm),
         "n": str(figures.n),
     }
 
 
 def _interval(figures: Summary) -> str:
-    return "-" if figures.low is None else f"{figures.low:.1f} to {figures.high:.1f}"
+    return "-" if figures.low is None or figures.high is None else f"{_exact(figures.low)} to {_exact(figures.high)}"
 
 
 def _percent(share: float | None) -> str:
@@ -165,7 +165,12 @@ def _thousands(steps: int) -> str:
 
 def _short(value: float) -> str:
     """Returns about three digits: a screen has eighty columns."""
-    return f"{value:.0f}" if abs(value) >= 99.95 else f"{value:.1f}"
+    return f"{value:.0f}" if abs(value) >= 99.95 else _exact(value)
+
+
+def _exact(value: float) -> str:
+    """Returns one decimal, or three digits of what is small, as accuracies are."""
+    return f"{value:.1f}" if abs(value) >= 10 else f"{value:.3g}"
 
 
 def _steps(times: Mapping[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""Files of random environments, registered once for all tests."""
+"""Files of random environments and data streams, registered once for all tests."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from gtn_envs import register_from_file, save_environment
+from gtn_envs import register_from_file, save_environment, save_stream
 
 sys.path.insert(0, str(Path(__file__).parent))  # --import-mode=importlib adds nothing to it
-from random_environments import REWARDS, VARIANTS, environment
+from random_environments import REWARDS, STREAMS, VARIANTS, environment, stream
 
 
 @pytest.fixture(scope="session")
@@ -20,9 +20,12 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Writes and registers every variant; returns the files by id."""
     folder = tmp_path_factory.mktemp("environments")
     paths = {}
-    for id, variant in {**VARIANTS, **REWARDS}.items():
+    for id, variant in {**VARIANTS, **REWARDS, **STREAMS}.items():
         paths[id] = folder / f"{id}.safetensors"
-        save_environment(paths[id], *environment(**variant))
+        if id in STREAMS:
+            save_stream(paths[id], stream(**variant))
+        else:
+            save_environment(paths[id], *environment(**variant))
         register_from_file(paths[id], id)
     return paths
 

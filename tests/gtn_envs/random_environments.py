@@ -1,13 +1,16 @@
-"""Small random, but valid, environments of every form and action type."""
+"""Small random, but valid, environments of every form and action type, and data streams of every order."""
 
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 from typing import Any
 
 import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
+
+from gtn_envs import DataStream, make_stream
 
 OBSERVATIONS = {
     "CartPole-v1": gym.make("CartPole-v1").observation_space,
@@ -120,3 +123,36 @@ REWARDS: dict[str, dict[str, Any]] = {
         "gamma": 0.99,
     },
 }
+
+
+def stream(
+    steps: int = 4,
+    batch: int = 6,
+    shape: tuple[int, int, int] = (8, 8, 1),
+    soft: bool = True,
+    seed: int = 0,
+    **fields: Any,
+) -> DataStream:
+    """Returns random images of three classes."""
+    rng = np.random.default_rng(seed)
+    images = rng.integers(0, 256, (steps, batch, *shape), dtype=np.uint8)
+    logits = rng.normal(0, 1 if soft else 1000, (steps, batch, 3))
+    labels = np.exp(logits - logits.max(-1, keepdims=True))
+    labels /= labels.sum(-1, keepdims=True)
+    names, statistics = ["ant", "bee", "cat"], {"mean": [0.4] * shape[-1], "std": [0.2] * shape[-1]}
+    return make_stream(images, labels, {"task": "animals", "class_names": names, **statistics, **fields})
+
+
+STREAMS: dict[str, dict[str, Any]] = {
+    "GTN-TestStream-v0": {"seed": 20},
+    "GTN-TestBatchesStream-v0": {"seed": 21, "order": "shuffled-batches", "soft": False, "steps": 3, "batch": 7},
+    "GTN-TestShuffledStream-v0": {"seed": 22, "order": "all-shuffled", "shape": (5, 4, 3)},
+}
+REAL_STREAM = "GTN-Digits-Real-v0"  # the one that needs no files
+
+
+def singles(id: str, count: int) -> list[Callable[[], gym.Env[Any, Any]]]:
+    """Returns what makes the single environments that ``count`` copies of a vector environment are."""
+    if id in (*STREAMS, REAL_STREAM):
+        return [lambda i=i: gym.make(id, share=(i, count)) for i in range(count)]  # type: ignore[misc]
+    return [lambda: gym.make(id)] * count

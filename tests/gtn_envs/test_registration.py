@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from gymnasium import error
 from gymnasium.envs.registration import EnvSpec
-from random_environments import REWARDS, VARIANTS
+from random_environments import REAL_STREAM, REWARDS, STREAMS, VARIANTS
 
 from gtn_envs import LearnedReward, WeightsError, register_from_file
 
@@ -25,7 +25,7 @@ def test_importing_brings_in_neither_torch_nor_sb3() -> None:
     assert run.stderr.strip() == "[]"
 
 
-@pytest.mark.parametrize("id", [*VARIANTS, *REWARDS])
+@pytest.mark.parametrize("id", [*VARIANTS, *REWARDS, *STREAMS, REAL_STREAM])
 def test_a_spec_survives_json(id: str, files: dict[str, Path]) -> None:
     env = gym.make(id)
     assert env.spec is not None

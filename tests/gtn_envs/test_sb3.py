@@ -9,6 +9,7 @@ import gymnasium as gym
 import numpy as np
 import pytest
 from gymnasium.wrappers import TimeLimit
+from random_environments import singles
 from stable_baselines3 import DQN, PPO
 from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv, VecMonitor, VecNormalize
 
@@ -19,9 +20,11 @@ def adapter(id: str, num_envs: int, **arguments: Any) -> SB3VecEnv:
     return SB3VecEnv(gym.make_vec(id, num_envs=num_envs, autoreset_mode="SameStep", **arguments))  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("id", ["GTN-TestDiscrete-v0", "GTN-TestBox-v0", "GTN-TestEndless-v0", "GTN-TestBandit-v0"])
+@pytest.mark.parametrize(
+    "id", ["GTN-TestDiscrete-v0", "GTN-TestBox-v0", "GTN-TestEndless-v0", "GTN-TestBandit-v0", "GTN-TestStream-v0"]
+)
 def test_as_dummy_vec_env(id: str, files: dict[str, Path]) -> None:
-    ours, theirs = adapter(id, 3), DummyVecEnv([lambda: gym.make(id)] * 3)
+    ours, theirs = adapter(id, 3), DummyVecEnv(singles(id, 3))
     assert list(ours.seed(4)) == list(theirs.seed(4))
     np.testing.assert_array_equal(ours.reset(), theirs.reset())
     ours.action_space.seed(0)

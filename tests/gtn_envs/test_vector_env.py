@@ -13,12 +13,15 @@ import pytest
 import torch
 from gymnasium import error
 from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv
-from random_environments import VARIANTS
+from gymnasium.wrappers import TimeLimit
+from random_environments import REAL_STREAM, STREAMS, VARIANTS, singles
 
 from gtn_envs import SyntheticVectorEnv, WeightsError, check_vector_env
 from gtn_envs.document_file import SHIPPED
+from gtn_envs.native_vector_env import NativeVectorEnv
 
-IDS = [*VARIANTS, *sorted(path.stem for path in SHIPPED.glob("*.safetensors"))]
+EVERY_KIND = [*VARIANTS, *STREAMS]
+IDS = [*EVERY_KIND, REAL_STREAM, *sorted(path.stem for path in SHIPPED.glob("*.safetensors"))]
 MODES = [mode.value for mode in AutoresetMode]
 BACKENDS = ["numpy", "torch"]
 
@@ -28,16 +31,16 @@ BACKENDS = ["numpy", "torch"]
 @pytest.mark.parametrize("id", IDS)
 def test_checker(id: str, mode: str, backend: str, files: dict[str, Path]) -> None:
     env = gym.make_vec(id, num_envs=3, autoreset_mode=mode, backend=backend)
-    assert isinstance(env, SyntheticVectorEnv)
+    assert isinstance(env, NativeVectorEnv)
     check_vector_env(env, steps=60)
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize("id", VARIANTS)
+@pytest.mark.parametrize("id", EVERY_KIND)
 def test_as_sync_vector_env(id: str, mode: str, backend: str, files: dict[str, Path]) -> None:
     ours = gym.make_vec(id, num_envs=5, autoreset_mode=mode, backend=backend)
-    theirs = SyncVectorEnv([lambda: gym.make(id)] * 5, autoreset_mode=mode)
+    theirs = SyncVectorEnv(singles(id, 5), autoreset_mode=mode)
     ours.action_space.seed(0)
     masked = mode == AutoresetMode.DISABLED.value
     close(ours.reset(seed=11)[0], theirs.reset(seed=11)[0])
@@ -99,17 +102,17 @@ def test_reset_with_mask_and_seeds(mode: str, files: dict[str, Path]) -> None:
     assert ours.np_random_seed == theirs.np_random_seed
 
 
-@pytest.mark.parametrize("id", VARIANTS)
+@pytest.mark.parametrize("id", EVERY_KIND)
 def test_a_copy_is_a_single_env(id: str, files: dict[str, Path]) -> None:
     """Over more episodes than a block of initial states holds."""
     envs, n = gym.make_vec(id, num_envs=3, autoreset_mode="SameStep", max_episode_steps=4), 3
-    singles = [gym.make(id, max_episode_steps=4) for _ in range(n)]
-    close(envs.reset(seed=20)[0], np.stack([env.reset(seed=20 + i)[0] for i, env in enumerate(singles)]))
+    alone = [TimeLimit(make(), 4) for make in singles(id, n)]
+    close(envs.reset(seed=20)[0], np.stack([env.reset(seed=20 + i)[0] for i, env in enumerate(alone)]))
     envs.action_space.seed(1)
     for _ in range(150):
         actions = envs.action_space.sample()
         observations, rewards, terminated, truncated, _ = envs.step(actions)
-        for i, env in enumerate(singles):
+        for i, env in enumerate(alone):
             observation, reward, *ends, _ = env.step(actions[i])
             assert [terminated[i], truncated[i]] == ends
             if any(ends):
@@ -121,17 +124,18 @@ def test_a_copy_is_a_single_env(id: str, files: dict[str, Path]) -> None:
 @pytest.mark.parametrize("id", ["GTN-TestBandit-v0", "GTN-TestGrid-v0"])
 def test_initial_states_are_equal_bit_for_bit(id: str, files: dict[str, Path]) -> None:
     """For copies that draw together and in another group, and over several blocks."""
-    envs, singles = SyntheticVectorEnv(files[id], 70), {i: gym.make(id) for i in (0, 31, 32, 69)}
+    envs, alone = SyntheticVectorEnv(files[id], 70), {i: gym.make(id) for i in (0, 31, 32, 69)}
     for reset in range(300):
         seed = 5 if reset == 0 else None
         observations, _ = envs.reset(seed=seed)
-        for i, env in singles.items():
+        for i, env in alone.items():
             np.testing.assert_array_equal(observations[i], env.reset(seed=seed and seed + i)[0])
 
 
+@pytest.mark.parametrize("id", ["GTN-TestDiscrete-v0", "GTN-TestStream-v0"])
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_a_pickle_goes_on_where_it_was(backend: str, files: dict[str, Path]) -> None:
-    env = gym.make_vec("GTN-TestDiscrete-v0", num_envs=4, backend=backend)
+def test_a_pickle_goes_on_where_it_was(backend: str, id: str, files: dict[str, Path]) -> None:
+    env = gym.make_vec(id, num_envs=4, backend=backend)
     env.reset(seed=0)
     env.action_space.seed(0)
     for _ in range(10):
@@ -199,12 +203,12 @@ def test_metadata_belong_to_the_instance(files: dict[str, Path]) -> None:
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_a_refused_action_moves_no_copy(backend: str, files: dict[str, Path]) -> None:
-    env = SyntheticVectorEnv(files["GTN-TestDiscrete-v0"], 2, backend=backend)
-    other = SyntheticVectorEnv(files["GTN-TestDiscrete-v0"], 2, backend=backend)
+@pytest.mark.parametrize("id", ["GTN-TestDiscrete-v0", "GTN-TestStream-v0"])
+def test_a_refused_action_moves_no_copy(id: str, backend: str, files: dict[str, Path]) -> None:
+    env, other = (gym.make_vec(id, num_envs=2, backend=backend) for _ in range(2))
     env.reset(seed=0)
     other.reset(seed=0)
-    for wrong in (np.array([0, 2]), np.array([-1, 0]), np.array([0]), np.array([0.0, 1.0]), "left", [[0], [1]]):
+    for wrong in (np.array([0, 3]), np.array([-1, 0]), np.array([0]), np.array([0.0, 1.0]), "left", [[0], [1]]):
         with pytest.raises(error.InvalidAction):
             env.step(wrong)
     for _ in range(22):

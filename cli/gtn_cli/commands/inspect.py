@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from gtn_cli import console, options
-from gtn_cli.environment_file import is_environment
+from gtn_cli.environment_file import kind_of
 from gtn_cli.main import echo_json
 from gtn_cli.teacher_argument import complete_any
 from gtn_core.errors import UsageError
@@ -29,8 +29,9 @@ from gtn_core.errors import UsageError
 def command(teacher: Path, out: Path | None, quiet: bool, as_json: bool) -> None:
     """Show what a teacher is, how it was made and what that cost, and a picture of its batches.
 
-    Of a synthetic environment: its spaces, the stages that made it and what they cost, and a picture of its episodes. Of what
-    comes with the package, pictures are drawn with --out.
+    Of a synthetic environment: its spaces, the stages that made it and what they cost, and a picture of its episodes. Of a data
+    stream: its images and their order, how they were made, and a picture of them. Of what comes with the package, pictures are
+    drawn with --out.
 
     \b
     Examples:
@@ -40,12 +41,15 @@ def command(teacher: Path, out: Path | None, quiet: bool, as_json: bool) -> None
       gtn-cli inspect GTN-CartPole-v0 --out pictures
     """
     from gtn_cli.inspect_environment import show_environment
+    from gtn_cli.inspect_stream import show_stream
     from gtn_core.tracking import flatten
+    from gtn_envs.document import ENVIRONMENT, STREAM
     from gtn_sl.report import write_teacher_pictures
     from gtn_sl.teacher import load_teacher
 
-    if is_environment(teacher):
-        show_environment(teacher, out, quiet=quiet, as_json=as_json)
+    if kind := kind_of(teacher):
+        show = {ENVIRONMENT: show_environment, STREAM: show_stream}[kind]
+        show(teacher, out, quiet=quiet, as_json=as_json)
         return
     file = load_teacher(teacher)
     folder = out or _folder(teacher, file.path)

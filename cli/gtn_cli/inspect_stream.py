@@ -1,0 +1,77 @@
+"""What ``gtn-cli inspect`` shows of a data stream: the file, how it was made, a picture of its batches."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+import numpy as np
+
+from gtn_cli import console
+from gtn_cli.environment_file import environment_file
+from gtn_cli.main import echo_json
+from gtn_core.errors import GTNError
+
+if TYPE_CHECKING:
+    from gtn_envs import DataStream
+
+HEADER = ("task", "class_names", "seed", "optimizer", "version")
+"""Entries of the file's document that are shown as they are."""
+
+
+def show_stream(path: Path, out: Path | None, *, quiet: bool, as_json: bool) -> None:
+    """Prints a stream and writes ``batches.png``, of a shipped one only where a folder is given.
+
+    Raises:
+        GTNError: The file is not valid, or the picture cannot be written.
+    """
+    import gtn_envs
+    from gtn_core.tracking import flatten
+
+    try:
+        stream = gtn_envs.load_stream(environment_file(path))
+    except gtn_envs.WeightsError as error:
+        raise GTNError(str(error)) from error
+    assert stream.path is not None
+    folder = out or (path.with_suffix("") if path.is_file() else None)
+    picture = _picture(stream, folder) if folder else None
+    document = stream.document
+    facts = {
+        "file": str(stream.path),
+        "bytes": stream.path.stat().st_size,
+        "images": len(stream),
+        "steps": stream.steps,
+        "batch_size": stream.batch_size,
+        "image": list(stream.images.shape[2:]),
+        "order": stream.order,
+        **{key: document[key] for key in HEADER if key in document},
+    }
+    metrics = document.get("metrics") or {}
+    if as_json:
+        echo_json({**facts, "metrics": metrics, "picture": str(picture) if picture else None})
+        return
+    shown = {**facts, **{f"metrics.{key}": value for key, value in flatten(metrics).items()}}
+    console.print_table([{"": key, "value": str(value)} for key, value in shown.items()])
+    if not quiet and (config := document.get("config")):
+        console.print_table([{"setting": key, "value": str(value)} for key, value in flatten(config).items()])
+    if picture:
+        click.echo(f"picture: {picture}")
+
+
+def _picture(stream: DataStream, folder: Path) -> Path:
+    """Draws images from the first batch (top) to the last (bottom)."""
+    import torch
+
+    from gtn_sl.pictures import batch_grid
+    from gtn_sl.plots import save_picture
+
+    columns, count = len(stream.class_names), min(8, stream.steps)
+    rows = [stream.images[i * (stream.steps - 1) // max(1, count - 1)][:columns] for i in range(count)]
+    images = torch.from_numpy(np.concatenate(rows)).permute(0, 3, 1, 2) / 255
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise GTNError(f"cannot make the folder {folder}: {error.strerror}") from error
+    save_picture(folder / "batches.png", batch_grid(images, columns, zoom=3))
+    return folder / "batches.png"
