@@ -150,7 +150,8 @@ def resolve_config(task: str, preset: str, *layers: Mapping[str, Any]) -> MetaTr
         task: Task name.
         preset: ``fast``, ``paper`` or ``original``.
         layers: Nested dictionaries, later ones winning. A budget (``iterations`` or ``minutes``) in one replaces the budget of
-            those before, and a learner (``learner.architecture``) the learners of those before, pool and judges included.
+            those before, and a learner (``learner.architecture``) the learners of those before, pool and judges included; a pool
+            replaces random widths, and they a pool.
 
     Raises:
         UsageError: A name, key or value is not accepted.
@@ -176,5 +177,11 @@ def _replaced(layer: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
     outer, learner = layer.get("outer", {}), layer.get("learner", {})
     if isinstance(outer, Mapping) and ("iterations" in outer or "minutes" in outer):
         yield {"outer": {"iterations": None, "minutes": None}}
-    if isinstance(learner, Mapping) and "architecture" in learner:
+    if not isinstance(learner, Mapping):
+        return
+    if "architecture" in learner:
         yield {"learner": to_dict(LearnerConfig()), "validation": {"architectures": ()}}
+    if "pool" in learner:
+        yield {"learner": {"random_widths": None}}
+    if "random_widths" in learner:
+        yield {"learner": {"pool": ()}}

@@ -1,7 +1,7 @@
 """Presets: named layers of settings per task, over the defaults of ``gtn_sl.config``.
 
-``fast`` is ours, chosen on validation data for two CPU cores, with a pool of learners. ``paper`` has the hyper-parameters of
-Such et al. (ICML 2020) with our smooth learner; ``original`` has those of the authors' published code, max-pooling included.
+``fast`` is ours, chosen on validation data for two CPU cores, with a pool of learners. ``paper`` has the hyper-parameters of Such
+et al. (ICML 2020) with our smooth learner; ``original`` has those of the authors' published code, max-pooling included.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _POOL = (
     "base_larger4:4-8,8-16,12-24,32-64",
     "sampled:6-12",
 )
-"""Narrow enough that an outer step takes on average a fifth longer than with ``base_fc`` alone; see docs/learners.md."""
+"""Narrow enough that an outer step is not much dearer than with ``base_fc`` alone; docs/learners.md has each one's time."""
 
 _LEARNERS: Settings = {
     "architecture": "base_fc:32,64,128",

@@ -162,7 +162,9 @@ class Supervised:
 
     def figures(self, progress: Progress, values: Mapping[str, float]) -> str:
         """See ``MetaTraining.figures``."""
-        return f"step {progress.iteration}  loss {values['meta/loss']:.3f}  best {100 * progress.best:.1f}%"
+        loss = values.get("meta/loss")
+        shown = "every learner diverged" if loss is None else f"loss {loss:.3f}"
+        return f"step {progress.iteration}  {shown}  best {100 * progress.best:.1f}%"
 
     def summary(self, run: RunFolder, progress: Progress) -> tuple[dict[str, Any], str, str]:
         """See ``MetaTraining.summary``."""

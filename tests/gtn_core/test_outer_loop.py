@@ -119,18 +119,21 @@ def test_a_teachers_groups_have_their_own_rates(make):
 
 
 @pytest.mark.parametrize("stops", [[7], [3, 11, 30]])
-def test_interrupted_and_resumed_it_ends_bit_for_bit_the_same(make, stops):
-    whole = make("whole")
+@pytest.mark.parametrize("accumulate", [1, 3])
+def test_interrupted_and_resumed_it_ends_bit_for_bit_the_same(make, stops, accumulate):
+    whole = make("whole", accumulate=accumulate)
+    whole.job.poison = 6
     whole.run()
     for stop in stops:
-        part = make("parts")
+        part = make("parts", accumulate=accumulate)
+        part.job.poison = 6
         if part.run_folder.state.is_file():
             part.resume()
-        part.job.interrupt = stop
+        part.job.interrupt = stop * accumulate
         with pytest.raises(KeyboardInterrupt):
             part.run()
         assert saved_iteration(part.run_folder) == stop + 1  # the step in which the signal came was finished
-    last = make("parts")
+    last = make("parts", accumulate=accumulate)
     last.resume()
     last.run()
     for a, b in zip(whole.teacher.state_dict().values(), last.teacher.state_dict().values(), strict=True):
@@ -185,6 +188,57 @@ def test_divergence_names_the_step_and_keeps_the_last_good_state(make):
         loop.run()
     assert saved_iteration(loop.run_folder) == 5
     assert all(torch.isfinite(p).all() for p in loop.teacher.parameters())
+
+
+def test_an_episode_that_diverges_is_left_out_and_counted(make):
+    loop, seen = make(iterations=8), []
+    loop.job.poison = 5
+    loop.listener = lambda progress, share, values: seen.append((loop.teacher.point.detach().clone(), values))
+    loop.run()
+    assert [values["inner/diverged"] for _, values in seen] == [0, 0, 0, 0, 0, 1, 0, 0]
+    assert "meta/loss" not in seen[5][1]
+    assert torch.equal(seen[5][0], seen[4][0])
+    assert not torch.equal(seen[6][0], seen[5][0])
+
+
+def test_divergence_many_times_in_a_row_ends_the_run_also_a_resumed_one(make):
+    def poisoned(loop):
+        whole = loop.job.episode
+
+        def episode(iteration, progress):
+            loop.job.poison = iteration if iteration >= 5 else None
+            return whole(iteration, progress)
+
+        loop.job.episode = episode
+        return loop
+
+    loop = poisoned(make(patience=3))
+    with pytest.raises(DivergedError, match=r"outer step 7: the learner: .* is nan, as in the 2 before"):
+        loop.run()
+    assert saved_iteration(loop.run_folder) == 7
+    again = poisoned(make(patience=5))
+    again.resume()
+    with pytest.raises(DivergedError, match="outer step 8"):  # the three before are not forgotten
+        again.run()
+
+
+def test_accumulated_gradients_are_the_mean_over_their_episodes(make):
+    apart, together, seen = make("apart", iterations=4), make("together", iterations=1, accumulate=4), []
+    apart.optimizer.step = lambda: seen.append(apart.teacher.point.grad.clone())
+    together.optimizer.step = lambda: seen.append(together.teacher.point.grad.clone())
+    apart.run(), together.run()
+    torch.testing.assert_close(seen[-1], torch.stack(seen[:-1]).mean(dim=0))
+
+
+def test_of_accumulated_episodes_those_that_diverge_are_left_out(make):
+    loops, seen = [make("whole", iterations=1, accumulate=2), make("part", iterations=1, accumulate=3)], []
+    loops[1].job.poison = 2
+    for loop in loops:
+        loop.listener = lambda progress, share, values: seen.append(values)
+        loop.run()
+    assert torch.equal(loops[0].teacher.point, loops[1].teacher.point)
+    assert [values.pop("inner/diverged") for values in seen] == [0, 1]
+    assert seen[0]["meta/loss"] == seen[1]["meta/loss"]
 
 
 def test_a_gradient_that_is_not_finite_is_a_divergence(make):

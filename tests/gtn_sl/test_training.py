@@ -60,6 +60,35 @@ def test_a_run_leaves_what_design_promises(tmp_path, config):
     assert list(run.tensorboard.glob("events.*"))
 
 
+def test_a_pool_is_judged_by_several_whose_mean_counts(tmp_path):
+    judges = ["base_fc:6,8,10", "linear:10,8", "base:4,6"]
+    changes = {
+        "learner": {
+            "pool": ["base_fc:4-8,6-10,8-12", "linear:8-12,6,norm=none", "sampled:3"],
+            "norms": ["own", "batch"],
+        },
+        "validation": {"architectures": judges},
+        "outer": {"iterations": 6, "accumulate": 2},
+    }
+    run = RunFolder(tmp_path / "run")
+    progress = meta_train(resolve_config("digits", "fast", SMALL, changes), run)
+    judged = [row for row in run.metric_rows() if "real/score" in row]
+    for row in judged:
+        each = [row[f"real/validation_accuracy/{name}"] for name in judges]
+        assert row["real/score"] == row["real/validation_accuracy"] == pytest.approx(np.mean(each))
+    assert progress.best == max(row["real/score"] for row in judged)
+    assert all(row["inner/diverged"] == 0 for row in run.metric_rows() if "inner/diverged" in row)
+
+
+@pytest.mark.parametrize("part", ["learner", "validation"])
+def test_learners_that_do_not_fit_the_task_are_refused_before_anything_is_written(tmp_path, part):
+    changes = {"learner": {"pool": ["convnet:4,depth=5"]}, "validation": {"architectures": ["convnet:4,depth=5"]}}
+    run = RunFolder(tmp_path / "run")
+    with pytest.raises(UsageError, match="images of 1x8x8 are too small"):
+        meta_train(resolve_config("digits", "fast", SMALL, {part: changes[part]}), run)
+    assert not run.path.exists()
+
+
 @pytest.mark.slow
 def test_meta_training_lowers_the_meta_loss(tmp_path, config):
     changes = {"inner": {"steps": 8}, "teacher": {"warm_start": 30}, "outer": {"iterations": 60}}
