@@ -1,0 +1,138 @@
+"""Agents of data streams: a convolutional policy by default, and one pass over the real test split to judge them."""
+
+import gymnasium as gym
+import numpy as np
+import pytest
+from stable_baselines3.common.torch_layers import NatureCNN
+
+from gtn_core.config import read_yaml
+from gtn_core.errors import GTNError
+from gtn_core.seeding import Streams
+from gtn_rl.sb3.algorithms import ALGORITHMS, algorithm
+from gtn_rl.sb3.small_cnn import SmallCNN, fitting_policy
+from gtn_rl.transfer.agents import REAL, TEACHER
+from gtn_rl.transfer.environments import find_environment
+from gtn_rl.transfer.judge import judge_of
+from gtn_rl.transfer.plan import TransferPlan
+from gtn_rl.transfer.real_accuracy import RealImages
+from gtn_rl.transfer.real_returns import RealTask, acting
+from gtn_rl.transfer.report import result_table, write_transfer_report
+from gtn_rl.transfer.settings import TUNED, hyperparameters
+from gtn_rl.transfer.study import study
+from gtn_rl.transfer.training import make_agent, train
+from gtn_rl.transfer.zoo import interpret
+
+SYNTHETIC, REAL_ID = "GTN-Digits-v0", "GTN-Digits-Real-v0"
+
+
+def made(name, env=SYNTHETIC, **given):
+    entry = algorithm(name)
+    return make_agent(entry, find_environment(env), interpret(given, entry), seed=0)
+
+
+def test_a_stream_knows_its_real_task():
+    synthetic, real = find_environment(SYNTHETIC), find_environment(REAL_ID)
+    assert (synthetic.stream, synthetic.real_task, synthetic.judged) == (True, REAL_ID, {})
+    assert (real.stream, real.real_task, real.judged) == (True, REAL_ID, {"split": "test"})
+    assert synthetic.tasks == (SYNTHETIC, REAL_ID)
+    assert synthetic.digest is not None
+    assert real.file is None
+    assert find_environment(str(synthetic.file)).real_task == REAL_ID
+
+
+def test_a_data_set_that_is_not_there(monkeypatch, tmp_path):
+    monkeypatch.setenv("GTN_DATA_DIR", str(tmp_path))
+    with pytest.raises(GTNError, match="is absent; run `gtn-cli tasks --download mnist`"):
+        find_environment("GTN-MNIST-Real-v0")
+
+
+SMALL, LARGE = gym.spaces.Box(0, 255, (8, 8, 1), np.uint8), gym.spaces.Box(0, 255, (3, 40, 40), np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("name", "space", "policy", "expected", "small"),
+    [
+        ("ppo", SMALL, None, "CnnPolicy", True),
+        ("dqn", SMALL, "CnnPolicy", "CnnPolicy", True),
+        ("ppo", SMALL, "MlpPolicy", "MlpPolicy", False),
+        ("ppo_lstm", SMALL, None, "CnnLstmPolicy", True),
+        ("ars", SMALL, None, "MlpPolicy", False),
+        ("ppo", LARGE, None, "CnnPolicy", False),
+        ("ppo", gym.spaces.Box(-1, 1, (4,)), None, "MlpPolicy", False),
+    ],
+)
+def test_the_policy_fits_the_images(name, space, policy, expected, small):
+    chosen, arguments = fitting_policy(algorithm(name), space, policy, {"net_arch": [5]})
+    assert chosen == expected
+    assert arguments == {"net_arch": [5], **({"features_extractor_class": SmallCNN} if small else {})}
+    kept = fitting_policy(algorithm(name), space, policy, {"features_extractor_class": NatureCNN})[1]
+    assert kept == {"features_extractor_class": NatureCNN}
+
+
+@pytest.mark.parametrize("name", sorted(n for n, entry in ALGORITHMS.items() if entry.actions != "continuous"))
+def test_every_algorithm_trains_in_a_stream(name):
+    given = {
+        "ppo": {"n_steps": 8, "batch_size": 16, "n_epochs": 1, "n_envs": 4},
+        "dqn": {"learning_starts": 8, "buffer_size": 100},
+        "qrdqn": {"learning_starts": 8, "buffer_size": 100},
+        "trpo": {"n_steps": 16, "batch_size": 16},
+        "ppo_lstm": {"n_steps": 8, "batch_size": 16, "n_epochs": 1},
+        "ars": {"n_delta": 1, "n_top": 1},
+    }.get(name, {})
+    agent = made(name, **given)
+    train(agent, [32], lambda stop: True)
+    correct = judge_of(find_environment(REAL_ID), 5).returns(acting(agent, deterministic=True, seed=0), seed=0)
+    assert correct.shape == (597,)
+    assert set(np.unique(correct)) <= {0.0, 1.0}
+
+
+def test_one_pass_over_the_test_split():
+    judge = judge_of(find_environment(REAL_ID), 3)
+    assert isinstance(judge, RealImages)
+    assert (judge.measure, judge.counted, judge.count) == ("accuracy", "images", 597)
+    labels = gym.make(REAL_ID, split="test").unwrapped.stream.labels[0].argmax(1)
+    for seed in range(2):  # always the same number, so every image is shown once
+        assert judge.returns(lambda images: np.full(len(images), 3), seed).mean() == (labels == 3).mean()
+    with_a_limit = judge_of(find_environment("CartPole-v1"), 3)
+    assert isinstance(with_a_limit, RealTask)
+    assert (with_a_limit.measure, with_a_limit.counted, with_a_limit.count) == ("return", "episodes", 3)
+
+
+def test_copies_share_a_stream():
+    agent = made("ppo", n_envs=16)
+    assert agent.env is not None
+    assert agent.env.num_envs == 16
+    assert agent.observation_space.shape == (1, 8, 8)
+    assert isinstance(agent.policy.features_extractor, SmallCNN)
+
+
+@pytest.mark.parametrize("name", ["ppo", "dqn"])
+def test_tuned_settings(name):
+    for tasks in (("x", id) for id in ("GTN-Digits-Real-v0", "GTN-MNIST-Real-v0", "GTN-FashionMNIST-Real-v0")):
+        given = hyperparameters("tuned", algorithm(name), tasks, Streams(0), 0)
+        assert given["gamma"] == 0.0  # an action has no influence on what comes next
+        assert given["policy"] == "CnnPolicy"
+        interpret(given, algorithm(name))
+    assert "GTN-Digits-Real-v0" in read_yaml(TUNED)[name]
+
+
+def test_a_study(tmp_path):
+    env = find_environment(SYNTHETIC)
+    plan = TransferPlan(algorithms=("a2c",), agents=1, steps=(20,), episodes=2, control_steps=50)
+    transfer = study(env, env.real_task, plan, tmp_path, lambda *_: None)
+    assert [curve.role for curve in transfer.curves] == [TEACHER, REAL]
+    assert all(0 <= curve.points[0].deterministic.mean <= 1 for curve in transfer.curves)
+    assert all(float(row["mean"]) <= 1 for row in result_table(transfer))
+    write_transfer_report(tmp_path, transfer, "command")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "steps", "least"), [("ppo", 10_240, 0.8), ("dqn", 3_000, 0.6)])
+def test_agents_learn_to_classify_real_images(name, steps, least):
+    """Chance is 0.1."""
+    entry, env = algorithm(name), find_environment(SYNTHETIC)
+    settings = hyperparameters("tuned", entry, env.tasks, Streams(0), 0)
+    agent = make_agent(entry, env, interpret(settings, entry), seed=0)
+    train(agent, [steps], lambda stop: True, whole_rollouts=True)
+    judge = judge_of(find_environment(env.real_task), 1)
+    assert judge.returns(acting(agent, deterministic=True, seed=0), seed=0).mean() >= least

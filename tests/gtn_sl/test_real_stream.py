@@ -1,0 +1,69 @@
+"""Real data sets as environments: the right images of the right split, and a clear error where there are none."""
+
+import pickle
+
+import gymnasium as gym
+import numpy as np
+import pytest
+
+from gtn_core.errors import DataError, UsageError
+from gtn_envs import REAL_STREAMS, DataStreamEnv, DataStreamVectorEnv
+from gtn_sl.data import TASKS, load_task
+from gtn_sl.real_stream import SPLITS, real_stream
+
+
+def test_there_is_one_for_every_task():
+    assert set(REAL_STREAMS) == set(TASKS)
+    for task, id in REAL_STREAMS.items():
+        assert gym.spec(id).kwargs == {"task": task, "split": "train"}
+
+
+@pytest.mark.parametrize("split", SPLITS)
+def test_its_images_are_those_of_the_split(split):
+    stream, data = real_stream("digits", split), load_task("digits")
+    chosen = getattr(data, split)
+    np.testing.assert_array_equal(stream.images[0].transpose(0, 3, 1, 2), chosen.images.numpy())
+    np.testing.assert_array_equal(stream.labels[0].argmax(1), chosen.labels.numpy())
+    assert set(np.unique(stream.labels)) == {0.0, 1.0}
+    assert (stream.document["split"], stream.class_names) == (split, TASKS["digits"].class_names)
+    assert real_stream("digits", split) is stream
+
+
+def test_splits_by_id():
+    sizes = {split: len(gym.make("GTN-Digits-Real-v0", split=split).unwrapped.stream) for split in SPLITS}
+    assert sizes == {"train": 1000, "validation": 200, "test": 597}
+    assert len(gym.make("GTN-Digits-Real-v0").unwrapped.stream) == 1000
+    envs = gym.make_vec("GTN-Digits-Real-v0", num_envs=7, split="test", soft=True)
+    assert isinstance(envs, DataStreamVectorEnv)
+    assert len(envs.stream) == 597
+
+
+def test_it_can_be_pickled():
+    env = gym.make("GTN-Digits-Real-v0").unwrapped
+    env.reset(seed=0)
+    other = pickle.loads(pickle.dumps(env))
+    assert isinstance(other, DataStreamEnv)
+    np.testing.assert_array_equal(env.step(3)[0], other.step(3)[0])
+
+
+def test_without_its_images(tmp_path):
+    with pytest.raises(DataError, match=r"train-images-idx3-ubyte.gz is absent; run `gtn-cli tasks --download mnist`"):
+        gym.make("GTN-MNIST-Real-v0", data_dir=str(tmp_path))
+    with pytest.raises(DataError, match="is absent"):
+        gym.make_vec("GTN-MNIST-Real-v0", num_envs=2, data_dir=str(tmp_path))
+
+
+def test_wrong_names():
+    with pytest.raises(UsageError, match="unknown split 'tst'; did you mean 'test'"):
+        gym.make("GTN-Digits-Real-v0", split="tst")
+    with pytest.raises(UsageError, match="unknown task 'digit'"):
+        real_stream("digit", "test")
+
+
+@pytest.mark.parametrize("id", ["GTN-MNIST-Real-v0", "GTN-FashionMNIST-Real-v0"])
+def test_downloaded_images(id, data_dir):
+    env = gym.make(id, split="test", data_dir=str(data_dir))
+    image, _ = env.reset(seed=0)
+    assert image.shape == (28, 28, 1)
+    assert len(env.unwrapped.stream) == 10_000
+    assert env.unwrapped.stream.labels.sum(axis=(0, 1)).astype(int).min() > 800
