@@ -151,8 +151,8 @@ STREAMS: dict[str, dict[str, Any]] = {
 REAL_STREAM = "GTN-Digits-Real-v0"  # the one that needs no files
 
 
-def singles(id: str, count: int) -> list[Callable[[], gym.Env[Any, Any]]]:
+def singles(id: str, count: int, **arguments: Any) -> list[Callable[[], gym.Env[Any, Any]]]:
     """Returns what makes the single environments that ``count`` copies of a vector environment are."""
     if id in (*STREAMS, REAL_STREAM):
-        return [lambda i=i: gym.make(id, share=(i, count)) for i in range(count)]  # type: ignore[misc]
-    return [lambda: gym.make(id)] * count
+        return [lambda i=i: gym.make(id, share=(i, count), **arguments) for i in range(count)]  # type: ignore[misc]
+    return [lambda: gym.make(id, **arguments)] * count

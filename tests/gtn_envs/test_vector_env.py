@@ -13,7 +13,6 @@ import pytest
 import torch
 from gymnasium import error
 from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv
-from gymnasium.wrappers import TimeLimit
 from random_environments import REAL_STREAM, STREAMS, VARIANTS, singles
 
 from gtn_envs import SyntheticVectorEnv, WeightsError, check_vector_env
@@ -106,7 +105,7 @@ def test_reset_with_mask_and_seeds(mode: str, files: dict[str, Path]) -> None:
 def test_a_copy_is_a_single_env(id: str, files: dict[str, Path]) -> None:
     """Over more episodes than a block of initial states holds."""
     envs, n = gym.make_vec(id, num_envs=3, autoreset_mode="SameStep", max_episode_steps=4), 3
-    alone = [TimeLimit(make(), 4) for make in singles(id, n)]
+    alone = [make() for make in singles(id, n, max_episode_steps=4)]
     close(envs.reset(seed=20)[0], np.stack([env.reset(seed=20 + i)[0] for i, env in enumerate(alone)]))
     envs.action_space.seed(1)
     for _ in range(150):

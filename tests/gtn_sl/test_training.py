@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from gtn_core.checkpoint import load_checkpoint
-from gtn_core.errors import DivergedError
+from gtn_core.errors import DivergedError, UsageError
 from gtn_core.inner_optim import SGD, Schedule
 from gtn_core.plan import StepPlan
 from gtn_core.run_folder import RunFolder
