@@ -11,7 +11,7 @@ from gtn_core.errors import DivergedError
 from gtn_core.inner_optim import INNER_OPTIMIZERS
 from gtn_core.layers import WeightNormConv2d, WeightNormLinear
 from gtn_core.learner import fresh_learner
-from gtn_core.norms import MeanOnlyBatchNorm
+from gtn_core.norms import BatchNorm, MeanOnlyBatchNorm
 from gtn_core.unroll import InnerLoop, meta_gradient, run
 
 STEPS, BATCH, CLASSES = 5, 6, 3
@@ -26,7 +26,7 @@ def build() -> nn.Module:
         nn.Flatten(),
         # a bias before a norm has only rounding noise for a gradient, which Adam would divide by itself
         WeightNormLinear(16, 5, bias=False),
-        MeanOnlyBatchNorm(5),
+        BatchNorm(5),
         nn.Tanh(),
         WeightNormLinear(5, CLASSES),
     )
