@@ -16,7 +16,7 @@ Generated = tuple[Tensor, Tensor | None]
 """Normalised images ``(B, C, H, W)``, and label probabilities ``(B, classes)`` where the generator makes them, too."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class GeneratorShape:
     """The sizes of a generator; a form reads what concerns it.
 
