@@ -21,7 +21,7 @@ PACKAGES = {
     "gtn_envs": ROOT / "envs" / "gtn_envs",
     "gtn_cli": ROOT / "cli" / "gtn_cli",
 }
-SHIPPED = {".py", ".typed", ".yaml", ".safetensors"}
+SHIPPED = {".py", ".typed", ".yaml", ".json", ".safetensors"}
 
 
 @pytest.fixture(scope="session")

@@ -7,6 +7,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from gtn_core.config import config
+from gtn_sl.data import ImageTask
 from gtn_sl.nas.candidate import Candidate
 from gtn_sl.nas.rankers.protocol import RANKERS, Judge, Ranker, Score, Setting
 
@@ -18,7 +19,7 @@ class Parameters(Ranker):
 
     def prepare(self, setting: Setting) -> Judge:
         """See ``Ranker.prepare``."""
-        return lambda candidate, seed: Score(parameter_count(candidate, setting))
+        return lambda candidate, seed: Score(parameter_count(candidate, setting.data.task))
 
 
 @RANKERS.register("flops")
@@ -28,7 +29,7 @@ class Flops(Ranker):
 
     def prepare(self, setting: Setting) -> Judge:
         """See ``Ranker.prepare``."""
-        return lambda candidate, seed: Score(flop_count(candidate, setting))
+        return lambda candidate, seed: Score(flop_count(candidate, setting.data.task))
 
 
 @RANKERS.register("random")
@@ -41,14 +42,13 @@ class Random(Ranker):
         return lambda candidate, seed: Score(float(np.random.default_rng([seed, *candidate.genotype]).random()))
 
 
-def parameter_count(candidate: Candidate, setting: Setting) -> int:
+def parameter_count(candidate: Candidate, task: ImageTask) -> int:
     """Returns how many numbers an architecture learns."""
-    return sum(p.numel() for p in candidate.module(setting.data.task, 0).parameters())
+    return sum(p.numel() for p in candidate.module(task, 0).parameters())
 
 
-def flop_count(candidate: Candidate, setting: Setting) -> int:
+def flop_count(candidate: Candidate, task: ImageTask) -> int:
     """Returns the floating-point operations that classifying one image takes; a multiplication and an addition are two."""
-    task = setting.data.task
     module = candidate.module(task, 0).eval()
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         module(torch.zeros(1, *task.image_shape))

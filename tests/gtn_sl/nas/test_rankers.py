@@ -37,9 +37,9 @@ def ranker_of(function):
 def test_sizes_are_counted(setting):
     candidate = find_candidate("nb201-small@channels=4,stages=1:no-no.no-c3.no.no")
     # Stem 3x3 (36) and norm (8), conv 3x3 (144) and norm (8), last norm (8), classifier (50).
-    assert parameter_count(candidate, setting) == 36 + 8 + 144 + 8 + 8 + 50
+    assert parameter_count(candidate, setting.data.task) == 36 + 8 + 144 + 8 + 8 + 50
     # On 4x4 maps: 36 and 144 weights used 16 times each; the classifier's 40 once. Two operations each.
-    assert flop_count(candidate, setting) == 2 * (36 * 16 + 144 * 16 + 40)
+    assert flop_count(candidate, setting.data.task) == 2 * (36 * 16 + 144 * 16 + 40)
 
 
 @pytest.mark.parametrize("name", ["parameters", "flops", "synflow", "snip", "grad_norm", "naswot"])

@@ -1,0 +1,49 @@
+"""A second classifier inside a network, for training alone: it keeps the gradient of early parts alive in deep ones."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from gtn_core.norms import BatchNorm
+from gtn_sl.data import ImageTask
+from gtn_sl.nas.spaces.network import Network
+from gtn_sl.nas.spaces.operations import SLOPE
+
+CHANNELS = 64
+
+
+class AuxiliaryHead(nn.Module):
+    """Reads the feature maps at two thirds of a network's depth and classifies them.
+
+    Args:
+        network: What it listens to.
+        task: Gives image shape and classes.
+        seed: Of its parameters.
+    """
+
+    def __init__(self, network: nn.Module, task: ImageTask, seed: int) -> None:
+        super().__init__()
+        assert isinstance(network, Network)
+        self._features = torch.empty(0)
+        network.auxiliary_point().register_forward_hook(self._listen)
+        with torch.no_grad(), torch.random.fork_rng(devices=[]):
+            torch.default_generator.manual_seed(seed)
+            network(torch.zeros(2, *task.image_shape))
+            self.layers = nn.Sequential(
+                nn.LeakyReLU(SLOPE),
+                nn.Conv2d(self._features.shape[1], CHANNELS, 1, bias=False),
+                BatchNorm(CHANNELS),
+                nn.LeakyReLU(SLOPE),
+                nn.AdaptiveAvgPool2d(2),
+                nn.Flatten(),
+                nn.Linear(4 * CHANNELS, task.classes),
+            )
+
+    def loss(self, labels: Tensor, label_smoothing: float) -> Tensor:
+        """Returns the cross-entropy on the batch that the network has just seen."""
+        return F.cross_entropy(self.layers(self._features), labels, label_smoothing=label_smoothing)
+
+    def _listen(self, module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        self._features = output

@@ -1,0 +1,166 @@
+"""Training one architecture on real data until it has converged: the ground truth, and what becomes of a search's winner."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from gtn_core.config import NaturalReal, Positive, PositiveReal, Share, config
+from gtn_core.errors import DivergedError
+from gtn_core.seeding import Streams
+from gtn_sl.data import AUGMENTATIONS, Split, TaskData
+from gtn_sl.nas.auxiliary import AuxiliaryHead
+from gtn_sl.nas.candidate import Candidate
+
+
+@config
+class FinalTraining:
+    """How a network is trained: SGD with Nesterov's momentum, a linear warm-up, a cosine to zero."""
+
+    epochs: PositiveReal = 5.0
+    """Passes over the training images, not necessarily whole ones."""
+    batch_size: Positive = 128
+    """Images a step."""
+    lr: PositiveReal = 0.1
+    """Learning rate after the warm-up."""
+    momentum: Share = 0.9
+    """Momentum."""
+    weight_decay: NaturalReal = 5e-4
+    """Of all parameters."""
+    warm_up: Share = 0.1
+    """Share of the steps over which the learning rate grows from 0."""
+    augmentation: str = "none"
+    """How images are varied; see ``gtn_sl.data.augmentation``."""
+    auxiliary: NaturalReal = 0.0
+    """Weight of the loss of a second classifier at two thirds of the depth; 0 for none."""
+    label_smoothing: Share = 0.0
+    """Share of a label's mass that is spread over all classes."""
+    clip: PositiveReal = 5.0
+    """Largest norm of the gradient; longer ones are scaled down."""
+    statistics_images: Positive = 2048
+    """Training images whose batch statistics the trained network is tested with."""
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A trained network and how good it is.
+
+    Attributes:
+        module: In evaluation mode.
+        validation: Accuracy on the validation split.
+        test: Accuracy on the test split.
+        train_loss: Mean loss over the last tenth of the steps.
+        steps: Steps taken.
+        images: Images seen.
+    """
+
+    module: nn.Module
+    validation: float
+    test: float
+    train_loss: float
+    steps: int
+    images: int
+
+
+def train_finally(
+    candidate: Candidate,
+    data: TaskData,
+    settings: FinalTraining,
+    seed: int,
+    after_step: Callable[[int, int], object] | None = None,
+) -> Trained:
+    """Trains one network; what comes out depends on the arguments alone.
+
+    Args:
+        candidate: The architecture.
+        data: The real task; only its train split is learned from.
+        settings: How.
+        seed: Of initial parameters, order and augmentation.
+        after_step: Called with the steps done and their total.
+
+    Raises:
+        DivergedError: The loss is not finite.
+    """
+    streams = Streams(seed)
+    module = candidate.module(data.task, streams.seed("final-training-network"))
+    head = AuxiliaryHead(module, data.task, streams.seed("auxiliary-head")) if settings.auxiliary else None
+    losses = _steps(module, head, data, settings, streams, after_step)
+    _take_statistics(module, data, settings.statistics_images)
+    return Trained(
+        module,
+        share_right(module, data, data.validation),
+        share_right(module, data, data.test),
+        float(losses[-max(1, len(losses) // 10) :].mean()),
+        len(losses),
+        len(losses) * settings.batch_size,
+    )
+
+
+def _steps(
+    module: nn.Module,
+    head: AuxiliaryHead | None,
+    data: TaskData,
+    settings: FinalTraining,
+    streams: Streams,
+    after_step: Callable[[int, int], object] | None,
+) -> Tensor:
+    """Takes all steps; returns their losses."""
+    total = max(1, round(settings.epochs * len(data.train) / settings.batch_size))
+    parameters = [*module.parameters(), *(head.parameters() if head else ())]
+    optimizer = torch.optim.SGD(
+        parameters, settings.lr, settings.momentum, weight_decay=settings.weight_decay, nesterov=settings.momentum > 0
+    )
+    augment, variation = AUGMENTATIONS[settings.augmentation], streams.torch("augmentation")
+    order, losses = _shuffled(len(data.train), total * settings.batch_size, streams), torch.empty(total)
+    for step, chosen in enumerate(order.split(settings.batch_size)):
+        images = augment(data.normalise(data.train.images[chosen]), variation)
+        labels = data.train.labels[chosen]
+        for group in optimizer.param_groups:
+            group["lr"] = settings.lr * _share_of_rate(step / total, settings.warm_up)
+        optimizer.zero_grad()
+        logits = module(images.contiguous(memory_format=torch.channels_last))
+        loss = F.cross_entropy(logits, labels, label_smoothing=settings.label_smoothing)
+        whole = loss if head is None else loss + settings.auxiliary * head.loss(labels, settings.label_smoothing)
+        whole.backward()
+        nn.utils.clip_grad_norm_(parameters, settings.clip)
+        optimizer.step()
+        losses[step] = loss.detach()
+        if not math.isfinite(losses[step]):
+            raise DivergedError(f"the loss is {float(losses[step])} at step {step} of {total}")
+        if after_step is not None:
+            after_step(step + 1, total)
+    return losses
+
+
+def _shuffled(size: int, count: int, streams: Streams) -> Tensor:
+    """Returns ``count`` indices: freshly shuffled epochs, one behind the other."""
+    random = streams.torch("order")
+    return torch.cat([torch.randperm(size, generator=random) for _ in range(-(-count // size))])[:count]
+
+
+def _share_of_rate(done: float, warm_up: float) -> float:
+    if done < warm_up:
+        return (done + 1e-3) / warm_up
+    return 0.5 * (1 + math.cos(math.pi * (done - warm_up) / (1 - warm_up)))
+
+
+def _take_statistics(module: nn.Module, data: TaskData, count: int) -> None:
+    """Leaves the batch statistics of the first training images in a module and puts it into evaluation mode."""
+    with torch.no_grad():
+        module(data.normalise(data.train.images[:count]).contiguous(memory_format=torch.channels_last))
+    module.eval()
+
+
+def share_right(module: nn.Module, data: TaskData, split: Split) -> float:
+    """Returns the share of a split that a module classifies rightly."""
+    right = 0
+    with torch.no_grad():
+        for images, labels in zip(split.images.split(1000), split.labels.split(1000), strict=True):
+            inputs = data.normalise(images).contiguous(memory_format=torch.channels_last)
+            right += int((module(inputs).argmax(dim=1) == labels).sum())
+    return right / len(split.labels)

@@ -1,0 +1,202 @@
+"""Ground truths: how good architectures of a space are once they have been trained to convergence on real data, seed by seed.
+
+Those of this folder's ``ground_truths/`` are shipped, so that a ranker can be judged without training anything but itself.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from gtn_core.checkpoint import replacing
+from gtn_core.errors import DataError, unknown_name
+from gtn_sl.data import TASKS
+from gtn_sl.nas.candidate import Candidate, sample_distinct
+from gtn_sl.nas.rankers.size import flop_count, parameter_count
+from gtn_sl.nas.results import Runs
+from gtn_sl.nas.spaces import Space, find_space
+from gtn_sl.nas.trainings import Course
+
+log = logging.getLogger(__name__)
+
+FORMAT = 1
+KIND = "ground-truth"
+
+SHIPPED = Path(__file__).with_name("ground_truths")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One architecture.
+
+    Attributes:
+        validation: Accuracy on validation data, by seed.
+        test: Accuracy on test data, by seed.
+        parameters: How many.
+        flops: Of one image's forward pass.
+        cpu_seconds: Of one training.
+    """
+
+    validation: tuple[float, ...]
+    test: tuple[float, ...]
+    parameters: int
+    flops: int
+    cpu_seconds: float
+
+
+@dataclass(frozen=True)
+class GroundTruth:
+    """Architectures with the accuracies that they reach.
+
+    Attributes:
+        space: Specification of their space.
+        task: Name of the real task.
+        training: Settings of each training; see ``FinalTraining``.
+        entries: By encoding.
+    """
+
+    space: str
+    task: str
+    training: Mapping[str, Any]
+    entries: Mapping[str, Entry]
+
+    def candidates(self) -> list[Candidate]:
+        """Returns the architectures, in the order of the entries."""
+        space = find_space(self.space)
+        return [Candidate(space, space.decode(encoding)) for encoding in self.entries]
+
+    def by_seed(self) -> NDArray[np.float64]:
+        """Returns test accuracies, shape ``(architectures, seeds)``."""
+        return np.array([entry.test for entry in self.entries.values()])
+
+    def accuracies(self) -> NDArray[np.float64]:
+        """Returns mean test accuracies, shape ``(architectures,)``."""
+        return self.by_seed().mean(axis=1)
+
+
+def sample_seeing(space: Space, task: str, count: int, rng: np.random.Generator) -> list[Candidate]:
+    """Draws distinct architectures whose logits hang on the image at all; the others are too easy to rank.
+
+    Args:
+        space: Where from.
+        task: Gives the shape of images.
+        count: How many.
+        rng: Source of randomness.
+
+    Raises:
+        UsageError: The space does not have so many.
+    """
+    drawn: list[Candidate] = []
+    seeing: list[Candidate] = []
+    while len(seeing) < count:
+        more = sample_distinct(space, count - len(seeing), rng, without=drawn)
+        drawn += more
+        seeing += [candidate for candidate in more if sees(candidate, task)]
+    return seeing
+
+
+def sees(candidate: Candidate, task: str) -> bool:
+    """Says whether a network answers different images differently."""
+    module, shape = candidate.module(TASKS[task], 0), TASKS[task].image_shape
+    with torch.no_grad():
+        logits = module(torch.randn(4, *shape, generator=torch.Generator().manual_seed(0)))
+    return bool((logits.std(dim=0) > 0).any())
+
+
+def put_together(course: Course, found: Mapping[str, Runs]) -> GroundTruth:
+    """Makes a ground truth of long trainings; an architecture of which one diverged is left out, and it is said."""
+    task = TASKS[course.task]
+    entries = {}
+    for encoding, runs in found.items():
+        if any(run["failure"] is not None for run in runs.values()):
+            log.warning("%s diverged with a seed and is left out", encoding)
+            continue
+        candidate = Candidate(course.space, course.space.decode(encoding))
+        entries[encoding] = Entry(
+            tuple(run["validation"] for run in runs.values()),
+            tuple(run["test"] for run in runs.values()),
+            parameter_count(candidate, task),
+            flop_count(candidate, task),
+            float(np.mean([run["cpu_seconds"] for run in runs.values()])),
+        )
+    return GroundTruth(course.space.name, course.task, course.identity()["training"], entries)
+
+
+def save_ground_truth(path: Path, truth: GroundTruth, made_by: str) -> None:
+    """Writes a ground truth, an architecture a line.
+
+    Args:
+        path: JSON file; an existing one is replaced in one step.
+        truth: What to write.
+        made_by: The command that made it.
+    """
+    head = {
+        "format": FORMAT,
+        "kind": KIND,
+        "space": truth.space,
+        "task": truth.task,
+        "training": dict(truth.training),
+        "made_by": made_by,
+        "version": importlib.metadata.version("generative-teaching-networks"),
+    }
+    lines = [f"{json.dumps(encoding)}: {json.dumps(vars(entry))}" for encoding, entry in truth.entries.items()]
+    body = ",\n  ".join(lines)
+    with replacing(path) as file:
+        file.write(f'{json.dumps(head)[:-1]}, "architectures": {{\n  {body}\n}}}}\n'.encode())
+
+
+def load_ground_truth(path: Path) -> GroundTruth:
+    """Reads a ground truth.
+
+    Raises:
+        DataError: The file is absent, damaged, or holds something else.
+        UsageError: Its space or one of its architectures is unknown.
+    """
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+        if document["kind"] != KIND or document["format"] > FORMAT:
+            raise ValueError(f"it is a {document['kind']!r} of format {document['format']}")
+        entries = {encoding: _entry(values) for encoding, values in document["architectures"].items()}
+        truth = GroundTruth(document["space"], document["task"], document["training"], entries)
+        truth.by_seed()  # refuses architectures with other numbers of seeds
+    except OSError as error:
+        raise DataError(f"cannot read the ground truth {path}: {error.strerror}") from error
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise DataError(f"{path} is no ground truth: {type(error).__name__}: {error}") from error
+    truth.candidates()
+    return truth
+
+
+def find_ground_truth(name: str, folder: Path = SHIPPED) -> GroundTruth:
+    """Reads a shipped ground truth by name, e.g. ``nb201-small-mnist``, or a file.
+
+    Raises:
+        UsageError: There is neither such a name nor such a file.
+        DataError: The file is no ground truth.
+    """
+    if name.endswith(".json"):
+        return load_ground_truth(Path(name))
+    if name not in shipped_ground_truths(folder):
+        raise unknown_name("ground truth", name, shipped_ground_truths(folder))
+    return load_ground_truth(folder / f"{name}.json")
+
+
+def shipped_ground_truths(folder: Path = SHIPPED) -> Sequence[str]:
+    """Returns the names of the ground truths that come with the package."""
+    return sorted(path.stem for path in folder.glob("*.json"))
+
+
+def _entry(values: Mapping[str, Any]) -> Entry:
+    validation, test = (tuple(float(x) for x in values[key]) for key in ("validation", "test"))
+    if not test or len(test) != len(validation):
+        raise ValueError(f"an architecture has {len(validation)} validation and {len(test)} test accuracies")
+    return Entry(validation, test, int(values["parameters"]), int(values["flops"]), float(values["cpu_seconds"]))

@@ -1,0 +1,153 @@
+"""Long trainings of many architectures, each with several seeds, a file an architecture: work goes on where it stopped."""
+
+from __future__ import annotations
+
+import functools
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from gtn_core.config import to_dict
+from gtn_core.errors import DivergedError, UsageError
+from gtn_core.memory import reuse_pages
+from gtn_core.workers import run_jobs
+from gtn_sl.data import AUGMENTATIONS, TASKS, TaskData, load_task
+from gtn_sl.nas.candidate import Candidate
+from gtn_sl.nas.final_training import FinalTraining, train_finally
+from gtn_sl.nas.network_file import save_network
+from gtn_sl.nas.results import ResultFolder, Runs, folder_for
+from gtn_sl.nas.spaces import Space
+
+TRAININGS = "trainings"
+"""Folder of the trainings' results within a folder of work."""
+
+
+@dataclass(frozen=True)
+class Course:
+    """What all trainings of a set have in common.
+
+    Attributes:
+        space: Where the architectures lie.
+        task: Name of the real task.
+        settings: How each is trained.
+        data_dir: Folder of the image files; see ``gtn_sl.data.load_task``.
+        networks: Folder that trained networks are kept in; ``None`` keeps none.
+    """
+
+    space: Space
+    task: str
+    settings: FinalTraining
+    data_dir: Path | None = None
+    networks: Path | None = None
+
+    def identity(self) -> dict[str, Any]:
+        """Returns what the results hang on, as JSON values."""
+        return {"space": self.space.name, "task": self.task, "training": to_dict(self.settings)}
+
+
+@dataclass(frozen=True)
+class Job:
+    """One training.
+
+    Attributes:
+        course: What it has in common with the others.
+        candidate: The architecture.
+        seed: Of everything that is drawn.
+    """
+
+    course: Course
+    candidate: Candidate
+    seed: int
+
+    @property
+    def title(self) -> str:
+        """What to call it."""
+        return f"the training of {self.candidate.encoding} on {self.course.task}, seed {self.seed}"
+
+
+def train_all(
+    course: Course,
+    candidates: Sequence[Candidate],
+    seeds: Sequence[int],
+    folder: Path,
+    *,
+    workers: int = 1,
+    after_one: Callable[[Job | None], object] = lambda job: None,
+) -> dict[str, Runs]:
+    """Trains what a folder does not hold already, and returns all of it.
+
+    Args:
+        course: How.
+        candidates: Which architectures.
+        seeds: Each architecture is trained once with each; all with the first seed come first.
+        folder: A folder of work; the trainings get a folder of their own in it.
+        workers: Processes, of one thread each.
+        after_one: Called after each training, and with ``None`` for each that had been done before.
+
+    Returns:
+        The runs of each architecture by encoding: ``validation`` and ``test`` accuracy, or ``failure``, and what it cost.
+
+    Raises:
+        UsageError: The task or the augmentation is unknown.
+        GTNError: A file cannot be read or written, or a worker died; what was done is kept.
+    """
+    TASKS[course.task], AUGMENTATIONS[course.settings.augmentation]  # a wrong name fails before any work
+    results = training_folder(course, folder)
+    results.identify(course.identity())
+    found = {candidate.encoding: results.read(candidate.encoding) for candidate in candidates}
+    jobs = [Job(course, candidate, seed) for seed in seeds for candidate in candidates]
+    missing = [job for job in jobs if job.seed not in found[job.candidate.encoding]]
+    for _ in range(len(jobs) - len(missing)):
+        after_one(None)
+
+    def keep(job: Job, run: dict[str, Any]) -> None:
+        runs = found[job.candidate.encoding]
+        runs[job.seed] = run
+        results.write(job.candidate.encoding, runs)
+        after_one(job)
+
+    if missing:
+        run_jobs(run_training, missing, workers, keep, lambda job: job.title)
+    return {encoding: {seed: runs[seed] for seed in seeds} for encoding, runs in found.items()}
+
+
+def training_folder(course: Course, folder: Path) -> ResultFolder:
+    """Returns where the trainings of a course lie in a folder of work."""
+    return folder_for(folder / TRAININGS, f"{course.space.name}-{course.task}", course.identity())
+
+
+def run_training(job: Job) -> dict[str, Any]:
+    """Trains one network; one that diverges has ``failure`` in place of accuracies."""
+    reuse_pages()
+    data = _loaded(job.course.task, job.course.data_dir)
+    wall, cpu = time.perf_counter(), time.process_time()
+    result: dict[str, Any] = {"validation": None, "test": None, "failure": None}
+    try:
+        trained = train_finally(job.candidate, data, job.course.settings, job.seed)
+        result |= {key: getattr(trained, key) for key in ("validation", "test", "train_loss", "steps", "images")}
+    except DivergedError as error:
+        result["failure"] = str(error)
+    else:
+        if job.course.networks is not None:
+            _keep(job, trained.module, result)
+    return {**result, "cpu_seconds": time.process_time() - cpu, "wall_seconds": time.perf_counter() - wall}
+
+
+def _keep(job: Job, module: nn.Module, result: dict[str, Any]) -> None:
+    folder = job.course.networks
+    assert folder is not None
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"cannot make the folder {folder}: {error.strerror}") from error
+    path = folder / f"{job.candidate.encoding}-{job.seed}.safetensors"
+    save_network(path, module, job.candidate, job.course.task, {**result, "seed": job.seed})
+
+
+@functools.lru_cache(maxsize=1)
+def _loaded(task: str, data_dir: Path | None) -> TaskData:
+    return load_task(task, data_dir)

@@ -1,0 +1,168 @@
+"""Long trainings: that they learn, repeat and go on, and the ground truth that is made of them."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from gtn_core.config import resolve
+from gtn_core.errors import CheckpointError, DataError, DivergedError, UsageError
+from gtn_sl.nas.candidate import Candidate, decode_all
+from gtn_sl.nas.final_training import FinalTraining, share_right, train_finally
+from gtn_sl.nas.ground_truth import (
+    find_ground_truth,
+    load_ground_truth,
+    put_together,
+    sample_seeing,
+    save_ground_truth,
+    sees,
+)
+from gtn_sl.nas.network_file import load_network
+from gtn_sl.nas.spaces import find_space
+from gtn_sl.nas.trainings import Course, train_all, training_folder
+
+SPACE = find_space("nb201-small@channels=4")
+SHORT = FinalTraining(epochs=0.3, batch_size=50)
+FULL, SPARSE, BLIND = "c3-c3.c3-c3.c3.c3", "c3-sk.no-c1.a3.c3", "c3-c3.c3-no.no.no"
+
+
+def candidate(text, space=SPACE):
+    return Candidate(space, space.decode(text))
+
+
+@pytest.fixture
+def course():
+    return Course(SPACE, "digits", SHORT)
+
+
+def test_a_training_learns_and_repeats(digits):
+    trained = train_finally(candidate(SPARSE), digits, FinalTraining(epochs=5, batch_size=50), 0)
+    assert trained.validation > 0.6
+    assert trained.steps == 100
+    assert trained.images == 5000
+    assert share_right(trained.module, digits, digits.test) == trained.test
+    first, second, other = (train_finally(candidate(SPARSE), digits, SHORT, seed) for seed in (0, 0, 1))
+    assert (first.validation, first.test, first.train_loss) == (second.validation, second.test, second.train_loss)
+    assert other.train_loss != first.train_loss
+
+
+@pytest.mark.parametrize("space", ["nb201-small@channels=4", "cells-small@channels=4", "macro-small"])
+def test_an_auxiliary_head_helps_to_train_any_space(digits, space):
+    space = find_space(space)
+    drawn = Candidate(space, space.sample(np.random.default_rng(3)))
+    steps = []
+    settings = resolve(
+        FinalTraining, {"epochs": 0.2, "auxiliary": 0.4, "augmentation": "affine", "label_smoothing": 0.1}
+    )
+    trained = train_finally(drawn, digits, settings, 0, lambda done, total: steps.append((done, total)))
+    assert steps == [(1, 2), (2, 2)]
+    assert not any(name.startswith("layers") for name in trained.module.state_dict())
+    plain = train_finally(drawn, digits, dataclasses.replace(settings, auxiliary=0.0), 0)
+    assert plain.train_loss != trained.train_loss
+
+
+def test_a_training_that_diverges_says_where(digits):
+    with pytest.raises(DivergedError, match="the loss is nan at step"):
+        train_finally(candidate(FULL), digits, FinalTraining(epochs=1, lr=1e30, clip=1e30, warm_up=0.0), 0)
+
+
+def test_trainings_go_on_where_they_stopped(course, tmp_path):
+    both = decode_all(SPACE, [FULL, SPARSE])
+    done = []
+    first = train_all(course, both[:1], [0], tmp_path, after_one=done.append)
+    assert len(done) == 1
+    again = train_all(course, both, [0, 1], tmp_path, after_one=done.append)
+    assert done[1] is None
+    assert [(job.candidate.encoding, job.seed) for job in done[2:]] == [(SPARSE, 0), (FULL, 1), (SPARSE, 1)]
+    assert again[FULL][0] == first[FULL][0]
+    assert {"validation", "test", "cpu_seconds", "steps"} <= set(again[SPARSE][1])
+    other = dataclasses.replace(course, settings=dataclasses.replace(SHORT, lr=0.05))
+    assert training_folder(other, tmp_path).path != training_folder(course, tmp_path).path
+
+
+def test_networks_are_kept_and_read_again(course, digits, tmp_path):
+    course = dataclasses.replace(course, networks=tmp_path / "networks")
+    run = train_all(course, [candidate(SPARSE)], [2], tmp_path)[SPARSE][2]
+    file = load_network(tmp_path / "networks" / f"{SPARSE}-2.safetensors")
+    assert file.candidate == candidate(SPARSE)
+    assert file.metrics["test"] == run["test"] == share_right(file.module, digits, digits.test)
+    with pytest.raises(CheckpointError, match="there is no file"):
+        load_network(tmp_path / "none.safetensors")
+
+
+def test_wrong_names_fail_before_any_work(course, tmp_path):
+    for wrong, words in [
+        ({"task": "digit"}, "did you mean 'digits'"),
+        ({"settings": FinalTraining(augmentation="crop")}, "unknown augmentation 'crop'"),
+    ]:
+        with pytest.raises(UsageError, match=words):
+            train_all(dataclasses.replace(course, **wrong), [candidate(FULL)], [0], tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.slow
+def test_two_workers_find_what_one_finds(course, tmp_path):
+    both = decode_all(SPACE, [FULL, SPARSE])
+    one, two = (train_all(course, both, [0], tmp_path / str(n), workers=n) for n in (1, 2))
+    for text in (FULL, SPARSE):
+        assert one[text][0]["test"] == two[text][0]["test"]
+
+
+def test_blind_architectures_are_left_out_of_a_ground_truth():
+    assert sees(candidate(SPARSE), "digits")
+    assert not sees(candidate(BLIND), "digits")
+    drawn = sample_seeing(SPACE, "digits", 12, np.random.default_rng(0))
+    assert len({c.encoding for c in drawn}) == 12
+    assert all(sees(c, "digits") for c in drawn)
+    assert drawn == sample_seeing(SPACE, "digits", 12, np.random.default_rng(0))
+
+
+def runs_of(*accuracies):
+    return {
+        seed: {"validation": a, "test": a, "failure": None if a is not None else "the loss is nan", "cpu_seconds": 2.0}
+        for seed, a in enumerate(accuracies)
+    }
+
+
+def test_a_ground_truth_goes_there_and_back(course, tmp_path, caplog):
+    truth = put_together(course, {FULL: runs_of(0.9, 0.8), SPARSE: runs_of(0.5, 0.6), BLIND: runs_of(0.1, None)})
+    assert f"{BLIND} diverged" in caplog.text
+    assert truth.accuracies() == pytest.approx([0.85, 0.55])
+    assert truth.entries[FULL].parameters > truth.entries[SPARSE].parameters
+    path = tmp_path / "truth.json"
+    save_ground_truth(path, truth, "gtn-cli nas ground-truth")
+    assert load_ground_truth(path) == find_ground_truth(str(path)) == truth
+    assert len(path.read_text().splitlines()) == 4
+    assert [c.encoding for c in truth.candidates()] == [FULL, SPARSE]
+
+
+def test_damaged_ground_truths_are_refused(course, tmp_path):
+    path = tmp_path / "truth.json"
+    with pytest.raises(DataError, match="cannot read the ground truth"):
+        load_ground_truth(path)
+    save_ground_truth(path, put_together(course, {FULL: runs_of(0.9, 0.8), SPARSE: runs_of(0.5, 0.6)}), "")
+    whole = path.read_text()
+    fewer = json.loads(whole)
+    fewer["architectures"][FULL]["test"].pop()
+    for damaged in (whole[:60], "[]", whole.replace("ground-truth", "teacher"), json.dumps(fewer)):
+        path.write_text(damaged)
+        with pytest.raises(DataError, match="is no ground truth"):
+            load_ground_truth(path)
+    path.write_text(whole.replace(FULL, "c3-c3"))
+    with pytest.raises(UsageError, match="'c3-c3' is no architecture"):
+        load_ground_truth(path)
+    with pytest.raises(UsageError, match="unknown ground truth 'nb201-mnist'"):
+        find_ground_truth("nb201-mnist", tmp_path)
+
+
+def test_evaluation_uses_the_statistics_of_clean_training_images(digits):
+    trained = train_finally(candidate(SPARSE), digits, dataclasses.replace(SHORT, statistics_images=64), 0)
+    means = [m.mean.clone() for m in trained.module.modules() if hasattr(m, "variance")]
+    trained.module.train()
+    with torch.no_grad():
+        trained.module(digits.normalise(digits.train.images[:64]))
+    again = [m.mean for m in trained.module.modules() if hasattr(m, "variance")]
+    for one, other in zip(means, again, strict=True):
+        torch.testing.assert_close(one, other, atol=1e-4, rtol=1e-3)
