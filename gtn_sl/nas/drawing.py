@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,8 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch
 
-from gtn_core.checkpoint import replacing
 from gtn_sl.nas.graph import Edge, Graph
+from gtn_sl.nas.saved_figure import save_figure
 
 FAMILIES = (("conv", "#0b6e4f"), ("max", "#c8553d"), ("avg", "#3d5a80"), ("", "#8a8a8a"))
 """Colour of an edge by what its label contains; the first that fits."""
@@ -44,10 +43,7 @@ def draw(path: Path, graphs: Mapping[str, Graph], title: str) -> None:
     for axes, (name, graph) in zip(panels, graphs.items(), strict=True):
         axes.set_title(name, loc="left", fontsize=9)
         _draw_graph(axes, graph)
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=120)
-    with replacing(path) as file:
-        file.write(buffer.getvalue())
+    save_figure(figure, path)
 
 
 def _draw_graph(axes: Axes, graph: Graph) -> None:

@@ -75,19 +75,59 @@ def rank(
     """
     if not candidates or not seeds:
         raise UsageError(f"ranker {ranker.name}: there are no architectures to judge, or no seeds")
-    results = score_folder(ranker, setting, folder)
-    prepared = _Prepared(ranker, setting, results)
-    found: dict[str, Runs] = {}
+    scorer, found = Scorer(ranker, setting, folder), dict[str, Runs]()
     for candidate in candidates:
-        runs = results.read(candidate.encoding)
+        runs = found[candidate.encoding] = {}
         for seed in seeds:
-            if seed not in runs:
-                runs[seed] = judge_once(prepared.judge(), candidate, seed)
-                results.write(candidate.encoding, runs)
+            runs[seed] = scorer.run(candidate, seed)
             if after_one is not None:
                 after_one()
-        found[candidate.encoding] = {seed: runs[seed] for seed in seeds}
-    return collect(ranker.name, found, float(results.identity().get("prepared", 0.0)), ranker.paid_before())
+    return _collect(scorer.results, found)
+
+
+class Scorer:
+    """A ranker with the folder of its results: what stands there is not judged again, and it is prepared only when needed.
+
+    Args:
+        ranker: How.
+        setting: Where.
+        folder: A folder of work; the ranker's results get a folder of their own in it.
+
+    Attributes:
+        results: The folder of its results.
+    """
+
+    def __init__(self, ranker: Ranker, setting: Setting, folder: Path) -> None:
+        self.ranker, self.setting = ranker, setting
+        self.results = score_folder(ranker, setting, folder)
+        self._judge: Judge | None = None
+
+    def run(self, candidate: Candidate, seed: int) -> dict[str, Any]:
+        """Returns the score of one judgement and its cost, of this or of an earlier day; see ``judge_once``.
+
+        Raises:
+            GTNError: The ranker cannot judge here, or a file cannot be written.
+        """
+        runs = self.results.read(candidate.encoding)
+        if seed not in runs:
+            runs[seed] = judge_once(self._prepared(), candidate, seed)
+            self.results.write(candidate.encoding, runs)
+        return runs[seed]
+
+    def costs(self) -> tuple[float, float | None]:
+        """Returns the CPU-seconds of preparing and those paid before; ``None`` where nobody knows them."""
+        if "prepared" not in self.results.identity():
+            self._prepared()
+        identity = self.results.identity()
+        return float(identity["prepared"]), identity["paid_before"]
+
+    def _prepared(self) -> Judge:
+        if self._judge is None:
+            started = time.process_time()
+            self._judge = self.ranker.prepare(self.setting)
+            costs = {"prepared": time.process_time() - started, "paid_before": self.ranker.paid_before()}
+            self.results.identify({**_identity(self.ranker, self.setting), **costs, **self.results.identity()})
+        return self._judge
 
 
 def score_folder(ranker: Ranker, setting: Setting, folder: Path) -> ResultFolder:
@@ -122,8 +162,17 @@ def _guarded(judge: Judge, candidate: Candidate, seed: int) -> tuple[Score, str 
     return score, None if finite else f"the score is {score.value}"
 
 
-def collect(ranker: str, found: dict[str, Runs], prepared: float, paid_before: float | None) -> Scores:
+def read_scores(results: ResultFolder, encodings: Sequence[str], seeds: Sequence[int]) -> Scores | None:
+    """Returns a ranker's scores from its folder; ``None`` where it lacks one of these architectures or seeds."""
+    found = {encoding: results.read(encoding) for encoding in encodings}
+    if not all(set(seeds) <= set(runs) for runs in found.values()):
+        return None
+    return _collect(results, {encoding: {seed: runs[seed] for seed in seeds} for encoding, runs in found.items()})
+
+
+def _collect(results: ResultFolder, found: dict[str, Runs]) -> Scores:
     """Puts the runs of each architecture together."""
+    identity = results.identity()
     values, failures = {}, {}
     for encoding, runs in found.items():
         failed = [run["failure"] for run in runs.values() if run["failure"] is not None]
@@ -131,23 +180,15 @@ def collect(ranker: str, found: dict[str, Runs], prepared: float, paid_before: f
             failures[encoding] = failed[0]
         values[encoding] = -math.inf if failed else float(np.mean([run["value"] for run in runs.values()]))
     costs = {key: float(np.mean([run[key] for runs in found.values() for run in runs.values()])) for key in COSTS}
-    return Scores(ranker, values, failures, costs, prepared, paid_before)
-
-
-class _Prepared:
-    """A ranker that is prepared when it is first needed; what that took is written down."""
-
-    def __init__(self, ranker: Ranker, setting: Setting, results: ResultFolder) -> None:
-        self.ranker, self.setting, self.results = ranker, setting, results
-        self._judge: Judge | None = None
-
-    def judge(self) -> Judge:
-        if self._judge is None:
-            started = time.process_time()
-            self._judge = self.ranker.prepare(self.setting)
-            taken = time.process_time() - started
-            self.results.identify({**_identity(self.ranker, self.setting), "prepared": taken})
-        return self._judge
+    paid_before = identity.get("paid_before")
+    return Scores(
+        ranker=str(identity.get("ranker", results.path.name)),
+        values=values,
+        failures=failures,
+        costs=costs,
+        prepared=float(identity.get("prepared", 0.0)),
+        paid_before=None if paid_before is None else float(paid_before),
+    )
 
 
 def _identity(ranker: Ranker, setting: Setting) -> dict[str, Any]:

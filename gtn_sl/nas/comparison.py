@@ -1,0 +1,183 @@
+"""Rankers side by side: how well each orders a ground truth, on all of it and on its better half, and what that costs."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gtn_core.checkpoint import replacing
+from gtn_core.errors import UsageError
+from gtn_sl.nas.correlation import Ceiling, Correlation, Interval, correlate, seed_noise, top_half
+from gtn_sl.nas.ground_truth import GroundTruth
+from gtn_sl.nas.scoring import Scores
+
+
+@dataclass(frozen=True)
+class Row:
+    """One ranker.
+
+    Attributes:
+        ranker: Its specification.
+        everything: Correlations over all architectures.
+        better_half: The same over the half with the higher accuracy.
+        failures: Architectures that it could not judge, and so ranked last.
+        cpu_seconds: Of one judgement.
+        amortised: The same with its share of what was paid before and for preparing, once for all architectures; NaN where
+            nobody knows what was paid.
+        steps: Training steps of one judgement.
+        scores: Shape ``(architectures,)``.
+    """
+
+    ranker: str
+    everything: Correlation
+    better_half: Correlation
+    failures: int
+    cpu_seconds: float
+    amortised: float
+    steps: float
+    scores: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """All rankers on one ground truth.
+
+    Attributes:
+        truth: It.
+        rows: The ranker with the highest Spearman correlation first.
+        ceiling: Set by noise between seeds, over all architectures.
+        ceiling_of_half: The same over the better half.
+        seeds: Judgements that each score is the mean of.
+    """
+
+    truth: GroundTruth
+    rows: tuple[Row, ...]
+    ceiling: Ceiling
+    ceiling_of_half: Ceiling
+    seeds: int
+
+
+def compare(truth: GroundTruth, found: Sequence[Scores], seeds: int) -> Comparison:
+    """Compares rankers.
+
+    Args:
+        truth: What they are measured by.
+        found: Their scores of all its architectures.
+        seeds: How many judgements each score is the mean of.
+
+    Raises:
+        UsageError: The ground truth has fewer than six architectures: its better half would be no set to correlate.
+    """
+    if len(truth.entries) < 6:
+        raise UsageError(f"a ground truth of {len(truth.entries)} architectures is too small to correlate: 6 at least")
+    rows = sorted((_row(truth, scores, seeds) for scores in found), key=_worst_last)
+    half = top_half(truth.accuracies())
+    return Comparison(truth, tuple(rows), seed_noise(truth.by_seed()), seed_noise(truth.by_seed()[half]), seeds)
+
+
+def _row(truth: GroundTruth, scores: Scores, seeds: int) -> Row:
+    accuracies = truth.accuracies()
+    parameters = np.array([entry.parameters for entry in truth.entries.values()], dtype=float)
+    values = np.array([scores.values[encoding] for encoding in truth.entries])
+    half = top_half(accuracies)
+    paid = math.nan if scores.paid_before is None else scores.paid_before
+    return Row(
+        ranker=scores.ranker,
+        everything=correlate(values, accuracies, parameters),
+        better_half=correlate(values[half], accuracies[half], parameters[half]),
+        failures=len(scores.failures),
+        cpu_seconds=seeds * scores.costs["cpu_seconds"],
+        amortised=seeds * scores.costs["cpu_seconds"] + (paid + scores.prepared) / len(values),
+        steps=seeds * scores.costs["steps"],
+        scores=values,
+    )
+
+
+def _worst_last(row: Row) -> float:
+    value = row.everything.spearman.value
+    return math.inf if math.isnan(value) else -value
+
+
+def table(comparison: Comparison) -> list[dict[str, str]]:
+    """Returns the rows of the table, each cell as text; the last one is the ceiling."""
+    rows = [
+        {
+            "ranker": row.ranker,
+            "Spearman": _with_interval(row.everything.spearman),
+            "top half": _with_interval(row.better_half.spearman),
+            "Kendall": _with_interval(row.everything.kendall),
+            "top half ": _with_interval(row.better_half.kendall),
+            "given size": _with_interval(row.everything.partial),
+            "CPU s": f"{row.cpu_seconds:.3g}",
+            "amortised": "?" if math.isnan(row.amortised) else f"{row.amortised:.3g}",
+            "steps": f"{row.steps:.0f}",
+            "failed": str(row.failures),
+        }
+        for row in comparison.rows
+    ]
+    noise, half, truth = comparison.ceiling, comparison.ceiling_of_half, comparison.truth
+    seconds = float(np.mean([entry.cpu_seconds for entry in truth.entries.values()]))
+    seeds = truth.by_seed().shape[1]
+    named = f"ceiling: {seeds} seeds against the true order (a seed against another)"
+    ceiling = dict.fromkeys(rows[0] if rows else ("ranker", "Spearman", "top half", "CPU s"), "")
+    ceiling |= {"ranker": named, "CPU s": f"{seeds * seconds:.3g}"}
+    ceiling |= {"Spearman": f"{_number(noise.ceiling)} ({_number(noise.between_seeds)})"}
+    ceiling |= {"top half": f"{_number(half.ceiling)} ({_number(half.between_seeds)})"}
+    return [*rows, ceiling]
+
+
+def write_comparison(folder: Path, comparison: Comparison, facts: dict[str, Any]) -> None:
+    """Writes ``correlate.md`` and ``correlate.json``.
+
+    Args:
+        folder: Where to; must exist.
+        comparison: What was found.
+        facts: What a reader needs to find it again.
+    """
+    rows, truth = table(comparison), comparison.truth
+    lines = [
+        f"# Rankers of {truth.space} on {truth.task}",
+        "",
+        *(f"- {key}: {value}" for key, value in facts.items()),
+        "",
+    ]
+    lines += ["| " + " | ".join(rows[0]) + " |", "|" + "---|" * len(rows[0])]
+    lines += ["| " + " | ".join(row.values()) + " |" for row in rows]
+    with replacing(folder / "correlate.md") as file:
+        file.write(("\n".join(lines) + "\n").encode())
+    with replacing(folder / "correlate.json") as file:
+        file.write(json.dumps({**facts, **to_json(comparison)}, indent=1).encode())
+
+
+def to_json(comparison: Comparison) -> dict[str, Any]:
+    """Returns everything but the ground truth as JSON values; what is not a finite number is null."""
+    rows = [{**dataclasses.asdict(row), "scores": row.scores.tolist()} for row in comparison.rows]
+    ceilings = {key: dataclasses.asdict(getattr(comparison, key)) for key in ("ceiling", "ceiling_of_half")}
+    document: dict[str, Any] = _finite({"rows": rows, **ceilings, "architectures": list(comparison.truth.entries)})
+    return document
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(part) for part in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _with_interval(interval: Interval) -> str:
+    if math.isnan(interval.value):
+        return "-"
+    return f"{_number(interval.value)} [{_number(interval.low)}, {_number(interval.high)}]"
+
+
+def _number(value: float) -> str:
+    return "-" if math.isnan(value) else f"{value:.3f}"

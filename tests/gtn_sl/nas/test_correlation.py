@@ -1,0 +1,145 @@
+"""Correlations against scipy's, their intervals, the ceiling, and the table and pictures of a comparison."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
+from gtn_core.errors import UsageError
+from gtn_sl.nas.comparison import compare, table, to_json, write_comparison
+from gtn_sl.nas.comparison_plots import plot_correlations, plot_cost, plot_scatter
+from gtn_sl.nas.correlation import correlate, seed_noise, spearman, top_half
+from gtn_sl.nas.ground_truth import Entry, GroundTruth
+from gtn_sl.nas.scoring import Scores
+from gtn_sl.nas.spaces import find_space
+
+
+@settings(max_examples=20)
+@given(seed=st.integers(0, 10_000), n=st.integers(4, 40), levels=st.integers(2, 50))
+def test_figures_equal_scipys_ties_and_failures_included(seed, n, levels):
+    random = np.random.default_rng(seed)
+    a, b, c = (random.integers(levels, size=n).astype(float) for _ in range(3))
+    a[0], b[:2], c[:2] = -math.inf, (0.0, 1.0), (0.0, 1.0)
+    found = correlate(a, b, c)
+    assert found.spearman.value == pytest.approx(stats.spearmanr(a, b).statistic, abs=1e-12)
+    assert found.kendall.value == pytest.approx(stats.kendalltau(a, b).statistic, abs=1e-12)
+
+
+def test_the_partial_correlation_is_that_of_what_regression_leaves():
+    random = np.random.default_rng(0)
+    size = random.normal(size=80)
+    scores, accuracies = size + random.normal(size=80), size + random.normal(size=80)
+    ranks = [stats.rankdata(x) for x in (scores, accuracies, size)]
+    left = [r - np.polyval(np.polyfit(ranks[2], r, 1), ranks[2]) for r in ranks[:2]]
+    found = correlate(scores, accuracies, size)
+    assert found.partial.value == pytest.approx(np.corrcoef(*left)[0, 1], abs=1e-9)
+    assert abs(found.partial.value) < found.spearman.value
+    assert math.isnan(correlate(size, accuracies, size).partial.value)
+
+
+def test_intervals_hold_the_value_and_repeat():
+    random = np.random.default_rng(1)
+    truth = random.normal(size=60)
+    found = correlate(truth + random.normal(size=60), truth, random.normal(size=60))
+    for interval in (found.spearman, found.kendall, found.partial):
+        assert interval.low < interval.value < interval.high
+    assert found.spearman.high - found.spearman.low == pytest.approx(0.3, abs=0.15)
+    wide = correlate(truth[:10], truth[:10] + random.normal(size=10), random.normal(size=10))
+    assert wide.spearman.high - wide.spearman.low > found.spearman.high - found.spearman.low
+    size = random.normal(size=60)
+    assert correlate(truth, truth, size) == correlate(truth, truth, size)
+
+
+def test_a_constant_score_has_no_correlation():
+    found = correlate(np.zeros(8), np.arange(8.0), np.arange(8.0))
+    assert math.isnan(found.spearman.value)
+    assert math.isnan(found.kendall.value)
+    with pytest.raises(ValueError, match="at least 3 architectures, not 2"):
+        correlate(np.zeros(2), np.zeros(2), np.zeros(2))
+
+
+def test_the_ceiling_is_what_the_true_order_reaches():
+    random = np.random.default_rng(2)
+    true = random.normal(size=4000)
+    by_seed = true[:, None] + 0.7 * random.normal(size=(4000, 3))
+    noise = seed_noise(by_seed)
+    assert noise.between_seeds == pytest.approx(1 / (1 + 0.49), abs=0.04)
+    assert noise.ceiling == pytest.approx(float(spearman(true, by_seed.mean(axis=1))), abs=0.02)
+    assert noise.between_seeds < noise.reliability < noise.ceiling < 1
+    assert math.isnan(seed_noise(by_seed[:, :1]).ceiling)
+
+
+def test_the_top_half_is_the_better_one():
+    assert top_half(np.array([0.1, 0.9, 0.5, 0.8, 0.2])).tolist() == [1, 2, 3]
+
+
+@pytest.fixture(scope="module")
+def truth():
+    space, random = find_space("nb201-small"), np.random.default_rng(0)
+    encodings = [space.encode(space.sample(random)) for _ in range(12)]
+    entries = {}
+    for index, encoding in enumerate(encodings):
+        test = tuple(0.8 + 0.01 * index + 0.004 * random.normal(size=3))
+        entries[encoding] = Entry(test, test, 1000 + 10 * index, 5000, 20.0)
+    return GroundTruth(space.name, "mnist", {"epochs": 5.0}, entries)
+
+
+def scores_of(truth, name, values, **changes):
+    costs = {"cpu_seconds": 0.5, "wall_seconds": 0.6, "steps": 32.0, "images": 4096.0}
+    given = {"failures": {}, "costs": costs, "prepared": 1.0, "paid_before": 119.0, **changes}
+    return Scores(name, dict(zip(truth.entries, values, strict=True)), **given)
+
+
+@pytest.fixture(scope="module")
+def comparison(truth):
+    right = truth.accuracies()
+    failed = np.where(np.arange(12) == 11, -math.inf, right)
+    return compare(
+        truth,
+        [
+            scores_of(truth, "constant", np.zeros(12)),
+            scores_of(truth, "worse", failed, failures={list(truth.entries)[11]: "ValueError: x"}, paid_before=None),
+            scores_of(truth, "teacher@file=/some/where/mnist,steps=32", right),
+        ],
+        seeds=2,
+    )
+
+
+def test_the_table_has_the_best_first_and_the_ceiling_last(comparison):
+    rows = table(comparison)
+    assert [row["ranker"].partition("@")[0] for row in rows[:3]] == ["teacher", "worse", "constant"]
+    assert rows[0]["Spearman"].startswith("1.000 [")
+    assert rows[0]["amortised"] == "11"  # two judgements of 0.5 s, and 120 s shared by 12 architectures
+    assert rows[0]["steps"] == "64"
+    assert rows[1]["amortised"] == "?"
+    assert rows[1]["failed"] == "1"
+    assert rows[2]["Spearman"] == rows[2]["given size"] == "-"
+    assert rows[3]["ranker"].startswith("ceiling: 3 seeds")
+    assert 0.9 < float(rows[3]["Spearman"].partition(" ")[0]) <= 1
+    assert {len(row) for row in rows} == {10}
+
+
+def test_the_report_is_written(comparison, tmp_path):
+    write_comparison(tmp_path, comparison, {"seed": 0})
+    document = json.loads((tmp_path / "correlate.json").read_text())
+    assert document["rows"][0]["everything"]["spearman"]["value"] == pytest.approx(1.0)
+    assert document["rows"][1]["scores"][11] is None
+    assert document["rows"][2]["everything"]["kendall"]["value"] is None
+    assert len((tmp_path / "correlate.md").read_text().splitlines()) == 2 + 1 + 1 + 2 + 4
+    assert to_json(comparison)["ceiling"]["between_seeds"] > 0.8
+
+
+def test_pictures_are_drawn(comparison, tmp_path):
+    for name, plot in (("a", plot_correlations), ("b", plot_scatter), ("c", plot_cost)):
+        plot(tmp_path / f"{name}.png", comparison)
+        assert (tmp_path / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_few_architectures_are_refused(truth):
+    few = GroundTruth(truth.space, truth.task, truth.training, dict(list(truth.entries.items())[:5]))
+    with pytest.raises(UsageError, match="of 5 architectures is too small"):
+        compare(few, [], 1)
