@@ -1,0 +1,23 @@
+"""Searches by name. A new one is one file here, its import below, and one ``@SEARCHES.register`` line."""
+
+from gtn_sl.nas.search import evolution, halving, random_search
+from gtn_sl.nas.search.ledger import Budget, Ledger
+from gtn_sl.nas.search.protocol import SEARCHES, BudgetSpent, Evaluate, Fidelity, Search, find_search
+from gtn_sl.nas.search.run import Evaluation, Found, run_search
+
+__all__ = [
+    "SEARCHES",
+    "Budget",
+    "BudgetSpent",
+    "Evaluate",
+    "Evaluation",
+    "Fidelity",
+    "Found",
+    "Ledger",
+    "Search",
+    "evolution",
+    "find_search",
+    "halving",
+    "random_search",
+    "run_search",
+]

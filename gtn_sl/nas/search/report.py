@@ -1,0 +1,104 @@
+"""What a search leaves for people and programs: its history, curves in TensorBoard, and the anytime curves of several."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from gtn_core.checkpoint import replacing
+from gtn_core.errors import DataError
+from gtn_core.run_folder import RunFolder
+from gtn_core.tracking import RunTracker
+from gtn_sl.nas.saved_figure import save_figure
+from gtn_sl.nas.search.run import Evaluation, Found
+
+COLOURS = ("#0b6e4f", "#c8553d", "#3d5a80", "#8a8a8a", "#7b2d8b", "#b8860b")
+
+DOCUMENT = "search.json"
+KIND = "architecture-search"
+
+
+class SearchTracker:
+    """Writes every judgement to ``metrics.jsonl`` and to TensorBoard, by the number of judgements."""
+
+    def __init__(self, folder: Path, settings: Mapping[str, Any]) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._tracker = RunTracker(RunFolder(folder), settings=settings)
+
+    def __call__(self, evaluation: Evaluation, share: float) -> None:
+        """Takes a judgement; see ``run_search``."""
+        values = {f"cost/{key}": value for key, value in evaluation.spent.items() if key != "evaluations"}
+        values |= {"search/score": evaluation.value} if evaluation.value is not None else {}
+        if evaluation.incumbent_value is not None:
+            values["search/best"] = evaluation.incumbent_value
+        self._tracker.scalars(int(evaluation.spent["evaluations"]), values)
+
+    def close(self) -> None:
+        """Writes what is still held back."""
+        self._tracker.close()
+
+
+def write_search(folder: Path, found: Found, facts: Mapping[str, Any]) -> None:
+    """Writes ``search.json``: the winners, the ledger and every judgement.
+
+    Args:
+        folder: Where to; must exist.
+        found: What the search came to.
+        facts: Space, task and what else a reader needs.
+    """
+    document = {"kind": KIND, **facts, **found.to_json()}
+    with replacing(folder / DOCUMENT) as file:
+        file.write(json.dumps(document, indent=1).encode())
+
+
+def read_searches(folder: Path) -> dict[str, dict[str, Any]]:
+    """Returns the searches in a folder and in those below it, by the name of their folder.
+
+    Raises:
+        DataError: A file is damaged.
+    """
+    found = {}
+    for path in sorted(folder.rglob(DOCUMENT)):
+        try:
+            document = json.loads(path.read_text(encoding="utf-8"))
+            if document["kind"] != KIND:
+                raise ValueError(f"it is a {document['kind']!r}")
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise DataError(f"{path} is no result of a search: {error}") from error
+        found[path.parent.name] = document
+    return found
+
+
+def plot_anytime(path: Path, searches: Mapping[str, Mapping[str, Any]]) -> None:
+    """Draws the best score so far against CPU-seconds, a line a search; dots are single judgements."""
+    figure = Figure(figsize=(8, 4.5), layout="constrained")
+    axes = figure.add_subplot()
+    for (name, found), colour in zip(searches.items(), COLOURS * len(searches), strict=False):
+        seconds = [row["spent"]["cpu_seconds"] for row in found["history"]]
+        judged = [
+            (s, row["value"]) for s, row in zip(seconds, found["history"], strict=True) if row["value"] is not None
+        ]
+        best = [
+            (s, row["incumbent_value"])
+            for s, row in zip(seconds, found["history"], strict=True)
+            if row["incumbent_value"] is not None
+        ]
+        axes.plot(*zip(*judged, strict=True), ".", color=colour, alpha=0.25, markersize=3)
+        axes.step(*zip(*best, strict=True), where="post", color=colour, label=f"{name} ({found['search']})")
+    axes.set_xlabel("CPU-seconds of judging and preparing")
+    axes.set_ylabel("score by the ranker")
+    axes.grid(alpha=0.3)
+    axes.legend(fontsize=8)
+    save_figure(figure, path)
+
+
+def winners_table(found: Mapping[str, Any], count: int) -> Sequence[dict[str, str]]:
+    """Returns the rows of a table of the best architectures, each cell as text."""
+    return [
+        {"rank": str(place), "architecture": text, "score": f"{value:.4g}"}
+        for place, (text, value) in enumerate(found["winners"][:count], start=1)
+    ]

@@ -1,0 +1,78 @@
+"""What must hold for every search, without a word about any one of them."""
+
+from __future__ import annotations
+
+import pytest
+
+from gtn_sl.data import load_task
+from gtn_sl.nas.rankers import Setting
+from gtn_sl.nas.rankers.user import UserRanker
+from gtn_sl.nas.search import SEARCHES, Budget, find_search, run_search
+from gtn_sl.nas.spaces import find_space
+
+
+@pytest.fixture(scope="module")
+def setting():
+    return Setting(find_space("macro-small@operations=2"), load_task("digits"))
+
+
+class Counting:
+    """A ranker that likes 3x3 convolutions, and counts how often it is asked; it can be interrupted or fail."""
+
+    def __init__(self, interrupt_at=None):
+        self.asked, self.interrupt_at = 0, interrupt_at
+
+    def __call__(self, candidate, setting, seed):
+        self.asked += 1
+        if self.asked == self.interrupt_at:
+            raise KeyboardInterrupt
+        if candidate.encoding.startswith("m3"):
+            raise ValueError("no")
+        return candidate.encoding.count("c3") + candidate.encoding.count("s3") / 2
+
+
+def ranker(function):
+    return UserRanker("mine:convolutions", function)
+
+
+def outcome(found):
+    return [(e.architecture, e.value, e.incumbent) for e in found.history], found.winners, found.ledger.evaluations
+
+
+@pytest.mark.parametrize("name", sorted(SEARCHES))
+def test_a_search_keeps_to_its_budget_and_repeats(setting, tmp_path, name):
+    found, again, other = (
+        run_search(find_search(name), ranker(Counting()), setting, Budget(evaluations=60), tmp_path / str(i), seed=seed)
+        for i, seed in enumerate((3, 3, 4))
+    )
+    assert len(found.history) == found.ledger.evaluations == 60
+    assert outcome(found) == outcome(again)
+    assert outcome(found) != outcome(other)
+    assert found.winners[0][1] == max(e.value for e in found.history if e.value is not None)
+    assert all(not text.startswith("m3") for text, _ in found.winners)
+    incumbents = [e.incumbent_value for e in found.history if e.incumbent_value is not None]
+    assert incumbents == sorted(incumbents)
+
+
+@pytest.mark.parametrize("name", sorted(SEARCHES))
+def test_an_interrupted_search_is_resumed_to_the_same_result(setting, tmp_path, name):
+    whole = run_search(find_search(name), ranker(Counting()), setting, Budget(evaluations=50), tmp_path / "whole")
+    folder, rest = tmp_path / "parts", Counting()
+    for stop in (1, 17, 30):
+        with pytest.raises(KeyboardInterrupt):
+            run_search(find_search(name), ranker(Counting(stop)), setting, Budget(evaluations=50), folder)
+    resumed = run_search(find_search(name), ranker(rest), setting, Budget(evaluations=50), folder)
+    assert outcome(resumed) == outcome(whole)
+    assert 0 < rest.asked <= 50 - 16 - 29 + 2
+
+
+@pytest.mark.parametrize("name", sorted(SEARCHES))
+def test_a_search_ends_where_the_space_does(tmp_path, setting, name):
+    tiny = Setting(find_space("macro-small@operations=1"), setting.data)
+    found = run_search(find_search(name), ranker(Counting()), tiny, Budget(evaluations=500), tmp_path)
+    assert len({e.architecture for e in found.history}) == 36
+
+
+@pytest.mark.parametrize("name", sorted(SEARCHES))
+def test_a_specification_goes_there_and_back(name):
+    assert find_search(name).name == name

@@ -1,0 +1,153 @@
+"""Searches: what they do with scores, what they spend, and what they leave."""
+
+import json
+import math
+
+import pytest
+
+from gtn_core.errors import DataError, UsageError
+from gtn_sl.nas.rankers import Score, Setting, find_ranker
+from gtn_sl.nas.rankers.user import UserRanker
+from gtn_sl.nas.scoring import score_folder
+from gtn_sl.nas.search import Budget, Fidelity, find_search, run_search
+from gtn_sl.nas.search.protocol import rungs_of
+from gtn_sl.nas.search.report import SearchTracker, plot_anytime, read_searches, winners_table, write_search
+from gtn_sl.nas.spaces import find_space
+
+
+def convolutions(candidate, setting, seed):
+    return Score(candidate.encoding.count("c3") + 0.1 * candidate.encoding.count("c1"), steps=3, images=30)
+
+
+RANKER = UserRanker("mine:convolutions", convolutions)
+
+
+@pytest.fixture
+def macro(digits):
+    return Setting(find_space("macro-small@operations=2"), digits)
+
+
+def search(text, setting, folder, ranker=RANKER, **changes):
+    budget = changes.pop("budget", Budget(evaluations=80))
+    return run_search(find_search(text), ranker, setting, budget, folder, **changes)
+
+
+def test_evolution_finds_more_than_chance(digits, tmp_path):
+    wide = Setting(find_space("macro-small"), digits)
+    best = {
+        text: sum(search(text, wide, tmp_path / text, seed=seed).winners[0][1] for seed in range(3))
+        for text in ("random", "evolution@population=10,tournament=4")
+    }
+    assert best["evolution@population=10,tournament=4"] > best["random"]
+
+
+def test_evolution_mutates_what_is_alive_and_lets_the_oldest_go(macro, tmp_path):
+    found = search("evolution@population=4,tournament=2", macro, tmp_path, budget=Budget(evaluations=24))
+    texts = [e.architecture.replace("-", ".").split(".") for e in found.history]
+    assert len({tuple(text) for text in texts}) == 24
+    for index in range(4, 24):
+        alive = texts[index - 4 : index]
+        assert min(sum(a != b for a, b in zip(texts[index], parent, strict=True)) for parent in alive) == 1
+
+
+def test_halving_looks_closely_at_the_better_ones(macro, tmp_path):
+    ranker = find_ranker("real@steps=9,batch_size=8,measure=loss")
+    found = search("halving@candidates=9,rungs=3,eta=3", macro, tmp_path, ranker, budget=Budget(evaluations=13))
+    names = [e.ranker.split("steps=")[1].partition(",")[0] if "steps=" in e.ranker else "?" for e in found.history]
+    assert names == ["1"] * 9 + ["3"] * 3 + ["9"]
+    first, second = found.history[:9], found.history[9:12]
+    best = sorted(first, key=lambda e: -e.value)[:3]
+    assert [e.architecture for e in second] == [e.architecture for e in best]
+    assert found.winners == ((found.history[12].architecture, found.history[12].value),)
+    assert found.history[11].incumbent is not None
+
+
+def test_rungs():
+    def steps(text):
+        return [fidelity.ranker.steps for fidelity in rungs_of(Fidelity(find_ranker(text)), 3, 3)]
+
+    assert steps("real@steps=27") == [3, 9, 27]
+    assert steps("real@steps=2") == [1, 2]
+    assert [f.seeds for f in rungs_of(Fidelity(find_ranker("naswot"), 8), 3, 2)] == [2, 4, 8]
+    assert [f.seeds for f in rungs_of(Fidelity(RANKER, 1), 3, 2)] == [1]
+    with pytest.raises(UsageError, match="give them, as teacher@file=x,steps=32"):
+        steps("teacher@file=x")
+
+
+@pytest.mark.parametrize(
+    ("budget", "count"),
+    [({"evaluations": 7}, 7), ({"steps": 10}, 4), ({"images": 95}, 4), ({"steps": 1, "evaluations": 5}, 1)],
+)
+def test_a_budget_is_what_is_used_up_first(macro, tmp_path, budget, count):
+    found = search("random", macro, tmp_path, budget=Budget(**budget))
+    assert found.ledger.evaluations == count
+    assert found.ledger.steps == 3 * count
+    assert found.history[-1].spent["images"] == 30 * count
+
+
+def test_a_budget_of_time_counts_preparation_and_is_not_overrun_by_more_than_one(macro, tmp_path):
+    def slow(candidate, setting, seed):
+        return Score(1.0, cpu_seconds=0.4)
+
+    found = search("random", macro, tmp_path, UserRanker("mine:slow", slow), budget=Budget(cpu_seconds=2.0))
+    assert len(found.history) == 5
+    assert found.ledger.cpu_seconds >= 2.0
+
+
+def test_scores_are_means_over_seeds_and_seeds_cost(macro, tmp_path):
+    found = search("random", macro, tmp_path, budget=Budget(evaluations=9), seeds=3)
+    assert len(found.history) == 3
+    assert found.ledger.evaluations == 9
+    other = search("random", macro, tmp_path / "b", UserRanker("m:f", lambda c, s, seed: seed % 7), seeds=2)
+    assert any(e.value % 1 == 0.5 for e in other.history)
+
+
+def test_searches_share_what_is_known_and_pay_for_it(macro, tmp_path):
+    asked = []
+
+    def noted(candidate, setting, seed):
+        asked.append(candidate.encoding)
+        return 1.0
+
+    ranker = UserRanker("mine:noted", noted)
+    first = search("random", macro, tmp_path, ranker, budget=Budget(evaluations=20))
+    again = search("random", macro, tmp_path, ranker, budget=Budget(evaluations=30))
+    assert len(asked) == 30
+    assert again.history[:20] == first.history
+    assert again.ledger.evaluations == 30
+    damaged = score_folder(ranker, macro, tmp_path).path / f"{asked[4]}.json"
+    damaged.write_text("{")
+    assert search("random", macro, tmp_path, ranker, budget=Budget(evaluations=30)).winners == again.winners
+    assert asked[30:] == [asked[4]]
+
+
+def test_without_a_budget_there_is_no_search(macro, tmp_path):
+    with pytest.raises(UsageError, match="one or more of evaluations, cpu_seconds, steps, images"):
+        search("random", macro, tmp_path, budget=Budget())
+    with pytest.raises(UsageError, match="unknown search 'evolve'"):
+        find_search("evolve")
+
+
+def test_all_judgements_may_fail(macro, tmp_path):
+    found = search("evolution", macro, tmp_path, UserRanker("m:f", lambda *_: math.nan), budget=Budget(evaluations=30))
+    assert found.winners == ()
+    assert found.history[-1].failure == "the score is nan"
+
+
+def test_a_search_leaves_curves_and_a_result(macro, tmp_path):
+    tracker = SearchTracker(tmp_path / "run", {"search": "random"})
+    found = search("random", macro, tmp_path / "run", budget=Budget(evaluations=6), listener=tracker)
+    tracker.close()
+    write_search(tmp_path / "run", found, {"space": "macro-small"})
+    rows = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+    assert [row["iteration"] for row in rows] == [1, 2, 3, 4, 5, 6]
+    assert rows[-1]["search/best"] == found.winners[0][1]
+    searches = read_searches(tmp_path)
+    assert searches["run"]["winners"][0][0] == found.winners[0][0]
+    assert winners_table(searches["run"], 2)[0]["architecture"] == found.winners[0][0]
+    plot_anytime(tmp_path / "anytime.png", searches)
+    assert (tmp_path / "anytime.png").read_bytes().startswith(b"\x89PNG")
+    for damaged in ("{", "[]", '{"kind": "x"}'):
+        (tmp_path / "run" / "search.json").write_text(damaged)
+        with pytest.raises(DataError, match="is no result of a search"):
+            read_searches(tmp_path)
