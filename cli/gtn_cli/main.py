@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import errno
-import importlib
 import os
 import sys
 from collections.abc import Sequence
 from typing import Any
 
 import click
-from click.shell_completion import CompletionItem
+
+from gtn_cli.lazy_group import LazyGroup
 
 COMMANDS = {
     "meta-train": ("gtn_cli.commands.meta_train", "Meta-train a teacher of images, or a synthetic environment."),
@@ -25,6 +25,7 @@ COMMANDS = {
     "compact": ("gtn_cli.commands.compact", "Store a teacher of images at half the size, if it teaches as well."),
     "train-agent": ("gtn_cli.commands.train_agent", "Train one agent inside an environment, play it on the real task."),
     "transfer": ("gtn_cli.commands.transfer", "How well agents trained inside environments do on the real task."),
+    "nas": ("gtn_cli.commands.nas", "Architecture search: rank architectures by a teacher, and search with it."),
     "export-dataset": ("gtn_cli.commands.export_dataset", "Write a teacher's images as a data set or an environment."),
     "inspect": ("gtn_cli.commands.inspect", "Show what a teacher or an environment is, and a picture of it."),
     "tasks": ("gtn_cli.commands.tasks", "List what can be taught; download and check the images."),
@@ -38,43 +39,7 @@ OUT_OF_MEMORY = "out of memory; a smaller compute.memory_mib, inner.batch_size o
 EXIT_FAILED, EXIT_INTERRUPTED = 1, 130
 
 
-class LazyGroup(click.Group):
-    """A group that imports a command only when it is called, so that ``--help`` answers at once."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        """Returns the names of all commands."""
-        return list(COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Returns the command of that name."""
-        if cmd_name not in COMMANDS:
-            return None
-        command = importlib.import_module(COMMANDS[cmd_name][0]).command
-        assert isinstance(command, click.Command)
-        return command
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Finds the command that the arguments name; of an unknown one, the error suggests the nearest."""
-        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
-            import difflib
-
-            near = difflib.get_close_matches(args[0], COMMANDS, n=1)
-            ctx.fail(f"No such command {args[0]!r}." + (f" Did you mean {near[0]!r}?" if near else ""))
-        return super().resolve_command(ctx, args)
-
-    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
-        """Completes a command's name, importing none."""
-        return [CompletionItem(name, help=text) for name, (_, text) in COMMANDS.items() if name.startswith(incomplete)]
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Writes the commands with their one line, importing none."""
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
-
-
-@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=LazyGroup, table=COMMANDS, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="generative-teaching-networks", prog_name="gtn-cli")
 def cli() -> None:
     """Generative Teaching Networks: meta-learn a teacher whose synthetic data trains fresh learners in a few steps.
@@ -90,6 +55,7 @@ def cli() -> None:
       gtn-cli train-agent --env runs/cartpole --algo dqn
       gtn-cli transfer GTN-CartPole-v0 --seeds 5
       gtn-cli inspect runs/cartpole
+      gtn-cli nas correlate --truth nb201-small-mnist --ranker teacher@file=runs/mnist
     """
 
 

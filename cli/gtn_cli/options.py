@@ -60,7 +60,7 @@ def output_mode(command: F) -> F:
 def given_command() -> str:
     """Returns the running command as a user would type it again: every argument that was given, and no other."""
     context = click.get_current_context()
-    words = ["gtn-cli", str(context.info_name)]
+    words = ["gtn-cli", *_names(context)]
     for parameter in context.command.params:
         if context.get_parameter_source(str(parameter.name)) is not ParameterSource.COMMANDLINE:
             continue
@@ -73,3 +73,12 @@ def given_command() -> str:
             else:
                 words += [parameter.opts[-1], str(one)]
     return shlex.join(words)
+
+
+def _names(context: click.Context) -> list[str]:
+    """Returns the name of a command, that of its group before it."""
+    names: list[str] = []
+    while context.parent is not None:
+        names.insert(0, str(context.info_name))
+        context = context.parent
+    return names

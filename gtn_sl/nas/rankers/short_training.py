@@ -59,7 +59,8 @@ def train(candidate: Candidate, seed: int, stream: Stream, steps: int, task: Ima
     learner, phi = candidate.fresh(task, seed, PLAN.layout)
     with torch.no_grad():
         lr, momentum = (values[:steps] for values in lesson.schedule())
-        trail = run(InnerLoop(inner_loss(learner, PLAN), lesson.optimizer, phi, lesson.batch_for, lr, momentum))
+        loss = inner_loss(learner, PLAN, closed_loop=lesson.closed_loop)
+        trail = run(InnerLoop(loss, lesson.optimizer, phi, lesson.batch_for, lr, momentum))
     return Network(learner, trail.final, trail.statistics[-1])
 
 

@@ -14,11 +14,11 @@ from gtn_core.checkpoint import load_document
 from gtn_core.config import Positive, PositiveReal, config
 from gtn_core.errors import UsageError
 from gtn_core.inner_optim import SGD
-from gtn_core.run_folder import RunFolder
 from gtn_core.second_order import Batch
 from gtn_sl.nas.candidate import Candidate
 from gtn_sl.nas.rankers.protocol import RANKERS, Judge, Ranker, Score, Setting
 from gtn_sl.nas.rankers.short_training import Measure, cosine_schedule, judge, train
+from gtn_sl.shipped import find_teacher
 from gtn_sl.stream import Stream
 from gtn_sl.teacher import TeacherFile, load_teacher
 
@@ -35,12 +35,9 @@ class _OfAFile(Ranker):
         return {"ranker": self.name, "teacher": hashlib.sha256(path.read_bytes()).hexdigest()[:16]}
 
     def paid_before(self) -> float | None:
-        """See ``Ranker.paid_before``: of a run folder, what its outer steps took; of a bare file, what its header says."""
-        run = RunFolder(Path(self.file))
-        if run.metrics.is_file():
-            return sum(row.get("perf/cpu_seconds", 0.0) for row in run.metric_rows())
-        known = load_teacher(self.file).document["metrics"].get("cpu_seconds")
-        return None if known is None else float(known)
+        """See ``Ranker.paid_before``: what the file's header says of the meta-training."""
+        made = load_document(_path(self.file, self.name), "teacher").get("provenance")
+        return None if made is None else float(made["cpu_seconds"])
 
 
 @RANKERS.register("teacher")
@@ -49,7 +46,7 @@ class Teacher(_OfAFile):
     """Trains on a teacher, with its learning rates, for its first steps."""
 
     file: str = ""
-    """A teacher's ``.safetensors`` file, or its run folder."""
+    """A teacher's ``.safetensors`` file, its run folder, or the name of one that comes with the package."""
     steps: Positive | None = None
     """k, training steps; all of the teacher's where none are given."""
     measure: Measure = "accuracy"
@@ -75,8 +72,7 @@ class Teacher(_OfAFile):
         steps = self.steps or teacher.steps
         if steps > teacher.steps:
             raise UsageError(f"ranker {self.name}: the teacher has only {teacher.steps} steps")
-        open_loop = type(teacher).batch_for is Stream.batch_for
-        same_for_all = open_loop and teacher.for_learner(0) is teacher
+        same_for_all = teacher.for_learner(0) is teacher and not teacher.closed_loop
         return (Remembered(teacher, steps) if same_for_all else teacher), steps
 
 
@@ -86,7 +82,7 @@ class Distilled(_OfAFile):
     """Trains on all that a teacher shows as on a small set of images and labels: shuffled epochs, and a rate of its own."""
 
     file: str = ""
-    """A teacher's ``.safetensors`` file, or its run folder."""
+    """A teacher's ``.safetensors`` file, its run folder, or the name of one that comes with the package."""
     steps: Positive = 128
     """k, training steps."""
     batch_size: Positive = 128
@@ -175,9 +171,12 @@ def read_teacher(file: str, ranker: str, setting: Setting) -> TeacherFile:
 
 
 def _path(file: str, ranker: str) -> Path:
-    """Returns the file itself, also where its run folder was named."""
+    """Returns the file that a ranker's setting means.
+
+    Raises:
+        UsageError: None is given, or no teacher is known by that name.
+    """
     if not file:
         name = ranker.partition("@")[0]
         raise UsageError(f"ranker {ranker} needs a teacher: {name}@file=RUN, or a .safetensors file")
-    path = Path(file)
-    return RunFolder(path).teacher if path.is_dir() else path
+    return find_teacher(file)

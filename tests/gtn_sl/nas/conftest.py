@@ -10,6 +10,7 @@ from gtn_sl.config import resolve_config
 from gtn_sl.data import TASKS, load_task
 from gtn_sl.nas.rankers import Setting
 from gtn_sl.nas.spaces import find_space
+from gtn_sl.provenance import Provenance
 from gtn_sl.teacher import save_teacher, seeded_teacher
 
 SPACE = "nb201-small@channels=4"
@@ -36,5 +37,6 @@ def teacher_file(tmp_path_factory) -> Path:
     """An untrained teacher of the digits, with four steps."""
     config = resolve_config("digits", "fast", SMALL_TEACHER)
     path = tmp_path_factory.mktemp("teacher") / "teacher.safetensors"
-    save_teacher(path, seeded_teacher(config, TASKS["digits"], 0), config, {"cpu_seconds": 12.5})
+    made = Provenance("", 0, 0, 0.2, 12.5, "a machine")
+    save_teacher(path, seeded_teacher(config, TASKS["digits"], 0), config, {}, made)
     return path

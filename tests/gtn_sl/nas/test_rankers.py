@@ -21,6 +21,7 @@ from gtn_sl.nas.rankers.size import flop_count, parameter_count
 from gtn_sl.nas.rankers.user import UserRanker
 from gtn_sl.nas.scoring import rank, score_folder
 from gtn_sl.nas.spaces import find_space
+from gtn_sl.teacher import load_teacher, save_teacher
 
 FULL, SPARSE, POOLS = "c3-c3.c3-c3.c3.c3", "c3-sk.no-c1.a3.c3", "a3-sk.no-a3.a3.sk"
 
@@ -113,7 +114,6 @@ def test_a_teacher_ranks_with_its_own_first_steps(setting, three, teacher_file):
     from gtn_sl.evaluation import accuracy
     from gtn_sl.losses import inner_loss
     from gtn_sl.nas.rankers.short_training import PLAN
-    from gtn_sl.teacher import load_teacher
 
     score = find_ranker(f"teacher@file={teacher_file},steps=3").prepare(setting)(three[1], 5)
     teacher = load_teacher(teacher_file).teacher
@@ -127,16 +127,17 @@ def test_a_teacher_ranks_with_its_own_first_steps(setting, three, teacher_file):
 
 
 def test_what_a_teacher_cost_is_read_where_it_is_known(teacher_file, tmp_path):
-    assert find_ranker(f"teacher@file={teacher_file}").paid_before() == 12.5
     run = tmp_path / "run"
     run.mkdir()
     (run / "teacher.safetensors").write_bytes(teacher_file.read_bytes())
-    rows = [{"iteration": i, "perf/cpu_seconds": 2.0} for i in (1, 2)] + [{"iteration": 2, "real/score": 0.5}]
-    (run / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    assert find_ranker(f"teacher@file={run}").paid_before() == 4.0
+    for path in (teacher_file, run):
+        assert find_ranker(f"teacher@file={path}").paid_before() == 12.5
     of_the_run, of_the_file = (find_ranker(f"teacher@file={path}").identity() for path in (run, teacher_file))
     assert of_the_run["teacher"] == of_the_file["teacher"]
     assert find_ranker(f"equal-time@file={run}").paid_before() == 0.0
+    file = load_teacher(teacher_file)
+    save_teacher(tmp_path / "unknown.safetensors", file.teacher, file.config, {})
+    assert find_ranker(f"teacher@file={tmp_path / 'unknown.safetensors'}").paid_before() is None
 
 
 def test_equal_time_takes_as_long_as_the_teacher_and_its_share_of_the_meta_training(setting, three, teacher_file):

@@ -1,0 +1,35 @@
+"""``gtn-cli nas``: architecture search. The group alone; each command is a file here. Imports no torch."""
+
+from __future__ import annotations
+
+import click
+
+from gtn_cli.lazy_group import LazyGroup
+
+COMMANDS = {
+    "sample": ("gtn_cli.commands.nas.sample", "Draw architectures of a search space, and pictures of them."),
+    "rank": ("gtn_cli.commands.nas.rank", "Score architectures by a ranker, e.g. a teacher's few steps."),
+    "correlate": ("gtn_cli.commands.nas.correlate", "How well rankers order architectures whose accuracy is known."),
+    "search": ("gtn_cli.commands.nas.search", "Search for the best architecture by any ranker, within a budget."),
+    "train": ("gtn_cli.commands.nas.train", "Train architectures on real data until they have converged."),
+    "ground-truth": ("gtn_cli.commands.nas.ground_truth", "Train many architectures: what rankers are measured by."),
+    "report": ("gtn_cli.commands.nas.report", "Write the tables and pictures of a folder again."),
+}
+"""Name -> (module whose ``command`` it is, one line for ``--help``)."""
+
+
+@click.group("nas", cls=LazyGroup, table=COMMANDS)
+def command() -> None:
+    """Architecture search with a teacher as the proxy, and with everything that a teacher has to beat.
+
+    A space, a ranker or a search is written NAME@KEY=VALUE,KEY=VALUE. Every command goes on where an earlier one with the same
+    --out stopped.
+
+    \b
+    Examples:
+      gtn-cli nas sample --space nb201-small --count 5
+      gtn-cli nas rank --space nb201-small --task mnist --count 30 --ranker teacher@file=runs/mnist,steps=32
+      gtn-cli nas correlate --truth nb201-small-mnist --ranker teacher@file=runs/mnist --ranker synflow
+      gtn-cli nas search --space nb201-small --task mnist --ranker teacher@file=runs/mnist --evaluations 200
+      gtn-cli nas train --space nb201-small --task mnist --architecture c3-sk.no-c1.a3.c3 --seeds 3
+    """

@@ -1,0 +1,133 @@
+"""Options that the commands of ``gtn-cli nas`` share, and what they stand for. Imports no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+from click.shell_completion import CompletionItem
+
+from gtn_cli import options
+from gtn_core.errors import UsageError
+
+if TYPE_CHECKING:
+    from gtn_sl.nas.candidate import Candidate
+    from gtn_sl.nas.spaces import Space
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+SPACES = ("cells", "cells-small", "macro", "macro-small", "nb201", "nb201-small")
+RANKERS = (
+    "teacher",
+    "real",
+    "subset",
+    "equal-time",
+    "distilled",
+    "parameters",
+    "flops",
+    "random",
+    "grad_norm",
+    "snip",
+    "synflow",
+    "jacob_cov",
+    "naswot",
+)
+"""Of the registries, which import torch; a test compares them."""
+
+
+def complete_space(ctx: click.Context, parameter: click.Parameter, typed: str) -> list[CompletionItem]:
+    """Completes a search space's name."""
+    return [CompletionItem(name) for name in SPACES if name.startswith(typed)]
+
+
+def complete_ranker(ctx: click.Context, parameter: click.Parameter, typed: str) -> list[CompletionItem]:
+    """Completes a ranker's name."""
+    return [CompletionItem(name) for name in RANKERS if name.startswith(typed)]
+
+
+def space(command: F) -> F:
+    """Adds ``--space``."""
+    return click.option(
+        "--space",
+        "space_name",
+        default="nb201-small",
+        show_default=True,
+        metavar="NAME[@KEY=VALUE,...]",
+        help=f"Search space: {', '.join(SPACES)}; with settings, e.g. nb201@channels=8,cells=1.",
+        shell_complete=complete_space,
+    )(command)
+
+
+def task(command: F) -> F:
+    """Adds ``--task``."""
+    return click.option(
+        "--task", default="mnist", show_default=True, help="Real image task.", shell_complete=options.complete_task
+    )(command)
+
+
+def architectures(command: F) -> F:
+    """Adds ``--architecture``, ``--count`` and ``--seed``."""
+    command = click.option(
+        "--seed", default=0, show_default=True, type=click.IntRange(min=0), help="Root of all randomness."
+    )(command)
+    command = click.option("-n", "--count", type=click.IntRange(min=1), help="Draw so many architectures at random.")(
+        command
+    )
+    return click.option(
+        "--architecture", "encodings", multiple=True, metavar="ENCODING", help="An architecture; repeatable."
+    )(command)
+
+
+def rankers(command: F) -> F:
+    """Adds ``--ranker``, once or several times."""
+    return click.option(
+        "--ranker",
+        "ranker_names",
+        multiple=True,
+        required=True,
+        metavar="NAME[@KEY=VALUE,...]",
+        help=f"Repeatable: {', '.join(RANKERS)}, or your own package.module:function.",
+        shell_complete=complete_ranker,
+    )(command)
+
+
+def out(default: str) -> Callable[[F], F]:
+    """Adds ``--out``, the folder of work."""
+    return click.option(
+        "--out",
+        default=default,
+        show_default=True,
+        type=click.Path(file_okay=False, path_type=Path),
+        help="Folder of work; what it holds already is not done again.",
+    )
+
+
+def chosen(space: Space, encodings: Sequence[str], count: int | None, seed: int) -> list[Candidate]:
+    """Returns the architectures that ``--architecture`` and ``--count`` ask for.
+
+    Raises:
+        UsageError: An encoding is none of the space, or nothing is asked for.
+    """
+    from gtn_core.seeding import Streams
+    from gtn_sl.nas.candidate import decode_all, sample_distinct
+
+    named = decode_all(space, dict.fromkeys(encodings))
+    if not named and count is None:
+        raise UsageError("say which architectures: --architecture ENCODING, or --count N to draw some")
+    drawn = sample_distinct(space, count, Streams(seed).numpy("architectures"), named) if count else []
+    return [*named, *drawn]
+
+
+def make_folder(path: Path) -> Path:
+    """Makes a folder, and those above it.
+
+    Raises:
+        UsageError: It cannot be made.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"cannot make the folder {path}: {error.strerror}") from error
+    return path

@@ -1,0 +1,89 @@
+"""``gtn-cli nas correlate``: how well rankers order architectures whose accuracy is known."""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+
+import click
+from click.shell_completion import CompletionItem
+
+from gtn_cli import console, options
+from gtn_cli.commands.nas import choices
+from gtn_cli.commands.nas.report import write_correlations
+from gtn_cli.main import echo_json
+
+
+def complete_truth(ctx: click.Context, parameter: click.Parameter, typed: str) -> list[CompletionItem]:
+    """Completes the name of a shipped ground truth, or a path."""
+    from gtn_sl.nas.ground_truth import shipped_ground_truths
+
+    return [CompletionItem(name) for name in shipped_ground_truths() if name.startswith(typed)] or [
+        CompletionItem(typed, type="file")
+    ]
+
+
+@click.command("correlate")
+@click.option(
+    "--truth",
+    required=True,
+    metavar="NAME|FILE.json",
+    help="A shipped ground truth, or a file of gtn-cli nas ground-truth.",
+    shell_complete=complete_truth,
+)
+@choices.rankers
+@click.option("--seeds", default=1, show_default=True, type=click.IntRange(min=1), help="Judgements of each; averaged.")
+@click.option("--seed", default=0, show_default=True, type=click.IntRange(min=0), help="Root of all randomness.")
+@options.data_dir
+@choices.out("runs/nas/correlate")
+@options.output_mode
+def command(
+    truth: str,
+    ranker_names: tuple[str, ...],
+    seeds: int,
+    seed: int,
+    data_dir: Path | None,
+    out: Path,
+    quiet: bool,
+    as_json: bool,
+) -> None:
+    """Let rankers order architectures whose accuracy is known, and say how well they do.
+
+    The table has Spearman's and Kendall's correlation on all architectures and on the half with the higher accuracy, each with
+    its 95% bootstrap interval; Spearman's given the parameter count; CPU-seconds per architecture, alone and with the share of
+    what was paid once; and the ceiling that noise between the seeds of the ground truth sets. Every ranker that OUT holds
+    is in it, those of earlier calls, too. Rankers read training and validation data only.
+
+    \b
+    Examples:
+      gtn-cli nas correlate --truth nb201-small-mnist --ranker teacher@file=runs/mnist,steps=32 --ranker real@steps=32
+      gtn-cli nas correlate --truth nb201-small-mnist --ranker parameters --ranker synflow --ranker naswot --seeds 3
+      gtn-cli nas correlate --truth truth.json --ranker my_package.rankers:my_ranker
+    """
+    from gtn_sl.data import load_task
+    from gtn_sl.nas.comparison import table, to_json
+    from gtn_sl.nas.ground_truth import find_ground_truth
+    from gtn_sl.nas.rankers import Setting, find_ranker
+    from gtn_sl.nas.scoring import rank
+    from gtn_sl.nas.spaces import find_space
+
+    console.start_logging(quiet=quiet or as_json)
+    console.interrupt_on_sigterm()
+    known = find_ground_truth(truth)
+    rankers = [find_ranker(name) for name in ranker_names]  # a wrong name fails here, before any work
+    setting = Setting(find_space(known.space), load_task(known.task, data_dir), seed=seed)
+    candidates = known.candidates()
+    with console.counting_bar(quiet=quiet or as_json) as bar:
+        for ranker in rankers:
+            shown = bar.add_task(ranker.name, total=len(candidates) * seeds)
+            rank(ranker, candidates, setting, range(seeds), out, functools.partial(bar.advance, shown))
+    comparison = write_correlations(out, truth, seeds, options.given_command())
+    if as_json:
+        echo_json(to_json(comparison))
+        return
+    title = (
+        f"{len(candidates)} architectures of {known.space} on {known.task}: correlation of scores with test accuracy"
+    )
+    console.print_table(table(comparison), title)
+    if not quiet:
+        click.echo(f"report: {out}")

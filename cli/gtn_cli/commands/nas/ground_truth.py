@@ -1,0 +1,78 @@
+"""``gtn-cli nas ground-truth``: many architectures trained to convergence, which rankers are then measured by."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from gtn_cli import console, options
+from gtn_cli.commands.nas import choices
+from gtn_cli.commands.nas.train import training_options
+from gtn_cli.main import EXIT_INTERRUPTED, echo_json
+
+
+@click.command("ground-truth")
+@choices.space
+@choices.task
+@click.option("-n", "--count", default=64, show_default=True, type=click.IntRange(min=6), help="Architectures.")
+@click.option("--seed", default=0, show_default=True, type=click.IntRange(min=0), help="Which architectures are drawn.")
+@training_options
+@options.data_dir
+@choices.out("runs/nas/ground-truth")
+@options.output_mode
+def command(
+    space_name: str,
+    task: str,
+    count: int,
+    seed: int,
+    seeds: int,
+    workers: int,
+    assignments: tuple[str, ...],
+    data_dir: Path | None,
+    out: Path,
+    quiet: bool,
+    as_json: bool,
+) -> None:
+    """Draw architectures, train each with several seeds, and write what they reach to one file.
+
+    Architectures whose logits do not hang on the image are not drawn. Every training is kept in OUT/trainings as soon as it is
+    done, so that the command can be stopped at any time and given again. The file is OUT/SPACE-TASK.json; correlate --truth
+    reads it.
+
+    \b
+    Examples:
+      gtn-cli nas ground-truth --space nb201-small --task mnist --count 64 --seeds 3 --workers 2
+      gtn-cli nas ground-truth --task digits --count 8 --seeds 2 --set epochs=10 --set batch_size=50
+    """
+    from gtn_core.config import parse_assignments, resolve
+    from gtn_core.seeding import Streams
+    from gtn_sl.nas.final_training import FinalTraining
+    from gtn_sl.nas.ground_truth import put_together, sample_seeing, save_ground_truth
+    from gtn_sl.nas.spaces import find_space
+    from gtn_sl.nas.trainings import Course, train_all
+
+    console.start_logging(quiet=quiet or as_json)
+    console.interrupt_on_sigterm()
+    space, settings = find_space(space_name), resolve(FinalTraining, parse_assignments(assignments))
+    candidates = sample_seeing(space, task, count, Streams(seed).numpy("ground-truth"))
+    course, made_by = Course(space, task, settings, data_dir), options.given_command()
+    try:
+        with console.counting_bar(quiet=quiet or as_json) as bar:
+            shown = bar.add_task(f"{space.name} on {task}", total=count * seeds)
+            found = train_all(
+                course, candidates, range(seeds), out, workers=workers, after_one=lambda job: bar.advance(shown)
+            )
+    except KeyboardInterrupt:
+        click.echo(f"interrupted; what is done is kept in {out}; go on with: {made_by}", err=True)
+        raise SystemExit(EXIT_INTERRUPTED) from None
+    truth = put_together(course, found)
+    path = out / f"{space_name.partition('@')[0]}-{task}.json"
+    save_ground_truth(path, truth, made_by)
+    accuracies = 100 * truth.accuracies()
+    if as_json:
+        echo_json({"file": str(path), "architectures": len(accuracies), "accuracies": accuracies.tolist()})
+        return
+    click.echo(
+        f"{len(accuracies)} architectures, test accuracy {accuracies.min():.2f}% to {accuracies.max():.2f}%: {path}"
+    )

@@ -1,0 +1,119 @@
+"""``gtn-cli nas search``: the best architecture by a ranker, within a budget."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import click
+
+from gtn_cli import console, options
+from gtn_cli.commands.nas import choices
+from gtn_cli.main import EXIT_INTERRUPTED, echo_json
+
+LIMITS = ("evaluations", "cpu_seconds", "steps", "images")
+
+
+@click.command("search")
+@choices.space
+@choices.task
+@click.option(
+    "--ranker",
+    "ranker_name",
+    required=True,
+    metavar="NAME[@KEY=VALUE,...]",
+    help=f"{', '.join(choices.RANKERS)}, or your own package.module:function.",
+    shell_complete=choices.complete_ranker,
+)
+@click.option(
+    "--search",
+    "search_name",
+    default="evolution",
+    show_default=True,
+    metavar="NAME[@KEY=VALUE,...]",
+    help="random, evolution (regularised) or halving (successive).",
+)
+@click.option("--evaluations", type=click.IntRange(min=1), help="Budget: judgements.")
+@click.option("--cpu-seconds", type=click.FloatRange(min=0, min_open=True), help="Budget: CPU-seconds of judging.")
+@click.option("--steps", type=click.IntRange(min=1), help="Budget: training steps.")
+@click.option("--images", type=click.IntRange(min=1), help="Budget: images seen.")
+@click.option("--seeds", default=1, show_default=True, type=click.IntRange(min=1), help="Judgements of each; averaged.")
+@click.option("--seed", default=0, show_default=True, type=click.IntRange(min=0), help="Root of all randomness.")
+@options.data_dir
+@choices.out("runs/nas/search")
+@options.output_mode
+def command(
+    space_name: str,
+    task: str,
+    ranker_name: str,
+    search_name: str,
+    evaluations: int | None,
+    cpu_seconds: float | None,
+    steps: int | None,
+    images: int | None,
+    seeds: int,
+    seed: int,
+    data_dir: Path | None,
+    out: Path,
+    quiet: bool,
+    as_json: bool,
+) -> None:
+    """Search a space for the best architecture by a ranker, until a budget is spent.
+
+    Judgements are kept in OUT/scores, and the search in OUT/SEARCH-SEED: search.json with the winners, the ledger and every
+    judgement, metrics.jsonl, TensorBoard events and the anytime curve. The same command, run again after an
+    interruption, comes to the same result. The budget counts judging and preparing; what a teacher cost before is told beside it.
+
+    \b
+    Examples:
+      gtn-cli nas search --ranker teacher@file=runs/mnist,steps=32 --evaluations 200
+      gtn-cli nas search --ranker real@steps=32 --search halving@candidates=27 --cpu-seconds 300
+      gtn-cli nas search --space cells-small --ranker synflow --search random --evaluations 1000 --seed 1
+    """
+    from gtn_core.config import to_dict
+    from gtn_sl.data import load_task
+    from gtn_sl.nas.rankers import Setting, find_ranker
+    from gtn_sl.nas.search import Budget, Evaluation, find_search, run_search
+    from gtn_sl.nas.search.report import SearchTracker, plot_anytime, winners_table, write_search
+    from gtn_sl.nas.spaces import find_space
+
+    console.start_logging(quiet=quiet or as_json)
+    console.interrupt_on_sigterm()
+    space, ranker, search = find_space(space_name), find_ranker(ranker_name), find_search(search_name)
+    budget = Budget(evaluations=evaluations, cpu_seconds=cpu_seconds, steps=steps, images=images)
+    budget.limits()
+    setting = Setting(space, load_task(task, data_dir), seed=seed)
+    folder = choices.make_folder(out / f"{re.sub(r'[^A-Za-z0-9.=,_-]+', '-', search.name)}-{seed}")
+    facts = {"space": space.name, "task": task, "budget": to_dict(budget), "command": options.given_command()}
+    tracker = SearchTracker(folder, {**facts, "search": search.name, "ranker": ranker.name})
+    try:
+        with console.counting_bar(quiet=quiet or as_json) as bar:
+            shown = bar.add_task(search.name, total=1000)
+
+            def listen(evaluation: Evaluation, share: float) -> None:
+                tracker(evaluation, share)
+                best = "" if evaluation.incumbent_value is None else f", best {evaluation.incumbent_value:.4g}"
+                bar.update(shown, completed=min(1000, int(1000 * share)), description=f"{search.name}{best}")
+
+            found = run_search(search, ranker, setting, budget, out, seed=seed, seeds=seeds, listener=listen)
+    except KeyboardInterrupt:
+        click.echo(f"interrupted; what is known is kept in {out}; go on with: {facts['command']}", err=True)
+        raise SystemExit(EXIT_INTERRUPTED) from None
+    finally:
+        tracker.close()
+    write_search(folder, found, facts)
+    document = {**facts, **found.to_json(), "folder": str(folder)}
+    plot_anytime(folder / "anytime.png", {folder.name: document})
+    if as_json:
+        echo_json(document)
+        return
+    ledger = found.ledger
+    spent = f"{ledger.evaluations} judgements, {ledger.cpu_seconds:.3g} CPU-seconds, {ledger.steps:,} steps"
+    if rows := winners_table(document, 5):
+        console.print_table(list(rows), f"{search.name} by {ranker.name} on {task}: {spent}")
+    else:
+        click.echo(f"no architecture could be judged; why stands in {folder / 'search.json'}")
+    if not quiet:
+        if ledger.paid_before:
+            click.echo(f"paid before, for the ranker's teacher: {ledger.paid_before:.3g} CPU-seconds")
+        click.echo(f"report: {folder}; train the winners: gtn-cli nas train --from {folder}")

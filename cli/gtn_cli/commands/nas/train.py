@@ -1,0 +1,123 @@
+"""``gtn-cli nas train``: architectures, e.g. a search's winners, trained on real data until they have converged."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from gtn_cli import console, options
+from gtn_cli.commands.nas import choices
+from gtn_cli.main import EXIT_INTERRUPTED, echo_json
+from gtn_core.errors import UsageError
+
+
+def training_options(command: Any) -> Any:
+    """Adds what long trainings are told: ``--seeds``, ``--workers`` and ``--set``."""
+    command = click.option(
+        "--set",
+        "assignments",
+        multiple=True,
+        metavar="KEY=VALUE",
+        help="A setting of gtn_sl.nas.final_training, e.g. epochs=20, lr=0.05, augmentation=crop-flip; repeatable.",
+    )(command)
+    command = click.option(
+        "--workers", default=1, show_default=True, type=click.IntRange(min=1), help="Processes, one thread each."
+    )(command)
+    return click.option(
+        "--seeds", default=3, show_default=True, type=click.IntRange(min=1), help="Trainings of each architecture."
+    )(command)
+
+
+@click.command("train")
+@choices.space
+@choices.task
+@choices.architectures
+@click.option("--from", "source", type=click.Path(path_type=Path), help="Folder of a search, whose winners to train.")
+@click.option("--top", default=1, show_default=True, type=click.IntRange(min=1), help="Winners of --from.")
+@training_options
+@options.data_dir
+@choices.out("runs/nas/train")
+@options.output_mode
+def command(
+    space_name: str,
+    task: str,
+    encodings: tuple[str, ...],
+    count: int | None,
+    seed: int,
+    source: Path | None,
+    top: int,
+    seeds: int,
+    workers: int,
+    assignments: tuple[str, ...],
+    data_dir: Path | None,
+    out: Path,
+    quiet: bool,
+    as_json: bool,
+) -> None:
+    """Train architectures on real data until they have converged, and test them.
+
+    SGD with momentum, a warm-up and a cosine; augmentation, cutout where the augmentation has it, and an auxiliary head
+    (--set auxiliary=0.4) where asked for. The trained networks lie in OUT/networks.
+
+    \b
+    Examples:
+      gtn-cli nas train --architecture c3-sk.no-c1.a3.c3 --seeds 3
+      gtn-cli nas train --from runs/nas/search/evolution-0 --top 3 --set epochs=20
+      gtn-cli nas train --space cells-small --task cifar10 --count 5 --set augmentation=crop-flip --set auxiliary=0.4
+    """
+    from gtn_core.config import parse_assignments, resolve
+    from gtn_sl.nas.final_training import FinalTraining
+    from gtn_sl.nas.spaces import find_space
+    from gtn_sl.nas.trainings import Course, train_all
+
+    console.start_logging(quiet=quiet or as_json)
+    console.interrupt_on_sigterm()
+    settings = resolve(FinalTraining, parse_assignments(assignments))
+    if source is not None:
+        space_name, task, winners = _winners(source, top)
+        encodings = (*encodings, *winners)
+    space = find_space(space_name)
+    candidates = choices.chosen(space, encodings, count, seed)
+    course = Course(space, task, settings, data_dir, out / "networks")
+    try:
+        with console.counting_bar(quiet=quiet or as_json) as bar:
+            shown = bar.add_task("trainings", total=len(candidates) * seeds)
+            found = train_all(
+                course, candidates, range(seeds), out, workers=workers, after_one=lambda job: bar.advance(shown)
+            )
+    except KeyboardInterrupt:
+        click.echo(f"interrupted; what is done is kept in {out}; go on with: {options.given_command()}", err=True)
+        raise SystemExit(EXIT_INTERRUPTED) from None
+    if as_json:
+        echo_json({**course.identity(), "results": found, "networks": str(course.networks)})
+        return
+    console.print_table([_row(text, runs) for text, runs in found.items()], f"{space.name} on {task}, {seeds} seeds")
+    if not quiet:
+        click.echo(f"networks: {course.networks}")
+
+
+def _row(encoding: str, runs: dict[int, dict[str, Any]]) -> dict[str, str]:
+    import numpy as np
+
+    good = [run for run in runs.values() if run["failure"] is None]
+    cells = {"architecture": encoding}
+    for split in ("validation", "test"):
+        values = 100 * np.array([run[split] for run in good])
+        spread = f" ± {values.std(ddof=1):.2f}" if len(values) > 1 else ""
+        cells[split] = f"{values.mean():.2f}%{spread}" if len(values) else "-"
+    cells["CPU s"] = f"{np.mean([run['cpu_seconds'] for run in runs.values()]):.3g}"
+    cells["diverged"] = str(len(runs) - len(good))
+    return cells
+
+
+def _winners(source: Path, top: int) -> tuple[str, str, list[str]]:
+    """Returns space, task and best architectures of a search."""
+    path = source / "search.json" if source.is_dir() else source
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+        return document["space"], document["task"], [text for text, _ in document["winners"][:top]]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UsageError(f"{source} is no folder of gtn-cli nas search: {type(error).__name__}: {error}") from error

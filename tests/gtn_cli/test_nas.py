@@ -1,0 +1,140 @@
+"""``gtn-cli nas``, as a user calls it, on a space and a task that take seconds."""
+
+import json
+
+import pytest
+
+from gtn_cli.commands.nas import COMMANDS
+from gtn_cli.commands.nas.choices import RANKERS, SPACES
+
+SPACE = ("--space", "nb201-small@channels=3")
+DIGITS = (*SPACE, "--task", "digits")
+QUICK = ("--set", "epochs=0.2", "--set", "batch_size=50")
+FULL, SPARSE = "c3-c3.c3-c3.c3.c3", "c3-sk.no-c1.a3.c3"
+
+
+@pytest.fixture(scope="module")
+def truth(tmp_path_factory):
+    """A small ground truth, made in this process."""
+    from gtn_cli.main import main
+
+    out = tmp_path_factory.mktemp("truth")
+    with pytest.raises(SystemExit) as caught:
+        main(["nas", "ground-truth", *DIGITS, "--count", "7", "--seeds", "2", *QUICK, "--out", str(out), "--quiet"])
+    assert caught.value.code == 0
+    return out / "nb201-small-digits.json"
+
+
+@pytest.mark.parametrize("name", sorted(COMMANDS))
+def test_help_has_examples(call, name):
+    outcome = call("nas", name, "--help")
+    assert outcome.code == 0
+    assert f"gtn-cli nas {name}" in outcome.out
+
+
+def test_names_in_help_are_those_of_the_registries():
+    from gtn_sl.nas.rankers import RANKERS as REGISTERED
+    from gtn_sl.nas.spaces import SPACES as KNOWN
+
+    assert set(RANKERS) == set(REGISTERED)
+    assert set(SPACES) == set(KNOWN)
+
+
+def test_sample_shows_sizes_and_draws(call, tmp_path):
+    outcome = call("nas", "sample", *DIGITS, "--architecture", FULL, "--count", 2, "--draw", tmp_path / "p", "--json")
+    rows = outcome.json["architectures"]
+    assert rows[0]["architecture"] == FULL
+    assert rows[0]["parameters"] > rows[1]["parameters"] > 0
+    assert len(list((tmp_path / "p").glob("*.png"))) == len(list((tmp_path / "p").glob("*.dot"))) == 3
+    assert "1 of 15,625" in call("nas", "sample", *DIGITS, "--count", 1).out
+
+
+def test_rank_orders_and_goes_on(call, tmp_path):
+    given = ("nas", "rank", *DIGITS, "--architecture", SPARSE, "--architecture", FULL, "--out", tmp_path)
+    document = call(*given, "--ranker", "parameters", "--ranker", "naswot@batch_size=8", "--json").json
+    assert list(document[0]["values"]) == [FULL, SPARSE]
+    assert document[1]["failures"] == {}
+    shown = call(*given, "--ranker", "parameters")
+    assert shown.out.index(FULL) < shown.out.index(SPARSE)
+    (broken,) = tmp_path.glob(f"scores/parameters-*/{FULL}.json")
+    broken.write_text("{")
+    again = call(*given, "--ranker", "parameters")
+    assert again.code == 0
+    assert "is damaged" in again.err
+    assert json.loads(broken.read_text())["architecture"] == FULL
+
+
+def test_a_users_ranker_that_fails_is_ranked_last(call, tmp_path, monkeypatch):
+    source = "def score(candidate, setting, seed):\n    return {'c3-sk.no-c1.a3.c3': 1.0}[candidate.encoding]\n"
+    (tmp_path / "own_ranker.py").write_text(source)
+    monkeypatch.syspath_prepend(tmp_path)
+    arguments = ("--architecture", FULL, "--architecture", SPARSE, "--ranker", "own_ranker:score", "--out", tmp_path)
+    outcome = call("nas", "rank", *DIGITS, *arguments)
+    assert outcome.code == 0
+    assert outcome.out.index(SPARSE) < outcome.out.index(FULL)
+    assert "KeyError" in outcome.out
+
+
+def test_correlate_compares_all_that_a_folder_holds(call, truth, tmp_path):
+    given = ("nas", "correlate", "--truth", truth, "--out", tmp_path)
+    first = call(*given, "--ranker", "parameters", "--ranker", "synflow", "--json").json
+    assert {row["ranker"] for row in first["rows"]} == {"parameters", "synflow"}
+    assert first["ceiling"]["between_seeds"] is not None
+    outcome = call(*given, "--ranker", "random")
+    assert all(words in outcome.out for words in ("random", "synflow", "ceiling", "report"))
+    written = {path.name for path in tmp_path.iterdir()}
+    assert written >= {"correlate.md", "correlate.json", "correlations.png", "scores.png", "cost.png"}
+    (tmp_path / "correlate.md").unlink()
+    assert "synflow" in call("nas", "report", tmp_path).out
+    assert (tmp_path / "correlate.md").is_file()
+    assert "gtn-cli nas correlate" in (tmp_path / "correlate.md").read_text()
+
+
+def test_search_then_train_its_winner(call, tmp_path):
+    given = ("nas", "search", *DIGITS, "--ranker", "parameters", "--out", tmp_path)
+    found = call(*given, "--search", "evolution@population=5,tournament=3", "--evaluations", 25, "--json").json
+    folder = tmp_path / "evolution@population=5,tournament=3-0".replace("@", "-")
+    assert found["folder"] == str(folder)
+    assert len(found["history"]) == 25
+    assert {path.name for path in folder.iterdir()} >= {"search.json", "metrics.jsonl", "tensorboard", "anytime.png"}
+    again = call(*given, "--search", "evolution@population=5,tournament=3", "--evaluations", 25, "--json").json
+    assert again["history"] == found["history"]
+    call(*given, "--search", "random", "--evaluations", 9, "--quiet")
+    assert "random" in call("nas", "report", tmp_path).out
+    assert (tmp_path / "anytime.png").is_file()
+    trained = call("nas", "train", "--from", folder, "--seeds", 2, *QUICK, "--out", tmp_path / "t", "--json").json
+    winner = found["winners"][0][0]
+    assert set(trained["results"][winner]) == {"0", "1"}
+    assert len(list((tmp_path / "t" / "networks").iterdir())) == 2
+    shown = call("nas", "train", "--from", folder, "--seeds", 2, *QUICK, "--out", tmp_path / "t")
+    assert winner in shown.out
+    assert "±" in shown.out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["sampel"], ["Did you mean 'sample'"]),
+        (["sample", "--space", "nb202"], ["unknown search space 'nb202'; did you mean 'nb201'"]),
+        (["sample", "--space", "nb201@chanels=3"], ["did you mean 'channels'"]),
+        (["sample", "--architecture", "c3"], ["'c3' is no architecture of nb201-small", "one would be"]),
+        (["rank", "--task", "digits", "--ranker", "random"], ["--architecture ENCODING, or --count N"]),
+        (["rank", "--count", "3", "--ranker", "synflw"], ["did you mean 'synflow'"]),
+        (["rank", "--count", "3", "--ranker", "no_such:f"], ["cannot import the ranker 'no_such:f'"]),
+        (["rank", "--task", "digits", "--count", "3", "--ranker", "teacher"], ["needs a teacher: teacher@file=RUN"]),
+        (["correlate", "--truth", "nowhere", "--ranker", "random"], ["unknown ground truth 'nowhere'"]),
+        (["search", "--task", "digits", "--ranker", "random"], ["give a search a budget"]),
+        (["search", "--task", "digits", "--ranker", "random", "--search", "evolutoin"], ["did you mean 'evolution'"]),
+        (["train", "--from", "nowhere"], ["nowhere is no folder of gtn-cli nas search"]),
+        (["train", "--count", "1", "--set", "epoch=3"], ["did you mean 'epochs'"]),
+        (["report", "nowhere"], ["there is no folder nowhere"]),
+    ],
+    ids=lambda value: " ".join(value[:3]) if value and "[" not in str(value[0]) else "",
+)
+def test_wrong_usage(call, tmp_path, monkeypatch, arguments, words):
+    monkeypatch.chdir(tmp_path)
+    outcome = call("nas", *arguments)
+    assert outcome.code == 2, outcome
+    lines = [line for line in outcome.err.splitlines() if line.startswith(("error: ", "Error: "))]
+    assert len(lines) == 1, outcome.err
+    assert all(word in lines[0] for word in words), lines
