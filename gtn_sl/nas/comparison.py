@@ -134,6 +134,28 @@ def table(comparison: Comparison) -> list[dict[str, str]]:
     return [*rows, ceiling]
 
 
+def short_table(comparison: Comparison) -> list[dict[str, str]]:
+    """Returns what of the table fits a terminal: two digits, the best ranker first, the ceiling last."""
+    rows = [
+        {
+            "ranker": short_name(row.ranker),
+            "all": _with_interval(row.everything.spearman, 2),
+            "top half": _with_interval(row.better_half.spearman, 2),
+            "CPU s": f"{row.cpu_seconds:.2g}",
+        }
+        for row in comparison.rows
+    ]
+    ceilings = (comparison.ceiling.ceiling, comparison.ceiling_of_half.ceiling)
+    return [*rows, dict(zip(rows[0], ("ceiling", *(_number(c, 2) for c in ceilings), ""), strict=True))]
+
+
+def short_name(ranker: str) -> str:
+    """Returns a ranker's specification with the folders of its file left out."""
+    name, _, settings = ranker.partition("@")
+    kept = [Path(part).name if part.startswith("file=") and "/" in part else part for part in settings.split(",")]
+    return f"{name} ({', '.join(kept)})"[:60] if settings else name
+
+
 def write_comparison(folder: Path, comparison: Comparison, facts: dict[str, Any]) -> None:
     """Writes ``correlate.md`` and ``correlate.json``.
 
@@ -173,11 +195,12 @@ def _finite(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def _with_interval(interval: Interval) -> str:
+def _with_interval(interval: Interval, digits: int = 3) -> str:
     if math.isnan(interval.value):
         return "-"
-    return f"{_number(interval.value)} [{_number(interval.low)}, {_number(interval.high)}]"
+    value, low, high = (_number(x, digits) for x in (interval.value, interval.low, interval.high))
+    return f"{value} [{low}, {high}]"
 
 
-def _number(value: float) -> str:
-    return "-" if math.isnan(value) else f"{value:.3f}"
+def _number(value: float, digits: int = 3) -> str:
+    return "-" if math.isnan(value) else f"{value:.{digits}f}"

@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from gtn_sl.nas.comparison import Comparison, Row
+from gtn_sl.nas.comparison import Comparison, Row, short_name
 from gtn_sl.nas.correlation import Correlation, top_half
 from gtn_sl.nas.saved_figure import save_figure
 
@@ -30,7 +30,7 @@ def plot_correlations(path: Path, comparison: Comparison) -> None:
     for ceiling, colour in ((comparison.ceiling, ALL), (comparison.ceiling_of_half, HALF)):
         if not math.isnan(ceiling.ceiling):
             axes.axvline(ceiling.ceiling, color=colour, linestyle=":", linewidth=1.5)
-    axes.set_yticks(range(len(rows)), [_short(row.ranker) for row in rows], fontsize=8)
+    axes.set_yticks(range(len(rows)), [short_name(row.ranker) for row in rows], fontsize=8)
     axes.set_xlabel("Spearman correlation with test accuracy (dotted: ceiling set by noise between seeds)")
     axes.set_title(_title(comparison), loc="left", fontsize=10)
     axes.axvline(0, color="#444444", linewidth=0.8)
@@ -66,7 +66,7 @@ def plot_cost(path: Path, comparison: Comparison) -> None:
             axes.plot([max(row.cpu_seconds, 1e-4), max(row.amortised, 1e-4)], [value] * 2, color="#bbbbbb", linewidth=1)
             axes.plot(max(row.amortised, 1e-4), value, "o", markerfacecolor="none", color=ALL)
         axes.annotate(
-            _short(row.ranker), (max(row.cpu_seconds, 1e-4), value), (4, 4), textcoords="offset points", fontsize=7
+            short_name(row.ranker), (max(row.cpu_seconds, 1e-4), value), (4, 4), textcoords="offset points", fontsize=7
         )
     axes.set_xscale("log")
     axes.set_xlabel("CPU-seconds per architecture (ring: with its share of what was paid once)")
@@ -85,7 +85,7 @@ def _scatter(axes: Axes, row: Row, comparison: Comparison) -> None:
     failed = int((~shown).sum())
     note = f", {failed} failed" if failed else ""
     figures = f"{row.everything.spearman.value:.2f}, {row.better_half.spearman.value:.2f}{note}"
-    axes.set_title(f"{_short(row.ranker)}: {figures}", fontsize=8, loc="left")
+    axes.set_title(f"{short_name(row.ranker)}: {figures}", fontsize=8, loc="left")
     axes.tick_params(labelsize=7)
     axes.set_ylabel("test accuracy (%)", fontsize=7)
 
@@ -93,10 +93,3 @@ def _scatter(axes: Axes, row: Row, comparison: Comparison) -> None:
 def _title(comparison: Comparison) -> str:
     truth = comparison.truth
     return f"{truth.space} on {truth.task}: {len(truth.entries)} architectures, {truth.by_seed().shape[1]} seeds each"
-
-
-def _short(ranker: str) -> str:
-    """Returns a ranker's specification with the folders of its file left out."""
-    name, _, settings = ranker.partition("@")
-    kept = [Path(part).name if part.startswith("file=") and "/" in part else part for part in settings.split(",")]
-    return f"{name} ({', '.join(kept)})"[:60] if settings else name

@@ -61,7 +61,7 @@ def command(
       gtn-cli nas correlate --truth truth.json --ranker my_package.rankers:my_ranker
     """
     from gtn_sl.data import load_task
-    from gtn_sl.nas.comparison import table, to_json
+    from gtn_sl.nas.comparison import short_table, to_json
     from gtn_sl.nas.ground_truth import find_ground_truth
     from gtn_sl.nas.rankers import Setting, find_ranker
     from gtn_sl.nas.scoring import rank
@@ -81,9 +81,7 @@ def command(
     if as_json:
         echo_json(to_json(comparison))
         return
-    title = (
-        f"{len(candidates)} architectures of {known.space} on {known.task}: correlation of scores with test accuracy"
-    )
-    console.print_table(table(comparison), title)
+    title = f"{len(candidates)} architectures of {known.space} on {known.task}: Spearman with test accuracy"
+    console.print_table(short_table(comparison), title)
     if not quiet:
         click.echo(f"report: {out}")

@@ -32,7 +32,7 @@ def command(folder: Path, quiet: bool, as_json: bool) -> None:
       gtn-cli nas report runs/nas/correlate
       gtn-cli nas report runs/nas/search
     """
-    from gtn_sl.nas.comparison import table, to_json
+    from gtn_sl.nas.comparison import short_table, to_json
     from gtn_sl.nas.search.report import plot_anytime, read_searches, winners_table
 
     console.start_logging(quiet=quiet or as_json)
@@ -44,7 +44,9 @@ def command(folder: Path, quiet: bool, as_json: bool) -> None:
         if as_json:
             echo_json(to_json(comparison))
         else:
-            console.print_table(table(comparison), f"rankers of {comparison.truth.space} on {comparison.truth.task}")
+            console.print_table(
+                short_table(comparison), f"rankers of {comparison.truth.space} on {comparison.truth.task}"
+            )
         return
     searches = read_searches(folder)
     if not searches:
