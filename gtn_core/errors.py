@@ -14,9 +14,11 @@ class GTNError(Exception):
 
     Attributes:
         exit_code: What the command line exits with: 1 for a failure, 2 for wrong usage.
+        rank: Of several processes that failed together, the one where it happened; ``None`` where only this one knows of it.
     """
 
     exit_code = 1
+    rank: int | None = None
 
 
 class UsageError(GTNError):

@@ -1,38 +1,31 @@
-"""The outer loop: draw a learner, estimate the teacher's gradient, step, log, validate, save. Knows no task."""
+"""The outer loop: draw a learner, estimate the teacher's gradient, step, log, validate, save. Knows no task.
+
+Of several processes each runs this loop. They decide alike because they decide by the same numbers: what only one of them knows,
+such as the time or an interrupt, is told to all first.
+"""
 
 from __future__ import annotations
 
 import contextlib
-import logging
 import math
-import signal
-import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from types import FrameType
 from typing import Any, Literal, Protocol
 
 import torch
 from torch import Tensor, nn
 
-from gtn_core.checkpoint import (
-    load_checkpoint,
-    load_document,
-    load_into,
-    pack_optimizer,
-    save_checkpoint,
-    unpack_optimizer,
-)
 from gtn_core.config import Natural, NaturalReal, Positive, PositiveReal, Share, config
-from gtn_core.distributed import SingleProcess, World
-from gtn_core.errors import CheckpointError, DivergedError
+from gtn_core.distributed import LostRankError, SingleProcess, World, first, keep_in_step
+from gtn_core.errors import CheckpointError, DivergedError, GTNError
 from gtn_core.estimators import Estimator, Teacher, Trial
+from gtn_core.interrupts import InterruptedRun, interrupts_held_back
 from gtn_core.memory import peak_memory_mib
 from gtn_core.run_folder import RunFolder
+from gtn_core.step_gradient import StepGradient, StepReport
 from gtn_core.tracking import Picture, Tracker
-
-log = logging.getLogger(__name__)
+from gtn_core.training_state import load_state, save_state, saved_iteration
 
 
 @config
@@ -92,7 +85,10 @@ class Job(Protocol):
         """
 
     def validate(self) -> Validation:
-        """Judges the teacher as it is on fresh learners and validation data; no state of the run may move."""
+        """Judges the teacher as it is on fresh learners and validation data; no state of the run may move.
+
+        Every process is asked, and has to return the same score and metrics.
+        """
 
     def save_teacher(self, validation: Validation, iteration: int) -> None:
         """Stores the teacher, the best so far."""
@@ -104,22 +100,20 @@ class Progress:
 
     Attributes:
         iteration: Outer steps done.
-        seconds: Wall-clock time they took, over all the processes that a resumed run ran in.
+        episodes: Numbers of episodes used up, over all the processes that took part, so that none comes twice.
+        seconds: Wall-clock time they took, over all the runs that resumed each other.
         best: Best validation score, and the outer steps done when it was reached.
         validated: Validations done.
         fruitless: Outer steps in a row, up to now, whose every learner diverged.
     """
 
     iteration: int = 0
+    episodes: int = 0
     seconds: float = 0.0
     best: float = -math.inf
     best_iteration: int = 0
     validated: int = 0
     fruitless: int = 0
-
-
-class InterruptedRun(KeyboardInterrupt):
-    """The user's Ctrl-C or a SIGTERM, taken between two outer steps: the state has been saved."""
 
 
 Listener = Callable[[Progress, float, Mapping[str, float]], None]
@@ -168,7 +162,8 @@ class OuterLoop:
         ]
         self.parameters = [p for group in groups for p in group["params"]]
         self.optimizer = _outer_optimizer(groups, settings)
-        self._saved_at = 0.0
+        self.gradient = StepGradient(teacher, self.parameters, job, estimator, self.world, settings.accumulate)
+        self._started = self._saved_at = 0.0
 
     def resume(self) -> None:
         """Puts teacher, optimizer, estimator and counters back to where the saved state has them.
@@ -176,66 +171,65 @@ class OuterLoop:
         Raises:
             CheckpointError: There is no state, or it is not this run's.
         """
-        path = self.run_folder.state
-        tensors, document = load_checkpoint(path, "training-state")
-        teacher = {name[8:]: tensor for name, tensor in tensors.items() if name.startswith("teacher.")}
-        load_into(self.teacher, teacher, path)
-        moments = {name[10:]: tensor for name, tensor in tensors.items() if name.startswith("optimizer.")}
+        saved = load_state(self.world, self.run_folder, self.teacher, self.optimizer, self.estimator)
         try:
-            unpack_optimizer(self.optimizer, moments, document["optimizer"])
-            estimator = {name[10:]: tensor for name, tensor in tensors.items() if name.startswith("estimator.")}
-            self.estimator.load_state(estimator, document["estimator"])
-            self.progress = Progress(**document["progress"])
-            due = int(self._share() * self.settings.validations)  # another one where the budget has changed
-            self.progress.validated = min(self.progress.validated, due + 1)
+            self.progress = Progress(**{"episodes": saved["iteration"], **saved})
         except (KeyError, TypeError) as error:
-            raise CheckpointError(f"{path} is not the state of such a run: {error}") from error
+            raise CheckpointError(f"{self.run_folder.state} is not the state of such a run: {error}") from error
+        due = int(self._share() * self.settings.validations)  # another one where the budget has changed
+        self.progress.validated = min(self.progress.validated, due + 1)
 
     def run(self) -> Progress:
         """Trains until the budget is spent; returns where it ended.
 
-        Ctrl-C and SIGTERM take effect between outer steps, after a save; a second one at once, without.
+        Ctrl-C and SIGTERM take effect between outer steps, after a save; a second one at once, without. Where they reach one of
+        several processes, all stop.
 
         Raises:
             InterruptedRun: The user interrupted it.
             DivergedError: A loss or a gradient is not finite; the message says at which outer and inner step.
+            LostRankError: Another process has gone; the state has been saved, unless nobody was left who could.
         """
-        started = time.monotonic() - self.progress.seconds
+        self._started = time.monotonic() - self.progress.seconds
         self._saved_at = time.monotonic()
-        with _interrupts_held_back() as interrupt_point:
-            self._validate_if_due()
-            while (share := self._share()) < 1:
-                try:
-                    interrupt_point()
+        try:
+            with interrupts_held_back(patient=self.world.size > 1) as interrupted:
+                self._validate_if_due()
+                while (share := self._share()) < 1:
+                    if any(self.world.gather(interrupted())):
+                        raise InterruptedRun
                     values = self._step(share)
-                except (DivergedError, InterruptedRun):  # the teacher stands as the last whole step left it
-                    self.save()
-                    raise
-                self.progress.seconds = time.monotonic() - started
-                self.tracker.scalars(self.progress.iteration, values)
-                if not self._validate_if_due() and time.monotonic() - self._saved_at > self.settings.save_every:
-                    self.save()
-                if self.listener is not None:
-                    self.listener(self.progress, self._share(), values)
+                    self.tracker.scalars(self.progress.iteration, values)
+                    if not self._validate_if_due() and time.monotonic() - self._saved_at > self.settings.save_every:
+                        self.save()
+                    if self.listener is not None:
+                        self.listener(self.progress, self._share(), values)
+        except (DivergedError, InterruptedRun):  # the teacher stands as the last whole step left it
+            self.save()
+            raise
+        except LostRankError:
+            self._save_for_the_lost()
+            raise
         return self.progress
 
     def save(self) -> None:
         """Writes the state that ``resume`` reads; process 0 does."""
         self._saved_at = time.monotonic()
-        if self.world.rank:
+        if self.world.rank == 0:
+            save_state(self.run_folder, self.teacher, self.optimizer, self.estimator, vars(self.progress))
+
+    def _save_for_the_lost(self) -> None:
+        """Saves, in the stead of process 0 where that is the one that has gone: then the run's lock is free."""
+        if self.world.rank == 0:
+            self.save()
             return
-        moments, values = pack_optimizer(self.optimizer)
-        tensors = {f"teacher.{name}": tensor for name, tensor in self.teacher.state_dict().items()}
-        tensors |= {f"optimizer.{name}": tensor for name, tensor in moments.items()}
-        estimator_tensors, estimator_values = self.estimator.state()
-        tensors |= {f"estimator.{name}": tensor for name, tensor in estimator_tensors.items()}
-        document = {
-            "kind": "training-state",
-            "optimizer": values,
-            "estimator": estimator_values,
-            "progress": vars(self.progress),
-        }
-        save_checkpoint(self.run_folder.state, tensors, document)
+        with contextlib.suppress(GTNError, OSError), self.run_folder.lock():
+            if saved_iteration(self.run_folder) < self.progress.iteration:
+                save_state(self.run_folder, self.teacher, self.optimizer, self.estimator, vars(self.progress))
+
+    def _state_tensors(self) -> list[Tensor]:
+        moments = [v for slot in self.optimizer.state.values() for v in slot.values() if isinstance(v, Tensor)]
+        return [*self.teacher.state_dict().values(), *self.estimator.state()[0].values(), *moments]
 
     def _share(self) -> float:
         """Returns which share of the budget is spent."""
@@ -246,19 +240,27 @@ class OuterLoop:
 
     def _step(self, share: float) -> dict[str, float]:
         """Takes one outer step and returns what to log of it; the parameters stay as they are if every learner diverges."""
-        start, cpu_start = time.perf_counter(), time.process_time()
-        lr = self._set_learning_rates(share)
-        values, good = self._estimate(share)
-        if good:
+        start = time.perf_counter()
+        lr, before = self._set_learning_rates(share), self.estimator.state()
+        gradient, progress = self.gradient, self.progress
+        try:
+            report = gradient.leave(progress.episodes, share, lambda: time.monotonic() - self._started)
+        except LostRankError:
+            self.estimator.load_state(*before)  # it may have moved on already
+            raise
+        progress.seconds = report.seconds
+        self._refuse_fruitlessness(report)
+        values = report.values
+        if report.good:
             norm = nn.utils.clip_grad_norm_(self.parameters, self.settings.clip or math.inf)
             values["meta/gradient_norm"] = float(norm)
             self.optimizer.step()
-        self.progress.iteration += 1
+        progress.episodes += report.used
+        progress.iteration += 1
         return {
             **values,
             "meta/lr": lr,
             "perf/seconds_per_iteration": time.perf_counter() - start,
-            "perf/cpu_seconds": time.process_time() - cpu_start,
             "perf/peak_memory_mib": peak_memory_mib(),
         }
 
@@ -270,46 +272,14 @@ class OuterLoop:
             group["lr"] = lr * group["multiple"]
         return lr
 
-    def _estimate(self, share: float) -> tuple[dict[str, float], bool]:
-        """Leaves the mean gradient over the outer step's episodes in ``grad``; those that diverge are left out.
-
-        Returns what to log, and whether there is a gradient: whether any episode of any process was good.
-
-        Raises:
-            DivergedError: Every episode diverged, and so did those of the steps before, as many as the run has patience for.
-        """
-        logged: list[Mapping[str, float]] = []
-        sums = [torch.zeros_like(p) for p in self.parameters]
-        iteration, count = self.progress.iteration, self.settings.accumulate
-        first = (iteration * self.world.size + self.world.rank) * count
-        error: DivergedError | None = None
-        for episode in range(first, first + count):
-            try:
-                logged.append(self._add_gradient(sums, episode, share))
-            except DivergedError as diverged:
-                error = diverged
-                log.info("outer step %d, left out: %s", iteration, diverged)
-        good = torch.full((), float(len(logged)))
-        self.world.average_([*sums, good])
-        self.progress.fruitless = 0 if good else self.progress.fruitless + 1
+    def _refuse_fruitlessness(self, report: StepReport) -> None:
+        """Counts the steps in a row that came to nothing, and raises DivergedError where patience is at an end."""
+        self.progress.fruitless = 0 if report.good else self.progress.fruitless + 1
         if self.progress.fruitless >= self.settings.patience:
             tries = f", as in the {self.progress.fruitless - 1} before" if self.progress.fruitless > 1 else ""
-            raise DivergedError(f"outer step {iteration}: {error}{tries}") from error
-        for parameter, total in zip(self.parameters, sums, strict=True):
-            parameter.grad = total / good
-        return {**_means(logged), "inner/diverged": float(count - len(logged))}, bool(good)
-
-    def _add_gradient(self, sums: list[Tensor], episode: int, share: float) -> Mapping[str, float]:
-        """Adds one episode's gradient to ``sums``, all of it or nothing, and returns what to log of it."""
-        self.optimizer.zero_grad()
-        trial = self.job.episode(episode, share)
-        estimate = self.estimator.estimate(self.teacher, trial)
-        gradients = [(total, p.grad) for total, p in zip(sums, self.parameters, strict=True) if p.grad is not None]
-        if not all(torch.isfinite(gradient).all() for _, gradient in gradients):
-            raise DivergedError("the meta-gradient is not finite")
-        for total, gradient in gradients:
-            total += gradient
-        return {**estimate.values, **trial.values}
+            error = DivergedError(f"outer step {self.progress.iteration}: {report.error}{tries}")
+            error.rank = 0
+            raise error
 
     def _validate_if_due(self) -> bool:
         """Validates and saves where a validation is due; returns whether it was.
@@ -320,26 +290,21 @@ class OuterLoop:
         if self.progress.validated > int(share * self.settings.validations):
             return False
         iteration = self.progress.iteration
+        keep_in_step(self.world, self._state_tensors())
         try:
             validation = self.job.validate()
         except DivergedError as error:
-            raise DivergedError(f"validation after outer step {iteration}: {error}") from error
+            error.args = (f"validation after outer step {iteration}: {error}",)
+            raise
         self.tracker.scalars(iteration, {"real/score": validation.score, **validation.metrics})
         for tag, picture in validation.pictures.items():
             self.tracker.picture(iteration, tag, picture)
         if validation.score >= self.progress.best:  # of equals the later one, which has seen more
-            if self.world.rank == 0:
-                self.job.save_teacher(validation, iteration)
+            first(self.world, lambda: self.job.save_teacher(validation, iteration))
             self.progress.best, self.progress.best_iteration = validation.score, iteration
         self.progress.validated = int(share * self.settings.validations) + 1
         self.save()
         return True
-
-
-def _means(rows: Sequence[Mapping[str, float]]) -> dict[str, float]:
-    """Returns the mean of each tag over those rows that have it."""
-    tags = dict.fromkeys(tag for row in rows for tag in row)
-    return {tag: sum(found) / len(found) for tag in tags if (found := [row[tag] for row in rows if tag in row])}
 
 
 def _outer_optimizer(groups: list[dict[str, Any]], settings: OuterConfig) -> torch.optim.Optimizer:
@@ -348,45 +313,3 @@ def _outer_optimizer(groups: list[dict[str, Any]], settings: OuterConfig) -> tor
     if settings.optimizer == "rmsprop":
         return torch.optim.RMSprop(groups, lr=settings.lr, alpha=settings.betas[1], eps=settings.eps)
     return torch.optim.Adam(groups, lr=settings.lr, betas=settings.betas, eps=settings.eps)
-
-
-def saved_iteration(run: RunFolder) -> int:
-    """Returns the outer steps done by the state that a resumed run would continue from.
-
-    Raises:
-        CheckpointError: There is no state, or it is not one.
-    """
-    document = load_document(run.state, "training-state")
-    try:
-        return int(document["progress"]["iteration"])
-    except (KeyError, TypeError) as error:
-        raise CheckpointError(f"{run.state} does not say at which iteration it stands") from error
-
-
-@contextlib.contextmanager
-def _interrupts_held_back() -> Iterator[Callable[[], None]]:
-    """Holds Ctrl-C and SIGTERM back, so that no step, row or file is left half done.
-
-    Yields a function that raises the interrupt that came meanwhile, if one did. A second Ctrl-C is raised at once: whoever
-    presses it twice does not want to wait. Signals can only be handled in the main thread; elsewhere nothing is held back.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        yield lambda: None
-        return
-    pending: list[int] = []
-
-    def hold(number: int, frame: FrameType | None) -> None:
-        if pending:
-            raise KeyboardInterrupt
-        pending.append(number)
-
-    def interrupt_point() -> None:
-        if pending:
-            raise InterruptedRun
-
-    before = {number: signal.signal(number, hold) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield interrupt_point
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -22,9 +22,11 @@ class RunFolder:
 
     Attributes:
         path: The folder.
+        whole: Of a stage's folder, that of the run, whose lock holds for it.
     """
 
     path: Path
+    whole: Path | None = None
 
     @property
     def config(self) -> Path:
@@ -108,7 +110,7 @@ class RunFolder:
         Raises:
             GTNError: Another process has it.
         """
-        file = (self.path / "state" / "lock").open("w")
+        file = ((self.whole or self.path) / "state" / "lock").open("w")
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

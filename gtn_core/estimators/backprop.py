@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -25,6 +25,8 @@ class Backprop:
     Args:
         settings: ``plan`` says how steps are computed.
     """
+
+    splits_candidates: ClassVar[bool] = False
 
     def __init__(self, settings: EstimatorConfig) -> None:
         self.plan = settings.plan

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -53,6 +53,8 @@ class _EvolutionStrategy:
     Raises:
         UsageError: The population is odd.
     """
+
+    splits_candidates: ClassVar[bool] = True
 
     def __init__(self, settings: EstimatorConfig) -> None:
         if settings.population % 2:

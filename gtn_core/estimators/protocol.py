@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -175,7 +175,14 @@ class EstimatorConfig:
 
 
 class Estimator(Protocol):
-    """One way to estimate the gradient of the meta-loss by the teacher's parameters."""
+    """One way to estimate the gradient of the meta-loss by the teacher's parameters.
+
+    Attributes:
+        splits_candidates: Whether several processes judge parts of the same candidates, and so know the same gradient; else
+            each has an episode of its own, and their gradients are averaged.
+    """
+
+    splits_candidates: ClassVar[bool]
 
     def estimate(self, teacher: Teacher, trial: Trial) -> Estimate:
         """Adds the gradient to the parameters' ``grad``.

@@ -1,0 +1,26 @@
+"""The processes that train one teacher together: what they are, how they are found, and what they do as one.
+
+A new engine is one file here with a ``World``, its import below, and one line of its own in ``WORLDS``.
+"""
+
+from gtn_core.distributed import horovod, torchrun  # noqa: F401 (their worlds register themselves)
+from gtn_core.distributed.agreement import everywhere, first, gathered, merged_values, share_out
+from gtn_core.distributed.in_step import keep_in_step
+from gtn_core.distributed.launch import WORLDS, join
+from gtn_core.distributed.split_trial import SplitTrial
+from gtn_core.distributed.world import LostRankError, SingleProcess, World
+
+__all__ = [
+    "WORLDS",
+    "LostRankError",
+    "SingleProcess",
+    "SplitTrial",
+    "World",
+    "everywhere",
+    "first",
+    "gathered",
+    "join",
+    "keep_in_step",
+    "merged_values",
+    "share_out",
+]

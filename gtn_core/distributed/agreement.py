@@ -1,0 +1,117 @@
+"""What several processes do as one: work that all or the first of them do, whose failure on one is a failure on all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, TypeVar
+
+from gtn_core.distributed.world import LostRankError, World
+from gtn_core.errors import GTNError
+
+T = TypeVar("T")
+Item = TypeVar("Item")
+
+
+def everywhere(world: World, work: Callable[[], T]) -> T:
+    """Does the same work on every process and returns this one's result; where it fails on one, it fails on all.
+
+    Raises:
+        GTNError: It failed on some process; the same everywhere, and its ``rank`` says on which one.
+    """
+    return _done(world, work, lambda result: None)[0]
+
+
+def gathered(world: World, work: Callable[[], T]) -> list[T]:
+    """Does work on every process and returns all results, JSON values, by rank; see ``everywhere`` for failures."""
+    return _done(world, work, lambda result: result)[1]
+
+
+def first(world: World, work: Callable[[], T]) -> T:
+    """Does work on process 0 and returns its result, a JSON value, everywhere; see ``everywhere`` for failures."""
+    if world.size == 1:
+        return work()
+    results: list[Any] = gathered(world, work if world.rank == 0 else lambda: None)
+    return results[0]  # type: ignore[no-any-return]
+
+
+def share_out(
+    world: World,
+    items: Sequence[Item],
+    work: Callable[[Item], T],
+    done: Callable[[Item, T], None] = lambda item, result: None,
+) -> list[T]:
+    """Shares items out to the processes, neighbours to neighbours, and returns all results in the items' order everywhere.
+
+    In each round every process does one item; what takes equally long should stand together.
+
+    Args:
+        world: The processes.
+        items: The same on every process.
+        work: Makes a result, a JSON value, of an item.
+        done: Called on every process with each item and its result, after its round.
+    """
+    results: list[T] = []
+    for start in range(0, len(items), world.size):
+        part = items[start : start + world.size]
+        own = part[world.rank] if world.rank < len(part) else None
+        answers: list[Any] = gathered(world, lambda own=own: None if own is None else work(own))  # type: ignore[misc]
+        for item, result in zip(part, answers, strict=False):
+            done(item, result)
+            results.append(result)
+    return results
+
+
+def merged_values(rows: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """Returns what to log of several episodes: what they cost together (tags under ``cost/``), of all else the mean.
+
+    A tag that some rows lack is averaged over those that have it.
+    """
+    merged = {}
+    for tag in dict.fromkeys(tag for row in rows for tag in row):
+        found = [row[tag] for row in rows if tag in row]
+        merged[tag] = sum(found) if tag.startswith("cost/") else sum(found) / len(found)
+    return merged
+
+
+def _done(world: World, work: Callable[[], T], told: Callable[[T], Any]) -> tuple[T, list[Any]]:
+    """Does work; returns its result, and what each process told of its own."""
+    if world.size == 1:
+        result = work()
+        return result, [told(result)]
+    failure: Exception | None = None
+    try:
+        result = work()
+        message: dict[str, Any] = {"told": told(result)}
+    except LostRankError:
+        raise
+    except Exception as error:  # whatever it is, the others must not wait for this process
+        failure = error
+        message = {"failure": _described(error, world.rank)}
+    messages = world.gather(message)
+    for other in messages:
+        if "failure" in other:
+            raise _as_error(other["failure"], world.rank, failure)
+    return result, [other["told"] for other in messages]
+
+
+def _described(error: Exception, rank: int) -> dict[str, Any]:
+    known = isinstance(error, GTNError)
+    kind = type(error).__name__
+    where = error.rank if isinstance(error, GTNError) and error.rank is not None else rank
+    return {"kind": kind if known else "", "text": str(error) if known else f"{kind}: {error}", "rank": where}
+
+
+def _as_error(failure: Mapping[str, Any], rank: int, own: Exception | None) -> Exception:
+    """Returns the failure as an exception: the process's own, where it is its own, else one of the same class and text."""
+    if own is not None and failure["rank"] == rank and not isinstance(own, GTNError):
+        return own
+    kinds = {kind.__name__: kind for kind in _kinds(GTNError)}
+    error = kinds.get(failure["kind"], GTNError)(failure["text"])
+    error.rank = int(failure["rank"])
+    return error
+
+
+def _kinds(kind: type[GTNError]) -> Iterator[type[GTNError]]:
+    yield kind
+    for below in kind.__subclasses__():
+        yield from _kinds(below)

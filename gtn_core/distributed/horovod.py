@@ -1,0 +1,80 @@
+"""Processes that horovodrun or an MPI launcher has started, through Horovod."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from gtn_core.distributed.launch import WORLDS, launched_size
+from gtn_core.distributed.world import LostRankError, Wait, World
+from gtn_core.errors import GTNError, UsageError
+
+
+@WORLDS.register("horovod")
+class HorovodWorld(World):
+    """Horovod over MPI, gloo or NCCL, as it was built.
+
+    Args:
+        environment: The variables that the launcher has set.
+
+    Raises:
+        UsageError: Nothing has launched this process.
+        GTNError: Horovod is not installed, or sees other processes than the launcher has started.
+    """
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        try:
+            import horovod.torch as hvd
+        except ImportError as error:
+            raise GTNError(
+                f"--world horovod: Horovod cannot be imported ({error}); scripts/install_horovod.sh builds it, torchrun"
+                " needs no build, and --world single ignores the launcher"
+            ) from error
+        launched = launched_size(environment)
+        if launched is None:
+            raise UsageError("--world horovod needs a launcher; e.g. horovodrun -np 2 gtn-cli ...")
+        self._hvd = hvd
+        hvd.init()
+        self.rank, self.size = hvd.rank(), hvd.size()
+        self.local_rank, self.local_size = hvd.local_rank(), hvd.local_size()
+        if self.size != launched:
+            raise GTNError(
+                f"the launcher has started {launched} processes, but Horovod sees {self.size}: was it built without MPI?"
+                " scripts/install_horovod.sh builds it in where mpicxx is installed; horovodrun --gloo needs none"
+            )
+        if torch.cuda.is_available():
+            torch.cuda.set_device(self.local_rank % torch.cuda.device_count())
+
+    def close(self) -> None:
+        """See ``World.close``."""
+        self._hvd.shutdown()
+
+    def _start_sum(self, flat: Tensor) -> Wait:
+        handle = _reached(lambda: self._hvd.allreduce_async_(flat, op=self._hvd.Sum))
+        return lambda: _reached(lambda: self._hvd.synchronize(handle))
+
+    def _broadcast(self, flat: Tensor) -> None:
+        _reached(lambda: self._hvd.broadcast_(flat, 0))
+
+    def _gather(self, message: bytes) -> list[bytes]:
+        body = torch.frombuffer(bytearray(len(message).to_bytes(8, "little") + message), dtype=torch.uint8)
+        rest: bytes = _reached(lambda: self._hvd.allgather(body)).numpy().tobytes()
+        found = []
+        while rest:
+            end = 8 + int.from_bytes(rest[:8], "little")
+            found.append(rest[8:end])
+            rest = rest[end:]
+        return found
+
+
+def _reached(operation: Callable[[], Any]) -> Any:
+    """Runs a collective operation, whose failure means that another process has gone."""
+    from horovod.common.exceptions import HorovodInternalError
+
+    try:
+        return operation()
+    except HorovodInternalError as error:
+        raise LostRankError(" ".join(str(error).split())[:200]) from error

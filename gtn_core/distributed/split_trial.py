@@ -1,0 +1,52 @@
+"""A trial whose candidates are judged by several processes, a part each; only their fitness crosses."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from gtn_core.distributed.agreement import gathered, merged_values
+from gtn_core.distributed.world import World
+
+if TYPE_CHECKING:
+    from gtn_core.estimators import Teacher, Trial
+
+
+class SplitTrial:
+    """Judges candidates as the whole trial would, bit for bit, whatever the number of processes.
+
+    The last candidate is judged by all of them, and process 0's word counts. A population trains as one batch, and the last
+    elements of a tensor take another path through the processor than those which fill its vectors: where a part ends, rounding
+    would differ from that of the undivided population. So every part ends with the same candidate, and is never a batch of one,
+    which takes other paths still.
+
+    Args:
+        trial: The same on every process.
+        world: The processes.
+    """
+
+    def __init__(self, trial: Trial, world: World) -> None:
+        self.trial, self.world = trial, world
+        self._values: Mapping[str, float] = {}
+
+    @property
+    def values(self) -> Mapping[str, float]:
+        """See ``Trial.values``; costs are those of all processes."""
+        return self._values
+
+    def fitness(self, teacher: Teacher, candidates: Tensor) -> Tensor:
+        """See ``Trial.fitness``."""
+        parts = candidates[:-1].tensor_split(self.world.size)
+
+        def judge() -> tuple[list[float], dict[str, float]]:
+            own = torch.cat([parts[self.world.rank], candidates[-1:]])
+            fitness = self.trial.fitness(teacher, own).tolist()
+            return fitness, dict(self.trial.values)
+
+        answers = gathered(self.world, judge)
+        self._values = merged_values([values for _, values in answers])
+        judged = [value for fitness, _ in answers for value in fitness[:-1]]
+        return candidates.new_tensor([*judged, answers[0][0][-1]])

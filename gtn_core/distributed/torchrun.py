@@ -1,0 +1,92 @@
+"""Processes that torchrun has started, or anything else that sets its variables, through torch.distributed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+from gtn_core.distributed.launch import WORLDS
+from gtn_core.distributed.world import LostRankError, Wait, World
+from gtn_core.errors import GTNError, UsageError
+
+VARIABLES = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
+
+PATIENCE = timedelta(minutes=30)
+"""How long a process waits for another that is alive and busy, say with a download; one that has died is noticed at once."""
+
+MESSAGE = 1 << 10
+"""Bytes of a message that need no second round, its length in eight of them included."""
+
+
+@WORLDS.register("torch")
+class TorchWorld(World):
+    """torch.distributed: gloo for what is in main memory, NCCL for what is on GPUs.
+
+    Args:
+        environment: The variables that the launcher has set.
+
+    Raises:
+        UsageError: They are missing.
+        GTNError: The processes do not find each other.
+    """
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        missing = [name for name in VARIABLES if name not in environment]
+        if missing:
+            raise UsageError(
+                f"--world torch needs a launcher that sets {', '.join(missing)}; e.g. torchrun --nproc-per-node 2"
+                " --no-python gtn-cli ..."
+            )
+        if not dist.is_available():
+            raise GTNError("--world torch: this PyTorch was built without torch.distributed")
+        gpus = torch.cuda.device_count() if dist.is_nccl_available() else 0
+        self.local_rank = int(environment.get("LOCAL_RANK", 0))
+        self.local_size = int(environment.get("LOCAL_WORLD_SIZE", 1))
+        self.restarts = int(environment.get("TORCHELASTIC_RESTART_COUNT", 0))
+        self.may_restart = int(environment.get("TORCHELASTIC_MAX_RESTARTS", 0)) > 0
+        if gpus:
+            torch.cuda.set_device(self.local_rank % gpus)  # so that "cuda" is this process's own
+        try:
+            dist.init_process_group("cpu:gloo,cuda:nccl" if gpus else "gloo", timeout=PATIENCE)
+        except (RuntimeError, ValueError) as error:
+            raise GTNError(f"--world torch: the processes do not find each other: {error}") from error
+        self.rank, self.size = dist.get_rank(), dist.get_world_size()
+
+    def close(self) -> None:
+        """See ``World.close``."""
+        if dist.is_initialized():
+            dist.destroy_process_group()
+
+    def _start_sum(self, flat: Tensor) -> Wait:
+        work: Any = _reached(lambda: dist.all_reduce(flat, async_op=True))
+        return lambda: _reached(work.wait)
+
+    def _broadcast(self, flat: Tensor) -> None:
+        _reached(lambda: dist.broadcast(flat, 0))
+
+    def _gather(self, message: bytes) -> list[bytes]:
+        body = len(message).to_bytes(8, "little") + message
+        found = self._gather_padded(body[:MESSAGE], MESSAGE)
+        lengths = [8 + int.from_bytes(other[:8], "little") for other in found]
+        if max(lengths) > MESSAGE:
+            found = self._gather_padded(body, max(lengths))
+        return [other[8:length] for other, length in zip(found, lengths, strict=True)]
+
+    def _gather_padded(self, body: bytes, length: int) -> list[bytes]:
+        own = torch.frombuffer(bytearray(body.ljust(length, b"\0")), dtype=torch.uint8)
+        all_of_them = [torch.empty_like(own) for _ in range(self.size)]
+        _reached(lambda: dist.all_gather(all_of_them, own))
+        return [other.numpy().tobytes() for other in all_of_them]
+
+
+def _reached(operation: Callable[[], Any]) -> Any:
+    """Runs a collective operation, whose failure means that another process has gone."""
+    try:
+        return operation()
+    except RuntimeError as error:  # DistBackendError and DistNetworkError are of this kind
+        raise LostRankError(str(error).splitlines()[0][:200]) from error

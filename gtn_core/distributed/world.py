@@ -1,0 +1,138 @@
+"""What meta-training needs of the processes that share it; an engine fills in three private hooks."""
+
+from __future__ import annotations
+
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from gtn_core.errors import GTNError
+
+BUCKET_BYTES = 25 << 20
+"""Largest flat buffer that is reduced at once, PyTorch DDP's default: the next one is packed while it is under way."""
+
+Wait = Callable[[], None]
+"""Returns once what was started has ended."""
+
+
+class LostRankError(GTNError):
+    """Another process of the run has gone, so nothing can be done together any more."""
+
+    def __init__(self, reason: object) -> None:
+        super().__init__(f"another process of this run has ended or cannot be reached ({reason})")
+
+
+class World(ABC):
+    """The processes that train one teacher together. Every process must call the same methods in the same order.
+
+    Attributes:
+        rank: Number of this process, from 0.
+        size: Number of processes.
+        local_rank: Number of this process on its machine, from 0.
+        local_size: Number of processes on its machine.
+        restarts: How often the launcher has started these processes again after one of them died.
+        may_restart: Whether the launcher would.
+    """
+
+    rank = 0
+    size = 1
+    local_rank = 0
+    local_size = 1
+    restarts = 0
+    may_restart = False
+
+    def sum_(self, tensors: Iterable[Tensor]) -> None:
+        """Replaces each tensor by its sum over all processes, in place, in a few flat buckets.
+
+        Raises:
+            LostRankError: A process has gone.
+        """
+        under_way = []
+        for bucket in buckets(tensors):
+            flat = torch.cat([tensor.detach().reshape(-1) for tensor in bucket])
+            under_way.append((bucket, flat, self._start_sum(flat)))
+        for bucket, flat, wait in under_way:
+            wait()
+            _unpack(flat, bucket)
+
+    def broadcast_(self, tensors: Iterable[Tensor]) -> None:
+        """Replaces each tensor by that of process 0, in place.
+
+        Raises:
+            LostRankError: A process has gone.
+        """
+        for bucket in buckets(tensors):
+            flat = torch.cat([tensor.detach().reshape(-1) for tensor in bucket])
+            self._broadcast(flat.view(torch.uint8))
+            _unpack(flat, bucket)
+
+    def gather(self, value: Any) -> list[Any]:
+        """Returns the JSON value that each process gave, by rank.
+
+        Raises:
+            LostRankError: A process has gone.
+        """
+        return [json.loads(text) for text in self._gather(json.dumps(value).encode())]
+
+    def close(self) -> None:  # noqa: B027 (a world may have nothing to leave)
+        """Leaves the others."""
+
+    @abstractmethod
+    def _start_sum(self, flat: Tensor) -> Wait:
+        """Starts to replace a flat tensor by its sum over all processes."""
+
+    @abstractmethod
+    def _broadcast(self, flat: Tensor) -> None:
+        """Replaces bytes, shape ``(n,)``, by those of process 0."""
+
+    @abstractmethod
+    def _gather(self, message: bytes) -> list[bytes]:
+        """Returns the messages of all processes by rank."""
+
+
+class SingleProcess(World):
+    """A world of one."""
+
+    def sum_(self, tensors: Iterable[Tensor]) -> None:
+        """Does nothing: a sum over one."""
+
+    def broadcast_(self, tensors: Iterable[Tensor]) -> None:
+        """Does nothing: there is nobody else."""
+
+    def gather(self, value: Any) -> list[Any]:
+        """Returns the only value."""
+        return [value]
+
+    def _start_sum(self, flat: Tensor) -> Wait:
+        return lambda: None
+
+    def _broadcast(self, flat: Tensor) -> None:
+        pass
+
+    def _gather(self, message: bytes) -> list[bytes]:
+        return [message]
+
+
+def buckets(tensors: Iterable[Tensor], limit: int = BUCKET_BYTES) -> Iterator[list[Tensor]]:
+    """Yields neighbours that fit one flat buffer: of one type, on one device, of at most ``limit`` bytes or one alone."""
+    bucket: list[Tensor] = []
+    size = 0
+    for tensor in (tensor for tensor in tensors if tensor.numel()):
+        alike = not bucket or (tensor.dtype, tensor.device) == (bucket[0].dtype, bucket[0].device)
+        if bucket and (not alike or size + tensor.nbytes > limit):
+            yield bucket
+            bucket, size = [], 0
+        bucket.append(tensor)
+        size += tensor.nbytes
+    if bucket:
+        yield bucket
+
+
+@torch.no_grad()
+def _unpack(flat: Tensor, bucket: list[Tensor]) -> None:
+    for tensor, piece in zip(bucket, flat.split([tensor.numel() for tensor in bucket]), strict=True):
+        tensor.copy_(piece.view_as(tensor))

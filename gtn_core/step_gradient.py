@@ -1,0 +1,120 @@
+"""The gradient of one outer step: the mean over its episodes, of all processes, without those that diverged."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from gtn_core.distributed import SplitTrial, World, gathered, merged_values
+from gtn_core.errors import DivergedError
+from gtn_core.estimators import Estimator, Teacher
+
+if TYPE_CHECKING:
+    from gtn_core.outer_loop import Job
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class StepReport:
+    """What an outer step's episodes came to; the same on every process.
+
+    Attributes:
+        good: Episodes that did not diverge.
+        used: Numbers of episodes that were used up.
+        values: What to log.
+        error: Of a process whose every episode diverged, the last message.
+        seconds: Process 0's clock.
+    """
+
+    good: int
+    used: int
+    values: dict[str, float]
+    error: str | None
+    seconds: float
+
+
+@dataclass(frozen=True)
+class StepGradient:
+    """Estimates the gradient of outer steps.
+
+    With candidates to split, all processes judge parts of the same episodes, and each computes the same gradient from the
+    fitness of all. Else each has episodes of its own, and their gradients are summed.
+
+    Attributes:
+        teacher: What is trained.
+        parameters: Its trained parameters.
+        job: Makes episodes.
+        estimator: Estimates the gradient of one.
+        world: The processes.
+        count: Episodes of each.
+    """
+
+    teacher: Teacher
+    parameters: Sequence[nn.Parameter]
+    job: Job
+    estimator: Estimator
+    world: World
+    count: int
+
+    def leave(self, start: int, share: float, clock: Callable[[], float]) -> StepReport:
+        """Leaves the mean gradient in the parameters' ``grad``, where any episode was good.
+
+        Args:
+            start: Number of the step's first episode.
+            share: Share of the run that is done.
+            clock: Tells the seconds of the run.
+        """
+        same = self.estimator.splits_candidates
+        sharers = 1 if same else self.world.size
+        own = start + (0 if same else self.world.rank * self.count)
+        sums = [torch.zeros_like(p) for p in self.parameters]
+
+        def report() -> dict[str, Any]:
+            cpu_start = time.process_time()
+            told = self._add_gradients(sums, range(own, own + self.count), share)
+            return {**told, "cpu_seconds": time.process_time() - cpu_start, "seconds": clock()}
+
+        told = gathered(self.world, report)
+        rows = [row for other in told[:sharers] for row in other["rows"]]
+        if rows:
+            if not same:
+                self.world.sum_(sums)
+            for parameter, total in zip(self.parameters, sums, strict=True):
+                parameter.grad = total / len(rows)
+        used = sharers * self.count
+        costs = {"inner/diverged": float(used - len(rows)), "perf/cpu_seconds": sum(o["cpu_seconds"] for o in told)}
+        return StepReport(len(rows), used, {**merged_values(rows), **costs}, told[0]["error"], told[0]["seconds"])
+
+    def _add_gradients(self, sums: list[Tensor], episodes: range, share: float) -> dict[str, Any]:
+        """Adds the gradients of good episodes to ``sums`` and returns what to log of each, and why one was left out."""
+        rows: list[Mapping[str, float]] = []
+        error = None
+        for episode in episodes:
+            try:
+                rows.append(self._add_gradient(sums, episode, share))
+            except DivergedError as diverged:
+                error = str(diverged)
+                log.info("episode %d, left out: %s", episode, diverged)
+        return {"rows": rows, "error": error}
+
+    def _add_gradient(self, sums: list[Tensor], episode: int, share: float) -> Mapping[str, float]:
+        """Adds one episode's gradient to ``sums``, all of it or nothing, and returns what to log of it."""
+        for parameter in self.parameters:
+            parameter.grad = None
+        trial = self.job.episode(episode, share)
+        if self.estimator.splits_candidates and self.world.size > 1:
+            trial = SplitTrial(trial, self.world)
+        estimate = self.estimator.estimate(self.teacher, trial)
+        gradients = [(total, p.grad) for total, p in zip(sums, self.parameters, strict=True) if p.grad is not None]
+        if not all(torch.isfinite(gradient).all() for _, gradient in gradients):
+            raise DivergedError("the meta-gradient is not finite")
+        for total, gradient in gradients:
+            total += gradient
+        return {**estimate.values, **trial.values}

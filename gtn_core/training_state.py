@@ -1,0 +1,75 @@
+"""What a resumed run continues from: teacher, outer optimizer, estimator and counters in one file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+
+from gtn_core.checkpoint import load_document, load_into, pack_optimizer, save_checkpoint, unpack_optimizer
+from gtn_core.distributed import World
+from gtn_core.distributed.files import read_first
+from gtn_core.errors import CheckpointError
+from gtn_core.estimators import Estimator, Teacher
+from gtn_core.run_folder import RunFolder
+
+KIND = "training-state"
+
+
+def save_state(
+    run: RunFolder,
+    teacher: Teacher,
+    optimizer: torch.optim.Optimizer,
+    estimator: Estimator,
+    progress: Mapping[str, Any],
+) -> None:
+    """Writes a run's state in place of the one before.
+
+    Raises:
+        GTNError: It cannot be written; the one before still stands.
+    """
+    moments, values = pack_optimizer(optimizer)
+    own, counters = estimator.state()
+    parts = {"teacher": teacher.state_dict(), "optimizer": moments, "estimator": own}
+    tensors = {f"{part}.{name}": tensor for part, named in parts.items() for name, tensor in named.items()}
+    document = {"kind": KIND, "optimizer": values, "estimator": counters, "progress": dict(progress)}
+    save_checkpoint(run.state, tensors, document)
+
+
+def load_state(
+    world: World, run: RunFolder, teacher: Teacher, optimizer: torch.optim.Optimizer, estimator: Estimator
+) -> dict[str, Any]:
+    """Puts teacher, optimizer and estimator back to where the saved state has them, on every process; process 0 reads it.
+
+    Returns:
+        What was given as ``progress``.
+
+    Raises:
+        CheckpointError: There is no state, or it is not this run's.
+    """
+    tensors, document = read_first(world, run.state, KIND)
+
+    def part(name: str) -> dict[str, torch.Tensor]:
+        return {key.removeprefix(f"{name}."): t for key, t in tensors.items() if key.startswith(f"{name}.")}
+
+    load_into(teacher, part("teacher"), run.state)
+    try:
+        unpack_optimizer(optimizer, part("optimizer"), document["optimizer"])
+        estimator.load_state(part("estimator"), document["estimator"])
+        return dict(document["progress"])
+    except (KeyError, TypeError) as error:
+        raise CheckpointError(f"{run.state} is not the state of such a run: {error}") from error
+
+
+def saved_iteration(run: RunFolder) -> int:
+    """Returns the outer steps done by the state that a resumed run would continue from.
+
+    Raises:
+        CheckpointError: There is no state, or it is not one.
+    """
+    document = load_document(run.state, KIND)
+    try:
+        return int(document["progress"]["iteration"])
+    except (KeyError, TypeError) as error:
+        raise CheckpointError(f"{run.state} does not say at which iteration it stands") from error
