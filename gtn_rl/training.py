@@ -22,7 +22,7 @@ from gtn_core.device import resolve_device
 from gtn_core.errors import CheckpointError
 from gtn_core.estimators import ESTIMATORS, Backprop, Estimator, EstimatorConfig, Teacher
 from gtn_core.memory import reuse_pages
-from gtn_core.outer_loop import Job, Listener, OuterLoop, Progress, Validation, saved_iteration
+from gtn_core.outer_loop import Job, Listener, OuterLoop, Progress, Validation
 from gtn_core.plan import StepPlan
 from gtn_core.run_folder import RunFolder
 from gtn_core.seeding import Streams

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from gtn_core.distributed import SingleProcess, World, share_out
 from gtn_core.estimators import Episode, Teacher
 from gtn_core.learner import Statistics
 from gtn_core.outer_loop import Validation
@@ -37,6 +38,7 @@ class SupervisedJob:
         plan: How steps are computed.
         run: Where the best teacher is stored.
         provenance: Called for what to say of how it was made so far; ``None`` says nothing.
+        world: The processes that train together, among which validation shares out its learners.
     """
 
     def __init__(
@@ -47,8 +49,9 @@ class SupervisedJob:
         plan: StepPlan,
         run: RunFolder,
         provenance: Callable[[], Provenance] | None = None,
+        world: World | None = None,
     ) -> None:
-        self.provenance = provenance
+        self.provenance, self.world = provenance, world or SingleProcess()
         self.config, self.data, self.teacher, self.plan, self.run = config, data, teacher, plan, run
         self.device = torch.device(config.compute.device)
         self.streams = Streams(config.seed)
@@ -124,10 +127,16 @@ class SupervisedJob:
         settings = self.config.validation
         part = Split(split.images[: settings.images], split.labels[: settings.images])
         seeds = [self.streams.seed("validation-learner", index) for index in range(settings.learners)]
-        return [
-            evaluate_stream("validation", self.teacher, name, self.data, part, seeds, plan=self.plan)
-            for name in self.judges
-        ]
+
+        def judged(learner: tuple[str, int]) -> float:
+            name, seed = learner
+            stream, data = self.teacher, self.data
+            return evaluate_stream("validation", stream, name, data, part, [seed], plan=self.plan).mean
+
+        learners = [(name, seed) for name in self.judges for seed in seeds]
+        final = np.array(share_out(self.world, learners, judged)).reshape(len(self.judges), len(seeds))
+        none = np.empty((len(seeds), 0))
+        return [Evaluation("validation", *one, [], none, 0) for one in zip(self.judges, final, strict=True)]
 
     def save_teacher(self, validation: Validation, iteration: int) -> None:
         """See ``Job.save_teacher``."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import logging
 from pathlib import Path
@@ -9,19 +10,21 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from gtn_core.config import to_dict
+from gtn_core.config import resolve, to_dict
 from gtn_core.cost import Cost, CostTracker
 from gtn_core.cpu_time import cpu_seconds
 from gtn_core.device import resolve_device
+from gtn_core.distributed import SingleProcess, World, everywhere, first, first_on_each_machine
 from gtn_core.errors import DivergedError
 from gtn_core.estimators import ESTIMATORS, Backprop, EstimatorConfig
 from gtn_core.memory import reuse_pages
-from gtn_core.outer_loop import Listener, OuterLoop, Progress, saved_iteration
+from gtn_core.outer_loop import Listener, OuterLoop, Progress
 from gtn_core.plan import Probe, StepPlan, choose_plan, cosine, default_cache
 from gtn_core.run_folder import RunFolder
 from gtn_core.second_order import Batch, InnerLoss
 from gtn_core.seeding import Streams
-from gtn_core.tracking import RunTracker
+from gtn_core.tracking import NoTracker, RunTracker, Tracker
+from gtn_core.training_state import saved_iteration
 from gtn_sl.config import MetaTrainConfig
 from gtn_sl.data import AUGMENTATIONS, ImageTask, TaskData, load_task
 from gtn_sl.job import SupervisedJob
@@ -45,48 +48,67 @@ def meta_train(
     resume: bool = False,
     listener: Listener | None = None,
     command: str = "",
+    world: World | None = None,
 ) -> Progress:
     """Meta-trains a teacher, or goes on where a run stopped.
 
     Args:
         config: All settings; of a resumed run, those in its folder.
-        run: Where everything is written.
+        run: Where everything is written, by the first process.
         resume: Whether the folder holds a run already.
         listener: Told after every outer step.
         command: What the user typed, for the file's header; of a resumed run, what began it is told.
+        world: The processes that train together; a resumed run may have other ones.
 
     Returns:
         Where it ended. The best teacher lies in ``run.teacher``.
 
     Raises:
-        GTNError: Something the user can mend: data, device, settings, disk, divergence.
+        GTNError: Something the user can mend: data, device, settings, disk, divergence, a process that has gone.
     """
     clock = cpu_seconds()
     reuse_pages()
-    config = _with_compute(config)
-    data = load_task(config.task, config.data_dir)
+    world = world or SingleProcess()
+    config = everywhere(world, lambda: _with_compute(config, world))
+    data = first_on_each_machine(world, lambda: load_task(config.task, config.data_dir))
     streams = Streams(config.seed)
-    teacher = seeded_teacher(config, data.task, streams.seed("teacher")).to(config.compute.device)
-    _refuse_unfit(config, data.task)  # before the folder is made
+    teacher = everywhere(world, lambda: seeded_teacher(config, data.task, streams.seed("teacher")))
+    teacher = teacher.to(config.compute.device)
+    everywhere(world, lambda: _refuse_unfit(config, data.task))  # before the folder is made
     if not resume:
-        run.create()
-    with run.lock(), run.logged():
+        first(world, run.create)
+    with contextlib.ExitStack() as held:
+        first(world, lambda: _hold(run, held))
         if not resume:
-            config = _with_plan(config, data, teacher)
-        run.write_config(config)  # of a resumed run too: its budget may have changed
-        command, continued = run.remember_command(command), run.state.is_file()
+            settled = first(world, lambda: to_dict(_with_plan(config, data, teacher)))
+            config = resolve(MetaTrainConfig, settled)
+        first(world, lambda: run.write_config(config))  # of a resumed run too: its budget may have changed
+        command, continued = first(world, lambda: (run.remember_command(command), run.state.is_file()))
         if not continued and config.teacher.warm_start:
-            warm_start(teacher, data, config.teacher.warm_start, streams)
-        tracker = _tracker(config, run, continued, clock)
-        return _outer_loop(config, data, teacher, run, continued, listener, tracker, command)
+            first(world, lambda: warm_start(teacher, data, config.teacher.warm_start, streams))
+            world.broadcast_(teacher.state_dict().values())
+        tracker = _tracker(config, run, continued, clock, world)
+        return _outer_loop(config, data, teacher, run, continued, listener, tracker, command, world)
 
 
-def _tracker(config: MetaTrainConfig, run: RunFolder, continued: bool, clock: float) -> CostTracker:
+def _tracker(config: MetaTrainConfig, run: RunFolder, continued: bool, clock: float, world: World) -> CostTracker:
     """Returns what takes the curves; the cost goes on from the last row that is kept, and counts from ``clock`` on."""
-    after = saved_iteration(run) if continued else None
-    tracker, rows = RunTracker(run, after=after, settings=to_dict(config)), list(run.metric_rows())
-    before = Cost.of(rows[-1]) if rows else Cost()
-    return CostTracker(tracker, before + Cost(cpu_seconds=cpu_seconds() - clock))
+    made: list[Tracker] = []
+
+    def make() -> tuple[int, float]:
+        made.append(RunTracker(run, after=saved_iteration(run) if continued else None, settings=to_dict(config)))
+        rows = list(run.metric_rows())
+        before = Cost.of(rows[-1]) if rows else Cost()
+        return before.real_steps, before.cpu_seconds
+
+    before, spent = Cost(*first(world, make)), sum(world.gather(cpu_seconds() - clock))
+    return CostTracker(made[0] if made else NoTracker(), before + Cost(cpu_seconds=spent), world)
+
+
+def _hold(run: RunFolder, held: contextlib.ExitStack) -> None:
+    """Takes a run for this process, and writes what it logs to the run's file, too."""
+    held.enter_context(run.lock())
+    held.enter_context(run.logged())
 
 
 def _refuse_unfit(config: MetaTrainConfig, task: ImageTask) -> None:
@@ -107,6 +129,7 @@ def _outer_loop(
     listener: Listener | None,
     tracker: CostTracker,
     command: str,
+    world: World,
 ) -> Progress:
     plan = config.compute.plan
     assert plan is not None
@@ -116,10 +139,9 @@ def _outer_loop(
         done, spent = loop.progress, tracker.total.cpu_seconds
         return Provenance(command, config.seed, done.iteration, done.seconds / 60, spent, machine)
 
-    job = SupervisedJob(config, data, teacher, plan, run, provenance)
-    loop = OuterLoop(
-        teacher, job, ESTIMATORS["backprop"](EstimatorConfig(plan=plan)), config.outer, run, tracker, listener=listener
-    )
+    job = SupervisedJob(config, data, teacher, plan, run, provenance, world)
+    estimator = ESTIMATORS["backprop"](EstimatorConfig(plan=plan))
+    loop = OuterLoop(teacher, job, estimator, config.outer, run, tracker, world=world, listener=listener)
     try:
         if continued:
             loop.resume()
@@ -129,14 +151,22 @@ def _outer_loop(
     except DivergedError as error:
         kept = f"the last good state and the best teacher are kept in {run.path}"
         hint = "a new run with --set inner.lr=... or outer.lr=... below its own may go further"
-        raise DivergedError(f"{error}; {kept}; {hint}") from error
+        error.args = (f"{error}; {kept}; {hint}",)
+        raise
     finally:
         tracker.close()
 
 
-def _with_compute(config: MetaTrainConfig) -> MetaTrainConfig:
-    """Settles device and threads, and applies the latter."""
-    threads = config.compute.threads or torch.get_num_threads()
+def _tracker(config: MetaTrainConfig, run: RunFolder, continued: bool, world: World) -> Tracker:
+    """Returns what takes the run's curves; the first process writes them."""
+    if world.rank:
+        return NoTracker()
+    return RunTracker(run, after=saved_iteration(run) if continued else None, settings=to_dict(config))
+
+
+def _with_compute(config: MetaTrainConfig, world: World) -> MetaTrainConfig:
+    """Settles device and threads, and applies the latter; processes of one machine share its processors."""
+    threads = config.compute.threads or world.threads()
     torch.set_num_threads(threads)
     compute = dataclasses.replace(config.compute, threads=threads, device=resolve_device(config.compute.device))
     return dataclasses.replace(config, compute=compute)

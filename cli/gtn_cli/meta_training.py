@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from gtn_core.errors import UsageError
 
 if TYPE_CHECKING:
+    from gtn_core.distributed import World
     from gtn_core.outer_loop import Listener, Progress
     from gtn_core.run_folder import RunFolder
 
@@ -56,8 +57,8 @@ class MetaTraining(Protocol):
     def slug(self) -> str:
         """Start of the run folder's name."""
 
-    def train(self, run: RunFolder, *, resume: bool, listener: Listener, command: str) -> Progress:
-        """Runs it, and writes its report."""
+    def train(self, run: RunFolder, world: World, *, resume: bool, listener: Listener, command: str) -> Progress:
+        """Runs it, on all processes of a world, and writes its report, on the first."""
 
     def figures(self, progress: Progress, values: Mapping[str, float]) -> str:
         """Returns what the progress bar says after an outer step."""
@@ -151,13 +152,14 @@ class Supervised:
         """See ``MetaTraining.slug``."""
         return f"{self.config.task}-{self.config.preset}"
 
-    def train(self, run: RunFolder, *, resume: bool, listener: Listener, command: str) -> Progress:
+    def train(self, run: RunFolder, world: World, *, resume: bool, listener: Listener, command: str) -> Progress:
         """See ``MetaTraining.train``."""
+        from gtn_core.distributed import first
         from gtn_sl.report import write_training_report
         from gtn_sl.training import meta_train
 
-        progress = meta_train(self.config, run, resume=resume, listener=listener, command=command)
-        write_training_report(run)
+        progress = meta_train(self.config, run, resume=resume, listener=listener, command=command, world=world)
+        first(world, lambda: write_training_report(run))
         return progress
 
     def figures(self, progress: Progress, values: Mapping[str, float]) -> str:
@@ -232,13 +234,16 @@ class Reinforcement:
         """See ``MetaTraining.slug``."""
         return f"{self.config.task.replace(':', '-')}-{self.config.environment.kind}"
 
-    def train(self, run: RunFolder, *, resume: bool, listener: Listener, command: str) -> Progress:
+    def train(self, run: RunFolder, world: World, *, resume: bool, listener: Listener, command: str) -> Progress:
         """See ``MetaTraining.train``."""
+        from gtn_core.distributed import first
         from gtn_rl.report import write_training_report
         from gtn_rl.training import meta_train
 
-        progress, self.results = meta_train(self.config, run, resume=resume, listener=listener, command=command)
-        write_training_report(run, self.config)
+        progress, self.results = meta_train(
+            self.config, run, resume=resume, listener=listener, command=command, world=world
+        )
+        first(world, lambda: write_training_report(run, self.config))
         return progress
 
     def figures(self, progress: Progress, values: Mapping[str, float]) -> str:

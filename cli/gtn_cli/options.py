@@ -51,6 +51,17 @@ def device(command: F) -> F:
     return click.option("--device", default=None, metavar="auto|cpu|cuda", help=text)(command)
 
 
+def world(command: F) -> F:
+    """Adds ``--world``."""
+    text = (
+        "Processes that work together: torch (torchrun), horovod (horovodrun, mpirun) or single; auto takes what the"
+        " program was launched by (docs/scaling.md)."
+    )
+    return click.option("--world", "world_name", default="auto", metavar="auto|single|torch|horovod", help=text)(
+        command
+    )
+
+
 def output_mode(command: F) -> F:
     """Adds ``--quiet`` and ``--json``."""
     command = click.option("--json", "as_json", is_flag=True, help="Print one JSON document and nothing else.")(command)

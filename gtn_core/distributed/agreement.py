@@ -34,6 +34,21 @@ def first(world: World, work: Callable[[], T]) -> T:
     return results[0]  # type: ignore[no-any-return]
 
 
+def first_on_each_machine(world: World, work: Callable[[], T]) -> T:
+    """Does work on every process, but on the first of each machine before the others, say since it downloads what all read."""
+    if world.size == 1:
+        return work()
+    done: list[T] = []
+
+    def take_turn(mine: bool) -> None:
+        if mine:
+            done.append(work())
+
+    everywhere(world, lambda: take_turn(world.local_rank == 0))
+    everywhere(world, lambda: take_turn(world.local_rank != 0))
+    return done[0]
+
+
 def share_out(
     world: World,
     items: Sequence[Item],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
@@ -77,6 +78,11 @@ class World(ABC):
             LostRankError: A process has gone.
         """
         return [json.loads(text) for text in self._gather(json.dumps(value).encode())]
+
+    def threads(self) -> int:
+        """Returns the processor threads that are this process's: what it was told, or its part of the machine."""
+        told = torch.get_num_threads()
+        return told if "OMP_NUM_THREADS" in os.environ else max(1, told // self.local_size)
 
     def close(self) -> None:  # noqa: B027 (a world may have nothing to leave)
         """Leaves the others."""

@@ -11,10 +11,12 @@ from torch import nn
 from gtn_core.errors import CheckpointError, DivergedError, GTNError, UsageError
 from gtn_core.estimators import Backprop, Episode, EstimatorConfig, Teacher
 from gtn_core.inner_optim import SGD, Schedule
-from gtn_core.outer_loop import InterruptedRun, OuterConfig, OuterLoop, Validation, saved_iteration
+from gtn_core.interrupts import InterruptedRun
+from gtn_core.outer_loop import OuterConfig, OuterLoop, Validation
 from gtn_core.run_folder import RunFolder
 from gtn_core.seeding import Streams
 from gtn_core.tracking import NoTracker, RunTracker
+from gtn_core.training_state import saved_iteration
 
 GOAL = torch.tensor([1.0, -2.0])
 

@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from gtn_cli import console, options
+from gtn_cli.joined import joined
 from gtn_cli.main import EXIT_INTERRUPTED, echo_json
 from gtn_cli.meta_training import Given, MetaTraining, new_meta_training, only_given, resumed_meta_training
 from gtn_core.errors import UsageError
 
 if TYPE_CHECKING:
+    from gtn_core.distributed import World
     from gtn_core.outer_loop import Progress
     from gtn_core.run_folder import RunFolder
 
@@ -58,6 +60,7 @@ log = logging.getLogger("gtn_cli")
 @options.data_dir
 @click.option("--out", type=click.Path(path_type=Path), help="Run folder to make.  [default: a new one in runs/]")
 @click.option("--resume", type=click.Path(path_type=Path), help="Go on with the run in this folder.")
+@options.world
 @options.output_mode
 def command(
     task: str | None,
@@ -74,6 +77,7 @@ def command(
     data_dir: Path | None,
     out: Path | None,
     resume: Path | None,
+    world_name: str,
     quiet: bool,
     as_json: bool,
 ) -> None:
@@ -93,29 +97,75 @@ def command(
       gtn-cli meta-train --task CartPole-v1 --kind bandit --estimator meta-gradient --minutes 3
       gtn-cli meta-train --task my_package:MyEnv-v0 --minutes 20 --out runs/mine
       gtn-cli meta-train --resume runs/digits
+      torchrun --nproc-per-node 2 --no-python gtn-cli meta-train --task mnist --out runs/mnist
     """
-    from gtn_core.config import parse_assignments, read_yaml
     from gtn_core.run_folder import RunFolder
 
     console.start_logging(quiet=quiet or as_json)
-    given = Given(minutes, iterations, seed, threads, device, data_dir, kind, estimator)
-    if resume is not None:
-        others = {"--task": task, "--preset": preset, "--config": config_file, "--set": assignments, "--seed": seed}
-        _refuse_beside_resume({**others, "--out": out, "--threads": threads, "--kind": kind, "--estimator": estimator})
-        run = RunFolder(resume)
-        training = resumed_meta_training(run.read_config(), given)
-    else:
-        layers: list[dict[str, Any]] = [read_yaml(config_file)] if config_file else []
-        layers += [parse_assignments(assignments), only_given({"task": task, "preset": preset})]
-        named: dict[str, Any] = {key: layer[key] for layer in layers for key in ("task", "preset") if key in layer}
-        training = new_meta_training(str(named.get("task", "digits")), named.get("preset", "fast"), layers, given)
-        run = RunFolder(out or _free_folder(training))
-    _train(training, run, resume=resume is not None, quiet=quiet, as_json=as_json)
-
-
-def _train(training: MetaTraining, run: RunFolder, *, resume: bool, quiet: bool, as_json: bool) -> None:
-    began = time.monotonic()
     console.interrupt_on_sigterm()
+    given = Given(minutes, iterations, seed, threads, device, data_dir, kind, estimator)
+    with joined(world_name) as world:
+        quiet, as_json = quiet or world.rank > 0, as_json and world.rank == 0
+        console.start_logging(quiet=quiet or as_json)
+        if resume is not None:
+            others = {"--task": task, "--preset": preset, "--config": config_file, "--set": assignments, "--seed": seed}
+            more = {"--out": out, "--threads": threads, "--kind": kind, "--estimator": estimator}
+            _refuse_beside_resume({**others, **more}, world)
+        else:
+            resume = _restarted(out, world)
+        if resume is not None:
+            training = _resumed(resume, given, world)
+        else:
+            layers = _layers(config_file, assignments, only_given({"task": task, "preset": preset}), world)
+            training = _new(layers, given, world)
+            out = out or Path(_free_folder(training, world))
+        _train(training, RunFolder(resume or out), world, resume=resume is not None, quiet=quiet, as_json=as_json)
+
+
+def _layers(
+    config_file: Path | None, assignments: tuple[str, ...], last: dict[str, Any], world: World
+) -> list[dict[str, Any]]:
+    from gtn_core.config import parse_assignments, read_yaml
+    from gtn_core.distributed import first
+
+    def read() -> list[dict[str, Any]]:
+        return [*([read_yaml(config_file)] if config_file else []), parse_assignments(assignments), last]
+
+    return first(world, read)
+
+
+def _new(layers: list[dict[str, Any]], given: Given, world: World) -> MetaTraining:
+    from gtn_core.distributed import everywhere
+
+    named: dict[str, Any] = {key: layer[key] for layer in layers for key in ("task", "preset") if key in layer}
+    task, preset = str(named.get("task", "digits")), named.get("preset", "fast")
+    return everywhere(world, lambda: new_meta_training(task, preset, layers, given))
+
+
+def _resumed(folder: Path, given: Given, world: World) -> MetaTraining:
+    from gtn_core.distributed import everywhere, first
+    from gtn_core.run_folder import RunFolder
+
+    settings = first(world, RunFolder(folder).read_config)
+    return everywhere(world, lambda: resumed_meta_training(settings, given))
+
+
+def _restarted(out: Path | None, world: World) -> Path | None:
+    """Returns the run to go on with where the launcher has started these processes again after one of them died."""
+    from gtn_core.distributed import first
+
+    def began() -> bool:
+        from gtn_core.run_folder import RunFolder
+
+        if world.may_restart and out is None:
+            raise UsageError("a launcher that restarts processes needs --out, so that they find the run they began")
+        return bool(world.restarts and out is not None and RunFolder(out).config.is_file())
+
+    return out if first(world, began) else None
+
+
+def _train(training: MetaTraining, run: RunFolder, world: World, *, resume: bool, quiet: bool, as_json: bool) -> None:
+    began = time.monotonic()
     log.info("%s %s in %s", "resuming" if resume else "making", training.title, run.path)
     try:
         with console.training_bar(quiet=quiet or as_json or not console.err.is_terminal) as bar:
@@ -127,31 +177,47 @@ def _train(training: MetaTraining, run: RunFolder, *, resume: bool, quiet: bool,
                 if not console.err.is_terminal and progress.iteration % 50 == 0:
                     log.info("%3.0f%%  %s", 100 * share, figures)
 
-            progress = training.train(run, resume=resume, listener=show, command=options.given_command())
+            progress = training.train(run, world, resume=resume, listener=show, command=options.given_command())
     except KeyboardInterrupt:
         hint = f"go on with: gtn-cli meta-train --resume {shlex.quote(str(run.path))}"
-        click.echo(f"interrupted; {hint if run.config.exists() else 'nothing had been trained yet'}", err=True)
+        if world.rank == 0:
+            click.echo(f"interrupted; {hint if run.config.exists() else 'nothing had been trained yet'}", err=True)
         raise SystemExit(EXIT_INTERRUPTED) from None
+    if world.rank == 0:
+        _tell(training, run, progress, time.monotonic() - began, quiet=quiet, as_json=as_json)
+
+
+def _tell(
+    training: MetaTraining, run: RunFolder, progress: Progress, seconds: float, *, quiet: bool, as_json: bool
+) -> None:
     result, sentence, following = training.summary(run, progress)
     if as_json:
         echo_json(result)
         return
-    click.echo(f"{sentence}, {time.monotonic() - began:.0f} s")
+    click.echo(f"{sentence}, {seconds:.0f} s")
     if not quiet:
         click.echo(f"plots:  {run.report}\ncurves: tensorboard --logdir {run.path}\nnext:   {following}")
 
 
-def _refuse_beside_resume(given: Mapping[str, Any]) -> None:
+def _refuse_beside_resume(given: Mapping[str, Any], world: World) -> None:
     extra = [name for name, value in given.items() if value is not None and value != ()]
-    if extra:
-        raise UsageError(
-            f"{', '.join(extra)} cannot go with --resume: a run keeps its settings"
-            " (only --minutes, --iterations, --data-dir and --device may change)"
-        )
+    if not extra:
+        return
+    error = UsageError(
+        f"{', '.join(extra)} cannot go with --resume: a run keeps its settings"
+        " (only --minutes, --iterations, --data-dir, --device and --world may change)"
+    )
+    error.rank = 0  # all processes were told the same
+    raise error
 
 
-def _free_folder(training: MetaTraining) -> Path:
-    number = 1
-    while (folder := Path("runs") / f"{training.slug}-{number}").exists():
-        number += 1
-    return folder
+def _free_folder(training: MetaTraining, world: World) -> str:
+    from gtn_core.distributed import first
+
+    def free() -> str:
+        number = 1
+        while (folder := Path("runs") / f"{training.slug}-{number}").exists():
+            number += 1
+        return str(folder)
+
+    return first(world, free)
