@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gtn_core.cpu_time import cpu_seconds
+from gtn_core.distributed import SingleProcess, World
 from gtn_core.tracking import Picture, Tracker
 
 REAL_STEPS, CPU_SECONDS = "cost/real_steps", "cost/cpu_seconds"
@@ -42,16 +43,18 @@ class CostTracker:
     Args:
         tracker: Takes the rows.
         before: What had been spent before now.
+        world: The processes whose processor time counts; all give the same rows.
     """
 
-    def __init__(self, tracker: Tracker, before: Cost) -> None:
-        self.total = before
+    def __init__(self, tracker: Tracker, before: Cost, world: World | None = None) -> None:
+        self.total, self._world = before, world or SingleProcess()
         self._tracker, self._clock = tracker, cpu_seconds()
 
     def scalars(self, iteration: int, values: Mapping[str, float]) -> None:
         """See ``Tracker.scalars``."""
         now = cpu_seconds()
-        self.total += Cost(int(values.get(REAL_STEPS, 0)), now - self._clock)
+        spent = sum(self._world.gather(now - self._clock))
+        self.total += Cost(int(values.get(REAL_STEPS, 0)), spent)
         self._clock = now
         so_far: dict[str, float] = {CPU_SECONDS: round(self.total.cpu_seconds, 2)}
         if REAL_STEPS in values or self.total.real_steps:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from gtn_core.distributed import SingleProcess, World, first, share_out
 from gtn_core.outer_loop import Validation
 from gtn_core.seeding import Streams
 from gtn_rl.agents import AgentFamily, InnerAgent
@@ -44,12 +46,14 @@ class Judge:
         task: The real task.
         streams: The run's randomness.
         vary: Which agents of a kind judge.
+        world: The processes that share out the kinds; each returns all figures.
     """
 
     config: RLConfig
     task: BatchedTask
     streams: Streams
     vary: Vary = as_usual
+    world: World = field(default_factory=SingleProcess)
 
     def __call__(self, environment: Callable[[int], LearnedVariants]) -> Validation:
         """Returns the mean real return over all agents, and the figures of each kind.
@@ -57,33 +61,39 @@ class Judge:
         Args:
             environment: Returns what is judged, as many times as it is told.
         """
-        started, settings = time.process_time(), self.config.agents
+        kinds = judges(self.config, self.task.spec)
+        told = share_out(self.world, kinds, lambda kind: self._judged(*kind, environment))
         metrics: dict[str, float] = {}
-        means: list[float] = []
+        for (name, _), found in zip(kinds, told, strict=True):
+            metrics |= {f"real/{name}": found["mean"], f"real/{name}_minimum": found["minimum"]}
+        lengths = [length for found in told for length in found["lengths"]]
+        metrics["inner/episode_length"] = sum(lengths) / len(lengths)
+        metrics["cost/real_steps"] = float(sum(found["real_steps"] for found in told))
+        metrics["perf/cpu_seconds"] = sum(found["cpu_seconds"] for found in told)
+        return Validation(sum(found["mean"] for found in told) / len(told), metrics)
+
+    def _judged(self, name: str, family: AgentFamily, environment: Callable[[int], LearnedVariants]) -> dict[str, Any]:
+        """Returns, as JSON values, what agents of one kind achieve and what that takes."""
+        started, settings = time.process_time(), self.config.agents
+        by_agent: list[Tensor] = []
         lengths: list[float] = []
         steps = 0
-        for name, family in judges(self.config, self.task.spec):
-            by_agent: list[Tensor] = []
-            for agent in self.vary(family.usual(self.task.spec)):
-                variants = environment(settings.validation_seeds)
-                policies = agent.train(variants, self.streams.torch(f"validation-{name}"))
-                random = self.streams.numpy(f"validation-episodes-{name}")
-                returns, taken = real_returns(
-                    self.task, policies, settings.validation_seeds, settings.validation_episodes, random
-                )
-                by_agent.append(returns.mean(dim=1))
-                steps += taken + variants.real_steps
-                if variants.real_steps:  # its episodes are the real task's
-                    lengths.append(taken / returns.numel())
-                else:
-                    length = episode_length(variants, policies, self.streams.torch(f"validation-length-{name}"))
-                    lengths.append(length)
-            agents = torch.cat(by_agent)
-            means.append(float(agents.mean()))
-            metrics |= {f"real/{name}": means[-1], f"real/{name}_minimum": float(agents.min())}
-        metrics["inner/episode_length"] = sum(lengths) / len(lengths)
-        cost = {"cost/real_steps": float(steps), "perf/cpu_seconds": time.process_time() - started}
-        return Validation(sum(means) / len(means), {**metrics, **cost})
+        for agent in self.vary(family.usual(self.task.spec)):
+            variants = environment(settings.validation_seeds)
+            policies = agent.train(variants, self.streams.torch(f"validation-{name}"))
+            random = self.streams.numpy(f"validation-episodes-{name}")
+            returns, taken = real_returns(
+                self.task, policies, settings.validation_seeds, settings.validation_episodes, random
+            )
+            by_agent.append(returns.mean(dim=1))
+            steps += taken + variants.real_steps
+            if variants.real_steps:  # its episodes are the real task's
+                lengths.append(taken / returns.numel())
+            else:
+                lengths.append(episode_length(variants, policies, self.streams.torch(f"validation-length-{name}")))
+        agents = torch.cat(by_agent)
+        figures = {"mean": float(agents.mean()), "minimum": float(agents.min()), "lengths": lengths}
+        return {**figures, "real_steps": steps, "cpu_seconds": time.process_time() - started}
 
 
 class EvolutionJob:
@@ -133,6 +143,16 @@ class EvolutionJob:
 
         Many policies are equally good and not equally easy to learn; what counts is how good those are that learn it.
         """
+        mean, steps, seconds = first(self.judge.world, self._greedy_figures)
+        self.judge.world.broadcast_(self.teacher.state_dict().values())
+        judged = self.judge(self._bandits)
+        metrics = {**judged.metrics, "real/greedy": mean}
+        metrics["cost/real_steps"] += steps
+        metrics["perf/cpu_seconds"] += seconds
+        return Validation(judged.score, metrics)
+
+    def _greedy_figures(self) -> tuple[float, int, float]:
+        """Starts initial states anew from where the greedy policy goes; returns its mean return, real steps and CPU-seconds."""
         started, settings = time.process_time(), self.config.environment
         with torch.no_grad():
             policies = Greedy().train(self.teacher.model(), torch.Generator())
@@ -140,12 +160,7 @@ class EvolutionJob:
         returns, steps = real_returns(self.task, policies, 1, episodes, self.streams.numpy("validation-greedy"))
         random = self.judge.streams.numpy("harvest-greedy")  # the one that the stage's end draws from
         steps += start_from_greedy(self.task, self.teacher, settings, random).real_steps
-        seconds = time.process_time() - started
-        judged = self.judge(self._bandits)
-        metrics = {**judged.metrics, "real/greedy": float(returns.mean())}
-        metrics["cost/real_steps"] += steps
-        metrics["perf/cpu_seconds"] += seconds
-        return Validation(judged.score, metrics)
+        return float(returns.mean()), steps, time.process_time() - started
 
     def _bandits(self, copies: int) -> LearnedVariants:
         """Returns where the greedy policy is learned with the least effort; a reward has no place but the real task."""

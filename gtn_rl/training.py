@@ -7,18 +7,21 @@ import importlib.metadata
 import itertools
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
-from gtn_core.checkpoint import load_checkpoint, load_into, replacing, save_checkpoint
+from gtn_core.checkpoint import load_into, replacing, save_checkpoint
 from gtn_core.config import to_dict
 from gtn_core.cost import Cost, CostTracker
 from gtn_core.cpu_time import cpu_seconds
 from gtn_core.device import resolve_device
+from gtn_core.distributed import SingleProcess, World, everywhere, first
+from gtn_core.distributed.files import first_tensors, held_by_first, read_first
 from gtn_core.errors import CheckpointError
 from gtn_core.estimators import ESTIMATORS, Backprop, Estimator, EstimatorConfig, Teacher
 from gtn_core.memory import reuse_pages
@@ -26,7 +29,8 @@ from gtn_core.outer_loop import Job, Listener, OuterLoop, Progress, Validation
 from gtn_core.plan import StepPlan
 from gtn_core.run_folder import RunFolder
 from gtn_core.seeding import Streams
-from gtn_core.tracking import RunTracker, Stage
+from gtn_core.tracking import NoTracker, RunTracker, Stage, Tracker
+from gtn_core.training_state import saved_iteration
 from gtn_envs.weights_file import save_environment
 from gtn_rl.config import UNBUDGETED, RLConfig, StageConfig
 from gtn_rl.fitting import fit_transitions
@@ -41,7 +45,7 @@ from gtn_rl.stage_result import StageResult
 from gtn_rl.stage_rules import refuse_nonsense
 from gtn_rl.starting_point import load_start, normalisation, shaped_like, take_over
 from gtn_rl.tasks import BatchedTask, make_task
-from gtn_rl.tasks.rollout import step_limit
+from gtn_rl.tasks.rollout import Transitions, step_limit
 from gtn_rl.terminations import fit_terminations
 
 log = logging.getLogger(__name__)
@@ -61,6 +65,7 @@ class Pipeline:
         command: What the user typed, for the file's header.
         listener: Told after every outer step.
         pending: What was harvested before the first stage, which it counts to.
+        world: The processes that train together; the first holds the folder, and the harvests.
     """
 
     config: RLConfig
@@ -72,6 +77,7 @@ class Pipeline:
     command: str
     listener: Listener | None
     pending: Cost
+    world: World
 
     @property
     def streams(self) -> Streams:
@@ -95,26 +101,33 @@ class Pipeline:
 
     def stage(self, index: int) -> None:
         """Runs one stage, or takes its result from the folder where it was finished before."""
-        stage = self.config.stages[index]
-        folder = RunFolder(self.run.path / "stages" / f"{index + 1}-{stage.name}")
+        stage, world = self.config.stages[index], self.world
+        folder = RunFolder(self.run.path / "stages" / f"{index + 1}-{stage.name}", whole=self.run.path)
         done = folder.path / "result.safetensors"
-        if done.is_file():
+        if first(world, done.is_file):
             self._reload(done)
             if stage.name == "greedy":
                 self._harvest_from_greedy()
         else:
             log.info("stage %d of %d: %s", index + 1, len(self.config.stages), stage.name)
-            folder.state.parent.mkdir(parents=True, exist_ok=True)
+            first(world, lambda: folder.state.parent.mkdir(parents=True, exist_ok=True))
             run = {"fit": self._fit, "scale": self._scale}.get(stage.name, self._train)
             result = run(index, stage, folder)
-            save_checkpoint(done, self.teacher.state_dict(), {"kind": "stage", "result": vars(result)})
+            document = {"kind": "stage", "result": vars(result)}
+            first(world, lambda: save_checkpoint(done, self.teacher.state_dict(), document))
             self.results.append(result)
             log.info("%s", result)
         self.pending = Cost()
 
     def _fit(self, index: int, stage: StageConfig, folder: RunFolder) -> StageResult:
+        """Fits dynamics, on the first process alone, which has the harvests."""
+        result = first(self.world, lambda: vars(self._fitted(index, stage, folder)))
+        self.world.broadcast_(self.teacher.state_dict().values())
+        return StageResult(**result)
+
+    def _fitted(self, index: int, stage: StageConfig, folder: RunFolder) -> StageResult:
         assert isinstance(self.teacher, EnvironmentTeacher)
-        tracker = self._tracker(folder, stage, after=None)
+        tracker = self._tracker(folder, stage, None, SingleProcess())
         explained = fit_transitions(self.teacher, self.harvests, self.streams.torch("fit", index))
         metrics = {"fit/explained_variance": explained}
         if self.teacher.termination is not None:
@@ -126,12 +139,12 @@ class Pipeline:
         return StageResult("fit", True, explained, 0, spent.real_steps, round(spent.cpu_seconds, 2), metrics=metrics)
 
     def _scale(self, index: int, stage: StageConfig, folder: RunFolder) -> StageResult:
-        tracker, taken = self._tracker(folder, stage, after=None), itertools.count()
+        tracker, taken = self._tracker(folder, stage, None, self.world), itertools.count()
 
         def log_trial(factor: float, validation: Validation) -> None:
             tracker.scalars(next(taken), {"meta/reward_factor": factor, **validation.metrics})
 
-        usual = Judge(self.config, self.task, self.streams)  # the judge of the other stages, for scores that compare
+        usual = self._judge()  # that of the other stages, for scores that compare
         before = usual(self.teacher.model)
         log_trial(1.0, before)
         best = try_sizes(self.teacher, usual, log_trial)
@@ -154,7 +167,7 @@ class Pipeline:
         )
 
     def _train(self, index: int, stage: StageConfig, folder: RunFolder) -> StageResult:
-        teacher, config = self.teacher, self.config
+        teacher, config, world = self.teacher, self.config, self.world
         teacher.learn_only(stage.parts)
         seed = self.streams.seed("stage", index)
         best = folder.path / "best.safetensors"
@@ -168,20 +181,22 @@ class Pipeline:
 
         prepare = self._gradient if stage.name in FORMS else self._evolution
         trained, job, estimator = prepare(stage, seed, save)
-        continued = folder.state.is_file()
-        tracker = self._tracker(folder, stage, after=saved_iteration(folder) if continued else None)
-        loop = OuterLoop(trained, job, estimator, config.outer(stage), folder, tracker, listener=self._listener(index))
+        after = first(world, lambda: saved_iteration(folder) if folder.state.is_file() else None)
+        tracker, settings = self._tracker(folder, stage, after, world), config.outer(stage)
+        tell = self._listener(index)
+        loop = OuterLoop(trained, job, estimator, settings, folder, tracker, world=world, listener=tell)
         try:
-            if continued:
+            if after is not None:
                 loop.resume()
             progress = loop.run()
-            tensors, document = load_checkpoint(best, "stage-best")
+            tensors, document = read_first(world, best, "stage-best")
             load_into(teacher, tensors, best)
             if stage.name == "greedy":  # beyond the last step, so that a resumed stage drops the row, which comes again
                 tracker.scalars(progress.iteration + 1, {"cost/real_steps": float(self._harvest_from_greedy())})
         finally:
             tracker.close()
-        before = next(row["real/score"] for row in self._rows(folder) if "real/score" in row)
+        rows = self._rows
+        before = first(world, lambda: next(row["real/score"] for row in rows(folder) if "real/score" in row))
         spent = tracker.total - self.cost
         return StageResult(
             name=stage.name,
@@ -197,7 +212,7 @@ class Pipeline:
 
     def _evolution(self, stage: StageConfig, seed: int, save: Save) -> tuple[Teacher, Job, Estimator]:
         """Returns what an outer loop by an evolution strategy needs."""
-        judge, greedy = Judge(self.config, self.task, self.streams), stage.name == "greedy"
+        judge, greedy = self._judge(), stage.name == "greedy"
         job = EvolutionJob(self.config, self.task, self.teacher, Streams(seed), judge, save, greedy=greedy)
         settings = EstimatorConfig(seed=seed % 2**31, population=stage.population, sigma=stage.sigma)
         return self.teacher, job, ESTIMATORS[stage.estimator](settings)
@@ -207,18 +222,27 @@ class Pipeline:
         assert isinstance(self.teacher, EnvironmentTeacher)
         form, settings, streams = FORMS[stage.name], stage.gradient, Streams(seed)
         lessons = form.lessons(self.teacher, streams, settings)
-        judge, episodes = Judge(self.config, self.task, self.streams), self.config.agents.episodes
+        judge, episodes = self._judge(), self.config.agents.episodes
         job = GradientJob(form, settings, self.task, lessons, streams, episodes, judge, save)
         plan = StepPlan(keep_last_k=lessons.steps)  # the graphs of small perceptrons are cheap to keep
         return lessons, job, Backprop(EstimatorConfig(plan=plan))
 
-    def _tracker(self, folder: RunFolder, stage: StageConfig, after: int | None) -> CostTracker:
+    def _judge(self) -> Judge:
+        return Judge(self.config, self.task, self.streams, world=self.world)
+
+    def _tracker(self, folder: RunFolder, stage: StageConfig, after: int | None, world: World) -> CostTracker:
         """Returns what takes a stage's curves and counts its cost, on from where a resumed stage was saved."""
         settings = {**to_dict(self.config), "stages": [to_dict(stage)]}
-        named = Stage(folder.path.name, self.outer_steps)
-        tracker = RunTracker(self.run, after=after, settings=settings, stage=named)
-        rows = self._rows(folder)
-        return CostTracker(tracker, Cost.of(rows[-1]) if rows else self.cost + self.pending)
+        named, made = Stage(folder.path.name, self.outer_steps), list[Tracker]()
+
+        def make() -> tuple[int, float]:
+            made.append(RunTracker(self.run, after=after, settings=settings, stage=named))
+            rows = self._rows(folder)
+            before = Cost.of(rows[-1]) if rows else self.cost + self.pending
+            return before.real_steps, before.cpu_seconds
+
+        before = Cost(*first(world, make))
+        return CostTracker(made[0] if made else NoTracker(), before, world)
 
     def _rows(self, folder: RunFolder) -> list[dict[str, Any]]:
         """Returns a stage's rows of the run's metrics."""
@@ -240,12 +264,18 @@ class Pipeline:
 
     def _harvest_from_greedy(self) -> int:
         """Starts initial states anew, from where the greedy policy goes when it errs now and then; returns the real steps."""
-        random = self.streams.numpy("harvest-greedy")
-        self.harvests.append(start_from_greedy(self.task, self.teacher, self.config.environment, random))
-        return self.harvests[-1].real_steps
+
+        def work() -> int:
+            random = self.streams.numpy("harvest-greedy")
+            self.harvests.append(start_from_greedy(self.task, self.teacher, self.config.environment, random))
+            return self.harvests[-1].real_steps
+
+        steps = first(self.world, work)
+        self.world.broadcast_(self.teacher.state_dict().values())
+        return steps
 
     def _reload(self, path: Path) -> None:
-        tensors, document = load_checkpoint(path, "stage")
+        tensors, document = read_first(self.world, path, "stage")
         load_into(self.teacher, tensors, path)
         try:
             self.results.append(StageResult(**document["result"]))
@@ -292,38 +322,43 @@ def meta_train(
     resume: bool = False,
     listener: Listener | None = None,
     command: str = "",
+    world: World | None = None,
 ) -> tuple[Progress, list[StageResult]]:
     """Meta-trains an environment, or goes on where a run stopped.
 
     Args:
         config: All settings; of a resumed run, those in its folder.
-        run: Where everything is written.
+        run: Where everything is written, by the first process.
         resume: Whether the folder holds a run already.
         listener: Told after every outer step.
         command: What the user typed, for the file's header; of a resumed run, what began it is told.
+        world: The processes that train together; a resumed run may have other ones.
 
     Returns:
         Where the last stage ended, and what each came to. The environment lies in ``run.teacher``.
 
     Raises:
-        GTNError: Something the user can mend: task, settings, disk, divergence.
+        GTNError: Something the user can mend: task, settings, disk, divergence, a process that has gone.
     """
     reuse_pages()
+    world = world or SingleProcess()
     if config.threads is not None:
         torch.set_num_threads(config.threads)
     torch.set_flush_denormal(True)
-    config = dataclasses.replace(config, device=resolve_device(config.device))
-    task = make_task(config.task, device=config.device, workers=config.workers)
+    config = dataclasses.replace(config, device=everywhere(world, lambda: resolve_device(config.device)))
+    workers = world.workers() if config.workers is None else config.workers
+    task = everywhere(world, lambda: make_task(config.task, device=config.device, workers=workers))
     try:
-        _refuse_nonsense(config, task)  # before the folder is made
+        everywhere(world, lambda: _refuse_nonsense(config, task))  # before the folder is made
         if not resume:
-            run.create()
-        with run.lock(), run.logged():
-            run.write_config(config)
-            pipeline = _start(config, run, task, listener, run.remember_command(command))
+            first(world, run.create)
+        with held_by_first(world, run):
+            first(world, lambda: run.write_config(config))
+            told = first(world, lambda: run.remember_command(command))
+            pipeline = _start(config, run, task, listener, told, world)
             for index in range(len(config.stages)):
                 pipeline.stage(index)
-            _finish(pipeline)
+            first(world, lambda: _finish(pipeline))
     finally:
         task.close()
     seconds = sum(result.seconds for result in pipeline.results)
@@ -345,10 +380,12 @@ def _refuse_nonsense(config: RLConfig, task: BatchedTask) -> None:
     refuse_nonsense(config.environment, config.stages)
 
 
-def _start(config: RLConfig, run: RunFolder, task: BatchedTask, listener: Listener | None, command: str) -> Pipeline:
+def _start(
+    config: RLConfig, run: RunFolder, task: BatchedTask, listener: Listener | None, command: str, world: World
+) -> Pipeline:
     settings, streams, clock = config.environment, Streams(config.seed), cpu_seconds()
     random = streams.numpy("harvest")
-    gathered = harvest(task, settings.harvest_episodes, random)
+    gathered = _harvested(world, lambda: harvest(task, settings.harvest_episodes, random))
     start = None if settings.start is None else load_start(settings.start, task.spec)
     if start is not None:
         settings = shaped_like(settings, start)
@@ -358,9 +395,25 @@ def _start(config: RLConfig, run: RunFolder, task: BatchedTask, listener: Listen
     harvests = [gathered]
     if start is not None:
         take_over(teacher, start)
-        harvests.append(harvest_from_greedy(task, teacher, settings, streams.numpy("harvest-start")))
+        again = streams.numpy("harvest-start")
+        harvests.append(_harvested(world, lambda: harvest_from_greedy(task, teacher, settings, again)))
+    world.broadcast_(teacher.state_dict().values())  # the first process alone drew the centres after a harvest
     pending = Cost(sum(part.real_steps for part in harvests), cpu_seconds() - clock)
-    return Pipeline(config, run, task, teacher.to(config.device), harvests, [], command, listener, pending)
+    return Pipeline(config, run, task, teacher.to(config.device), harvests, [], command, listener, pending, world)
+
+
+def _harvested(world: World, work: Callable[[], Harvest]) -> Harvest:
+    """Returns a harvest that the first process gathers, on all of them."""
+    if world.size == 1:
+        return work()
+
+    def packed() -> tuple[dict[str, Tensor], dict[str, int]]:
+        gathered = work()
+        return {**vars(gathered.transitions), "returns": gathered.returns}, {"real_steps": gathered.real_steps}
+
+    tensors, values = first_tensors(world, packed)
+    returns = tensors.pop("returns")
+    return Harvest(Transitions(**tensors), returns, values["real_steps"])
 
 
 def _finish(pipeline: Pipeline) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import logging
 from pathlib import Path
@@ -15,6 +14,7 @@ from gtn_core.cost import Cost, CostTracker
 from gtn_core.cpu_time import cpu_seconds
 from gtn_core.device import resolve_device
 from gtn_core.distributed import SingleProcess, World, everywhere, first, first_on_each_machine
+from gtn_core.distributed.files import held_by_first
 from gtn_core.errors import DivergedError
 from gtn_core.estimators import ESTIMATORS, Backprop, EstimatorConfig
 from gtn_core.memory import reuse_pages
@@ -77,8 +77,7 @@ def meta_train(
     everywhere(world, lambda: _refuse_unfit(config, data.task))  # before the folder is made
     if not resume:
         first(world, run.create)
-    with contextlib.ExitStack() as held:
-        first(world, lambda: _hold(run, held))
+    with held_by_first(world, run):
         if not resume:
             settled = first(world, lambda: to_dict(_with_plan(config, data, teacher)))
             config = resolve(MetaTrainConfig, settled)
@@ -103,12 +102,6 @@ def _tracker(config: MetaTrainConfig, run: RunFolder, continued: bool, clock: fl
 
     before, spent = Cost(*first(world, make)), sum(world.gather(cpu_seconds() - clock))
     return CostTracker(made[0] if made else NoTracker(), before + Cost(cpu_seconds=spent), world)
-
-
-def _hold(run: RunFolder, held: contextlib.ExitStack) -> None:
-    """Takes a run for this process, and writes what it logs to the run's file, too."""
-    held.enter_context(run.lock())
-    held.enter_context(run.logged())
 
 
 def _refuse_unfit(config: MetaTrainConfig, task: ImageTask) -> None:
@@ -159,9 +152,13 @@ def _outer_loop(
 
 def _tracker(config: MetaTrainConfig, run: RunFolder, continued: bool, world: World) -> Tracker:
     """Returns what takes the run's curves; the first process writes them."""
-    if world.rank:
-        return NoTracker()
-    return RunTracker(run, after=saved_iteration(run) if continued else None, settings=to_dict(config))
+    made: list[Tracker] = []
+
+    def make() -> None:
+        made.append(RunTracker(run, after=saved_iteration(run) if continued else None, settings=to_dict(config)))
+
+    first(world, make)
+    return made[0] if made else NoTracker()
 
 
 def _with_compute(config: MetaTrainConfig, world: World) -> MetaTrainConfig:

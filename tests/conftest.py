@@ -1,8 +1,14 @@
-"""What every test shares: hypothesis settings for machines of any speed, and floating point as it was."""
+"""What every test shares: hypothesis settings for machines of any speed, floating point as it was, and several processes."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import multiprocessing
+import os
+import socket
+import traceback
+from collections.abc import Callable, Iterator
+from multiprocessing.connection import Connection
+from typing import Any
 
 import pytest
 import torch
@@ -21,3 +27,57 @@ def _subnormal_numbers() -> Iterator[None]:
     """A meta-training flushes subnormal numbers to 0 in its process, which the next test must not inherit."""
     yield
     torch.set_flush_denormal(False)
+
+
+@pytest.fixture
+def in_processes() -> Callable[..., list[Any]]:
+    """Runs ``work(world, *arguments)`` in processes that reach each other through torch.distributed; see ``_in_processes``."""
+    return _in_processes
+
+
+def _in_processes(size: int, work: Callable[..., Any], *arguments: object, timeout: float = 300) -> list[Any]:
+    """Returns the result of each of ``size`` processes, by rank; ``None`` of one that died.
+
+    They are forked, so that nothing has to be imported again, and find each other as those that torchrun starts do.
+    """
+    context = multiprocessing.get_context("fork")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    processes, pipes = [], []
+    for rank in range(size):
+        ours, theirs = context.Pipe(duplex=False)
+        processes.append(context.Process(target=_process, args=(theirs, rank, size, port, work, arguments)))
+        processes[-1].start()
+        theirs.close()
+        pipes.append(ours)
+    results = [_received(pipe, timeout) for pipe in pipes]
+    for process in processes:
+        process.kill()
+        process.join()
+    errors = [value for kind, value in results if kind == "error"]
+    assert not errors, "\n".join(errors)
+    return [value for _, value in results]
+
+
+def _received(pipe: Connection, timeout: float) -> tuple[str, Any]:
+    try:
+        return pipe.recv() if pipe.poll(timeout) else ("error", "a process did not answer in time")
+    except EOFError:
+        return "died", None
+
+
+def _process(
+    pipe: Connection, rank: int, size: int, port: int, work: Callable[..., Any], arguments: tuple[object, ...]
+) -> None:
+    from gtn_core.distributed import join
+
+    torch.set_num_threads(1)
+    numbers = {"RANK": rank, "WORLD_SIZE": size, "LOCAL_RANK": rank, "LOCAL_WORLD_SIZE": size, "MASTER_PORT": port}
+    os.environ.update({name: str(number) for name, number in numbers.items()}, MASTER_ADDR="127.0.0.1")
+    try:
+        pipe.send(("result", work(join("torch"), *arguments)))
+    except BaseException:
+        pipe.send(("error", f"rank {rank}: {traceback.format_exc()}"))
+    finally:
+        os._exit(0)  # nothing of the test's own process may be torn down here

@@ -1,7 +1,9 @@
-"""Files that lie on the disk of process 0 alone, read there and handed to the others."""
+"""What lies on the disk, or in the memory, of process 0 alone, handed to the others; and the run folder that it holds for all."""
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,19 +13,40 @@ from torch import Tensor
 from gtn_core.checkpoint import load_checkpoint
 from gtn_core.distributed.agreement import first
 from gtn_core.distributed.world import World
+from gtn_core.run_folder import RunFolder
+
+
+def first_tensors(
+    world: World, work: Callable[[], tuple[Mapping[str, Tensor], dict[str, Any]]]
+) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Does work on process 0 and returns the tensors and JSON values that it makes, on the CPU, everywhere."""
+    tensors: dict[str, Tensor] = {}
+
+    def made() -> tuple[dict[str, Any], dict[str, tuple[str, list[int]]]]:
+        found, values = work()
+        tensors.update(found)
+        return values, {name: (str(t.dtype).removeprefix("torch."), list(t.shape)) for name, t in found.items()}
+
+    values, forms = first(world, made)
+    if world.rank:
+        tensors |= {name: torch.empty(shape, dtype=getattr(torch, kind)) for name, (kind, shape) in forms.items()}
+    world.broadcast_(tensors[name] for name in forms)
+    return tensors, values
 
 
 def read_first(world: World, path: Path, kind: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Reads a checkpoint's tensors and document on process 0, for all; see ``checkpoint.load_document`` for what is refused."""
-    tensors: dict[str, Tensor] = {}
+    return first_tensors(world, lambda: load_checkpoint(path, kind))
 
-    def read() -> tuple[dict[str, Any], dict[str, tuple[str, list[int]]]]:
-        found, document = load_checkpoint(path, kind)
-        tensors.update(found)
-        return document, {name: (str(t.dtype).removeprefix("torch."), list(t.shape)) for name, t in found.items()}
 
-    document, forms = first(world, read)
-    if world.rank:
-        tensors |= {name: torch.empty(shape, dtype=getattr(torch, kind)) for name, (kind, shape) in forms.items()}
-    world.broadcast_(tensors[name] for name in forms)
-    return tensors, document
+@contextlib.contextmanager
+def held_by_first(world: World, run: RunFolder) -> Iterator[None]:
+    """Lets process 0 hold a run folder's lock, and write what it logs to the run's file, for the length of a block."""
+    with contextlib.ExitStack() as held:
+
+        def hold() -> None:
+            held.enter_context(run.lock())
+            held.enter_context(run.logged())
+
+        first(world, hold)
+        yield

@@ -84,6 +84,10 @@ class World(ABC):
         told = torch.get_num_threads()
         return told if "OMP_NUM_THREADS" in os.environ else max(1, told // self.local_size)
 
+    def workers(self) -> int | None:
+        """Returns how many processes of its own this process should start: its part of the CPUs; ``None`` for all of them."""
+        return None if self.local_size == 1 else max(1, len(os.sched_getaffinity(0)) // self.local_size)
+
     def close(self) -> None:  # noqa: B027 (a world may have nothing to leave)
         """Leaves the others."""
 

@@ -114,12 +114,12 @@ def command(
         else:
             resume = _restarted(out, world)
         if resume is not None:
-            training = _resumed(resume, given, world)
+            training, folder = _resumed(resume, given, world), resume
         else:
             layers = _layers(config_file, assignments, only_given({"task": task, "preset": preset}), world)
             training = _new(layers, given, world)
-            out = out or Path(_free_folder(training, world))
-        _train(training, RunFolder(resume or out), world, resume=resume is not None, quiet=quiet, as_json=as_json)
+            folder = out or Path(_free_folder(training, world))
+        _train(training, RunFolder(folder), world, resume=resume is not None, quiet=quiet, as_json=as_json)
 
 
 def _layers(

@@ -1,0 +1,176 @@
+"""Several processes as one: how they are found, what they hand each other, and that failures of one are failures of all."""
+
+import os
+import signal
+
+import pytest
+import torch
+
+from gtn_core.distributed import (
+    WORLDS,
+    LostRankError,
+    SingleProcess,
+    SplitTrial,
+    everywhere,
+    first,
+    first_on_each_machine,
+    gathered,
+    join,
+    keep_in_step,
+    merged_values,
+    share_out,
+)
+from gtn_core.distributed.files import first_tensors
+from gtn_core.distributed.launch import detected, launched_size
+from gtn_core.distributed.world import buckets
+from gtn_core.errors import DataError, GTNError, UnknownNameError, UsageError
+
+pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+
+
+@pytest.mark.parametrize(
+    ("signs", "name"),
+    [
+        ([], "single"),
+        (["TORCHELASTIC_RUN_ID"], "torch"),
+        (["HOROVOD_RANK"], "horovod"),
+        (["OMPI_COMM_WORLD_RANK"], "horovod"),
+        (["PMIX_RANK"], "horovod"),
+        (["PMIX_RANK", "TORCHELASTIC_RUN_ID"], "torch"),  # torchrun, started on each machine by an MPI launcher
+        (["RANK", "WORLD_SIZE"], "single"),  # too common to mean anything
+    ],
+)
+def test_the_world_follows_the_launcher(signs, name):
+    assert detected(dict.fromkeys(signs, "0")) == name
+
+
+def test_no_launcher_is_a_world_of_one():
+    assert isinstance(join("auto", {}), SingleProcess)
+    assert isinstance(join("single", {"HOROVOD_RANK": "1"}), SingleProcess)
+
+
+def test_the_size_that_a_launcher_tells():
+    assert launched_size({"OMPI_COMM_WORLD_SIZE": "3"}) == 3
+    assert launched_size({"HOROVOD_SIZE": "2", "SLURM_NTASKS": "4"}) == 2
+    assert launched_size({}) is None
+
+
+def test_what_cannot_be_joined_is_an_error():
+    with pytest.raises(UnknownNameError, match="did you mean 'horovod'"):
+        join("horovd")
+    with pytest.raises(UsageError, match=r"RANK, WORLD_SIZE.*torchrun"):
+        join("torch", {})
+
+
+def test_a_launcher_without_its_library_is_an_error(monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "horovod.torch", None)
+    with pytest.raises(GTNError, match=r"cannot be imported.*install_horovod.sh.*--world single"):
+        join("auto", {"OMPI_COMM_WORLD_RANK": "0", "OMPI_COMM_WORLD_SIZE": "2"})
+
+
+def test_buckets_hold_neighbours_of_one_type_up_to_a_size():
+    floats, doubles = [torch.zeros(4) for _ in range(3)], [torch.zeros(2, dtype=torch.float64)]
+    found = list(buckets([*floats, torch.zeros(0), *doubles, torch.zeros(100)], limit=32))
+    assert [[len(t) for t in bucket] for bucket in found] == [[4, 4], [4], [2], [100]]
+
+
+def test_values_are_averaged_and_costs_added():
+    rows = [{"meta/loss": 1.0, "cost/real_steps": 5.0}, {"meta/loss": 3.0, "cost/real_steps": 7.0, "meta/rare": 2.0}]
+    assert merged_values(rows) == {"meta/loss": 2.0, "cost/real_steps": 12.0, "meta/rare": 2.0}
+
+
+class Quadratic:
+    """A trial that remembers how many candidates it was asked about."""
+
+    def __init__(self):
+        self.values = {}
+
+    def fitness(self, teacher, candidates):
+        self.values = {"cost/real_steps": float(len(candidates)), "meta/kind": 1.0}
+        return -candidates.square().sum(dim=1)
+
+
+def _hand_over(world):
+    own = [torch.full((3,), world.rank + 1.0), torch.tensor(world.rank + 1.0, dtype=torch.float64), torch.zeros(2, 0)]
+    world.sum_(own)
+    state = [torch.full((2, 2), float(world.rank)), torch.tensor([world.rank == 0]), torch.arange(3) + world.rank]
+    world.broadcast_(state)
+    drifted = [torch.full((2,), float(world.rank))]
+    keep_in_step(world, drifted)
+    tensors, values = first_tensors(world, lambda: ({"a": torch.eye(2), "b": torch.tensor([True])}, {"x": [1, "é"]}))
+    order = []
+    first_on_each_machine(world, lambda: order.append(world.rank))
+    seen = []
+    shared = share_out(world, [10, 20, 30], lambda item: [item, world.rank], lambda item, result: seen.append(item))
+    trial = SplitTrial(Quadratic(), world)
+    fitness = trial.fitness(None, torch.arange(7.0)[:, None])
+    return {
+        "sums": [t.tolist() for t in own],
+        "state": [t.tolist() for t in state],
+        "in step": drifted[0].tolist(),
+        "tensors": ({name: t.tolist() for name, t in tensors.items()}, values),
+        "gathered": world.gather({"rank": world.rank, "long": "x" * 3000 * world.rank, "nan": float("inf")}),
+        "first": first(world, lambda: world.rank + 5),
+        "shared": (shared, seen),
+        "fitness": (fitness.tolist(), dict(trial.values)),
+    }
+
+
+def test_what_two_processes_hand_each_other(in_processes):
+    results = in_processes(2, _hand_over)
+    assert results[0] == results[1]
+    found = results[0]
+    assert found["sums"] == [[3.0, 3.0, 3.0], 3.0, [[], []]]
+    assert found["state"] == [[[0.0, 0.0], [0.0, 0.0]], [True], [0, 1, 2]]
+    assert found["in step"] == [0.0, 0.0]
+    assert found["tensors"] == ({"a": [[1.0, 0.0], [0.0, 1.0]], "b": [True]}, {"x": [1, "é"]})
+    assert [other["rank"] for other in found["gathered"]] == [0, 1]
+    assert len(found["gathered"][1]["long"]) == 3000
+    assert found["first"] == 5
+    assert found["shared"] == ([[10, 0], [20, 1], [30, 0]], [10, 20, 30])
+    assert found["fitness"][0] == [-float(i * i) for i in range(7)]
+    assert found["fitness"][1] == {"cost/real_steps": 8.0, "meta/kind": 1.0}  # both judge the last one
+
+
+def _fail(world):
+    told = []
+    for error in (DataError("no file"), ZeroDivisionError("oops")):
+
+        def work(error=error):
+            if world.rank == 1:
+                raise error
+
+        for agreed in (everywhere, gathered):
+            try:
+                agreed(world, work)
+            except Exception as caught:
+                told.append((type(caught).__name__, str(caught), getattr(caught, "rank", None)))
+    return told, first(world, lambda: "still together")
+
+
+def test_a_failure_of_one_process_is_a_failure_of_all(in_processes):
+    told, after = zip(*in_processes(2, _fail), strict=True)
+    assert after == ("still together",) * 2
+    assert told[0][:2] == told[1][:2] == [("DataError", "no file", 1)] * 2
+    assert told[0][2:] == [("GTNError", "ZeroDivisionError: oops", 1)] * 2
+    assert told[1][2:] == [("ZeroDivisionError", "oops", None)] * 2
+
+
+def _lose(world):
+    world.gather(0)
+    if world.rank == 1:
+        os.kill(os.getpid(), signal.SIGKILL)
+    try:
+        world.gather(1)
+    except LostRankError as error:
+        return str(error)
+
+
+def test_a_process_that_dies_is_noticed(in_processes):
+    told = in_processes(2, _lose)
+    assert told[0].startswith("another process of this run has ended")
+    assert told[1] is None
+
+
+def test_every_world_is_registered():
+    assert set(WORLDS) == {"single", "torch", "horovod"}
