@@ -1,0 +1,85 @@
+"""Meta-training of an environment by several processes: the same environment, bit for bit, whatever their number."""
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from gtn_core.config import parse_assignments
+from gtn_core.distributed import SingleProcess
+from gtn_core.run_folder import RunFolder
+from gtn_envs.weights_file import load_environment
+from gtn_rl.config import resolve_config
+from gtn_rl.training import meta_train
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning"),
+]
+
+SMALL = [
+    *("environment.harvest_episodes=8", "environment.hidden=[8]", "environment.transition_hidden=[8]"),
+    *("environment.centres=8", "environment.episode_steps=3", "agents.judges=[a2c]", "agents.episodes=1"),
+    *("agents.validation_seeds=1", "agents.validation_episodes=1", "save_every=0", "iterations=1"),
+]
+EVERY_STAGE = (
+    "stages=[{name: greedy, population: 4, validations: 1, sigma: 0.3, parts: [reward]}, {name: fit},"
+    " {name: bilevel, population: 4, validations: 1}]"
+)
+DIFFERENTIATED = "stages=[{name: meta-gradient, validations: 1, gradient: {steps: 3, learners: 2, contexts: 4}}]"
+
+
+BY_ALL = "meta/fitness_of_mean"
+"""Shown only, and judged in every part's last place, where roundings may be other ones; see ``SplitTrial``."""
+
+
+def train(world, path, task, kind, settings):
+    """Meta-trains an environment; returns what each process knows of it at the end."""
+    config = resolve_config(task, "fast", {"environment": {"kind": kind}}, parse_assignments([*SMALL, *settings]))
+    progress, results = meta_train(config, RunFolder(path), world=world)
+    return progress.best, [(r.name, r.kept, r.score, r.outer_steps, r.real_steps, r.cpu_seconds) for r in results]
+
+
+def rows_of(path):
+    return [
+        {tag: value for tag, value in row.items() if not tag.startswith(("perf/", "cost/")) and tag != BY_ALL}
+        for row in RunFolder(path).metric_rows()
+    ]
+
+
+@pytest.mark.parametrize(
+    ("task", "kind", "sizes", "settings"),
+    [
+        ("CartPole-v1", "mdp", (2,), [EVERY_STAGE, "agents.names=[dqn]"]),
+        # Returns that tell roundings apart, and parts of one or two candidates.
+        (
+            "Pendulum-v1",
+            "bandit",
+            (2, 4),
+            ["stages=[{name: bilevel, population: 4, validations: 1}]", "agents.names=[ppo]"],
+        ),
+    ],
+)
+def test_evolution_is_the_same_on_any_number_of_processes(in_processes, tmp_path, task, kind, sizes, settings):
+    alone = train(SingleProcess(), tmp_path / "1", task, kind, settings)
+    one = load_environment(RunFolder(tmp_path / "1").teacher)
+    for size in sizes:
+        path = tmp_path / str(size)
+        results = in_processes(size, train, path, task, kind, settings)
+        assert results == [results[0]] * size
+        assert [stage[:4] for stage in results[0][1]] == [stage[:4] for stage in alone[1]]
+        other = load_environment(RunFolder(path).teacher)
+        for name, tensor in one.tensors.items():
+            assert np.array_equal(tensor, other.tensors[name]), name
+        for state in (tmp_path / "1").glob("stages/*/state/latest.safetensors"):
+            ours, theirs = load_file(state), load_file(path / state.relative_to(tmp_path / "1"))
+            assert all(torch.equal(tensor, theirs[name]) for name, tensor in ours.items())
+        assert rows_of(path) == rows_of(tmp_path / "1")
+
+
+def test_differentiated_stages_average_over_processes(in_processes, tmp_path):
+    results = in_processes(2, train, tmp_path / "2", "CartPole-v1", "bandit", [DIFFERENTIATED])
+    assert results[0] == results[1]
+    rows = [row for row in RunFolder(tmp_path / "2").metric_rows() if "meta/loss" in row]
+    assert len(rows) == 1
+    assert all(row["inner/diverged"] == 0 for row in rows)
