@@ -53,13 +53,16 @@ class CostTracker:
     def scalars(self, iteration: int, values: Mapping[str, float]) -> None:
         """See ``Tracker.scalars``."""
         now = cpu_seconds()
-        spent = sum(self._world.gather(now - self._clock))
-        self.total += Cost(int(values.get(REAL_STEPS, 0)), spent)
+        spent = now - self._clock
         self._clock = now
-        so_far: dict[str, float] = {CPU_SECONDS: round(self.total.cpu_seconds, 2)}
-        if REAL_STEPS in values or self.total.real_steps:
-            so_far[REAL_STEPS] = self.total.real_steps
-        self._tracker.scalars(iteration, {**values, **so_far})
+        try:
+            spent = sum(self._world.gather(spent))
+        finally:  # a step was taken, even where another process has gone since
+            self.total += Cost(int(values.get(REAL_STEPS, 0)), spent)
+            so_far: dict[str, float] = {CPU_SECONDS: round(self.total.cpu_seconds, 2)}
+            if REAL_STEPS in values or self.total.real_steps:
+                so_far[REAL_STEPS] = self.total.real_steps
+            self._tracker.scalars(iteration, {**values, **so_far})
 
     def picture(self, iteration: int, tag: str, picture: Picture) -> None:
         """See ``Tracker.picture``."""

@@ -139,7 +139,9 @@ def _outer_loop(
         if continued:
             loop.resume()
         progress = loop.run()
-        tell(run.teacher, provenance())  # the best one was saved earlier, but was found by the whole run
+        first(
+            world, lambda: tell(run.teacher, provenance())
+        )  # the best one was saved earlier, but was found by the whole run
         return progress
     except DivergedError as error:
         kept = f"the last good state and the best teacher are kept in {run.path}"
@@ -148,17 +150,6 @@ def _outer_loop(
         raise
     finally:
         tracker.close()
-
-
-def _tracker(config: MetaTrainConfig, run: RunFolder, continued: bool, world: World) -> Tracker:
-    """Returns what takes the run's curves; the first process writes them."""
-    made: list[Tracker] = []
-
-    def make() -> None:
-        made.append(RunTracker(run, after=saved_iteration(run) if continued else None, settings=to_dict(config)))
-
-    first(world, make)
-    return made[0] if made else NoTracker()
 
 
 def _with_compute(config: MetaTrainConfig, world: World) -> MetaTrainConfig:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from gtn_core.distributed import SingleProcess, World, everywhere, first, share_out
 from gtn_core.workers import run_jobs
 from gtn_rl.transfer.agents import Job, run_job
 from gtn_rl.transfer.environments import Environment
@@ -15,7 +17,12 @@ from gtn_rl.transfer.results_file import ResultsFile
 
 
 def study(
-    env: Environment, task: str, plan: TransferPlan, folder: Path, advance: Callable[[str, int, int], None]
+    env: Environment,
+    task: str,
+    plan: TransferPlan,
+    folder: Path,
+    advance: Callable[[str, int, int], None],
+    world: World | None = None,
 ) -> Transfer:
     """Trains and judges every agent that ``folder`` does not hold already.
 
@@ -25,26 +32,55 @@ def study(
         plan: What to do.
         folder: Where ``agents.jsonl`` is, and the untrained teachers.
         advance: Called with an agent's title, the number of agents done and their total, after each.
+        world: The processes that the agents are shared out to. The first one holds the folder; the files that agents train
+            in are read by all, so they have to see them, too.
 
     Raises:
         UsageError: An algorithm or a setting does not fit.
         GTNError: An agent failed; what was done before is kept.
     """
-    check(env, task, plan)
-    results = ResultsFile(folder)
-    with results.locked():
-        jobs = list(jobs_of(env, task, plan, folder))
-        missing = [job for job in jobs if results.get(job) is None]
-        finished = len(jobs) - len(missing)
-        advance("", finished, len(jobs))
+    world = world or SingleProcess()
+    everywhere(world, lambda: check(env, task, plan))
+    with contextlib.ExitStack() as held:
+        results: list[ResultsFile] = []
+
+        def begin() -> list[tuple[dict[str, Any], dict[str, Any] | None]]:
+            results.append(ResultsFile(folder))
+            held.enter_context(results[0].locked())
+            return [(job.to_json(), results[0].get(job)) for job in jobs_of(env, task, plan, folder)]
+
+        listed = [(Job.from_json(job), result) for job, result in first(world, begin)]
+        kept = {job.identity: result for job, result in listed if result is not None}
+        missing = [job for job, result in listed if result is None]
+        advance("", len(kept), len(listed))
 
         def keep(job: Job, result: dict[str, Any]) -> None:
-            nonlocal finished
-            results.add(job, result)
-            finished += 1
-            advance(job.title, finished, len(jobs))
+            for file in results:
+                file.add(job, result)
+            kept[job.identity] = result
+            advance(job.title, len(kept), len(listed))
 
-        if missing:
-            run_jobs(run_job, missing, plan.workers, keep, lambda job: job.title)
-    done = [(job, result) for job in jobs if (result := results.get(job)) is not None]
-    return conclude(env, task, plan, done)
+        if world.size == 1 and missing:
+            run_jobs(run_job, missing, plan.workers, keep, _title)
+        elif missing:
+            _run_shared(world, missing, plan.workers, keep)
+    return conclude(env, task, plan, [(job, kept[job.identity]) for job, _ in listed])
+
+
+def _run_shared(world: World, jobs: list[Job], workers: int, keep: Callable[[Job, dict[str, Any]], None]) -> None:
+    """Runs jobs in rounds, in each of which every process trains as many agents as it has workers."""
+
+    def train(part: list[Job]) -> list[dict[str, Any]]:
+        done: dict[str, dict[str, Any]] = {}
+        run_jobs(run_job, part, workers, lambda job, result: done.update({job.identity: result}), _title)
+        return [done[job.identity] for job in part]
+
+    def keep_part(part: list[Job], results: list[dict[str, Any]]) -> None:
+        for job, result in zip(part, results, strict=True):
+            keep(job, result)
+
+    share_out(world, [jobs[i : i + workers] for i in range(0, len(jobs), workers)], train, keep_part)
+
+
+def _title(job: Job) -> str:
+    return job.title

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from gtn_core.distributed import SingleProcess
 from gtn_core.errors import GTNError, UsageError
 from gtn_core.workers import run_jobs, serve
 from gtn_envs import load_environment, save_environment
@@ -131,6 +132,22 @@ def test_goes_on_where_it_stopped(tmp_path, monkeypatch):
     assert transfer.curves[0].points[0].deterministic.n == 3
     monkeypatch.setattr("gtn_rl.transfer.study.run_jobs", None)  # nothing is left to run
     assert study(env, "CartPole-v1", plan, tmp_path, silent) == transfer
+
+
+def _study(world, folder, agents):
+    plan = TransferPlan(**{**TINY, "agents": agents}, controls=False)
+    transfer = study(find_environment("CartPole-v1"), "CartPole-v1", plan, folder, silent, world)
+    figures = [point["deterministic"] for curve in transfer.to_json()["curves"] for point in curve["points"]]
+    return figures, transfer.agents
+
+
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_agents_are_shared_out_to_processes(in_processes, tmp_path):
+    alone = _study(SingleProcess(), tmp_path / "1", 3)
+    assert in_processes(2, _study, tmp_path / "2", 3) == [alone] * 2
+    lines = [(tmp_path / name / "agents.jsonl").read_text().splitlines() for name in "12"]
+    numbers = [[json.loads(line)["job"]["number"] for line in some] for some in lines]
+    assert numbers[0] == numbers[1] == [0, 1, 2]
 
 
 @pytest.mark.slow

@@ -5,15 +5,22 @@ from __future__ import annotations
 import contextlib
 import logging
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from gtn_cli import console, options
 from gtn_cli.commands.train_agent import complete_algorithm
+from gtn_cli.joined import joined
 from gtn_cli.main import EXIT_INTERRUPTED, echo_json
 from gtn_core.errors import UsageError
+
+if TYPE_CHECKING:
+    from gtn_rl.transfer.environments import Environment
+    from gtn_rl.transfer.outcome import Transfer
+    from gtn_rl.transfer.plan import TransferPlan
 
 log = logging.getLogger("gtn_cli")
 
@@ -60,6 +67,7 @@ log = logging.getLogger("gtn_cli")
     type=click.Path(path_type=Path),
     help="Folder; with several ENV, of their folders.  [default: runs/transfer/ENV]",
 )
+@options.world
 @options.output_mode
 def command(
     names: tuple[str, ...],
@@ -74,6 +82,7 @@ def command(
     seed: int,
     workers: int,
     out: Path | None,
+    world_name: str,
     quiet: bool,
     as_json: bool,
 ) -> None:
@@ -93,12 +102,13 @@ def command(
       gtn-cli transfer GTN-CartPole-v0 --steps 10000 --seeds 5 --no-controls
       gtn-cli transfer GTN-CartPole-v0 --settings default --settings varied --workers 4
       gtn-cli transfer runs/cartpole --algo dqn --algo qrdqn
+      horovodrun -np 4 gtn-cli transfer GTN-CartPole-v0
     """
     console.start_logging(quiet=quiet or as_json)
     console.interrupt_on_sigterm()
-    from gtn_rl.transfer.environments import find_environment
-    from gtn_rl.transfer.plan import TransferPlan, check
-    from gtn_rl.transfer.report import cost_line, short_table, solving_table, write_transfer_report
+    from gtn_core.distributed import everywhere
+    from gtn_rl.transfer.plan import TransferPlan
+    from gtn_rl.transfer.report import write_transfer_report
     from gtn_rl.transfer.study import study
 
     plan = TransferPlan(
@@ -112,38 +122,56 @@ def command(
         seed=seed,
         workers=workers,
     )
-    envs = [find_environment(name) for name in names]
-    tasks = [find_environment(task or env.real_task).full_id for env in envs]
-    for env, real in zip(envs, tasks, strict=True):
-        check(env, real, plan)  # a wrong name fails here, before any work
     made_by = options.given_command()
-    documents = []
-    for env, real in zip(envs, tasks, strict=True):
-        folder = _folder(env.name, out, several=len(envs) > 1)
-        try:
-            with _shown(env.name, quiet=quiet or as_json) as advance:
-                transfer = study(env, real, plan, folder, advance)
-        except KeyboardInterrupt:
-            click.echo(f"interrupted; what is done is kept in {folder}; go on with: {made_by}", err=True)
-            raise SystemExit(EXIT_INTERRUPTED) from None
-        write_transfer_report(folder, transfer, made_by)
-        documents.append({**transfer.to_json(), "folder": str(folder)})
-        if as_json:
-            continue
-        for kind in plan.settings:
-            title = f"{env.name}: IQM of the return on {real} by steps, {kind} settings, n = {seeds}"
-            console.print_table(short_table(transfer, kind), title)
-            if transfer.solving:
-                title = (
-                    f"steps until {real} is solved, on the teacher and on itself; agents from which the teacher pays"
-                )
-                console.print_table(solving_table(transfer, kind), title)
-        if not quiet:
-            if cost := cost_line(transfer):
-                click.echo(f"cost of the teacher: {cost}")
-            click.echo(f"report: {folder}")
-    if as_json:
-        echo_json(documents if len(documents) > 1 else documents[0])
+    with joined(world_name) as world:
+        speaks = world.rank == 0
+        console.start_logging(quiet=quiet or as_json or not speaks)
+        pairs = everywhere(world, lambda: _pairs(names, task, plan))
+        documents = []
+        for env, real in pairs:
+            folder = _folder(env.name, out, several=len(pairs) > 1)
+            try:
+                with _shown(env.name, quiet=quiet or as_json or not speaks) as advance:
+                    transfer = study(env, real, plan, folder, advance, world)
+            except KeyboardInterrupt:
+                click.echo(f"interrupted; what is done is kept in {folder}; go on with: {made_by}", err=True)
+                raise SystemExit(EXIT_INTERRUPTED) from None
+            if not speaks:
+                continue
+            write_transfer_report(folder, transfer, made_by)
+            documents.append({**transfer.to_json(), "folder": str(folder)})
+            if not as_json:
+                _tell(transfer, folder, quiet=quiet)
+        if as_json and speaks:
+            echo_json(documents if len(documents) > 1 else documents[0])
+
+
+def _pairs(names: Sequence[str], task: str | None, plan: TransferPlan) -> list[tuple[Environment, str]]:
+    """Returns environments with their real tasks; a wrong name fails here, before any work."""
+    from gtn_rl.transfer.environments import find_environment
+    from gtn_rl.transfer.plan import check
+
+    envs = [find_environment(name) for name in names]
+    pairs = [(env, find_environment(task or env.real_task).full_id) for env in envs]
+    for env, real in pairs:
+        check(env, real, plan)
+    return pairs
+
+
+def _tell(transfer: Transfer, folder: Path, *, quiet: bool) -> None:
+    from gtn_rl.transfer.report import cost_line, short_table, solving_table
+
+    name, real, plan = transfer.env.name, transfer.task, transfer.plan
+    for kind in plan.settings:
+        title = f"{name}: IQM of the return on {real} by steps, {kind} settings, n = {plan.agents}"
+        console.print_table(short_table(transfer, kind), title)
+        if transfer.solving:
+            title = f"steps until {real} is solved, on the teacher and on itself; agents from which the teacher pays"
+            console.print_table(solving_table(transfer, kind), title)
+    if not quiet:
+        if cost := cost_line(transfer):
+            click.echo(f"cost of the teacher: {cost}")
+        click.echo(f"report: {folder}")
 
 
 @contextlib.contextmanager
