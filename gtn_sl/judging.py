@@ -7,22 +7,21 @@ import functools
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 from gtn_core.errors import DivergedError
 from gtn_core.inner_optim import Schedule
 from gtn_core.plan import StepPlan
 from gtn_core.seeding import Streams
-from gtn_sl.controls import RealData, images_of_equal_storage, learn_schedule
 from gtn_sl.data import TaskData
 from gtn_sl.evaluation import Evaluation, evaluate_stream
 from gtn_sl.stream import Stream
-from gtn_sl.teacher import TeacherFile, seeded_teacher
+from gtn_sl.streams import STREAMS, RealData, Setting, learn_schedule
+from gtn_sl.teacher import TeacherFile
 
 log = logging.getLogger(__name__)
 
-Control = Literal["real data", "random subset", "untrained teacher"]
-CONTROLS: tuple[Control, ...] = ("real data", "random subset", "untrained teacher")
+CONTROLS = ("real", "subset", "untrained")
+"""What stands beside a teacher unless other controls are named."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +32,7 @@ class EvaluationPlan:
         learners: Architectures, by name.
         count: Fresh learners of each.
         seed: Root of the randomness; the learners are none of the meta-training's whatever it is.
-        controls: What stands beside the teacher.
+        controls: What stands beside the teacher, names of ``gtn_sl.streams.STREAMS``.
         control_iterations: Outer steps that the real-data control's schedule is meta-learned for.
         curve_images: Test images that the accuracy after every inner step is taken on; the final one uses all.
         device: Where.
@@ -42,7 +41,7 @@ class EvaluationPlan:
     learners: Sequence[str]
     count: int = 20
     seed: int = 0
-    controls: Sequence[Control] = CONTROLS
+    controls: Sequence[str] = CONTROLS
     control_iterations: int = 60
     curve_images: int = 1000
     device: str = "cpu"
@@ -58,7 +57,7 @@ def _unseen(what: str) -> None:
 
 def units_of_work(plan: EvaluationPlan) -> int:
     """Returns how often ``judge`` will call ``advance``."""
-    schedules = plan.control_iterations if {"real data", "random subset"} & set(plan.controls) else 0
+    schedules = plan.control_iterations if _learns_schedule(plan) else 0
     return len(plan.learners) * (plan.count * (1 + len(plan.controls)) + schedules)
 
 
@@ -107,33 +106,25 @@ def step_plan(file: TeacherFile) -> StepPlan:
     return dataclasses.replace(file.config.compute.plan or StepPlan(), precision="float32")
 
 
+def _learns_schedule(plan: EvaluationPlan) -> bool:
+    return any(STREAMS[name].learns_schedule for name in plan.controls)
+
+
 def _streams(
     file: TeacherFile, data: TaskData, plan: EvaluationPlan, learner: str, streams: Streams, advance: Advance
 ) -> dict[str, Stream]:
     """Returns the teacher and its controls by name."""
     inner = file.config.inner
-    chosen: dict[str, Stream] = {"teacher": file.teacher}
-    if {"real data", "random subset"} & set(plan.controls):
-        schedule = Schedule(inner.steps, inner.lr, inner.momentum, max_momentum=inner.max_momentum).to(plan.device)
-
-        def real(subset: int | None) -> RealData:
-            return RealData(
-                data, data.train, inner.steps, inner.batch_size, file.teacher.optimizer, schedule, subset=subset
-            )
-
+    schedule = Schedule(inner.steps, inner.lr, inner.momentum, max_momentum=inner.max_momentum).to(plan.device)
+    if _learns_schedule(plan):
         learn_schedule(
-            real(None),
+            RealData(data, data.train, inner.steps, inner.batch_size, file.teacher.optimizer, schedule),
             learner,
             streams,
             iterations=plan.control_iterations,
             plan=step_plan(file),
             after_iteration=functools.partial(advance, "meta-learning the real-data control's schedule"),
         )
-        if "real data" in plan.controls:
-            chosen["real data"] = real(None)
-        if "random subset" in plan.controls:
-            count = images_of_equal_storage(file.path.stat().st_size, data)
-            chosen[f"random subset of {count} real images"] = real(count)
-    if "untrained teacher" in plan.controls:
-        chosen["untrained teacher"] = seeded_teacher(file.config, data.task, streams.seed("untrained-teacher"))
-    return chosen
+    setting = Setting(file, data, learner, schedule, streams, step_plan(file))
+    made = (STREAMS[name]().make(setting) for name in plan.controls)
+    return {"teacher": file.teacher, **dict(made)}

@@ -20,6 +20,7 @@ MAX_ROTATION = math.radians(12)
 MAX_SCALING = 0.1
 MAX_SHIFT = 0.08  # of the side
 CROP_PADDING = 4  # pixels, as is usual for CIFAR-10
+CUTOUT_SIDE = 0.5  # of the image's: 16 of CIFAR-10's 32 pixels, as DeVries and Taylor (2017) have it
 
 
 @AUGMENTATIONS.register("none")
@@ -53,3 +54,22 @@ def crop_flip(images: Tensor, generator: torch.Generator) -> Tensor:
     columns = torch.where(flipped[:, None], columns.flip(1), columns)
     which = torch.arange(count, device=images.device)
     return padded[which[:, None, None], :, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
+
+
+@AUGMENTATIONS.register("cutout")
+def cutout(images: Tensor, generator: torch.Generator) -> Tensor:
+    """Sets a square of each image to the mean (0), its centre anywhere, so that part of it may lie outside (cutout)."""
+    count, _, height, width = images.shape
+    inside = []
+    for side in (height, width):
+        half = int(CUTOUT_SIDE * side) // 2
+        offset = torch.arange(side) - torch.randint(side, (count, 1), generator=generator)
+        inside.append(((offset >= -half) & (offset < half)).to(images.device))
+    hidden = inside[0][:, :, None] & inside[1][:, None, :]  # (N, H, W)
+    return images.masked_fill(hidden[:, None], 0.0)
+
+
+@AUGMENTATIONS.register("crop-flip-cutout")
+def crop_flip_cutout(images: Tensor, generator: torch.Generator) -> Tensor:
+    """Crops and mirrors each image, then cuts a square out."""
+    return cutout(crop_flip(images, generator), generator)

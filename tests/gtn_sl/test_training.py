@@ -15,11 +15,11 @@ from gtn_core.run_folder import RunFolder
 from gtn_core.seeding import Streams
 from gtn_sl import training
 from gtn_sl.config import resolve_config
-from gtn_sl.controls import RealData, images_of_equal_storage, learn_schedule
 from gtn_sl.data import load_task
 from gtn_sl.evaluation import evaluate_stream
 from gtn_sl.judging import EvaluationPlan, judge, units_of_work
 from gtn_sl.report import write_evaluation_report, write_training_report
+from gtn_sl.streams import RealData, images_of_equal_storage, learn_schedule
 from gtn_sl.teacher import load_teacher
 from gtn_sl.training import meta_train
 

@@ -32,6 +32,13 @@ if TYPE_CHECKING:
 )
 @click.option("--controls/--no-controls", default=True, help="Real data, a random subset, an untrained teacher.")
 @click.option(
+    "--control",
+    "named",
+    multiple=True,
+    metavar="NAME",
+    help="One control instead of these three: real, subset, semi-supervised or untrained; repeatable.",
+)
+@click.option(
     "--control-iterations",
     default=60,
     show_default=True,
@@ -59,6 +66,7 @@ def command(
     learners: tuple[str, ...],
     count: int,
     controls: bool,
+    named: tuple[str, ...],
     control_iterations: int,
     curve_images: int,
     seed: int,
@@ -75,12 +83,14 @@ def command(
 
     Each learner is trained on the teacher's batches alone and tested on the whole real test set. The controls train the same
     learners for as many steps on real data (its learning rates and momenta meta-learned on validation data), on a random
-    real subset that takes as much storage as the teacher, and on an untrained teacher.
+    real subset that takes as much storage as the teacher, and on an untrained teacher. Another control, semi-supervised, is
+    real data of which a tenth is labelled, and the rest softly by a classifier trained on that tenth.
 
     \b
     Examples:
       gtn-cli evaluate runs/digits
       gtn-cli evaluate digits -n 5
+      gtn-cli evaluate runs/digits --control real --control semi-supervised
       gtn-cli evaluate runs/mnist --data-dir data --learner base_fc --learner base_fc_maxpool:32,64,128
     """
     from gtn_core.device import resolve_device
@@ -89,18 +99,23 @@ def command(
     from gtn_sl.judging import CONTROLS, EvaluationPlan, judge, units_of_work
     from gtn_sl.learners import architecture
     from gtn_sl.report import result_table, write_evaluation_report
+    from gtn_sl.streams import STREAMS
 
+    if named and not controls:
+        raise UsageError(f"--control {named[0]} cannot go with --no-controls")
     console.start_logging(quiet=quiet or as_json)
     reuse_pages()
     file = read_teacher(teacher)
     names = learners or (file.config.learner.architecture,)
     for name in names:
         architecture(name)  # a wrong name fails here, before any work
+    for name in named:
+        STREAMS[name]
     plan = EvaluationPlan(
         names,
         count,
         seed,
-        CONTROLS if controls else (),
+        tuple(dict.fromkeys(named)) or (CONTROLS if controls else ()),
         control_iterations,
         curve_images,
         resolve_device(device or "auto"),

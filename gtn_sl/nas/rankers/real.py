@@ -12,12 +12,13 @@ from gtn_core.inner_optim import SGD, Schedule
 from gtn_core.learner import Statistics
 from gtn_core.second_order import first_order
 from gtn_core.seeding import Streams
-from gtn_sl.controls import RealData, learn_schedule
 from gtn_sl.losses import inner_loss
 from gtn_sl.nas.candidate import PREFIX, Candidate
 from gtn_sl.nas.rankers.protocol import RANKERS, Judge, Ranker, Score, Setting
-from gtn_sl.nas.rankers.short_training import PLAN, Measure, Network, cosine_schedule, judge, train
+from gtn_sl.nas.rankers.short_training import PLAN, Measure, Network, judge, train
 from gtn_sl.nas.rankers.teacher import Teacher
+from gtn_sl.streams import RealData, learn_schedule
+from gtn_sl.streams.cosine_schedule import cosine_schedule
 
 AT_ONCE = 32
 """Batches that ``equal-time`` draws at a time."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -10,7 +9,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from gtn_core.inner_optim import Schedule
 from gtn_core.learner import Learner, Statistics
 from gtn_core.plan import StepPlan
 from gtn_core.unroll import InnerLoop, run
@@ -79,12 +77,3 @@ def _loss(network: Network, data: TaskData, split: Split) -> float:
         logits, _ = network.learner.apply(network.phi, data.normalise(images), network.statistics)
         total += float(F.cross_entropy(logits, labels, reduction="sum"))
     return total / len(split)
-
-
-def cosine_schedule(steps: int, lr: float, momentum: float) -> Schedule:
-    """Returns a schedule that falls from ``lr`` towards 0 along a cosine, and is not learned."""
-    schedule = Schedule(steps, lr, momentum, learned=False)
-    with torch.no_grad():
-        for step in range(steps):
-            schedule.log_lr[step] += math.log(0.5 * (1 + math.cos(math.pi * step / steps)))
-    return schedule

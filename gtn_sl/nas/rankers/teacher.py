@@ -17,9 +17,10 @@ from gtn_core.inner_optim import SGD
 from gtn_core.second_order import Batch
 from gtn_sl.nas.candidate import Candidate
 from gtn_sl.nas.rankers.protocol import RANKERS, Judge, Ranker, Score, Setting
-from gtn_sl.nas.rankers.short_training import Measure, cosine_schedule, judge, train
+from gtn_sl.nas.rankers.short_training import Measure, judge, train
 from gtn_sl.shipped import find_teacher
 from gtn_sl.stream import Stream
+from gtn_sl.streams.cosine_schedule import cosine_schedule
 from gtn_sl.teacher import TeacherFile, load_teacher
 
 

@@ -1,0 +1,18 @@
+"""What stands beside a teacher, by name. A new one is one file here, its import below, and one ``@STREAMS.register`` line."""
+
+from gtn_sl.streams import real, semi_supervised, untrained
+from gtn_sl.streams.learned_schedule import learn_schedule
+from gtn_sl.streams.protocol import STREAMS, Control, Setting
+from gtn_sl.streams.real import RealData, images_of_equal_storage
+
+__all__ = [
+    "STREAMS",
+    "Control",
+    "RealData",
+    "Setting",
+    "images_of_equal_storage",
+    "learn_schedule",
+    "real",
+    "semi_supervised",
+    "untrained",
+]

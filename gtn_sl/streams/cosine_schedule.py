@@ -1,0 +1,18 @@
+"""A schedule that is not learned: a rate that falls along a cosine, one momentum."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+
+from gtn_core.inner_optim import Schedule
+
+
+def cosine_schedule(steps: int, lr: float, momentum: float) -> Schedule:
+    """Returns a schedule that falls from ``lr`` towards 0 along a cosine, and is not learned."""
+    schedule = Schedule(steps, lr, momentum, learned=False)
+    with torch.no_grad():
+        for step in range(steps):
+            schedule.log_lr[step] += math.log(0.5 * (1 + math.cos(math.pi * step / steps)))
+    return schedule

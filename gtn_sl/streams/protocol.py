@@ -1,0 +1,53 @@
+"""What stands beside a teacher, by name: streams that train the same learners for as many steps, and how each is made."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Protocol
+
+from gtn_core.inner_optim import Schedule
+from gtn_core.plan import StepPlan
+from gtn_core.registry import Registry
+from gtn_core.seeding import Streams
+from gtn_sl.data import TaskData
+from gtn_sl.stream import Stream
+from gtn_sl.teacher import TeacherFile
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What a control is made for.
+
+    Attributes:
+        file: The teacher.
+        data: Its task.
+        learner: The architecture that will be trained.
+        schedule: Learning rates and momenta, meta-learned on real data for this learner; that of the real streams.
+        streams: Source of randomness.
+        plan: How steps are computed.
+    """
+
+    file: TeacherFile
+    data: TaskData
+    learner: str
+    schedule: Schedule
+    streams: Streams
+    plan: StepPlan
+
+    @property
+    def augmentation(self) -> str:
+        """How real images are varied: as in the teacher's own meta-training."""
+        return self.file.config.meta_loss.augmentation
+
+
+class Control(Protocol):
+    """A kind of stream that a teacher is compared with."""
+
+    learns_schedule: ClassVar[bool] = True
+    """Whether it needs the schedule that is meta-learned on real data."""
+
+    def make(self, setting: Setting) -> tuple[str, Stream]:
+        """Returns what to call it in a table, and the stream."""
+
+
+STREAMS: Registry[type[Control]] = Registry("control")

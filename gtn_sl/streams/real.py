@@ -1,0 +1,120 @@
+"""Real images as a stream of batches: all of them, or the few that take as much storage as a teacher."""
+
+from __future__ import annotations
+
+import copy
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+from typing_extensions import Self
+
+from gtn_core.inner_optim import InnerOptimizer, Schedule
+from gtn_core.second_order import Batch
+from gtn_core.seeding import Streams
+from gtn_sl.data import AUGMENTATIONS, Split, TaskData, sample_batches
+from gtn_sl.stream import Stream
+from gtn_sl.streams.protocol import STREAMS, Control, Setting
+
+
+class RealData(Stream):
+    """Real images and one-hot labels, other ones for every learner, with a schedule that can be meta-learned.
+
+    Args:
+        data: The task, for normalisation and classes.
+        split: Where the images come from.
+        steps: T.
+        batch_size: B.
+        optimizer: The inner optimizer.
+        schedule: Learning rate and momentum of each step.
+        subset: Every learner sees only so many images, drawn at random; ``None`` for all.
+        augmentation: How the images of each batch are varied, a name of ``gtn_sl.data.AUGMENTATIONS``.
+    """
+
+    def __init__(
+        self,
+        data: TaskData,
+        split: Split,
+        steps: int,
+        batch_size: int,
+        optimizer: InnerOptimizer,
+        schedule: Schedule,
+        *,
+        subset: int | None = None,
+        augmentation: str = "none",
+    ) -> None:
+        super().__init__()
+        self.data, self.split, self.subset = data, split, subset
+        self.steps, self.batch_size, self.optimizer = steps, batch_size, optimizer
+        self.inner_schedule, self.augment = schedule, AUGMENTATIONS[augmentation]
+        self._seed = 0
+        self._images = self._labels = torch.empty(0)
+
+    def for_learner(self, seed: int) -> Self:
+        """Returns the same stream with the batches that belong to ``seed``."""
+        random, split = torch.Generator().manual_seed(seed), self.split
+        if self.subset is not None and self.subset < len(split):
+            chosen = torch.randperm(len(split), generator=random)[: self.subset]
+            split = Split(split.images[chosen], split.labels[chosen])
+        lesson = copy.copy(self)  # shares the schedule
+        lesson._seed = seed
+        lesson._images, lesson._labels = sample_batches(split, self.steps, self.batch_size, random)
+        return lesson
+
+    def batch(self, step: int) -> Batch:
+        """See ``Teacher.batch``."""
+        device = self.inner_schedule.log_lr.device
+        images = self.data.normalise(self._images[step].to(device))
+        images = self.augment(images, Streams(self._seed).torch("stream-augmentation", step))
+        return images, self._probabilities(self._labels[step]).to(device)
+
+    def schedule(self) -> tuple[Tensor, Tensor]:
+        """See ``Teacher.schedule``."""
+        lr, momentum = self.inner_schedule()
+        return lr, momentum
+
+    def _probabilities(self, labels: Tensor) -> Tensor:
+        """Returns what a batch's images are taught as, from what the split says of them: ``(B,)`` to ``(B, classes)``."""
+        return F.one_hot(labels, self.data.task.classes).float()
+
+
+@STREAMS.register("real")
+class RealControl(Control):
+    """All training images, varied as the real images of the teacher's own meta-training were."""
+
+    def make(self, setting: Setting) -> tuple[str, Stream]:
+        """See ``Control.make``."""
+        varied = setting.augmentation != "none"
+        name = f"real data, {setting.augmentation}" if varied else "real data"
+        return name, real_stream(setting, setting.data.train)
+
+
+@STREAMS.register("subset")
+class SubsetControl(Control):
+    """A random subset of the training images for each learner, as many as take the room of the teacher's file."""
+
+    def make(self, setting: Setting) -> tuple[str, Stream]:
+        """See ``Control.make``."""
+        count = images_of_equal_storage(setting.file.path.stat().st_size, setting.data)
+        return f"random subset of {count} real images", real_stream(setting, setting.data.train, subset=count)
+
+
+def real_stream(setting: Setting, split: Split, *, subset: int | None = None) -> RealData:
+    """Returns real images in as many and as large batches as the teacher's, with the learned schedule."""
+    inner = setting.file.config.inner
+    return RealData(
+        setting.data,
+        split,
+        inner.steps,
+        inner.batch_size,
+        setting.file.teacher.optimizer,
+        setting.schedule,
+        subset=subset,
+        augmentation=setting.augmentation,
+    )
+
+
+def images_of_equal_storage(teacher_bytes: int, data: TaskData) -> int:
+    """Returns how many real images, one byte a value and one for the label, take the room of a teacher's file."""
+    image_bytes = data.train.images[0].numel() + 1
+    return max(data.task.classes, min(len(data.train), teacher_bytes // image_bytes))

@@ -1,0 +1,79 @@
+"""An ordinary classifier of real images: it labels images that nobody labelled, and reads those of a teacher."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from gtn_core.config import Positive, PositiveReal, config
+from gtn_core.inner_optim import SGD
+from gtn_core.learner import Learner, Statistics
+from gtn_core.plan import StepPlan
+from gtn_core.unroll import InnerLoop, run
+from gtn_sl.data import Split, TaskData
+from gtn_sl.learners import architecture
+from gtn_sl.losses import inner_loss
+from gtn_sl.streams.cosine_schedule import cosine_schedule
+from gtn_sl.streams.real import RealData
+
+
+@config
+class RealTraining:
+    """How it is trained: SGD with momentum, a cosine to 0."""
+
+    steps: Positive = 500
+    """Training steps."""
+    batch_size: Positive = 64
+    """Images a step."""
+    lr: PositiveReal = 0.05
+    """Learning rate at the start."""
+    momentum: PositiveReal = 0.9
+    """Momentum."""
+
+
+@dataclass(frozen=True)
+class RealClassifier:
+    """A trained classifier.
+
+    Attributes:
+        learner: It as a function of its parameters.
+        phi: These, shape ``(D,)``.
+        statistics: What it is evaluated with.
+    """
+
+    learner: Learner
+    phi: Tensor
+    statistics: Statistics
+
+    @torch.no_grad()
+    def probabilities(self, images: Tensor) -> Tensor:
+        """Returns what it takes normalised images ``(N, C, H, W)`` for, shape ``(N, classes)``."""
+        parts = [self.learner.apply(self.phi, part, self.statistics)[0] for part in images.split(1000)]
+        return torch.cat(parts).float().softmax(dim=1)
+
+
+def train_on_real(
+    data: TaskData, split: Split, learner: str, seed: int, training: RealTraining, plan: StepPlan
+) -> RealClassifier:
+    """Trains a classifier on real images.
+
+    Args:
+        data: The task, for normalisation and classes.
+        split: The images; they decide where it is computed.
+        learner: Its architecture, by name.
+        seed: Of its initial weights and its batches.
+        training: How long, and how.
+        plan: How steps are computed.
+
+    Raises:
+        DivergedError: The training loss is not finite.
+    """
+    schedule = cosine_schedule(training.steps, training.lr, training.momentum).to(split.images.device)
+    stream = RealData(data, split, training.steps, training.batch_size, SGD(), schedule).for_learner(seed)
+    network, phi = architecture(learner).fresh(data.task, seed, plan.layout)
+    lr, momentum = stream.schedule()
+    loop = InnerLoop(inner_loss(network, plan), SGD(), phi.to(split.images.device), stream.batch_for, lr, momentum)
+    trail = run(loop)
+    return RealClassifier(network, trail.final, trail.statistics[-1])

@@ -1,0 +1,102 @@
+"""The semi-supervised control: few labelled real images, and many that a classifier trained on the few has labelled."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from gtn_core.inner_optim import InnerOptimizer, Schedule
+from gtn_core.plan import StepPlan
+from gtn_sl.data import Split, TaskData
+from gtn_sl.data.splits import stratified_indices
+from gtn_sl.stream import Stream
+from gtn_sl.streams.protocol import STREAMS, Control, Setting
+from gtn_sl.streams.real import RealData
+from gtn_sl.streams.real_classifier import RealTraining, train_on_real
+
+LABELLED = 0.1
+"""Share of the training images whose labels are used."""
+
+
+class SoftlyLabelled(RealData):
+    """Real images, each taught with a label distribution of its own.
+
+    Args:
+        data: The task, for normalisation and classes.
+        images: uint8, shape ``(N, C, H, W)``.
+        probabilities: Their label distributions, shape ``(N, classes)``.
+        steps: T.
+        batch_size: B.
+        optimizer: The inner optimizer.
+        schedule: Learning rate and momentum of each step.
+        augmentation: See ``RealData``.
+    """
+
+    def __init__(
+        self,
+        data: TaskData,
+        images: Tensor,
+        probabilities: Tensor,
+        steps: int,
+        batch_size: int,
+        optimizer: InnerOptimizer,
+        schedule: Schedule,
+        *,
+        augmentation: str = "none",
+    ) -> None:
+        rows = Split(images, torch.arange(len(images)))  # in a label's place stands where its distribution is
+        super().__init__(data, rows, steps, batch_size, optimizer, schedule, augmentation=augmentation)
+        self.probabilities = probabilities
+
+    def _probabilities(self, labels: Tensor) -> Tensor:
+        return self.probabilities[labels]
+
+
+def label_the_rest(
+    data: TaskData, learner: str, seed: int, plan: StepPlan, training: RealTraining | None = None
+) -> tuple[Tensor, Tensor]:
+    """Trains a classifier on the labelled part of the training images, and lets it label the rest.
+
+    Args:
+        data: The task; its training split's first part, drawn by class, counts as labelled.
+        learner: The classifier's architecture.
+        seed: Of the classifier.
+        plan: How steps are computed.
+        training: How the classifier is trained.
+
+    Returns:
+        All training images, bytes ``(N, C, H, W)``, and a label distribution for each, ``(N, classes)``: one-hot where the
+        label is used, the classifier's where it is not.
+    """
+    train, classes = data.train, data.task.classes
+    count = max(classes, round(LABELLED * len(train)))
+    labelled = torch.from_numpy(stratified_indices(train.labels.numpy(), count, f"{data.task.name}/labelled", 0))
+    few = Split(train.images[labelled], train.labels[labelled])
+    classifier = train_on_real(data, few, learner, seed, training or RealTraining(), plan)
+    parts = [classifier.probabilities(data.normalise(part)) for part in train.images.split(1000)]
+    probabilities = torch.cat(parts)
+    probabilities[labelled] = F.one_hot(few.labels, classes).float()
+    return train.images, probabilities
+
+
+@STREAMS.register("semi-supervised")
+class SemiSupervisedControl(Control):
+    """All training images, a tenth of them labelled by people, the rest softly by a classifier trained on that tenth."""
+
+    def make(self, setting: Setting) -> tuple[str, Stream]:
+        """See ``Control.make``."""
+        inner, data = setting.file.config.inner, setting.data
+        seed = setting.streams.seed("semi-supervised-classifier")
+        images, probabilities = label_the_rest(data, setting.learner, seed, setting.plan)
+        stream = SoftlyLabelled(
+            data,
+            images,
+            probabilities,
+            inner.steps,
+            inner.batch_size,
+            setting.file.teacher.optimizer,
+            setting.schedule,
+            augmentation=setting.augmentation,
+        )
+        return f"real data, {100 * LABELLED:.0f}% labelled", stream

@@ -1,0 +1,89 @@
+"""Streams of real data: augmentation by seed, soft labels that follow their images, every control by name."""
+
+import pytest
+import torch
+
+from gtn_core.errors import UsageError
+from gtn_core.inner_optim import SGD, Schedule
+from gtn_core.plan import StepPlan
+from gtn_core.run_folder import RunFolder
+from gtn_sl.config import resolve_config
+from gtn_sl.data import AUGMENTATIONS, load_task
+from gtn_sl.judging import EvaluationPlan, judge, units_of_work
+from gtn_sl.streams import STREAMS, RealData
+from gtn_sl.streams.real_classifier import RealTraining
+from gtn_sl.streams.semi_supervised import SoftlyLabelled, label_the_rest
+from gtn_sl.teacher import load_teacher
+from gtn_sl.training import meta_train
+
+SMALL = {
+    "teacher": {"hidden": 16, "channels": [4, 2], "latent": 8, "warm_start": 0},
+    "inner": {"steps": 3, "batch_size": 20},
+    "learner": {"architecture": "base_fc:6,8,10", "random_widths": [[4, 8], [6, 10], [8, 12]]},
+    "meta_loss": {"batch_size": 64, "every": 0, "augmentation": "cutout"},
+    "outer": {"iterations": 1, "validations": 1},
+    "validation": {"learners": 1},
+    "compute": {"plan": {}},
+}
+
+
+@pytest.fixture(scope="module")
+def data():
+    return load_task("digits")
+
+
+@pytest.mark.parametrize("side", [8, 28, 32])
+def test_cutout_hides_a_square_of_half_the_side_at_most(side):
+    images = torch.ones(200, 3, side, side)
+    varied = AUGMENTATIONS["cutout"](images, torch.Generator().manual_seed(0))
+    hidden = (varied == 0).sum(dim=(2, 3))
+    assert (hidden[:, 0] == hidden[:, 2]).all()
+    assert hidden.max() == (side // 2) ** 2
+    assert 0 < hidden.min() < hidden.max()
+    assert (images == 1).all()
+
+
+def test_augmented_batches_repeat_by_seed_and_differ_from_the_images(data):
+    plain, varied = (
+        RealData(data, data.train, 4, 16, SGD(), Schedule(4, 0.02, 0.5), augmentation=name)
+        for name in ("none", "crop-flip-cutout")
+    )
+    a, b, c = (varied.for_learner(seed).batch(2)[0] for seed in (1, 1, 2))
+    assert torch.equal(a, b)
+    assert not torch.equal(a, c)
+    assert not torch.equal(a, plain.for_learner(1).batch(2)[0])
+    with pytest.raises(UsageError, match="unknown augmentation 'cut'"):
+        RealData(data, data.train, 4, 16, SGD(), Schedule(4, 0.02, 0.5), augmentation="cut")
+
+
+def test_soft_labels_follow_their_images(data):
+    probabilities = torch.rand(len(data.train), 10).softmax(dim=1)
+    images = data.train.images
+    stream = SoftlyLabelled(data, images, probabilities, 5, 16, SGD(), Schedule(5, 0.02, 0.5)).for_learner(3)
+    shown, taught = stream.batch(4)
+    pixels = data.normalise(images).flatten(1)
+    where = [int((pixels == image.flatten()).all(dim=1).nonzero()[0]) for image in shown]
+    assert torch.equal(taught, probabilities[where])
+
+
+def test_the_rest_is_labelled_better_than_by_chance_and_the_labelled_part_as_it_is(data):
+    images, probabilities = label_the_rest(data, "base_fc:16,24,32", 0, StepPlan(), RealTraining(steps=150))
+    assert torch.equal(images, data.train.images)
+    torch.testing.assert_close(probabilities.sum(dim=1), torch.ones(len(images)))
+    right = probabilities.argmax(dim=1) == data.train.labels
+    given = probabilities.max(dim=1).values == 1
+    assert right[given].all()
+    assert given.sum() >= 0.1 * len(images)
+    assert 0.6 < right[~given].float().mean() < 1
+
+
+@pytest.mark.slow
+def test_every_control_stands_beside_a_teacher(tmp_path, data):
+    run = RunFolder(tmp_path / "run")
+    meta_train(resolve_config("digits", "fast", SMALL), run)
+    plan, seen = EvaluationPlan(["base_fc:6,8,10"], 1, 0, tuple(STREAMS), 2, 20), []
+    results = judge(load_teacher(run.teacher), data, plan, seen.append)
+    names = [result.name for result in results]
+    assert names[:2] == ["teacher", "real data, cutout"]
+    assert len(set(names)) == len(STREAMS) + 1
+    assert len(seen) == units_of_work(plan)
