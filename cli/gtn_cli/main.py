@@ -27,6 +27,10 @@ COMMANDS = {
     "transfer": ("gtn_cli.commands.transfer", "How well agents trained inside environments do on the real task."),
     "nas": ("gtn_cli.commands.nas", "Architecture search: rank architectures by a teacher, and search with it."),
     "export-dataset": ("gtn_cli.commands.export_dataset", "Write a teacher's images as a data set or an environment."),
+    "reproduce": (
+        "gtn_cli.commands.reproduce",
+        "Make one of the paper's claims again: a picture, a table, what was seen.",
+    ),
     "inspect": ("gtn_cli.commands.inspect", "Show what a teacher or an environment is, and a picture of it."),
     "tasks": ("gtn_cli.commands.tasks", "List what can be taught; download and check the images."),
     "runs": ("gtn_cli.commands.runs", "List the runs in a folder."),

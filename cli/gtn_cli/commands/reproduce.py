@@ -1,0 +1,118 @@
+"""``gtn-cli reproduce``: one claim of the paper made again, in a folder that can be gone on with."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import click
+from click.shell_completion import CompletionItem
+
+from gtn_cli import console, options
+from gtn_cli.main import EXIT_INTERRUPTED, echo_json
+
+log = logging.getLogger("gtn_cli")
+
+NAMES = ("weight-norm", "curriculum", "speed", "unrecognisable", "transfer", "endless")
+SECONDS_BETWEEN_LINES = 30.0
+
+
+def complete_claim(ctx: click.Context, parameter: click.Parameter, typed: str) -> list[CompletionItem]:
+    """Completes a claim's name."""
+    return [CompletionItem(name) for name in NAMES if name.startswith(typed)]
+
+
+@click.command("reproduce")
+@click.argument("claim", metavar="|".join(NAMES), shell_complete=complete_claim)
+@click.option(
+    "--budget",
+    default="small",
+    show_default=True,
+    type=click.Choice(["small", "full"]),
+    help="small: at most 20 minutes on 2 cores; full: the paper's setting.",
+)
+@click.option("--task", default=None, help="An image task.  [default: digits; with the full budget mnist]")
+@click.option(
+    "--minutes",
+    type=click.FloatRange(min=0, min_open=True),
+    help="Bound the meta-trainings together to four fifths of so many minutes, instead of the budget's outer steps.",
+)
+@click.option("--seed", default=0, show_default=True, type=click.IntRange(min=0), help="Root of all randomness.")
+@options.device
+@options.data_dir
+@click.option("--out", type=click.Path(path_type=Path), help="Folder.  [default: runs/reproduce/CLAIM-TASK-BUDGET]")
+@options.output_mode
+def command(
+    claim: str,
+    budget: str,
+    task: str | None,
+    minutes: float | None,
+    seed: int,
+    device: str | None,
+    data_dir: Path | None,
+    out: Path | None,
+    quiet: bool,
+    as_json: bool,
+) -> None:
+    """Make a claim of the paper's supervised part again: meta-train what it needs, measure, and say whether it held.
+
+    The folder gets CLAIM.json, CLAIM.md and CLAIM.png, and a run folder of each meta-training in runs/. What is done is
+    kept: after Ctrl-C, or a crash, the same command goes on.
+
+    \b
+    weight-norm     is meta-training stabler with weight norm on the generator?
+    curriculum      full > shuffled batches > all shuffled > none?
+    speed           accuracy against inner steps: GTN, distilled images, real data
+    unrecognisable  how does a classifier of real images read the synthetic ones?
+    transfer        which teacher teaches which learner?
+    endless         a teacher without a curriculum, sampled for longer than it was trained
+
+    \b
+    Examples:
+      gtn-cli reproduce speed
+      gtn-cli reproduce curriculum --task mnist --data-dir data --minutes 60
+      gtn-cli reproduce transfer --budget full --device cuda
+    """
+    from gtn_sl.claims import SCALES, Setup, reproduce
+
+    console.start_logging(quiet=True)  # what each run says of itself is in its folder
+    console.interrupt_on_sigterm()
+    setup = Setup(claim, SCALES[budget], task, minutes, seed, device or "auto", data_dir)
+    folder = out or Path("runs") / "reproduce" / f"{claim}-{setup.task_name}-{budget}"
+    given, began = options.given_command(), time.monotonic()
+    try:
+        with _shown(quiet=quiet or as_json) as show:
+            result = reproduce(setup, folder, show, given)
+    except KeyboardInterrupt:
+        click.echo(f"interrupted; what is done is kept in {folder}; go on with: {given}", err=True)
+        raise SystemExit(EXIT_INTERRUPTED) from None
+    if as_json:
+        echo_json({**result, "folder": str(folder)})
+        return
+    console.print_table(result["table"], f"{claim}: {result['says']}")
+    click.echo(f"{'held' if result['held'] else 'did not hold'}: {result['saw']}")
+    if quiet:
+        return
+    if result["cannot show"]:
+        click.echo(f"cannot show: {result['cannot show']}")
+    click.echo(f"picture: {folder / claim}.png\nfolder:  {folder} ({(time.monotonic() - began) / 60:.1f} minutes)")
+
+
+@contextmanager
+def _shown(*, quiet: bool) -> Iterator[Callable[[float, str], None]]:
+    """Shows a study's progress: a bar on a terminal, else a line now and then."""
+    terminal = console.err.is_terminal
+    with console.training_bar(quiet=quiet or not terminal) as bar:
+        task, last = bar.add_task("", total=1.0, figures=""), time.monotonic()
+
+        def show(share: float, figures: str) -> None:
+            nonlocal last
+            bar.update(task, completed=min(1.0, share), figures=figures)
+            if not (quiet or terminal) and time.monotonic() - last > SECONDS_BETWEEN_LINES:
+                last = time.monotonic()
+                click.echo(f"{100 * share:3.0f}%  {figures}", err=True)
+
+        yield show

@@ -1,0 +1,72 @@
+"""Claim: a teacher without a curriculum can be sampled for longer than it was trained, and goes on teaching."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+from matplotlib.figure import Figure
+
+from gtn_sl.claims.curves import draw_curves, mean_curve
+from gtn_sl.claims.lab import Lab, Made
+from gtn_sl.claims.protocol import CLAIMS, Claim, Evidence, Row, Run, Verdict
+from gtn_sl.claims.report import percent
+from gtn_sl.claims.scale import Scale
+from gtn_sl.config import MetaTrainConfig
+
+LONGER = 8
+"""How many times as many steps as in meta-training."""
+
+NAMES = {"fresh noise": "none", "its table again": "full"}
+"""What comes after the last step of meta-training, by the curriculum."""
+
+
+@CLAIMS.register("endless")
+class Endless(Claim):
+    """Accuracy against inner step, far beyond T, with fresh noise and with a table that begins anew."""
+
+    title: ClassVar[str] = "A teacher that goes on for longer than it was trained"
+    says: ClassVar[str] = (
+        "a teacher without a curriculum, sampled for more steps than in meta-training, makes learners better still"
+    )
+
+    def runs(self, base: MetaTrainConfig, scale: Scale) -> Sequence[Run]:
+        """See ``Claim.runs``."""
+        return [Run(name, {"teacher": {"curriculum": name}}) for name in NAMES.values()]
+
+    def measure(self, lab: Lab, made: Mapping[str, Made]) -> dict[str, Any]:
+        """Takes the learners' curves over eight times T steps."""
+        steps = LONGER * lab.base.inner.steps
+        teachers = {title: made[name].file().teacher.for_steps(steps) for title, name in NAMES.items()}
+        return {title: lab.accuracies(title, teacher, curve=True) for title, teacher in teachers.items()}
+
+    def verdict(self, evidence: Evidence) -> Verdict:
+        """See ``Claim.verdict``."""
+        trained = evidence.lab.base.inner.steps
+        curves = {title: mean_curve(evidence.measured[title]) for title in NAMES}
+        parts = [
+            f"with {title} from {percent(curve[trained - 1])} after {trained} steps to {percent(curve[-1])} after {len(curve)}"
+            for title, curve in curves.items()
+        ]
+        fresh = curves["fresh noise"]
+        return Verdict(bool(fresh[-1] > fresh[trained - 1]), "; ".join(parts))
+
+    def table(self, evidence: Evidence) -> list[Row]:
+        """See ``Claim.table``."""
+        trained = evidence.lab.base.inner.steps
+        times = [2**power for power in range(LONGER.bit_length())]
+        rows = []
+        for title, result in evidence.measured.items():
+            curve = mean_curve(result)
+            rows.append({"after T": title, **{f"{n * trained} steps": percent(curve[n * trained - 1]) for n in times}})
+        return rows
+
+    def draw(self, evidence: Evidence, figure: Figure) -> None:
+        """One line a teacher, and where meta-training ended."""
+        axes = figure.add_subplot()
+        draw_curves(axes, evidence.measured)
+        trained = evidence.lab.base.inner.steps
+        axes.axvline(trained, color="black", linewidth=1, linestyle="--")
+        axes.annotate(
+            "T: no longer in\nmeta-training", (trained, 4), xytext=(6, 0), textcoords="offset points", fontsize=9
+        )

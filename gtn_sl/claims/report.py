@@ -1,0 +1,89 @@
+"""What a person reads of a claim: a picture, a table with what was seen, and everything as JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from gtn_core.checkpoint import replacing
+from gtn_sl.claims.protocol import Claim, Evidence
+from gtn_sl.plots import save_figure
+
+HELD = {True: "held", False: "did not hold"}
+
+
+def write_report(name: str, claim: Claim, evidence: Evidence, facts: Mapping[str, Any]) -> dict[str, Any]:
+    """Writes ``NAME.json``, ``NAME.md`` and ``NAME.png`` into the study's folder.
+
+    Args:
+        name: Of the claim.
+        claim: The claim.
+        evidence: What was measured.
+        facts: What a reader needs to make it again.
+
+    Returns:
+        What the JSON file holds.
+    """
+    lab, verdict = evidence.lab, claim.verdict(evidence)
+    result = {
+        **facts,
+        "says": claim.says,
+        "held": verdict.held,
+        "saw": verdict.saw,
+        "cannot show": lab.scale.caveat,
+        "table": claim.table(evidence),
+        "runs": {
+            key: {"outer steps": made.outer_steps, "seconds": made.seconds, "diverged": made.diverged}
+            for key, made in evidence.made.items()
+        },
+        "test images": len(lab.data.test),
+        "learner": lab.learner,
+        "measured": evidence.measured,
+    }
+    with replacing(lab.folder / f"{name}.json") as file:
+        file.write(json.dumps(result, indent=1).encode())
+    with replacing(lab.folder / f"{name}.md") as file:
+        file.write(_page(name, result).encode())
+    figure = Figure(figsize=claim.size, layout="constrained")
+    figure.suptitle(f"{claim.title} ({lab.data.task.title}, {lab.scale.name} budget)", x=0.01, ha="left", fontsize=12)
+    claim.draw(evidence, figure)
+    save_figure(figure, lab.folder / f"{name}.png")
+    return result
+
+
+def _page(name: str, result: Mapping[str, Any]) -> str:
+    rows = result["table"]
+    lines = [
+        f"# {name}: {HELD[result['held']]}",
+        "",
+        f"- the claim: {result['says']}",
+        f"- seen: {result['saw']}",
+        *([f"- cannot show: {result['cannot show']}"] if result["cannot show"] else []),
+        f"- task {result['task']}, budget {result['budget']}, seed {result['seed']}, learner {result['learner']},"
+        f" {result['test images']} test images",
+        *([f"- made by `{result['command']}`"] if result["command"] else []),
+        "",
+        "| " + " | ".join(rows[0]) + " |",
+        "|" + "---|" * len(rows[0]),
+        *("| " + " | ".join(row.values()) + " |" for row in rows),
+        "",
+        f"![{name}]({name}.png)",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def tidy(axes: Axes, x: str, y: str) -> None:
+    """Gives a panel its labels, a grid, and no frame above and to the right."""
+    axes.set_xlabel(x)
+    axes.set_ylabel(y)
+    axes.grid(alpha=0.3)
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def percent(share: float) -> str:
+    """Returns an accuracy as text."""
+    return f"{100 * share:.1f}%"

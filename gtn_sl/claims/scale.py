@@ -1,0 +1,94 @@
+"""How much work a claim is made again with: small for two CPU cores in minutes, full as the paper has it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from gtn_sl.presets import Settings
+from gtn_sl.streams.real_classifier import RealTraining
+
+
+@dataclass(frozen=True)
+class Scale:
+    """A budget.
+
+    Attributes:
+        name: What it is called.
+        preset: Preset that its settings lie over.
+        task: The task unless one is named.
+        settings: Layer over the preset, by task.
+        steps: Outer steps of all meta-trainings of a claim together, by task; a task that is not there keeps the preset's own
+            budget for each.
+        seeds: Meta-trainings of each kind, where a claim is about a spread.
+        learners: Fresh learners that a stream is judged by.
+        control_steps: Outer steps that the schedule of real data is meta-learned for.
+        curve_images: Test images that curves rest on.
+        narrowing: What the widths of the learners that are named in a claim are divided by.
+        warm_start: Epochs of fitting where a claim compares with a start from real images.
+        reader: How a classifier of real images is trained.
+        caveat: What no result of this size can show.
+    """
+
+    name: str
+    preset: str
+    task: str
+    settings: Mapping[str, Settings] = field(default_factory=dict)
+    steps: Mapping[str, int] = field(default_factory=dict)
+    seeds: int = 1
+    learners: int = 10
+    control_steps: int = 100
+    curve_images: int = 1000
+    narrowing: int = 1
+    warm_start: int = 60
+    reader: RealTraining = RealTraining()
+    caveat: str = ""
+
+
+def _small(learner: str, widths: tuple[tuple[int, int], ...], steps: int, batch_size: int, lr: float) -> Settings:
+    return {
+        # from scratch and with one-hot labels in every claim, since not every curriculum and generator has a warm start
+        "teacher": {"warm_start": 0, "labels": "one-hot", "noise_lr": 5.0},
+        "learner": {"architecture": learner, "random_widths": widths},
+        "inner": {"steps": steps, "batch_size": batch_size},
+        "meta_loss": {"batch_size": 256, "every": 4, "final_weight": 0.0},
+        "outer": {"lr": lr, "validations": 8},
+        "validation": {"learners": 3, "images": 500},
+    }
+
+
+_NARROW = ("base_fc:16,32,64", ((8, 24), (16, 48), (32, 96)))
+_NARROWER = ("base_fc:8,16,32", ((6, 12), (12, 24), (24, 48)))
+
+SMALL = Scale(
+    "small",
+    "fast",
+    "digits",
+    settings={
+        "digits": _small(*_NARROW, steps=16, batch_size=32, lr=0.01),
+        **{
+            name: _small(*_NARROWER, steps=16, batch_size=32, lr=0.01) for name in ("mnist", "fashion-mnist", "cifar10")
+        },
+    },
+    steps={"digits": 4800, "mnist": 2400, "fashion-mnist": 2400, "cifar10": 1600},
+    seeds=2,
+    learners=10,
+    control_steps=150,
+    curve_images=600,
+    narrowing=4,
+    caveat="learners and teachers are several times narrower than the paper's, inner loops half as long, and a meta-training has"
+    " a few hundred outer steps instead of 2000: orders can be seen, the paper's figures cannot",
+)
+
+FULL = Scale(
+    "full",
+    "paper",
+    "mnist",
+    seeds=5,
+    learners=20,
+    control_steps=300,
+    curve_images=2000,
+    reader=RealTraining(steps=3000),
+)
+
+SCALES = {scale.name: scale for scale in (SMALL, FULL)}

@@ -1,0 +1,153 @@
+"""Making a claim again: its meta-trainings, its measurements, and the report, in a folder that can be gone on with."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from gtn_core.checkpoint import replacing
+from gtn_core.device import resolve_device
+from gtn_core.errors import UsageError
+from gtn_sl.claims.lab import Lab, Made, Show
+from gtn_sl.claims.protocol import CLAIMS, Evidence, Run
+from gtn_sl.claims.report import write_report
+from gtn_sl.claims.scale import Scale
+from gtn_sl.config import MetaTrainConfig, resolve_config
+from gtn_sl.data import load_task
+
+TRAINING_SHARE = 0.8
+"""Share of a bound in minutes that the meta-trainings get; measuring takes the rest."""
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What the user asked for.
+
+    Attributes:
+        claim: A name of ``CLAIMS``.
+        scale: How much work.
+        task: A name of ``gtn_sl.data.TASKS``; ``None`` takes the scale's.
+        minutes: Bound on the whole; ``None`` takes the scale's outer steps.
+        seed: Root of all randomness.
+        device: Where.
+        data_dir: Folder of the image files.
+    """
+
+    claim: str
+    scale: Scale
+    task: str | None = None
+    minutes: float | None = None
+    seed: int = 0
+    device: str = "auto"
+    data_dir: Path | None = None
+
+    @property
+    def task_name(self) -> str:
+        """The task."""
+        return self.task or self.scale.task
+
+    def identity(self) -> dict[str, Any]:
+        """Returns what a folder's results depend on."""
+        asked = {"claim": self.claim, "budget": self.scale.name, "task": self.task_name}
+        return {**asked, "minutes": self.minutes, "seed": self.seed}
+
+
+def reproduce(setup: Setup, folder: Path, show: Show, command: str = "") -> dict[str, Any]:
+    """Makes a claim again, or goes on where that stopped.
+
+    Args:
+        setup: What was asked for.
+        folder: Where everything goes; ``CLAIM.json``, ``CLAIM.md`` and ``CLAIM.png`` are the report.
+        show: Told of progress.
+        command: What the user typed.
+
+    Returns:
+        The report, as JSON values.
+
+    Raises:
+        GTNError: A name is unknown, the folder holds something else, data are absent.
+    """
+    claim, base, configs = CLAIMS[setup.claim](), _base(setup), settings(setup)
+    data = load_task(base.task, base.data_dir)
+    _claim_folder(folder, setup)
+    lab = Lab(folder, base, setup.scale, data, show)
+    made = _train(lab, configs, command, show)
+    measured = json.loads(json.dumps(claim.measure(lab, made)))
+    evidence = Evidence(lab, made, measured)
+    return write_report(setup.claim, claim, evidence, {**setup.identity(), "command": command})
+
+
+def settings(setup: Setup) -> dict[str, MetaTrainConfig]:
+    """Returns the settings of each meta-training, by its name.
+
+    Raises:
+        UsageError: A name or a value is not accepted.
+    """
+    runs = CLAIMS[setup.claim]().runs(_base(setup), setup.scale)
+    return {run.name: _config(setup, run, len(runs)) for run in runs}
+
+
+def _train(lab: Lab, configs: Mapping[str, MetaTrainConfig], command: str, show: Show) -> dict[str, Made]:
+    made, units = {}, len(configs) + 1  # measuring is the last
+    for place, (name, config) in enumerate(configs.items()):
+
+        def shown(share: float, figures: str, place: int = place, name: str = name) -> None:
+            show((place + share) / units, f"{name} ({place + 1} of {units - 1}), {figures}")
+
+        made[name] = lab.train(name, config, command, shown)
+    return made
+
+
+def _base(setup: Setup) -> MetaTrainConfig:
+    """Returns the settings that all runs share; their budget is not settled yet."""
+    budget: dict[str, Any] = {"iterations": 1} if setup.scale.steps.get(setup.task_name) else {}
+    return _resolved(setup, {"outer": budget})
+
+
+def _config(setup: Setup, run: Run, runs: int) -> MetaTrainConfig:
+    """Returns the settings of one of so many runs, which share the budget out evenly."""
+    steps = setup.scale.steps.get(setup.task_name)
+    budget: dict[str, Any] = {"iterations": max(1, steps // runs)} if steps else {}
+    if setup.minutes is not None:
+        budget = {"minutes": TRAINING_SHARE * setup.minutes / runs}
+    config = _resolved(setup, run.settings, {"outer": budget})
+    return dataclasses.replace(config, seed=setup.seed + run.seed)
+
+
+def _resolved(setup: Setup, *layers: Mapping[str, Any]) -> MetaTrainConfig:
+    task, scale = setup.task_name, setup.scale
+    place = {
+        "seed": setup.seed,
+        "data_dir": str(setup.data_dir.absolute()) if setup.data_dir else None,
+        "compute": {"device": resolve_device(setup.device)},
+    }
+    return resolve_config(task, scale.preset, scale.settings.get(task, {}), *layers, place)
+
+
+def _claim_folder(folder: Path, setup: Setup) -> None:
+    """Makes the folder, or makes sure that it is this study's.
+
+    Raises:
+        UsageError: It cannot be made, or holds something else.
+    """
+    path, asked = folder / "study.json", setup.identity()
+    if path.is_file():
+        found = json.loads(path.read_text(encoding="utf-8"))
+        if found != asked:
+            differing = [key for key in asked if found.get(key) != asked[key]]
+            was = ", ".join(f"{key} {found.get(key)}" for key in differing)
+            now = ", ".join(f"{key} {asked[key]}" for key in differing)
+            raise UsageError(f"{folder} holds a study of {was}, not of {now}; choose another --out")
+        return
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if any(folder.iterdir()):
+            raise UsageError(f"{folder} holds something else; choose an --out that is new or empty")
+    except OSError as error:
+        raise UsageError(f"cannot make the folder {folder}: {error.strerror}") from error
+    with replacing(path) as file:
+        file.write(json.dumps(asked, indent=1).encode())

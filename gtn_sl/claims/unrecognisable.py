@@ -1,0 +1,144 @@
+"""Claim: images that teach well need not look like the real ones: how a classifier of real images reads them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from matplotlib.figure import Figure, SubFigure
+from torch import Tensor
+
+from gtn_core.plan import StepPlan
+from gtn_sl.claims.lab import Lab, Made
+from gtn_sl.claims.protocol import CLAIMS, Claim, Evidence, Row, Run, Verdict
+from gtn_sl.claims.report import percent
+from gtn_sl.claims.scale import Scale
+from gtn_sl.config import MetaTrainConfig
+from gtn_sl.streams.real_classifier import RealClassifier, train_on_real
+from gtn_sl.teacher import SupervisedTeacher, seeded_teacher
+
+REAL, UNTRAINED = "real test images", "untrained"
+SCRATCH, WARM = "from scratch", "started from real images"
+MARGIN = 0.1
+"""By how much less of the synthetic images is to be recognised than of real ones, and than learners of them are right about."""
+
+ROWS = 4
+"""Rows of images that are shown of each source, from the first inner step to the last."""
+
+
+@CLAIMS.register("unrecognisable")
+class Unrecognisable(Claim):
+    """A classifier trained on real images alone reads the images of two teachers, of an untrained one, and real ones."""
+
+    title: ClassVar[str] = "How a classifier of real images reads a teacher's"
+    says: ClassVar[str] = (
+        "learners do well on images of a teacher that whoever knows real images does not recognise as their classes"
+    )
+    size: ClassVar[tuple[float, float]] = (13, 4.6)
+
+    def runs(self, base: MetaTrainConfig, scale: Scale) -> Sequence[Run]:
+        """See ``Claim.runs``."""
+        epochs = {SCRATCH: 0, WARM: scale.warm_start}
+        return [Run(name.replace(" ", "-"), {"teacher": {"warm_start": count}}) for name, count in epochs.items()]
+
+    def measure(self, lab: Lab, made: Mapping[str, Made]) -> dict[str, Any]:
+        """Has all images read by one classifier, and fresh learners tested on each teacher."""
+        teachers = _teachers(lab, made)
+        read = lab.measured("readings", lambda: _readings(lab, teachers))
+        taught = {name: lab.accuracies(f"{name} tested", teacher)["mean"] for name, teacher in teachers.items()}
+        return {name: {**reading, "taught": taught.get(name)} for name, reading in read.items()}
+
+    def verdict(self, evidence: Evidence) -> Verdict:
+        """See ``Claim.verdict``."""
+        real, scratch, warm = (evidence.measured[name] for name in (REAL, SCRATCH, WARM))
+        saw = (
+            f"a classifier of real images is right about {percent(real['recognised'])} of the real test images, and reads"
+            f" {percent(scratch['recognised'])} of the images made from scratch as their class, from which fresh learners reach"
+            f" {percent(scratch['taught'])} on real ones; of a teacher started from real images it reads"
+            f" {percent(warm['recognised'])}, and learners reach {percent(warm['taught'])}"
+        )
+        return Verdict(scratch["recognised"] < min(real["recognised"], scratch["taught"]) - MARGIN, saw)
+
+    def table(self, evidence: Evidence) -> list[Row]:
+        """See ``Claim.table``."""
+        return [
+            {
+                "images": name,
+                "read as their class": percent(reading["recognised"]),
+                "confidence": f"{reading['confidence']:.2f}",
+                "learners trained on them": "" if reading["taught"] is None else percent(reading["taught"]),
+            }
+            for name, reading in evidence.measured.items()
+        ]
+
+    def draw(self, evidence: Evidence, figure: Figure) -> None:
+        """Images in columns by class, green where the classifier reads it so; what it read stands below in red where not."""
+        teachers, task = _teachers(evidence.lab, evidence.made), evidence.lab.data.task
+        shown = {REAL: _real_rows(evidence.lab), **{name: _rows(teacher) for name, teacher in teachers.items()}}
+        parts: Sequence[SubFigure] = list(figure.subfigures(1, len(shown), squeeze=False)[0])
+        for part, name in zip(parts, shown, strict=True):
+            reading = evidence.measured[name]
+            taught = "" if reading["taught"] is None else f"\nlearners reach {percent(reading['taught'])}"
+            part.suptitle(f"{name}\nread rightly: {percent(reading['recognised'])}{taught}", fontsize=10)
+            pictures = task.denormalise(shown[name].cpu()).permute(0, 2, 3, 1).squeeze(-1).numpy()
+            panels = part.subplots(ROWS, task.classes, gridspec_kw={"wspace": 0.06, "hspace": 0.3}).flat
+            for place, (axes, picture, read) in enumerate(zip(panels, pictures, reading["shown"], strict=True)):
+                right = read == place % task.classes
+                axes.imshow(picture, cmap="gray", vmin=0, vmax=1)
+                axes.set_xticks([])
+                axes.set_yticks([])
+                axes.set_xlabel(f"{read}", fontsize=7, labelpad=1, color="#0b6e4f" if right else "#c8102e")
+                for spine in axes.spines.values():
+                    spine.set(color="#0b6e4f" if right else "#c8102e", linewidth=1.5)
+
+
+def _teachers(lab: Lab, made: Mapping[str, Made]) -> dict[str, SupervisedTeacher]:
+    teachers = {name: made[name.replace(" ", "-")].file().teacher for name in (SCRATCH, WARM)}
+    return {**teachers, UNTRAINED: seeded_teacher(lab.base, lab.data.task, lab.streams.seed("untrained-teacher"))}
+
+
+def _readings(lab: Lab, teachers: Mapping[str, SupervisedTeacher]) -> dict[str, Any]:
+    """Trains the classifier, and returns what it reads, by the source of the images."""
+    seed, data = lab.streams.seed("reader"), lab.data
+    reader = train_on_real(data, data.train, lab.learner, seed, lab.scale.reader, StepPlan())
+    real = _reading(reader, data.normalise(data.test.images), data.test.labels, _real_rows(lab))
+    return {REAL: real, **{name: _reading(reader, *_all(one), _rows(one)) for name, one in teachers.items()}}
+
+
+def _reading(reader: RealClassifier, images: Tensor, labels: Tensor, shown: Tensor) -> dict[str, Any]:
+    probabilities = reader.probabilities(images)
+    confidence, read = probabilities.max(dim=1)
+    return {
+        "recognised": float((read == labels).float().mean()),
+        "confidence": float(confidence.mean()),
+        "shown": reader.probabilities(shown).argmax(dim=1).tolist(),
+    }
+
+
+@torch.no_grad()
+def _all(teacher: SupervisedTeacher) -> tuple[Tensor, Tensor]:
+    """Returns all images of a lesson, and the class that each is taught as."""
+    batches = [teacher.batch(step) for step in range(teacher.steps)]
+    return torch.cat([images for images, _ in batches]), torch.cat([labels.argmax(dim=1) for _, labels in batches])
+
+
+@torch.no_grad()
+def _rows(teacher: SupervisedTeacher) -> Tensor:
+    """Returns an image of each class from steps between the first and the last, shape ``(ROWS * classes, C, H, W)``."""
+    steps = np.linspace(0, teacher.steps - 1, ROWS).round().astype(int).tolist()
+    batches = [teacher.batch(step) for step in steps]
+    return torch.cat([_one_of_each(images, labels.argmax(dim=1), teacher.task.classes) for images, labels in batches])
+
+
+def _real_rows(lab: Lab) -> Tensor:
+    test, classes = lab.data.test, lab.data.task.classes
+    normal = lab.data.normalise(test.images)
+    parts = zip(normal.split(len(normal) // ROWS), test.labels.split(len(normal) // ROWS), strict=True)
+    return torch.cat([_one_of_each(images, labels, classes) for images, labels in list(parts)[:ROWS]])
+
+
+def _one_of_each(images: Tensor, labels: Tensor, classes: int) -> Tensor:
+    """Returns the first image of each class."""
+    return torch.stack([images[int((labels == index).nonzero()[0])] for index in range(classes)])

@@ -1,0 +1,89 @@
+"""Every claim is made again from end to end on the digits, with a budget of next to nothing, and goes on where it stopped."""
+
+import json
+
+import pytest
+
+from gtn_cli.commands.reproduce import NAMES
+from gtn_core.errors import UsageError
+from gtn_sl.claims import CLAIMS, SCALES, Scale, Setup, reproduce
+from gtn_sl.claims.study import settings
+from gtn_sl.combinations import refuse_impossible
+from gtn_sl.data import TASKS
+from gtn_sl.learners import architecture
+from gtn_sl.learners.pool import pool_families
+from gtn_sl.streams.real_classifier import RealTraining
+
+TINY = Scale(
+    "tiny",
+    "fast",
+    "digits",
+    settings={
+        "digits": {
+            "teacher": {"hidden": 8, "channels": [2, 2], "latent": 4, "warm_start": 0, "labels": "one-hot"},
+            "learner": {"architecture": "base_fc:4,4,8", "random_widths": [[4, 5], [4, 5], [8, 9]]},
+            "inner": {"steps": 2, "batch_size": 10},
+            "meta_loss": {"batch_size": 32, "every": 0},
+            "outer": {"validations": 1},
+            "validation": {"learners": 1, "images": 50},
+            "compute": {"plan": {}},
+        }
+    },
+    steps={"digits": 6},
+    learners=2,
+    control_steps=2,
+    curve_images=20,
+    narrowing=32,
+    warm_start=1,
+    reader=RealTraining(steps=3),
+    caveat="anything",
+)
+
+
+def ignore(share, figures):
+    assert 0 <= share <= 1
+
+
+def test_the_command_names_the_claims_that_there_are():
+    assert set(NAMES) == set(CLAIMS)
+    assert len(NAMES) == len(CLAIMS)
+    assert set(SCALES["small"].settings) == set(SCALES["small"].steps) == set(TASKS)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NAMES)
+def test_a_claim_is_made_again_and_never_twice(name, tmp_path):
+    result = reproduce(Setup(name, TINY), tmp_path, ignore, "the command")
+    assert {f"{name}.json", f"{name}.md", f"{name}.png", "study.json"} <= {path.name for path in tmp_path.iterdir()}
+    assert (tmp_path / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+    stored = json.loads((tmp_path / f"{name}.json").read_text())
+    assert stored == json.loads(json.dumps(result))
+    assert isinstance(stored["held"], bool)
+    page = (tmp_path / f"{name}.md").read_text()
+    assert stored["saw"] in page and "anything" in page and "`the command`" in page
+    assert all(row.keys() == stored["table"][0].keys() for row in stored["table"])
+    assert len(stored["runs"]) > 1 and all(run["outer steps"] >= 1 for run in stored["runs"].values())
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.safetensors")}
+    assert reproduce(Setup(name, TINY), tmp_path, ignore, "the command") == result
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.safetensors")} == before
+    with pytest.raises(UsageError, match="holds a study of seed 0, not of seed 1"):
+        reproduce(Setup(name, TINY, seed=1), tmp_path, ignore)
+
+
+@pytest.mark.parametrize("budget", SCALES)
+@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("name", NAMES)
+def test_the_settings_of_every_budget_make_teachers(name, task, budget):
+    for config in settings(Setup(name, SCALES[budget], task)).values():
+        refuse_impossible(config)
+        assert config.outer.minutes is None
+        assert 50 < config.outer.iterations <= 2400
+        for learner in config.validation.architectures or (config.learner.architecture,):
+            architecture(learner).module(TASKS[task].image_shape, TASKS[task].classes)
+        assert pool_families(config.learner)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_bound_in_minutes_is_shared_out(name):
+    configs = settings(Setup(name, SCALES["full"], minutes=10)).values()
+    assert sum(config.outer.minutes for config in configs) == pytest.approx(8)
