@@ -41,7 +41,7 @@ class Scale:
     curve_images: int = 1000
     narrowing: int = 1
     warm_start: int = 60
-    reader: RealTraining = RealTraining()
+    reader: RealTraining = field(default_factory=RealTraining)
     caveat: str = ""
 
 

@@ -7,7 +7,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from matplotlib.figure import Figure, SubFigure
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 from torch import Tensor
 
 from gtn_core.plan import StepPlan
@@ -21,6 +23,7 @@ from gtn_sl.teacher import SupervisedTeacher, seeded_teacher
 
 REAL, UNTRAINED = "real test images", "untrained"
 SCRATCH, WARM = "from scratch", "started from real images"
+RIGHT, WRONG = "#0b6e4f", "#c8102e"
 MARGIN = 0.1
 """By how much less of the synthetic images is to be recognised than of real ones, and than learners of them are right about."""
 
@@ -74,24 +77,34 @@ class Unrecognisable(Claim):
         ]
 
     def draw(self, evidence: Evidence, figure: Figure) -> None:
-        """Images in columns by class, green where the classifier reads it so; what it read stands below in red where not."""
+        """Images in columns by class, each with what the classifier reads; red where that is another class."""
         teachers, task = _teachers(evidence.lab, evidence.made), evidence.lab.data.task
         shown = {REAL: _real_rows(evidence.lab), **{name: _rows(teacher) for name, teacher in teachers.items()}}
-        parts: Sequence[SubFigure] = list(figure.subfigures(1, len(shown), squeeze=False)[0])
-        for part, name in zip(parts, shown, strict=True):
+        for axes, (name, images) in zip(figure.subplots(1, len(shown)), shown.items(), strict=True):
             reading = evidence.measured[name]
-            taught = "" if reading["taught"] is None else f"\nlearners reach {percent(reading['taught'])}"
-            part.suptitle(f"{name}\nread rightly: {percent(reading['recognised'])}{taught}", fontsize=10)
-            pictures = task.denormalise(shown[name].cpu()).permute(0, 2, 3, 1).squeeze(-1).numpy()
-            panels = part.subplots(ROWS, task.classes, gridspec_kw={"wspace": 0.06, "hspace": 0.3}).flat
-            for place, (axes, picture, read) in enumerate(zip(panels, pictures, reading["shown"], strict=True)):
-                right = read == place % task.classes
-                axes.imshow(picture, cmap="gray", vmin=0, vmax=1)
-                axes.set_xticks([])
-                axes.set_yticks([])
-                axes.set_xlabel(f"{read}", fontsize=7, labelpad=1, color="#0b6e4f" if right else "#c8102e")
-                for spine in axes.spines.values():
-                    spine.set(color="#0b6e4f" if right else "#c8102e", linewidth=1.5)
+            taught = "" if reading["taught"] is None else f"\nlearners of these: {percent(reading['taught'])}"
+            axes.set_title(
+                f"{name}\nread as their class: {percent(reading['recognised'])}{taught}", loc="left", fontsize=10
+            )
+            _draw_grid(axes, task.denormalise(images.cpu()), reading["shown"], task.classes)
+
+
+def _draw_grid(axes: Axes, pictures: Tensor, read: Sequence[int], classes: int) -> None:
+    """Draws pictures ``(N, C, H, W)`` in columns by class, a frame around each and what was read below it."""
+    side = pictures.shape[-1]
+    width, height = 1.15 * side, 1.6 * side
+    for place, (picture, seen) in enumerate(zip(pictures.permute(0, 2, 3, 1).squeeze(-1).numpy(), read, strict=True)):
+        row, column = divmod(place, classes)
+        left, top = column * width, row * height
+        colour = RIGHT if seen == column else WRONG
+        extent = (left, left + side, top + side, top)
+        axes.imshow(picture, cmap="gray", vmin=0, vmax=1, extent=extent, interpolation="nearest")
+        axes.add_patch(Rectangle((left, top), side, side, fill=False, edgecolor=colour, linewidth=1.5))
+        axes.text(left + side / 2, top + 1.08 * side, str(seen), color=colour, fontsize=8, ha="center", va="top")
+    axes.set_xlim(-0.1 * side, classes * width)
+    axes.set_ylim(ROWS * height, -0.1 * side)
+    axes.set_aspect("equal")
+    axes.axis("off")
 
 
 def _teachers(lab: Lab, made: Mapping[str, Made]) -> dict[str, SupervisedTeacher]:
