@@ -82,12 +82,12 @@ weights-mujoco: $(VENV)/.installed-mujoco ## make the shipped MuJoCo environment
 # Each makes one shipped teacher of images, of the task of its name, and stores it in float16 if it teaches as well so.
 # PRESET=, SEED= and ARGS= go to the meta-training; the file's header repeats the command.
 teacher = rm -rf runs/weights/$(1) && OMP_NUM_THREADS=1 $(BIN)/gtn-cli meta-train --task $(1) --preset $(PRESET) --seed $(SEED) \
-  --threads 1 $(2) $(ARGS) --out runs/weights/$(1) && $(BIN)/gtn-cli compact runs/weights/$(1) --out $(TEACHERS)/$(1).safetensors
+  --threads 1 $(2) $(ARGS) --out runs/weights/$(1) && $(BIN)/gtn-cli compact runs/weights/$(1) $(3) --out $(TEACHERS)/$(1).safetensors
 PRESET   ?= fast
 TEACHERS ?= gtn_sl/weights
 
 weights-digits: $(STAMP) ## make the shipped teacher of the digits again, in about 5 minutes
-	$(call teacher,digits,--iterations 800)
+	$(call teacher,digits,--iterations 800,--count 200)
 
 weights-mnist: $(STAMP) ## make the shipped teacher of MNIST again (needs its images, see --data-dir)
 	$(call teacher,mnist)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from gtn_core.checkpoint import load_checkpoint, load_into, save_checkpoint
@@ -33,6 +34,7 @@ class Compaction:
     Attributes:
         before: Mean validation accuracy of fresh learners on the teacher as it was.
         after: The same on the stored one.
+        standard_error: Of their difference, from learner to learner: float16 also changes what chance makes of a learner.
         learners: How many, over all architectures.
         bytes_before: Size of the file it was read from.
         bytes_after: Size of the file that was written.
@@ -40,6 +42,7 @@ class Compaction:
 
     before: float
     after: float
+    standard_error: float
     learners: int
     bytes_before: int
     bytes_after: int
@@ -73,21 +76,18 @@ def compact(
     stored = in_float16(tensors)
     halved = dataclasses.replace(file, teacher=copy.deepcopy(file.teacher))
     load_into(halved.teacher, stored, file.path)
-    before, after = (_accuracy(each, data, count, after_learner) for each in (file, halved))
+    finals = [_accuracies(each, data, count, after_learner) for each in (file, halved)]
+    before, after = (float(final.mean()) for final in finals)
     if before - after > tolerance:
         raise GTNError(
             f"{file.path} loses {100 * (before - after):.2f} points of validation accuracy in float16 ({100 * before:.2f}% to"
             f" {100 * after:.2f}%), more than {100 * tolerance:.2f}; use it as it is"
         )
-    learners = units_of_work(file, count) // 2
-    told = {
-        "floats": "float16",
-        "validation_accuracy_before": before,
-        "validation_accuracy": after,
-        "learners": learners,
-    }
+    n = len(finals[0])
+    error = float(np.std(finals[1] - finals[0], ddof=1)) / n**0.5 if n > 1 else 0.0
+    told = {"floats": "float16", "validation_accuracy_before": before, "validation_accuracy": after, "learners": n}
     save_checkpoint(path, stored, {**document, "storage": told})
-    return Compaction(before, after, learners, file.path.stat().st_size, path.stat().st_size)
+    return Compaction(before, after, error, n, file.path.stat().st_size, path.stat().st_size)
 
 
 def units_of_work(file: TeacherFile, count: int) -> int:
@@ -105,20 +105,15 @@ def in_float16(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {name: stored(tensor) for name, tensor in tensors.items()}
 
 
-def _accuracy(file: TeacherFile, data: TaskData, count: int, after_learner: Callable[[], object] | None) -> float:
-    streams = Streams(0)
+def _accuracies(
+    file: TeacherFile, data: TaskData, count: int, after_learner: Callable[[], object] | None
+) -> NDArray[np.float64]:
+    """Returns the validation accuracy of each learner, one architecture after the other."""
+    streams, plan = Streams(0), step_plan(file)
     seeds = [streams.seed("compaction-learner", index) for index in range(count)]
-    results = [
-        evaluate_stream(
-            "teacher",
-            file.teacher,
-            name,
-            data,
-            data.validation,
-            seeds,
-            plan=step_plan(file),
-            after_learner=after_learner,
-        )
-        for name in file.config.judges
-    ]
-    return float(np.mean([result.mean for result in results]))
+
+    def judged_by(name: str) -> NDArray[np.float64]:
+        stream, split = file.teacher, data.validation
+        return evaluate_stream(name, stream, name, data, split, seeds, plan=plan, after_learner=after_learner).final
+
+    return np.concatenate([judged_by(name) for name in file.config.judges])

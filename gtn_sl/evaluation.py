@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from gtn_core.errors import DivergedError
 from gtn_core.learner import Learner, Statistics
 from gtn_core.plan import StepPlan
 from gtn_core.unroll import InnerLoop, Trajectory, run
@@ -32,6 +33,8 @@ class Evaluation:
         curve_steps: Steps done at which the accuracy curve was taken.
         curves: Accuracy at these, shape ``(n, len(curve_steps))``, on the first ``curve_images`` images of the split.
         curve_images: How many images the curves rest on.
+        diverged: Learners whose loss was not finite; they count with the accuracy of a constant guess.
+        failure: Why the first of them diverged.
     """
 
     name: str
@@ -40,6 +43,8 @@ class Evaluation:
     curve_steps: list[int]
     curves: NDArray[np.float64]
     curve_images: int
+    diverged: int = 0
+    failure: str = ""
 
     @property
     def n(self) -> int:
@@ -80,7 +85,7 @@ def evaluate_stream(
     curve_images: int = 0,
     after_learner: Callable[[], object] | None = None,
 ) -> Evaluation:
-    """Trains one fresh learner per seed on a stream and tests each.
+    """Trains one fresh learner per seed on a stream and tests each; one that diverges is no error, but counts as a guess.
 
     Args:
         name: Name of the result.
@@ -92,15 +97,13 @@ def evaluate_stream(
         plan: How steps are computed.
         curve_images: Images to take the accuracy on after every step; 0 takes no curve.
         after_learner: Called after each learner, e.g. to move a progress bar.
-
-    Raises:
-        DivergedError: A learner's loss is not finite.
     """
     plan, device = plan or StepPlan(), next(stream.parameters()).device
     split = split.to(device)
     few = Split(split.images[:curve_images], split.labels[:curve_images])
-    family = architecture(learner_name)
-    final, curves = [], []
+    family, guess = architecture(learner_name), 1 / data.task.classes
+    final, curves, failures = [], [], []
+    steps = list(range(1, stream.steps + 1)) if curve_images else []
     for seed in seeds:
         learner, phi = family.fresh(data.task, seed, plan.layout)
         curve: list[float] = []
@@ -111,13 +114,24 @@ def evaluate_stream(
             if curve_images:
                 curve.append(accuracy(learner, phi, statistics, data, few))
 
-        trail = train(stream.for_learner(seed), learner, phi.to(device), plan, after_step=test)
-        final.append(accuracy(learner, trail.final, trail.statistics[-1], data, split))
-        curves.append(curve)
+        try:
+            trail = train(stream.for_learner(seed), learner, phi.to(device), plan, after_step=test)
+            final.append(accuracy(learner, trail.final, trail.statistics[-1], data, split))
+        except DivergedError as error:
+            failures.append(str(error))
+            final.append(guess)
+        curves.append(curve + [guess] * (len(steps) - len(curve)))
         if after_learner is not None:
             after_learner()
-    steps = list(range(1, stream.steps + 1)) if curve_images else []
-    return Evaluation(name, learner_name, np.array(final), steps, np.array(curves), len(few.labels))
+    lost, why = len(failures), failures[0] if failures else ""
+    return Evaluation(name, learner_name, np.array(final), steps, np.array(curves), len(few.labels), lost, why)
+
+
+def refuse_divergence(results: Sequence[Evaluation]) -> None:
+    """Raises DivergedError where not one learner of all these could be trained."""
+    if results and all(result.diverged == result.n for result in results):
+        names = ", ".join(result.architecture for result in results)
+        raise DivergedError(f"every learner ({names}) diverges on the {results[0].name}: {results[0].failure}")
 
 
 def train(

@@ -18,7 +18,7 @@ from gtn_core.run_folder import RunFolder
 from gtn_core.seeding import Streams
 from gtn_sl.config import MetaTrainConfig
 from gtn_sl.data import AUGMENTATIONS, Split, TaskData
-from gtn_sl.evaluation import Evaluation, evaluate_stream
+from gtn_sl.evaluation import Evaluation, evaluate_stream, refuse_divergence
 from gtn_sl.growth import inner_steps
 from gtn_sl.learners.pool import LearnerPool, pool_families
 from gtn_sl.losses import inner_loss
@@ -128,21 +128,30 @@ class SupervisedJob:
         part = Split(split.images[: settings.images], split.labels[: settings.images])
         seeds = [self.streams.seed("validation-learner", index) for index in range(settings.learners)]
 
-        def judged(learner: tuple[str, int]) -> float:
+        def judged(learner: tuple[str, int]) -> tuple[float, int, str]:
             name, seed = learner
-            stream, data = self.teacher, self.data
-            return evaluate_stream("validation", stream, name, data, part, [seed], plan=self.plan).mean
+            one = evaluate_stream("teacher", self.teacher, name, self.data, part, [seed], plan=self.plan)
+            return one.mean, one.diverged, one.failure
 
         learners = [(name, seed) for name in self.judges for seed in seeds]
-        final = np.array(share_out(self.world, learners, judged)).reshape(len(self.judges), len(seeds))
-        none = np.empty((len(seeds), 0))
-        return [Evaluation("validation", *one, [], none, 0) for one in zip(self.judges, final, strict=True)]
+        found = share_out(self.world, learners, judged)
+        results = [_joined(name, found[i * len(seeds) :][: len(seeds)]) for i, name in enumerate(self.judges)]
+        refuse_divergence(results)
+        return results
 
     def save_teacher(self, validation: Validation, iteration: int) -> None:
         """See ``Job.save_teacher``."""
         metrics = {**validation.metrics, "iteration": iteration, "learner": " ".join(self.judges)}
         made = self.provenance() if self.provenance else None
         save_teacher(self.run.teacher, self.teacher, self.config, metrics, made)
+
+
+def _joined(architecture: str, learners: Sequence[tuple[float, int, str]]) -> Evaluation:
+    """Puts one architecture's learners, wherever they were trained, together."""
+    final, diverged, failures = zip(*learners, strict=True)
+    failure = next(filter(None, failures), "")
+    none = np.empty((len(final), 0))
+    return Evaluation("teacher", architecture, np.array(final), [], none, 0, sum(diverged), failure)
 
 
 def _accuracies(results: Sequence[Evaluation]) -> dict[str, float]:

@@ -8,12 +8,11 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from gtn_core.errors import DivergedError
 from gtn_core.inner_optim import Schedule
 from gtn_core.plan import StepPlan
 from gtn_core.seeding import Streams
 from gtn_sl.data import TaskData
-from gtn_sl.evaluation import Evaluation, evaluate_stream
+from gtn_sl.evaluation import Evaluation, evaluate_stream, refuse_divergence
 from gtn_sl.stream import Stream
 from gtn_sl.streams import STREAMS, RealData, Setting, learn_schedule
 from gtn_sl.teacher import TeacherFile
@@ -74,30 +73,31 @@ def judge(file: TeacherFile, data: TaskData, plan: EvaluationPlan, advance: Adva
 
     Returns:
         For each learner the teacher's evaluation, then those of the controls.
+
+    Raises:
+        DivergedError: Every learner diverges on the teacher.
     """
     streams = Streams(plan.seed)
     seeds = [streams.seed("evaluation-learner", index) for index in range(plan.count)]
     results = []
     for learner in plan.learners:
         for name, stream in _streams(file, data, plan, learner, streams, advance).items():
-            try:
-                result = evaluate_stream(
-                    name,
-                    stream.to(plan.device),
-                    learner,
-                    data,
-                    data.test,
-                    seeds,
-                    plan=step_plan(file),
-                    curve_images=plan.curve_images,
-                    after_learner=functools.partial(advance, name),
-                )
-            except DivergedError as error:
-                if stream is file.teacher:
-                    raise DivergedError(f"a {learner} learner on the teacher: {error}") from error
-                log.warning("%s diverged with %s and is left out: %s", name, learner, error)
-                continue
+            result = evaluate_stream(
+                name,
+                stream.to(plan.device),
+                learner,
+                data,
+                data.test,
+                seeds,
+                plan=step_plan(file),
+                curve_images=plan.curve_images,
+                after_learner=functools.partial(advance, name),
+            )
+            if result.diverged:
+                lost = f"{result.diverged} of {result.n} {learner} learners"
+                log.warning("%s diverged on %s and count as guesses: %s", lost, name, result.failure)
             results.append(result)
+    refuse_divergence([result for result in results if result.name == "teacher"])
     return results
 
 

@@ -44,7 +44,7 @@ def evaluation_table(evaluations: Sequence[Evaluation]) -> list[dict[str, str]]:
             "mean": f"{100 * e.mean:.2f}%",
             "std": f"{100 * e.spread:.2f}",
             "minimum": f"{100 * e.minimum:.2f}%",
-            "n": str(e.n),
+            "n": str(e.n) + (f" ({e.diverged} diverged)" if e.diverged else ""),
         }
         for e in evaluations
     ]
@@ -55,26 +55,27 @@ def accuracy_matrix(evaluations: Sequence[Evaluation]) -> list[dict[str, str]]:
 
     Beside the first stream stands its worst learner; the last row has the means over the architectures.
     """
-    cells = {(e.architecture, e.name): e for e in evaluations}
-    learners, streams = (list(dict.fromkeys(names)) for names in zip(*cells, strict=True))
+    learners = list(dict.fromkeys(e.architecture for e in evaluations))
+    streams = list(dict.fromkeys(e.name for e in evaluations))
     rows = []
     for learner in learners:
-        found = {stream: cells.get((learner, stream)) for stream in streams}
-        means = {s: f"{100 * e.mean:.2f}±{100 * e.spread:.2f}" if e else "-" for s, e in found.items()}
-        rows.append(_beside_its_minimum({"learner": learner, **means}, found[streams[0]]))
+        found = [e for e in evaluations if e.architecture == learner]
+        rows.append(_beside_its_minimum({"learner": learner, **{e.name: _cell(e) for e in found}}, found[0].minimum))
     over_all = {stream: [e.mean for e in evaluations if e.name == stream] for stream in streams}
-    means = {
-        stream: f"{100 * sum(m) / len(m):.2f}" if len(m) == len(learners) else "-" for stream, m in over_all.items()
-    }
-    lowest = min((e for e in evaluations if e.name == streams[0]), key=lambda e: e.minimum)
+    means = {stream: f"{100 * sum(m) / len(m):.2f}" for stream, m in over_all.items()}
+    lowest = min(e.minimum for e in evaluations if e.name == streams[0])
     return [*rows, _beside_its_minimum({"learner": "mean of all", **means}, lowest)]
 
 
-def _beside_its_minimum(row: dict[str, str], evaluation: Evaluation | None) -> dict[str, str]:
+def _cell(evaluation: Evaluation) -> str:
+    lost = f" ({evaluation.diverged} diverged)" if evaluation.diverged else ""
+    return f"{100 * evaluation.mean:.2f}±{100 * evaluation.spread:.2f}{lost}"
+
+
+def _beside_its_minimum(row: dict[str, str], minimum: float) -> dict[str, str]:
     """Inserts the column ``minimum`` behind the first stream's."""
     learner, first, *others = row.items()
-    minimum = f"{100 * evaluation.minimum:.2f}" if evaluation else "-"
-    return dict([learner, first, ("minimum", minimum), *others])
+    return dict([learner, first, ("minimum", f"{100 * minimum:.2f}"), *others])
 
 
 def result_table(evaluations: Sequence[Evaluation]) -> list[dict[str, str]]:

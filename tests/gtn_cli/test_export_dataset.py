@@ -53,7 +53,7 @@ def test_other_formats(call, trained, tmp_path, format):
         (["RUN", "--format", "png", "--out", "RUN"], 2, "a folder of images has to be new or empty"),
         (["RUN", "--format", "jpeg", "--out", "d"], 2, "'jpeg' is not one of"),
         (["RUN", "--out", "nowhere/d.safetensors"], 1, "cannot write nowhere/d.safetensors"),
-        (["STREAM", "--out", "d.safetensors"], 1, "holds a 'stream', not a 'teacher'"),
+        (["STREAM", "--out", "d.safetensors"], 1, "holds a stream, not a 'teacher'"),
     ],
 )
 def test_wrong_usage(call, trained, stream_file, tmp_path, monkeypatch, arguments, code, words):

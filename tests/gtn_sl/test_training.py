@@ -16,7 +16,7 @@ from gtn_core.seeding import Streams
 from gtn_sl import training
 from gtn_sl.config import resolve_config
 from gtn_sl.data import load_task
-from gtn_sl.evaluation import evaluate_stream
+from gtn_sl.evaluation import evaluate_stream, refuse_divergence
 from gtn_sl.judging import EvaluationPlan, judge, units_of_work
 from gtn_sl.report import write_evaluation_report, write_training_report
 from gtn_sl.streams import RealData, images_of_equal_storage, learn_schedule
@@ -132,6 +132,21 @@ def test_bfloat16_is_used_only_where_its_meta_gradient_can_be_trusted(
 @pytest.fixture
 def real(data):
     return RealData(data, data.train, 6, 32, SGD(), Schedule(6, 0.02, 0.5))
+
+
+def test_a_learner_that_diverges_counts_as_a_guess_and_all_of_them_are_an_error(data, real):
+    wild = RealData(data, data.train, 6, 32, SGD(), Schedule(6, 1e30, 0.5))
+    lost, kept = (
+        evaluate_stream("real", stream, "base_fc:6,8,10", data, data.validation, [1, 2], curve_images=50)
+        for stream in (wild, real)
+    )
+    assert (lost.diverged, kept.diverged) == (2, 0)
+    assert lost.final.tolist() == [0.1, 0.1]
+    assert lost.curves.shape == kept.curves.shape == (2, 6)
+    assert "inner step" in lost.failure
+    refuse_divergence([lost, kept])
+    with pytest.raises(DivergedError, match=r"every learner \(base_fc:6,8,10\) diverges on the real: .*inner step"):
+        refuse_divergence([lost])
 
 
 def test_real_data_differs_by_learner_and_repeats_by_seed(real):

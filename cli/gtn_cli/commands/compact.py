@@ -60,5 +60,6 @@ def command(
         return
     click.echo(
         f"{out}: {done.bytes_before:,} bytes now {done.bytes_after:,}; validation accuracy {100 * done.before:.2f}% before,"
-        f" {100 * done.after:.2f}% after (mean of {done.learners} fresh learners)"
+        f" {100 * done.after:.2f}% after, difference {100 * (done.after - done.before):+.2f} ± {100 * done.standard_error:.2f}"
+        f" (mean and standard error over {done.learners} fresh learners)"
     )
