@@ -40,14 +40,10 @@ class Noise(nn.Module):
 
     def forward(self, lesson: Lesson, step: int) -> Tensor:
         """Returns the noise of one inner step of a lesson, shape ``(B, latent)``."""
-        return self.of(lesson.at(step))
-
-    def of(self, samples: Tensor) -> Tensor:
-        """Returns what is stored for samples, shape ``(n, latent)``."""
         raise NotImplementedError
 
     def stored(self) -> Tensor:
-        """Returns what is stored for all samples, shape ``(*places.table, latent)``, for a start to be written into."""
+        """Returns the vector that is stored for each sample, a view of shape ``(M, latent)``."""
         raise NotImplementedError
 
     def _drawn(self, lesson: Lesson, step: int) -> Tensor:
@@ -62,13 +58,13 @@ class LearnedNoise(Noise):
         super().__init__(places, latent)
         self.noise = nn.Parameter(torch.randn(*places.table, latent))
 
-    def of(self, samples: Tensor) -> Tensor:
-        """See ``Noise.of``."""
-        return self.noise.flatten(0, -2)[samples]
+    def forward(self, lesson: Lesson, step: int) -> Tensor:
+        """See ``Noise.forward``."""
+        return lesson.rows(self.stored(), step)
 
     def stored(self) -> Tensor:
         """See ``Noise.stored``."""
-        return self.noise
+        return self.noise.flatten(0, -2)
 
 
 class FixedNoise(LearnedNoise):
@@ -89,17 +85,12 @@ class GaussianNoise(Noise):
 
     def forward(self, lesson: Lesson, step: int) -> Tensor:
         """See ``Noise.forward``."""
-        samples = lesson.at(step)
-        sigma = self.log_sigma.flatten(0, -2)[samples].exp()
-        return self.of(samples) + sigma * self._drawn(lesson, step)
-
-    def of(self, samples: Tensor) -> Tensor:
-        """Returns the means of samples, shape ``(n, latent)``."""
-        return self.mean.flatten(0, -2)[samples]
+        sigma = lesson.rows(self.log_sigma.flatten(0, -2), step).exp()
+        return lesson.rows(self.stored(), step) + sigma * self._drawn(lesson, step)
 
     def stored(self) -> Tensor:
-        """See ``Noise.stored``."""
-        return self.mean
+        """Returns the means; see ``Noise.stored``."""
+        return self.mean.flatten(0, -2)
 
 
 class FreshNoise(Noise):
@@ -109,7 +100,6 @@ class FreshNoise(Noise):
 
     def forward(self, lesson: Lesson, step: int) -> Tensor:
         """See ``Noise.forward``."""
-        lesson.at(step)
         return self._drawn(lesson, step)
 
 

@@ -20,6 +20,9 @@ class Labels(nn.Module):
     Args:
         places: T, B and M.
         classes: Number of classes.
+
+    Attributes:
+        classes_of_samples: Class of each sample, int64, shape ``(M,)``.
     """
 
     belong_to_samples: ClassVar[bool] = False
@@ -30,17 +33,16 @@ class Labels(nn.Module):
     """Whether the generator puts them out."""
 
     classes_of_batch: Tensor
+    classes_of_samples: Tensor
     anchor: Tensor
 
     def __init__(self, places: Places, classes: int) -> None:
         super().__init__()
         self.places, self.classes = places, classes
         self.register_buffer("classes_of_batch", torch.arange(places.table[-1]) % classes)
+        repeats = places.samples // places.table[-1]
+        self.register_buffer("classes_of_samples", self.classes_of_batch.repeat(repeats), persistent=False)
         self.register_buffer("anchor", torch.empty(0), persistent=False)  # knows the dtype
-
-    def of(self, samples: Tensor) -> Tensor:
-        """Returns the classes of samples, int64, shape ``(n,)``."""
-        return self.classes_of_batch[samples % len(self.classes_of_batch)]
 
     def one_hot(self, classes: Tensor) -> Tensor:
         """Returns classes as distributions, shape ``(n, classes)``."""
@@ -48,7 +50,7 @@ class Labels(nn.Module):
 
     def told(self, lesson: Lesson, step: int) -> Tensor:
         """Returns what the generator is told at one inner step, one-hot, shape ``(B, classes)``."""
-        return self.one_hot(self.of(lesson.at(step)))
+        return self.one_hot(lesson.rows(self.classes_of_samples, step))
 
     def forward(self, lesson: Lesson, step: int, generated: Tensor | None = None) -> Tensor:
         """Returns the probabilities that the learner is taught at one inner step.
@@ -101,7 +103,7 @@ class SoftLabels(Labels):
 
     def forward(self, lesson: Lesson, step: int, generated: Tensor | None = None) -> Tensor:
         """See ``Labels.forward``."""
-        return self.logits.flatten(0, -2)[lesson.at(step)].softmax(dim=-1)
+        return lesson.rows(self.logits.flatten(0, -2), step).softmax(dim=-1)
 
 
 @LABELS.register("generated")

@@ -86,16 +86,28 @@ class Lesson:
     Attributes:
         seed: Decides all of it.
         samples: Row of the table at each place, int64, shape ``(T, B)``.
+        starts: First row of each batch, where all batches are rows that follow each other; ``None`` where they are not.
     """
 
     seed: int
     samples: Tensor
+    starts: list[int] | None
 
-    def at(self, step: int) -> Tensor:
-        """Returns the samples of one inner step, shape ``(B,)``."""
+    def rows(self, table: Tensor, step: int) -> Tensor:
+        """Returns what a table has for the samples of one inner step.
+
+        Args:
+            table: A row for each sample, shape ``(M, ...)``.
+            step: Inner step.
+
+        Returns:
+            Shape ``(B, ...)``: a slice where that will do, whose backward pass is cheaper than that of a gather.
+        """
         if not 0 <= step < len(self.samples):
             raise IndexError(f"the lesson has steps 0 to {len(self.samples) - 1}, not {step}")
-        return self.samples[step]
+        if self.starts is None:
+            return table[self.samples[step]]
+        return table[self.starts[step] : self.starts[step] + self.samples.shape[1]]
 
     def random(self, what: str, step: int) -> torch.Generator:
         """Returns the generator (CPU) of one inner step's draws, the same at every call."""
@@ -106,4 +118,5 @@ def draw_lesson(places: Places, order: Order, seed: int, steps: int, device: tor
     """Returns the lesson of a seed, of any number of steps: where the table ends it begins anew."""
     table = torch.arange(steps * places.batch_size) % places.samples
     samples = order(table.view(steps, places.batch_size), Streams(seed).torch("order"))
-    return Lesson(seed, samples.to(device))
+    follow = bool((samples.diff(dim=1) == 1).all())
+    return Lesson(seed, samples.to(device), samples[:, 0].tolist() if follow else None)

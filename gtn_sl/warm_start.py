@@ -31,31 +31,27 @@ def warm_start(teacher: SupervisedTeacher, data: TaskData, epochs: int, streams:
     Returns:
         The mean squared error of the last epoch, in normalised units (real pixels have variance 1).
     """
-    stored = teacher.curriculum.stored()
+    stored = teacher.curriculum.stored()  # (M, latent)
     targets = _targets(teacher, data, streams).to(stored.device)  # (M, C, H, W)
     if not teacher.generator.is_network:
-        _write(stored, targets.flatten(1))
+        stored.detach().copy_(targets.flatten(1))
         log.info("warm start: the images are %d training images", len(targets))
         return 0.0
     if stored.requires_grad:
-        _write(stored, _whitened_components(targets, teacher.curriculum.latent, streams))
+        stored.detach().copy_(_whitened_components(targets, teacher.curriculum.latent, streams))
     error = _fit(teacher, targets, epochs, streams)
     log.info("warm start: mean squared error %.3f after %d epochs", error, epochs)
     return error
 
 
-def _write(stored: torch.Tensor, start: torch.Tensor) -> None:
-    with torch.no_grad():
-        stored.copy_(start.view_as(stored))
-
-
 def _fit(teacher: SupervisedTeacher, targets: torch.Tensor, epochs: int, streams: Streams) -> float:
     """Fits generator and stored noise to targets ``(M, C, H, W)``, a batch at a time; returns the last epoch's mean loss."""
-    stored = teacher.curriculum.stored()
-    groups = [{"params": list(teacher.generator.parameters()), "peak": 0.005}]
-    if stored.requires_grad:
-        groups.append({"params": [stored], "peak": 0.02})
-    optimizer = torch.optim.Adam(groups)
+    optimizer = torch.optim.Adam(
+        [
+            {"params": list(teacher.generator.parameters()), "peak": 0.005},
+            {"params": [p for p in teacher.curriculum.parameters() if p.requires_grad], "peak": 0.02},
+        ]
+    )
     batches = torch.arange(len(targets), device=targets.device).split(teacher.batch_size)
     if len(batches[-1]) < 2:  # no batch to normalise over
         batches = batches[:-1]
@@ -66,8 +62,9 @@ def _fit(teacher: SupervisedTeacher, targets: torch.Tensor, epochs: int, streams
         error = torch.zeros((), device=targets.device)
         for number in torch.randperm(len(batches), generator=order).tolist():
             samples = batches[number]
-            told = teacher.labels.one_hot(teacher.labels.of(samples))
-            loss = reconstruction_loss(teacher.generator, teacher.curriculum.of(samples), told, targets[samples])
+            told = teacher.labels.one_hot(teacher.labels.classes_of_samples[samples])
+            noise = teacher.curriculum.stored()[samples]
+            loss = reconstruction_loss(teacher.generator, noise, told, targets[samples])
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
@@ -78,9 +75,7 @@ def _fit(teacher: SupervisedTeacher, targets: torch.Tensor, epochs: int, streams
 def _targets(teacher: SupervisedTeacher, data: TaskData, streams: Streams) -> torch.Tensor:
     """Draws a normalised training image of the right class for each sample, without repeats where possible."""
     random, train = streams.numpy("warm-start-images"), data.train
-    labels = teacher.labels.of(
-        torch.arange(teacher.places.samples, device=teacher.labels.classes_of_batch.device)
-    ).cpu()
+    labels = teacher.labels.classes_of_samples.cpu()
     chosen = torch.empty(len(labels), dtype=torch.int64)
     for number in range(data.task.classes):
         pool = (train.labels == number).nonzero().flatten().numpy()
