@@ -103,15 +103,19 @@ class Lesson:
         Returns:
             Shape ``(B, ...)``: a slice where that will do, whose backward pass is cheaper than that of a gather.
         """
-        if not 0 <= step < len(self.samples):
-            raise IndexError(f"the lesson has steps 0 to {len(self.samples) - 1}, not {step}")
+        self._refuse_other(step)
         if self.starts is None:
             return table[self.samples[step]]
         return table[self.starts[step] : self.starts[step] + self.samples.shape[1]]
 
     def random(self, what: str, step: int) -> torch.Generator:
         """Returns the generator (CPU) of one inner step's draws, the same at every call."""
+        self._refuse_other(step)
         return Streams(self.seed).torch(what, step)
+
+    def _refuse_other(self, step: int) -> None:
+        if not 0 <= step < len(self.samples):
+            raise IndexError(f"the lesson has steps 0 to {len(self.samples) - 1}, not {step}")
 
 
 def draw_lesson(places: Places, order: Order, seed: int, steps: int, device: torch.device) -> Lesson:
