@@ -31,7 +31,7 @@ def plot_correlations(path: Path, comparison: Comparison) -> None:
         if not math.isnan(ceiling.ceiling):
             axes.axvline(ceiling.ceiling, color=colour, linestyle=":", linewidth=1.5)
     axes.set_yticks(range(len(rows)), [short_name(row.ranker) for row in rows], fontsize=8)
-    axes.set_xlabel("Spearman correlation with test accuracy (dotted: ceiling set by noise between seeds)")
+    axes.set_xlabel("Spearman correlation (dotted: ceiling set by noise between seeds)", fontsize=9)
     axes.set_title(_title(comparison), loc="left", fontsize=10)
     axes.axvline(0, color="#444444", linewidth=0.8)
     axes.legend(fontsize=8)
@@ -85,7 +85,7 @@ def _scatter(axes: Axes, row: Row, comparison: Comparison) -> None:
     failed = int((~shown).sum())
     note = f", {failed} failed" if failed else ""
     figures = f"{row.everything.spearman.value:.2f}, {row.better_half.spearman.value:.2f}{note}"
-    axes.set_title(f"{short_name(row.ranker)}: {figures}", fontsize=8, loc="left")
+    axes.set_title(f"{short_name(row.ranker)}\n{figures}", fontsize=8, loc="left")
     axes.tick_params(labelsize=7)
     axes.set_ylabel("test accuracy (%)", fontsize=7)
 
