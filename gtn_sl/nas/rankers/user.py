@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib
+import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from gtn_core.errors import UsageError, unknown_name
@@ -30,6 +33,14 @@ class UserRanker(Ranker):
     def name(self) -> str:
         """See ``Ranker.name``."""
         return self.path
+
+    def identity(self) -> dict[str, Any]:
+        """See ``Ranker.identity``: once the function's file is edited, its scores are others."""
+        source = inspect.getsourcefile(inspect.unwrap(self.function)) if inspect.isroutine(self.function) else None
+        digest = (
+            hashlib.sha256(Path(source).read_bytes()).hexdigest()[:16] if source and Path(source).is_file() else None
+        )
+        return {"ranker": self.name, "source": digest}
 
     def prepare(self, setting: Setting) -> Judge:
         """See ``Ranker.prepare``."""

@@ -1,6 +1,7 @@
 """Rankers against what others computed, against each other, and what becomes of those that fail."""
 
 import dataclasses
+import importlib
 import json
 import logging
 import math
@@ -240,6 +241,11 @@ def test_a_users_own_ranker(setting, three, tmp_path, monkeypatch):
     ]:
         with pytest.raises(UsageError, match=words):
             find_ranker(path)
+    before = find_ranker("my_rankers:depth").identity()
+    (tmp_path / "my_rankers.py").write_text("def depth(candidate, setting, seed):\n    return 1.0\n")
+    sys.modules.pop("my_rankers")
+    importlib.invalidate_caches()
+    assert find_ranker("my_rankers:depth").identity() != before
     sys.modules.pop("my_rankers")
 
 
