@@ -36,7 +36,7 @@ class UserRanker(Ranker):
 
     def identity(self) -> dict[str, Any]:
         """See ``Ranker.identity``: once the function's file is edited, its scores are others."""
-        source = inspect.getsourcefile(inspect.unwrap(self.function)) if inspect.isroutine(self.function) else None
+        source = inspect.getsourcefile(inspect.unwrap(self.function)) if inspect.isfunction(self.function) else None
         digest = (
             hashlib.sha256(Path(source).read_bytes()).hexdigest()[:16] if source and Path(source).is_file() else None
         )
