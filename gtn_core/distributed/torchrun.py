@@ -9,6 +9,7 @@ from typing import Any
 import torch
 import torch.distributed as dist
 from torch import Tensor
+from torch.distributed.rendezvous import rendezvous
 
 from gtn_core.distributed.launch import WORLDS
 from gtn_core.distributed.world import LostRankError, Wait, World
@@ -52,10 +53,14 @@ class TorchWorld(World):
         if gpus:
             torch.cuda.set_device(self.local_rank % gpus)  # so that "cuda" is this process's own
         try:
-            dist.init_process_group("cpu:gloo,cuda:nccl" if gpus else "gloo", timeout=PATIENCE)
+            store, rank, size = next(rendezvous("env://", timeout=PATIENCE))
+            # Restarted processes may find the store of those before them, with addresses at which nobody listens any more.
+            store = dist.PrefixStore(f"attempt {self.restarts}", store)
+            backend = "cpu:gloo,cuda:nccl" if gpus else "gloo"
+            dist.init_process_group(backend, store=store, rank=rank, world_size=size, timeout=PATIENCE)
         except (RuntimeError, ValueError) as error:
             raise GTNError(f"--world torch: the processes do not find each other: {error}") from error
-        self.rank, self.size = dist.get_rank(), dist.get_world_size()
+        self.rank, self.size = rank, size
 
     def close(self) -> None:
         """See ``World.close``."""
@@ -89,4 +94,4 @@ def _reached(operation: Callable[[], Any]) -> Any:
     try:
         return operation()
     except RuntimeError as error:  # DistBackendError and DistNetworkError are of this kind
-        raise LostRankError(str(error).splitlines()[0][:200]) from error
+        raise LostRankError(str(error).partition(". This is typically")[0].splitlines()[0][:200]) from error

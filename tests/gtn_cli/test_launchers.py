@@ -1,0 +1,128 @@
+"""Two processes under the launchers themselves: the same run under each, and one that goes on when a process is killed."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+pytestmark = pytest.mark.slow
+
+COMMAND = [sys.executable, "-m", "gtn_cli.main", "meta-train"]
+BESIDE_PYTHON = Path(sys.executable).parent
+
+
+def has_horovod():
+    return subprocess.run([sys.executable, "-c", "import horovod.torch"], capture_output=True).returncode == 0
+
+
+def launched(launcher, *arguments):
+    """Starts ``gtn-cli meta-train`` under a launcher, in a group of its own, so that a test can end all of it."""
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    command = [*map(str, launcher), *COMMAND, *map(str, arguments), "--quiet"]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+    return subprocess.Popen(command, env=environment, start_new_session=True, **pipes)
+
+
+def torchrun(*options):
+    return [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", 2, *options, "--no-python"]
+
+
+def horovodrun():
+    if not has_horovod():
+        pytest.skip("needs horovod: scripts/install_horovod.sh builds it")
+    return [BESIDE_PYTHON / "horovodrun", "--gloo", "-np", 2]
+
+
+def mpirun():
+    if not has_horovod() or shutil.which("mpirun") is None:
+        pytest.skip("needs horovod, built where mpicxx is: scripts/install_horovod.sh; and mpirun")
+    built = subprocess.run([BESIDE_PYTHON / "horovodrun", "--check-build"], capture_output=True, text=True).stdout
+    if "[X] MPI" not in built:
+        pytest.skip("needs horovod with MPI: it was built where mpicxx was not installed")
+    return ["mpirun", "-np", 2, "--allow-run-as-root", "--oversubscribe"]
+
+
+def state(folder):
+    return load_file(folder / "state" / "latest.safetensors")
+
+
+def workers(process):
+    """Returns the process ids of the ranks that a launcher has started, whatever stands between."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            words = (folder / "cmdline").read_bytes().split(b"\0")
+            ours = b"meta-train" in words and words[:3] == [w.encode() for w in COMMAND[:3]]
+            parent = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
+            while ours and parent not in (0, 1, process.pid):
+                parent = int(Path(f"/proc/{parent}/stat").read_text().rpartition(")")[2].split()[1])
+            if ours and parent == process.pid:
+                found.append(int(folder.name))
+        except (OSError, ValueError):
+            continue
+    return sorted(found)
+
+
+def wait_for_steps(folder, count, process):
+    deadline = time.monotonic() + 300
+    metrics = folder / "metrics.jsonl"
+    while not metrics.exists() or metrics.read_bytes().count(b"meta/loss") < count:
+        assert process.poll() is None, process.stdout.read()
+        assert time.monotonic() < deadline, "it takes no steps"
+        time.sleep(0.05)
+
+
+@pytest.fixture(scope="module")
+def by_torchrun(small, tmp_path_factory):
+    """A run of two processes that nothing disturbs."""
+    folder = tmp_path_factory.mktemp("launchers") / "torchrun"
+    process = launched(torchrun(), *small, "--iterations", 12, "--out", folder)
+    told, _ = process.communicate(timeout=400)
+    assert process.returncode == 0, told
+    return folder
+
+
+@pytest.mark.parametrize("launcher", [horovodrun, mpirun])
+def test_every_launcher_trains_the_same_teacher(by_torchrun, tmp_path, small, launcher):
+    process = launched(launcher(), *small, "--iterations", 12, "--out", tmp_path / "run")
+    told, _ = process.communicate(timeout=400)
+    assert process.returncode == 0, told
+    ours, theirs = state(tmp_path / "run"), state(by_torchrun)
+    assert all(torch.equal(tensor, theirs[name]) for name, tensor in ours.items())
+
+
+def test_torchrun_carries_on_when_a_process_is_killed(by_torchrun, tmp_path, small):
+    folder = tmp_path / "run"
+    process = launched(torchrun("--max-restarts", 2), *small, "--iterations", 12, "--out", folder)
+    wait_for_steps(folder, 3, process)
+    os.kill(workers(process)[1], signal.SIGKILL)
+    told, _ = process.communicate(timeout=400)
+    assert process.returncode == 0, told
+    assert "another process of this run has ended" in told
+    ours, theirs = state(folder), state(by_torchrun)
+    assert all(torch.equal(tensor, theirs[name]) for name, tensor in ours.items())
+    steps = [line.count('"meta/loss"') for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    assert sum(steps) == 12
+
+
+@pytest.mark.parametrize("launcher", [torchrun, horovodrun])
+def test_a_killed_process_ends_the_run_which_can_be_resumed_with_another_number(tmp_path, small, launcher, start):
+    folder = tmp_path / "run"
+    process = launched(launcher(), *small, "--iterations", 12, "--out", folder)
+    wait_for_steps(folder, 3, process)
+    killed = time.monotonic()
+    os.kill(workers(process)[0], signal.SIGKILL)
+    told, _ = process.communicate(timeout=60)
+    assert time.monotonic() - killed < 60
+    assert process.returncode != 0
+    assert "another process of this run has ended" in told
+    resumed = start("meta-train", "--resume", folder, "--quiet")
+    _, err = resumed.communicate(timeout=300)
+    assert resumed.returncode == 0, err
