@@ -70,7 +70,7 @@ SMALL = Scale(
             name: _small(*_NARROWER, steps=16, batch_size=32, lr=0.01) for name in ("mnist", "fashion-mnist", "cifar10")
         },
     },
-    steps={"digits": 4800, "mnist": 2400, "fashion-mnist": 2400, "cifar10": 1600},
+    steps={"digits": 4000, "mnist": 2000, "fashion-mnist": 2000, "cifar10": 1200},
     seeds=2,
     learners=10,
     control_steps=150,
