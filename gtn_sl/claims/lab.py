@@ -24,6 +24,9 @@ from gtn_sl.stream import Stream
 from gtn_sl.teacher import TeacherFile, load_teacher
 from gtn_sl.training import meta_train
 
+TRAINING_SHARE = 0.8
+"""Share of the work, and of a bound in minutes, that the meta-trainings get; measuring takes the rest."""
+
 Show = Callable[[float, str], object]
 """``(share of the work done, what is being done)``."""
 
@@ -100,7 +103,7 @@ class Lab:
         """Returns what ``measure`` returns (JSON values), from the file of that name where it is there already."""
         kept = self.folder / "measured" / f"{name.replace(' ', '-')}.json"
         if not kept.is_file():
-            self.show(1.0, f"measuring {name}")
+            self.show(TRAINING_SHARE, f"measuring {name}")
             self._write(kept, measure())
         return json.loads(kept.read_text(encoding="utf-8"))
 
@@ -126,12 +129,13 @@ class Lab:
         images = self.scale.curve_images if curve else 0
         stream = stream.to(self.device)
         try:
-            return evaluate_stream("", stream, name, self.data, self.data.test, seeds, curve_images=images).to_json()
+            result = evaluate_stream("", stream, name, self.data, self.data.test, seeds, curve_images=images)
         except DivergedError as error:
             final = np.full(count, 1 / self.data.task.classes)
             steps = list(range(1, stream.steps + 1)) if curve else []
             guessing = Evaluation("", name, final, steps, np.repeat(final[:, None], len(steps), axis=1), images)
             return {**guessing.to_json(), "diverged": str(error)}
+        return result.to_json()
 
     def _write(self, path: Path, value: Any) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -12,15 +12,12 @@ from typing import Any
 from gtn_core.checkpoint import replacing
 from gtn_core.device import resolve_device
 from gtn_core.errors import UsageError
-from gtn_sl.claims.lab import Lab, Made, Show
+from gtn_sl.claims.lab import TRAINING_SHARE, Lab, Made, Show
 from gtn_sl.claims.protocol import CLAIMS, Evidence, Run
 from gtn_sl.claims.report import write_report
 from gtn_sl.claims.scale import Scale
 from gtn_sl.config import MetaTrainConfig, resolve_config
 from gtn_sl.data import load_task
-
-TRAINING_SHARE = 0.8
-"""Share of a bound in minutes that the meta-trainings get; measuring takes the rest."""
 
 
 @dataclass(frozen=True)
@@ -92,11 +89,11 @@ def settings(setup: Setup) -> dict[str, MetaTrainConfig]:
 
 
 def _train(lab: Lab, configs: Mapping[str, MetaTrainConfig], command: str, show: Show) -> dict[str, Made]:
-    made, units = {}, len(configs) + 1  # measuring is the last
+    made, count = {}, len(configs)
     for place, (name, config) in enumerate(configs.items()):
 
         def shown(share: float, figures: str, place: int = place, name: str = name) -> None:
-            show((place + share) / units, f"{name} ({place + 1} of {units - 1}), {figures}")
+            show(TRAINING_SHARE * (place + share) / count, f"{name} ({place + 1} of {count}), {figures}")
 
         made[name] = lab.train(name, config, command, shown)
     return made

@@ -11,10 +11,9 @@ from gtn_core.config import Positive, PositiveReal, config
 from gtn_core.inner_optim import SGD
 from gtn_core.learner import Learner, Statistics
 from gtn_core.plan import StepPlan
-from gtn_core.unroll import InnerLoop, run
 from gtn_sl.data import Split, TaskData
+from gtn_sl.evaluation import train
 from gtn_sl.learners import architecture
-from gtn_sl.losses import inner_loss
 from gtn_sl.streams.cosine_schedule import cosine_schedule
 from gtn_sl.streams.real import RealData
 
@@ -73,7 +72,5 @@ def train_on_real(
     schedule = cosine_schedule(training.steps, training.lr, training.momentum).to(split.images.device)
     stream = RealData(data, split, training.steps, training.batch_size, SGD(), schedule).for_learner(seed)
     network, phi = architecture(learner).fresh(data.task, seed, plan.layout)
-    lr, momentum = stream.schedule()
-    loop = InnerLoop(inner_loss(network, plan), SGD(), phi.to(split.images.device), stream.batch_for, lr, momentum)
-    trail = run(loop)
+    trail = train(stream, network, phi.to(split.images.device), plan)
     return RealClassifier(network, trail.final, trail.statistics[-1])
