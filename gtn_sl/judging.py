@@ -63,8 +63,8 @@ def units_of_work(plan: EvaluationPlan) -> int:
 def judge(file: TeacherFile, data: TaskData, plan: EvaluationPlan, advance: Advance = _unseen) -> list[Evaluation]:
     """Trains fresh learners on a teacher and on the controls, and tests them on the test split.
 
-    The test split is read here and by ``gtn_sl.claims``, and nowhere else. Every stream trains the same learners: same seeds, same
-    initial weights.
+    The test split is read here and by ``gtn_sl.claims``, and nowhere else. Every stream trains the same learners: same seeds,
+    same initial weights.
 
     Args:
         file: The teacher.

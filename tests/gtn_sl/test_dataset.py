@@ -13,6 +13,9 @@ from gtn_sl import TeacherDataset, load_teacher
 from gtn_sl.teacher import seeded_teacher
 
 STEPS, SIZE = 5, 12
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:This DataLoader will create"
+)  # more workers than a small machine has cores
 
 
 @pytest.fixture
