@@ -55,9 +55,7 @@ class TorchWorld(World):
         try:
             store, rank, size = next(rendezvous("env://", timeout=PATIENCE))
             # Restarted processes may find the store of those before them, with addresses at which nobody listens any more.
-            store = dist.PrefixStore(  # type: ignore[attr-defined]
-                f"attempt {self.restarts}", store
-            )
+            store = dist.PrefixStore(f"attempt {self.restarts}", store)  # type: ignore[attr-defined]
             backend = "cpu:gloo,cuda:nccl" if gpus else "gloo"
             dist.init_process_group(backend, store=store, rank=rank, world_size=size, timeout=PATIENCE)
         except (RuntimeError, ValueError) as error:
