@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from gtn_core.checkpoint import replacing
 from gtn_core.config import resolve
 from gtn_core.errors import DivergedError
@@ -19,7 +17,7 @@ from gtn_core.seeding import Streams
 from gtn_sl.claims.scale import Scale
 from gtn_sl.config import MetaTrainConfig
 from gtn_sl.data import TaskData
-from gtn_sl.evaluation import Evaluation, evaluate_stream
+from gtn_sl.evaluation import evaluate_stream
 from gtn_sl.stream import Stream
 from gtn_sl.teacher import TeacherFile, load_teacher
 from gtn_sl.training import meta_train
@@ -122,20 +120,12 @@ class Lab:
             curve: Whether to take the accuracy after every inner step, too.
 
         Returns:
-            ``Evaluation.to_json()``. Where a learner diverges all count as guessing, and ``diverged`` says at which step.
+            ``Evaluation.to_json()``; learners that diverged count as guesses there.
         """
         name, count = learner or self.learner, self.scale.learners
         seeds = [self.streams.seed("evaluation-learner", index) for index in range(count)]
-        images = self.scale.curve_images if curve else 0
-        stream = stream.to(self.device)
-        try:
-            result = evaluate_stream("", stream, name, self.data, self.data.test, seeds, curve_images=images)
-        except DivergedError as error:
-            final = np.full(count, 1 / self.data.task.classes)
-            steps = list(range(1, stream.steps + 1)) if curve else []
-            guessing = Evaluation("", name, final, steps, np.repeat(final[:, None], len(steps), axis=1), images)
-            return {**guessing.to_json(), "diverged": str(error)}
-        return result.to_json()
+        images, stream = self.scale.curve_images if curve else 0, stream.to(self.device)
+        return evaluate_stream("", stream, name, self.data, self.data.test, seeds, curve_images=images).to_json()
 
     def _write(self, path: Path, value: Any) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
