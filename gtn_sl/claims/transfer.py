@@ -73,7 +73,7 @@ class Transfer(Claim):
         axes, means = figure.add_subplot(), 100 * _matrix(evidence)
         image = axes.imshow(means, vmin=min(20.0, means.min()), vmax=100, cmap="viridis", aspect="auto")
         for (row, column), value in np.ndenumerate(means):
-            own = row == column or (row == len(TAUGHT) and column < len(TAUGHT))
+            own = column < len(TAUGHT) and row in (column, len(TAUGHT))
             colour, weight = ("black" if value > 70 else "white"), ("bold" if own else "normal")
             axes.text(column, row, f"{value:.1f}", ha="center", va="center", color=colour, fontweight=weight)
         axes.axvline(len(TAUGHT) - 0.5, color="white", linewidth=3)

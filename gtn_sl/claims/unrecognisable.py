@@ -35,11 +35,11 @@ ROWS = 4
 class Unrecognisable(Claim):
     """A classifier trained on real images alone reads the images of two teachers, of an untrained one, and real ones."""
 
-    title: ClassVar[str] = "How a classifier of real images reads a teacher's"
+    title: ClassVar[str] = "What a classifier of real images takes a teacher's for: the number below each"
     says: ClassVar[str] = (
         "learners do well on images of a teacher that whoever knows real images does not recognise as their classes"
     )
-    size: ClassVar[tuple[float, float]] = (13, 4.6)
+    size: ClassVar[tuple[float, float]] = (13, 3.6)
 
     def runs(self, base: MetaTrainConfig, scale: Scale) -> Sequence[Run]:
         """See ``Claim.runs``."""
