@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
@@ -51,7 +50,12 @@ class LearnedCurriculum(Claim):
         means = {name: float(_teachers(evidence, name).mean()) for name in CLAIMED}
         found = sorted(means, key=lambda name: -means[name])
         seen = " > ".join(f"{name} {percent(means[name])}" for name in found)
-        return Verdict(found == list(CLAIMED), seen + _how_sure(evidence, [means[name] for name in found]))
+        apart, spread = means[found[0]] - means[found[-1]], _spread(evidence)
+        sure = (
+            f"; the first and the last differ by {100 * apart:.1f} points, teachers of one curriculum by a standard deviation"
+            f" of up to {100 * spread:.1f}"
+        )
+        return Verdict(found == list(CLAIMED) and apart > 2 * spread, seen + sure)
 
     def table(self, evidence: Evidence) -> list[Row]:
         """See ``Claim.table``."""
@@ -73,7 +77,7 @@ class LearnedCurriculum(Claim):
             mean = 100 * float(_teachers(evidence, name).mean())
             left.bar(place, mean, color=colour, alpha=0.35)
             left.annotate(
-                f"{mean:.1f}", (place, mean), ha="center", va="bottom", xytext=(0, 8), textcoords="offset points"
+                f"{mean:.1f}", (place, 0.03), xycoords=("data", "axes fraction"), ha="center", fontweight="bold"
             )
             for shift, run in enumerate(_runs(evidence, name)):
                 dots = 100 * np.array(run["tested"]["final"])
@@ -97,16 +101,9 @@ def _count(evidence: Evidence) -> int:
     return evidence.lab.scale.seeds
 
 
-def _how_sure(evidence: Evidence, means: Sequence[float]) -> str:
-    """Returns how far teachers of one curriculum lie apart, beside how far the curricula do."""
-    if _count(evidence) < 2:
-        return ""
-    spread = max(float(_teachers(evidence, name).std(ddof=1)) for name in CLAIMED)
-    least = min(better - worse for better, worse in itertools.pairwise(means))
-    return (
-        f"; neighbours in this order differ by {100 * least:.1f} points or more, teachers of one curriculum by a standard"
-        f" deviation of up to {100 * spread:.1f}"
-    )
+def _spread(evidence: Evidence) -> float:
+    """Returns the largest standard deviation of teachers of one curriculum; 0 where there is one of each."""
+    return max(float(_teachers(evidence, name).std(ddof=1)) for name in CLAIMED) if _count(evidence) > 1 else 0.0
 
 
 def _runs(evidence: Evidence, name: str) -> list[Mapping[str, Any]]:
