@@ -90,7 +90,7 @@ weights-digits: $(STAMP) ## make the shipped teacher of the digits again, in abo
 	$(call teacher,digits,--iterations 800,--count 200)
 
 weights-mnist: $(STAMP) ## make the shipped teacher of MNIST again (needs its images, see --data-dir)
-	$(call teacher,mnist)
+	$(call teacher,mnist,--minutes 42,--count 3 --tolerance 1)
 
 weights-fashion-mnist: $(STAMP) ## make the shipped teacher of Fashion-MNIST again
 	$(call teacher,fashion-mnist)
