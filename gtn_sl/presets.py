@@ -90,7 +90,7 @@ PRESETS: dict[str, dict[str, Settings]] = {
             "learner": _LEARNERS,
             "inner": {"steps": 16, "batch_size": 64, "lr": 0.05, "momentum": 0.9},
             "meta_loss": {"batch_size": 512, "every": 4, "final_weight": 0.0},
-            "outer": {"minutes": 4.4, "lr": 0.005, "validations": 4},
+            "outer": {"minutes": 4.4, "lr": 0.005, "clip": 1.0, "validations": 4},
             "validation": {**_JUDGES, "learners": 4},
         },
         "mnist": _MNIST_FAST,
@@ -98,7 +98,7 @@ PRESETS: dict[str, dict[str, Settings]] = {
         "cifar10": {
             **_MNIST_FAST,
             "learner": {**_LEARNERS, "width_scale": (1.0, 2.0)},
-            "outer": {"minutes": 120.0, "lr": 0.004},
+            "outer": {"minutes": 120.0, "lr": 0.004, "clip": 1.0},
         },
     },
     "paper": {
