@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from gtn_core.errors import UsageError, unknown_name
+from gtn_core.errors import UsageError
+from gtn_core.imported import import_named
 from gtn_rl.agents.protocol import AGENTS, AgentFamily
 from gtn_rl.agents.sb3 import SB3Family
 from gtn_rl.tasks.protocol import TaskSpec
@@ -49,16 +49,7 @@ def families(names: Sequence[str], spec: TaskSpec, sb3_steps: int) -> tuple[tupl
 
 def _imported(name: str) -> AgentFamily:
     """Returns the family that ``module:attribute`` names; of a class, an object made without arguments."""
-    module, _, attribute = name.partition(":")
-    try:
-        source = importlib.import_module(module)
-    except Exception as error:  # whatever a user's module does when it is imported
-        where = "; it has to be installed, or its folder in PYTHONPATH" if isinstance(error, ImportError) else ""
-        raise UsageError(f"cannot import the inner agent {name!r}: {type(error).__name__}: {error}{where}") from error
-    if not hasattr(source, attribute):
-        public = [known for known in vars(source) if not known.startswith("_")]
-        raise unknown_name(f"attribute of the module {module!r}", attribute, public)
-    family: Any = getattr(source, attribute)
+    family: Any = import_named("inner agent", name)
     if isinstance(family, type):
         try:
             family = family()

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-import importlib
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gtn_core.errors import UsageError, unknown_name
+from gtn_core.errors import UsageError
+from gtn_core.imported import import_named
 from gtn_sl.nas.candidate import Candidate
 from gtn_sl.nas.rankers.protocol import RANKERS, Judge, Ranker, Score, Setting
 from gtn_sl.nas.specification import parse
@@ -64,16 +64,7 @@ def find_ranker(text: str) -> Ranker:
 
 
 def _imported(path: str) -> Callable[..., Any]:
-    module, _, name = path.partition(":")
-    try:
-        source = importlib.import_module(module)
-    except Exception as error:  # whatever a user's module does when it is imported
-        where = "; it has to be installed, or its folder in PYTHONPATH" if isinstance(error, ImportError) else ""
-        raise UsageError(f"cannot import the ranker {path!r}: {type(error).__name__}: {error}{where}") from error
-    if not hasattr(source, name):
-        public = [known for known in vars(source) if not known.startswith("_")]
-        raise unknown_name(f"attribute of the module {module!r}", name, public)
-    function = getattr(source, name)
+    function = import_named("ranker", path)
     if not callable(function):
         raise UsageError(
             f"the ranker {path!r} is a {type(function).__name__}, not a function (candidate, setting, seed) -> float"

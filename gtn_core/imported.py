@@ -1,0 +1,30 @@
+"""What ``package.module:name`` stands for: a user's own piece, imported with one clear error for whatever goes wrong."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+from gtn_core.errors import UsageError, unknown_name
+
+
+def import_named(what: str, path: str) -> Any:
+    """Returns the attribute of a module.
+
+    Args:
+        what: What it is to be, for messages, e.g. ``"ranker"``.
+        path: ``package.module:name``.
+
+    Raises:
+        UsageError: The module cannot be imported, or has no such attribute.
+    """
+    module, _, name = path.partition(":")
+    try:
+        source = importlib.import_module(module)
+    except Exception as error:  # whatever a user's module does when it is imported
+        where = "; it has to be installed, or its folder in PYTHONPATH" if isinstance(error, ImportError) else ""
+        raise UsageError(f"cannot import the {what} {path!r}: {type(error).__name__}: {error}{where}") from error
+    if not hasattr(source, name):
+        public = [known for known in vars(source) if not known.startswith("_")]
+        raise unknown_name(f"attribute of the module {module!r}", name, public)
+    return getattr(source, name)
