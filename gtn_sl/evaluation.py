@@ -140,22 +140,24 @@ def train(
     phi: Tensor,
     plan: StepPlan,
     *,
+    steps: int | None = None,
     after_step: Callable[[int, Tensor, Statistics], None] | None = None,
 ) -> Trajectory:
-    """Trains a learner on a stream, from the first step to the last.
+    """Trains a learner on a stream, from the first step on.
 
     Args:
         lesson: The stream as this learner sees it.
         learner: What is trained.
         phi: Its initial parameters, shape ``(D,)``, on the stream's device.
         plan: How steps are computed.
+        steps: How many, at most the stream's; ``None`` for all.
         after_step: See ``gtn_core.unroll.run``.
 
     Raises:
         DivergedError: Its loss is not finite.
     """
     with torch.no_grad():
-        lr, momentum = lesson.schedule()
+        lr, momentum = (values[:steps] for values in lesson.schedule())
     loss = inner_loss(learner, plan, closed_loop=lesson.closed_loop)
     loop = InnerLoop(loss, lesson.optimizer, phi, lesson.batch_for, lr, momentum)
     return run(loop, after_step=after_step)

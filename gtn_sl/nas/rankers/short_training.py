@@ -11,10 +11,8 @@ from torch.nn import functional as F
 
 from gtn_core.learner import Learner, Statistics
 from gtn_core.plan import StepPlan
-from gtn_core.unroll import InnerLoop, run
+from gtn_sl import evaluation
 from gtn_sl.data import ImageTask, Split, TaskData
-from gtn_sl.evaluation import accuracy
-from gtn_sl.losses import inner_loss
 from gtn_sl.nas.candidate import Candidate
 from gtn_sl.nas.rankers.protocol import Setting
 from gtn_sl.stream import Stream
@@ -53,12 +51,8 @@ def train(candidate: Candidate, seed: int, stream: Stream, steps: int, task: Ima
     Raises:
         DivergedError: The training loss is not finite.
     """
-    lesson = stream.for_learner(seed)
     learner, phi = candidate.fresh(task, seed, PLAN.layout)
-    with torch.no_grad():
-        lr, momentum = (values[:steps] for values in lesson.schedule())
-        loss = inner_loss(learner, PLAN, closed_loop=lesson.closed_loop)
-        trail = run(InnerLoop(loss, lesson.optimizer, phi, lesson.batch_for, lr, momentum))
+    trail = evaluation.train(stream.for_learner(seed), learner, phi, PLAN, steps=steps)
     return Network(learner, trail.final, trail.statistics[-1])
 
 
@@ -66,7 +60,7 @@ def judge(network: Network, setting: Setting, measure: Measure) -> float:
     """Returns how good a trained network is on validation images; higher is better."""
     split = setting.judged_by()
     if measure == "accuracy":
-        return accuracy(network.learner, network.phi, network.statistics, setting.data, split)
+        return evaluation.accuracy(network.learner, network.phi, network.statistics, setting.data, split)
     return -_loss(network, setting.data, split)
 
 
