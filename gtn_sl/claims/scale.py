@@ -25,6 +25,8 @@ class Scale:
         control_steps: Outer steps that the schedule of real data is meta-learned for.
         curve_images: Test images that curves rest on.
         narrowing: What the widths of the learners that are named in a claim are divided by.
+        images_per_class: Sizes of distilled data sets.
+        convnet: The ConvNets that images are distilled on.
         warm_start: Epochs of fitting where a claim compares with a start from real images.
         reader: How a classifier of real images is trained.
         caveat: What no result of this size can show.
@@ -40,6 +42,8 @@ class Scale:
     control_steps: int = 100
     curve_images: int = 1000
     narrowing: int = 1
+    images_per_class: tuple[int, ...] = (1, 10, 50)
+    convnet: str = "convnet:64-192,depth=3"
     warm_start: int = 60
     reader: RealTraining = field(default_factory=RealTraining)
     caveat: str = ""
@@ -76,6 +80,8 @@ SMALL = Scale(
     control_steps=150,
     curve_images=600,
     narrowing=4,
+    images_per_class=(1, 10),
+    convnet="convnet:16-48,depth=3",
     caveat="learners and teachers are several times narrower than the paper's, inner loops half as long, and a meta-training has"
     " a few hundred outer steps instead of 2000: orders can be seen, the paper's figures cannot",
 )

@@ -8,14 +8,13 @@ from typing import Any, ClassVar
 import numpy as np
 from matplotlib.figure import Figure
 
-from gtn_core.inner_optim import INNER_OPTIMIZERS, Schedule
+from gtn_sl.claims.controls import real_data
 from gtn_sl.claims.curves import draw_curves, mean_curve
 from gtn_sl.claims.lab import Lab, Made
 from gtn_sl.claims.protocol import CLAIMS, Claim, Evidence, Row, Run, Verdict
 from gtn_sl.claims.report import percent
 from gtn_sl.claims.scale import Scale
 from gtn_sl.config import MetaTrainConfig
-from gtn_sl.streams import RealData, learn_schedule
 
 GTN, DISTILLED, REAL = "GTN", "distilled images", "real data"
 
@@ -37,7 +36,7 @@ class Speed(Claim):
         """Takes the learners' curves on each."""
         teachers = {GTN: made[GTN], DISTILLED: made[DISTILLED.replace(" ", "-")]}
         curves = {name: lab.accuracies(name, one.file().teacher, curve=True) for name, one in teachers.items()}
-        curves[REAL] = lab.measured(REAL, lambda: lab.tested(_real_data(lab), curve=True))
+        curves[REAL] = lab.measured(REAL, lambda: lab.tested(real_data(lab, lab.base.inner, lab.learner), curve=True))
         return curves
 
     def verdict(self, evidence: Evidence) -> Verdict:
@@ -64,13 +63,3 @@ class Speed(Claim):
     def draw(self, evidence: Evidence, figure: Figure) -> None:
         """One line a stream."""
         draw_curves(figure.add_subplot(), evidence.measured)
-
-
-def _real_data(lab: Lab) -> RealData:
-    """Returns real data with a meta-learned schedule, varied as the preset varies them."""
-    inner, data = lab.base.inner, lab.data
-    schedule = Schedule(inner.steps, inner.lr, inner.momentum, max_momentum=inner.max_momentum).to(lab.device)
-    optimizer, augmentation = INNER_OPTIMIZERS[inner.optimizer](), lab.base.meta_loss.augmentation
-    stream = RealData(data, data.train, inner.steps, inner.batch_size, optimizer, schedule, augmentation=augmentation)
-    learn_schedule(stream, lab.learner, lab.streams, iterations=lab.scale.control_steps)
-    return stream

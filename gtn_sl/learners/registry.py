@@ -52,7 +52,10 @@ class Architecture:
         least, side = self.least_side(form), min(image_shape[1:])
         if side < least:
             shape = "x".join(map(str, image_shape))
-            raise UsageError(f"images of {shape} are too small for this learner, whose sides must be at least {least}")
+            deep = f" of depth {form.depth}" if self.depths else ""
+            raise UsageError(
+                f"images of {shape} are too small for this learner{deep}: their sides must be at least {least}"
+            )
         return self.build(image_shape, classes, form)
 
     def fresh(self, task: ImageTask, seed: int, layout: Layout, form: Form | None = None) -> tuple[Learner, Tensor]:

@@ -16,7 +16,7 @@ from gtn_cli.main import EXIT_INTERRUPTED, echo_json
 
 log = logging.getLogger("gtn_cli")
 
-NAMES = ("weight-norm", "curriculum", "speed", "unrecognisable", "transfer", "endless")
+NAMES = ("weight-norm", "curriculum", "speed", "unrecognisable", "transfer", "endless", "distillation")
 SECONDS_BETWEEN_LINES = 30.0
 
 
@@ -69,6 +69,7 @@ def command(
     unrecognisable  how does a classifier of real images read the synthetic ones?
     transfer        which teacher teaches which learner?
     endless         a teacher without a curriculum, sampled for longer than it was trained
+    distillation    data sets of a few images per class, beside the literature's figures
 
     \b
     Examples:

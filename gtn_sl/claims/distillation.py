@@ -1,0 +1,122 @@
+"""Claim: images distilled through the exact adjoint teach a ConvNet-3 more than images matched by gradients do."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any, ClassVar
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from gtn_sl.claims.controls import real_data
+from gtn_sl.claims.lab import Lab, Made
+from gtn_sl.claims.protocol import CLAIMS, Claim, Evidence, Row, Run, Verdict
+from gtn_sl.claims.report import percent, tidy
+from gtn_sl.claims.scale import Scale
+from gtn_sl.config import InnerConfig, MetaTrainConfig
+from gtn_sl.data import TASKS
+from gtn_sl.plots import COLOURS
+
+LEARNER = "convnet"
+"""The literature's ConvNet-3 at its own width, 128, whatever narrower ones the images were distilled on."""
+
+PEER = "DSA"
+PEERS: Mapping[str, Mapping[int, float]] = {
+    "mnist": {1: 0.887, 10: 0.978, 50: 0.992},
+    "fashion-mnist": {1: 0.706, 10: 0.846, 50: 0.887},
+    "cifar10": {1: 0.288, 10: 0.521, 50: 0.606},
+}
+"""Test accuracy by images per class: Zhao and Bilen, ICML 2021, Differentiable Siamese Augmentation, table 1."""
+
+
+@CLAIMS.register("distillation")
+class Distillation(Claim):
+    """Distilled data sets of several sizes, beside as many real images and the peer's figures."""
+
+    title: ClassVar[str] = "Distilled images, by how many there are"
+    says: ClassVar[str] = f"a ConvNet-3 learns more from images distilled through the exact adjoint than {PEER} reports"
+
+    def runs(self, base: MetaTrainConfig, scale: Scale) -> Sequence[Run]:
+        """See ``Claim.runs``."""
+        classes = TASKS[base.task].classes
+        return [_run(count, count * classes, base.inner, scale) for count in scale.images_per_class]
+
+    def measure(self, lab: Lab, made: Mapping[str, Made]) -> dict[str, Any]:
+        """Tests fresh ConvNets on each set, and on as many random real images."""
+        measured = {}
+        for count, (name, one) in zip(lab.scale.images_per_class, made.items(), strict=True):
+            measured[str(count)] = {
+                "distilled": lab.accuracies(name, one.file().teacher, LEARNER),
+                "real": lab.measured(f"{name}-real", partial(_real, lab, one, count)),
+            }
+        return measured
+
+    def verdict(self, evidence: Evidence) -> Verdict:
+        """See ``Claim.verdict``."""
+        peers, means = _peers(evidence), _means(evidence, "distilled")
+        goals = peers or _means(evidence, "real")
+        against = PEER if peers else "as many real images"
+        parts = [f"{count} per class {percent(means[count])} ({percent(goals[count])})" for count in means]
+        saw = f"against {against} in brackets: {', '.join(parts)}"
+        return Verdict(all(means[count] > goals[count] for count in means), saw)
+
+    def table(self, evidence: Evidence) -> list[Row]:
+        """See ``Claim.table``."""
+        peers = _peers(evidence)
+        return [
+            {
+                "images per class": count,
+                "distilled": f"{percent(cell['distilled']['mean'])} ± {100 * cell['distilled']['spread']:.1f}",
+                "worst": percent(cell["distilled"]["minimum"]),
+                "as many real images": f"{percent(cell['real']['mean'])} ± {100 * cell['real']['spread']:.1f}",
+                PEER: percent(peers[int(count)]) if peers else "none known",
+            }
+            for count, cell in evidence.measured.items()
+        ]
+
+    def draw(self, evidence: Evidence, figure: Figure) -> None:
+        """A group of bars a size, a dot a learner."""
+        axes, peers = figure.add_subplot(), _peers(evidence)
+        for shift, (kind, label) in enumerate((("distilled", "distilled images"), ("real", "as many real images"))):
+            for place, cell in enumerate(evidence.measured.values()):
+                x, final = place + 0.36 * shift, 100 * np.array(cell[kind]["final"])
+                colour = COLOURS[shift]
+                axes.bar(x, final.mean(), 0.32, color=colour, alpha=0.4, label=label if place == 0 else None)
+                axes.plot([x] * len(final), final, ".", color=colour)
+                axes.annotate(f"{final.mean():.1f}", (x, 3), ha="center", fontweight="bold")
+        for place, goal in enumerate(peers.values()):
+            label = f"{PEER}, as published" if place == 0 else "_"
+            axes.hlines(100 * goal, place - 0.2, place + 0.56, color="black", linestyle="--", label=label)
+        axes.set_xticks([place + 0.18 for place in range(len(evidence.measured))], list(evidence.measured))
+        axes.set_ylim(0, 101)
+        tidy(axes, "images per class", "accuracy on real test images (%)")
+        axes.legend(loc="upper left", fontsize=9)
+
+
+def _run(count: int, samples: int, inner: InnerConfig, scale: Scale) -> Run:
+    """Returns the meta-training of so many images per class, of which each comes once at least."""
+    batch_size = max(min(samples, inner.batch_size), -(-samples // inner.steps))
+    settings = {
+        "teacher": {"generator": "pixels", "samples": samples, "labels": "soft", "warm_start": 1},
+        "learner": {"architecture": scale.convnet},
+        "inner": {"batch_size": batch_size},
+    }
+    return Run(f"{count}-per-class", settings)
+
+
+def _real(lab: Lab, made: Made, count: int) -> dict[str, Any]:
+    """Tests learners on as many real images, other ones for each, in the same batches."""
+    size = count * lab.data.task.classes
+    stream = real_data(lab, made.file().config.inner, LEARNER, subset=size)
+    return lab.tested(stream, LEARNER)
+
+
+def _peers(evidence: Evidence) -> dict[int, float]:
+    """Returns the peer's accuracy by images per class; empty where it reports none."""
+    known = PEERS.get(evidence.lab.data.task.name, {})
+    return {int(count): known[int(count)] for count in evidence.measured} if known else {}
+
+
+def _means(evidence: Evidence, kind: str) -> dict[int, float]:
+    return {int(count): cell[kind]["mean"] for count, cell in evidence.measured.items()}
