@@ -7,7 +7,7 @@ step, one value a step, so that they can be meta-learned (``Schedule``).
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import ClassVar, NamedTuple, Protocol
 
 import torch
@@ -193,6 +193,20 @@ INNER_OPTIMIZERS: Registry[type[InnerOptimizer]] = Registry("inner optimizer")
 INNER_OPTIMIZERS.register("sgd")(SGD)
 INNER_OPTIMIZERS.register("rmsprop")(RMSProp)
 INNER_OPTIMIZERS.register("adam")(Adam)
+
+
+def inner_optimizer(name: str, eps: float) -> InnerOptimizer:
+    """Returns an inner optimizer by name.
+
+    Args:
+        name: A name of ``INNER_OPTIMIZERS``.
+        eps: For those that divide by a root of squared gradients; SGD does not.
+
+    Raises:
+        UsageError: The name is unknown.
+    """
+    kind = INNER_OPTIMIZERS[name]
+    return kind(eps=eps) if any(field.name == "eps" for field in fields(kind)) else kind()  # type: ignore[arg-type,call-arg]
 
 
 class Schedule(nn.Module):

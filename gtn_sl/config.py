@@ -56,6 +56,9 @@ class InnerConfig:
     """B, synthetic images a step."""
     optimizer: str = "sgd"
     """``sgd``, ``rmsprop`` or ``adam``."""
+    eps: PositiveReal = 1e-8
+    """Added to the root of squared gradients by ``rmsprop`` and ``adam``. Meta-gradients through a step of Adam grow with its
+    inverse where a parameter's gradient is small; 1e-4 costs a learner nothing."""
     lr: PositiveReal = 0.02
     """Learning rate of every step before meta-training."""
     momentum: PositiveReal = 0.9

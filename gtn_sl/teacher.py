@@ -16,7 +16,7 @@ from typing_extensions import Self
 from gtn_core.checkpoint import load_checkpoint, load_document, load_into, save_checkpoint
 from gtn_core.config import resolve, to_dict
 from gtn_core.errors import CheckpointError, GTNError, UsageError
-from gtn_core.inner_optim import INNER_OPTIMIZERS, Schedule
+from gtn_core.inner_optim import Schedule, inner_optimizer
 from gtn_core.second_order import Batch
 from gtn_sl.autoencoder import Encoder, reconstruction_loss
 from gtn_sl.combinations import refuse_impossible
@@ -48,7 +48,7 @@ class SupervisedTeacher(Stream):
         settings, inner = config.teacher, config.inner
         self._multiples = settings
         self.task, self.steps, self.batch_size = task, inner.steps, inner.batch_size
-        self.optimizer = INNER_OPTIMIZERS[inner.optimizer]()
+        self.optimizer = inner_optimizer(inner.optimizer, inner.eps)
         self.places = Places(inner.steps, inner.batch_size, settings.samples)
         curriculum = CURRICULA[settings.curriculum]
         self.order, self.closed_loop = curriculum.order, curriculum.feedback is not None

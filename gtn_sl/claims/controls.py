@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gtn_core.inner_optim import INNER_OPTIMIZERS, Schedule
+from gtn_core.inner_optim import Schedule, inner_optimizer
 from gtn_sl.claims.lab import Lab
 from gtn_sl.config import InnerConfig
 from gtn_sl.streams import RealData, learn_schedule
@@ -18,7 +18,7 @@ def real_data(lab: Lab, inner: InnerConfig, learner: str, *, subset: int | None 
         subset: How many images each learner sees; ``None`` for all.
     """
     schedule = Schedule(inner.steps, inner.lr, inner.momentum, max_momentum=inner.max_momentum).to(lab.device)
-    optimizer, augmentation = INNER_OPTIMIZERS[inner.optimizer](), lab.base.meta_loss.augmentation
+    optimizer, augmentation = inner_optimizer(inner.optimizer, inner.eps), lab.base.meta_loss.augmentation
     stream = RealData(
         lab.data,
         lab.data.train,
