@@ -5,7 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gtn_core.inner_optim import INNER_OPTIMIZERS, Adam, RMSProp, Schedule
+from gtn_core.inner_optim import INNER_OPTIMIZERS, SGD, Adam, RMSProp, Schedule, inner_optimizer
 
 LR, MOMENTUM = 0.03, 0.8
 REFERENCES = {
@@ -45,6 +45,12 @@ def test_pull_back_is_finite_where_a_gradient_is_zero(optimizer):
     pulled = optimizer.pull_back(phi, grad, state, lr, momentum, new_state, torch.ones_like(new_phi), adjoint_state)
     for adjoint in (pulled.phi, pulled.grad, *pulled.state, pulled.lr, pulled.momentum):
         assert torch.isfinite(adjoint).all()
+
+
+def test_eps_goes_to_the_optimizers_that_have_one():
+    assert inner_optimizer("adam", 1e-3) == Adam(eps=1e-3)
+    assert inner_optimizer("rmsprop", 1e-3) == RMSProp(eps=1e-3)
+    assert inner_optimizer("sgd", 1e-3) == SGD()
 
 
 @given(shift=st.floats(-1e4, 1e4), bound=st.floats(0.6, 0.999))
