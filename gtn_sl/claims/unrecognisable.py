@@ -18,8 +18,9 @@ from gtn_sl.claims.protocol import CLAIMS, Claim, Evidence, Row, Run, Verdict
 from gtn_sl.claims.report import percent
 from gtn_sl.claims.scale import Scale
 from gtn_sl.config import MetaTrainConfig
-from gtn_sl.streams.real_classifier import RealClassifier, train_on_real
+from gtn_sl.streams.real_classifier import train_on_real
 from gtn_sl.teacher import SupervisedTeacher, seeded_teacher
+from gtn_sl.trained_learner import TrainedLearner
 
 REAL, UNTRAINED = "real test images", "untrained"
 SCRATCH, WARM = "from scratch", "started from real images"
@@ -120,7 +121,7 @@ def _readings(lab: Lab, teachers: Mapping[str, SupervisedTeacher]) -> dict[str, 
     return {REAL: real, **{name: _reading(reader, *_all(one), _rows(one)) for name, one in teachers.items()}}
 
 
-def _reading(reader: RealClassifier, images: Tensor, labels: Tensor, shown: Tensor) -> dict[str, Any]:
+def _reading(reader: TrainedLearner, images: Tensor, labels: Tensor, shown: Tensor) -> dict[str, Any]:
     probabilities = reader.probabilities(images)
     confidence, read = probabilities.max(dim=1)
     return {

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-import torch
-from torch import Tensor
-
 from gtn_core.config import Positive, PositiveReal, config
 from gtn_core.inner_optim import SGD
-from gtn_core.learner import Learner, Statistics
 from gtn_core.plan import StepPlan
 from gtn_sl.data import Split, TaskData
 from gtn_sl.evaluation import train
 from gtn_sl.learners import architecture
 from gtn_sl.streams.cosine_schedule import cosine_schedule
 from gtn_sl.streams.real import RealData
+from gtn_sl.trained_learner import TrainedLearner
 
 
 @config
@@ -32,30 +27,9 @@ class RealTraining:
     """Momentum."""
 
 
-@dataclass(frozen=True)
-class RealClassifier:
-    """A trained classifier.
-
-    Attributes:
-        learner: It as a function of its parameters.
-        phi: These, shape ``(D,)``.
-        statistics: What it is evaluated with.
-    """
-
-    learner: Learner
-    phi: Tensor
-    statistics: Statistics
-
-    @torch.no_grad()
-    def probabilities(self, images: Tensor) -> Tensor:
-        """Returns what it takes normalised images ``(N, C, H, W)`` for, shape ``(N, classes)``."""
-        parts = [self.learner.apply(self.phi, part, self.statistics)[0] for part in images.split(1000)]
-        return torch.cat(parts).float().softmax(dim=1)
-
-
 def train_on_real(
     data: TaskData, split: Split, learner: str, seed: int, training: RealTraining, plan: StepPlan
-) -> RealClassifier:
+) -> TrainedLearner:
     """Trains a classifier on real images.
 
     Args:
@@ -73,4 +47,4 @@ def train_on_real(
     stream = RealData(data, split, training.steps, training.batch_size, SGD(), schedule).for_learner(seed)
     network, phi = architecture(learner).fresh(data.task, seed, plan.layout)
     trail = train(stream, network, phi.to(split.images.device), plan)
-    return RealClassifier(network, trail.final, trail.statistics[-1])
+    return TrainedLearner(network, trail.final, trail.statistics[-1])

@@ -15,10 +15,11 @@ from gtn_core.seeding import Streams
 from gtn_sl.losses import inner_loss
 from gtn_sl.nas.candidate import PREFIX, Candidate
 from gtn_sl.nas.rankers.protocol import RANKERS, Judge, Ranker, Score, Setting
-from gtn_sl.nas.rankers.short_training import PLAN, Measure, Network, judge, train
+from gtn_sl.nas.rankers.short_training import PLAN, Measure, judge, train
 from gtn_sl.nas.rankers.teacher import Teacher
 from gtn_sl.streams import RealData, learn_schedule
 from gtn_sl.streams.cosine_schedule import cosine_schedule
+from gtn_sl.trained_learner import TrainedLearner
 
 AT_ONCE = 32
 """Batches that ``equal-time`` draws at a time."""
@@ -114,7 +115,7 @@ class EqualTime(Teacher):
         """See ``Ranker.paid_before``: real data cost nothing before."""
         return 0.0
 
-    def _train(self, candidate: Candidate, seed: int, budget: float, setting: Setting) -> tuple[Network, int]:
+    def _train(self, candidate: Candidate, seed: int, budget: float, setting: Setting) -> tuple[TrainedLearner, int]:
         """Trains for so many CPU-seconds; returns the network and the steps that it took."""
         started, taken = time.process_time(), 0
         learner, phi = candidate.fresh(setting.data.task, seed, PLAN.layout)
@@ -129,7 +130,7 @@ class EqualTime(Teacher):
             lr = torch.tensor(self.lr * 0.5 * (1 + math.cos(math.pi * min(done, 1.0))))
             phi, state = optimizer.update(phi, step.grad, state, lr, momentum)
             statistics, taken = step.statistics, taken + 1
-        return Network(learner, phi, statistics), taken
+        return TrainedLearner(learner, phi, statistics), taken
 
 
 def _real(setting: Setting, steps: int, batch_size: int, schedule: Schedule, subset: int | None = None) -> RealData:

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
 
-import torch
-from torch import Tensor
 from torch.nn import functional as F
 
-from gtn_core.learner import Learner, Statistics
 from gtn_core.plan import StepPlan
 from gtn_sl import evaluation
 from gtn_sl.data import ImageTask, Split, TaskData
 from gtn_sl.nas.candidate import Candidate
 from gtn_sl.nas.rankers.protocol import Setting
 from gtn_sl.stream import Stream
+from gtn_sl.trained_learner import TrainedLearner
 
 Measure = Literal["accuracy", "loss"]
 """What a trained network is judged by on validation images; of the loss, the negative."""
@@ -23,22 +20,7 @@ Measure = Literal["accuracy", "loss"]
 PLAN = StepPlan(layout="channels_last")
 
 
-@dataclass(frozen=True)
-class Network:
-    """A trained network.
-
-    Attributes:
-        learner: It as a function of its parameters.
-        phi: These, shape ``(D,)``.
-        statistics: What it is evaluated with.
-    """
-
-    learner: Learner
-    phi: Tensor
-    statistics: Statistics
-
-
-def train(candidate: Candidate, seed: int, stream: Stream, steps: int, task: ImageTask) -> Network:
+def train(candidate: Candidate, seed: int, stream: Stream, steps: int, task: ImageTask) -> TrainedLearner:
     """Trains a fresh network on the first steps of a stream.
 
     Args:
@@ -53,10 +35,10 @@ def train(candidate: Candidate, seed: int, stream: Stream, steps: int, task: Ima
     """
     learner, phi = candidate.fresh(task, seed, PLAN.layout)
     trail = evaluation.train(stream.for_learner(seed), learner, phi, PLAN, steps=steps)
-    return Network(learner, trail.final, trail.statistics[-1])
+    return TrainedLearner(learner, trail.final, trail.statistics[-1])
 
 
-def judge(network: Network, setting: Setting, measure: Measure) -> float:
+def judge(network: TrainedLearner, setting: Setting, measure: Measure) -> float:
     """Returns how good a trained network is on validation images; higher is better."""
     split = setting.judged_by()
     if measure == "accuracy":
@@ -64,10 +46,9 @@ def judge(network: Network, setting: Setting, measure: Measure) -> float:
     return -_loss(network, setting.data, split)
 
 
-@torch.no_grad()
-def _loss(network: Network, data: TaskData, split: Split) -> float:
+def _loss(network: TrainedLearner, data: TaskData, split: Split) -> float:
     total = 0.0
     for images, labels in zip(split.images.split(1000), split.labels.split(1000), strict=True):
-        logits, _ = network.learner.apply(network.phi, data.normalise(images), network.statistics)
+        logits = network.logits(data.normalise(images))
         total += float(F.cross_entropy(logits, labels, reduction="sum"))
     return total / len(split)
