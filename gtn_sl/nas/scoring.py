@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import math
 import time
@@ -15,12 +16,16 @@ import numpy as np
 from gtn_core.errors import UsageError
 from gtn_sl.nas.candidate import Candidate
 from gtn_sl.nas.rankers import Judge, Ranker, Score, Setting
+from gtn_sl.nas.rankers.kept_training import spent_on
 from gtn_sl.nas.results import ResultFolder, Runs, folder_for
 
 log = logging.getLogger(__name__)
 
 SCORES = "scores"
 """Folder of the rankers' results within a folder of work."""
+
+PREPARED = "prepared"
+"""Folder, within a ranker's own, of what it took long to prepare."""
 
 COSTS = ("cpu_seconds", "wall_seconds", "steps", "images")
 
@@ -123,9 +128,10 @@ class Scorer:
 
     def _prepared(self) -> Judge:
         if self._judge is None:
-            started = time.process_time()
-            self._judge = self.ranker.prepare(self.setting)
-            costs = {"prepared": time.process_time() - started, "paid_before": self.ranker.paid_before()}
+            keep = self.results.path / PREPARED
+            earlier, started = spent_on(keep), time.process_time()
+            self._judge = self.ranker.prepare(dataclasses.replace(self.setting, keep=keep))
+            costs = {"prepared": earlier + time.process_time() - started, "paid_before": self.ranker.paid_before()}
             self.results.identify({**_identity(self.ranker, self.setting), **costs, **self.results.identity()})
         return self._judge
 

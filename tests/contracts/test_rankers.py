@@ -39,7 +39,7 @@ def make(tmp_path_factory):
     save_teacher(path, seeded_teacher(config, TASKS["digits"], 0), config, {})
 
     def ranker(name):
-        small = {"file": str(path), "steps": 3, "batch_size": 16}
+        small = {"file": str(path), "steps": 3, "training_steps": 3, "batch_size": 16}
         fields = {field.name for field in dataclasses.fields(RANKERS[name])}
         return dataclasses.replace(find_ranker(name), **{key: value for key, value in small.items() if key in fields})
 

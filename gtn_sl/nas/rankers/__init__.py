@@ -1,6 +1,6 @@
 """Rankers by name. A new one is a class here, its import below, and one ``@RANKERS.register`` line."""
 
-from gtn_sl.nas.rankers import activations, gradients, real, size, teacher
+from gtn_sl.nas.rankers import activations, gradients, real, size, supernet, teacher
 from gtn_sl.nas.rankers.protocol import RANKERS, Judge, Ranker, Score, Setting
 from gtn_sl.nas.rankers.user import find_ranker
 
@@ -15,5 +15,6 @@ __all__ = [
     "gradients",
     "real",
     "size",
+    "supernet",
     "teacher",
 ]

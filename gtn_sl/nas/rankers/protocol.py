@@ -5,6 +5,7 @@ from __future__ import annotations
 import abc
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -26,12 +27,14 @@ class Setting:
         data: The real task. A ranker may read the train and the validation split, never the test split.
         images: Validation images that an accuracy is taken on, at most.
         seed: Root of what a ranker draws when it prepares.
+        keep: Folder that a ranker may keep in what it takes long to prepare; it is this ranker's own. ``None`` keeps nothing.
     """
 
     space: Space
     data: TaskData
     images: int = 5000
     seed: int = 0
+    keep: Path | None = None
 
     def judged_by(self) -> Split:
         """Returns the validation images that accuracies are taken on."""

@@ -25,6 +25,7 @@ RANKERS = (
     "subset",
     "equal-time",
     "distilled",
+    "supernet",
     "parameters",
     "flops",
     "random",

@@ -1,0 +1,92 @@
+"""Weights that architectures of a space share: a tensor is found by its place and by the make of the part it is in."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from gtn_core.learner import Learner
+
+
+def shared_names(module: nn.Module) -> list[str]:
+    """Returns what each parameter is called among all architectures of a space, in the order of ``module.parameters()``.
+
+    A choice is an element of a list of modules, e.g. the operation on an edge. Two architectures share a parameter where it has
+    the same name, and where all parameters of the innermost element around it have the same names and shapes: the norm behind a
+    1x1 convolution is another one than that behind a 3x3 convolution in the same place.
+    """
+    elements = [
+        f"{name}.{index}"
+        for name, child in module.named_modules()
+        if isinstance(child, nn.ModuleList)
+        for index in range(len(child))
+    ]
+    shapes = {name: "x".join(map(str, parameter.shape)) for name, parameter in module.named_parameters()}
+    parts = {name: _innermost(name, elements) for name in shapes}
+    makes: dict[str, list[str]] = defaultdict(list)
+    for name, part in parts.items():
+        makes[part].append(f"{name.removeprefix(part)}:{shapes[name]}")
+    return [f"{name} of {','.join(makes[part])}" for name, part in parts.items()]
+
+
+def _innermost(name: str, elements: Sequence[str]) -> str:
+    """Returns the innermost element that holds a parameter; the parameter itself where none does."""
+    return max((element for element in elements if name.startswith(f"{element}.")), key=len, default=name)
+
+
+@dataclass(frozen=True)
+class Borrowed:
+    """An architecture with shared weights.
+
+    Attributes:
+        learner: It as a function of its parameters.
+        names: What its parameters are called among all architectures.
+        phi: These, shape ``(D,)``.
+        momenta: The optimizer's momentum of each, shape ``(D,)``.
+    """
+
+    learner: Learner
+    names: Sequence[str]
+    phi: Tensor
+    momenta: Tensor
+
+
+class SharedWeights:
+    """Tensors by shared name, with the optimizer's momentum of each; there are more as more architectures are trained."""
+
+    def __init__(self) -> None:
+        self._values: dict[str, Tensor] = {}
+        self._momenta: dict[str, Tensor] = {}
+
+    def lend(self, learner: Learner, names: Sequence[str]) -> Borrowed:
+        """Returns an architecture with what is known of its parameters; the others are as it was built."""
+        initial = dict(zip(names, learner.parameters(learner.initial()).values(), strict=True))
+        still = {name: torch.zeros_like(tensor) for name, tensor in initial.items()}
+        return Borrowed(
+            learner, names, _flat({**initial, **self._values}, names), _flat({**still, **self._momenta}, names)
+        )
+
+    def take_back(self, borrowed: Borrowed, phi: Tensor, momenta: Tensor) -> None:
+        """Keeps what has become of an architecture's parameters and their momenta, each of shape ``(D,)``."""
+        for kept, vector in ((self._values, phi), (self._momenta, momenta)):
+            pieces = borrowed.learner.parameters(vector).values()
+            kept.update((name, piece.clone()) for name, piece in zip(borrowed.names, pieces, strict=True))
+
+    def state(self) -> dict[str, Tensor]:
+        """Returns everything in one dictionary."""
+        values = {f"value/{name}": tensor for name, tensor in self._values.items()}
+        return {**values, **{f"momentum/{name}": tensor for name, tensor in self._momenta.items()}}
+
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        """Puts back what ``state`` returned."""
+        for kind, kept in (("value/", self._values), ("momentum/", self._momenta)):
+            kept.clear()
+            kept.update((key.removeprefix(kind), tensor) for key, tensor in state.items() if key.startswith(kind))
+
+
+def _flat(tensors: Mapping[str, Tensor], names: Sequence[str]) -> Tensor:
+    return torch.cat([tensors[name].reshape(-1) for name in names])
