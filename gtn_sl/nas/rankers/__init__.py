@@ -1,6 +1,6 @@
 """Rankers by name. A new one is a class here, its import below, and one ``@RANKERS.register`` line."""
 
-from gtn_sl.nas.rankers import activations, gradients, real, size, supernet, teacher
+from gtn_sl.nas.rankers import activations, gradients, hypernetwork, real, size, supernet, teacher
 from gtn_sl.nas.rankers.protocol import RANKERS, Judge, Ranker, Score, Setting
 from gtn_sl.nas.rankers.user import find_ranker
 
@@ -13,6 +13,7 @@ __all__ = [
     "activations",
     "find_ranker",
     "gradients",
+    "hypernetwork",
     "real",
     "size",
     "supernet",

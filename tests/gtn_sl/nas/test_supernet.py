@@ -66,6 +66,7 @@ def test_only_what_is_drawn_is_trained_and_all_of_it(setting):
             assert name in trained or torch.equal(new, was)
 
 
+@pytest.mark.slow
 def test_shared_weights_learn(setting):
     judge = find_ranker("supernet@training_steps=150,batch_size=32").prepare(setting)
     full, sparse, blind = (judge(candidate, 0).value for candidate in decode_all(setting.space, [FULL, SPARSE, BLIND]))

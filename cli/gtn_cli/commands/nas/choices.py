@@ -26,6 +26,7 @@ RANKERS = (
     "equal-time",
     "distilled",
     "supernet",
+    "hypernetwork",
     "parameters",
     "flops",
     "random",

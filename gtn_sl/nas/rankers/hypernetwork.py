@@ -1,0 +1,143 @@
+"""A graph hypernetwork as a ranker: it predicts an architecture's parameters, and the architecture is judged with these."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from gtn_core.checkpoint import load_into, pack_optimizer, unpack_optimizer
+from gtn_core.config import Positive, PositiveReal, config
+from gtn_core.errors import DivergedError
+from gtn_core.learner import Learner
+from gtn_core.seeding import Streams
+from gtn_sl.data import ImageTask
+from gtn_sl.nas.candidate import Candidate
+from gtn_sl.nas.rankers.given_weights import judge_given
+from gtn_sl.nas.rankers.graph_hypernetwork import GraphHypernetwork
+from gtn_sl.nas.rankers.kept_training import FILE, train_kept
+from gtn_sl.nas.rankers.network_graph import network_graph
+from gtn_sl.nas.rankers.protocol import RANKERS, Judge, Ranker, Score, Setting
+from gtn_sl.nas.rankers.short_training import PLAN, Measure
+from gtn_sl.nas.spaces import Space
+
+CLIP = 1.0
+"""Largest norm of a gradient."""
+
+DRAWN = 16
+"""Architectures, beside one of each choice, that are looked at for the kinds of nodes that there are."""
+
+
+@RANKERS.register("hypernetwork")
+@config
+class Hypernetwork(Ranker):
+    """Judges architectures with parameters that a graph hypernetwork predicts, and trains none of its own."""
+
+    training_steps: Positive = 2000
+    """Steps in which the hypernetwork is trained, each on an architecture drawn from the space."""
+    batch_size: Positive = 64
+    """Images a step."""
+    lr: PositiveReal = 0.005
+    """Adam's learning rate at the start, a cosine to 0."""
+    width: Positive = 32
+    """Length of a node's state."""
+    rounds: Positive = 4
+    """How often the nodes of a graph hear of their neighbours."""
+    measure: Measure = "accuracy"
+    """What decides, on validation data."""
+
+    def prepare(self, setting: Setting) -> Judge:
+        """See ``Ranker.prepare``."""
+        training = HypernetworkTraining(self, setting)
+        train_kept(training, f"ranker {self.name}", setting.keep)
+
+        def judge(candidate: Candidate, seed: int) -> Score:
+            with torch.no_grad():
+                learner, phi = training.network(candidate)
+            return judge_given(learner, phi, setting, self.measure, seed)
+
+        return judge
+
+
+class HypernetworkTraining:
+    """The hypernetwork and how it is trained; see ``kept_training.Training``.
+
+    Args:
+        ranker: Its settings.
+        setting: Gives space, task and training images.
+    """
+
+    def __init__(self, ranker: Hypernetwork, setting: Setting) -> None:
+        self.steps, self._batch_size, self._setting = ranker.training_steps, ranker.batch_size, setting
+        self._streams, self._lr = Streams(setting.seed), ranker.lr
+        self._net = self._fresh(ranker)
+        self._optimizer = torch.optim.Adam(self._net.parameters(), ranker.lr)
+
+    def network(self, candidate: Candidate) -> tuple[Learner, Tensor]:
+        """Returns an architecture as a learner, and the parameters that are predicted for it, shape ``(D,)``."""
+        module = candidate.module(self._setting.data.task, 0)
+        shapes = {name: parameter.shape for name, parameter in module.named_parameters()}
+        return Learner(module, PLAN.layout), self._net(network_graph(module), shapes)
+
+    def step(self, number: int) -> float:
+        """Takes a step on one architecture; see ``kept_training.Training``."""
+        space = self._setting.space
+        drawn = Candidate(space, space.sample(self._streams.numpy("hypernetwork-architecture", number)))
+        learner, phi = self.network(drawn)
+        images, labels = self._setting.batch(self._batch_size, self._streams.seed("hypernetwork-batch", number))
+        logits, _ = learner.apply(phi, images)
+        loss = F.cross_entropy(logits, labels)
+        if not math.isfinite(value := float(loss.detach())):
+            raise DivergedError(f"the hypernetwork's loss is {value} at step {number}: try a smaller lr")
+        for group in self._optimizer.param_groups:
+            group["lr"] = self._lr * 0.5 * (1 + math.cos(math.pi * number / self.steps))
+        self._optimizer.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(self._net.parameters(), CLIP)
+        self._optimizer.step()
+        return value
+
+    def state(self) -> dict[str, Tensor]:
+        """See ``kept_training.Training``."""
+        net = {f"net/{name}": tensor for name, tensor in self._net.state_dict().items()}
+        return {**net, **{f"adam/{name}": tensor for name, tensor in pack_optimizer(self._optimizer)[0].items()}}
+
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        """See ``kept_training.Training``."""
+        net, adam = (
+            {name.removeprefix(kind): tensor for name, tensor in state.items() if name.startswith(kind)}
+            for kind in ("net/", "adam/")
+        )
+        load_into(self._net, net, Path(FILE))
+        unpack_optimizer(self._optimizer, adam, {})
+
+    def _fresh(self, ranker: Hypernetwork) -> GraphHypernetwork:
+        kinds, roles, kernel = _vocabulary(self._setting.space, self._setting.data.task, self._streams)
+        with torch.random.fork_rng(devices=[]):
+            torch.default_generator.manual_seed(self._streams.seed("hypernetwork"))
+            return GraphHypernetwork(sorted(kinds), sorted(roles), kernel, ranker.width, ranker.rounds)
+
+
+def _vocabulary(space: Space, task: ImageTask, streams: Streams) -> tuple[set[str], set[str], int]:
+    """Returns the kinds of nodes, the names of parameters, and the side of the largest kernel that a space has."""
+    kinds, roles, kernel = set[str](), set[str](), 1
+    for candidate in _typical(space, streams):
+        module = candidate.module(task, 0)
+        kinds |= set(network_graph(module).kinds)
+        for name, parameter in module.named_parameters():
+            roles.add(name.rpartition(".")[2])
+            kernel = max(kernel, *parameter.shape[2:], 1)
+    return kinds, roles, kernel
+
+
+def _typical(space: Space, streams: Streams) -> Iterator[Candidate]:
+    """Yields an architecture with each choice everywhere, as far as it can be chosen, and a few that are drawn."""
+    for choice in range(max(space.choices)):
+        yield Candidate(space, tuple(min(choice, count - 1) for count in space.choices))
+    random = streams.numpy("hypernetwork-vocabulary")
+    for _ in range(DRAWN):
+        yield Candidate(space, space.sample(random))
