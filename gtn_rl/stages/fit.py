@@ -1,0 +1,34 @@
+"""The stage ``fit``: transitions, and perhaps terminations, regressed on steps of the real task."""
+
+from __future__ import annotations
+
+from gtn_core.distributed import SingleProcess, first
+from gtn_core.run_folder import RunFolder
+from gtn_rl.config import StageConfig
+from gtn_rl.fitting import fit_transitions
+from gtn_rl.model import EnvironmentTeacher
+from gtn_rl.pipeline import Pipeline
+from gtn_rl.stage_result import StageResult
+from gtn_rl.terminations import fit_terminations
+
+
+def run_fit(pipeline: Pipeline, index: int, stage: StageConfig, folder: RunFolder) -> StageResult:
+    """Fits dynamics, on the first process alone, which has the harvests."""
+    result = first(pipeline.world, lambda: vars(_fitted(pipeline, index, stage, folder)))
+    pipeline.world.broadcast_(pipeline.teacher.state_dict().values())
+    return StageResult(**result)
+
+
+def _fitted(pipeline: Pipeline, index: int, stage: StageConfig, folder: RunFolder) -> StageResult:
+    teacher, harvests, streams = pipeline.teacher, pipeline.harvests, pipeline.streams
+    assert isinstance(teacher, EnvironmentTeacher)
+    tracker = pipeline.tracker(folder, stage, None, SingleProcess())
+    explained = fit_transitions(teacher, harvests, streams.torch("fit", index))
+    metrics = {"fit/explained_variance": explained}
+    if teacher.termination is not None:
+        accuracy = fit_terminations(teacher, harvests, streams.torch("fit-termination", index))
+        metrics |= {} if accuracy is None else {"fit/termination_balanced_accuracy": accuracy}
+    tracker.scalars(0, metrics)
+    tracker.close()
+    spent = tracker.total - pipeline.cost
+    return StageResult("fit", True, explained, 0, spent.real_steps, round(spent.cpu_seconds, 2), metrics=metrics)

@@ -1,0 +1,57 @@
+"""One stage of a pipeline: run it, or take its result from the folder where it was finished before."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+
+from gtn_core.checkpoint import load_into, save_checkpoint
+from gtn_core.cost import Cost
+from gtn_core.distributed import first
+from gtn_core.distributed.files import read_first
+from gtn_core.errors import CheckpointError
+from gtn_core.run_folder import RunFolder
+from gtn_rl.config import StageConfig
+from gtn_rl.pipeline import Pipeline
+from gtn_rl.stage_result import StageResult
+from gtn_rl.stages.fit import run_fit
+from gtn_rl.stages.scale import run_scale
+from gtn_rl.stages.train import run_training
+
+log = logging.getLogger(__name__)
+
+Run = Callable[[Pipeline, int, StageConfig, RunFolder], StageResult]
+"""``(pipeline, index of the stage, its settings, its folder)``: changes the pipeline's teacher, and says what came of it."""
+
+WITHOUT_OUTER_STEPS: dict[str, Run] = {"fit": run_fit, "scale": run_scale}
+"""Stages by name; all others are outer loops."""
+
+
+def run_stage(pipeline: Pipeline, index: int) -> None:
+    """Runs the stage of that index, or takes its result from the folder where it was finished before."""
+    stage, world = pipeline.config.stages[index], pipeline.world
+    folder = RunFolder(pipeline.run.path / "stages" / f"{index + 1}-{stage.name}", whole=pipeline.run.path)
+    done = folder.path / "result.safetensors"
+    if first(world, done.is_file):
+        _reload(pipeline, done)
+        if stage.name == "greedy":
+            pipeline.harvest_from_greedy()
+    else:
+        log.info("stage %d of %d: %s", index + 1, len(pipeline.config.stages), stage.name)
+        first(world, lambda: folder.state.parent.mkdir(parents=True, exist_ok=True))
+        result = WITHOUT_OUTER_STEPS.get(stage.name, run_training)(pipeline, index, stage, folder)
+        document = {"kind": "stage", "result": vars(result)}
+        first(world, lambda: save_checkpoint(done, pipeline.teacher.state_dict(), document))
+        pipeline.results.append(result)
+        log.info("%s", result)
+    pipeline.pending = Cost()
+
+
+def _reload(pipeline: Pipeline, path: Path) -> None:
+    tensors, document = read_first(pipeline.world, path, "stage")
+    load_into(pipeline.teacher, tensors, path)
+    try:
+        pipeline.results.append(StageResult(**document["result"]))
+    except (KeyError, TypeError) as error:
+        raise CheckpointError(f"{path} is not the result of a stage: {error}") from error

@@ -1,0 +1,43 @@
+"""The stage ``scale``: the size of the reward that serves agents best, kept only if usual agents do no worse with it."""
+
+from __future__ import annotations
+
+import itertools
+
+from gtn_core.outer_loop import Validation
+from gtn_core.run_folder import RunFolder
+from gtn_rl.config import StageConfig
+from gtn_rl.pipeline import Pipeline, own_metrics
+from gtn_rl.scaling import try_sizes
+from gtn_rl.stage_result import StageResult
+
+
+def run_scale(pipeline: Pipeline, index: int, stage: StageConfig, folder: RunFolder) -> StageResult:
+    """Tries the sizes and takes the best."""
+    teacher = pipeline.teacher
+    tracker, taken = pipeline.tracker(folder, stage, None, pipeline.world), itertools.count()
+
+    def log_trial(factor: float, validation: Validation) -> None:
+        tracker.scalars(next(taken), {"meta/reward_factor": factor, **validation.metrics})
+
+    usual = pipeline.judge()  # that of the other stages, for scores that compare
+    before = usual(teacher.model)
+    log_trial(1.0, before)
+    best = try_sizes(teacher, usual, log_trial)
+    after = before if best == 1.0 else usual(teacher.model)
+    log_trial(best, after)
+    kept = best != 1.0 and after.score >= before.score
+    if not kept:
+        teacher.resize(1 / best)
+    tracker.close()
+    spent, reached = tracker.total - pipeline.cost, after if kept else before
+    return StageResult(
+        name="scale",
+        kept=kept,
+        score=reached.score,
+        outer_steps=0,
+        real_steps=spent.real_steps,
+        cpu_seconds=round(spent.cpu_seconds, 2),
+        metrics={**own_metrics(reached.metrics), "meta/reward_factor": best if kept else 1.0},
+        before=before.score,
+    )
