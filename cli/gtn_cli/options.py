@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from collections.abc import Callable
 from pathlib import Path
@@ -43,6 +44,12 @@ def data_dir(command: F) -> F:
         type=click.Path(file_okay=False, path_type=Path),
         help="Folder of the image files; default: GTN_DATA_DIR, else the user's cache (downloaded when absent).",
     )(command)
+
+
+def use_data_dir(folder: Path | None) -> None:
+    """Makes a given folder that of the image files for environments, which Gymnasium makes from their ids alone."""
+    if folder is not None:
+        os.environ["GTN_DATA_DIR"] = str(folder.absolute())
 
 
 def device(command: F) -> F:

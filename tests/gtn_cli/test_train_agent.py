@@ -68,6 +68,15 @@ def test_wrong_usage(call, tmp_path, monkeypatch, arguments, code, words):
     assert "Traceback" not in outcome.err
 
 
+def test_the_folder_of_the_image_files_goes_before_the_variable(call, tmp_path, monkeypatch):
+    monkeypatch.setenv("GTN_DATA_DIR", str(tmp_path / "of-the-variable"))
+    given = tmp_path / "given"
+    outcome = call("train-agent", "--env", "GTN-MNIST-Real-v0", "--steps", 5, "--data-dir", given)
+    assert outcome.code == 1
+    assert f"{given / 'mnist'}" in outcome.err
+    assert "of-the-variable" not in outcome.err
+
+
 @pytest.mark.slow
 def test_interrupted(start, tmp_path):
     process = start(

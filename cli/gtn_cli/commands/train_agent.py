@@ -72,6 +72,7 @@ def complete_algorithm(ctx: click.Context, parameter: click.Parameter, typed: st
 @click.option("--tensorboard", type=click.Path(file_okay=False, path_type=Path), help="Folder for TensorBoard events.")
 @click.option("--save", type=click.Path(path_type=Path), help="Write the agent to this zip file.")
 @click.option("--video", type=click.Path(path_type=Path), help="Film one real episode as a GIF.")
+@options.data_dir
 @options.output_mode
 def command(
     name: str,
@@ -86,6 +87,7 @@ def command(
     tensorboard: Path | None,
     save: Path | None,
     video: Path | None,
+    data_dir: Path | None,
     quiet: bool,
     as_json: bool,
 ) -> None:
@@ -102,10 +104,12 @@ def command(
       gtn-cli train-agent --env GTN-CartPole-v0 --algo ppo --steps 10000 --eval CartPole-v1
       gtn-cli train-agent --env runs/cartpole --algo dqn --set learning_rate=1e-3
       gtn-cli train-agent --env GTN-Digits-v0 --algo ppo --config tuned --eval GTN-Digits-Real-v0
+      gtn-cli train-agent --env GTN-MNIST-v0 --algo ppo --steps 50000 --data-dir data
       gtn-cli train-agent --env CartPole-v1 --algo a2c --save agent.zip --video agent.gif
     """
     console.start_logging(quiet=quiet or as_json)
     console.interrupt_on_sigterm()
+    options.use_data_dir(data_dir)
     taken = 0
     try:
         from gtn_rl.transfer.settings import TUNED
