@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import torch
-from torch import Tensor
 
 from gtn_core.distributed import SingleProcess, World, first, share_out
 from gtn_core.outer_loop import Validation
@@ -39,7 +37,7 @@ def as_usual(agent: InnerAgent) -> Sequence[InnerAgent]:
 class Judge:
     """Judges a teacher by fresh agents with their usual hyper-parameters, on episodes that no fitness has seen.
 
-    The agents of one kind differ in their initial weights.
+    The agents of one kind differ in their initial weights, and where ``vary`` says so in their settings.
 
     Attributes:
         config: All settings.
@@ -61,39 +59,58 @@ class Judge:
         Args:
             environment: Returns what is judged, as many times as it is told.
         """
+        return self.with_first(environment)[0]
+
+    def with_first(self, environment: Callable[[int], LearnedVariants]) -> tuple[Validation, Validation]:
+        """Returns the validation by all agents, and that by the first that ``vary`` makes of each kind alone.
+
+        Args:
+            environment: See ``__call__``.
+        """
         kinds = judges(self.config, self.task.spec)
         told = share_out(self.world, kinds, lambda kind: self._judged(*kind, environment))
-        metrics: dict[str, float] = {}
-        for (name, _), found in zip(kinds, told, strict=True):
-            metrics |= {f"real/{name}": found["mean"], f"real/{name}_minimum": found["minimum"]}
-        lengths = [length for found in told for length in found["lengths"]]
-        metrics["inner/episode_length"] = sum(lengths) / len(lengths)
-        metrics["cost/real_steps"] = float(sum(found["real_steps"] for found in told))
-        metrics["perf/cpu_seconds"] = sum(found["cpu_seconds"] for found in told)
-        return Validation(sum(found["mean"] for found in told) / len(told), metrics)
+        by_kind = {name: found for (name, _), found in zip(kinds, told, strict=True)}
+        return _validation(by_kind), _validation({name: found[:1] for name, found in by_kind.items()})
 
-    def _judged(self, name: str, family: AgentFamily, environment: Callable[[int], LearnedVariants]) -> dict[str, Any]:
-        """Returns, as JSON values, what agents of one kind achieve and what that takes."""
+    def _judged(
+        self, name: str, family: AgentFamily, environment: Callable[[int], LearnedVariants]
+    ) -> list[dict[str, float]]:
+        """Returns, of each that ``vary`` makes of one kind, what its agents achieve and what that takes."""
+        return [self._figures(name, agent, environment) for agent in self.vary(family.usual(self.task.spec))]
+
+    def _figures(self, name: str, agent: InnerAgent, environment: Callable[[int], LearnedVariants]) -> dict[str, float]:
         started, settings = time.process_time(), self.config.agents
-        by_agent: list[Tensor] = []
-        lengths: list[float] = []
-        steps = 0
-        for agent in self.vary(family.usual(self.task.spec)):
-            variants = environment(settings.validation_seeds)
-            policies = agent.train(variants, self.streams.torch(f"validation-{name}"))
-            random = self.streams.numpy(f"validation-episodes-{name}")
-            returns, taken = real_returns(
-                self.task, policies, settings.validation_seeds, settings.validation_episodes, random
-            )
-            by_agent.append(returns.mean(dim=1))
-            steps += taken + variants.real_steps
-            if variants.real_steps:  # its episodes are the real task's
-                lengths.append(taken / returns.numel())
-            else:
-                lengths.append(episode_length(variants, policies, self.streams.torch(f"validation-length-{name}")))
-        agents = torch.cat(by_agent)
-        figures = {"mean": float(agents.mean()), "minimum": float(agents.min()), "lengths": lengths}
-        return {**figures, "real_steps": steps, "cpu_seconds": time.process_time() - started}
+        variants = environment(settings.validation_seeds)
+        policies = agent.train(variants, self.streams.torch(f"validation-{name}"))
+        random = self.streams.numpy(f"validation-episodes-{name}")
+        returns, taken = real_returns(
+            self.task, policies, settings.validation_seeds, settings.validation_episodes, random
+        )
+        if variants.real_steps:  # its episodes are the real task's
+            length = taken / returns.numel()
+        else:
+            length = episode_length(variants, policies, self.streams.torch(f"validation-length-{name}"))
+        agents = returns.mean(dim=1)
+        return {
+            "mean": float(agents.mean()),
+            "minimum": float(agents.min()),
+            "length": length,
+            "real_steps": taken + variants.real_steps,
+            "cpu_seconds": time.process_time() - started,
+        }
+
+
+def _validation(by_kind: Mapping[str, Sequence[Mapping[str, float]]]) -> Validation:
+    """Sums up the figures of as many agents each, by the names of their kinds."""
+    means = {name: sum(one["mean"] for one in found) / len(found) for name, found in by_kind.items()}
+    metrics: dict[str, float] = {}
+    for name, found in by_kind.items():
+        metrics |= {f"real/{name}": means[name], f"real/{name}_minimum": min(one["minimum"] for one in found)}
+    every = [one for found in by_kind.values() for one in found]
+    metrics["inner/episode_length"] = sum(one["length"] for one in every) / len(every)
+    metrics["cost/real_steps"] = float(sum(one["real_steps"] for one in every))
+    metrics["perf/cpu_seconds"] = sum(one["cpu_seconds"] for one in every)
+    return Validation(sum(means.values()) / len(means), metrics)
 
 
 class EvolutionJob:

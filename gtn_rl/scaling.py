@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from gtn_core.outer_loop import Validation
 from gtn_rl.agents import InnerAgent
@@ -17,40 +18,50 @@ RATES = (1.0, 1 / 3, 3.0)
 """Learning rates beside the usual one: where a size serves all of them, other agents may be trusted to learn with it, too."""
 
 
+@dataclass(frozen=True)
+class Trial:
+    """What agents achieve with a reward of some size.
+
+    Attributes:
+        all: At every one of ``RATES``.
+        usual: At the usual one alone, a part of ``all``.
+    """
+
+    all: Validation
+    usual: Validation
+
+
 def try_sizes(
     teacher: LearnedTeacher,
     judge: Judge,
     after_trial: Callable[[float, Validation], object],
     factors: Sequence[float] = FACTORS,
-) -> float:
-    """Judges a teacher with its reward multiplied by each factor, and leaves it with the best.
+) -> dict[float, Trial]:
+    """Judges a teacher with its reward multiplied by each factor.
 
     An agent's gradient steps are as long whatever the reward's size is (Adam), or clipped to a length that its critic's error
     shares (PPO, A2C), so a reward of the wrong size is learned late or never.
 
     Args:
-        teacher: Changed in place.
+        teacher: Left as it was.
         judge: Its agents are tried at ``RATES``.
-        after_trial: Told of each trial.
-        factors: The first of equally good ones is taken.
+        after_trial: Told of each trial's validation at every rate.
+        factors: To multiply by.
 
     Returns:
-        The best factor.
+        The trial of each factor, in their order.
     """
-    judge, scores = dataclasses.replace(judge, vary=at_rates), {}
+    judge, trials = dataclasses.replace(judge, vary=at_rates), {}
     for factor in factors:
         teacher.resize(factor)
-        trial = judge(teacher.model)
+        trials[factor] = Trial(*judge.with_first(teacher.model))
         teacher.resize(1 / factor)
-        after_trial(factor, trial)
-        scores[factor] = trial.score
-    best = max(scores, key=lambda factor: scores[factor])
-    teacher.resize(best)
-    return best
+        after_trial(factor, trials[factor].all)
+    return trials
 
 
 def at_rates(agent: InnerAgent) -> list[InnerAgent]:
-    """Returns an agent at each of ``RATES``; one whose learning rate is not known to be ``lr`` comes as it is."""
+    """Returns an agent at each of ``RATES``, first the usual; one whose learning rate is not known to be ``lr`` as it is."""
     if not dataclasses.is_dataclass(agent) or not hasattr(agent, "lr"):
         return [agent]
     return [dataclasses.replace(agent, lr=rate * agent.lr) for rate in RATES]

@@ -20,17 +20,16 @@ def run_scale(pipeline: Pipeline, index: int, stage: StageConfig, folder: RunFol
     def log_trial(factor: float, validation: Validation) -> None:
         tracker.scalars(next(taken), {"meta/reward_factor": factor, **validation.metrics})
 
-    usual = pipeline.judge()  # that of the other stages, for scores that compare
-    before = usual(teacher.model)
-    log_trial(1.0, before)
-    best = try_sizes(teacher, usual, log_trial)
-    after = before if best == 1.0 else usual(teacher.model)
-    log_trial(best, after)
+    trials = try_sizes(teacher, pipeline.judge(), log_trial)
+    best = max(trials, key=lambda tried: trials[tried].all.score)  # the first of equally good ones
+    before, after = trials[1.0].usual, trials[best].usual  # judged as in the other stages, so that scores compare
     kept = best != 1.0 and after.score >= before.score
-    if not kept:
-        teacher.resize(1 / best)
+    factor, reached = (best, after) if kept else (1.0, before)
+    teacher.resize(factor)
+    metrics = {**own_metrics(reached.metrics), "meta/reward_factor": factor}
+    tracker.scalars(next(taken), metrics)
     tracker.close()
-    spent, reached = tracker.total - pipeline.cost, after if kept else before
+    spent = tracker.total - pipeline.cost
     return StageResult(
         name="scale",
         kept=kept,
@@ -38,6 +37,6 @@ def run_scale(pipeline: Pipeline, index: int, stage: StageConfig, folder: RunFol
         outer_steps=0,
         real_steps=spent.real_steps,
         cpu_seconds=round(spent.cpu_seconds, 2),
-        metrics={**own_metrics(reached.metrics), "meta/reward_factor": best if kept else 1.0},
+        metrics=metrics,
         before=before.score,
     )

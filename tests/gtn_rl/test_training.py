@@ -111,7 +111,8 @@ def test_a_reward_of_a_size_that_agents_cannot_learn_is_given_another(tmp_path, 
     assert result.score > result.before
     assert progress.best == result.score == load_environment(run.teacher).document["metrics"]["score"]
     rows = list(run.metric_rows())
-    assert [row["meta/reward_factor"] for row in rows] == [1.0, *FACTORS, factor]
+    assert [row["meta/reward_factor"] for row in rows] == [*FACTORS, factor]  # none judged twice
+    assert rows[-1]["cost/real_steps"] == rows[-2]["cost/real_steps"]
     assert run_progress(run, to_dict(settings)).done
 
 
