@@ -14,9 +14,11 @@ from gtn_rl.presets import GENERAL, PRESETS
 
 Kind = Literal["mdp", "bandit", "reward"]
 RewardMode = Literal["state-action", "potential"]
-StageName = Literal["greedy", "fit", "scale", "bilevel", "meta-gradient", "paper"]
+StageName = Literal["greedy", "distil", "fit", "scale", "bilevel", "meta-gradient", "paper"]
 UNBUDGETED = ("fit", "scale")
 """Stages without outer steps, which take what time they take."""
+WARM_STARTS = ("greedy", "distil")
+"""Stages that come before an MDP's transitions are fitted, so that the environment is judged as a bandit."""
 DIFFERENTIABLE = ("meta-gradient", "paper")
 """Stages whose inner loop is differentiated."""
 
@@ -60,6 +62,9 @@ class EnvironmentConfig:
     """Episodes of the real task, by a random policy, that centres, normalisation and transitions start from."""
     exploration: Share = 0.3
     """Share of random actions where states are harvested from a greedy policy instead."""
+    harvest_steps: Positive | None = None
+    """Steps of a greedy policy's episodes that centres are taken from, where it soon comes to rest and most of its states would
+    be alike; none for all."""
 
 
 @config
@@ -114,8 +119,9 @@ class StageConfig:
     """One stage of a meta-training."""
 
     name: StageName
-    """``greedy``: evolve the reward's own greedy policy; ``fit``: fit transitions and terminations to real ones;
-    ``scale``: choose the reward's size by agents at learning rates about the usual ones;
+    """``greedy``: evolve the reward's own greedy policy; ``distil``: evolve what small perceptrons return that are regressed on
+    it; ``fit``: fit transitions and terminations to real ones; ``scale``: choose the reward's size by agents at learning rates
+    about the usual ones;
     ``bilevel``: evolve what agents trained inside return on the real task; ``meta-gradient``: differentiate what policies trained
     inside return there; ``paper``: the same through one step of regression, as the paper's CartPole."""
     share: PositiveReal = 1.0

@@ -46,10 +46,11 @@ class Harvest:
         """Returns the root mean square of the episodes' returns, at least 1."""
         return float(self.returns.square().mean().sqrt().clamp(min=1))
 
-    def centres(self, count: int, random: np.random.Generator) -> Tensor:
-        """Draws states, as different ones as there are, ``(count, d)``."""
-        chosen = random.choice(len(self.states), count, replace=len(self.states) < count)
-        return self.states[torch.from_numpy(chosen)]
+    def centres(self, count: int, random: np.random.Generator, first_steps: int | None = None) -> Tensor:
+        """Draws states, as different ones as there are, ``(count, d)``; of the first steps of each episode alone, where told."""
+        states = self.states if first_steps is None else self.states[self.transitions.steps < first_steps]
+        chosen = random.choice(len(states), count, replace=len(states) < count)
+        return states[torch.from_numpy(chosen)]
 
 
 def harvest(
@@ -97,7 +98,7 @@ def start_from_greedy(
 ) -> Harvest:
     """Starts a teacher's initial states anew, from what ``harvest_from_greedy`` returns."""
     gathered = harvest_from_greedy(task, teacher, settings, random)
-    teacher.set_centres(gathered.centres(settings.centres, random))
+    teacher.set_centres(gathered.centres(settings.centres, random, settings.harvest_steps))
     return gathered
 
 

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
 import torch
 
 from gtn_core.distributed import SingleProcess, World, first, share_out
@@ -13,7 +14,8 @@ from gtn_core.outer_loop import Validation
 from gtn_core.seeding import Streams
 from gtn_rl.agents import AgentFamily, InnerAgent
 from gtn_rl.agents.named import families
-from gtn_rl.config import RLConfig
+from gtn_rl.config import WARM_STARTS, RLConfig
+from gtn_rl.distillation import draw_student
 from gtn_rl.harvest import start_from_greedy
 from gtn_rl.judging import Greedy, TransferTrial, episode_length, real_returns
 from gtn_rl.learned_teacher import LearnedTeacher
@@ -26,6 +28,13 @@ Save = Callable[[Validation, int], None]
 
 Vary = Callable[[InnerAgent], Sequence[InnerAgent]]
 """What else is judged by beside an agent with the usual hyper-parameters, that one included."""
+
+
+INSTEAD: Mapping[str, Callable[[np.random.Generator], InnerAgent]] = {
+    "greedy": lambda random: Greedy(),
+    "distil": draw_student,
+}
+"""What the warm starts run in place of an agent that is trained inside."""
 
 
 def as_usual(agent: InnerAgent) -> Sequence[InnerAgent]:
@@ -123,7 +132,7 @@ class EvolutionJob:
         streams: The stage's own randomness.
         judge: Validates.
         save: Stores the best teacher.
-        greedy: Whether a candidate's own greedy policy is run, in place of an agent trained inside.
+        stage: Its name, which says what stands in place of the agents trained inside, and how it is validated.
     """
 
     def __init__(
@@ -135,10 +144,10 @@ class EvolutionJob:
         judge: Judge,
         save: Save,
         *,
-        greedy: bool,
+        stage: str = "bilevel",
     ) -> None:
         self.config, self.task, self.teacher, self.streams = config, task, teacher, streams
-        self.judge, self.save, self.greedy = judge, save, greedy
+        self.judge, self.save, self.stage = judge, save, stage
         self.learners = learners(config, task.spec)
 
     def episode(self, iteration: int, progress: float) -> TransferTrial:
@@ -146,14 +155,17 @@ class EvolutionJob:
         return TransferTrial(self.task, self._agent(iteration), self.streams, iteration, self.config.agents.episodes)
 
     def _agent(self, iteration: int) -> InnerAgent:
-        if self.greedy:
-            return Greedy()
+        random = self.streams.numpy("agent", iteration)
+        if self.stage in INSTEAD:
+            return INSTEAD[self.stage](random)
         _, family = self.learners[iteration % len(self.learners)]
-        return family.draw(self.task.spec, self.streams.numpy("agent", iteration))
+        return family.draw(self.task.spec, random)
 
     def validate(self) -> Validation:
         """See ``Job.validate``."""
-        return self._validate_greedy() if self.greedy else self.judge(self.teacher.model)
+        if self.stage == "greedy":
+            return self._validate_greedy()
+        return self.judge(self._bandits if self.stage in WARM_STARTS else self.teacher.model)
 
     def _validate_greedy(self) -> Validation:
         """Judges by agents that learn the greedy policy from its own rewards, in states that it meets when it errs.

@@ -44,6 +44,8 @@ def refuse_nonsense(environment: EnvironmentConfig, stages: Sequence[StageConfig
         raise UsageError(
             "a potential says nothing of actions, so it has no greedy policy for the stage greedy to evolve"
         )
+    if "distil" in names and kind == "reward":
+        raise UsageError("the stage distil needs contexts to learn in, and a reward has none; take greedy and bilevel")
     if set(names) <= set(UNBUDGETED) and environment.start is None:
         raise UsageError(f"the stage {names[0]} alone makes no reward; add greedy, bilevel or meta-gradient")
     for stage in stages:

@@ -14,7 +14,7 @@ from gtn_core.plan import StepPlan
 from gtn_core.run_folder import RunFolder
 from gtn_core.seeding import Streams
 from gtn_core.training_state import saved_iteration
-from gtn_rl.config import UNBUDGETED, StageConfig
+from gtn_rl.config import UNBUDGETED, WARM_STARTS, StageConfig
 from gtn_rl.gradient import FORMS, GradientJob
 from gtn_rl.job import EvolutionJob, Save
 from gtn_rl.model import EnvironmentTeacher
@@ -33,7 +33,7 @@ def run_training(pipeline: Pipeline, index: int, stage: StageConfig, folder: Run
         metrics = own_metrics(validation.metrics)
         facts = {"kind": "stage-best", "iteration": iteration, "metrics": metrics}
         save_checkpoint(best, teacher.state_dict(), facts)
-        if stage.name != "greedy":  # it is judged as a bandit, and an MDP's transitions are fitted later
+        if stage.name not in WARM_STARTS:  # these are judged as a bandit, and an MDP's transitions are fitted later
             pipeline.write(validation.score, metrics, tracker.total)
 
     prepare = _gradient if stage.name in FORMS else _evolution
@@ -69,8 +69,8 @@ def run_training(pipeline: Pipeline, index: int, stage: StageConfig, folder: Run
 
 def _evolution(pipeline: Pipeline, stage: StageConfig, seed: int, save: Save) -> tuple[Teacher, Job, Estimator]:
     """Returns what an outer loop by an evolution strategy needs."""
-    judge, greedy, streams = pipeline.judge(), stage.name == "greedy", Streams(seed)
-    job = EvolutionJob(pipeline.config, pipeline.task, pipeline.teacher, streams, judge, save, greedy=greedy)
+    judge, streams = pipeline.judge(), Streams(seed)
+    job = EvolutionJob(pipeline.config, pipeline.task, pipeline.teacher, streams, judge, save, stage=stage.name)
     settings = EstimatorConfig(seed=seed % 2**31, population=stage.population, sigma=stage.sigma)
     return pipeline.teacher, job, ESTIMATORS[stage.estimator](settings)
 

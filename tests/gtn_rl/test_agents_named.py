@@ -137,7 +137,7 @@ def test_generations_take_the_learners_in_turn(make_teacher, mine):
     told = config(f"agents.names=[dqn, '{mine}:Family']", "agents.judges=[dqn]")
     streams = Streams(0)
     teacher, judge = make_teacher(task, "bandit"), Judge(told, task, streams)
-    job = EvolutionJob(told, task, teacher, streams, judge, lambda *_: None, greedy=False)
+    job = EvolutionJob(told, task, teacher, streams, judge, lambda *_: None)
     kinds = [type(job.episode(iteration, 0.0).agent).__name__ for iteration in range(4)]
     assert kinds == ["DQN", "Family", "DQN", "Family"]
 

@@ -34,7 +34,8 @@ SMALL = [
 ]
 STAGES = {
     "bandit": "stages=[{name: bilevel, population: 4, validations: 1}]",
-    "mdp": "stages=[{name: greedy, population: 4, validations: 1, sigma: 0.3, parts: [reward]}, {name: fit},"
+    "mdp": "stages=[{name: greedy, population: 4, validations: 1, sigma: 0.3, parts: [reward]},"
+    " {name: distil, population: 4, validations: 1, parts: [reward]}, {name: fit},"
     " {name: bilevel, population: 4, validations: 1}]",
     "reward": "stages=[{name: greedy, population: 4, validations: 1, sigma: 0.3, parts: [reward]},"
     " {name: bilevel, population: 4, validations: 1, parts: [reward]}]",
@@ -258,6 +259,7 @@ def test_differentiable_stages_run_on_every_kind_of_task(task, kind, stages, tmp
         ("CartPole-v1", ["environment.kind=bandit", "environment.termination=true"], "every step of a bandit ends"),
         ("CartPole-v1", ["environment.kind=reward", "environment.termination=true"], "the real task ends its own"),
         ("CartPole-v1", ["environment.kind=reward", "stages=[{name: fit}]"], "leaves the real task's transitions"),
+        ("CartPole-v1", ["environment.kind=reward", "stages=[{name: distil}]"], "needs contexts to learn in"),
         ("CartPole-v1", ["environment.reward_mode=potential"], "needs a real reward .* the mdp has none"),
         (
             "CartPole-v1",
