@@ -71,9 +71,7 @@ def learn_schedule(
             if not all(torch.isfinite(p.grad).all() for p in stream.inner_schedule.parameters() if p.grad is not None):
                 raise DivergedError("the meta-gradient is not finite")
             optimizer.step()
-        except (
-            DivergedError
-        ):  # the rates are too high for this learner: the one direction in which there is no gradient
+        except DivergedError:  # the rates are too high for this learner, which no gradient says
             with torch.no_grad():
                 stream.inner_schedule.log_lr.sub_(0.2)
         decay.step()
