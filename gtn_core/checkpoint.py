@@ -18,7 +18,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from gtn_core.errors import CheckpointError, GTNError
+from gtn_core.errors import CheckpointError, GTNError, UsageError
 
 FORMAT = 1
 """Version of the document's layout; a reader refuses a newer one."""
@@ -46,6 +46,26 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
             temporary.unlink(missing_ok=True)
     except OSError as error:
         raise GTNError(f"cannot write {path}: {error.strerror or error}") from error
+
+
+def require_writable(path: Path) -> None:
+    """Makes sure, before any work, that a file can be written.
+
+    Args:
+        path: The file; its folder is made where it is absent.
+
+    Raises:
+        UsageError: It cannot.
+    """
+    if path.is_dir():
+        raise UsageError(f"cannot write {path}: it is a folder")
+    trial = path.with_name(f".{path.name}.{os.getpid()}.trial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        trial.touch()
+        trial.unlink()
+    except OSError as error:
+        raise UsageError(f"cannot write {path}: {error.strerror}") from error
 
 
 def save_checkpoint(path: Path, tensors: Mapping[str, Tensor], document: Mapping[str, Any]) -> None:

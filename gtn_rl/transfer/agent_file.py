@@ -3,38 +3,16 @@
 from __future__ import annotations
 
 import io
-import os
 import pickle
 from pathlib import Path
 from typing import Any
 
 from gtn_core.checkpoint import replacing
-from gtn_core.errors import UsageError
 
 
 def agent_path(path: Path) -> Path:
     """Returns the path with ``.zip`` where it has no suffix, as Stable-Baselines3's ``load`` looks for it."""
     return path if path.suffix else path.with_suffix(".zip")
-
-
-def require_writable(path: Path) -> None:
-    """Makes sure, before any training, that a file can be written.
-
-    Args:
-        path: The file; its folder is made where it is absent.
-
-    Raises:
-        UsageError: It cannot.
-    """
-    if path.is_dir():
-        raise UsageError(f"cannot write {path}: it is a folder")
-    trial = path.with_name(f".{path.name}.{os.getpid()}.trial")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        trial.touch()
-        trial.unlink()
-    except OSError as error:
-        raise UsageError(f"cannot write {path}: {error.strerror}") from error
 
 
 def save_agent(agent: Any, path: Path) -> list[Path]:

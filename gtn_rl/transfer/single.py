@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from gtn_core.checkpoint import require_writable
+from gtn_core.errors import UsageError
 from gtn_core.seeding import Streams
 from gtn_rl.sb3.algorithms import Algorithm, algorithm, require_fit
-from gtn_rl.transfer.agent_file import agent_path, require_writable, save_agent
+from gtn_rl.transfer.agent_file import agent_path, save_agent
 from gtn_rl.transfer.environments import Environment, find_environment, require_same_spaces
 from gtn_rl.transfer.judge import judge_of
 from gtn_rl.transfer.real_returns import acting
@@ -102,6 +104,8 @@ def request(
     if tensorboard is not None:
         require_writable(tensorboard / "events")
     if video is not None:
+        if video.suffix.lower() != ".gif":
+            raise UsageError(f"the video should be a .gif file, not {video}")
         require_rendering(judge)
     steps = steps or settings.n_timesteps or STEPS
     return Request(place, judge, entry, given, settings, steps, episodes, seed, tensorboard, save, video)

@@ -78,6 +78,13 @@ def test_a_file_that_is_no_safetensors_is_refused_before_any_work(call):
     assert "--save should name a .safetensors file, not model.pt" in outcome.err
 
 
+def test_a_place_that_cannot_be_written_is_found_out_before_any_work(call):
+    for command in (["train-learner", "--teacher", "digits", "--save"], ["compact", "digits", "--out"]):
+        outcome = call(*command, "/dev/null/small.safetensors")
+        assert outcome.code == 2
+        assert "cannot write /dev/null/small.safetensors" in outcome.err
+
+
 def test_compact_stores_a_teacher_at_half_the_size(call, trained, tmp_path):
     path = tmp_path / "small.safetensors"
     outcome = call("compact", trained, "--out", path, "-n", 2, "--tolerance", 10)

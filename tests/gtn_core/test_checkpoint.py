@@ -15,10 +15,11 @@ from gtn_core.checkpoint import (
     load_into,
     pack_optimizer,
     replacing,
+    require_writable,
     save_checkpoint,
     unpack_optimizer,
 )
-from gtn_core.errors import CheckpointError, GTNError
+from gtn_core.errors import CheckpointError, GTNError, UsageError
 
 names = st.text(st.characters(whitelist_categories=("Ll", "Nd")), min_size=1, max_size=8)
 values = st.recursive(
@@ -122,3 +123,10 @@ def test_an_optimizer_goes_on_as_if_never_stored():
     step(a, first)
     step(b, second)
     assert torch.equal(a, b)
+
+
+def test_an_unwritable_place_is_found_out_before_the_work(tmp_path):
+    for path in (tmp_path, tmp_path / "a" / "b.zip"):
+        (tmp_path / "a").touch()
+        with pytest.raises(UsageError, match="cannot write"):
+            require_writable(path)

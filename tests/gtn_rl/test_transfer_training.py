@@ -4,7 +4,7 @@ import torch
 
 from gtn_core.errors import UsageError
 from gtn_rl.sb3.algorithms import algorithm
-from gtn_rl.transfer.agent_file import require_writable, save_agent
+from gtn_rl.transfer.agent_file import save_agent
 from gtn_rl.transfer.environments import find_environment
 from gtn_rl.transfer.real_returns import RealTask, acting
 from gtn_rl.transfer.training import make_agent, train
@@ -78,10 +78,3 @@ def test_saved_agents_load(tmp_path):
     assert np.array_equal(agent.predict(seen, deterministic=True)[0], again.predict(seen, deterministic=True)[0])
     assert statistics.name == "a.vecnormalize.pkl"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.vecnormalize.pkl", "a.zip"]
-
-
-def test_unwritable_places(tmp_path):
-    for path in (tmp_path, tmp_path / "a" / "b.zip"):
-        (tmp_path / "a").touch()
-        with pytest.raises(UsageError, match="cannot write"):
-            require_writable(path)

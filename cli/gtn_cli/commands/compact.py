@@ -42,12 +42,14 @@ def command(
     """
     from dataclasses import asdict
 
+    from gtn_core.checkpoint import require_writable
     from gtn_core.memory import reuse_pages
     from gtn_sl.compact import compact, units_of_work
     from gtn_sl.data import load_task
 
     console.start_logging(quiet=quiet or as_json)
     reuse_pages()
+    require_writable(out)
     file = read_teacher(teacher)
     data = load_task(file.document["task"], data_dir or data_dir_of_run(teacher))
     with console.counting_bar(quiet=quiet or as_json) as bar:

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     help="Learners, of seeds SEED, SEED + 1, ...",
 )
 @click.option("--test/--no-test", default=True, help="Measure the accuracy on real test images.")
-@options.device
+@options.device()
 @options.data_dir
 @options.output_mode
 def command(
@@ -69,14 +69,17 @@ def command(
       gtn-cli train-learner --teacher mnist --learner base_fc_maxpool:32,64,128 --save model.safetensors
       gtn-cli train-learner --teacher runs/mnist --count 5 --json
     """
+    from gtn_core.checkpoint import require_writable
     from gtn_core.device import resolve_device
     from gtn_core.memory import reuse_pages
     from gtn_sl.classifier import save_learner, train_learner
 
     console.start_logging(quiet=quiet or as_json)
     reuse_pages()
-    if save is not None and save.suffix != ".safetensors":
-        raise UsageError(f"--save should name a .safetensors file, not {save}")
+    if save is not None:
+        if save.suffix != ".safetensors":
+            raise UsageError(f"--save should name a .safetensors file, not {save}")
+        require_writable(save)
     file, place = read_teacher(teacher), resolve_device(device or "auto")
     classifiers, began = [], time.perf_counter()
     with console.counting_bar(quiet=quiet or as_json) as bar:
