@@ -21,6 +21,8 @@ OUTSIDE = ("policy", "n_timesteps", "n_envs", "normalize", "normalize_kwargs", "
 UNSUPPORTED = ("env_wrapper", "vec_env_wrapper", "frame_stack", "callback", "monitor_kwargs", "env_kwargs")
 OURS = ("policy", "env", "verbose", "seed", "tensorboard_log", "_init_setup_model", "action_noise")
 """Arguments of the algorithm's class that the caller of this module sets."""
+COUNTED = ("batch_size", "n_steps", "n_epochs", "buffer_size", "n_delta", "n_top")
+"""Arguments that are numbers of things; Stable-Baselines3 finds out only while it trains."""
 NOISES = ("normal", "ornstein-uhlenbeck")
 
 
@@ -102,13 +104,15 @@ def _value(key: str, value: Any) -> Any:
     """Reads one value: numbers that YAML takes for text (1e-3), schedules, ``dict(...)``, names of torch."""
     if isinstance(value, str):
         if NUMBER.fullmatch(value):
-            return float(value)
+            return _count(key, float(value)) if key in COUNTED else float(value)
         if key in SCHEDULED and value.startswith("lin_") and NUMBER.fullmatch(value[4:]):
             return _linear(float(value[4:]))
         if value.startswith(("dict(", "{", "nn.", "th.", "torch.")):
             return _expression(key, value)
         if key in SCHEDULED:
             raise UsageError(f"the setting {key!r} should be a number or lin_NUMBER, not {value!r}")
+    if key in COUNTED and value is not None:
+        return _count(key, value)
     if key == "train_freq" and isinstance(value, list):
         return tuple(value)
     if isinstance(value, Mapping):

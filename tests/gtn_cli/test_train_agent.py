@@ -55,6 +55,7 @@ def test_says_what_it_did(call):
         (["--env", "CartPole-v1", "--set", "lr=1"], 2, "unknown setting of ppo 'lr'"),
         (["--env", "CartPole-v1", "--eval", "Pendulum-v1"], 2, "cannot play Pendulum-v1: their spaces differ"),
         (["--env", "CartPole-v1", "--save", "/dev/null/agent.zip"], 2, "cannot write /dev/null/agent.zip"),
+        (["--env", "CartPole-v1", "--video", "film.mp4"], 2, "should be a .gif file, not film.mp4"),
         (["--env", "CartPole-v1", "--config", "absent.yml"], 2, "cannot read the config absent.yml"),
         (["--env", "absent.safetensors"], 2, "no environment file absent.safetensors"),
         (["--env", "Cart-v1"], 2, "no environment 'Cart-v1'"),

@@ -43,6 +43,8 @@ def test_reads_off_policy_settings():
         ({"learning_rat": 1}, "did you mean 'learning_rate'"),
         ({"learning_rate": "fast"}, "a number or lin_NUMBER, not 'fast'"),
         ({"frame_stack": 4}, "'frame_stack' is not supported"),
+        ({"batch_size": -1}, "'batch_size' should be a whole number above 0"),
+        ({"n_steps": "1.5"}, "'n_steps' should be a whole number above 0"),
         ({"n_envs": 0}, "'n_envs' should be a whole number above 0"),
         ({"policy_kwargs": "dict(a=__import__('os'))"}, "not understood"),
         ({"policy_kwargs": "dict(a=os.path)"}, "only names of torch.nn and torch.optim"),
