@@ -215,7 +215,7 @@ def resolve_config(task: str, preset: str, *layers: Mapping[str, Any]) -> RLConf
         stack.append(layer)
     resolved = resolve(RLConfig, *stack)
     if (resolved.iterations is None) == (resolved.minutes is None):
-        raise UsageError("give a budget: either --iterations or --minutes")
+        raise UsageError("give one budget: either --iterations or --minutes")
     if not resolved.stages:
         raise UsageError("a meta-training needs at least one stage")
     return resolved

@@ -168,7 +168,7 @@ def resolve_config(task: str, preset: str, *layers: Mapping[str, Any]) -> MetaTr
         stack += [*_replaced(layer), layer]
     resolved = resolve(MetaTrainConfig, *stack)
     if (resolved.outer.iterations is None) == (resolved.outer.minutes is None):
-        raise UsageError("give a budget: either --iterations or --minutes")
+        raise UsageError("give one budget: either --iterations or --minutes")
     if resolved.inner.first_steps > resolved.inner.steps:
         first, last = resolved.inner.first_steps, resolved.inner.steps
         raise UsageError(f"inner.first_steps={first} is more than inner.steps={last}, which the inner steps grow to")
