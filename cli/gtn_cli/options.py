@@ -52,10 +52,10 @@ def use_data_dir(folder: Path | None) -> None:
         os.environ["GTN_DATA_DIR"] = str(folder.absolute())
 
 
-def device(command: F) -> F:
-    """Adds ``--device``."""
-    text = "Where to compute.  [default: auto; environments cpu]"
-    return click.option("--device", default=None, metavar="auto|cpu|cuda", help=text)(command)
+def device(default: str = "auto") -> Callable[[F], F]:
+    """Adds ``--device``; ``default`` is what the help says of it."""
+    text = f"Where to compute.  [default: {default}]"
+    return click.option("--device", default=None, metavar="auto|cpu|cuda", help=text)
 
 
 def world(command: F) -> F:

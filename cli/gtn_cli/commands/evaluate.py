@@ -53,7 +53,7 @@ if TYPE_CHECKING:
     help="Test images for the accuracy after every inner step; the final one uses all.",
 )
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(min=0), help="Root of all randomness.")
-@options.device
+@options.device()
 @options.data_dir
 @click.option(
     "--out",

@@ -56,7 +56,7 @@ log = logging.getLogger("gtn_cli")
 @click.option(
     "--estimator", metavar="snes|openai-es|meta-gradient", help="Estimator of an environment's outer gradient."
 )
-@options.device
+@options.device(default="auto; environments cpu")
 @options.data_dir
 @click.option("--out", type=click.Path(path_type=Path), help="Run folder to make.  [default: a new one in runs/]")
 @click.option("--resume", type=click.Path(path_type=Path), help="Go on with the run in this folder.")

@@ -41,7 +41,7 @@ def complete_claim(ctx: click.Context, parameter: click.Parameter, typed: str) -
     help="Bound the meta-trainings together to four fifths of so many minutes, instead of the budget's outer steps.",
 )
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(min=0), help="Root of all randomness.")
-@options.device
+@options.device()
 @options.data_dir
 @click.option("--out", type=click.Path(path_type=Path), help="Folder.  [default: runs/reproduce/CLAIM-TASK-BUDGET]")
 @options.output_mode

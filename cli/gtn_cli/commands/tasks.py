@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
 
 from gtn_cli import console, options
 from gtn_cli.main import echo_json
+
+
+ENVIRONMENTS = (
+    "of any Gymnasium task with Box observations and Discrete or bounded Box actions, by its id or package:id; with settings of"
+    " their own:"
+)
+
+TOLD = ("title", "source", "licence")
+"""What --json says of an image task beside the table's columns."""
 
 
 @click.command("tasks")
@@ -28,8 +38,8 @@ def command(download: tuple[str, ...], data_dir: Path | None, quiet: bool, as_js
       gtn-cli tasks
       gtn-cli tasks --download mnist --data-dir data
     """
+    from gtn_rl.presets import PRESETS
     from gtn_sl.data import TASKS, load_task
-    from gtn_sl.shipped import shipped_teachers
 
     wanted = [TASKS[name] for name in download]
     for task in wanted:
@@ -41,7 +51,6 @@ def command(download: tuple[str, ...], data_dir: Path | None, quiet: bool, as_js
     rows = [
         {
             "task": name,
-            "title": task.title,
             "image": "x".join(map(str, task.image_shape)),
             "classes": str(task.classes),
             "train": str(task.train_size - task.validation_size),
@@ -51,24 +60,27 @@ def command(download: tuple[str, ...], data_dir: Path | None, quiet: bool, as_js
         for name, task in TASKS.items()
     ]
     if as_json:
-        echo_json([{**row, "source": TASKS[row["task"]].source, "licence": TASKS[row["task"]].licence} for row in rows])
+        echo_json([{**row, **{key: getattr(TASKS[row["task"]], key) for key in TOLD}} for row in rows])
     elif not wanted:
         console.print_table(rows)
         for name, task in TASKS.items():
             click.echo(f"{name}: {task.source}; {task.licence}")
-        click.echo(
-            f"\nshipped teachers of images: {', '.join(shipped_teachers()) or 'none'}; gtn-cli train-learner uses them"
-        )
-        click.echo(_environments())
+        click.echo(f"\nsynthetic environments: {ENVIRONMENTS} {', '.join(PRESETS['fast'])}")
+        for what, names, use in _shipped():
+            click.echo(f"\nshipped {what} ({use}):\n  {', '.join(names) or 'none'}")
 
 
-def _environments() -> str:
-    """Returns what can be taught beside images, and what has been."""
+def _shipped() -> list[tuple[str, Sequence[str], str]]:
+    """Returns what comes with the package: kinds, names, and a command that uses one."""
+    from gtn_envs import read_document
+    from gtn_envs.document import ENVIRONMENT, STREAM
     from gtn_envs.document_file import SHIPPED
-    from gtn_rl.presets import PRESETS
+    from gtn_sl.shipped import shipped_teachers
 
-    known, shipped = ", ".join(PRESETS["fast"]), ", ".join(sorted(path.stem for path in SHIPPED.glob("*.safetensors")))
-    return (
-        "synthetic environments: of any Gymnasium task with Box observations and Discrete or bounded Box actions, by its id or"
-        f" package:id; with settings of their own: {known}; shipped: {shipped}"
-    )
+    kinds = {path.stem: read_document(path)["kind"] for path in sorted(SHIPPED.glob("*.safetensors"))}
+    named = {kind: [name for name, its in kinds.items() if its == kind] for kind in (ENVIRONMENT, STREAM)}
+    return [
+        ("teachers of images", shipped_teachers(), "gtn-cli train-learner --teacher NAME"),
+        ("data streams", named[STREAM], "gtn-cli train-agent --env NAME --config tuned"),
+        ("synthetic environments", named[ENVIRONMENT], "gtn-cli train-agent --env NAME"),
+    ]
