@@ -10,7 +10,6 @@ import click
 from gtn_cli import console, options
 from gtn_cli.main import echo_json
 
-
 ENVIRONMENTS = (
     "of any Gymnasium task with Box observations and Discrete or bounded Box actions, by its id or package:id; with settings of"
     " their own:"
