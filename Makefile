@@ -82,18 +82,20 @@ weights-mujoco: $(VENV)/.installed-mujoco ## make the shipped MuJoCo environment
 # Each makes one shipped teacher of images, of the task of its name, and stores it in float16 if it teaches as well so.
 # PRESET=, SEED= and ARGS= go to the meta-training; the file's header repeats the command.
 teacher = rm -rf runs/weights/$(1) && OMP_NUM_THREADS=1 $(BIN)/gtn-cli meta-train --task $(1) --preset $(PRESET) --seed $(SEED) \
-  --threads 1 $(2) $(ARGS) --out runs/weights/$(1) && $(BIN)/gtn-cli compact runs/weights/$(1) $(3) --out $(TEACHERS)/$(1).safetensors
+  --threads 1 $(2) $(ARGS) --out runs/weights/$(1) && $(BIN)/gtn-cli compact runs/weights/$(1) $(3) --out $(TEACHERS)/$(1).safetensors && \
+  $(BIN)/gtn-cli export-dataset $(TEACHERS)/$(1).safetensors --out $(STREAMS)/$(4).safetensors
 PRESET   ?= fast
 TEACHERS ?= gtn_sl/weights
+STREAMS  ?= envs/gtn_envs/weights
 
-weights-digits: $(STAMP) ## make the shipped teacher of the digits again, in about 5 minutes
-	$(call teacher,digits,--minutes 3.8,--count 40 --tolerance 0.3)
+weights-digits: $(STAMP) ## make the shipped teacher of the digits and its data stream again, in about 5 minutes
+	$(call teacher,digits,--iterations 520,--count 20 --tolerance 0.3,GTN-Digits-v0)
 
-weights-mnist: $(STAMP) ## make the shipped teacher of MNIST again (needs its images, see --data-dir)
-	$(call teacher,mnist,--minutes 42,--count 3 --tolerance 1)
+weights-mnist: $(STAMP) ## make those of MNIST again (needs its images, see --data-dir)
+	$(call teacher,mnist,--minutes 60,--count 5 --tolerance 0.3,GTN-MNIST-v0)
 
-weights-fashion-mnist: $(STAMP) ## make the shipped teacher of Fashion-MNIST again
-	$(call teacher,fashion-mnist)
+weights-fashion-mnist: $(STAMP) ## make those of Fashion-MNIST again
+	$(call teacher,fashion-mnist,--minutes 60,--count 5 --tolerance 0.3,GTN-FashionMNIST-v0)
 
 clean: ## remove build products and caches; keeps .venv and runs/
 	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage
