@@ -1,0 +1,79 @@
+"""What the documentation shows exists: links lead somewhere, and every command line is one that ``gtn-cli`` accepts."""
+
+import re
+import shlex
+from pathlib import Path
+
+import click
+import pytest
+
+from gtn_cli.main import cli
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md")), *sorted((ROOT / "examples").rglob("*.md"))]
+LINK = re.compile(r"\]\(([^)#]+?)(?:#[^)]*)?\)")
+BEFORE = r"(?:[A-Z_]+=\S+ )*(?:(?:torchrun|horovodrun|mpirun|srun)[^`\n]*? )?"
+COMMAND = re.compile(rf"^    {BEFORE}(gtn-cli [^\n]+)|`{BEFORE}(gtn-cli [^`]+)`", re.MULTILINE)
+PLACEHOLDERS = re.compile(r"\.\.\.|<|\||\b(?:FORMAT|CLAIM|RUN)\b")
+
+
+def shown_commands(text):
+    """Yields the words of every command line in a text; a command's name with no arguments is a mention."""
+    for block, inline in COMMAND.findall(text.replace("\\\n", " ")):
+        line = re.sub(r" >>? .*", "", block or inline)
+        words = shlex.split(line, comments=True)[1:]
+        if not PLACEHOLDERS.search(line) and any(not re.fullmatch("[a-z-]+", word) or word[0] == "-" for word in words):
+            yield words
+
+
+def commands(command=cli, name="gtn-cli"):
+    """Yields every command and its help text, those of groups included."""
+    yield name, command.help or ""
+    if isinstance(command, click.Group):
+        context = click.Context(command)
+        for inner in command.list_commands(context):
+            yield from commands(command.get_command(context, inner), f"{name} {inner}")
+
+
+def assert_accepted(text):
+    for words in shown_commands(text):
+        try:
+            parse(cli, words)
+        except click.exceptions.Exit:
+            pass  # --help, --version
+        except click.UsageError as error:
+            pytest.fail(f"gtn-cli {shlex.join(words)}: {error.format_message()}")
+
+
+def parse(command, words, parent=None):
+    """Parses words as the command line does, down to the last subcommand, and runs nothing."""
+    context = command.make_context(command.name, list(words), parent=parent)
+    if isinstance(command, click.Group):
+        rest = [*context._protected_args, *context.args]
+        _, inner, others = command.resolve_command(context, rest)
+        parse(inner, others, context)
+
+
+def test_links_lead_somewhere():
+    broken = [
+        f"{page.name}: {target}"
+        for page in PAGES
+        for target in LINK.findall(page.read_text(encoding="utf-8"))
+        if "://" not in target and not (page.parent / target).exists()
+    ]
+    assert broken == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_command_line_of_a_page_is_accepted(page):
+    assert_accepted(page.read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize(("name", "text"), list(commands()), ids=lambda value: value.partition("\n")[0][:40])
+def test_the_examples_of_every_help_text_are_accepted(name, text):
+    assert_accepted(re.sub(r"^ +", "    ", text, flags=re.MULTILINE))
+
+
+def test_a_wrong_command_line_is_found_out():
+    with pytest.raises(click.UsageError):
+        parse(cli, ["nas", "sample", "--no-such-option"])
