@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from gtn_core.cost import CPU_SECONDS, REAL_STEPS
-from gtn_rl.saved_figure import save_figure
+from gtn_core.saved_figure import save_figure
 
 Rows = Sequence[Mapping[str, Any]]
 

@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from gtn_rl.saved_figure import save_figure
+from gtn_core.saved_figure import save_figure
 from gtn_rl.transfer.environments import Environment
 
 EPISODES, MOST = 40, 11

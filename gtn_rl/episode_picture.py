@@ -11,10 +11,10 @@ import gymnasium as gym
 import numpy as np
 from matplotlib.figure import Figure
 
+from gtn_core.saved_figure import save_figure
 from gtn_envs import Weights, load_environment
 from gtn_envs.real_picture import is_drawable
 from gtn_rl.greedy_actions import greedy_action
-from gtn_rl.saved_figure import save_figure
 from gtn_rl.transfer.environments import Environment
 
 ROWS, COLUMNS, LONGEST = 3, 6, 200

@@ -11,8 +11,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
+from gtn_core.saved_figure import save_figure
 from gtn_sl.evaluation import Evaluation
-from gtn_sl.plots import COLOURS, save_figure
+from gtn_sl.plots import COLOURS
 
 TICKS = (5, 10, 20, 30, 40, 50, 60, 70, 80, 90, 95, 98, 99, 99.5, 99.8, 99.9)
 """Accuracies that are written at the axis, in percent."""

@@ -14,11 +14,13 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from gtn_core.checkpoint import replacing
+from gtn_core.saved_figure import save_figure
 from gtn_core.tracking import Picture
 from gtn_sl.evaluation import Evaluation
 from gtn_sl.teacher import SupervisedTeacher
 
 COLOURS = ("#0b6e4f", "#c8553d", "#3d5a80", "#8a8a8a", "#7b2d8b", "#b8860b")
+DASHES = ("-", "-", "--")  # the third, a random real subset, may lie on the second, all real data
 
 
 def plot_accuracy(path: Path, evaluations: Sequence[Evaluation], title: str) -> None:
@@ -30,14 +32,15 @@ def plot_accuracy(path: Path, evaluations: Sequence[Evaluation], title: str) -> 
         title: What it is about.
     """
     figure, axes = _figure(title, "inner step", f"accuracy on the first {evaluations[0].curve_images} test images (%)")
-    for evaluation, colour in zip(evaluations, COLOURS * len(evaluations), strict=False):
+    for number, (evaluation, colour) in enumerate(zip(evaluations, COLOURS * len(evaluations), strict=False)):
         mean = 100 * evaluation.curves.mean(axis=0)
         label = f"{evaluation.name}: {100 * evaluation.mean:.1f}% ± {100 * evaluation.spread:.1f} (n = {evaluation.n})"
-        axes.plot(evaluation.curve_steps, mean, color=colour, label=label, linewidth=2)
+        axes.plot(evaluation.curve_steps, mean, color=colour, label=label, linewidth=2, linestyle=DASHES[number % 3])
         low, high = 100 * evaluation.curves.min(axis=0), 100 * evaluation.curves.max(axis=0)
         axes.fill_between(evaluation.curve_steps, low, high, color=colour, alpha=0.15, linewidth=0)
     axes.set_ylim(0, 101)
-    axes.legend(loc="lower right", fontsize=9, title="final, all test images: mean ± standard deviation over learners")
+    title = "final, all test images: mean ± standard deviation over learners"
+    figure.legend(loc="outside lower center", ncols=2, fontsize=9, frameon=False, title=title)
     save_figure(figure, path)
 
 
@@ -64,7 +67,7 @@ def _schedule_figure(teacher: SupervisedTeacher) -> Figure:
     (inertia,) = right.plot(steps, momentum, color=COLOURS[1], marker="s", markersize=3, label="momentum (right)")
     right.set_ylim(0, 1)
     right.set_ylabel("momentum")
-    axes.legend(handles=[rate, inertia], loc="lower right")
+    figure.legend(handles=[rate, inertia], loc="outside lower center", ncols=2, frameon=False)
     return figure
 
 
@@ -93,9 +96,10 @@ def plot_curves(path: Path, rows: Sequence[Mapping[str, float]], title: str) -> 
             if points:
                 few = "o" if len(points) < 50 else None
                 axes.plot(*zip(*points, strict=True), color=colour, label=tag, marker=few, markersize=3, linewidth=1)
-        axes.set_title(panel, fontsize=10)
+        axes.set_title(panel, fontsize=10, loc="left", pad=22)
         axes.grid(alpha=0.3)
-        axes.legend(fontsize=8)
+        axes.set_xlabel("outer step", fontsize=9)
+        axes.legend(fontsize=8, loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=2, frameon=False)
         if logarithmic:
             axes.set_yscale("log")
     save_figure(figure, path)
@@ -118,11 +122,3 @@ def _figure(title: str, x: str, y: str) -> tuple[Figure, Axes]:
     axes.grid(alpha=0.3)
     axes.spines["top"].set_visible(False)
     return figure, axes
-
-
-def save_figure(figure: Figure, path: Path) -> None:
-    """Writes a figure as a PNG file."""
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=120)
-    with replacing(path) as file:
-        file.write(buffer.getvalue())

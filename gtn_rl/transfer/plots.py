@@ -8,7 +8,7 @@ from pathlib import Path
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from gtn_rl.saved_figure import save_figure
+from gtn_core.saved_figure import save_figure
 from gtn_rl.transfer.agents import CLONING, REAL, TEACHER, UNTRAINED
 from gtn_rl.transfer.outcome import Curve, Point, Transfer
 

@@ -10,8 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from gtn_core.checkpoint import replacing
+from gtn_core.saved_figure import save_figure
 from gtn_sl.claims.protocol import Claim, Evidence
-from gtn_sl.plots import save_figure
 
 HELD = {True: "held", False: "did not hold"}
 

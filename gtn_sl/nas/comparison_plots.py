@@ -9,9 +9,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from gtn_core.saved_figure import save_figure
 from gtn_sl.nas.comparison import Comparison, Row, short_name
 from gtn_sl.nas.correlation import Correlation, top_half
-from gtn_sl.nas.saved_figure import save_figure
 
 ALL, HALF = "#0b6e4f", "#c8553d"
 

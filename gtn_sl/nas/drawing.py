@@ -10,8 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch
 
+from gtn_core.saved_figure import save_figure
 from gtn_sl.nas.graph import Edge, Graph
-from gtn_sl.nas.saved_figure import save_figure
 
 FAMILIES = (("conv", "#0b6e4f"), ("max", "#c8553d"), ("avg", "#3d5a80"), ("", "#8a8a8a"))
 """Colour of an edge by what its label contains; the first that fits."""

@@ -12,8 +12,8 @@ from matplotlib.figure import Figure
 from gtn_core.checkpoint import replacing
 from gtn_core.errors import DataError
 from gtn_core.run_folder import RunFolder
+from gtn_core.saved_figure import save_figure
 from gtn_core.tracking import RunTracker
-from gtn_sl.nas.saved_figure import save_figure
 from gtn_sl.nas.search.run import Evaluation, Found
 
 COLOURS = ("#0b6e4f", "#c8553d", "#3d5a80", "#8a8a8a", "#7b2d8b", "#b8860b")

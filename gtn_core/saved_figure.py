@@ -1,13 +1,15 @@
-"""A figure of matplotlib as a PNG file, written in one step."""
+"""A figure of matplotlib as a PNG file, written in one step. Imports no matplotlib."""
 
 from __future__ import annotations
 
 import io
 from pathlib import Path
-
-from matplotlib.figure import Figure
+from typing import TYPE_CHECKING
 
 from gtn_core.checkpoint import replacing
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 def save_figure(figure: Figure, path: Path) -> None:
