@@ -151,7 +151,7 @@ def resolve_config(task: str, preset: str, *layers: Mapping[str, Any]) -> MetaTr
 
     Args:
         task: Task name.
-        preset: ``fast``, ``paper`` or ``original``.
+        preset: ``fast``, ``search``, ``paper`` or ``original``.
         layers: Nested dictionaries, later ones winning. A budget (``iterations`` or ``minutes``) in one replaces the budget of
             those before, and a learner (``learner.architecture``) the learners of those before, pool and judges included; a pool
             replaces random widths, and they a pool.

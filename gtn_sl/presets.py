@@ -2,6 +2,7 @@
 
 ``fast`` is ours, chosen on validation data for two CPU cores, with a pool of learners. ``paper`` has the hyper-parameters of Such
 et al. (ICML 2020) with our smooth learner; ``original`` has those of the authors' published code, max-pooling included.
+``search`` is ``fast`` for a teacher that is to rank architectures (docs/nas.md).
 """
 
 from __future__ import annotations
@@ -49,6 +50,31 @@ _JUDGES: Settings = {
 _ADAM: Settings = {"optimizer": "adam", "lr": 0.005, "momentum": 0.8, "eps": 1e-3}
 """One learning rate suits every learner of the pool, which none does with SGD: there those that pool globally hardly start."""
 
+_SPACE = "nas:nb201-small"
+_SEARCH: Settings = {
+    "learner": {
+        **_LEARNERS,
+        "pool": (
+            *(_SPACE,) * 8,
+            *("base_fc:12-32,24-64,48-128", "base:12-32,24-64", "base_larger2:5-10,10-20,16-32", "sampled:6-12"),
+        ),
+    },
+    "validation": {
+        **_JUDGES,
+        "architectures": tuple(
+            f"{_SPACE}:{encoding}"
+            for encoding in (
+                "c3-c3.c3-c3.c3.c3",
+                "c3-sk.no-c1.a3.c3",
+                "a3-c1.c1-c3.sk.sk",
+                "sk-c3.a3-no.c1.no",
+                "c1-no.a3-sk.a3.c1",
+            )
+        ),
+    },
+}
+"""Two of three learners are architectures of the space, drawn anew each time; the judges are fixed ones, dense and sparse."""
+
 
 def _published(
     steps: int,
@@ -86,24 +112,27 @@ _MNIST_FAST: Settings = {
     "validation": _JUDGES,
 }
 
-PRESETS: dict[str, dict[str, Settings]] = {
-    "fast": {
-        "digits": {
-            "teacher": {"hidden": 256, "channels": (32, 16), "latent": 64, "labels": "soft", **_WARM},
-            "learner": _LEARNERS,
-            "inner": {"steps": 16, "batch_size": 64, **_ADAM},
-            "meta_loss": {"batch_size": 512, "every": 4, "final_weight": 0.0},
-            "outer": {"minutes": 4.4, "lr": 0.0015, "clip": 1.0, "validations": 4},
-            "validation": {**_JUDGES, "learners": 4},
-        },
-        "mnist": _MNIST_FAST,
-        "fashion-mnist": _MNIST_FAST,
-        "cifar10": {
-            **_MNIST_FAST,
-            "learner": {**_LEARNERS, "width_scale": (1.0, 2.0)},
-            "outer": {"minutes": 120.0, "lr": 0.004, "clip": 1.0},
-        },
+_FAST: dict[str, Settings] = {
+    "digits": {
+        "teacher": {"hidden": 256, "channels": (32, 16), "latent": 64, "labels": "soft", **_WARM},
+        "learner": _LEARNERS,
+        "inner": {"steps": 16, "batch_size": 64, **_ADAM},
+        "meta_loss": {"batch_size": 512, "every": 4, "final_weight": 0.0},
+        "outer": {"minutes": 4.4, "lr": 0.0015, "clip": 1.0, "validations": 4},
+        "validation": {**_JUDGES, "learners": 4},
     },
+    "mnist": _MNIST_FAST,
+    "fashion-mnist": _MNIST_FAST,
+    "cifar10": {
+        **_MNIST_FAST,
+        "learner": {**_LEARNERS, "width_scale": (1.0, 2.0)},
+        "outer": {"minutes": 120.0, "lr": 0.004, "clip": 1.0},
+    },
+}
+
+PRESETS: dict[str, dict[str, Settings]] = {
+    "fast": _FAST,
+    "search": {task: {**settings, **_SEARCH} for task, settings in _FAST.items()},
     "paper": {
         "digits": _MNIST_PAPER,
         "mnist": _MNIST_PAPER,

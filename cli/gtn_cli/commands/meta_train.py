@@ -35,7 +35,7 @@ log = logging.getLogger("gtn_cli")
 @click.option(
     "--preset",
     default=None,
-    help="fast; of image tasks also paper and original.  [default: fast]",
+    help="fast; of image tasks also search, paper and original.  [default: fast]",
     shell_complete=options.complete_preset,
 )
 @click.option("--config", "config_file", type=click.Path(path_type=Path), help="YAML file of settings over the preset.")
