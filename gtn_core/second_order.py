@@ -115,8 +115,8 @@ def _call(loss: InnerLoss, phi: Tensor, batch: Batch) -> tuple[Tensor, Statistic
 def _read(
     statistics: Statistics, progress: Tensor | None, w: Statistics, q: Tensor | None
 ) -> list[tuple[Tensor, Tensor]]:
-    """Pairs what is read later, beside the gradient, with its adjoint."""
-    pairs = list(zip(statistics, w, strict=True)) if w else []
+    """Pairs what is read later, beside the gradient, with its adjoint; statistics of a constant hang on nothing."""
+    pairs = [(s, adjoint) for s, adjoint in zip(statistics, w, strict=True) if s.requires_grad] if w else []
     if q is not None:
         assert progress is not None, "an adjoint of a progress that the loss does not put out"
         pairs.append((progress, q))

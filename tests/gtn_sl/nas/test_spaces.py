@@ -6,8 +6,11 @@ import torch
 from torch import nn
 
 from gtn_core.errors import UsageError
+from gtn_core.plan import StepPlan
+from gtn_core.second_order import first_order, second_order
 from gtn_sl.data import TASKS
 from gtn_sl.learners import architecture
+from gtn_sl.losses import inner_loss
 from gtn_sl.nas.candidate import find_candidate, sample_distinct
 from gtn_sl.nas.spaces import find_space
 from gtn_sl.nas.spaces.cells import loose_ends
@@ -126,3 +129,14 @@ def test_a_candidate_from_its_name():
     module, (learner, phi) = candidate.module(TASKS["digits"], 5), candidate.fresh(TASKS["digits"], 5)
     torch.testing.assert_close(torch.cat([p.flatten() for p in module.parameters()]), phi)
     assert learner.size == parameters(module)
+
+
+def test_a_meta_gradient_goes_through_a_network_that_sees_nothing():
+    learner, phi = find_candidate("nb201-small@channels=3:no-no.no-no.no.no").fresh(TASKS["digits"], 0)
+    batch, loss = (torch.randn(6, 1, 8, 8), torch.eye(10)[:6]), inner_loss(learner, StepPlan())
+    step = first_order(loss, phi, batch, keep=True)
+    w = tuple(torch.ones_like(s) for s in step.statistics)  # those of the last norm are of zeros, whatever phi is
+    kept = second_order(loss, phi, batch, phi, w, backend="reverse", step=step)
+    forward = second_order(loss, phi, batch, phi, w, backend="forward")
+    torch.testing.assert_close(kept[0], forward[0])
+    assert kept[0].norm() > 0
