@@ -90,6 +90,18 @@ def test_correlate_compares_all_that_a_folder_holds(call, truth, tmp_path):
     assert "gtn-cli nas correlate" in (tmp_path / "correlate.md").read_text()
 
 
+def test_check_trains_a_few_again(call, truth, tmp_path):
+    given = ("nas", "check", "--truth", truth, "--count", 2, "--out", tmp_path)
+    same = call(*given, "--training-seed", 1, "--json").json["checks"]
+    assert len(same) == 2
+    assert all(check["accuracy"] == check["known"] for check in same)
+    other = call(*given)
+    assert other.code == 0
+    assert "(seed 2)" in other.out
+    assert "of 2 lie within the noise between seeds" in other.out
+    assert len(list(tmp_path.glob("trainings/*/*-*.json"))) >= 2
+
+
 def test_search_then_train_its_winner(call, tmp_path):
     given = ("nas", "search", *DIGITS, "--ranker", "parameters", "--out", tmp_path)
     found = call(*given, "--search", "evolution@population=5,tournament=3", "--evaluations", 25, "--json").json
@@ -123,6 +135,7 @@ def test_search_then_train_its_winner(call, tmp_path):
         (["rank", "--count", "3", "--ranker", "no_such:f"], ["cannot import the ranker 'no_such:f'"]),
         (["rank", "--task", "digits", "--count", "3", "--ranker", "teacher"], ["needs a teacher: teacher@file=RUN"]),
         (["correlate", "--truth", "nowhere", "--ranker", "random"], ["unknown ground truth 'nowhere'"]),
+        (["check", "--truth", "nowhere"], ["unknown ground truth 'nowhere'"]),
         (["search", "--task", "digits", "--ranker", "random"], ["give a search a budget"]),
         (["search", "--task", "digits", "--ranker", "random", "--search", "evolutoin"], ["did you mean 'evolution'"]),
         (["train", "--from", "nowhere"], ["nowhere is no folder of gtn-cli nas search"]),

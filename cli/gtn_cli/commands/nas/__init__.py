@@ -13,6 +13,7 @@ COMMANDS = {
     "search": ("gtn_cli.commands.nas.search", "Search for the best architecture by any ranker, within a budget."),
     "train": ("gtn_cli.commands.nas.train", "Train architectures on real data until they have converged."),
     "ground-truth": ("gtn_cli.commands.nas.ground_truth", "Train many architectures: what rankers are measured by."),
+    "check": ("gtn_cli.commands.nas.check", "Train a few architectures of a ground truth again: does it still stand?"),
     "report": ("gtn_cli.commands.nas.report", "Write the tables and pictures of a folder again."),
 }
 """Name -> (module whose ``command`` it is, one line for ``--help``)."""

@@ -49,6 +49,15 @@ def complete_ranker(ctx: click.Context, parameter: click.Parameter, typed: str) 
     return [CompletionItem(name) for name in RANKERS if name.startswith(typed)]
 
 
+def complete_truth(ctx: click.Context, parameter: click.Parameter, typed: str) -> list[CompletionItem]:
+    """Completes the name of a shipped ground truth, or a path."""
+    from gtn_sl.nas.ground_truth import shipped_ground_truths
+
+    return [CompletionItem(name) for name in shipped_ground_truths() if name.startswith(typed)] or [
+        CompletionItem(typed, type="file")
+    ]
+
+
 def space(command: F) -> F:
     """Adds ``--space``."""
     return click.option(
@@ -69,11 +78,23 @@ def task(command: F) -> F:
     )(command)
 
 
+def seed(what: str = "Root of all randomness.") -> Callable[[F], F]:
+    """Adds ``--seed``."""
+    return click.option("--seed", default=0, show_default=True, type=click.IntRange(min=0), help=what)
+
+
+def seeds(what: str, default: int = 1) -> Callable[[F], F]:
+    """Adds ``--seeds``."""
+    return click.option("--seeds", default=default, show_default=True, type=click.IntRange(min=1), help=what)
+
+
+judgements = seeds("Judgements of each; averaged.")
+"""Adds ``--seeds`` to a command that ranks."""
+
+
 def architectures(command: F) -> F:
     """Adds ``--architecture``, ``--count`` and ``--seed``."""
-    command = click.option(
-        "--seed", default=0, show_default=True, type=click.IntRange(min=0), help="Root of all randomness."
-    )(command)
+    command = seed()(command)
     command = click.option("-n", "--count", type=click.IntRange(min=1), help="Draw so many architectures at random.")(
         command
     )
@@ -84,15 +105,49 @@ def architectures(command: F) -> F:
 
 def rankers(command: F) -> F:
     """Adds ``--ranker``, once or several times."""
+    return _ranker("ranker_names", "Repeatable: ", multiple=True)(command)
+
+
+def ranker(command: F) -> F:
+    """Adds ``--ranker``, once."""
+    return _ranker("ranker_name", "", multiple=False)(command)
+
+
+def _ranker(name: str, before: str, *, multiple: bool) -> Callable[[F], F]:
     return click.option(
         "--ranker",
-        "ranker_names",
-        multiple=True,
+        name,
+        multiple=multiple,
         required=True,
         metavar="NAME[@KEY=VALUE,...]",
-        help=f"Repeatable: {', '.join(RANKERS)}, or your own package.module:function.",
+        help=f"{before}{', '.join(RANKERS)}, or your own package.module:function.",
         shell_complete=complete_ranker,
+    )
+
+
+def truth(command: F) -> F:
+    """Adds ``--truth``."""
+    return click.option(
+        "--truth",
+        required=True,
+        metavar="NAME|FILE.json",
+        help="A shipped ground truth, or a file of gtn-cli nas ground-truth.",
+        shell_complete=complete_truth,
     )(command)
+
+
+def workers(command: F) -> F:
+    """Adds ``--workers``."""
+    return click.option(
+        "--workers", default=1, show_default=True, type=click.IntRange(min=1), help="Processes, one thread each."
+    )(command)
+
+
+def training(command: F) -> F:
+    """Adds what long trainings are told: ``--seeds``, ``--workers`` and ``--set``."""
+    text = "A setting of gtn_sl.nas.final_training, e.g. epochs=20, lr=0.05, augmentation=crop-flip; repeatable."
+    command = click.option("--set", "assignments", multiple=True, metavar="KEY=VALUE", help=text)(command)
+    return seeds("Trainings of each architecture.", 3)(workers(command))
 
 
 def out(default: str) -> Callable[[F], F]:
@@ -120,16 +175,3 @@ def chosen(space: Space, encodings: Sequence[str], count: int | None, seed: int)
         raise UsageError("say which architectures: --architecture ENCODING, or --count N to draw some")
     drawn = sample_distinct(space, count, Streams(seed).numpy("architectures"), named) if count else []
     return [*named, *drawn]
-
-
-def make_folder(path: Path) -> Path:
-    """Makes a folder, and those above it.
-
-    Raises:
-        UsageError: It cannot be made.
-    """
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UsageError(f"cannot make the folder {path}: {error.strerror}") from error
-    return path

@@ -6,34 +6,19 @@ import functools
 from pathlib import Path
 
 import click
-from click.shell_completion import CompletionItem
 
 from gtn_cli import console, options
 from gtn_cli.commands.nas import choices
 from gtn_cli.commands.nas.report import write_correlations
+from gtn_cli.commands.nas.work_folder import kept
 from gtn_cli.main import echo_json
 
 
-def complete_truth(ctx: click.Context, parameter: click.Parameter, typed: str) -> list[CompletionItem]:
-    """Completes the name of a shipped ground truth, or a path."""
-    from gtn_sl.nas.ground_truth import shipped_ground_truths
-
-    return [CompletionItem(name) for name in shipped_ground_truths() if name.startswith(typed)] or [
-        CompletionItem(typed, type="file")
-    ]
-
-
 @click.command("correlate")
-@click.option(
-    "--truth",
-    required=True,
-    metavar="NAME|FILE.json",
-    help="A shipped ground truth, or a file of gtn-cli nas ground-truth.",
-    shell_complete=complete_truth,
-)
+@choices.truth
 @choices.rankers
-@click.option("--seeds", default=1, show_default=True, type=click.IntRange(min=1), help="Judgements of each; averaged.")
-@click.option("--seed", default=0, show_default=True, type=click.IntRange(min=0), help="Root of all randomness.")
+@choices.judgements
+@choices.seed()
 @options.data_dir
 @choices.out("runs/nas/correlate")
 @options.output_mode
@@ -73,7 +58,7 @@ def command(
     rankers = [find_ranker(name) for name in ranker_names]  # a wrong name fails here, before any work
     setting = Setting(find_space(known.space), load_task(known.task, data_dir), seed=seed)
     candidates = known.candidates()
-    with console.counting_bar(quiet=quiet or as_json) as bar:
+    with kept(out), console.counting_bar(quiet=quiet or as_json) as bar:
         for ranker in rankers:
             shown = bar.add_task(ranker.name, total=len(candidates) * seeds)
             rank(ranker, candidates, setting, range(seeds), out, functools.partial(bar.advance, shown))

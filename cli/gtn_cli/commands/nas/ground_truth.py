@@ -8,16 +8,16 @@ import click
 
 from gtn_cli import console, options
 from gtn_cli.commands.nas import choices
-from gtn_cli.commands.nas.train import training_options
-from gtn_cli.main import EXIT_INTERRUPTED, echo_json
+from gtn_cli.commands.nas.work_folder import kept
+from gtn_cli.main import echo_json
 
 
 @click.command("ground-truth")
 @choices.space
 @choices.task
 @click.option("-n", "--count", default=64, show_default=True, type=click.IntRange(min=6), help="Architectures.")
-@click.option("--seed", default=0, show_default=True, type=click.IntRange(min=0), help="Which architectures are drawn.")
-@training_options
+@choices.seed("Which architectures are drawn.")
+@choices.training
 @options.data_dir
 @choices.out("runs/nas/ground-truth")
 @options.output_mode
@@ -57,15 +57,11 @@ def command(
     space, settings = find_space(space_name), resolve(FinalTraining, parse_assignments(assignments))
     candidates = sample_seeing(space, task, count, Streams(seed).numpy("ground-truth"))
     course, made_by = Course(space, task, settings, data_dir), options.given_command()
-    try:
-        with console.counting_bar(quiet=quiet or as_json) as bar:
-            shown = bar.add_task(f"{space.name} on {task}", total=count * seeds)
-            found = train_all(
-                course, candidates, range(seeds), out, workers=workers, after_one=lambda job: bar.advance(shown)
-            )
-    except KeyboardInterrupt:
-        click.echo(f"interrupted; what is done is kept in {out}; go on with: {made_by}", err=True)
-        raise SystemExit(EXIT_INTERRUPTED) from None
+    with kept(out), console.counting_bar(quiet=quiet or as_json) as bar:
+        shown = bar.add_task(f"{space.name} on {task}", total=count * seeds)
+        found = train_all(
+            course, candidates, range(seeds), out, workers=workers, after_one=lambda job: bar.advance(shown)
+        )
     truth = put_together(course, found)
     path = out / f"{space_name.partition('@')[0]}-{task}.json"
     save_ground_truth(path, truth, made_by)

@@ -10,6 +10,7 @@ import click
 
 from gtn_cli import console, options
 from gtn_cli.commands.nas import choices
+from gtn_cli.commands.nas.work_folder import kept
 from gtn_cli.main import echo_json
 
 
@@ -18,7 +19,7 @@ from gtn_cli.main import echo_json
 @choices.task
 @choices.architectures
 @choices.rankers
-@click.option("--seeds", default=1, show_default=True, type=click.IntRange(min=1), help="Judgements of each; averaged.")
+@choices.judgements
 @click.option("--top", default=10, show_default=True, type=click.IntRange(min=1), help="Architectures to show.")
 @options.data_dir
 @choices.out("runs/nas/rank")
@@ -61,7 +62,7 @@ def command(
     setting = Setting(space, load_task(task, data_dir), seed=seed)
     documents = []
     for ranker in rankers:
-        with console.counting_bar(quiet=quiet or as_json) as bar:
+        with kept(out), console.counting_bar(quiet=quiet or as_json) as bar:
             shown = bar.add_task(ranker.name, total=len(candidates) * seeds)
             scores = rank(ranker, candidates, setting, range(seeds), out, functools.partial(bar.advance, shown))
         order = scores.order()

@@ -8,6 +8,7 @@ import click
 
 from gtn_cli import console, options
 from gtn_cli.commands.nas import choices
+from gtn_cli.commands.nas.work_folder import make_folder
 from gtn_cli.main import echo_json
 
 
@@ -56,7 +57,7 @@ def command(
         for candidate in candidates
     ]
     if draw is not None:
-        choices.make_folder(draw)
+        make_folder(draw)
         for candidate in candidates:
             graphs = space.graphs(candidate.genotype)
             draw_picture(draw / f"{candidate.encoding}.png", graphs, f"{space.name}: {candidate.encoding}")

@@ -9,7 +9,8 @@ import click
 
 from gtn_cli import console, options
 from gtn_cli.commands.nas import choices
-from gtn_cli.main import EXIT_INTERRUPTED, echo_json
+from gtn_cli.commands.nas.work_folder import kept, make_folder
+from gtn_cli.main import echo_json
 
 LIMITS = ("evaluations", "cpu_seconds", "steps", "images")
 
@@ -17,14 +18,7 @@ LIMITS = ("evaluations", "cpu_seconds", "steps", "images")
 @click.command("search")
 @choices.space
 @choices.task
-@click.option(
-    "--ranker",
-    "ranker_name",
-    required=True,
-    metavar="NAME[@KEY=VALUE,...]",
-    help=f"{', '.join(choices.RANKERS)}, or your own package.module:function.",
-    shell_complete=choices.complete_ranker,
-)
+@choices.ranker
 @click.option(
     "--search",
     "search_name",
@@ -37,8 +31,8 @@ LIMITS = ("evaluations", "cpu_seconds", "steps", "images")
 @click.option("--cpu-seconds", type=click.FloatRange(min=0, min_open=True), help="Budget: CPU-seconds of judging.")
 @click.option("--steps", type=click.IntRange(min=1), help="Budget: training steps.")
 @click.option("--images", type=click.IntRange(min=1), help="Budget: images seen.")
-@click.option("--seeds", default=1, show_default=True, type=click.IntRange(min=1), help="Judgements of each; averaged.")
-@click.option("--seed", default=0, show_default=True, type=click.IntRange(min=0), help="Root of all randomness.")
+@choices.judgements
+@choices.seed()
 @options.data_dir
 @choices.out("runs/nas/search")
 @options.output_mode
@@ -83,11 +77,11 @@ def command(
     budget = Budget(evaluations=evaluations, cpu_seconds=cpu_seconds, steps=steps, images=images)
     budget.limits()
     setting = Setting(space, load_task(task, data_dir), seed=seed)
-    folder = choices.make_folder(out / f"{re.sub(r'[^A-Za-z0-9.=,_-]+', '-', search.name)}-{seed}")
+    folder = make_folder(out / f"{re.sub(r'[^A-Za-z0-9.=,_-]+', '-', search.name)}-{seed}")
     facts = {"space": space.name, "task": task, "budget": to_dict(budget), "command": options.given_command()}
     tracker = SearchTracker(folder, {**facts, "search": search.name, "ranker": ranker.name})
     try:
-        with console.counting_bar(quiet=quiet or as_json) as bar:
+        with kept(out), console.counting_bar(quiet=quiet or as_json) as bar:
             shown = bar.add_task(search.name, total=1000)
 
             def listen(evaluation: Evaluation, share: float) -> None:
@@ -96,9 +90,6 @@ def command(
                 bar.update(shown, completed=min(1000, int(1000 * share)), description=f"{search.name}{best}")
 
             found = run_search(search, ranker, setting, budget, out, seed=seed, seeds=seeds, listener=listen)
-    except KeyboardInterrupt:
-        click.echo(f"interrupted; what is known is kept in {out}; go on with: {facts['command']}", err=True)
-        raise SystemExit(EXIT_INTERRUPTED) from None
     finally:
         tracker.close()
     write_search(folder, found, facts)

@@ -10,25 +10,9 @@ import click
 
 from gtn_cli import console, options
 from gtn_cli.commands.nas import choices
-from gtn_cli.main import EXIT_INTERRUPTED, echo_json
+from gtn_cli.commands.nas.work_folder import kept
+from gtn_cli.main import echo_json
 from gtn_core.errors import UsageError
-
-
-def training_options(command: Any) -> Any:
-    """Adds what long trainings are told: ``--seeds``, ``--workers`` and ``--set``."""
-    command = click.option(
-        "--set",
-        "assignments",
-        multiple=True,
-        metavar="KEY=VALUE",
-        help="A setting of gtn_sl.nas.final_training, e.g. epochs=20, lr=0.05, augmentation=crop-flip; repeatable.",
-    )(command)
-    command = click.option(
-        "--workers", default=1, show_default=True, type=click.IntRange(min=1), help="Processes, one thread each."
-    )(command)
-    return click.option(
-        "--seeds", default=3, show_default=True, type=click.IntRange(min=1), help="Trainings of each architecture."
-    )(command)
 
 
 @click.command("train")
@@ -37,7 +21,7 @@ def training_options(command: Any) -> Any:
 @choices.architectures
 @click.option("--from", "source", type=click.Path(path_type=Path), help="Folder of a search, whose winners to train.")
 @click.option("--top", default=1, show_default=True, type=click.IntRange(min=1), help="Winners of --from.")
-@training_options
+@choices.training
 @options.data_dir
 @choices.out("runs/nas/train")
 @options.output_mode
@@ -82,15 +66,11 @@ def command(
     space = find_space(space_name)
     candidates = choices.chosen(space, encodings, count, seed)
     course = Course(space, task, settings, data_dir, out / "networks")
-    try:
-        with console.counting_bar(quiet=quiet or as_json) as bar:
-            shown = bar.add_task("trainings", total=len(candidates) * seeds)
-            found = train_all(
-                course, candidates, range(seeds), out, workers=workers, after_one=lambda job: bar.advance(shown)
-            )
-    except KeyboardInterrupt:
-        click.echo(f"interrupted; what is done is kept in {out}; go on with: {options.given_command()}", err=True)
-        raise SystemExit(EXIT_INTERRUPTED) from None
+    with kept(out), console.counting_bar(quiet=quiet or as_json) as bar:
+        shown = bar.add_task("trainings", total=len(candidates) * seeds)
+        found = train_all(
+            course, candidates, range(seeds), out, workers=workers, after_one=lambda job: bar.advance(shown)
+        )
     if as_json:
         echo_json({**course.identity(), "results": found, "networks": str(course.networks)})
         return

@@ -1,0 +1,70 @@
+"""``gtn-cli nas check``: a spot check of a ground truth."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import click
+
+from gtn_cli import console, options
+from gtn_cli.commands.nas import choices
+from gtn_cli.commands.nas.work_folder import kept
+from gtn_cli.main import echo_json
+
+
+@click.command("check")
+@choices.truth
+@click.option("-n", "--count", default=3, show_default=True, type=click.IntRange(min=1), help="Architectures.")
+@choices.seed("Which of its architectures are drawn.")
+@click.option(
+    "--training-seed",
+    type=click.IntRange(min=0),
+    help="Seed of the trainings; one that the ground truth has should come to the same.  [default: one that it has not]",
+)
+@choices.workers
+@options.data_dir
+@choices.out("runs/nas/check")
+@options.output_mode
+def command(
+    truth: str,
+    count: int,
+    seed: int,
+    training_seed: int | None,
+    workers: int,
+    data_dir: Path | None,
+    out: Path,
+    quiet: bool,
+    as_json: bool,
+) -> None:
+    """Train a few architectures of a ground truth again, and say whether they lie within the noise between its seeds.
+
+    The noise is the standard deviation between seeds, of the 16 architectures with the nearest accuracies; an architecture
+    agrees that lies within three of them from its mean. Trainings are kept in OUT/trainings as soon as they are done.
+
+    \b
+    Examples:
+      gtn-cli nas check --truth nb201-small-mnist
+      gtn-cli nas check --truth nb201-small-mnist --count 6 --training-seed 0 --workers 2
+    """
+    from gtn_sl.nas.ground_truth import find_ground_truth
+    from gtn_sl.nas.spaces import find_space
+    from gtn_sl.nas.spot_check import check_table, compare_again, drawn_entries, training_of
+    from gtn_sl.nas.trainings import Course, train_all
+
+    console.start_logging(quiet=quiet or as_json)
+    console.interrupt_on_sigterm()
+    known = find_ground_truth(truth)
+    candidates = drawn_entries(known, count, seed)
+    compare_again(known, {})  # a ground truth that tells no noise is refused before any work
+    again = known.by_seed().shape[1] if training_seed is None else training_seed
+    course = Course(find_space(known.space), known.task, training_of(known), data_dir)
+    with kept(out), console.counting_bar(quiet=quiet or as_json) as bar:
+        shown = bar.add_task(f"{known.space} on {known.task}", total=count)
+        found = train_all(course, candidates, [again], out, workers=workers, after_one=lambda job: bar.advance(shown))
+    checks = compare_again(known, found)
+    if as_json:
+        echo_json({"checks": [{**dataclasses.asdict(check), "agrees": check.agrees} for check in checks]})
+        return
+    console.print_table(check_table(checks), f"{truth}: {count} of {len(known.entries)} architectures, trained again")
+    click.echo(f"{sum(check.agrees for check in checks)} of {count} lie within the noise between seeds")
