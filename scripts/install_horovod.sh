@@ -8,7 +8,7 @@
 #   PYTHON             interpreter whose environment gets it; default .venv/bin/python
 #   GTN_WHEEL_CACHE    folder that keeps built wheels; default ~/.cache/gtn/wheels
 #   GTN_WHEEL_ONLY=1   stop once the wheel lies in the cache; nothing is installed
-# The last line printed is the wheel's path.
+# The last line printed is the wheel's path. Exit code 3: it cannot be built here, for want of a tool or of the published source.
 set -euo pipefail
 
 version=0.28.1
@@ -17,6 +17,7 @@ python=${1:-.venv/bin/python}
 cache=${GTN_WHEEL_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/gtn/wheels}
 
 fail() { echo "install_horovod: $*" >&2; exit 1; }
+unable() { echo "install_horovod: $*" >&2; exit 3; }
 pip() { "$1" -m pip --disable-pip-version-check --quiet "${@:2}"; }
 
 # The two lines that stand in the way of C++17; changed alone, one of them compiles and does not link.
@@ -31,18 +32,22 @@ use_cxx17() {
 
 # An environment of its own for the tools, which sees the torch of the one that is built for and leaves that as it is.
 tools_beside_torch() {
-    "$python" -m venv "$1"
-    "$python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))' >"$(compgen -G "$1/lib/python*/site-packages")/torch.pth"
-    pip "$1/bin/python" install setuptools wheel packaging cffi cloudpickle psutil pyyaml
+    "$python" -m venv "$1" &&
+        "$python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))' >"$(compgen -G "$1/lib/python*/site-packages")/torch.pth" &&
+        pip "$1/bin/python" install setuptools wheel packaging cffi cloudpickle psutil pyyaml
 }
 
 build() {
     local work=$1 tool
-    for tool in cmake g++; do command -v "$tool" >/dev/null || fail "the build needs $tool"; done
-    tools_beside_torch "$work/tools"
+    for tool in cmake g++; do command -v "$tool" >/dev/null || unable "the build needs $tool, which is not installed"; done
+    tools_beside_torch "$work/tools" || unable "the tools of the build cannot be downloaded"
     echo "horovod==$version --hash=sha256:$sha256" >"$work/requirements.txt"
     pip "$work/tools/bin/python" download --require-hashes --no-deps --no-binary :all: --no-build-isolation \
-        --dest "$work" --requirement "$work/requirements.txt"
+        --dest "$work" --requirement "$work/requirements.txt" 2>"$work/download" || {
+        cat "$work/download" >&2
+        ! grep -q "DO NOT MATCH THE HASHES" "$work/download" || fail "the source is not the one that was published"
+        unable "the source of Horovod $version cannot be downloaded"
+    }
     tar -xzf "$work/horovod-$version.tar.gz" -C "$work"
     cd "$work/horovod-$version"
     use_cxx17
@@ -72,7 +77,7 @@ if ! compgen -G "$folder/*.whl" >/dev/null; then
 fi
 wheel=$(compgen -G "$folder/*.whl")
 if [[ -z ${GTN_WHEEL_ONLY:-} ]]; then
-    pip "$python" install cloudpickle psutil pyyaml packaging
+    pip "$python" install cloudpickle psutil pyyaml packaging || unable "what Horovod needs cannot be downloaded"
     pip "$python" install --no-deps --force-reinstall "$wheel"
     "$(dirname "$python")/horovodrun" --check-build
 fi
