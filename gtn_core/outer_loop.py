@@ -161,7 +161,7 @@ class OuterLoop:
             if (trained := [p for p in parameters if p.requires_grad])
         ]
         self.parameters = [p for group in groups for p in group["params"]]
-        self.optimizer = _outer_optimizer(groups, settings)
+        self.optimizer = outer_optimizer(groups, settings)
         self.gradient = StepGradient(teacher, self.parameters, job, estimator, self.world, settings.accumulate)
         self._started = self._saved_at = 0.0
 
@@ -307,9 +307,11 @@ class OuterLoop:
         return True
 
 
-def _outer_optimizer(groups: list[dict[str, Any]], settings: OuterConfig) -> torch.optim.Optimizer:
+def outer_optimizer(groups: list[dict[str, Any]], settings: OuterConfig) -> torch.optim.Optimizer:
+    """Returns what takes the outer step; ``groups`` as ``torch.optim`` has them."""
+    fused = {"fused": True} if groups[0]["params"][0].is_cuda else {}  # one kernel for all; RMSProp has none such
     if settings.optimizer == "sgd":
-        return torch.optim.SGD(groups, lr=settings.lr)
+        return torch.optim.SGD(groups, lr=settings.lr, **fused)
     if settings.optimizer == "rmsprop":
         return torch.optim.RMSprop(groups, lr=settings.lr, alpha=settings.betas[1], eps=settings.eps)
-    return torch.optim.Adam(groups, lr=settings.lr, betas=settings.betas, eps=settings.eps)
+    return torch.optim.Adam(groups, lr=settings.lr, betas=settings.betas, eps=settings.eps, **fused)

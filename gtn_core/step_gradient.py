@@ -13,7 +13,8 @@ from torch import Tensor, nn
 
 from gtn_core.distributed import SplitTrial, World, gathered, merged_values
 from gtn_core.errors import DivergedError
-from gtn_core.estimators import Estimator, Teacher
+from gtn_core.estimators import Estimate, Estimator, Teacher, Trial
+from gtn_core.memory import is_out_of_memory, release_memory
 
 if TYPE_CHECKING:
     from gtn_core.outer_loop import Job
@@ -106,15 +107,28 @@ class StepGradient:
 
     def _add_gradient(self, sums: list[Tensor], episode: int, share: float) -> Mapping[str, float]:
         """Adds one episode's gradient to ``sums``, all of it or nothing, and returns what to log of it."""
-        for parameter in self.parameters:
-            parameter.grad = None
-        trial = self.job.episode(episode, share)
-        if self.estimator.splits_candidates and self.world.size > 1:
-            trial = SplitTrial(trial, self.world)
-        estimate = self.estimator.estimate(self.teacher, trial)
+        trial, estimate = self._estimate(episode, share)
         gradients = [(total, p.grad) for total, p in zip(sums, self.parameters, strict=True) if p.grad is not None]
-        if not all(torch.isfinite(gradient).all() for _, gradient in gradients):
+        if gradients and not torch.stack([gradient.isfinite().all() for _, gradient in gradients]).all():
             raise DivergedError("the meta-gradient is not finite")
         for total, gradient in gradients:
             total += gradient
         return {**estimate.values, **trial.values}
+
+    def _estimate(self, episode: int, share: float) -> tuple[Trial, Estimate]:
+        """Leaves one episode's gradient in the parameters' ``grad``, with less memory where there is not enough."""
+        while True:
+            for parameter in self.parameters:
+                parameter.grad = None
+            trial = self.job.episode(episode, share)
+            if self.estimator.splits_candidates and self.world.size > 1:
+                trial = SplitTrial(trial, self.world)
+            try:
+                return trial, self.estimator.estimate(self.teacher, trial)
+            except Exception as error:
+                changed = self.estimator.shrink(trial) if is_out_of_memory(error) else None
+                if changed is None:
+                    raise
+            log.warning("episode %d: out of memory, so from now on %s", episode, changed)
+            del trial  # and the error, with all that its traceback holds, is gone too
+            release_memory()

@@ -15,12 +15,11 @@ import torch
 from torch import Tensor
 
 from gtn_core.errors import DivergedError
+from gtn_core.execution import Execution, step_calls
 from gtn_core.inner_optim import InnerOptimizer, State
 from gtn_core.learner import Statistics
-from gtn_core.second_order import Backend, Batch, InnerLoss, Step, first_order, second_order
-
-MetaLoss = Callable[[Tensor, Statistics, int], Tensor]
-"""``(phi, statistics, steps done) -> scalar``: how badly the learner does on the real task."""
+from gtn_core.meta_loss import MetaLoss, parts_of
+from gtn_core.second_order import Backend, Batch, InnerLoss, Step
 
 TakeBatchGradient = Callable[[int, Tensor | None, Batch], Tensor | None]
 """``(t, progress that batch t was made for, gradient by each tensor of batch t) -> gradient by that progress``, or ``None``."""
@@ -107,6 +106,7 @@ def run(
     *,
     history: bool = False,
     keep_last_k: int = 0,
+    execution: Execution = "eager",
     after_step: Callable[[int, Tensor, Statistics], None] | None = None,
 ) -> Trajectory:
     """Trains a learner for T inner steps.
@@ -115,6 +115,7 @@ def run(
         loop: The inner loop.
         history: Whether to keep what ``meta_gradient`` needs.
         keep_last_k: Steps at the end whose graph is kept; each spares the backward sweep a forward and backward pass.
+        execution: How the step's calls are run; see ``gtn_core.execution``.
         after_step: Called with ``(steps done, phi, statistics)`` after each step.
 
     Raises:
@@ -124,10 +125,11 @@ def run(
     trail = Trajectory([phi], [state], [], torch.empty(0))
     losses: list[Tensor] = []
     progress: Tensor | None = None
+    calls = step_calls(loop.loss, execution)
     with torch.no_grad():
         for t in range(loop.steps):
             batch = loop.batch_at(t, progress)
-            step = first_order(loop.loss, phi, batch, keep=history and t >= loop.steps - keep_last_k)
+            step = calls.first(phi, batch, keep=history and t >= loop.steps - keep_last_k)
             phi, state = loop.optimizer.update(phi, step.grad, state, loop.lr[t].detach(), loop.momentum[t].detach())
             losses.append(step.loss)
             if not history:
@@ -158,6 +160,8 @@ def meta_gradient(
     *,
     backend: Backend = "reverse",
     keep_last_k: int = 0,
+    execution: Execution = "eager",
+    judge_chunk: int = 0,
 ) -> MetaGradient:
     """Runs the inner loop and differentiates the meta-loss through all of it.
 
@@ -169,6 +173,8 @@ def meta_gradient(
             gradient by the progress that the batch was made for, which the sweep carries on with.
         backend: How second-order terms are computed for steps without a kept graph.
         keep_last_k: See ``run``.
+        execution: See ``run``.
+        judge_chunk: Real samples that are judged at a time; 0 for all.
 
     Raises:
         DivergedError: An inner loss or the meta-loss is not finite.
@@ -176,7 +182,8 @@ def meta_gradient(
     """
     if not weights or not all(1 <= t <= loop.steps for t in weights):
         raise ValueError(f"meta-losses are taken after 1 to {loop.steps} steps, got {sorted(weights)}")
-    trail = run(loop, history=True, keep_last_k=keep_last_k)
+    trail = run(loop, history=True, keep_last_k=keep_last_k, execution=execution)
+    calls = step_calls(loop.loss, execution)
     meta_losses: dict[int, Tensor] = {}
     phi_adjoint = torch.zeros_like(loop.phi)
     state_adjoint = tuple(torch.zeros_like(s) for s in trail.states[-1])
@@ -186,7 +193,7 @@ def meta_gradient(
         statistics_adjoint: Statistics = ()
         if t + 1 in weights:
             meta_losses[t + 1], by_phi, statistics_adjoint = _judge(
-                meta_loss, trail.phi[t + 1], trail.statistics[t], t + 1, weights[t + 1]
+                meta_loss, trail.phi[t + 1], trail.statistics[t], t + 1, weights[t + 1], judge_chunk
             )
             phi_adjoint = phi_adjoint + by_phi
         phi, (batch, progress) = trail.phi[t], trail.batches.pop()
@@ -200,35 +207,41 @@ def meta_gradient(
             phi_adjoint,
             state_adjoint,
         )
-        by_phi, by_batch = second_order(
-            loop.loss,
-            phi,
-            batch,
-            pulled.grad,
-            statistics_adjoint,
-            progress_adjoint,
-            backend=backend,
-            step=trail.kept.pop(t, None),
+        by_phi, by_batch = calls.second(
+            phi, batch, pulled.grad, statistics_adjoint, progress_adjoint, backend, trail.kept.pop(t, None)
         )
         progress_adjoint = take_batch_gradient(t, progress, by_batch)
         phi_adjoint, state_adjoint = pulled.phi + by_phi, pulled.state
         d_lr[t], d_momentum[t] = pulled.lr, pulled.momentum
         trail.phi.pop(), trail.states.pop(), trail.statistics.pop()
+    _refuse_bad_judgement(meta_losses)
     total = torch.stack([weights[t] * loss for t, loss in meta_losses.items()]).sum()
     return MetaGradient(total, meta_losses, trail.losses, phi_adjoint, d_lr, d_momentum)
 
 
 def _judge(
-    meta_loss: MetaLoss, phi: Tensor, statistics: Statistics, steps: int, weight: float
+    meta_loss: MetaLoss, phi: Tensor, statistics: Statistics, steps: int, weight: float, chunk: int
 ) -> tuple[Tensor, Tensor, Statistics]:
-    """Returns the meta-loss, and its weighted gradients by phi and by the statistics."""
-    with torch.enable_grad():
-        inputs = tuple(x.detach().requires_grad_() for x in (phi, *statistics))
-        value = meta_loss(inputs[0], inputs[1:], steps)
-        if not torch.isfinite(value):
-            raise DivergedError(f"the meta-loss after inner step {steps} is {value.item()}")
-        grads = torch.autograd.grad(weight * value, inputs, materialize_grads=True, allow_unused=True)
-    return value.detach(), grads[0], tuple(grads[1:])
+    """Returns the meta-loss, and its weighted gradients by phi and by the statistics, summed over its parts."""
+    inputs = tuple(x.detach().requires_grad_() for x in (phi, *statistics))
+    total, sums = phi.new_zeros(()), list[Tensor]()
+    for share, part in parts_of(meta_loss, steps, chunk):
+        with torch.enable_grad():
+            value = share * part(inputs[0], inputs[1:])
+            grads = torch.autograd.grad(weight * value, inputs, materialize_grads=True, allow_unused=True)
+        total = total + value.detach()
+        sums = [a + b for a, b in zip(sums, grads, strict=True)] if sums else list(grads)
+    return total, sums[0], tuple(sums[1:])
+
+
+def _refuse_bad_judgement(meta_losses: Mapping[int, Tensor]) -> None:
+    """Raises where a meta-loss is not finite; asked once, since every question makes the host wait for a GPU."""
+    steps = sorted(meta_losses)
+    values = torch.stack([meta_losses[t] for t in steps])
+    bad = (~torch.isfinite(values)).nonzero()
+    if len(bad):
+        first = int(bad[0])
+        raise DivergedError(f"the meta-loss after inner step {steps[first]} is {values[first].item()}")
 
 
 def _refuse_divergence(losses: Tensor) -> None:

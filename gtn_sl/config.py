@@ -115,7 +115,7 @@ class ComputeConfig:
     threads: Positive | None = None
     """CPU threads; ``None`` takes torch's default. A resumed run keeps what it started with, so that sums stay the same."""
     memory_mib: PositiveReal = 4096.0
-    """Budget for graphs kept from the forward run of the inner loop."""
+    """What an outer step may take beside teacher and data; graphs of inner steps are kept as far as it goes."""
     plan: StepPlan | None = None
     """Layout, precision, back-end and kept graphs; ``None`` chooses by a micro-benchmark."""
 

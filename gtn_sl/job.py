@@ -7,11 +7,10 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from gtn_core.distributed import SingleProcess, World, share_out
 from gtn_core.estimators import Episode, Teacher
-from gtn_core.learner import Statistics
+from gtn_core.meta_loss import BatchedLoss
 from gtn_core.outer_loop import Validation
 from gtn_core.plan import StepPlan
 from gtn_core.run_folder import RunFolder
@@ -21,7 +20,7 @@ from gtn_sl.data import AUGMENTATIONS, Split, TaskData
 from gtn_sl.evaluation import Evaluation, evaluate_stream, refuse_divergence
 from gtn_sl.growth import inner_steps
 from gtn_sl.learners.pool import LearnerPool, pool_families
-from gtn_sl.losses import inner_loss
+from gtn_sl.losses import inner_loss, real_loss
 from gtn_sl.pictures import batch_grid
 from gtn_sl.plots import schedule_picture
 from gtn_sl.provenance import Provenance
@@ -72,17 +71,11 @@ class SupervisedJob:
         sizes = {step: settings.batch_size if step == steps else settings.intermediate_batch_size for step in weights}
         chosen = self._real_batches(sizes, iteration)
 
-        def meta_loss(phi: Tensor, statistics: Statistics, step: int) -> Tensor:
-            images, labels = chosen[step]
-            with self.plan.autocast(phi.device):
-                logits, _ = learner.apply(phi, images, statistics)
-            return F.cross_entropy(logits.float(), labels)
-
         return Episode(
             inner_loss(learner, self.plan, closed_loop=self.teacher.closed_loop),
             self.teacher.optimizer,
             phi,
-            meta_loss,
+            BatchedLoss(real_loss(learner, self.plan), chosen),
             weights,
             lesson=self.streams.seed("lesson", iteration),
             name=name,
@@ -104,9 +97,10 @@ class SupervisedJob:
     def _real_batches(self, sizes: Mapping[int, int], iteration: int) -> dict[int, tuple[Tensor, Tensor]]:
         """Returns normalised, augmented training images ``(N, C, H, W)`` and their labels, N as ``sizes`` has it."""
         random, variation = (self.streams.torch(name, iteration) for name in ("meta-batch", "augmentation"))
+        drawn = [torch.randint(len(self.train), (size,), generator=random) for size in sizes.values()]
+        places = torch.cat(drawn).to(self.device).split(list(sizes.values()))  # at once: each copy makes the host wait
         batches = {}
-        for step, size in sizes.items():
-            chosen = torch.randint(len(self.train), (size,), generator=random).to(self.device)
+        for step, chosen in zip(sizes, places, strict=True):
             images = self.augment(self.data.normalise(self.train.images[chosen]), variation)
             batches[step] = images, self.train.labels[chosen]
         return batches

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from torch import Tensor
+from torch.nn import functional as F
 
 from gtn_core.closed_loop import class_progress
 from gtn_core.learner import Learner, Statistics
@@ -30,5 +33,17 @@ def inner_loss(learner: Learner, plan: StepPlan, *, closed_loop: bool = False) -
             logits, statistics = learner.apply(phi, images)
         value = soft_cross_entropy(logits, labels)
         return (value, statistics, class_progress(value, logits, labels)) if closed_loop else (value, statistics)
+
+    return loss
+
+
+def real_loss(learner: Learner, plan: StepPlan) -> Callable[[Tensor, Statistics, Batch], Tensor]:
+    """Returns the mean cross-entropy on real images ``(N, C, H, W)`` with labels ``(N,)``, given parameters and statistics."""
+
+    def loss(phi: Tensor, statistics: Statistics, batch: Batch) -> Tensor:
+        images, labels = batch
+        with plan.autocast(phi.device):
+            logits, _ = learner.apply(phi, images, statistics)
+        return F.cross_entropy(logits.float(), labels)
 
     return loss

@@ -19,7 +19,9 @@ from gtn_core.errors import DivergedError
 from gtn_core.estimators import ESTIMATORS, Backprop, EstimatorConfig
 from gtn_core.memory import reuse_pages
 from gtn_core.outer_loop import Listener, OuterLoop, Progress
-from gtn_core.plan import Probe, StepPlan, choose_plan, cosine, default_cache
+from gtn_core.plan import Probe, StepPlan, cosine
+from gtn_core.plan_cache import default_cache
+from gtn_core.plan_choice import choose_plan
 from gtn_core.run_folder import RunFolder
 from gtn_core.second_order import Batch, InnerLoss
 from gtn_core.seeding import Streams
@@ -29,8 +31,9 @@ from gtn_sl.config import MetaTrainConfig
 from gtn_sl.data import AUGMENTATIONS, ImageTask, TaskData, load_task
 from gtn_sl.job import SupervisedJob
 from gtn_sl.learners import Architecture, architecture
-from gtn_sl.learners.pool import pool_families, widest
+from gtn_sl.learners.pool import has_one_shape, pool_families, widest
 from gtn_sl.losses import inner_loss
+from gtn_sl.memory_use import fitting_plan
 from gtn_sl.provenance import Provenance, hardware, tell
 from gtn_sl.teacher import SupervisedTeacher, seeded_teacher
 from gtn_sl.warm_start import warm_start
@@ -164,12 +167,13 @@ def _with_plan(config: MetaTrainConfig, data: TaskData, teacher: SupervisedTeach
     """Settles how steps are computed: as the user said, or by a micro-benchmark; bfloat16 only where it may be trusted."""
     plan = config.compute.plan
     if plan is None:
-        probes = _probes(config, teacher)
+        probes = step_probes(config, teacher)
         plan = choose_plan(
-            " ".join(probes),
+            f"{' '.join(probes)} {config.compute.memory_mib:g} MiB",
             list(probes.values()),
             config.inner.steps,
-            config.compute.memory_mib,
+            lambda plan: fitting_plan(config, teacher, plan),
+            one_shape=has_one_shape(config.learner),
             cache=default_cache(),
         )
     if plan.precision == "bfloat16":
@@ -177,7 +181,7 @@ def _with_plan(config: MetaTrainConfig, data: TaskData, teacher: SupervisedTeach
     return dataclasses.replace(config, compute=dataclasses.replace(config.compute, plan=plan))
 
 
-def _probes(config: MetaTrainConfig, teacher: SupervisedTeacher) -> dict[str, Probe]:
+def step_probes(config: MetaTrainConfig, teacher: SupervisedTeacher) -> dict[str, Probe]:
     """Returns how to build the steps that the micro-benchmark times, on the first batch, one of each learner of the pool."""
     families = dict(pool_families(config.learner))
     with torch.no_grad():

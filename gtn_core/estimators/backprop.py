@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import torch
@@ -10,6 +11,7 @@ from torch import Tensor
 
 from gtn_core.errors import DivergedError, UsageError
 from gtn_core.estimators.protocol import ESTIMATORS, Episode, Estimate, EstimatorConfig, Teacher, Trial
+from gtn_core.meta_loss import BatchedLoss
 from gtn_core.second_order import Batch
 from gtn_core.unroll import meta_gradient
 
@@ -60,28 +62,43 @@ class Backprop:
                 teach_back,
                 backend=self.plan.backend,
                 keep_last_k=self.plan.keep_last_k,
+                execution=self.plan.execution,
+                judge_chunk=self.plan.judge_chunk,
             )
         except DivergedError as error:
             raise DivergedError(f"{trial.name}: {error}") from error
         if lr.requires_grad:
             torch.autograd.backward([lr, momentum], [result.lr, result.momentum])
-        own: dict[str, float] = {}
+        own: dict[str, Tensor] = {}
         if trial.teacher_loss is not None:
             loss = trial.teacher_loss(teacher)
             loss.backward()
-            own["meta/teacher_loss"] = loss.item()
-        return Estimate(
-            {
-                **own,
-                "meta/loss": result.meta_losses[trial.steps].item(),
-                "meta/weighted_loss": result.meta_loss.item(),
-                "inner/steps": float(trial.steps),
-                "inner/first_loss": float(result.losses[0]),
-                "inner/last_loss": float(result.losses[-1]),
-                "inner/lr": float(lr.detach().mean()),
-                "inner/momentum": float(momentum.detach().mean()),
-            }
-        )
+            own["meta/teacher_loss"] = loss.detach()
+        values = {
+            **own,
+            "meta/loss": result.meta_losses[trial.steps],
+            "meta/weighted_loss": result.meta_loss,
+            "inner/first_loss": result.losses[0],
+            "inner/last_loss": result.losses[-1],
+            "inner/lr": lr.detach().mean(),
+            "inner/momentum": momentum.detach().mean(),
+        }
+        told = torch.stack([value.double() for value in values.values()]).tolist()  # one wait for a GPU, not seven
+        return Estimate({**dict(zip(values, told, strict=True)), "inner/steps": float(trial.steps)})
+
+    def shrink(self, trial: Trial) -> str | None:
+        """See ``Estimator.shrink``: first half of the kept graphs, then half of the real samples judged at a time."""
+        kept, chunk = self.plan.keep_last_k, self.plan.judge_chunk
+        if kept:
+            self.plan = replace(self.plan, keep_last_k=kept // 2)
+            return f"graphs of {kept // 2} steps kept instead of {kept}"
+        if not isinstance(trial, Episode) or not isinstance(trial.meta_loss, BatchedLoss):
+            return None
+        now = min(chunk or trial.meta_loss.largest, trial.meta_loss.largest)
+        if now == 1:
+            return None
+        self.plan = replace(self.plan, judge_chunk=now // 2)
+        return f"{now // 2} real samples judged at a time instead of {now}"
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """See ``Estimator.state``; there is none."""

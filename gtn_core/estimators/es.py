@@ -103,6 +103,10 @@ class _EvolutionStrategy:
         """Returns the direction that worsens the fitness, shape ``(D,)``, for noise ``(P, D)`` and fitness ``(P,)``."""
         raise NotImplementedError
 
+    def shrink(self, trial: Trial) -> str | None:
+        """See ``Estimator.shrink``; there is nothing to save."""
+        return None
+
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """See ``Estimator.state``."""
         return ({} if self.sigma is None else {"sigma": self.sigma}), {"count": self.count}

@@ -14,10 +14,11 @@ from typing_extensions import Self
 from gtn_core.config import Natural, Positive, PositiveReal, config
 from gtn_core.errors import DivergedError
 from gtn_core.inner_optim import InnerOptimizer
+from gtn_core.meta_loss import MetaLoss
 from gtn_core.plan import StepPlan
 from gtn_core.registry import Registry
 from gtn_core.second_order import Batch, InnerLoss
-from gtn_core.unroll import InnerLoop, MetaLoss, run
+from gtn_core.unroll import InnerLoop, run
 
 
 class Teacher(nn.Module):
@@ -190,6 +191,13 @@ class Estimator(Protocol):
         Raises:
             DivergedError: A loss is not finite.
             UsageError: The trial offers not what this estimator needs, e.g. a derivative.
+        """
+
+    def shrink(self, trial: Trial) -> str | None:
+        """Makes do with less memory from now on, after it was not enough for a trial.
+
+        Returns:
+            What changed, in a few words; ``None`` where nothing is left to save.
         """
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:

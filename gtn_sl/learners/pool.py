@@ -159,3 +159,20 @@ def widest(family: Architecture, settings: LearnerConfig) -> Form:
     factor = settings.width_scale[1]
     widths = tuple(low if low == high else max(low, round(factor * (high - 1))) for low, high in family.random_widths)
     return replace(family.form, widths=widths, depth=family.depths[1] - 1 if family.depths else family.form.depth)
+
+
+def has_one_shape(settings: LearnerConfig) -> bool:
+    """Says whether all learners of a pool have the same layers, so that what is compiled for one serves all."""
+    families = [family for _, family in pool_families(settings)]
+    drawn = [low != high for family in families for low, high in family.random_widths]
+    return (
+        len(families) == 1
+        and not any(drawn)
+        and not settings.norms
+        and not settings.activations
+        and not _deepens(families[0])
+    )
+
+
+def _deepens(family: Architecture) -> bool:
+    return family.depths is not None and family.depths[1] - family.depths[0] > 1

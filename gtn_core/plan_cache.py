@@ -1,0 +1,77 @@
+"""The file that remembers which plan was fastest, per machine, torch version, thread count and size of the step."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import logging
+import os
+import platform
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from gtn_core.checkpoint import replacing
+from gtn_core.errors import GTNError
+from gtn_core.second_order import Batch
+
+log = logging.getLogger(__name__)
+
+
+def default_cache() -> Path:
+    """Returns the file that remembers plans, in the user's cache folder."""
+    root = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(root) / "gtn" / "plans.json"
+
+
+def cache_key(name: str, steps_timed: Sequence[tuple[Tensor, Batch]], *more: object) -> str:
+    """Returns what a choice is remembered under.
+
+    Args:
+        name: What was timed.
+        steps_timed: Parameters and batch of each step that was timed.
+        more: What else the choice depends on.
+    """
+    phi = steps_timed[0][0]
+    facts = (
+        name,
+        torch.cuda.get_device_name(phi.device) if phi.is_cuda else processor(),
+        torch.__version__,
+        torch.get_num_threads(),
+        [(len(phi), [tuple(part.shape) for part in batch]) for phi, batch in steps_timed],
+        *more,
+    )
+    return hashlib.sha256(repr(facts).encode()).hexdigest()[:16]
+
+
+def processor() -> str:
+    """Returns the name of the processor."""
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def read_cache(cache: Path | None) -> dict[str, dict[str, object]]:
+    """Returns the remembered plans by key; none where there is no such file, or it is damaged."""
+    with contextlib.suppress(OSError, json.JSONDecodeError):
+        content = json.loads(cache.read_text()) if cache else {}
+        if isinstance(content, dict):
+            return content
+    return {}
+
+
+def write_cache(cache: Path | None, known: dict[str, dict[str, object]]) -> None:
+    """Stores the remembered plans, where that can be done."""
+    if cache is None:
+        return
+    try:
+        cache.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(cache) as file:
+            file.write(json.dumps(known, indent=1).encode())
+    except (OSError, GTNError) as error:  # a plan that is not remembered is only chosen again
+        log.info("the plan could not be remembered: %s", error)

@@ -1,0 +1,168 @@
+"""Which plan is fastest on this machine, by a cached micro-benchmark, and why."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import math
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from gtn_core.config import resolve, to_dict
+from gtn_core.execution import step_calls
+from gtn_core.learner import Layout
+from gtn_core.memory import is_out_of_memory
+from gtn_core.plan import Precision, Probe, StepPlan, has_bfloat16_units
+from gtn_core.plan_cache import cache_key, read_cache, write_cache
+from gtn_core.second_order import Backend, Batch, InnerLoss
+
+log = logging.getLogger(__name__)
+
+Fits = Callable[[StepPlan], StepPlan]
+"""Returns a plan with as many graphs kept, and as many real samples judged at a time, as the memory holds."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What the micro-benchmark found of one plan.
+
+    Attributes:
+        plan: How a step was computed.
+        seconds: Of a step and its adjoint, summed over the probes; infinity where they cannot be computed so.
+    """
+
+    plan: StepPlan
+    seconds: float
+
+    def describe(self) -> str:
+        """Returns the plan and its time in a few words."""
+        cost = f"{1e3 * self.seconds:.0f} ms" if math.isfinite(self.seconds) else "impossible"
+        return f"{self.plan.describe()} {cost}"
+
+
+def choose_plan(
+    name: str, probes: Sequence[Probe], steps: int, fits: Fits, *, one_shape: bool = False, cache: Path | None = None
+) -> StepPlan:
+    """Times one step and its adjoint under every plan and returns the fastest.
+
+    Args:
+        name: What is timed and for which budget; part of what a choice is remembered by.
+        probes: Build the steps to time, e.g. of each learner that may come; the sum of their times decides.
+        steps: T.
+        fits: Knows the memory.
+        one_shape: Whether all learners are of one shape, so that compiling, which takes long, is done once.
+        cache: File that remembers choices per machine, torch version, thread count and size of the step; ``None`` for none.
+
+    Returns:
+        The plan; why it won is logged.
+    """
+    usual = [probe(StepPlan()) for probe in probes]
+    key = cache_key(name, [(phi, batch) for _, phi, batch in usual], steps, one_shape)
+    known = read_cache(cache)
+    if key in known:
+        plan = resolve(StepPlan, known[key])
+        log.info("plan: %s (remembered in %s)", plan.describe(), cache)
+        return plan
+    trials = compare_plans(probes, steps, fits(StepPlan()).keep_last_k, one_shape=one_shape)
+    plan = settled(trials[0].plan, steps, fits)
+    log.info("plan: %s", reason(plan, trials))
+    known[key] = to_dict(plan)
+    write_cache(cache, known)
+    return plan
+
+
+def compare_plans(
+    probes: Sequence[Probe],
+    steps: int,
+    kept: int,
+    *,
+    precisions: Sequence[Precision] | None = None,
+    one_shape: bool = False,
+) -> list[Trial]:
+    """Times one step and its adjoint under every plan.
+
+    Args:
+        probes: See ``choose_plan``.
+        steps: T.
+        kept: How many graphs could be kept; keeping them is timed where that is all of them.
+        precisions: Those to try; ``None`` tries what the device has units for.
+        one_shape: See ``choose_plan``.
+
+    Returns:
+        The fastest first.
+    """
+    device = probes[0](StepPlan())[1].device
+    plans = _candidates(device, precisions)
+    trials = [_trial(probes, plan) for plan in plans]
+    if kept == steps:
+        layouts = {(p.layout, p.precision): p for p in plans if p.backend == "reverse"}
+        trials += [_trial(probes, dataclasses.replace(plan, keep_last_k=kept)) for plan in layouts.values()]
+    if device.type == "cuda":
+        trials += [_trial(probes, dataclasses.replace(plan, execution="captured")) for plan in plans]
+    if device.type == "cuda" and one_shape:
+        best = min(trials, key=lambda trial: trial.seconds).plan
+        trials.append(_trial(probes, dataclasses.replace(best, execution="compiled", keep_last_k=0)))
+    return sorted(trials, key=lambda trial: trial.seconds)
+
+
+def settled(fastest: StepPlan, steps: int, fits: Fits) -> StepPlan:
+    """Returns the fastest plan as the memory allows it, with graphs kept where it can use them and more would not fit."""
+    able = fastest.execution == "eager" and fastest.backend == "reverse"
+    fitting = fits(fastest)
+    wanted = fastest.keep_last_k or fitting.keep_last_k < steps
+    return fitting if able and wanted else dataclasses.replace(fitting, keep_last_k=0)
+
+
+def reason(plan: StepPlan, trials: Sequence[Trial]) -> str:
+    """Returns what a plan won by, against the next ones."""
+    losers = ", ".join(trial.describe() for trial in trials[1:4])
+    return f"{plan.describe()}, {1e3 * trials[0].seconds:.0f} ms for a step and its adjoint; next: {losers}"
+
+
+def synchronize(device: torch.device) -> None:
+    """Waits until a GPU has done what it was told; a CPU has."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def _candidates(device: torch.device, precisions: Sequence[Precision] | None) -> list[StepPlan]:
+    precisions = precisions or (["float32", "bfloat16"] if has_bfloat16_units(device) else ["float32"])
+    layouts: list[Layout] = ["contiguous", "channels_last"]
+    backends: list[Backend] = ["reverse", "forward"]
+    return [
+        StepPlan(layout=layout, precision=precision, backend=backend)
+        for precision in precisions
+        for layout in layouts
+        for backend in backends
+    ]
+
+
+def _trial(probes: Iterable[Probe], plan: StepPlan) -> Trial:
+    """Times one step and its adjoint, summed over the probes."""
+    try:
+        return Trial(plan, sum(_seconds_of_step(*probe(plan), plan) for probe in probes))
+    except NotImplementedError:  # e.g. forward-mode differentiation of a user's learner
+        return Trial(plan, math.inf)
+    except Exception as error:
+        if plan.execution == "eager" and not is_out_of_memory(error):
+            raise
+        log.info("plan: %s is left out: %s", plan.describe(), " ".join(str(error).split())[:200])
+        return Trial(plan, math.inf)
+
+
+def _seconds_of_step(loss: InnerLoss, phi: Tensor, batch: Batch, plan: StepPlan, repeats: int = 3) -> float:
+    """Returns the fastest of a few runs."""
+    calls, direction, best = step_calls(loss, plan.execution), torch.ones_like(phi), math.inf
+    for _ in range(1 + repeats):  # the first one warms up
+        synchronize(phi.device)
+        start = time.perf_counter()
+        step = calls.first(phi, batch, keep=plan.keep_last_k > 0)
+        calls.second(phi, batch, direction, (), None, plan.backend, step)
+        synchronize(phi.device)
+        best = min(best, time.perf_counter() - start)
+    return best

@@ -1,0 +1,96 @@
+"""What an outer step of a supervised meta-training takes of memory, by ``gtn_core.memory_model``."""
+
+from __future__ import annotations
+
+import logging
+
+import torch
+from torch import Tensor
+
+from gtn_core.memory import available_bytes, is_out_of_memory, release_memory
+from gtn_core.memory_model import SPARE, OuterMemory, fit, measure_judge, measure_step
+from gtn_core.peak_memory import peak_bytes
+from gtn_core.plan import StepPlan
+from gtn_core.second_order import Batch, first_order
+from gtn_sl.config import MetaTrainConfig
+from gtn_sl.learners import Architecture
+from gtn_sl.learners.pool import pool_families, widest
+from gtn_sl.losses import inner_loss, real_loss
+from gtn_sl.teacher import SupervisedTeacher
+
+log = logging.getLogger(__name__)
+
+
+def fitting_plan(config: MetaTrainConfig, teacher: SupervisedTeacher, plan: StepPlan) -> StepPlan:
+    """Returns the plan with as many graphs kept, and as many real images judged at a time, as the memory holds.
+
+    Args:
+        config: The meta-training; ``compute.memory_mib`` bounds what an outer step may take, and so does what is free.
+        teacher: On the device where it will be trained.
+        plan: How steps are computed.
+    """
+    budget, free = int(config.compute.memory_mib * (1 << 20)), available_bytes(torch.device(config.compute.device))
+    try:
+        memories = outer_memories(config, teacher, plan)
+    except Exception as error:
+        if not is_out_of_memory(error):
+            raise
+        log.info("plan: not even one step can be measured in this memory, so no graph is kept")
+        release_memory()
+        return plan
+    return fit(memories, plan, budget if free is None else min(budget, int(SPARE * free)))
+
+
+def outer_memories(config: MetaTrainConfig, teacher: SupervisedTeacher, plan: StepPlan) -> list[OuterMemory]:
+    """Measures the calls of an outer step, with the widest learner of each family of the pool."""
+    made = _teacher_bytes(teacher)
+    families = dict(pool_families(config.learner)).values()
+    return [_outer_memory(family, config, teacher, plan, made) for family in families]
+
+
+def _outer_memory(
+    family: Architecture, config: MetaTrainConfig, teacher: SupervisedTeacher, plan: StepPlan, made: int
+) -> OuterMemory:
+    learner, phi = family.fresh(teacher.task, 0, plan.layout, widest(family, config.learner))
+    phi = phi.to(config.compute.device)
+    with torch.no_grad():
+        batch = teacher.batch(0)
+    loss = inner_loss(learner, plan)
+    statistics = first_order(loss, phi, batch).statistics
+    sizes, real = _real_sizes(config), _real_batch(config, teacher)
+    fixed, each = measure_judge(real_loss(learner, plan), phi, statistics, real)
+    sample = sum(tensor[:1].nbytes for tensor in real)
+    theta = sum(parameter.nbytes for parameter in teacher.trained())
+    return OuterMemory(
+        measure_step(loss, teacher.optimizer, phi, batch, plan),
+        config.inner.steps,
+        base=sum(sizes) * sample + theta + 2 * phi.nbytes,
+        theta=theta,
+        teacher=made,
+        judge_fixed=fixed,
+        judge_sample=each,
+        samples=max(sizes),
+    )
+
+
+def _teacher_bytes(teacher: SupervisedTeacher) -> int:
+    def again() -> object:
+        parts: list[Tensor] = [part for part in teacher.batch(0) if part.requires_grad]
+        ones = [torch.ones_like(part) for part in parts]
+        return torch.autograd.grad(parts, teacher.trained(), ones, allow_unused=True) if parts else None
+
+    return peak_bytes(again, teacher.inner_schedule.log_lr.device)
+
+
+def _real_sizes(config: MetaTrainConfig) -> list[int]:
+    """Returns the sizes of all batches that a learner is judged by."""
+    settings = config.meta_loss
+    between = len(range(settings.every, config.inner.steps, settings.every)) if settings.every else 0
+    return [settings.batch_size, *[settings.intermediate_batch_size] * between]
+
+
+def _real_batch(config: MetaTrainConfig, teacher: SupervisedTeacher) -> Batch:
+    """Returns the largest of them, of zeros."""
+    samples, device = max(2, *_real_sizes(config)), config.compute.device
+    images = torch.zeros(samples, *teacher.task.image_shape, device=device)
+    return images, torch.zeros(samples, dtype=torch.int64, device=device)

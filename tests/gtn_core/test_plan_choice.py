@@ -1,0 +1,115 @@
+"""The choice of how a step is computed: it is the fastest, it is remembered, and a damaged memory does no harm."""
+
+import dataclasses
+import json
+import logging
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from gtn_core import plan_choice
+from gtn_core.learner import fresh_learner
+from gtn_core.plan import StepPlan, cosine
+from gtn_core.plan_choice import Trial, choose_plan, compare_plans, settled
+from gtn_core.second_order import first_order
+
+
+def build() -> nn.Module:
+    return nn.Sequential(nn.Conv2d(1, 4, 3, padding=1), nn.LeakyReLU(0.1), nn.Flatten(), nn.Linear(4 * 36, 3))
+
+
+def probe(plan):
+    learner, phi = fresh_learner(build, 0, plan.layout)
+    batch = (torch.ones(5, 1, 6, 6), torch.eye(3)[torch.arange(5) % 3])
+
+    def loss(phi, batch):
+        with plan.autocast(phi.device):
+            logits, statistics = learner.apply(phi, batch[0])
+        return -(batch[1] * logits.float().log_softmax(-1)).sum(-1).mean(), statistics
+
+    return loss, phi, batch
+
+
+def room_for(graphs):
+    """Returns a memory that holds so many graphs."""
+    return lambda plan: dataclasses.replace(plan, keep_last_k=graphs)
+
+
+def test_the_fastest_plan_wins_and_the_reason_is_logged(monkeypatch, caplog):
+    def seconds(loss, phi, batch, plan):
+        return 1.0 if (plan.layout, plan.backend, plan.keep_last_k) == ("channels_last", "forward", 0) else 2.0
+
+    monkeypatch.setattr(plan_choice, "_seconds_of_step", seconds)
+    with caplog.at_level(logging.INFO):
+        plan = choose_plan("net", [probe], 4, room_for(4))
+    assert (plan.layout, plan.backend, plan.keep_last_k) == ("channels_last", "forward", 0)
+    assert "1000 ms for a step and its adjoint" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("fastest", "fitting", "kept"),
+    [
+        (StepPlan(), 3, 3),  # some graphs spare a forward pass each
+        (StepPlan(), 10, 0),  # all could be kept, but making them again was faster
+        (StepPlan(keep_last_k=10), 10, 10),
+        (StepPlan(keep_last_k=10), 7, 7),
+        (StepPlan(backend="forward"), 3, 0),  # which has no use for them
+        (StepPlan(execution="compiled"), 3, 0),
+    ],
+)
+def test_graphs_are_kept_where_they_are_of_use(fastest, fitting, kept):
+    assert settled(fastest, 10, room_for(fitting)).keep_last_k == kept
+
+
+def test_a_step_that_cannot_be_computed_in_some_way_loses(monkeypatch):
+    class Square(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            ctx.save_for_backward(x)
+            return x**2
+
+        @staticmethod
+        def backward(ctx, dy):
+            return 2 * ctx.saved_tensors[0] * dy
+
+    def stubborn(plan):
+        return lambda phi, batch: (Square.apply(phi).sum() * batch[0].sum(), ()), torch.ones(3), (torch.ones(2),)
+
+    trials = compare_plans([stubborn], 2, 0)
+    assert {trial.plan.backend for trial in trials if trial.seconds == float("inf")} == {"forward"}
+    assert trials[0].plan.backend == "reverse"
+    assert Trial(StepPlan(), float("inf")).describe().endswith("impossible")
+
+
+def test_a_choice_is_remembered_and_a_damaged_memory_is_made_anew(tmp_path, caplog):
+    cache = tmp_path / "folder" / "plans.json"
+    first = choose_plan("net", [probe], 4, room_for(4), cache=cache)
+    with caplog.at_level(logging.INFO):
+        assert choose_plan("net", [probe], 4, room_for(4), cache=cache) == first
+    assert "remembered" in caplog.text
+    assert len(json.loads(cache.read_text())) == 1
+    cache.write_text("{")
+    assert choose_plan("net", [probe], 4, room_for(4), cache=cache).precision in ("float32", "bfloat16")
+    assert len(json.loads(cache.read_text())) == 1
+
+
+def test_an_unwritable_memory_is_no_failure():
+    choose_plan("net", [probe], 4, room_for(4), cache=Path("/dev/null/plans.json"))
+
+
+def test_bfloat16_autocast_is_coarse_but_points_the_same_way():
+    gradients = []
+    for precision in ("float32", "bfloat16"):
+        loss, phi, batch = probe(StepPlan(precision=precision))
+        gradients.append([first_order(loss, phi, batch).grad])
+    assert not torch.equal(*gradients[0], *gradients[1])
+    assert cosine(*gradients) > 0.99
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "expected"), [([1.0, 0.0], [2.0, 0.0], 1), ([1.0, 0.0], [0.0, 3.0], 0), ([1.0], [-1.0], -1)]
+)
+def test_cosine(a, b, expected):
+    assert cosine([torch.tensor(a)], [torch.tensor(b)]) == pytest.approx(expected)
