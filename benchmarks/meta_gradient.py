@@ -9,7 +9,6 @@ machine that slows down favours none. The exit code is 1 if gradients differ fro
 from __future__ import annotations
 
 import importlib.metadata
-import importlib.util
 import json
 import os
 import platform
@@ -23,7 +22,6 @@ from typing import Any
 
 import click
 import torch
-from peers.methods import METHODS
 from peers.report import (
     AGREEMENT_LIMIT,
     Result,
@@ -33,8 +31,9 @@ from peers.report import (
     show_group,
     show_linearity,
 )
-from peers.work import FORMS, LAYOUTS, WIDTHS, Task
 from rich.console import Console
+
+from gtn_sl.peers import FORMS, LAYOUTS, METHODS, WIDTHS, Task, missing_package
 
 BF16_FLAGS = ("avx512_bf16", "amx_bf16")
 
@@ -70,7 +69,7 @@ def _lengths(ctx: click.Context, param: click.Parameter, value: str) -> tuple[in
 @click.command(help=__doc__)
 @click.option("--steps", default="8,32,128", callback=_lengths, show_default=True, help="Inner steps T.")
 @click.option("--learners", type=Names(*WIDTHS), default="narrow,wide", show_default=True)
-@click.option("--learner-form", type=click.Choice(FORMS), default="plain", show_default=True)
+@click.option("--learner-form", type=click.Choice(FORMS[:2]), default="plain", show_default=True)
 @click.option("--precision", type=Names("fp32", "bf16"), help="Default: fp32, and bf16 where the CPU has units for it.")
 @click.option("--layout", type=Names(*LAYOUTS), default=",".join(LAYOUTS), show_default=True)
 @click.option("--methods", type=Names(*METHODS), default=",".join(METHODS), help="Default: all.")
@@ -95,8 +94,6 @@ def main(
     json_file: Path | None,
 ) -> None:
     """Measures, prints tables and writes the report."""
-    if reuse_pages and importlib.util.find_spec("gtn_core.memory") is None:
-        raise click.UsageError("--reuse-pages needs gtn_core.memory, which is not there")
     console = Console(width=None if sys.stdout.isatty() else 150)
     this_machine = machine(threads)
     console.print(describe(this_machine), soft_wrap=True)
@@ -188,8 +185,7 @@ def _version(package: str) -> str | None:
 
 
 def _installed(console: Console, name: str) -> bool:
-    package = METHODS[name].needs
-    if package is None or importlib.util.find_spec(package) is not None:
+    if missing_package(name) is None:
         return True
     console.print(f"{name}: not installed: pip install .\\[bench]")
     return False

@@ -1,1 +1,1 @@
-"""The meta-gradient by every method that `benchmarks/meta_gradient.py` compares, and how one of them is measured."""
+"""How one method of `gtn_sl.peers` is measured in a process of its own, and the tables of `benchmarks/meta_gradient.py`."""

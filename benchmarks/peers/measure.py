@@ -19,8 +19,8 @@ from typing import Any
 
 import torch
 
-from peers.methods import METHODS
-from peers.work import Gradients, Task, Work
+from gtn_core.memory import available_bytes, is_out_of_memory, reuse_pages
+from gtn_sl.peers import METHODS, Gradients, Task, Work
 
 MIB = 2**20
 
@@ -50,7 +50,7 @@ def measure(task: Task, *, seconds: float) -> dict[str, Any]:
             del found
             gc.collect()
     except (RuntimeError, MemoryError) as error:
-        if not isinstance(error, MemoryError) and "allocate memory" not in str(error):
+        if not is_out_of_memory(error):
             raise
         return {"error": "out of memory"}
     if not finite:
@@ -83,24 +83,10 @@ def _peak_rss() -> int:
 
 def _limit_memory() -> None:
     """Makes an allocation beyond the machine's memory fail where it can be reported, instead of ending the process."""
-    available = _available_memory()
+    available = available_bytes(torch.device("cpu"))
     if available is not None:
         used = int(Path("/proc/self/statm").read_text().split()[5]) * resource.getpagesize()
         resource.setrlimit(resource.RLIMIT_DATA, (used + int(0.9 * available), resource.RLIM_INFINITY))
-
-
-def _available_memory() -> int | None:
-    """Returns the bytes that this process may still take, or None where that is unknown."""
-    meminfo = Path("/proc/meminfo")
-    if not meminfo.exists():
-        return None
-    fields = dict(line.split(":", 1) for line in meminfo.read_text().splitlines())
-    available = int(fields["MemAvailable"].split()[0]) * 1024
-    group = Path("/sys/fs/cgroup")
-    limit = group / "memory.max"
-    if limit.exists() and (text := limit.read_text().strip()) != "max":
-        available = min(available, int(text) - int((group / "memory.current").read_text()))
-    return available
 
 
 def main() -> None:
@@ -110,8 +96,6 @@ def main() -> None:
     answer: dict[str, Any]
     if "task" in request:
         if request["reuse_pages"]:
-            from gtn_core.memory import reuse_pages
-
             reuse_pages()
         answer = measure(Task(**request["task"]), seconds=request["seconds"])
     else:

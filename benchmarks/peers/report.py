@@ -10,8 +10,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from peers.methods import METHODS
-from peers.work import Gradients, Task
+from gtn_sl.peers import METHODS, Gradients, Task
 
 AGREEMENT_LIMIT = 1e-10
 """Largest relative difference to plain autograd that float64 rounding can explain."""

@@ -33,6 +33,10 @@ COMMANDS = {
     ),
     "inspect": ("gtn_cli.commands.inspect", "Show what a teacher or an environment is, and a picture of it."),
     "tasks": ("gtn_cli.commands.tasks", "List what can be taught; download and check the images."),
+    "bench": (
+        "gtn_cli.commands.bench",
+        "How fast an outer iteration is here, beside the machine's limits and other methods.",
+    ),
     "runs": ("gtn_cli.commands.runs", "List the runs in a folder."),
     "completion": ("gtn_cli.commands.completion", "Print the shell completion script."),
 }
@@ -90,9 +94,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except MemoryError:
         _fail(OUT_OF_MEMORY, EXIT_FAILED)
     except Exception as error:
-        if (
-            "out of memory" in str(error).lower() or "can't allocate memory" in str(error).lower()
-        ):  # torch's, on any device
+        from gtn_core.memory import is_out_of_memory
+
+        if is_out_of_memory(error):
             _fail(OUT_OF_MEMORY, EXIT_FAILED)
         if os.environ.get("GTN_TRACEBACK"):
             raise

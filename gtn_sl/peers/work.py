@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -13,15 +13,15 @@ from torch.nn import functional as F
 
 from gtn_core.layers import WeightNormConv2d, WeightNormLinear
 from gtn_core.norms import MeanOnlyBatchNorm
-from gtn_sl.learners import Form, architecture
+from gtn_sl.learners import architecture
 
 WIDTHS = {"narrow": (16, 32, 64), "wide": (64, 128, 256)}
-FORMS = ("plain", "folded")
+FORMS = ("plain", "folded", "named")
 LAYOUTS = ("contiguous", "channels_last")
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.float32, "fp64": torch.float64}
 """Type of parameters and data; bf16 is autocast around the forward pass, over float32 parameters."""
 
-IMAGE, CLASSES = (1, 28, 28), 10
+CLASSES = 10
 
 
 @dataclass(frozen=True)
@@ -29,13 +29,16 @@ class Task:
     """What one measurement is of; ``dataclasses.asdict`` of it is its row in the JSON report.
 
     Attributes:
-        method: A name in ``peers.methods.METHODS``.
-        learner: A name in ``WIDTHS``.
-        form: ``plain`` (convolution, then pooling) or ``folded`` (our ``base_fc``: pooling within the convolution).
+        method: A name in ``METHODS``.
+        learner: A name in ``WIDTHS``; where the form is ``named``, of an architecture, e.g. ``base_fc:16,32,64``.
+        form: ``plain`` (convolution, then pooling), ``folded`` (our ``base_fc``: pooling within the convolution) or ``named``.
         steps: T.
-        batch: B, of synthetic and real data alike.
+        batch: B, of synthetic data.
         precision: A name in ``PRECISIONS``.
         layout: A name in ``LAYOUTS``.
+        image: Shape of an image, (C, H, W), H and W multiples of four.
+        device: Where it is computed.
+        real: Size of the batch of real data; ``None`` for B.
     """
 
     method: str
@@ -45,13 +48,16 @@ class Task:
     batch: int
     precision: str
     layout: str
+    image: tuple[int, int, int] = (1, 28, 28)
+    device: str = "cpu"
+    real: int | None = None
 
 
 class Gradients(NamedTuple):
     """The meta-gradient, one tensor for each kind of input.
 
     Attributes:
-        x: By the images, shape ``(T, B, 1, 28, 28)``.
+        x: By the images, shape ``(T, B, C, H, W)``.
         y: By the soft labels, shape ``(T, B, 10)``.
         lr: By the learning rates, shape ``(T,)``.
         momentum: By the momenta, shape ``(T,)``, or ``()`` where a method knows only one momentum for all steps.
@@ -77,15 +83,20 @@ class Work:
         self.task, dtype = task, PRECISIONS[task.precision]
         random = torch.Generator().manual_seed(0)
         torch.manual_seed(0)
-        self._module = build(task.form, WIDTHS[task.learner]).to(dtype)
+        self._module = build(task).to(task.device, dtype)
         T, B = task.steps, task.batch
-        self.x = torch.randn(T, B, *IMAGE, generator=random, dtype=dtype).requires_grad_()
-        self.y = torch.randn(T, B, CLASSES, generator=random, dtype=dtype).softmax(-1).requires_grad_()
-        self.lr = torch.linspace(0.01, 0.02, T, dtype=dtype).requires_grad_()
-        momentum = torch.full((), 0.5, dtype=dtype) if shared_momentum else torch.linspace(0.3, 0.6, T, dtype=dtype)
-        self.momentum = momentum.requires_grad_()
-        self._real_x = torch.randn(B, *IMAGE, generator=random, dtype=dtype)
-        self._real_y = torch.randint(CLASSES, (B,), generator=random)
+        momentum = torch.full((), 0.5) if shared_momentum else torch.linspace(0.3, 0.6, T)
+
+        def put(tensor: Tensor) -> Tensor:
+            return tensor.to(task.device, dtype)
+
+        self.x = put(torch.randn(T, B, *task.image, generator=random, dtype=dtype)).requires_grad_()
+        self.y = put(torch.randn(T, B, CLASSES, generator=random, dtype=dtype).softmax(-1)).requires_grad_()
+        self.lr = put(torch.linspace(0.01, 0.02, T, dtype=dtype)).requires_grad_()
+        self.momentum = put(momentum).requires_grad_()
+        N = task.real or B
+        self._real_x = put(torch.randn(N, *task.image, generator=random, dtype=dtype))
+        self._real_y = torch.randint(CLASSES, (N,), generator=random).to(task.device)
 
     @property
     def steps(self) -> int:
@@ -96,15 +107,15 @@ class Work:
         """Returns a learner of its own, always with the same initial parameters, in training mode."""
         module = copy.deepcopy(self._module)
         for child in module.modules():
-            if isinstance(child, MeanOnlyBatchNorm):
-                child.differentiable_statistics = True
+            if hasattr(child, "statistics"):
+                child.differentiable_statistics = True  # type: ignore[assignment]
         return module if self.task.layout == "contiguous" else module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def call(self, forward: Callable[[Tensor], Any], x: Tensor) -> Any:
         """Runs ``forward(x)`` in the task's precision and layout."""
         if self.task.layout == "channels_last":
             x = x.to(memory_format=torch.channels_last)  # `contiguous` would leave one-channel images as they are
-        with torch.autocast("cpu", torch.bfloat16, enabled=self.task.precision == "bf16"):
+        with torch.autocast(x.device.type, torch.bfloat16, enabled=self.task.precision == "bf16"):
             return forward(x)
 
     def inner_loss(self, logits: Tensor, labels: Tensor) -> Tensor:
@@ -112,20 +123,22 @@ class Work:
         return -(labels * logits.to(labels.dtype).log_softmax(-1)).sum(-1).mean()
 
     def meta_loss(self, forward: Callable[[Tensor], Tensor]) -> Tensor:
-        """Returns the cross-entropy on real data of ``forward``, which evaluates with the last synthetic means."""
+        """Returns the cross-entropy on real data of ``forward``, which evaluates with the last synthetic statistics."""
         return F.cross_entropy(self.call(forward, self._real_x).to(self.x.dtype), self._real_y)
 
 
-def build(form: str, widths: Sequence[int]) -> nn.Module:
-    """Returns a learner with fresh parameters, in one of the ``FORMS``."""
-    if form == "folded":
-        return architecture("base_fc").module(IMAGE, CLASSES, Form(tuple(widths)))
-    conv1, conv2, fc = widths
+def build(task: Task) -> nn.Module:
+    """Returns a learner with fresh parameters."""
+    if task.form != "plain":
+        name = task.learner if task.form == "named" else "base_fc:" + ",".join(map(str, WIDTHS[task.learner]))
+        return architecture(name).module(task.image, CLASSES)
+    conv1, conv2, fc = WIDTHS[task.learner]
+    channels, height, width = task.image
     return nn.Sequential(
-        *_block(IMAGE[0], conv1),
+        *_block(channels, conv1),
         *_block(conv1, conv2),
         nn.Flatten(),
-        WeightNormLinear(conv2 * 7 * 7, fc),
+        WeightNormLinear(conv2 * (height // 4) * (width // 4), fc),
         MeanOnlyBatchNorm(fc),
         nn.LeakyReLU(0.1),
         WeightNormLinear(fc, CLASSES),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -12,17 +13,20 @@ from torch import Tensor
 from torch.func import functional_call
 from torch.utils.checkpoint import checkpoint as checkpointed
 
+from gtn_core.execution import Execution
 from gtn_core.inner_optim import SGD
 from gtn_core.learner import Learner, Statistics
 from gtn_core.second_order import Backend, Batch
 from gtn_core.unroll import InnerLoop, meta_gradient
-from peers.work import Gradients, Work
+from gtn_sl.peers.work import Gradients, Work
 
 NamedTensors = dict[str, Tensor]
 
 
-def adjoint(work: Work, *, backend: Backend = "reverse", keep_all: bool = False) -> Gradients:
-    """Runs this project's adjoint, with no step's graph kept, or with every one's."""
+def adjoint(
+    work: Work, *, backend: Backend = "reverse", keep: int | None = 0, execution: Execution = "eager"
+) -> Gradients:
+    """Runs this project's adjoint, with the graphs of the last ``keep`` steps kept, or of all."""
     learner = Learner(work.module())
     dx, dy = torch.empty_like(work.x), torch.empty_like(work.y)
 
@@ -39,7 +43,8 @@ def adjoint(work: Work, *, backend: Backend = "reverse", keep_all: bool = False)
     x, y, T = work.x.detach(), work.y.detach(), work.steps
     momentum = work.momentum.detach().expand(T)
     loop = InnerLoop(inner_loss, SGD(), learner.initial(), lambda t, _: (x[t], y[t]), work.lr.detach(), momentum)
-    found = meta_gradient(loop, meta_loss, {T: 1.0}, take, backend=backend, keep_last_k=T if keep_all else 0)
+    kept = T if keep is None else keep
+    found = meta_gradient(loop, meta_loss, {T: 1.0}, take, backend=backend, keep_last_k=kept, execution=execution)
     return Gradients(dx, dy, found.lr, found.momentum, found.phi)
 
 
@@ -47,18 +52,22 @@ def autograd(work: Work, *, checkpoint: bool = False) -> Gradients:
     """Runs plain PyTorch: one graph through all steps, or each step's made again by ``torch.utils.checkpoint``."""
     module = work.module()
     names = list(dict(module.named_parameters()))
-    means = [name for name, _ in module.named_buffers() if name.endswith("mean")]
+    statistic_names = [
+        f"{prefix}.{name}".lstrip(".")
+        for prefix, child in module.named_modules()
+        for name in getattr(child, "statistics", ())
+    ]
     momenta = work.momentum.expand(work.steps)
 
     def step(
         phi: list[Tensor], buffers: list[Tensor], x: Tensor, y: Tensor, lr: Tensor, momentum: Tensor
     ) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
-        state: NamedTensors = dict(zip(names, phi, strict=True)) | dict.fromkeys(means, phi[0])
+        state: NamedTensors = dict(zip(names, phi, strict=True)) | dict.fromkeys(statistic_names, phi[0])
         loss = work.inner_loss(work.call(lambda x: functional_call(module, state, (x,), tie_weights=False), x), y)
         grads = torch.autograd.grad(loss, phi, create_graph=True)
         buffers = [momentum * b + g for b, g in zip(buffers, grads, strict=True)]
         phi = [p - lr * b for p, b in zip(phi, buffers, strict=True)]
-        return phi, buffers, [state[name] for name in means]  # the forward pass has put its means there
+        return phi, buffers, [state[name] for name in statistic_names]  # the forward pass has put its statistics there
 
     initial: list[Tensor] = list(module.parameters())
     phi, buffers, statistics = initial, [torch.zeros_like(p) for p in initial], list[Tensor]()
@@ -69,7 +78,7 @@ def autograd(work: Work, *, checkpoint: bool = False) -> Gradients:
         else:
             phi, buffers, statistics = step(*inputs)
     judge = work.module().eval()  # the first one stays in training mode, in which checkpointed steps run again
-    state = dict(zip(names, phi, strict=True)) | dict(zip(means, statistics, strict=True))
+    state = dict(zip(names, phi, strict=True)) | dict(zip(statistic_names, statistics, strict=True))
     return _differentiate(work, work.meta_loss(lambda x: functional_call(judge, state, (x,))), initial)
 
 
@@ -131,10 +140,16 @@ class Method:
 METHODS = {
     "ours k=0 reverse": Method(adjoint, ours=True),
     "ours k=0 forward": Method(partial(adjoint, backend="forward"), ours=True),
-    "ours k=T": Method(partial(adjoint, keep_all=True), ours=True),
+    "ours k=T": Method(partial(adjoint, keep=None), ours=True),
     "autograd": Method(autograd),
     "checkpoint": Method(partial(autograd, checkpoint=True)),
     "higher": Method(higher, needs="higher"),
     "torchopt": Method(torchopt, needs="torchopt", shared_momentum=True),
 }
 """In the order they are run and printed; autograd is the reference of the agreement in float64."""
+
+
+def missing_package(name: str) -> str | None:
+    """Returns the package that a method needs and that is not installed, if any."""
+    needs = METHODS[name].needs
+    return needs if needs is not None and importlib.util.find_spec(needs) is None else None

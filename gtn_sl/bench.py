@@ -1,0 +1,226 @@
+"""How fast an outer iteration is on this machine, beside what the machine could do at most and beside other methods.
+
+Images are random: time does not depend on them, and none has to be downloaded.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from gtn_core.ceilings import Ceilings, fastest, measure_ceilings
+from gtn_core.counting import Count, count
+from gtn_core.distributed import SingleProcess
+from gtn_core.estimators import ESTIMATORS, EstimatorConfig
+from gtn_core.memory import is_out_of_memory
+from gtn_core.outer_loop import outer_optimizer
+from gtn_core.peak_memory import peak_bytes
+from gtn_core.plan import Precision, StepPlan
+from gtn_core.plan_choice import Trial, compare_plans, reason, settled
+from gtn_core.run_folder import RunFolder
+from gtn_core.step_gradient import StepGradient
+from gtn_sl.config import MetaTrainConfig
+from gtn_sl.data import TASKS, ImageTask, Split, TaskData
+from gtn_sl.job import SupervisedJob
+from gtn_sl.memory_use import fitting_plan
+from gtn_sl.peers import METHODS, Method, Task, Work, missing_package
+from gtn_sl.peers.methods import adjoint
+from gtn_sl.teacher import seeded_teacher
+from gtn_sl.training import step_probes
+
+IMAGES = 2048
+"""Random images that stand for the real task."""
+
+PEERS = ("autograd", "checkpoint", "higher", "torchopt")
+
+SHORT = {"float32": "fp32", "bfloat16": "bf16"}
+
+
+@dataclass(frozen=True)
+class Roofline:
+    """An outer iteration beside the machine's ceilings.
+
+    Attributes:
+        seconds: Of one outer iteration.
+        work: What it does.
+        ceilings: What the machine can do.
+    """
+
+    seconds: float
+    work: Count
+    ceilings: Ceilings
+
+    @property
+    def flops_share(self) -> float:
+        """Achieved arithmetic per second, as a share of the ceiling."""
+        return self.work.flops / self.seconds / self.ceilings.flops
+
+    @property
+    def bytes_share(self) -> float:
+        """Bytes moved per second, as a share of the ceiling."""
+        return self.work.bytes / self.seconds / self.ceilings.bytes
+
+    @property
+    def gap(self) -> float:
+        """Time taken, over what the arithmetic alone or the bytes alone would take at their ceiling, the larger of the two."""
+        return 1 / max(self.flops_share, self.bytes_share)
+
+
+@dataclass(frozen=True)
+class MethodTime:
+    """One meta-gradient by one method.
+
+    Attributes:
+        method: Its name.
+        seconds: Time; ``None`` where there is none.
+        peak_mib: By how much it raised the memory of tensors.
+        note: Why there are no figures.
+    """
+
+    method: str
+    seconds: float | None = None
+    peak_mib: float | None = None
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What was found in one precision.
+
+    Attributes:
+        precision: The precision.
+        plan: The fastest plan.
+        reason: Why.
+        trials: All plans, the fastest first.
+        outer: An outer iteration.
+        methods: The meta-gradient alone, ours first.
+    """
+
+    precision: Precision
+    plan: StepPlan
+    reason: str
+    trials: list[Trial]
+    outer: Roofline
+    methods: list[MethodTime]
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns every figure, ratios included."""
+        ours = self.methods[0].seconds
+        ratios = {m.method: m.seconds / ours for m in self.methods if m.seconds and ours}
+        shares = {name: getattr(self.outer, name) for name in ("flops_share", "bytes_share", "gap")}
+        return {**dataclasses.asdict(self), "outer": {**dataclasses.asdict(self.outer), **shares}, "ratios": ratios}
+
+
+def run_bench(
+    config: MetaTrainConfig,
+    precisions: Sequence[Precision],
+    *,
+    side: int,
+    copy_mib: int,
+    advance: Callable[[str], object] = lambda what: None,
+) -> Iterator[Bench]:
+    """Measures an outer iteration of a meta-training in each precision.
+
+    Args:
+        config: The meta-training; its learner has to have fixed widths.
+        precisions: What to measure.
+        side: Rows of the square matrices whose product is the ceiling.
+        copy_mib: Size of what is copied for the other ceiling.
+        advance: Told what is measured next.
+    """
+    device, task = torch.device(config.compute.device), TASKS[config.task]
+    data = random_data(task)
+    for precision in precisions:
+        advance(f"{SHORT[precision]}: plans")
+        trials, plan = _chosen(config, task, precision)
+        advance(f"{SHORT[precision]}: ceilings")
+        ceilings = measure_ceilings(device, getattr(torch, precision), side=side, mib=copy_mib)
+        advance(f"{SHORT[precision]}: outer iteration")
+        iterate = outer_iteration(config, plan, data)
+        work = count(outer_iteration(config, dataclasses.replace(plan, execution="eager"), data))
+        outer = Roofline(fastest(iterate, device, limit=4.0), work, ceilings)
+        advance(f"{SHORT[precision]}: other methods")
+        methods = list(_methods(config, plan, task))
+        yield Bench(precision, plan, reason(plan, trials), trials, outer, methods)
+
+
+def random_data(task: ImageTask) -> TaskData:
+    """Returns a task's data with random images and labels in place of the real ones."""
+    random = torch.Generator().manual_seed(0)
+    images = torch.randint(256, (IMAGES, *task.image_shape), generator=random, dtype=torch.uint8)
+    split = Split(images, torch.randint(task.classes, (IMAGES,), generator=random))
+    return TaskData(task, split, split, split)
+
+
+def outer_iteration(config: MetaTrainConfig, plan: StepPlan, data: TaskData) -> Callable[[], None]:
+    """Returns what takes one outer step: a fresh learner, its inner loop, the meta-gradient, and the outer optimizer."""
+    teacher = seeded_teacher(config, data.task, config.seed).to(config.compute.device)
+    job = SupervisedJob(config, data, teacher, plan, RunFolder(Path()))
+    estimator = ESTIMATORS["backprop"](EstimatorConfig(plan=plan))
+    gradient = StepGradient(teacher, teacher.trained(), job, estimator, SingleProcess(), 1)
+    optimizer = outer_optimizer([{"params": teacher.trained()}], config.outer)
+
+    def iterate() -> None:
+        gradient.leave(0, 0.0, lambda: 0.0)
+        optimizer.step()
+
+    return iterate
+
+
+def _chosen(config: MetaTrainConfig, task: ImageTask, precision: Precision) -> tuple[list[Trial], StepPlan]:
+    """Returns all plans of a precision, timed, and what the fastest comes to within the memory."""
+    teacher = seeded_teacher(config, task, config.seed).to(config.compute.device)
+    probes, steps = list(step_probes(config, teacher).values()), config.inner.steps
+
+    def fits(plan: StepPlan) -> StepPlan:
+        return fitting_plan(config, teacher, plan)
+
+    kept = fits(StepPlan(precision=precision)).keep_last_k
+    trials = compare_plans(probes, steps, kept, precisions=[precision], one_shape=True)
+    return trials, settled(trials[0].plan, steps, fits)
+
+
+def _methods(config: MetaTrainConfig, plan: StepPlan, task: ImageTask) -> Iterator[MethodTime]:
+    """Yields the meta-gradient of the inner loop by our plan, and by each peer as its users run it: contiguous."""
+    inner = config.inner
+    work = Task(
+        "ours",
+        config.learner.architecture,
+        "named",
+        inner.steps,
+        inner.batch_size,
+        SHORT[plan.precision],
+        plan.layout,
+        image=task.image_shape,
+        device=config.compute.device,
+        real=config.meta_loss.batch_size,
+    )
+    ours = partial(adjoint, backend=plan.backend, execution=plan.execution)
+    yield _timed(work, Method(partial(ours, keep=plan.keep_last_k), ours=True))
+    if plan.keep_last_k:
+        yield _timed(dataclasses.replace(work, method="ours, no graph kept"), Method(partial(ours, keep=0), ours=True))
+    for name in PEERS:
+        package = missing_package(name)
+        if package is not None:
+            yield MethodTime(name, note=f"not installed: pip install {package}")
+        else:
+            yield _timed(dataclasses.replace(work, method=name, layout="contiguous"), METHODS[name])
+
+
+def _timed(task: Task, method: Method) -> MethodTime:
+    device = torch.device(task.device)
+    work = Work(task, shared_momentum=method.shared_momentum)
+    try:
+        peak = peak_bytes(lambda: method.run(work), device)  # warms up, too
+        seconds = fastest(lambda: method.run(work), device, repeats=2, limit=2.0, warm=True)
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        return MethodTime(task.method, note="out of memory")
+    return MethodTime(task.method, seconds, peak / (1 << 20))

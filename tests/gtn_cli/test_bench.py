@@ -1,0 +1,70 @@
+"""``gtn-cli bench`` at a tiny size: every figure is there, and they agree with each other. No time is asserted."""
+
+import json
+
+import pytest
+from click.testing import CliRunner
+
+from gtn_cli.main import cli
+
+TINY = (
+    "--task",
+    "digits",
+    "--learner",
+    "base_fc:4,6,8",
+    "--steps",
+    "2",
+    "--batch",
+    "4",
+    "--matrix",
+    "16",
+    "--copy-mib",
+    "1",
+)
+"""Of these images, learner and batch."""
+
+
+def bench(*arguments: str) -> str:
+    result = CliRunner().invoke(cli, ["bench", *TINY, *arguments], catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return result.stdout
+
+
+def test_every_figure_is_there_and_they_agree():
+    report = json.loads(bench("--json"))
+    assert {"machine", "torch", "device", "task", "preset", "learner", "steps", "batch"} <= set(report)
+    assert [found["precision"] for found in report["precisions"]] == ["float32", "bfloat16"]
+    for found in report["precisions"]:
+        outer, plan = found["outer"], found["plan"]
+        assert outer["work"]["flops"] > 0
+        assert outer["flops_share"] == pytest.approx(
+            outer["work"]["flops"] / outer["seconds"] / outer["ceilings"]["flops"]
+        )
+        assert outer["gap"] == pytest.approx(1 / max(outer["flops_share"], outer["bytes_share"]))
+        assert plan["precision"] == found["precision"]
+        times = [trial["seconds"] for trial in found["trials"]]
+        assert times == sorted(times)
+        assert {(t["plan"]["layout"], t["plan"]["backend"]) for t in found["trials"]} == {
+            (layout, backend) for layout in ("contiguous", "channels_last") for backend in ("reverse", "forward")
+        }
+        methods = {method["method"]: method for method in found["methods"]}
+        lean = ["ours, no graph kept"] if plan["keep_last_k"] else []
+        assert list(methods) == ["ours", *lean, "autograd", "checkpoint", "higher", "torchopt"]
+        assert found["ratios"]["ours"] == 1
+        assert found["ratios"]["autograd"] == methods["autograd"]["seconds"] / methods["ours"]["seconds"]
+        for name in ("higher", "torchopt"):
+            assert methods[name]["seconds"] or methods[name]["note"] == f"not installed: pip install {name}"
+
+
+def test_prints_what_won_and_what_is_missing():
+    shown = bench("--precision", "fp32")
+    assert "chosen: " in shown
+    assert "bf16" not in shown
+    for word in ("an outer iteration", "arithmetic", "bytes", "gap", "autograd", "checkpoint"):
+        assert word in shown
+
+
+def test_refuses_a_learner_without_widths_and_an_unknown_one():
+    for learner, message in (("baes_fc", "did you mean 'base_fc'"), ("base_fc:4", "takes 3 widths")):
+        result = CliRunner().invoke(cli, ["bench", *TINY, "--learner", learner])
+        assert message in str(result.exception)

@@ -1,0 +1,150 @@
+"""The memory model beside what an outer step really takes: tensors, and the resident memory of a process of its own."""
+
+import dataclasses
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from gtn_core.peak_memory import peak_bytes
+from gtn_core.plan import StepPlan
+from gtn_sl.bench import outer_iteration, random_data
+from gtn_sl.config import resolve_config
+from gtn_sl.data import TASKS
+from gtn_sl.memory_use import fitting_plan, outer_memories
+from gtn_sl.teacher import seeded_teacher
+
+WITHIN = 0.15
+
+
+def setting(task, learner, steps, batch, real):
+    layers = {
+        "learner": {"architecture": learner},
+        "inner": {"steps": steps, "batch_size": batch},
+        "meta_loss": {"batch_size": real},
+        "outer": {"iterations": 1},
+    }
+    return resolve_config(task, "fast", layers)
+
+
+@pytest.mark.parametrize("plan", [StepPlan(), StepPlan(precision="bfloat16"), StepPlan(backend="forward")])
+@pytest.mark.parametrize(
+    ("task", "learner", "steps", "batch", "real"),
+    [
+        ("digits", "base_fc:8,16,32", 4, 16, 64),
+        ("mnist", "base_fc:4,8,16", 6, 16, 32),
+        ("digits", "base:6,8", 8, 32, 32),
+    ],
+)
+def test_the_peak_is_predicted(task, learner, steps, batch, real, plan):
+    config = setting(task, learner, steps, batch, real)
+    data, teacher = random_data(TASKS[task]), seeded_teacher(config, TASKS[task], 0)
+    (model,) = outer_memories(config, teacher, plan)
+    for kept, chunk in [(0, 0), (steps, 0), (steps // 2, 8)] if plan.backend == "reverse" else [(0, 0)]:
+        iterate = outer_iteration(config, dataclasses.replace(plan, keep_last_k=kept, judge_chunk=chunk), data)
+        iterate()  # the optimizer's state comes up in the first step
+        measured = peak_bytes(iterate, torch.device("cpu"))
+        assert model.peak(kept, chunk) == pytest.approx(measured, rel=WITHIN), f"{kept} graphs, {chunk} at a time"
+
+
+def test_a_budget_decides_how_many_graphs_are_kept():
+    config = setting("digits", "base_fc:8,16,32", 8, 16, 64)
+    teacher = seeded_teacher(config, TASKS["digits"], 0)
+    (model,) = outer_memories(config, teacher, StepPlan())
+
+    def kept(budget):
+        compute = dataclasses.replace(config.compute, memory_mib=budget / 2**20)
+        return fitting_plan(dataclasses.replace(config, compute=compute), teacher, StepPlan()).keep_last_k
+
+    assert kept(1 << 32) == 8
+    assert 0 < kept(model.peak(5) + 1) <= 5
+    assert kept(1) == 0
+
+
+CHILD = """
+import json, sys
+from pathlib import Path
+from gtn_core.plan import StepPlan
+from gtn_sl.bench import outer_iteration, random_data
+from gtn_sl.config import resolve_config
+from gtn_sl.data import TASKS
+from gtn_sl.memory_use import outer_memories
+from gtn_sl.teacher import seeded_teacher
+
+def status(field):
+    return next(1024 * int(line.split()[1]) for line in open("/proc/self/status") if line.startswith(field))
+
+config, task = resolve_config("mnist", "fast", json.loads(sys.argv[2])), TASKS["mnist"]
+plan = StepPlan(layout="channels_last", keep_last_k=int(sys.argv[1]))
+iterate = outer_iteration(config, plan, random_data(task))
+iterate()  # the libraries take what they need
+Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew
+before = status("VmRSS")
+iterate()
+measured = status("VmHWM") - before
+(model,) = outer_memories(config, seeded_teacher(config, task, 0), plan)
+print(json.dumps([measured, model.peak(plan.keep_last_k)]))
+"""
+
+EXACT = {"MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "65536"}
+"""Makes glibc give back what is freed; by default it holds on to pages, as many as the order of calls happens to ask for."""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not os.access("/proc/self/clear_refs", os.W_OK), reason="needs a Linux that tells peaks of memory")
+@pytest.mark.parametrize("kept", [0, 8])
+def test_the_resident_memory_of_a_process_is_predicted(kept):
+    layers = {
+        "learner": {"architecture": "base_fc:16,32,64"},
+        "inner": {"steps": 8, "batch_size": 128},
+        "meta_loss": {"batch_size": 256},
+        "outer": {"iterations": 1},
+    }
+    command = [sys.executable, "-W", "ignore", "-c", CHILD, str(kept), json.dumps(layers)]
+    run = subprocess.run(command, capture_output=True, text=True, env={**os.environ, **EXACT})
+    assert run.returncode == 0, run.stderr
+    measured, predicted = json.loads(run.stdout)
+    assert predicted == pytest.approx(measured, rel=WITHIN)
+
+
+SHORT_OF_MEMORY = """
+import logging, resource, sys
+from pathlib import Path
+from gtn_core.plan import StepPlan
+from gtn_sl.bench import outer_iteration, random_data
+from gtn_sl.config import resolve_config
+from gtn_sl.data import TASKS
+import json
+
+logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stdout)
+config, task = resolve_config("mnist", "fast", json.loads(sys.argv[1])), TASKS["mnist"]
+data = random_data(task)
+outer_iteration(config, StepPlan(layout="channels_last"), data)()
+iterate = outer_iteration(config, StepPlan(layout="channels_last", keep_last_k=config.inner.steps), data)
+mapped = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (mapped + int(sys.argv[2]), resource.RLIM_INFINITY))
+iterate()
+iterate()
+print("done")
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="limits the address space as Linux does")
+def test_an_outer_step_that_does_not_fit_is_taken_with_fewer_graphs():
+    layers = {
+        "learner": {"architecture": "base_fc:16,32,64"},
+        "inner": {"steps": 8, "batch_size": 128},
+        "meta_loss": {"batch_size": 128},
+        "outer": {"iterations": 1},
+    }
+    command = [sys.executable, "-W", "ignore", "-c", SHORT_OF_MEMORY, json.dumps(layers), str(60 << 20)]
+    run = subprocess.run(command, capture_output=True, text=True, env={**os.environ, **EXACT})
+    assert run.returncode == 0, run.stderr
+    *told, last = run.stdout.splitlines()
+    assert last == "done"
+    assert told[0] == "episode 0: out of memory, so from now on graphs of 4 steps kept instead of 8"
+    assert len(told) == len(set(told)) <= 4  # what was given up stays given up
