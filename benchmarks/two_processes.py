@@ -1,9 +1,10 @@
 """Two processes beside one: outer steps per second, what crosses between them, and a model for more of them.
 
-    python benchmarks/two_processes.py --json build/two_processes.json          # some minutes
+    python benchmarks/two_processes.py --json build/two_processes.json          # five minutes
 
-Both take turns, on one thread each, so that a busy machine is busy for both; a ratio is of neighbours in time. A process of
-two threads runs in its turn, too. The two processes are forked and speak gloo, as under torchrun on one machine.
+All take turns, on one thread each, so that a busy machine is busy for all; a ratio is of neighbours in time. A process of
+two threads runs in its turn, too. The two processes are forked and speak gloo, as under torchrun on one machine. A round of
+turns that would not end within --minutes is not begun.
 """
 
 from __future__ import annotations
@@ -12,11 +13,11 @@ import itertools
 import json
 import multiprocessing
 import os
-import platform
 import socket
 import tempfile
 import time
 from collections.abc import Callable
+from multiprocessing.connection import Connection
 from pathlib import Path
 from statistics import mean, median, stdev
 from typing import Any
@@ -28,39 +29,53 @@ from rich.console import Console
 from rich.table import Table
 
 from gtn_core.distributed import World, join
+from gtn_core.plan_cache import processor
 from gtn_core.run_folder import RunFolder
 
 WORKERS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 CLUSTER = Wire(latency=50e-6, bandwidth=1.25e9)
 """Ten-gigabit Ethernet; an assumption, no measurement."""
 
+LIMIT = 300
+"""Seconds that a turn may take."""
+
 Seconds = list[float]
 
 
 @click.command(help=__doc__)
-@click.option("--repeats", default=5, show_default=True, type=click.IntRange(1), help="Turns of each contestant.")
+@click.option("--repeats", default=5, show_default=True, type=click.IntRange(1), help="Rounds at most.")
+@click.option("--minutes", default=5.0, show_default=True, type=click.FloatRange(0), help="After which no round ends.")
 @click.option("--steps", default=8, show_default=True, type=click.IntRange(3), help="Outer steps of a turn.")
 @click.option("--population", default=64, show_default=True, type=click.IntRange(2), help="Of evolution.")
 @click.option("--json", "json_file", type=click.Path(path_type=Path), help="File for all figures.")
-def main(repeats: int, steps: int, population: int, json_file: Path | None) -> None:
+def main(repeats: int, minutes: float, steps: int, population: int, json_file: Path | None) -> None:
     """Measures, prints and models."""
-    kinds: dict[str, Callable[..., Seconds]] = {"backprop": _backprop, "evolution": _evolution}
-    found: dict[str, Any] = {"processor": _processor(), "torch": torch.__version__, "load": os.getloadavg()[0]}
-    for kind, train in kinds.items():
-        turns: dict[str, list[Seconds]] = {"one": [], "two threads": [], "two": []}
-        for _ in range(repeats):
-            turns["one"].append(_forked(1, train, steps, population, 1)[0])
-            turns["two threads"].append(_forked(1, train, steps, population, 2)[0])
-            turns["two"].append(_forked(2, train, steps, population, 1)[0])
-        found[kind] = _compared(turns, episodes=2 if kind == "backprop" else 1)
-    halves = [_forked(1, _evolution, steps, population // 2, 1)[0] for _ in range(repeats)]
-    found["evolution"]["half population"] = median(median(turn) for turn in halves)
+    found: dict[str, Any] = {"processor": processor(), "torch": torch.__version__, "load": os.getloadavg()[0]}
     found["wire"] = _forked(2, _wire)[0]
-    found["speed-up"] = _modelled(found, population)
+    rounds, halves, longest, start = list[dict[str, dict[str, Seconds]]](), list[Seconds](), 0.0, time.monotonic()
+    while len(rounds) < repeats and (not rounds or time.monotonic() - start + longest < 60 * minutes):
+        began = time.monotonic()
+        rounds.append({kind: _round(train, steps, population) for kind, train in KINDS.items()})
+        halves.append(_forked(1, _evolution, steps, population // 2, 1)[0])
+        longest = max(longest, time.monotonic() - began)
+    for kind in KINDS:
+        turns = {name: [one[kind][name] for one in rounds] for name in rounds[0][kind]}
+        found[kind] = _compared(turns, episodes=2 if kind == "backprop" else 1)
+    found["evolution"]["half population"] = median(median(turn) for turn in halves)
+    found |= {"rounds": len(rounds), "speed-up": _modelled(found, population)}
     _show(found)
     if json_file is not None:
         json_file.parent.mkdir(parents=True, exist_ok=True)
         json_file.write_text(json.dumps(found, indent=1))
+
+
+def _round(train: Callable[..., Seconds], steps: int, population: int) -> dict[str, Seconds]:
+    """Lets each contestant have a turn."""
+    return {
+        "one": _forked(1, train, steps, population, 1)[0],
+        "two threads": _forked(1, train, steps, population, 2)[0],
+        "two": _forked(2, train, steps, population, 1)[0],
+    }
 
 
 def _compared(turns: dict[str, list[Seconds]], episodes: int) -> dict[str, Any]:
@@ -152,41 +167,56 @@ def _wire(world: World) -> dict[str, float]:
     return {"gather": median(gathers), "latency": few / 2, "bandwidth": bandwidth, "parameters": count}
 
 
+KINDS: dict[str, Callable[..., Seconds]] = {"backprop": _backprop, "evolution": _evolution}
+
+
 def _forked(size: int, work: Callable[..., Any], *arguments: Any) -> list[Any]:
-    """Runs ``work(world, *arguments)`` in forked processes and returns the results by rank."""
+    """Runs ``work(world, *arguments)`` in forked processes and returns the results by rank; one that fails ends all."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     context = multiprocessing.get_context("fork")
-    queue = context.SimpleQueue()
+    ends = [context.Pipe(duplex=False) for _ in range(size)]
     processes = [
-        context.Process(target=_process, args=(queue, rank, size, port, work, arguments)) for rank in range(size)
+        context.Process(target=_process, args=(told, rank, size, port, work, arguments), daemon=False)
+        for rank, (_, told) in enumerate(ends)
     ]
-    for process in processes:
+    for process, (_, told) in zip(processes, ends, strict=True):
         process.start()
-    results = dict(queue.get() for _ in processes)
-    for process in processes:
-        process.join()
-    return [results[rank] for rank in range(size)]
+        told.close()
+    try:
+        return [_result(heard, rank) for rank, (heard, _) in enumerate(ends)]
+    finally:
+        for process in processes:
+            process.join(timeout=10)
+            process.kill()
 
 
-def _process(queue: Any, rank: int, size: int, port: int, work: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
+def _result(heard: Connection, rank: int) -> Any:
+    """Returns what a process tells; an end without a word is an error, and so is no word for a long time."""
+    try:
+        if heard.poll(LIMIT):
+            return heard.recv()
+    except EOFError:
+        raise click.ClickException(f"process {rank} failed; what it said is above") from None
+    raise click.ClickException(f"process {rank} has said nothing for {LIMIT} s")
+
+
+def _process(
+    told: Connection, rank: int, size: int, port: int, work: Callable[..., Any], arguments: tuple[Any, ...]
+) -> None:
     numbers = {"RANK": rank, "WORLD_SIZE": size, "LOCAL_RANK": rank, "LOCAL_WORLD_SIZE": size, "MASTER_PORT": port}
     os.environ.update({name: str(number) for name, number in numbers.items()}, MASTER_ADDR="127.0.0.1")
     world = join("torch")
     torch.set_num_threads(1)
-    queue.put((rank, work(world, *arguments)))
+    told.send(work(world, *arguments))
     world.gather(None)
-
-
-def _processor() -> str:
-    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
-    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine())
 
 
 def _show(found: dict[str, Any]) -> None:
     console = Console()
-    for kind in ("backprop", "evolution"):
+    console.print(f"{found['processor']}, load {found['load']:.1f} at the start, {found['rounds']} rounds")
+    for kind in KINDS:
         table = Table(title=f"{kind}: work per second, turn by turn", title_justify="left")
         for column in ("ratio", "median", "least", "most"):
             table.add_column(column)

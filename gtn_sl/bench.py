@@ -159,11 +159,11 @@ def random_data(task: ImageTask) -> TaskData:
 
 
 def outer_iteration(config: MetaTrainConfig, plan: StepPlan, data: TaskData) -> Callable[[], None]:
-    """Returns what takes one outer step: a fresh learner, its inner loop, the meta-gradient, and the outer optimizer."""
+    """Returns what takes one outer step: fresh learners, their inner loops, the meta-gradient, and the outer optimizer."""
     teacher = seeded_teacher(config, data.task, config.seed).to(config.compute.device)
     job = SupervisedJob(config, data, teacher, plan, RunFolder(Path()))
     estimator = ESTIMATORS["backprop"](EstimatorConfig(plan=plan))
-    gradient = StepGradient(teacher, teacher.trained(), job, estimator, SingleProcess(), 1)
+    gradient = StepGradient(teacher, teacher.trained(), job, estimator, SingleProcess(), config.outer.accumulate)
     optimizer = outer_optimizer([{"params": teacher.trained()}], config.outer)
 
     def iterate() -> None:

@@ -1,0 +1,153 @@
+"""How the time of an outer step grows with learners, widths, inner steps and population: linear where it should be.
+
+    python benchmarks/scale_up.py --json build/scale_up.json --png build/scale_up.png          # some minutes
+
+The digits' `fast` preset with one learner of fixed widths; for the population, CartPole's bandit. `last / first` is the
+time for a unit of the axis at its longest over that at its shortest: 1 is linear, less is better. Of widths a unit is a
+multiplication of the outer step, so that arithmetic is what time is held against.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from statistics import median
+
+import click
+import torch
+from rich.console import Console
+from rich.table import Table
+from two_processes import _evolution
+
+from gtn_core.ceilings import fastest
+from gtn_core.counting import count
+from gtn_core.distributed import SingleProcess
+from gtn_core.plan import StepPlan
+from gtn_sl.bench import outer_iteration, random_data
+from gtn_sl.config import resolve_config
+from gtn_sl.data import TASKS
+
+PLAN = StepPlan(layout="channels_last")
+"""No graph kept, so that T meets no end of memory."""
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One axis.
+
+    Attributes:
+        axis: What grows.
+        values: Its values.
+        units: What time should be proportional to, at each.
+        seconds: Of an outer step, at each.
+    """
+
+    axis: str
+    values: list[str]
+    units: list[float]
+    seconds: list[float]
+
+    @property
+    def growth(self) -> float:
+        """Time for a unit at the last value over that at the first."""
+        return self.seconds[-1] / self.units[-1] / (self.seconds[0] / self.units[0])
+
+
+def learners(values: Sequence[int]) -> Curve:
+    """Episodes of an outer step, each with a learner of its own."""
+    return _curve("learners", values, values, [_iteration(learners=n) for n in values])
+
+
+def steps(values: Sequence[int]) -> Curve:
+    """Inner steps T."""
+    return _curve("T", values, values, [_iteration(steps=T) for T in values])
+
+
+def widths(values: Sequence[int]) -> Curve:
+    """Width of the first layer; the others are two and four times as wide."""
+    iterations = [_iteration(width=width) for width in values]
+    return _curve("width", values, [count(iterate).flops for iterate in iterations], iterations)
+
+
+def population(values: Sequence[int]) -> Curve:
+    """Candidates of an evolution strategy, judged at once."""
+    times = [median(_evolution(SingleProcess(), 4, P, 1)) for P in values]
+    return Curve("population", [str(P) for P in values], [float(P) for P in values], times)
+
+
+AXES: dict[str, tuple[Callable[[Sequence[int]], Curve], str]] = {
+    "learners": (learners, "1,2,4,8"),
+    "steps": (steps, "4,8,16,32,64"),
+    "widths": (widths, "8,16,32,64"),
+    "population": (population, "8,16,32,64,128"),
+}
+
+
+def _iteration(*, learners: int = 1, steps: int = 8, width: int = 16) -> Callable[[], None]:
+    architecture = f"base_fc:{width},{2 * width},{4 * width}"
+    layers = {
+        "learner": {"architecture": architecture},
+        "inner": {"steps": steps},
+        "outer": {"iterations": 1, "accumulate": learners},
+    }
+    return outer_iteration(resolve_config("digits", "fast", layers), PLAN, random_data(TASKS["digits"]))
+
+
+def _curve(axis: str, values: Sequence[int], units: Sequence[float], iterations: Sequence[Callable[[], None]]) -> Curve:
+    seconds = [fastest(iterate, torch.device("cpu"), repeats=3, limit=5.0) for iterate in iterations]
+    return Curve(axis, [str(value) for value in values], [float(unit) for unit in units], seconds)
+
+
+def _numbers(ctx: click.Context, param: click.Parameter, value: str) -> tuple[int, ...]:
+    parts = value.split(",")
+    if not all(part.isdecimal() and int(part) > 0 for part in parts):
+        raise click.BadParameter(f"takes positive numbers such as 4,8,16, got {value!r}")
+    return tuple(int(part) for part in parts)
+
+
+@click.command(help=__doc__)
+@click.option("--learners", default=AXES["learners"][1], callback=_numbers, show_default=True)
+@click.option("--steps", default=AXES["steps"][1], callback=_numbers, show_default=True)
+@click.option("--widths", default=AXES["widths"][1], callback=_numbers, show_default=True)
+@click.option("--population", default=AXES["population"][1], callback=_numbers, show_default=True, help="Even numbers.")
+@click.option("--threads", default=1, show_default=True, type=click.IntRange(1))
+@click.option("--json", "json_file", type=click.Path(dir_okay=False, path_type=Path), help="File for all figures.")
+@click.option("--png", "picture", type=click.Path(dir_okay=False, path_type=Path), help="File for the curves.")
+def main(threads: int, json_file: Path | None, picture: Path | None, **values: tuple[int, ...]) -> None:
+    """Measures, prints and draws."""
+    torch.set_num_threads(threads)
+    curves = [AXES[axis][0](values[axis]) for axis in AXES]
+    table = Table(title="an outer step", title_justify="left")
+    for column in ("axis", "seconds", "last / first, for a unit"):
+        table.add_column(column)
+    for curve in curves:
+        told = ", ".join(f"{value}: {seconds:.2f}" for value, seconds in zip(curve.values, curve.seconds, strict=True))
+        table.add_row(curve.axis, told, f"{curve.growth:.2f}")
+    Console().print(table)
+    if json_file is not None:
+        json_file.parent.mkdir(parents=True, exist_ok=True)
+        json_file.write_text(json.dumps([{**asdict(c), "growth": c.growth} for c in curves], indent=1) + "\n")
+    if picture is not None:
+        picture.parent.mkdir(parents=True, exist_ok=True)
+        _draw(curves, picture)
+
+
+def _draw(curves: Sequence[Curve], picture: Path) -> None:
+    """Draws time over units, both relative to the first, beside what is linear."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(6, 5), layout="constrained")
+    axes = figure.subplots()
+    axes.axline((1, 1), slope=1, color="0.7", label="linear")
+    for curve in curves:
+        units = [unit / curve.units[0] for unit in curve.units]
+        axes.plot(units, [s / curve.seconds[0] for s in curve.seconds], marker="o", label=curve.axis)
+    axes.set(xscale="log", yscale="log", xlabel="units, relative to the first", ylabel="time, relative to the first")
+    axes.legend()
+    figure.savefig(picture, dpi=120)
+
+
+if __name__ == "__main__":
+    main()
