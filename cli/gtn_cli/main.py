@@ -33,10 +33,7 @@ COMMANDS = {
     ),
     "inspect": ("gtn_cli.commands.inspect", "Show what a teacher or an environment is, and a picture of it."),
     "tasks": ("gtn_cli.commands.tasks", "List what can be taught; download and check the images."),
-    "bench": (
-        "gtn_cli.commands.bench",
-        "How fast an outer iteration is here, beside the machine's limits and other methods.",
-    ),
+    "bench": ("gtn_cli.commands.bench", "Time an outer step, beside the machine's limits and other methods."),
     "runs": ("gtn_cli.commands.runs", "List the runs in a folder."),
     "completion": ("gtn_cli.commands.completion", "Print the shell completion script."),
 }

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 @click.option(
     "--copy-mib", default=128, show_default=True, type=click.IntRange(min=1), help="Size of the ceiling's copy."
 )
-@options.device
+@options.device()
 @options.output_mode
 def command(
     task: str,
