@@ -48,9 +48,10 @@ docs: $(VENV)/.installed-docs ## build the documentation into build/site
 	$(BIN)/mkdocs build --strict --quiet
 	@echo "Documentation: build/site/index.html"
 
-# Each line makes one shipped environment, GTN-<name>-v0, from task, kind, minutes and more options; the file's header repeats the
+# Each line makes one shipped environment, GTN-<name>-v0, from task, kind, budget and more options; the file's header repeats the
 # command. An MDP goes on from its bandit's initial states and reward.
-weight = OMP_NUM_THREADS=1 $(BIN)/gtn-cli meta-train --task $(2) --kind $(3) --seed $(SEED) --minutes $(4) $(5) \
+# Without --minutes the budget is the preset's.
+weight = OMP_NUM_THREADS=1 $(BIN)/gtn-cli meta-train --task $(2) --kind $(3) --seed $(SEED) $(4) $(5) \
   --out runs/weights/GTN-$(1)-v0 && cp runs/weights/GTN-$(1)-v0/teacher.safetensors $(WEIGHTS)/GTN-$(1)-v0.safetensors
 both   = rm -rf runs/weights/GTN-$(1)-v0 runs/weights/GTN-$(1)Bandit-v0; $(call weight,$(1)Bandit,$(2),bandit,$(3)) && \
   $(call weight,$(1),$(2),mdp,$(4),--set environment.start=$(WEIGHTS)/GTN-$(1)Bandit-v0.safetensors)
@@ -59,25 +60,25 @@ WEIGHTS ?= envs/gtn_envs/weights
 
 weights-cartpole: $(STAMP) ## make the shipped CartPole environments again, in about 5 minutes on two cores
 	rm -rf runs/weights/GTN-CartPole-v0 runs/weights/GTN-CartPoleBandit-v0
-	$(call weight,CartPole,CartPole-v1,mdp,5) & mdp=$$!; $(call weight,CartPoleBandit,CartPole-v1,bandit,5) && wait $$mdp
+	$(call weight,CartPole,CartPole-v1,mdp,--minutes 5) & mdp=$$!; $(call weight,CartPoleBandit,CartPole-v1,bandit,--minutes 5) && wait $$mdp
 
 weights-classic: weights-acrobot weights-mountaincar weights-pendulum ## make the shipped classic-control environments again
 
 weights-acrobot: $(STAMP)
-	$(call both,Acrobot,Acrobot-v1,4,3)
+	$(call both,Acrobot,Acrobot-v1,--minutes 4,--minutes 3)
 
 weights-mountaincar: $(STAMP)
-	$(call both,MountainCar,MountainCar-v0,4,3)
+	$(call both,MountainCar,MountainCar-v0)
 
 weights-pendulum: $(STAMP)
-	$(call both,Pendulum,Pendulum-v1,6,3)
+	$(call both,Pendulum,Pendulum-v1)
 
 weights-lunarlander: $(STAMP) ## make the shipped LunarLander environments again
-	$(call both,LunarLander,LunarLander-v3,9,4)
+	$(call both,LunarLander,LunarLander-v3,--minutes 9,--minutes 4)
 
 weights-mujoco: $(VENV)/.installed-mujoco ## make the shipped MuJoCo environments again
-	$(call both,HalfCheetah,HalfCheetah-v5,5,2)
-	$(call both,Hopper,Hopper-v5,4,2)
+	$(call both,HalfCheetah,HalfCheetah-v5,--minutes 5,--minutes 2)
+	$(call both,Hopper,Hopper-v5,--minutes 4,--minutes 2)
 
 # Each makes one shipped teacher of images, of the task of its name, and stores it in float16 if it teaches as well so.
 # PRESET=, SEED= and ARGS= go to the meta-training; the file's header repeats the command.

@@ -54,6 +54,8 @@ class EnvironmentConfig:
     regret: bool = False
     """Whether a discrete action's reward is what it falls short of the best one's, so that the greedy policy is the best one
     whatever the transitions are."""
+    reward_scale: PositiveReal = 1.0
+    """Size of the reward at the start; the stage ``scale`` chooses among multiples of it. A potential has a size of its own."""
     centres: Positive = 64
     """Centres of the mixture that initial states are drawn from; they start at states of the real task."""
     jitter: PositiveReal = 0.2
@@ -125,7 +127,9 @@ class StageConfig:
     ``bilevel``: evolve what agents trained inside return on the real task; ``meta-gradient``: differentiate what policies trained
     inside return there; ``paper``: the same through one step of regression, as the paper's CartPole."""
     share: PositiveReal = 1.0
-    """Part of the budget, beside the other stages'."""
+    """Part of the budget in minutes, beside the other stages'."""
+    iterations: Natural | None = None
+    """Outer steps of this stage, where no minutes are given; none for those of all."""
     estimator: str = "snes"
     """``snes`` or ``openai-es``; it and the next three are of no meaning to ``fit``, ``scale``, ``meta-gradient`` and
     ``paper``."""
@@ -174,10 +178,11 @@ class RLConfig:
         """Returns the outer loop's settings in a stage."""
         total = sum(s.share for s in self.stages if s.name not in UNBUDGETED)
         minutes = self.minutes * stage.share / total if self.minutes is not None else None
+        iterations = self.iterations if stage.iterations is None else stage.iterations
         gradient = stage.name in DIFFERENTIABLE
         natural = stage.estimator == "snes" and not gradient
         return OuterConfig(
-            iterations=self.iterations if minutes is None else None,
+            iterations=iterations if minutes is None else None,
             minutes=minutes,
             optimizer="sgd" if natural else "adam",
             lr=stage.gradient.lr if gradient else stage.lr,

@@ -45,7 +45,8 @@ def fresh_teacher(
             activation=settings.activation,
             regret=settings.regret,
             gamma=settings.gamma if potential else None,
-            scale=gathered.return_size() / 10 if potential else 1.0,  # less than what it is added to, yet felt
+            # a potential is less than what it is added to, yet felt
+            scale=gathered.return_size() / 10 if potential else settings.reward_scale,
         )
     mdp = settings.kind == "mdp"
     return EnvironmentTeacher(
@@ -62,4 +63,5 @@ def fresh_teacher(
         activation=settings.activation,
         regret=settings.regret,
         limit_terminates=settings.limit_terminates,
+        scale=settings.reward_scale,
     )

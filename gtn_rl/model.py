@@ -142,6 +142,7 @@ class EnvironmentTeacher(LearnedTeacher[Model]):
             policy the best one whatever the transitions are.
         limit_terminates: Whether a Markov decision process's episodes are terminated by their time limit, not truncated, so that
             no value is bootstrapped beyond it.
+        scale: Size of the reward at the start.
     """
 
     def __init__(
@@ -160,6 +161,7 @@ class EnvironmentTeacher(LearnedTeacher[Model]):
         activation: str = "tanh",
         regret: bool = False,
         limit_terminates: bool = False,
+        scale: float = 1.0,
     ) -> None:
         if (transition_hidden is None) != (max_episode_steps == 1):
             raise UsageError("a bandit's episodes have 1 step, those of a Markov decision process more")
@@ -168,7 +170,7 @@ class EnvironmentTeacher(LearnedTeacher[Model]):
         d, m = spec.observation_size, spec.action_size
         generator = torch.Generator().manual_seed(seed)
         reward = network((d, *hidden, m), generator)
-        super().__init__(spec, mean, std, reward, activation=activation, regret=regret)
+        super().__init__(spec, mean, std, reward, activation=activation, regret=regret, scale=scale)
         self.max_episode_steps = max_episode_steps
         self.limit_terminates = limit_terminates and transition_hidden is not None
         self.initial = nn.ParameterList(

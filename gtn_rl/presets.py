@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 Settings = Mapping[str, Any]
@@ -13,19 +13,15 @@ HORIZON: Settings = {"limit_terminates": True, "regret": True}
 """An MDP whose greedy policy is the best one, and whose values are small: few noisy steps suffice to learn them."""
 
 
-def _stages(kind: str, *stages: Settings) -> list[Settings]:
+def _stages(kind: str, warm: Sequence[Settings], then: Settings, *, sized: bool = False) -> list[Settings]:
     """Adds what a kind needs beside evolution.
 
     An MDP's transitions are fitted once states are harvested, before agents train inside. The size of the reward is chosen
-    last; trials on the real task's own dynamics would cost too many real steps.
+    last, unless it is told; trials on the real task's own dynamics would cost too many real steps.
     """
-    if kind == "reward":
-        return list(stages)
-    if kind == "bandit":
-        return [*stages, {"name": "scale"}]
-    before = [stage for stage in stages if stage["name"] == "greedy"]
-    after = [stage for stage in stages if stage["name"] != "greedy"]
-    return [*before, {"name": "fit"}, *after, {"name": "scale"}]
+    fit = [{"name": "fit"}] if kind == "mdp" else []
+    scale = [] if sized or kind == "reward" else [{"name": "scale"}]
+    return [*warm, *fit, then, *scale]
 
 
 def _from_scratch(kind: str, started: bool) -> Settings:
@@ -34,7 +30,7 @@ def _from_scratch(kind: str, started: bool) -> Settings:
     small = {"hidden": [16], "transition_hidden": [16], "activation": "relu", **HORIZON}
     return {
         "environment": {"kind": kind, **(small if kind == "mdp" else {})},
-        "stages": _stages(kind, {"name": "bilevel", "sigma": 0.1, "validations": 5}),
+        "stages": _stages(kind, (), {"name": "bilevel", "sigma": 0.1, "validations": 5}),
         "minutes": 10.0,
     }
 
@@ -47,23 +43,51 @@ def _warm(kind: str, started: bool, population: int = 64) -> Settings:
     return {
         "environment": {"kind": kind, "jitter": 0.2, **own.get(kind, {})},
         "agents": {"validation_seeds": 3},
-        "stages": _stages(kind, *([] if started else [greedy]), bilevel),
+        "stages": _stages(kind, [] if started else [greedy], bilevel),
         "minutes": 10.0,
     }
 
 
+def _distilled(kind: str, started: bool, *, sigma: float, steps: tuple[int, int, int]) -> Settings:
+    """Warm, with a search for what can be learned after that for what is good.
+
+    The budget is in outer steps, so that a busy machine does not make a poorer environment.
+
+    Args:
+        kind: As in ``Preset``.
+        started: As there.
+        sigma: Of the stage ``greedy``.
+        steps: Outer steps of ``greedy``, ``distil`` and ``bilevel``.
+    """
+    of_reward = {"parts": ["reward"], "validations": 4}
+    greedy = {**of_reward, "name": "greedy", "sigma": sigma, "validations": 1, "iterations": steps[0]}
+    distil = {**of_reward, "name": "distil", "sigma": 0.2, "share": 3.0, "iterations": steps[1]}
+    bilevel = {"name": "bilevel", "sigma": 0.05, "validations": 2, "population": 32, "iterations": steps[2]}
+    warm = [] if started else [greedy] if kind == "reward" else [greedy, distil]
+    budget = {"minutes": None, "iterations": 200}
+    return {**_warm(kind, started), **budget, "stages": _stages(kind, warm, bilevel, sized=True)}
+
+
 def _narrow(kind: str, started: bool) -> Settings:
-    """Warm, for tasks where one path leads to the goal: initial states stay close to it, and are many."""
-    preset = _warm(kind, started)
-    return {**preset, "environment": {**preset["environment"], "exploration": 0.1, "centres": 256}}
+    """For tasks where one path leads to the goal and observations are small: many initial states, spread far around it.
+
+    Agents see the task's own units. Where an entry of the observation is as small as MountainCar's velocity, states beyond those
+    that the path visits are the ones that its weight can be learned from.
+    """
+    preset = _distilled(kind, started, sigma=0.3, steps=(600, 50, 30))
+    own = {"exploration": 0.1, "centres": 512, "jitter": 2.0, "reward_scale": 0.3}
+    return {**preset, "environment": {**preset["environment"], **own}}
 
 
 def _wide(kind: str, started: bool) -> Settings:
-    """Warm, for continuous actions that swing from bound to bound: a far-reaching search, and many wide initial states."""
-    preset = _warm(kind, started)
-    stages = [{**stage, "sigma": 1.0} if stage["name"] == "greedy" else stage for stage in preset["stages"]]
-    environment = {**preset["environment"], "jitter": 0.3, "centres": 512}
-    return {**preset, "environment": environment, "stages": stages}
+    """For continuous actions that swing from bound to bound: a far-reaching search, then a long one for what can be learned.
+
+    Initial states are many, wide, and not mostly those where the policy comes to rest; a small reward leaves TD3's critics and
+    the gradient that PPO's actor shares with its critic small.
+    """
+    preset = _distilled(kind, started, sigma=1.0, steps=(900, 150, 9))
+    own = {"jitter": 0.3, "centres": 512, "harvest_steps": 80, "reward_scale": 0.1}
+    return {**preset, "environment": {**preset["environment"], **own}}
 
 
 def _walker(kind: str, started: bool) -> Settings:

@@ -12,7 +12,7 @@ from gtn_core.errors import UsageError
 from gtn_core.run_folder import RunFolder
 from gtn_envs.weights_file import load_environment, save_environment
 from gtn_rl.agents import AGENTS
-from gtn_rl.config import resolve_config
+from gtn_rl.config import WARM_STARTS, resolve_config
 from gtn_rl.run_progress import run_progress
 from gtn_rl.scaling import FACTORS
 from gtn_rl.stage_rules import refuse_nonsense
@@ -206,6 +206,31 @@ def test_agents_of_stable_baselines_teach_and_judge(tmp_path):
     assert spreads[:2] == spreads[2:]
     for name, tensor in ends[0].tensors.items():
         assert np.array_equal(tensor, ends[1].tensors[name]), name
+
+
+@pytest.mark.slow
+def test_an_environment_starts_with_the_size_of_reward_that_it_is_told(tmp_path):
+    sizes = []
+    for size in (1.0, 0.1):
+        run = RunFolder(tmp_path / str(size))
+        only_initial = "stages=[{name: bilevel, population: 4, validations: 1, parts: [initial]}]"
+        meta_train(config("bandit", f"environment.reward_scale={size}", "iterations=1", only_initial), run)
+        sizes.append(float(load_environment(run.teacher).tensors["reward.scale"]))
+    assert sizes[1] == pytest.approx(0.1 * sizes[0], rel=0.2)  # of a spread over states that are not quite the same
+
+
+@pytest.mark.parametrize("task", ["Pendulum-v1", "MountainCar-v0", "HalfCheetah-v5", "BipedalWalker-v3"])
+@pytest.mark.parametrize("kind", ["bandit", "mdp", "reward"])
+def test_presets_have_stages_that_go_with_every_kind(task, kind):
+    for start in (None, "GTN-CartPoleBandit-v0"):
+        if start is not None and kind == "reward":
+            continue
+        resolved = resolve_config(task, "fast", {"environment": {"kind": kind, "start": start}})
+        refuse_nonsense(resolved.environment, resolved.stages)
+        names = [stage.name for stage in resolved.stages]
+        assert ("greedy" in names) == (start is None)
+        if kind == "mdp":
+            assert names.index("fit") > max([names.index(name) for name in WARM_STARTS if name in names], default=-1)
 
 
 @pytest.mark.parametrize("task", ["CartPole-v1", "MountainCar-v0", "BipedalWalker-v3"])
