@@ -8,7 +8,7 @@ import time
 import torch
 
 from gtn_core.config import Natural, Positive, PositiveReal, config
-from gtn_core.inner_optim import SGD, Schedule
+from gtn_core.inner_optim import InnerOptimizer, Schedule, inner_optimizer
 from gtn_core.learner import Statistics
 from gtn_core.second_order import first_order
 from gtn_core.seeding import Streams
@@ -37,7 +37,11 @@ class Real(Ranker):
     lr: PositiveReal = 0.05
     """Learning rate at the start, a cosine to 0."""
     momentum: PositiveReal = 0.9
-    """Momentum."""
+    """Momentum; Adam's beta1."""
+    optimizer: str = "sgd"
+    """``sgd``, ``rmsprop`` or ``adam``."""
+    eps: PositiveReal = 1e-8
+    """Added to the root of squared gradients by the last two."""
     learn: Natural = 0
     """Outer steps in which learning rates and momenta are meta-learned, as a teacher's are, on architectures of the space; 0
     keeps the cosine."""
@@ -61,7 +65,7 @@ class Real(Ranker):
 
     def _stream(self, setting: Setting) -> RealData:
         schedule = cosine_schedule(self.steps, self.lr, self.momentum)
-        return _real(setting, self.steps, self.batch_size, schedule)
+        return _real(setting, self.steps, self.batch_size, schedule, inner_optimizer(self.optimizer, self.eps))
 
 
 @RANKERS.register("subset")
@@ -74,7 +78,8 @@ class Subset(Real):
 
     def _stream(self, setting: Setting) -> RealData:
         schedule = cosine_schedule(self.steps, self.lr, self.momentum)
-        return _real(setting, self.steps, self.batch_size, schedule, self.images)
+        optimizer = inner_optimizer(self.optimizer, self.eps)
+        return _real(setting, self.steps, self.batch_size, schedule, optimizer, self.images)
 
 
 @RANKERS.register("equal-time")
@@ -90,7 +95,11 @@ class EqualTime(Teacher):
     lr: PositiveReal = 0.05
     """Learning rate at the start, a cosine over the time to 0."""
     momentum: PositiveReal = 0.9
-    """Momentum."""
+    """Momentum; Adam's beta1."""
+    optimizer: str = "sgd"
+    """``sgd``, ``rmsprop`` or ``adam``."""
+    eps: PositiveReal = 1e-8
+    """Added to the root of squared gradients by the last two."""
     architectures: Natural = 0
     """Over how many architectures the teacher's own meta-training is shared out; each trains for its share longer. 0 gives the
     teacher away for nothing."""
@@ -119,10 +128,11 @@ class EqualTime(Teacher):
         """Trains for so many CPU-seconds; returns the network and the steps that it took."""
         started, taken = time.process_time(), 0
         learner, phi = candidate.fresh(setting.data.task, seed, PLAN.layout)
-        loss, optimizer = inner_loss(learner, PLAN), SGD()
+        loss, optimizer = inner_loss(learner, PLAN), inner_optimizer(self.optimizer, self.eps)
         statistics: Statistics = ()
         state, momentum = optimizer.init(phi), torch.tensor(self.momentum)
-        stream = _real(setting, AT_ONCE, self.batch_size, cosine_schedule(AT_ONCE, self.lr, self.momentum))
+        schedule = cosine_schedule(AT_ONCE, self.lr, self.momentum)
+        stream = _real(setting, AT_ONCE, self.batch_size, schedule, optimizer)
         while (done := (time.process_time() - started) / budget) < 1 or not taken:
             if taken % AT_ONCE == 0:
                 lesson = stream.for_learner(Streams(seed).seed("equal-time", taken))
@@ -133,5 +143,12 @@ class EqualTime(Teacher):
         return TrainedLearner(learner, phi, statistics), taken
 
 
-def _real(setting: Setting, steps: int, batch_size: int, schedule: Schedule, subset: int | None = None) -> RealData:
-    return RealData(setting.data, setting.data.train, steps, batch_size, SGD(), schedule, subset=subset)
+def _real(
+    setting: Setting,
+    steps: int,
+    batch_size: int,
+    schedule: Schedule,
+    optimizer: InnerOptimizer,
+    subset: int | None = None,
+) -> RealData:
+    return RealData(setting.data, setting.data.train, steps, batch_size, optimizer, schedule, subset=subset)

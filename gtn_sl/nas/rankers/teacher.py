@@ -13,7 +13,7 @@ from typing_extensions import Self
 from gtn_core.checkpoint import load_document
 from gtn_core.config import Positive, PositiveReal, config
 from gtn_core.errors import UsageError
-from gtn_core.inner_optim import SGD
+from gtn_core.inner_optim import InnerOptimizer, Schedule, inner_optimizer
 from gtn_core.second_order import Batch
 from gtn_sl.nas.candidate import Candidate
 from gtn_sl.nas.rankers.protocol import RANKERS, Judge, Ranker, Score, Setting
@@ -91,7 +91,11 @@ class Distilled(_OfAFile):
     lr: PositiveReal = 0.05
     """Learning rate at the start, a cosine to 0."""
     momentum: PositiveReal = 0.9
-    """Momentum."""
+    """Momentum; Adam's beta1."""
+    optimizer: str = "sgd"
+    """``sgd``, ``rmsprop`` or ``adam``."""
+    eps: PositiveReal = 1e-8
+    """Added to the root of squared gradients by the last two."""
     measure: Measure = "accuracy"
     """What decides, on validation data."""
 
@@ -101,7 +105,9 @@ class Distilled(_OfAFile):
         with torch.no_grad():
             parts = [teacher.batch(step) for step in range(teacher.steps)]
         images, labels = (torch.cat(part) for part in zip(*parts, strict=True))
-        stream = SmallSet(images, labels, self.steps, self.batch_size, self.lr, self.momentum)
+        optimizer = inner_optimizer(self.optimizer, self.eps)
+        schedule = cosine_schedule(self.steps, self.lr, self.momentum)
+        stream = SmallSet(images, labels, self.steps, self.batch_size, optimizer, schedule)
 
         def judge_one(candidate: Candidate, seed: int) -> Score:
             network = train(candidate, seed, stream, self.steps, setting.data.task)
@@ -133,19 +139,26 @@ class SmallSet(Stream):
     """Images ``(M, C, H, W)`` and label probabilities ``(M, classes)`` in shuffled epochs, another order for every learner."""
 
     def __init__(
-        self, images: Tensor, labels: Tensor, steps: int, batch_size: int, lr: float, momentum: float, seed: int = 0
+        self,
+        images: Tensor,
+        labels: Tensor,
+        steps: int,
+        batch_size: int,
+        optimizer: InnerOptimizer,
+        schedule: Schedule,
+        seed: int = 0,
     ) -> None:
         super().__init__()
-        self.steps, self.batch_size, self.optimizer = steps, batch_size, SGD()
-        self._images, self._labels, self._rates = images, labels, (lr, momentum)
-        self._schedule = cosine_schedule(steps, lr, momentum)
+        self.steps, self.batch_size, self.optimizer = steps, batch_size, optimizer
+        self._images, self._labels, self._schedule = images, labels, schedule
         random, epochs = torch.Generator().manual_seed(seed), -(-steps * batch_size // len(images))
         order = torch.cat([torch.randperm(len(images), generator=random) for _ in range(epochs)])
         self._order = order[: steps * batch_size].view(steps, batch_size)
 
     def for_learner(self, seed: int) -> Self:
         """See ``Teacher.for_learner``."""
-        return type(self)(self._images, self._labels, self.steps, self.batch_size, *self._rates, seed)
+        settings = (self.steps, self.batch_size, self.optimizer, self._schedule)
+        return type(self)(self._images, self._labels, *settings, seed)
 
     def batch(self, step: int) -> Batch:
         """See ``Teacher.batch``."""

@@ -110,6 +110,17 @@ def test_training_for_longer_learns_more(setting, three):
     assert (long.steps, long.images) == (40, 1280)
 
 
+@pytest.mark.parametrize("ranker", ["real", "subset", "distilled@file={file}", "equal-time@file={file}"])
+def test_real_data_can_be_learned_by_the_optimizer_of_a_teacher(setting, three, teacher_file, ranker):
+    name = ranker.format(file=teacher_file)
+    name += f"{',' if '@' in name else '@'}batch_size=16,steps=3,optimizer="
+    sgd, adam = (find_ranker(f"{name}{how}").prepare(setting)(three[0], 0) for how in ("sgd", "adam,eps=0.001"))
+    assert 0 <= sgd.value <= 1
+    assert 0 <= adam.value <= 1
+    with pytest.raises(UsageError, match="did you mean 'adam'"):
+        find_ranker(f"{name}adm").prepare(setting)(three[0], 0)
+
+
 def test_a_teacher_ranks_with_its_own_first_steps(setting, three, teacher_file):
     from gtn_core.unroll import InnerLoop, run
     from gtn_sl.evaluation import accuracy
