@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -22,6 +22,7 @@ from gtn_sl.data import ImageTask
 from gtn_sl.learners.form import ACTIVATIONS, NORMS, Form
 from gtn_sl.learners.named import architecture
 from gtn_sl.learners.registry import Architecture
+from gtn_sl.learners.user_module import is_user_module
 
 
 @config
@@ -87,6 +88,7 @@ class LearnerPool:
     streams: Streams
     plan: StepPlan
     device: torch.device
+    _last: dict[tuple[str, Form], Learner] = field(default_factory=dict, compare=False, repr=False)
 
     def member(self, index: int, progress: float) -> Member:
         """Returns which learner episode ``index`` has, when a share ``progress`` of the run is done."""
@@ -105,7 +107,17 @@ class LearnerPool:
         """Returns the learner of episode ``index`` with its initial parameters, shape ``(D,)``."""
         member, seed = self.member(index, progress), self.streams.seed("learner", index)
         learner, phi = member.family.fresh(self.task, seed, self.plan.layout, member.form)
-        return learner, phi.to(self.device)
+        return self._prepared(member, learner), phi.to(self.device)
+
+    def _prepared(self, member: Member, learner: Learner) -> Learner:
+        """Returns the last learner where this one is the same function: what was compiled or captured for it serves on."""
+        if self.plan.execution == "eager" or is_user_module(member.name):  # whose buffers may be random
+            return learner
+        key = (member.name, member.form)
+        if key not in self._last:
+            self._last.clear()
+            self._last[key] = learner
+        return self._last[key]
 
     def _widths(self, family: Architecture, index: int) -> tuple[int, ...]:
         random = self.streams.numpy("learner-widths", index)
@@ -162,17 +174,8 @@ def widest(family: Architecture, settings: LearnerConfig) -> Form:
 
 
 def has_one_shape(settings: LearnerConfig) -> bool:
-    """Says whether all learners of a pool have the same layers, so that what is compiled for one serves all."""
-    families = [family for _, family in pool_families(settings)]
-    drawn = [low != high for family in families for low, high in family.random_widths]
-    return (
-        len(families) == 1
-        and not any(drawn)
-        and not settings.norms
-        and not settings.activations
-        and not _deepens(families[0])
-    )
-
-
-def _deepens(family: Architecture) -> bool:
-    return family.depths is not None and family.depths[1] - family.depths[0] > 1
+    """Says whether all learners of a pool are the same function of phi, so that what is compiled for one serves all."""
+    (name, family), *others = pool_families(settings)
+    varied = others or settings.norms or settings.activations or is_user_module(name)
+    deepens = family.depths is not None and family.depths[1] - family.depths[0] > 1
+    return not varied and not deepens and all(low == high for low, high in family.random_widths)

@@ -1,0 +1,80 @@
+"""What ``gtn-cli bench`` measures is the outer iteration that meta-training takes, however its steps are run."""
+
+import pytest
+import torch
+
+from gtn_core import execution
+from gtn_core.ceilings import Ceilings
+from gtn_core.counting import Count
+from gtn_core.estimators import Backprop, EstimatorConfig
+from gtn_core.execution import traced
+from gtn_core.plan import StepPlan
+from gtn_core.run_folder import RunFolder
+from gtn_sl.bench import Roofline, outer_iteration, random_data
+from gtn_sl.config import resolve_config
+from gtn_sl.data import TASKS
+from gtn_sl.job import SupervisedJob
+from gtn_sl.learners.pool import has_one_shape
+from gtn_sl.teacher import seeded_teacher
+
+TINY = {
+    "learner": {"architecture": "base_fc:4,6,8"},
+    "inner": {"steps": 3, "batch_size": 4},
+    "meta_loss": {"batch_size": 8, "every": 2, "intermediate_batch_size": 4},
+    "outer": {"iterations": 1},
+}
+
+
+def gradients(plan: StepPlan, episodes: int) -> list[torch.Tensor]:
+    config, task = resolve_config("digits", "fast", TINY), TASKS["digits"]
+    teacher = seeded_teacher(config, task, 0)
+    job = SupervisedJob(config, random_data(task), teacher, plan, RunFolder("unused"))
+    for episode in range(episodes):
+        Backprop(EstimatorConfig(plan=plan)).estimate(teacher, job.episode(episode, 0.0))
+    return [p.grad for p in teacher.trained()]
+
+
+@pytest.mark.parametrize("backend", ["reverse", "forward"])
+def test_what_is_prepared_for_one_episode_serves_the_next(backend, monkeypatch):
+    prepared = []
+
+    def prepare(function, inputs):
+        prepared.append(inputs)
+        return traced(function, inputs)
+
+    expected = gradients(StepPlan(backend=backend), 2)
+    monkeypatch.setattr(execution, "compiled", prepare)
+    found = gradients(StepPlan(backend=backend, execution="compiled"), 2)
+    assert len(prepared) == 3  # the step; its adjoint with and without statistics
+    for got, wanted in zip(found, expected, strict=True):
+        torch.testing.assert_close(got, wanted, rtol=1e-4, atol=1e-6)
+
+
+def test_an_outer_iteration_moves_the_teacher(monkeypatch):
+    config, task = resolve_config("digits", "fast", TINY), TASKS["digits"]
+    seen = []
+    monkeypatch.setattr("gtn_sl.bench.seeded_teacher", lambda *a: seen.append(seeded_teacher(*a)) or seen[0])
+    iterate = outer_iteration(config, StepPlan(), random_data(task))
+    before = seen[0].theta()
+    iterate()
+    assert not torch.equal(before, seen[0].theta())
+
+
+def test_the_gap_is_to_the_nearer_ceiling():
+    line = Roofline(2.0, Count(flops=100, bytes=40), Ceilings(flops=200.0, bytes=100.0))
+    assert (line.flops_share, line.bytes_share, line.gap) == (0.25, 0.2, 4.0)
+
+
+@pytest.mark.parametrize(
+    ("learner", "one"),
+    [
+        ({"architecture": "base_fc:4,6,8"}, True),
+        ({"architecture": "base_fc"}, False),
+        ({"architecture": "base_fc:4,6,8", "norms": ("own", "batch")}, False),
+        ({"pool": ("base_fc:4,6,8", "linear")}, False),
+        ({"architecture": "sampled:depth=2"}, False),
+    ],
+)
+def test_learners_of_one_shape(learner, one):
+    settings = resolve_config("digits", "fast", {"learner": learner}).learner
+    assert has_one_shape(settings) == one
