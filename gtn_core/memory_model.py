@@ -29,7 +29,6 @@ class StepMemory:
     """Bytes of one inner step, under one plan.
 
     Attributes:
-        parameters: Of phi.
         history: What stays of a step for the way back: parameters, state, and the gradient where the optimizer wants it.
         batch: Of its batch.
         graph: What a kept graph holds.
@@ -39,7 +38,6 @@ class StepMemory:
         backward_kept: Peak of the way back through a kept graph, without the graph.
     """
 
-    parameters: int
     history: int
     batch: int
     graph: int
@@ -142,7 +140,6 @@ def measure_step(loss: InnerLoss, optimizer: InnerOptimizer, phi: Tensor, batch:
 
     vectors = [phi, *state, *([phi] if optimizer.pull_back_needs_grad else [])]
     return StepMemory(
-        parameters=phi.nbytes,
         history=sum(vector.nbytes for vector in vectors),
         batch=sum(part.nbytes for part in batch),
         graph=held_bytes(lambda: first_order(loss, phi, batch, keep=True), device),

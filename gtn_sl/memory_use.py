@@ -21,15 +21,17 @@ from gtn_sl.teacher import SupervisedTeacher
 log = logging.getLogger(__name__)
 
 
-def fitting_plan(config: MetaTrainConfig, teacher: SupervisedTeacher, plan: StepPlan) -> StepPlan:
+def fitting_plan(config: MetaTrainConfig, teacher: SupervisedTeacher, plan: StepPlan, *, sharers: int = 1) -> StepPlan:
     """Returns the plan with as many graphs kept, and as many real images judged at a time, as the memory holds.
 
     Args:
         config: The meta-training; ``compute.memory_mib`` bounds what an outer step may take, and so does what is free.
         teacher: On the device where it will be trained.
         plan: How steps are computed.
+        sharers: Processes that share this machine's memory; a GPU is one process's alone.
     """
-    budget, free = int(config.compute.memory_mib * (1 << 20)), available_bytes(torch.device(config.compute.device))
+    device, budget = torch.device(config.compute.device), int(config.compute.memory_mib * (1 << 20))
+    free = available_bytes(device)
     try:
         memories = outer_memories(config, teacher, plan)
     except Exception as error:
@@ -38,7 +40,9 @@ def fitting_plan(config: MetaTrainConfig, teacher: SupervisedTeacher, plan: Step
         log.info("plan: not even one step can be measured in this memory, so no graph is kept")
         release_memory()
         return plan
-    return fit(memories, plan, budget if free is None else min(budget, int(SPARE * free)))
+    if free is not None:
+        budget = min(budget, int(SPARE * free / (1 if device.type == "cuda" else sharers)))
+    return fit(memories, plan, budget)
 
 
 def outer_memories(config: MetaTrainConfig, teacher: SupervisedTeacher, plan: StepPlan) -> list[OuterMemory]:

@@ -82,7 +82,7 @@ def meta_train(
         first(world, run.create)
     with held_by_first(world, run):
         if not resume:
-            settled = first(world, lambda: to_dict(_with_plan(config, data, teacher)))
+            settled = first(world, lambda: to_dict(_with_plan(config, data, teacher, world.local_size)))
             config = resolve(MetaTrainConfig, settled)
         first(world, lambda: run.write_config(config))  # of a resumed run too: its budget may have changed
         command, continued = first(world, lambda: (run.remember_command(command), run.state.is_file()))
@@ -163,7 +163,9 @@ def _with_compute(config: MetaTrainConfig, world: World) -> MetaTrainConfig:
     return dataclasses.replace(config, compute=compute)
 
 
-def _with_plan(config: MetaTrainConfig, data: TaskData, teacher: SupervisedTeacher) -> MetaTrainConfig:
+def _with_plan(
+    config: MetaTrainConfig, data: TaskData, teacher: SupervisedTeacher, sharers: int = 1
+) -> MetaTrainConfig:
     """Settles how steps are computed: as the user said, or by a micro-benchmark; bfloat16 only where it may be trusted."""
     plan = config.compute.plan
     if plan is None:
@@ -172,7 +174,7 @@ def _with_plan(config: MetaTrainConfig, data: TaskData, teacher: SupervisedTeach
             f"{' '.join(probes)} {config.compute.memory_mib:g} MiB",
             list(probes.values()),
             config.inner.steps,
-            lambda plan: fitting_plan(config, teacher, plan),
+            lambda plan: fitting_plan(config, teacher, plan, sharers=sharers),
             one_shape=has_one_shape(config.learner),
             cache=default_cache(),
         )

@@ -8,7 +8,6 @@ from gtn_core.memory_model import OuterMemory, StepMemory, fit
 from gtn_core.plan import StepPlan
 
 STEP = StepMemory(
-    parameters=10,
     history=20,
     batch=5,
     graph=100,
