@@ -32,7 +32,6 @@ class Student:
         hidden: Widths.
         batch_size: Contexts of a gradient step.
         noise: Standard deviation of noise on the continuous actions to learn, as an agent that tries one at a time has it.
-        reach: Share of the way to a continuous action that its policy comes: clipped updates leave PPO's mean at a third.
     """
 
     kind: Literal["actor", "critic"] = "actor"
@@ -41,7 +40,6 @@ class Student:
     hidden: tuple[int, ...] = (64, 64)
     batch_size: int = 64
     noise: float = 0.0
-    reach: float = 1.0
 
     def train(self, variants: Variants, generator: torch.Generator) -> Policies:
         """See ``InnerAgent.train``."""
@@ -56,8 +54,7 @@ class Student:
             (phi.grad,) = torch.autograd.grad(loss.mean(dim=1).sum(), phi)
             optimizer.step()
         trained = phi.detach()
-        reach = 1.0 if variants.spec.discrete else self.reach
-        return Policies(variants.spec, lambda seen: reach * self._outputs(variants.spec, network(trained, seen)))
+        return Policies(variants.spec, lambda seen: self._outputs(variants.spec, network(trained, seen)))
 
     def _network(self, spec: TaskSpec) -> MLP:
         d, m = spec.observation_size, spec.action_size
@@ -82,14 +79,18 @@ class Student:
         return (outputs - table).square().sum(dim=2)
 
 
-def draw_student(random: np.random.Generator) -> Student:
-    """Draws a student, so that a reward serves more than one."""
+def draw_student(random: np.random.Generator, progress: float) -> Student:
+    """Draws a student, so that a reward serves more than one.
+
+    Args:
+        random: Draws.
+        progress: From 0 to 1. Students get noise as it grows: with much of it at the start all candidates fail alike.
+    """
     width = int(random.choice([32, 64]))
     return Student(
         kind="actor" if random.random() < 0.6 else "critic",
         updates=int(random.integers(150, 250)),
         lr=log_uniform(random, 2e-3, 5e-3),
         hidden=(width, width),
-        noise=float(random.choice([0.0, 0.5, 1.0])),
-        reach=float(random.choice([0.35, 0.5, 1.0])),
+        noise=progress * float(random.choice([0.0, 0.5, 1.0])),
     )

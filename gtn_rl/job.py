@@ -30,11 +30,11 @@ Vary = Callable[[InnerAgent], Sequence[InnerAgent]]
 """What else is judged by beside an agent with the usual hyper-parameters, that one included."""
 
 
-INSTEAD: Mapping[str, Callable[[np.random.Generator], InnerAgent]] = {
-    "greedy": lambda random: Greedy(),
+INSTEAD: Mapping[str, Callable[[np.random.Generator, float], InnerAgent]] = {
+    "greedy": lambda random, progress: Greedy(),
     "distil": draw_student,
 }
-"""What the warm starts run in place of an agent that is trained inside."""
+"""What the warm starts run in place of an agent that is trained inside, drawn by chance as the stage proceeds from 0 to 1."""
 
 
 def as_usual(agent: InnerAgent) -> Sequence[InnerAgent]:
@@ -152,12 +152,14 @@ class EvolutionJob:
 
     def episode(self, iteration: int, progress: float) -> TransferTrial:
         """See ``Job.episode``: kinds of agents take turns, their hyper-parameters are drawn for each generation."""
-        return TransferTrial(self.task, self._agent(iteration), self.streams, iteration, self.config.agents.episodes)
+        return TransferTrial(
+            self.task, self._agent(iteration, progress), self.streams, iteration, self.config.agents.episodes
+        )
 
-    def _agent(self, iteration: int) -> InnerAgent:
+    def _agent(self, iteration: int, progress: float) -> InnerAgent:
         random = self.streams.numpy("agent", iteration)
         if self.stage in INSTEAD:
-            return INSTEAD[self.stage](random)
+            return INSTEAD[self.stage](random, progress)
         _, family = self.learners[iteration % len(self.learners)]
         return family.draw(self.task.spec, random)
 

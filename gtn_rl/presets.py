@@ -13,7 +13,7 @@ HORIZON: Settings = {"limit_terminates": True, "regret": True}
 """An MDP whose greedy policy is the best one, and whose values are small: few noisy steps suffice to learn them."""
 
 
-def _stages(kind: str, warm: Sequence[Settings], then: Settings, *, sized: bool = False) -> list[Settings]:
+def _stages(kind: str, warm: Sequence[Settings], then: Sequence[Settings], *, sized: bool = False) -> list[Settings]:
     """Adds what a kind needs beside evolution.
 
     An MDP's transitions are fitted once states are harvested, before agents train inside. The size of the reward is chosen
@@ -21,7 +21,7 @@ def _stages(kind: str, warm: Sequence[Settings], then: Settings, *, sized: bool 
     """
     fit = [{"name": "fit"}] if kind == "mdp" else []
     scale = [] if sized or kind == "reward" else [{"name": "scale"}]
-    return [*warm, *fit, then, *scale]
+    return [*warm, *fit, *then, *scale]
 
 
 def _from_scratch(kind: str, started: bool) -> Settings:
@@ -30,7 +30,7 @@ def _from_scratch(kind: str, started: bool) -> Settings:
     small = {"hidden": [16], "transition_hidden": [16], "activation": "relu", **HORIZON}
     return {
         "environment": {"kind": kind, **(small if kind == "mdp" else {})},
-        "stages": _stages(kind, (), {"name": "bilevel", "sigma": 0.1, "validations": 5}),
+        "stages": _stages(kind, [], [{"name": "bilevel", "sigma": 0.1, "validations": 5}]),
         "minutes": 10.0,
     }
 
@@ -43,12 +43,12 @@ def _warm(kind: str, started: bool, population: int = 64) -> Settings:
     return {
         "environment": {"kind": kind, "jitter": 0.2, **own.get(kind, {})},
         "agents": {"validation_seeds": 3},
-        "stages": _stages(kind, [] if started else [greedy], bilevel),
+        "stages": _stages(kind, [] if started else [greedy], [bilevel]),
         "minutes": 10.0,
     }
 
 
-def _distilled(kind: str, started: bool, *, sigma: float, steps: tuple[int, int, int]) -> Settings:
+def _distilled(kind: str, started: bool, *, sigma: float, steps: tuple[int, int], validations: int = 1) -> Settings:
     """Warm, with a search for what can be learned after that for what is good.
 
     The budget is in outer steps, so that a busy machine does not make a poorer environment.
@@ -57,15 +57,19 @@ def _distilled(kind: str, started: bool, *, sigma: float, steps: tuple[int, int,
         kind: As in ``Preset``.
         started: As there.
         sigma: Of the stage ``greedy``.
-        steps: Outer steps of ``greedy``, ``distil`` and ``bilevel``.
+        steps: Outer steps of ``greedy`` and ``distil``.
+        validations: Of ``greedy``, of whose policies the one that agents learn best is kept.
     """
-    of_reward = {"parts": ["reward"], "validations": 4}
-    greedy = {**of_reward, "name": "greedy", "sigma": sigma, "validations": 1, "iterations": steps[0]}
+    of_reward = {"parts": ["reward"], "validations": 2}
+    greedy = {**of_reward, "name": "greedy", "sigma": sigma, "validations": validations, "iterations": steps[0]}
     distil = {**of_reward, "name": "distil", "sigma": 0.2, "share": 3.0, "iterations": steps[1]}
-    bilevel = {"name": "bilevel", "sigma": 0.05, "validations": 2, "population": 32, "iterations": steps[2]}
+    bilevel = {"name": "bilevel", "sigma": 0.05, "validations": 2, "population": 32}
     warm = [] if started else [greedy] if kind == "reward" else [greedy, distil]
-    budget = {"minutes": None, "iterations": 200}
-    return {**_warm(kind, started), **budget, "stages": _stages(kind, warm, bilevel, sized=True)}
+    then = (
+        [] if kind == "bandit" and not started else [bilevel]
+    )  # agents tell candidates apart more slowly than students
+    budget = {"minutes": None, "iterations": 20}
+    return {**_warm(kind, started), **budget, "stages": _stages(kind, warm, then, sized=True)}
 
 
 def _narrow(kind: str, started: bool) -> Settings:
@@ -74,7 +78,7 @@ def _narrow(kind: str, started: bool) -> Settings:
     Agents see the task's own units. Where an entry of the observation is as small as MountainCar's velocity, states beyond those
     that the path visits are the ones that its weight can be learned from.
     """
-    preset = _distilled(kind, started, sigma=0.3, steps=(600, 50, 30))
+    preset = _distilled(kind, started, sigma=0.3, steps=(600, 25), validations=6)
     own = {"exploration": 0.1, "centres": 512, "jitter": 2.0, "reward_scale": 0.3}
     return {**preset, "environment": {**preset["environment"], **own}}
 
@@ -85,7 +89,7 @@ def _wide(kind: str, started: bool) -> Settings:
     Initial states are many, wide, and not mostly those where the policy comes to rest; a small reward leaves TD3's critics and
     the gradient that PPO's actor shares with its critic small.
     """
-    preset = _distilled(kind, started, sigma=1.0, steps=(900, 150, 9))
+    preset = _distilled(kind, started, sigma=1.0, steps=(900, 40))
     own = {"jitter": 0.3, "centres": 512, "harvest_steps": 80, "reward_scale": 0.1}
     return {**preset, "environment": {**preset["environment"], **own}}
 
