@@ -60,14 +60,19 @@ def _distilled(kind: str, started: bool, *, sigma: float, steps: tuple[int, int]
         steps: Outer steps of ``greedy`` and ``distil``.
         validations: Of ``greedy``, of whose policies the one that agents learn best is kept.
     """
-    of_reward = {"parts": ["reward"], "validations": 2}
-    greedy = {**of_reward, "name": "greedy", "sigma": sigma, "validations": validations, "iterations": steps[0]}
-    distil = {**of_reward, "name": "distil", "sigma": 0.2, "share": 3.0, "iterations": steps[1]}
+    greedy = {"name": "greedy", "sigma": sigma, "validations": validations, "iterations": steps[0]}
+    distil = {
+        "name": "distil",
+        "sigma": 0.2,
+        "validations": max(2, steps[1] // 40),
+        "iterations": steps[1],
+        "share": 3.0,
+    }
+    greedy, distil = ({**stage, "parts": ["reward"]} for stage in (greedy, distil))
     bilevel = {"name": "bilevel", "sigma": 0.05, "validations": 2, "population": 32}
     warm = [] if started else [greedy] if kind == "reward" else [greedy, distil]
-    then = (
-        [] if kind == "bandit" and not started else [bilevel]
-    )  # agents tell candidates apart more slowly than students
+    # Agents tell candidates apart more slowly than students, so nothing follows in a bandit.
+    then = [] if kind == "bandit" and not started else [bilevel]
     budget = {"minutes": None, "iterations": 20}
     return {**_warm(kind, started), **budget, "stages": _stages(kind, warm, then, sized=True)}
 
@@ -89,7 +94,7 @@ def _wide(kind: str, started: bool) -> Settings:
     Initial states are many, wide, and not mostly those where the policy comes to rest; a small reward leaves TD3's critics and
     the gradient that PPO's actor shares with its critic small.
     """
-    preset = _distilled(kind, started, sigma=1.0, steps=(900, 40))
+    preset = _distilled(kind, started, sigma=1.0, steps=(900, 500))
     own = {"jitter": 0.3, "centres": 512, "harvest_steps": 80, "reward_scale": 0.1}
     return {**preset, "environment": {**preset["environment"], **own}}
 
