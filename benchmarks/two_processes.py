@@ -17,7 +17,7 @@ import socket
 import tempfile
 import time
 from collections.abc import Callable
-from multiprocessing.connection import Connection
+from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from statistics import mean, median, stdev
 from typing import Any
@@ -178,28 +178,26 @@ def _forked(size: int, work: Callable[..., Any], *arguments: Any) -> list[Any]:
     context = multiprocessing.get_context("fork")
     ends = [context.Pipe(duplex=False) for _ in range(size)]
     processes = [
-        context.Process(target=_process, args=(told, rank, size, port, work, arguments), daemon=False)
+        context.Process(target=_process, args=(told, rank, size, port, work, arguments))
         for rank, (_, told) in enumerate(ends)
     ]
-    for process, (_, told) in zip(processes, ends, strict=True):
+    for process in processes:
         process.start()
-        told.close()
     try:
-        return [_result(heard, rank) for rank, (heard, _) in enumerate(ends)]
+        return [_result(heard, process) for (heard, _), process in zip(ends, processes, strict=True)]
     finally:
         for process in processes:
             process.join(timeout=10)
             process.kill()
 
 
-def _result(heard: Connection, rank: int) -> Any:
+def _result(heard: Connection, process: Any) -> Any:
     """Returns what a process tells; an end without a word is an error, and so is no word for a long time."""
-    try:
-        if heard.poll(LIMIT):
-            return heard.recv()
-    except EOFError:
-        raise click.ClickException(f"process {rank} failed; what it said is above") from None
-    raise click.ClickException(f"process {rank} has said nothing for {LIMIT} s")
+    ended = wait([heard, process.sentinel], LIMIT)
+    if heard.poll():
+        return heard.recv()
+    said = f"ended with code {process.exitcode}; what it said is above" if ended else f"said nothing for {LIMIT} s"
+    raise click.ClickException(f"a process of this benchmark {said}")
 
 
 def _process(

@@ -1,5 +1,7 @@
-"""The model of the speed-up: right where its answer is known, and bent where docs/scaling.md says that it bends."""
+"""The model of the speed-up, right where its answer is known and bent where docs/scaling.md says; and how turns are taken."""
 
+import json
+import subprocess
 import sys
 from pathlib import Path
 
@@ -29,3 +31,72 @@ def test_evolution_ends_where_an_agents_own_steps_remain():
     at_most = (0.1 + 65 * 0.01) / (0.1 + 2 * 0.01)
     assert evolution_speedup(64, 0.1, 0.01, 64, FREE) == pytest.approx(at_most)
     assert evolution_speedup(1024, 0.1, 0.01, 64, FREE) == pytest.approx(at_most)
+
+
+BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
+
+PARTS = """
+import sys
+import click
+import two_processes as script
+
+def ranks(world, offset):
+    return world.gather(world.rank + offset)
+
+def failing(world):
+    if world.rank == 1:
+        raise SystemExit(3)
+    return world.rank
+
+def silent(world):
+    import time
+    time.sleep(60)
+
+assert script._forked(2, ranks, 5) == [[5, 6], [5, 6]]
+script.LIMIT = 1
+for work, said in ((failing, "ended with code 3"), (silent, "said nothing for 1 s")):
+    try:
+        script._forked(2 if work is failing else 1, work)
+    except click.ClickException as error:
+        assert said in error.message, error.message
+    else:
+        sys.exit(f"{said}: no error")
+"""
+
+ROUNDS = """
+import json, sys, time
+from pathlib import Path
+import two_processes as script
+
+def train(world, steps, population, threads):
+    time.sleep(0.2)
+    return [0.1 * population / world.size] * steps
+
+script._evolution = train
+script.KINDS = {"backprop": train, "evolution": train}
+script._wire = lambda world: {"gather": 1e-5, "latency": 1e-5, "bandwidth": 1e9, "parameters": 1000}
+script.main(["--repeats", "3", "--minutes", sys.argv[1], "--steps", "3", "--population", "4", "--json", sys.argv[2]])
+"""
+
+
+def python(program: str, *arguments: str) -> None:
+    """Runs a program beside the script, in a process of its own: it forks, which one that has computed already may not."""
+    command = [sys.executable, "-W", "ignore", "-c", program, *arguments]
+    run = subprocess.run(command, capture_output=True, text=True, cwd=BENCHMARKS, timeout=300)
+    assert run.returncode == 0, run.stdout + run.stderr
+
+
+@pytest.mark.slow
+def test_forked_processes_work_together_and_one_that_fails_or_hangs_is_an_error():
+    python(PARTS)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("minutes", "rounds"), [("5", 3), ("0", 1)])
+def test_rounds_end_in_time_and_ratios_are_of_neighbours(minutes, rounds, tmp_path):
+    python(ROUNDS, minutes, str(tmp_path / "found.json"))
+    found = json.loads((tmp_path / "found.json").read_text())
+    assert found["rounds"] == rounds
+    assert found["backprop"]["two over one"] == pytest.approx([4.0] * rounds)  # two episodes in half of the time
+    assert found["evolution"]["two over one"] == pytest.approx([2.0] * rounds)
+    assert found["evolution"]["half population"] == pytest.approx(0.2)
