@@ -2,7 +2,8 @@
 
 import pytest
 
-from gtn_cli.meta_training import Given, new_meta_training
+from gtn_cli.given import Given
+from gtn_cli.meta_training import new_meta_training
 
 NOTHING = dict.fromkeys(Given.__dataclass_fields__)
 

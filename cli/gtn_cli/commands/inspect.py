@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -72,13 +73,17 @@ def command(teacher: Path, out: Path | None, quiet: bool, as_json: bool) -> None
             {**facts, **told, "config": file.document["config"], "tensors": sizes, "pictures": folder and str(folder)}
         )
         return
-    console.print_table([{"": key, "value": str(value)} for key, value in {**facts, **flatten(told)}.items()])
+    console.print_table([{"": key, "value": _text(value)} for key, value in {**facts, **flatten(told)}.items()])
     if not quiet:
         settings = flatten(file.document["config"])
         console.print_table([{"setting": key, "value": str(value)} for key, value in settings.items()])
         console.print_table([{"tensor": name, "shape": str(tuple(shape))} for name, shape in sizes.items()])
     if folder:
         click.echo(f"pictures: {folder / 'batches.png'}, {folder / 'schedule.png'}")
+
+
+def _text(value: Any) -> str:
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
 def _folder(given: Path, file: Path) -> Path | None:

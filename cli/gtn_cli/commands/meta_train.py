@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from gtn_cli import console, options
+from gtn_cli.given import Given, only_given
 from gtn_cli.joined import joined
 from gtn_cli.main import EXIT_INTERRUPTED, echo_json
-from gtn_cli.meta_training import Given, MetaTraining, new_meta_training, only_given, resumed_meta_training
+from gtn_cli.meta_training import MetaTraining, new_meta_training, resumed_meta_training
 from gtn_core.errors import UsageError
 
 if TYPE_CHECKING:

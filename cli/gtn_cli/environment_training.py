@@ -1,0 +1,117 @@
+"""The meta-training of a synthetic environment, as the command line runs it; see ``gtn_cli.meta_training``."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from gtn_cli.given import Given, only_given, refuse
+
+if TYPE_CHECKING:
+    from gtn_core.distributed import World
+    from gtn_core.outer_loop import Listener, Progress
+    from gtn_core.run_folder import RunFolder
+
+
+class Reinforcement:
+    """Meta-training of a synthetic environment; see ``gtn_rl``."""
+
+    def __init__(self, config: Any) -> None:
+        self.config = config
+        self.results: list[Any] = []
+
+    @classmethod
+    def new(cls, task: str, preset: str, layers: Sequence[Mapping[str, Any]], given: Given) -> Reinforcement:
+        """Resolves the settings of a new run."""
+        from gtn_rl.config import resolve_config
+
+        refuse({"--data-dir": given.data_dir}, f"{task} is an environment, which has no image files")
+        last: dict[str, Any] = {
+            "seed": given.seed,
+            "device": given.device,
+            "threads": given.threads,
+            "environment": only_given({"kind": given.kind}),
+            **given.budget,
+        }
+        config = resolve_config(task, preset, *layers, only_given(last))
+        if given.estimator is not None:
+            config = dataclasses.replace(config, stages=_with_estimator(config.stages, given.estimator))
+        return cls(config)
+
+    @classmethod
+    def resumed(cls, settings: Mapping[str, Any], given: Given) -> Reinforcement:
+        """Takes a run's settings."""
+        from gtn_core.config import resolve
+        from gtn_rl.config import RLConfig
+
+        config = resolve(RLConfig, settings)
+        if given.budget:
+            config = dataclasses.replace(config, **{"minutes": None, "iterations": None, **given.budget})
+        return cls(dataclasses.replace(config, device=given.device) if given.device else config)
+
+    @property
+    def title(self) -> str:
+        """See ``MetaTraining.title``."""
+        environment, stages = self.config.environment, ", ".join(stage.name for stage in self.config.stages)
+        if environment.kind == "reward":
+            return f"a learned reward for {self.config.task} ({environment.reward_mode}; stages: {stages})"
+        return f"a synthetic {self.config.task} ({environment.kind}; stages: {stages})"
+
+    @property
+    def slug(self) -> str:
+        """See ``MetaTraining.slug``."""
+        return f"{self.config.task.replace(':', '-')}-{self.config.environment.kind}"
+
+    def train(self, run: RunFolder, world: World, *, resume: bool, listener: Listener, command: str) -> Progress:
+        """See ``MetaTraining.train``."""
+        from gtn_core.distributed import first
+        from gtn_rl.report import write_training_report
+        from gtn_rl.training import meta_train
+
+        progress, self.results = meta_train(
+            self.config, run, resume=resume, listener=listener, command=command, world=world
+        )
+        first(world, lambda: write_training_report(run, self.config))
+        return progress
+
+    def figures(self, progress: Progress, values: Mapping[str, float]) -> str:
+        """See ``MetaTraining.figures``."""
+        fitness = values.get("meta/fitness")
+        shown = "" if fitness is None else f"fitness {fitness:.1f}  "
+        return f"step {progress.iteration}  {shown}best {progress.best:.1f}"
+
+    def summary(self, run: RunFolder, progress: Progress) -> tuple[dict[str, Any], str, str]:
+        """See ``MetaTraining.summary``."""
+        result = {
+            "run": str(run.path),
+            "teacher": str(run.teacher),
+            "iterations": progress.iteration,
+            "seconds": round(progress.seconds, 1),
+            "validation_return": progress.best,
+            "real_steps": sum(stage.real_steps for stage in self.results),
+            "cpu_seconds": round(sum(stage.cpu_seconds for stage in self.results), 1),
+            "stages": [vars(stage) for stage in self.results],
+        }
+        kept = ", ".join(
+            f"{s.name} {s.score:.1f}{'' if s.kept else ' (not kept)'}" for s in self.results if s.name != "fit"
+        )
+        cost = f"{result['real_steps']:,} real steps, {result['cpu_seconds']:,.0f} CPU-seconds"
+        sentence = f"{run.teacher}: mean real return {progress.best:.1f} of fresh agents ({kept}); {cost}"
+        return result, sentence, f"gtn-cli train-agent --env {run.teacher} --algo ppo --steps 10000"
+
+
+def _with_estimator(stages: Sequence[Any], name: str) -> tuple[Any, ...]:
+    """Returns the stages with another way to the outer gradient: by evolution, or by differentiating in place of it."""
+    from gtn_core.errors import unknown_name
+    from gtn_core.estimators import ESTIMATORS
+
+    evolution = [known for known in ESTIMATORS if known != "backprop"]
+    if name == "meta-gradient":
+        return tuple(dataclasses.replace(s, name=name, estimator="snes") if s.name == "bilevel" else s for s in stages)
+    if name not in evolution:
+        raise unknown_name("estimator", name, [*evolution, "meta-gradient"])
+    lr = 1.0 if name == "snes" else 0.02
+    return tuple(
+        dataclasses.replace(s, estimator=name, lr=lr) if s.name in ("greedy", "bilevel") else s for s in stages
+    )

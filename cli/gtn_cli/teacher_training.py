@@ -1,0 +1,93 @@
+"""The meta-training of a teacher of images, as the command line runs it; see ``gtn_cli.meta_training``."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from gtn_cli.given import Given, only_given, refuse
+
+if TYPE_CHECKING:
+    from gtn_core.distributed import World
+    from gtn_core.outer_loop import Listener, Progress
+    from gtn_core.run_folder import RunFolder
+
+
+class Supervised:
+    """Meta-training of a teacher of images; see ``gtn_sl``."""
+
+    def __init__(self, config: Any) -> None:
+        self.config = config
+
+    @classmethod
+    def new(cls, task: str, preset: str, layers: Sequence[Mapping[str, Any]], given: Given) -> Supervised:
+        """Resolves the settings of a new run."""
+        from gtn_sl.config import resolve_config
+
+        refuse({"--kind": given.kind, "--estimator": given.estimator}, f"{task} is a supervised task")
+        last = {
+            "seed": given.seed,
+            "data_dir": str(given.data_dir.absolute()) if given.data_dir else None,
+            "outer": given.budget,
+            "compute": only_given({"device": given.device, "threads": given.threads}),
+        }
+        return cls(resolve_config(task, preset, {"compute": {"device": "auto"}}, *layers, only_given(last)))
+
+    @classmethod
+    def resumed(cls, settings: Mapping[str, Any], given: Given) -> Supervised:
+        """Takes a run's settings."""
+        from gtn_core.config import resolve
+        from gtn_sl.config import MetaTrainConfig
+
+        config = resolve(MetaTrainConfig, settings)
+        if given.budget:
+            outer = dataclasses.replace(config.outer, **{"minutes": None, "iterations": None, **given.budget})
+            config = dataclasses.replace(config, outer=outer)
+        if given.device is not None:
+            config = dataclasses.replace(config, compute=dataclasses.replace(config.compute, device=given.device))
+        if given.data_dir is not None:
+            config = dataclasses.replace(config, data_dir=str(given.data_dir.absolute()))
+        return cls(config)
+
+    @property
+    def title(self) -> str:
+        """See ``MetaTraining.title``."""
+        return f"a {self.config.task} teacher (preset {self.config.preset})"
+
+    @property
+    def slug(self) -> str:
+        """See ``MetaTraining.slug``."""
+        return f"{self.config.task}-{self.config.preset}"
+
+    def train(self, run: RunFolder, world: World, *, resume: bool, listener: Listener, command: str) -> Progress:
+        """See ``MetaTraining.train``."""
+        from gtn_core.distributed import first
+        from gtn_sl.report import write_training_report
+        from gtn_sl.training import meta_train
+
+        progress = meta_train(self.config, run, resume=resume, listener=listener, command=command, world=world)
+        first(world, lambda: write_training_report(run))
+        return progress
+
+    def figures(self, progress: Progress, values: Mapping[str, float]) -> str:
+        """See ``MetaTraining.figures``."""
+        loss = values.get("meta/loss")
+        shown = "every learner diverged" if loss is None else f"loss {loss:.3f}"
+        return f"step {progress.iteration}  {shown}  best {100 * progress.best:.1f}%"
+
+    def summary(self, run: RunFolder, progress: Progress) -> tuple[dict[str, Any], str, str]:
+        """See ``MetaTraining.summary``."""
+        result = {
+            "run": str(run.path),
+            "teacher": str(run.teacher),
+            "iterations": progress.iteration,
+            "seconds": round(progress.seconds, 1),
+            "validation_accuracy": progress.best,
+            "best_iteration": progress.best_iteration,
+        }
+        sentence = (
+            f"{run.teacher}: {100 * progress.best:.2f}% validation accuracy (mean of fresh learners)"
+            f" at outer step {progress.best_iteration} of {progress.iteration}, where it was best"
+        )
+        return result, sentence, f"gtn-cli evaluate {run.path}"
