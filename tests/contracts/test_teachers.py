@@ -32,7 +32,7 @@ def config(curriculum, generator, labels, **teacher):
             **{"hidden": 5, "channels": [3, 2], "latent": 4},
             **teacher,
         },
-        "inner": {"steps": STEPS, "batch_size": BATCH},
+        "inner": {"steps": STEPS, "batch_size": BATCH, "optimizer": "sgd", "lr": 0.05, "momentum": 0.9},
         "outer": {"iterations": 1},
     }
     return resolve_config("digits", "fast", settings)
