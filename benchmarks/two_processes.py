@@ -196,6 +196,7 @@ def _result(heard: Connection, process: Any) -> Any:
     ended = wait([heard, process.sentinel], LIMIT)
     if heard.poll():
         return heard.recv()
+    process.join(timeout=1)
     said = f"ended with code {process.exitcode}; what it said is above" if ended else f"said nothing for {LIMIT} s"
     raise click.ClickException(f"a process of this benchmark {said}")
 

@@ -47,7 +47,7 @@ def test_a_stream_is_what_the_teacher_shows(tmp_path):
     np.testing.assert_array_equal(stream.momentum, momentum.detach().numpy())
     document = stream.document
     assert (stream.task, stream.class_names, document["seed"]) == ("digits", task.class_names, 0)
-    assert (document["mean"], document["optimizer"], document["metrics"]) == (list(task.mean), "sgd", {"a": 0.5})
+    assert (document["mean"], document["optimizer"], document["metrics"]) == (list(task.mean), "adam", {"a": 0.5})
     assert document["config"]["teacher"]["labels"] == "soft"
 
 
