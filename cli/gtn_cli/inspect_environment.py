@@ -12,7 +12,8 @@ import numpy as np
 from gtn_cli import console
 from gtn_cli.environment_file import environment_file
 from gtn_cli.main import echo_json
-from gtn_core.errors import GTNError, UsageError
+from gtn_core.errors import GTNError
+from gtn_core.folder import make_folder
 
 if TYPE_CHECKING:
     from gtn_envs import Weights
@@ -128,10 +129,7 @@ def _picture(path: Path, folder: Path) -> Path | None:
     from gtn_rl.report import write_episodes
     from gtn_rl.transfer.environments import find_environment
 
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UsageError(f"cannot make the folder {folder}: {error.strerror}") from error
+    make_folder(folder)
     try:
         return write_episodes(folder, find_environment(str(environment_file(path))))
     except GTNError as error:  # e.g. its real task is not installed; the rest is worth showing

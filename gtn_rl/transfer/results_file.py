@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from gtn_core.checkpoint import replacing
-from gtn_core.errors import GTNError, UsageError
+from gtn_core.errors import GTNError
+from gtn_core.folder import make_folder
 from gtn_rl.transfer.agents import Job
 
 
@@ -28,10 +29,7 @@ class ResultsFile:
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / "agents.jsonl"
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise UsageError(f"cannot make the folder {folder}: {error.strerror}") from error
+        make_folder(folder)
         self._results = self._read()
 
     def get(self, job: Job) -> dict[str, Any] | None:

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from gtn_core.checkpoint import replacing
-from gtn_core.errors import GTNError, UsageError
+from gtn_core.errors import GTNError
+from gtn_core.folder import make_folder
 
 log = logging.getLogger(__name__)
 
@@ -37,10 +38,7 @@ class ResultFolder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        try:
-            path.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise UsageError(f"cannot make the folder {path}: {error.strerror}") from error
+        make_folder(path)
 
     def read(self, encoding: str) -> Runs:
         """Returns what is known of an architecture; nothing where its file is damaged, which is said."""

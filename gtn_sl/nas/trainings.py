@@ -12,7 +12,8 @@ from typing import Any
 from torch import nn
 
 from gtn_core.config import to_dict
-from gtn_core.errors import DivergedError, UsageError
+from gtn_core.errors import DivergedError
+from gtn_core.folder import make_folder
 from gtn_core.memory import reuse_pages
 from gtn_core.workers import run_jobs
 from gtn_sl.data import AUGMENTATIONS, TASKS, TaskData, load_task
@@ -140,10 +141,7 @@ def run_training(job: Job) -> dict[str, Any]:
 def _keep(job: Job, module: nn.Module, result: dict[str, Any]) -> None:
     folder = job.course.networks
     assert folder is not None
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UsageError(f"cannot make the folder {folder}: {error.strerror}") from error
+    make_folder(folder)
     path = folder / f"{job.candidate.encoding}-{job.seed}.safetensors"
     save_network(path, module, job.candidate, job.course.task, {**result, "seed": job.seed})
 

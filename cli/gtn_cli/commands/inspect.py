@@ -11,7 +11,7 @@ from gtn_cli import console, options
 from gtn_cli.environment_file import kind_of
 from gtn_cli.main import echo_json
 from gtn_cli.teacher_argument import complete_any
-from gtn_core.errors import UsageError
+from gtn_core.folder import make_folder
 
 
 @click.command("inspect")
@@ -55,10 +55,7 @@ def command(teacher: Path, out: Path | None, quiet: bool, as_json: bool) -> None
     file = load_teacher(teacher)
     folder = out or _folder(teacher, file.path)
     if folder:
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise UsageError(f"cannot make the folder {folder}: {error.strerror}") from error
+        make_folder(folder)
         write_teacher_pictures(folder, file.teacher)
     sizes = {name: list(tensor.shape) for name, tensor in file.teacher.state_dict().items()}
     facts = {

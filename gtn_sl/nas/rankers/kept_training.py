@@ -11,7 +11,8 @@ from typing import Protocol
 from torch import Tensor
 
 from gtn_core.checkpoint import load_checkpoint, load_document, save_checkpoint
-from gtn_core.errors import CheckpointError, UsageError
+from gtn_core.errors import CheckpointError
+from gtn_core.folder import make_folder
 
 log = logging.getLogger(__name__)
 
@@ -91,9 +92,6 @@ def _restore(training: Training, folder: Path | None) -> tuple[int, float]:
 def _save(training: Training, steps: int, cpu_seconds: float, folder: Path | None) -> None:
     if folder is None:
         return
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UsageError(f"cannot make the folder {folder}: {error.strerror}") from error
+    make_folder(folder)
     document = {"kind": KIND, "steps": steps, "cpu_seconds": cpu_seconds}
     save_checkpoint(folder / FILE, training.state(), document)

@@ -8,8 +8,8 @@ import click
 
 from gtn_cli import console, options
 from gtn_cli.commands.nas import choices
-from gtn_cli.commands.nas.work_folder import make_folder
 from gtn_cli.main import echo_json
+from gtn_core.folder import make_folder
 
 
 @click.command("sample")

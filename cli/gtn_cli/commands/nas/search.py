@@ -9,8 +9,9 @@ import click
 
 from gtn_cli import console, options
 from gtn_cli.commands.nas import choices
-from gtn_cli.commands.nas.work_folder import kept, make_folder
+from gtn_cli.commands.nas.work_folder import kept
 from gtn_cli.main import echo_json
+from gtn_core.folder import make_folder
 
 LIMITS = ("evaluations", "cpu_seconds", "steps", "images")
 
