@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 
-from gtn_core.plan_choice import synchronize
+from gtn_core.timing import fastest
 
 
 @dataclass(frozen=True)
@@ -39,27 +37,3 @@ def measure_ceilings(device: torch.device, dtype: torch.dtype, *, side: int, mib
     product = fastest(lambda: torch.mm(a, b), device)
     copy = fastest(lambda: target.copy_(source), device)
     return Ceilings(2 * side**3 / product, 2 * source.nbytes / copy)
-
-
-def fastest(
-    work: Callable[[], object], device: torch.device, *, repeats: int = 5, limit: float = 2.0, warm: bool = False
-) -> float:
-    """Returns the seconds of the fastest run.
-
-    Args:
-        work: What is timed.
-        device: Where it runs.
-        repeats: Runs at most.
-        limit: Seconds after which no other run is begun.
-        warm: Whether it has run before; else a run that is not timed comes first.
-    """
-    if not warm:
-        work()
-    times: list[float] = []
-    while len(times) < repeats and sum(times) < limit:
-        synchronize(device)
-        start = time.perf_counter()
-        work()
-        synchronize(device)
-        times.append(time.perf_counter() - start)
-    return min(times)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import logging
 import math
-import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +19,7 @@ from gtn_core.memory import is_out_of_memory
 from gtn_core.plan import Precision, Probe, StepPlan, has_bfloat16_units
 from gtn_core.plan_cache import cache_key, read_cache, write_cache
 from gtn_core.second_order import Backend, Batch, InnerLoss
+from gtn_core.timing import fastest
 
 log = logging.getLogger(__name__)
 
@@ -110,11 +110,11 @@ def compare_plans(
     return sorted(trials, key=lambda trial: trial.seconds)
 
 
-def settled(fastest: StepPlan, steps: int, fits: Fits) -> StepPlan:
+def settled(best: StepPlan, steps: int, fits: Fits) -> StepPlan:
     """Returns the fastest plan as the memory allows it, with graphs kept where it can use them and more would not fit."""
-    able = fastest.execution == "eager" and fastest.backend == "reverse"
-    fitting = fits(fastest)
-    wanted = fastest.keep_last_k or fitting.keep_last_k < steps
+    able = best.execution == "eager" and best.backend == "reverse"
+    fitting = fits(best)
+    wanted = best.keep_last_k or fitting.keep_last_k < steps
     return fitting if able and wanted else dataclasses.replace(fitting, keep_last_k=0)
 
 
@@ -122,12 +122,6 @@ def reason(plan: StepPlan, trials: Sequence[Trial]) -> str:
     """Returns what a plan won by, against the next ones."""
     losers = ", ".join(trial.describe() for trial in trials[1:4])
     return f"{plan.describe()}, {1e3 * trials[0].seconds:.0f} ms for a step and its adjoint; next: {losers}"
-
-
-def synchronize(device: torch.device) -> None:
-    """Waits until a GPU has done what it was told; a CPU has."""
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
 
 
 def _candidates(device: torch.device, precisions: Sequence[Precision] | None) -> list[StepPlan]:
@@ -155,14 +149,12 @@ def _trial(probes: Iterable[Probe], plan: StepPlan) -> Trial:
         return Trial(plan, math.inf)
 
 
-def _seconds_of_step(loss: InnerLoss, phi: Tensor, batch: Batch, plan: StepPlan, repeats: int = 3) -> float:
+def _seconds_of_step(loss: InnerLoss, phi: Tensor, batch: Batch, plan: StepPlan) -> float:
     """Returns the fastest of a few runs."""
-    calls, direction, best = step_calls(loss, plan.execution), torch.ones_like(phi), math.inf
-    for _ in range(1 + repeats):  # the first one warms up
-        synchronize(phi.device)
-        start = time.perf_counter()
+    calls, direction = step_calls(loss, plan.execution), torch.ones_like(phi)
+
+    def step_and_adjoint() -> None:
         step = calls.first(phi, batch, keep=plan.keep_last_k > 0)
         calls.second(phi, batch, direction, (), None, plan.backend, step)
-        synchronize(phi.device)
-        best = min(best, time.perf_counter() - start)
-    return best
+
+    return fastest(step_and_adjoint, phi.device, repeats=3, limit=math.inf)

@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from gtn_core.ceilings import Ceilings, fastest, measure_ceilings
+from gtn_core.ceilings import Ceilings, measure_ceilings
 from gtn_core.counting import Count, count
 from gtn_core.distributed import SingleProcess
 from gtn_core.estimators import ESTIMATORS, EstimatorConfig
@@ -25,6 +25,7 @@ from gtn_core.plan import Precision, StepPlan
 from gtn_core.plan_choice import Trial, compare_plans, reason, settled
 from gtn_core.run_folder import RunFolder
 from gtn_core.step_gradient import StepGradient
+from gtn_core.timing import fastest
 from gtn_sl.config import MetaTrainConfig
 from gtn_sl.data import TASKS, ImageTask, Split, TaskData
 from gtn_sl.job import SupervisedJob

@@ -3,9 +3,10 @@
 import torch
 from torch import nn
 
-from gtn_core.ceilings import fastest, measure_ceilings
+from gtn_core.ceilings import measure_ceilings
 from gtn_core.counting import count
 from gtn_core.peak_memory import peak_bytes
+from gtn_core.timing import fastest
 
 CPU = torch.device("cpu")
 
