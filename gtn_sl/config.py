@@ -7,6 +7,7 @@ from typing import Any
 
 from gtn_core.config import Natural, NaturalReal, Positive, PositiveReal, Share, config, resolve, to_dict
 from gtn_core.errors import UsageError, unknown_name
+from gtn_core.inner_optim import InnerOptimizer, Schedule, inner_optimizer
 from gtn_core.outer_loop import OuterConfig
 from gtn_core.plan import StepPlan
 from gtn_sl.learners.pool import LearnerConfig
@@ -72,6 +73,22 @@ class InnerConfig:
     first_steps: Positive = 1
     """Inner steps of the first outer step, where the number grows."""
 
+    def fresh_optimizer(self) -> InnerOptimizer:
+        """Returns the inner optimizer.
+
+        Raises:
+            UsageError: Its name is unknown.
+        """
+        return inner_optimizer(self.optimizer, self.eps)
+
+    def fresh_schedule(self, *, learned: bool = True) -> Schedule:
+        """Returns learning rates and momenta as they are before meta-training; ``learned`` says whether they will be.
+
+        Raises:
+            ValueError: A value is out of its range.
+        """
+        return Schedule(self.steps, self.lr, self.momentum, max_momentum=self.max_momentum, learned=learned)
+
 
 @config
 class MetaLossConfig:
@@ -92,6 +109,11 @@ class MetaLossConfig:
     autoencoder: NaturalReal = 0.0
     """Weight of an outer loss beside the meta-loss: how well the generator decodes what an encoder, learned with it, makes of
     ``inner.batch_size`` real images; 0 for none."""
+
+    def sizes(self, steps: int) -> dict[int, int]:
+        """Returns the real images of each loss, by the inner steps after which it is taken; the last is after all ``steps``."""
+        between = range(self.every, steps, self.every) if self.every else ()
+        return dict.fromkeys(between, self.intermediate_batch_size) | {steps: self.batch_size}
 
 
 @config

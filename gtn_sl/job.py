@@ -65,10 +65,9 @@ class SupervisedJob:
         name = self.pool.member(iteration, progress).describe()
         learner, phi = self.pool.draw(iteration, progress)
         settings, steps = self.config.meta_loss, inner_steps(self.config.inner, progress)
-        every = range(settings.every, steps, settings.every) if settings.every else range(0)
+        sizes = settings.sizes(steps)
         weight = settings.weight + progress * (settings.final_weight - settings.weight)
-        weights = {step: weight / len(every) for step in every} | {steps: 1.0}
-        sizes = {step: settings.batch_size if step == steps else settings.intermediate_batch_size for step in weights}
+        weights = {step: 1.0 if step == steps else weight / (len(sizes) - 1) for step in sizes}
         chosen = self._real_batches(sizes, iteration)
 
         return Episode(

@@ -8,7 +8,6 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from gtn_core.inner_optim import Schedule
 from gtn_core.plan import StepPlan
 from gtn_core.seeding import Streams
 from gtn_sl.data import TaskData
@@ -116,7 +115,7 @@ def _streams(
 ) -> dict[str, Stream]:
     """Returns the teacher and its controls by name."""
     inner = file.config.inner
-    schedule = Schedule(inner.steps, inner.lr, inner.momentum, max_momentum=inner.max_momentum).to(plan.device)
+    schedule = inner.fresh_schedule().to(plan.device)
     if _learns_schedule(plan):
         learn_schedule(
             RealData(data, data.train, inner.steps, inner.batch_size, file.teacher.optimizer, schedule),

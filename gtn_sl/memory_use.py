@@ -61,7 +61,8 @@ def _outer_memory(
         batch = teacher.batch(0)
     loss = inner_loss(learner, plan)
     statistics = first_order(loss, phi, batch).statistics
-    sizes, real = _real_sizes(config), _real_batch(config, teacher)
+    sizes = config.meta_loss.sizes(config.inner.steps).values()
+    real = _real_batch(max(sizes), teacher)
     fixed, each = measure_judge(real_loss(learner, plan), phi, statistics, real)
     sample = sum(tensor[:1].nbytes for tensor in real)
     theta = sum(parameter.nbytes for parameter in teacher.trained())
@@ -86,15 +87,8 @@ def _teacher_bytes(teacher: SupervisedTeacher) -> int:
     return peak_bytes(again, teacher.inner_schedule.log_lr.device)
 
 
-def _real_sizes(config: MetaTrainConfig) -> list[int]:
-    """Returns the sizes of all batches that a learner is judged by."""
-    settings = config.meta_loss
-    between = len(range(settings.every, config.inner.steps, settings.every)) if settings.every else 0
-    return [settings.batch_size, *[settings.intermediate_batch_size] * between]
-
-
-def _real_batch(config: MetaTrainConfig, teacher: SupervisedTeacher) -> Batch:
-    """Returns the largest of them, of zeros."""
-    samples, device = max(2, *_real_sizes(config)), config.compute.device
+def _real_batch(samples: int, teacher: SupervisedTeacher) -> Batch:
+    """Returns a batch that a learner is judged by, of zeros; of two samples at least, so that half of it can be judged."""
+    samples, device = max(2, samples), teacher.inner_schedule.log_lr.device
     images = torch.zeros(samples, *teacher.task.image_shape, device=device)
     return images, torch.zeros(samples, dtype=torch.int64, device=device)

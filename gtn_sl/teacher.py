@@ -16,7 +16,6 @@ from typing_extensions import Self
 from gtn_core.checkpoint import load_checkpoint, load_document, load_into, save_checkpoint
 from gtn_core.config import resolve, to_dict
 from gtn_core.errors import CheckpointError, GTNError, UsageError
-from gtn_core.inner_optim import Schedule, inner_optimizer
 from gtn_core.second_order import Batch
 from gtn_sl.autoencoder import Encoder, reconstruction_loss
 from gtn_sl.combinations import refuse_impossible
@@ -48,7 +47,7 @@ class SupervisedTeacher(Stream):
         settings, inner = config.teacher, config.inner
         self._multiples = settings
         self.task, self.steps, self.batch_size = task, inner.steps, inner.batch_size
-        self.optimizer = inner_optimizer(inner.optimizer, inner.eps)
+        self.optimizer = inner.fresh_optimizer()
         self.places = Places(inner.steps, inner.batch_size, settings.samples)
         curriculum = CURRICULA[settings.curriculum]
         self.order, self.closed_loop = curriculum.order, curriculum.feedback is not None
@@ -66,9 +65,7 @@ class SupervisedTeacher(Stream):
             self.generator = GENERATORS[settings.generator](shape)
             self.curriculum = curriculum.noise(self.places, self.generator.latent)
             self.labels = LABELS[settings.labels](self.places, task.classes)
-            self.inner_schedule = Schedule(
-                inner.steps, inner.lr, inner.momentum, max_momentum=inner.max_momentum, learned=inner.learn_schedule
-            )
+            self.inner_schedule = inner.fresh_schedule(learned=inner.learn_schedule)
             self.encoder = Encoder(shape) if config.meta_loss.autoencoder else None
             self.feedback = curriculum.feedback(self.generator.latent, task.classes) if curriculum.feedback else None
         except (ValueError, RuntimeError) as error:

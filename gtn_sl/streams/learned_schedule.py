@@ -5,16 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
-from torch import Tensor
-from torch.nn import functional as F
 
 from gtn_core.errors import DivergedError
 from gtn_core.estimators import Backprop, Episode, EstimatorConfig
-from gtn_core.learner import Statistics
+from gtn_core.meta_loss import BatchedLoss
 from gtn_core.plan import StepPlan
 from gtn_core.seeding import Streams
 from gtn_sl.learners import architecture
-from gtn_sl.losses import inner_loss
+from gtn_sl.losses import inner_loss, real_loss
 from gtn_sl.streams.real import RealData
 
 
@@ -54,12 +52,8 @@ def learn_schedule(
         learner, phi = family.fresh(task, streams.seed("control-learner", iteration), plan.layout)
         random = streams.torch("control-meta-batch", iteration)
         chosen = torch.randint(len(judge), (min(meta_batch, len(judge)),), generator=random).to(device)
-
-        def meta_loss(phi: Tensor, statistics: Statistics, step: int) -> Tensor:
-            with plan.autocast(phi.device):
-                logits, _ = learner.apply(phi, stream.data.normalise(judge.images[chosen]), statistics)  # noqa: B023
-            return F.cross_entropy(logits.float(), judge.labels[chosen])  # noqa: B023
-
+        batch = (stream.data.normalise(judge.images[chosen]), judge.labels[chosen])
+        meta_loss = BatchedLoss(real_loss(learner, plan), {stream.steps: batch})
         lesson = streams.seed("control-batches", iteration)
         weights = {stream.steps: 1.0}
         episode = Episode(
