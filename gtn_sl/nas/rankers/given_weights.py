@@ -1,12 +1,17 @@
-"""Judging networks whose weights come from elsewhere, from a supernet or a hypernetwork, and not from a training of their own."""
+"""Rankers that train once for all architectures, and judge each with weights that come from there: shared, or predicted."""
 
 from __future__ import annotations
+
+import abc
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from gtn_core.learner import Learner
-from gtn_sl.nas.rankers.protocol import Score, Setting
+from gtn_sl.nas.candidate import Candidate
+from gtn_sl.nas.rankers.kept_training import Training, train_kept
+from gtn_sl.nas.rankers.protocol import Judge, Ranker, Score, Setting
 from gtn_sl.nas.rankers.short_training import Measure, judge
 from gtn_sl.trained_learner import TrainedLearner
 
@@ -14,17 +19,49 @@ STATISTICS_IMAGES = 1024
 """Training images whose batch statistics a network is judged with; nobody has trained it, so that it has none of its own."""
 
 
-def judge_given(learner: Learner, phi: Tensor, setting: Setting, measure: Measure, seed: int) -> Score:
-    """Judges a network on validation images.
+class Network(Protocol):
+    """An architecture with weights."""
 
-    Args:
-        learner: The network.
-        phi: Its parameters, shape ``(D,)``.
-        setting: Where.
-        measure: By what.
-        seed: Of the training images that its batch statistics are those of.
+    @property
+    def learner(self) -> Learner:
+        """It as a function of its parameters."""
+
+    @property
+    def phi(self) -> Tensor:
+        """These, shape ``(D,)``."""
+
+
+class Giver(Training, Protocol):
+    """A training whose result has weights for every architecture of the space."""
+
+    def network(self, candidate: Candidate) -> Network:
+        """Returns an architecture with the weights that it is given."""
+
+
+class GivenWeights(Ranker):
+    """What such rankers share; a subclass says what is trained.
+
+    Attributes:
+        measure: What decides, on validation data.
     """
-    images, _ = setting.batch(STATISTICS_IMAGES, seed)
-    with torch.no_grad():
-        _, statistics = learner.apply(phi, images)
-    return Score(judge(TrainedLearner(learner, phi, statistics), setting, measure), images=STATISTICS_IMAGES)
+
+    measure: Measure
+
+    @abc.abstractmethod
+    def training(self, setting: Setting) -> Giver:
+        """Returns the training, before its first step."""
+
+    def prepare(self, setting: Setting) -> Judge:
+        """See ``Ranker.prepare``."""
+        giver = self.training(setting)
+        train_kept(giver, f"ranker {self.name}", setting.keep)
+
+        def judge_one(candidate: Candidate, seed: int) -> Score:
+            images, _ = setting.batch(STATISTICS_IMAGES, seed)
+            with torch.no_grad():
+                network = giver.network(candidate)
+                _, statistics = network.learner.apply(network.phi, images)
+            trained = TrainedLearner(network.learner, network.phi, statistics)
+            return Score(judge(trained, setting, self.measure), images=STATISTICS_IMAGES)
+
+        return judge_one

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -17,11 +18,11 @@ from gtn_core.learner import Learner
 from gtn_core.seeding import Streams
 from gtn_sl.data import ImageTask
 from gtn_sl.nas.candidate import Candidate
-from gtn_sl.nas.rankers.given_weights import judge_given
+from gtn_sl.nas.rankers.given_weights import GivenWeights
 from gtn_sl.nas.rankers.graph_hypernetwork import GraphHypernetwork
-from gtn_sl.nas.rankers.kept_training import FILE, train_kept
+from gtn_sl.nas.rankers.kept_training import FILE
 from gtn_sl.nas.rankers.network_graph import network_graph
-from gtn_sl.nas.rankers.protocol import RANKERS, Judge, Ranker, Score, Setting
+from gtn_sl.nas.rankers.protocol import RANKERS, Setting
 from gtn_sl.nas.rankers.short_training import PLAN, Measure
 from gtn_sl.nas.spaces import Space
 
@@ -34,7 +35,7 @@ DRAWN = 16
 
 @RANKERS.register("hypernetwork")
 @config
-class Hypernetwork(Ranker):
+class Hypernetwork(GivenWeights):
     """Judges architectures with parameters that a graph hypernetwork predicts, and trains none of its own."""
 
     training_steps: Positive = 2000
@@ -50,17 +51,16 @@ class Hypernetwork(Ranker):
     measure: Measure = "accuracy"
     """What decides, on validation data."""
 
-    def prepare(self, setting: Setting) -> Judge:
-        """See ``Ranker.prepare``."""
-        training = HypernetworkTraining(self, setting)
-        train_kept(training, f"ranker {self.name}", setting.keep)
+    def training(self, setting: Setting) -> HypernetworkTraining:
+        """See ``GivenWeights.training``."""
+        return HypernetworkTraining(self, setting)
 
-        def judge(candidate: Candidate, seed: int) -> Score:
-            with torch.no_grad():
-                learner, phi = training.network(candidate)
-            return judge_given(learner, phi, setting, self.measure, seed)
 
-        return judge
+class Predicted(NamedTuple):
+    """An architecture as a function, and the parameters that are predicted for it, shape ``(D,)``."""
+
+    learner: Learner
+    phi: Tensor
 
 
 class HypernetworkTraining:
@@ -77,11 +77,11 @@ class HypernetworkTraining:
         self._net = self._fresh(ranker)
         self._optimizer = torch.optim.Adam(self._net.parameters(), ranker.lr)
 
-    def network(self, candidate: Candidate) -> tuple[Learner, Tensor]:
-        """Returns an architecture as a learner, and the parameters that are predicted for it, shape ``(D,)``."""
+    def network(self, candidate: Candidate) -> Predicted:
+        """Returns an architecture with the parameters that are predicted for it."""
         module = candidate.module(self._setting.data.task, 0)
         shapes = {name: parameter.shape for name, parameter in module.named_parameters()}
-        return Learner(module, PLAN.layout), self._net(network_graph(module), shapes)
+        return Predicted(Learner(module, PLAN.layout), self._net(network_graph(module), shapes))
 
     def step(self, number: int) -> float:
         """Takes a step on one architecture; see ``kept_training.Training``."""

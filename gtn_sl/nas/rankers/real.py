@@ -15,7 +15,7 @@ from gtn_core.seeding import Streams
 from gtn_sl.losses import inner_loss
 from gtn_sl.nas.candidate import PREFIX, Candidate
 from gtn_sl.nas.rankers.protocol import RANKERS, Judge, Ranker, Score, Setting
-from gtn_sl.nas.rankers.short_training import PLAN, Measure, judge, train
+from gtn_sl.nas.rankers.short_training import PLAN, Measure, judge, judged_after, train
 from gtn_sl.nas.rankers.teacher import Teacher
 from gtn_sl.streams import RealData, learn_schedule
 from gtn_sl.streams.cosine_schedule import cosine_schedule
@@ -56,16 +56,16 @@ class Real(Ranker):
                 parameter.requires_grad_()
             streams = Streams(setting.seed)
             learn_schedule(stream, f"{PREFIX}:{setting.space.name}", streams, iterations=self.learn, plan=PLAN)
-
-        def judge_one(candidate: Candidate, seed: int) -> Score:
-            network = train(candidate, seed, stream, self.steps, setting.data.task)
-            return Score(judge(network, setting, self.measure), self.steps, self.steps * self.batch_size)
-
-        return judge_one
+        return judged_after(stream, self.steps, setting, self.measure)
 
     def _stream(self, setting: Setting) -> RealData:
         schedule = cosine_schedule(self.steps, self.lr, self.momentum)
-        return _real(setting, self.steps, self.batch_size, schedule, inner_optimizer(self.optimizer, self.eps))
+        optimizer = inner_optimizer(self.optimizer, self.eps)
+        return _real(setting, self.steps, self.batch_size, schedule, optimizer, self._subset())
+
+    def _subset(self) -> int | None:
+        """Returns how many real images each learner sees; ``None`` for all."""
+        return None
 
 
 @RANKERS.register("subset")
@@ -76,10 +76,8 @@ class Subset(Real):
     images: Positive = 1000
     """Images in the subset."""
 
-    def _stream(self, setting: Setting) -> RealData:
-        schedule = cosine_schedule(self.steps, self.lr, self.momentum)
-        optimizer = inner_optimizer(self.optimizer, self.eps)
-        return _real(setting, self.steps, self.batch_size, schedule, optimizer, self.images)
+    def _subset(self) -> int | None:
+        return self.images
 
 
 @RANKERS.register("equal-time")

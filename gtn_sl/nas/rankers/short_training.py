@@ -10,7 +10,7 @@ from gtn_core.plan import StepPlan
 from gtn_sl import evaluation
 from gtn_sl.data import ImageTask, Split, TaskData
 from gtn_sl.nas.candidate import Candidate
-from gtn_sl.nas.rankers.protocol import Setting
+from gtn_sl.nas.rankers.protocol import Judge, Score, Setting
 from gtn_sl.stream import Stream
 from gtn_sl.trained_learner import TrainedLearner
 
@@ -36,6 +36,16 @@ def train(candidate: Candidate, seed: int, stream: Stream, steps: int, task: Ima
     learner, phi = candidate.fresh(task, seed, PLAN.layout)
     trail = evaluation.train(stream.for_learner(seed), learner, phi, PLAN, steps=steps)
     return TrainedLearner(learner, trail.final, trail.statistics[-1])
+
+
+def judged_after(stream: Stream, steps: int, setting: Setting, measure: Measure) -> Judge:
+    """Returns the judgement that trains each architecture afresh on the first steps of a stream."""
+
+    def judge_one(candidate: Candidate, seed: int) -> Score:
+        network = train(candidate, seed, stream, steps, setting.data.task)
+        return Score(judge(network, setting, measure), steps, steps * stream.batch_size)
+
+    return judge_one
 
 
 def judge(network: TrainedLearner, setting: Setting, measure: Measure) -> float:

@@ -21,9 +21,8 @@ from gtn_core.second_order import first_order
 from gtn_core.seeding import Streams
 from gtn_sl.losses import inner_loss
 from gtn_sl.nas.candidate import Candidate
-from gtn_sl.nas.rankers.given_weights import judge_given
-from gtn_sl.nas.rankers.kept_training import train_kept
-from gtn_sl.nas.rankers.protocol import RANKERS, Judge, Ranker, Score, Setting
+from gtn_sl.nas.rankers.given_weights import GivenWeights
+from gtn_sl.nas.rankers.protocol import RANKERS, Setting
 from gtn_sl.nas.rankers.shared_weights import Borrowed, SharedWeights, shared_names
 from gtn_sl.nas.rankers.short_training import PLAN, Measure
 from gtn_sl.streams.cosine_schedule import cosine_schedule
@@ -34,7 +33,7 @@ CLIP = 5.0
 
 @RANKERS.register("supernet")
 @config
-class Supernet(Ranker):
+class Supernet(GivenWeights):
     """Judges architectures with weights that all of them share, and trains none of its own."""
 
     training_steps: Positive = 2000
@@ -48,16 +47,9 @@ class Supernet(Ranker):
     measure: Measure = "accuracy"
     """What decides, on validation data."""
 
-    def prepare(self, setting: Setting) -> Judge:
-        """See ``Ranker.prepare``."""
-        training = SupernetTraining(self, setting)
-        train_kept(training, f"ranker {self.name}", setting.keep)
-
-        def judge(candidate: Candidate, seed: int) -> Score:
-            network = training.network(candidate)
-            return judge_given(network.learner, network.phi, setting, self.measure, seed)
-
-        return judge
+    def training(self, setting: Setting) -> SupernetTraining:
+        """See ``GivenWeights.training``."""
+        return SupernetTraining(self, setting)
 
 
 class SupernetTraining:

@@ -15,9 +15,8 @@ from gtn_core.config import Positive, PositiveReal, config
 from gtn_core.errors import UsageError
 from gtn_core.inner_optim import InnerOptimizer, Schedule, inner_optimizer
 from gtn_core.second_order import Batch
-from gtn_sl.nas.candidate import Candidate
-from gtn_sl.nas.rankers.protocol import RANKERS, Judge, Ranker, Score, Setting
-from gtn_sl.nas.rankers.short_training import Measure, judge, train
+from gtn_sl.nas.rankers.protocol import RANKERS, Judge, Ranker, Setting
+from gtn_sl.nas.rankers.short_training import Measure, judged_after
 from gtn_sl.shipped import find_teacher
 from gtn_sl.stream import Stream
 from gtn_sl.streams.cosine_schedule import cosine_schedule
@@ -55,13 +54,7 @@ class Teacher(_OfAFile):
 
     def prepare(self, setting: Setting) -> Judge:
         """See ``Ranker.prepare``."""
-        stream, steps = self.lessons(setting)
-
-        def judge_one(candidate: Candidate, seed: int) -> Score:
-            network = train(candidate, seed, stream, steps, setting.data.task)
-            return Score(judge(network, setting, self.measure), steps, steps * stream.batch_size)
-
-        return judge_one
+        return judged_after(*self.lessons(setting), setting, self.measure)
 
     def lessons(self, setting: Setting) -> tuple[Stream, int]:
         """Returns what architectures are trained on, and for how many steps.
@@ -108,12 +101,7 @@ class Distilled(_OfAFile):
         optimizer = inner_optimizer(self.optimizer, self.eps)
         schedule = cosine_schedule(self.steps, self.lr, self.momentum)
         stream = SmallSet(images, labels, self.steps, self.batch_size, optimizer, schedule)
-
-        def judge_one(candidate: Candidate, seed: int) -> Score:
-            network = train(candidate, seed, stream, self.steps, setting.data.task)
-            return Score(judge(network, setting, self.measure), self.steps, self.steps * self.batch_size)
-
-        return judge_one
+        return judged_after(stream, self.steps, setting, self.measure)
 
 
 class Remembered(Stream):
