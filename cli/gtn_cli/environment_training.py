@@ -84,10 +84,6 @@ class Reinforcement:
     def summary(self, run: RunFolder, progress: Progress) -> tuple[dict[str, Any], str, str]:
         """See ``MetaTraining.summary``."""
         result = {
-            "run": str(run.path),
-            "teacher": str(run.teacher),
-            "iterations": progress.iteration,
-            "seconds": round(progress.seconds, 1),
             "validation_return": progress.best,
             "real_steps": sum(stage.real_steps for stage in self.results),
             "cpu_seconds": round(sum(stage.cpu_seconds for stage in self.results), 1),

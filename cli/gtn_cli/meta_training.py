@@ -35,7 +35,7 @@ class MetaTraining(Protocol):
         """Returns what the progress bar says after an outer step."""
 
     def summary(self, run: RunFolder, progress: Progress) -> tuple[dict[str, Any], str, str]:
-        """Returns the result as JSON values and as a sentence, and what the user would do next."""
+        """Returns its own part of the result as JSON values, the result as a sentence, and what the user would do next."""
 
 
 def new_meta_training(task: str, preset: str, layers: Sequence[Mapping[str, Any]], given: Given) -> MetaTraining:

@@ -79,10 +79,6 @@ class Supervised:
     def summary(self, run: RunFolder, progress: Progress) -> tuple[dict[str, Any], str, str]:
         """See ``MetaTraining.summary``."""
         result = {
-            "run": str(run.path),
-            "teacher": str(run.teacher),
-            "iterations": progress.iteration,
-            "seconds": round(progress.seconds, 1),
             "validation_accuracy": progress.best,
             "best_iteration": progress.best_iteration,
         }

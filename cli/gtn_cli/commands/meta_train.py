@@ -191,9 +191,10 @@ def _train(training: MetaTraining, run: RunFolder, world: World, *, resume: bool
 def _tell(
     training: MetaTraining, run: RunFolder, progress: Progress, seconds: float, *, quiet: bool, as_json: bool
 ) -> None:
-    result, sentence, following = training.summary(run, progress)
+    own, sentence, following = training.summary(run, progress)
     if as_json:
-        echo_json(result)
+        steps = {"iterations": progress.iteration, "seconds": round(progress.seconds, 1)}
+        echo_json({"run": str(run.path), "teacher": str(run.teacher), **steps, **own})
         return
     click.echo(f"{sentence}, {seconds:.0f} s")
     if not quiet:
