@@ -192,25 +192,28 @@ class OuterLoop:
         """
         self._started = time.monotonic() - self.progress.seconds
         self._saved_at = time.monotonic()
-        try:
-            with interrupts_held_back(patient=self.world.size > 1) as interrupted:
-                self._validate_if_due()
-                while (share := self._share()) < 1:
-                    if any(self.world.gather(interrupted())):
-                        raise InterruptedRun
-                    values = self._step(share)
-                    self.tracker.scalars(self.progress.iteration, values)
-                    if not self._validate_if_due() and time.monotonic() - self._saved_at > self.settings.save_every:
-                        self.save()
-                    if self.listener is not None:
-                        self.listener(self.progress, self._share(), values)
-        except (DivergedError, InterruptedRun):  # the teacher stands as the last whole step left it
-            self.save()
-            raise
-        except LostRankError:
-            self._save_for_the_lost()
-            raise
+        with interrupts_held_back(patient=self.world.size > 1) as interrupted:
+            try:
+                self._train(interrupted)
+            except (DivergedError, InterruptedRun):  # the teacher stands as the last whole step left it
+                self.save()
+                raise
+            except LostRankError:  # a launcher may be about to end this process, too
+                self._save_for_the_lost()
+                raise
         return self.progress
+
+    def _train(self, interrupted: Callable[[], bool]) -> None:
+        self._validate_if_due()
+        while (share := self._share()) < 1:
+            if any(self.world.gather(interrupted())):
+                raise InterruptedRun
+            values = self._step(share)
+            self.tracker.scalars(self.progress.iteration, values)
+            if not self._validate_if_due() and time.monotonic() - self._saved_at > self.settings.save_every:
+                self.save()
+            if self.listener is not None:
+                self.listener(self.progress, self._share(), values)
 
     def save(self) -> None:
         """Writes the state that ``resume`` reads; process 0 does."""

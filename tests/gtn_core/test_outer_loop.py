@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import nn
 
+from gtn_core.distributed import LostRankError
 from gtn_core.errors import CheckpointError, DivergedError, GTNError, UsageError
 from gtn_core.estimators import Backprop, Episode, EstimatorConfig, Teacher
 from gtn_core.inner_optim import SGD, Schedule
@@ -150,6 +151,23 @@ def test_a_second_interrupt_is_raised_at_once(make):
         loop.run()
     assert not isinstance(caught.value, InterruptedRun)
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_a_signal_does_not_cut_short_the_save_of_one_that_is_left_alone(make):
+    loop = make()
+
+    def end(whole=loop.save):
+        signal.raise_signal(signal.SIGTERM)  # the launcher's, which ends all when one has gone
+        whole()
+
+    def lose(progress, share, values):
+        loop.save = end
+        raise LostRankError("connection closed")
+
+    loop.listener = lose
+    with pytest.raises(LostRankError):
+        loop.run()
+    assert saved_iteration(loop.run_folder) == 1
 
 
 def test_a_validation_that_was_due_is_made_up_for(make):
