@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from gtn_core.checkpoint import replacing
+from gtn_core.markdown import markdown_table
 from gtn_core.run_folder import RunFolder
 from gtn_sl.evaluation import Evaluation
 from gtn_sl.learner_plot import plot_learners
@@ -97,9 +98,9 @@ def write_evaluation_report(folder: Path, evaluations: Sequence[Evaluation], tit
     lines = [f"# {title}", "", *(f"- {key}: {value}" for key, value in facts.items()), ""]
     if len(learners) > 1:
         lines += ["Test accuracy (%), mean ± standard deviation over fresh learners:", ""]
-        lines += [*_as_markdown(accuracy_matrix(evaluations)), "", "![all learners](learners.png)", ""]
+        lines += [*markdown_table(accuracy_matrix(evaluations)), "", "![all learners](learners.png)", ""]
         plot_learners(folder / "learners.png", evaluations, f"{title}: fresh learners of {len(learners)} architectures")
-    lines += _as_markdown(evaluation_table(evaluations))
+    lines += markdown_table(evaluation_table(evaluations))
     with replacing(folder / "evaluation.md") as file:
         file.write(("\n".join(lines) + "\n").encode())
     with replacing(folder / "evaluation.json") as file:
@@ -109,8 +110,3 @@ def write_evaluation_report(folder: Path, evaluations: Sequence[Evaluation], tit
         name = learner.replace(":", "-").replace(",", "-")
         if shown:
             plot_accuracy(folder / f"accuracy-{name}.png", shown, f"{title}: fresh {learner} learners")
-
-
-def _as_markdown(rows: Sequence[dict[str, str]]) -> list[str]:
-    head = ["| " + " | ".join(rows[0]) + " |", "|" + "---|" * len(rows[0])]
-    return head + ["| " + " | ".join(row.values()) + " |" for row in rows]

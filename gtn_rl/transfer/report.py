@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from gtn_core.checkpoint import replacing
+from gtn_core.markdown import markdown_table
 from gtn_rl.provenance import stages_of
 from gtn_rl.transfer.agents import CLONING, UNTRAINED
 from gtn_rl.transfer.outcome import Point, Transfer
@@ -117,12 +118,12 @@ def write_transfer_report(folder: Path, transfer: Transfer, command: str) -> Non
         *([f"- cost of its meta-training: {cost}"] if (cost := cost_line(transfer)) else []),
         f"- solved from: {threshold}",
         f"- agents of each algorithm and settings: {plan.agents}; real episodes of each: {plan.episodes}; seed: {plan.seed}",
-        *(["", READING, "", "![](transfer.png)", "", *_markdown(result_table(transfer))]),
+        *(["", READING, "", "![](transfer.png)", "", *markdown_table(result_table(transfer))]),
     ]
     if transfer.solving:
         lines += ["", "## Until it is solved", "", SOLVING]
         for kind in plan.settings:
-            lines += ["", f"Settings: {kind}", "", *_markdown(solving_table(transfer, kind))]
+            lines += ["", f"Settings: {kind}", "", *markdown_table(solving_table(transfer, kind))]
     with replacing(folder / "transfer.md") as file:
         file.write(("\n".join(lines) + "\n").encode())
 
@@ -193,8 +194,3 @@ def _pays(found: Mapping[str, Any], key: str) -> str:
 
 def _agents(count: float) -> str:
     return f"{math.ceil(count):,}"
-
-
-def _markdown(rows: Sequence[dict[str, str]]) -> list[str]:
-    head = ["| " + " | ".join(rows[0]) + " |", "|" + "---|" * len(rows[0])]
-    return head + ["| " + " | ".join(row.values()) + " |" for row in rows]

@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from gtn_core.checkpoint import replacing
+from gtn_core.markdown import markdown_table
 from gtn_core.saved_figure import save_figure
 from gtn_sl.claims.protocol import Claim, Evidence
 
@@ -56,7 +57,6 @@ def write_report(name: str, claim: Claim, evidence: Evidence, facts: Mapping[str
 
 
 def _page(name: str, result: Mapping[str, Any]) -> str:
-    rows = result["table"]
     lines = [
         f"# {name}: {HELD[result['held']]}",
         "",
@@ -67,9 +67,7 @@ def _page(name: str, result: Mapping[str, Any]) -> str:
         f" {result['test images']} test images",
         *([f"- made by `{result['command']}`"] if result["command"] else []),
         "",
-        "| " + " | ".join(rows[0]) + " |",
-        "|" + "---|" * len(rows[0]),
-        *("| " + " | ".join(row.values()) + " |" for row in rows),
+        *markdown_table(result["table"]),
         "",
         f"![{name}]({name}.png)",
     ]

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from gtn_core.checkpoint import replacing
 from gtn_core.errors import UsageError
+from gtn_core.markdown import markdown_table
 from gtn_sl.nas.correlation import Ceiling, Correlation, Interval, correlate, seed_noise, top_half
 from gtn_sl.nas.ground_truth import GroundTruth
 from gtn_sl.nas.scoring import Scores
@@ -171,8 +172,7 @@ def write_comparison(folder: Path, comparison: Comparison, facts: dict[str, Any]
         *(f"- {key}: {value}" for key, value in facts.items()),
         "",
     ]
-    lines += ["| " + " | ".join(rows[0]) + " |", "|" + "---|" * len(rows[0])]
-    lines += ["| " + " | ".join(row.values()) + " |" for row in rows]
+    lines += markdown_table(rows)
     with replacing(folder / "correlate.md") as file:
         file.write(("\n".join(lines) + "\n").encode())
     with replacing(folder / "correlate.json") as file:
