@@ -19,7 +19,7 @@ import click
 import torch
 from rich.console import Console
 from rich.table import Table
-from two_processes import _evolution
+from two_processes import evolution
 
 from gtn_core.counting import count
 from gtn_core.distributed import SingleProcess
@@ -73,7 +73,7 @@ def widths(values: Sequence[int]) -> Curve:
 
 def population(values: Sequence[int]) -> Curve:
     """Candidates of an evolution strategy, judged at once."""
-    times = [median(_evolution(SingleProcess(), 4, P, 1)) for P in values]
+    times = [median(evolution(SingleProcess(), 4, 1, population=P)) for P in values]
     return Curve("population", [str(P) for P in values], [float(P) for P in values], times)
 
 

@@ -1,10 +1,11 @@
 """Two processes beside one: outer steps per second, what crosses between them, and a model for more of them.
 
-    python benchmarks/two_processes.py --json build/two_processes.json          # five minutes
+    python benchmarks/two_processes.py --json build/two_processes.json          # ten minutes
 
 All take turns, on one thread each, so that a busy machine is busy for all; a ratio is of neighbours in time. A process of
-two threads runs in its turn, too. The two processes are forked and speak gloo, as under torchrun on one machine. A round of
-turns that would not end within --minutes is not begun.
+two threads runs in its turn, too, and so do two that know nothing of each other, which show what the machine itself allows.
+The two processes are forked and speak gloo, as under torchrun on one machine. A round of turns that would not end within
+--minutes is not begun.
 """
 
 from __future__ import annotations
@@ -16,7 +17,9 @@ import os
 import socket
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from statistics import mean, median, stdev
@@ -40,87 +43,113 @@ LIMIT = 300
 """Seconds that a turn may take."""
 
 Seconds = list[float]
+Train = Callable[[World, int, int], Seconds]
+"""Takes the world, the outer steps and the threads of a process."""
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A way to train.
+
+    Attributes:
+        train: Does so.
+        episodes: Work that two processes do in a step, where one does 1.
+    """
+
+    train: Train
+    episodes: int
 
 
 @click.command(help=__doc__)
 @click.option("--repeats", default=5, show_default=True, type=click.IntRange(1), help="Rounds at most.")
-@click.option("--minutes", default=5.0, show_default=True, type=click.FloatRange(0), help="After which no round ends.")
-@click.option("--steps", default=8, show_default=True, type=click.IntRange(3), help="Outer steps of a turn.")
-@click.option("--population", default=64, show_default=True, type=click.IntRange(2), help="Of evolution.")
+@click.option("--minutes", default=10.0, show_default=True, type=click.FloatRange(0), help="After which no round ends.")
+@click.option("--steps", default=8, show_default=True, type=click.IntRange(4), help="Outer steps of a turn.")
 @click.option("--json", "json_file", type=click.Path(path_type=Path), help="File for all figures.")
-def main(repeats: int, minutes: float, steps: int, population: int, json_file: Path | None) -> None:
+def main(repeats: int, minutes: float, steps: int, json_file: Path | None) -> None:
     """Measures, prints and models."""
     found: dict[str, Any] = {"processor": processor(), "torch": torch.__version__, "load": os.getloadavg()[0]}
     found["wire"] = _forked(2, _wire)[0]
-    rounds, halves, longest, start = list[dict[str, dict[str, Seconds]]](), list[Seconds](), 0.0, time.monotonic()
+    rounds, longest, start = list[dict[str, dict[str, Seconds]]](), 0.0, time.monotonic()
     while len(rounds) < repeats and (not rounds or time.monotonic() - start + longest < 60 * minutes):
         began = time.monotonic()
-        rounds.append({kind: _round(train, steps, population) for kind, train in KINDS.items()})
-        halves.append(_forked(1, _evolution, steps, population // 2, 1)[0])
+        rounds.append({name: _round(kind.train, steps) for name, kind in KINDS.items()})
         longest = max(longest, time.monotonic() - began)
-    for kind in KINDS:
-        turns = {name: [one[kind][name] for one in rounds] for name in rounds[0][kind]}
-        found[kind] = _compared(turns, episodes=2 if kind == "backprop" else 1)
-    found["evolution"]["half population"] = median(median(turn) for turn in halves)
-    found |= {"rounds": len(rounds), "speed-up": _modelled(found, population)}
+    for name, kind in KINDS.items():
+        turns = {who: [one[name][who] for one in rounds] for who in rounds[0][name]}
+        found[name] = _compared(turns, kind.episodes)
+    found |= {"rounds": len(rounds), "speed-up": _modelled(found)}
     _show(found)
     if json_file is not None:
         json_file.parent.mkdir(parents=True, exist_ok=True)
         json_file.write_text(json.dumps(found, indent=1))
 
 
-def _round(train: Callable[..., Seconds], steps: int, population: int) -> dict[str, Seconds]:
+def _round(train: Train, steps: int) -> dict[str, Seconds]:
     """Lets each contestant have a turn."""
     return {
-        "one": _forked(1, train, steps, population, 1)[0],
-        "two threads": _forked(1, train, steps, population, 2)[0],
-        "two": _forked(2, train, steps, population, 1)[0],
+        "one": _forked(1, train, steps, 1)[0],
+        "two threads": _forked(1, train, steps, 2)[0],
+        "two": _forked(2, train, steps, 1)[0],
+        "two apart": _forked(2, train, steps, 1, world="single")[0],
     }
 
 
 def _compared(turns: dict[str, list[Seconds]], episodes: int) -> dict[str, Any]:
     """Returns seconds a step, and ratios of work per second over one process, turn by turn."""
-    seconds = {name: [median(turn) for turn in some] for name, some in turns.items()}
-    pairs = list(zip(seconds["one"], seconds["two threads"], seconds["two"], strict=True))
+    seconds = {name: [mean(turn) for turn in some] for name, some in turns.items()}
+    beside = {name: zip(some, seconds["two"], strict=True) for name, some in seconds.items()}
     each = [second for turn in turns["one"] for second in turn]
     return {
         "seconds": {name: median(some) for name, some in seconds.items()},
         "mean": mean(each),
         "spread": stdev(each),
-        "two over one": [episodes * one / two for one, _, two in pairs],
-        "two over two threads": [episodes * threads / two for _, threads, two in pairs],
+        "two over one": [episodes * one / two for one, two in beside["one"]],
+        "two over two threads": [episodes * threads / two for threads, two in beside["two threads"]],
+        "two apart over one": [
+            2 * one / apart for one, apart in zip(seconds["one"], seconds["two apart"], strict=True)
+        ],
     }
 
 
-def _modelled(found: dict[str, Any], population: int) -> dict[str, dict[str, list[float]]]:
+def _modelled(found: dict[str, Any]) -> dict[str, dict[str, list[float]]]:
     """Returns the model's speed-up of every number of workers, on this machine's wire and on a cluster's."""
-    one = found["evolution"]["seconds"]["one"]
-    member = max(0.0, (one - found["evolution"]["half population"]) / (population / 2))
-    fixed = one - (population + 1) * member
-    spent, size = found["backprop"], 4 * found["wire"]["parameters"]
+    (few, some), (many, more) = ((P, found[f"evolution of {P}"]["seconds"]["one"]) for P in POPULATIONS)
+    member = max(0.0, (more - some) / (many - few))
+    fixed = max(0.0, some - (few + 1) * member)
+    size = 4 * found["wire"]["parameters"]
     local = Wire(found["wire"]["latency"], found["wire"]["bandwidth"])
-    return {
-        name: {
-            "backprop": [backprop_speedup(n, spent["mean"], spent["spread"], size, wire) for n in WORKERS],
-            "evolution": [evolution_speedup(n, fixed, member, population, wire) for n in WORKERS],
+
+    def curves(wire: Wire) -> dict[str, list[float]]:
+        spent = {name: (found[name]["mean"], found[name]["spread"]) for name in BACKPROP}
+        return {
+            **{name: [backprop_speedup(n, *each, size, wire) for n in WORKERS] for name, each in spent.items()},
+            **{
+                f"evolution of {P}": [evolution_speedup(n, fixed, member, P, wire) for n in WORKERS]
+                for P in POPULATIONS
+            },
         }
-        for name, wire in {"measured wire": local, "assumed cluster": CLUSTER}.items()
-    }
+
+    return {"the wire measured": curves(local), "an assumed cluster": curves(CLUSTER)}
 
 
-def _backprop(world: World, steps: int, population: int, threads: int) -> Seconds:
+def backprop(world: World, steps: int, threads: int, *, learner: Mapping[str, Any]) -> Seconds:
+    """Trains by meta-gradients, an episode a process; returns the seconds of each outer step."""
     from gtn_sl.config import resolve_config
     from gtn_sl.training import meta_train
 
-    budget = {"outer": {"iterations": steps, "validations": 1, "save_every": 1e6}}
-    compute = {"compute": {"threads": threads, "plan": {"keep_last_k": 32}}}
-    config = resolve_config(
-        "digits", "fast", budget, compute, {"teacher": {"warm_start": 0}}, {"validation": {"learners": 2}}
-    )
+    layers: dict[str, Any] = {
+        "learner": learner,
+        "outer": {"iterations": steps, "validations": 1, "save_every": 1e6},
+        "compute": {"threads": threads, "plan": {"keep_last_k": 32}},
+        "teacher": {"warm_start": 0},
+        "validation": {"learners": 2},
+    }
+    config = resolve_config("digits", "fast", layers)
     return _timed(world, lambda run, listener: meta_train(config, run, listener=listener, world=world))
 
 
-def _evolution(world: World, steps: int, population: int, threads: int) -> Seconds:
+def evolution(world: World, steps: int, threads: int, *, population: int) -> Seconds:
+    """Trains by an evolution strategy, a part of the population a process; returns the seconds of each generation."""
     from gtn_rl.config import resolve_config
     from gtn_rl.training import meta_train
 
@@ -167,10 +196,18 @@ def _wire(world: World) -> dict[str, float]:
     return {"gather": median(gathers), "latency": few / 2, "bandwidth": bandwidth, "parameters": count}
 
 
-KINDS: dict[str, Callable[..., Seconds]] = {"backprop": _backprop, "evolution": _evolution}
+BACKPROP: dict[str, dict[str, Any]] = {"backprop": {"architecture": "base_fc:16,32,64"}, "backprop, a pool": {}}
+"""Learners of one size, and such as the preset draws, of many: there every process waits for the largest."""
+
+POPULATIONS = (64, 256)
+
+KINDS = {
+    **{name: Kind(partial(backprop, learner=learner), episodes=2) for name, learner in BACKPROP.items()},
+    **{f"evolution of {P}": Kind(partial(evolution, population=P), episodes=1) for P in POPULATIONS},
+}
 
 
-def _forked(size: int, work: Callable[..., Any], *arguments: Any) -> list[Any]:
+def _forked(size: int, work: Callable[..., Any], *arguments: Any, world: str = "torch") -> list[Any]:
     """Runs ``work(world, *arguments)`` in forked processes and returns the results by rank; one that fails ends all."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -178,7 +215,7 @@ def _forked(size: int, work: Callable[..., Any], *arguments: Any) -> list[Any]:
     context = multiprocessing.get_context("fork")
     ends = [context.Pipe(duplex=False) for _ in range(size)]
     processes = [
-        context.Process(target=_process, args=(told, rank, size, port, work, arguments))
+        context.Process(target=_process, args=(told, world, rank, size, port, work, arguments))
         for rank, (_, told) in enumerate(ends)
     ]
     for process in processes:
@@ -202,11 +239,11 @@ def _result(heard: Connection, process: Any) -> Any:
 
 
 def _process(
-    told: Connection, rank: int, size: int, port: int, work: Callable[..., Any], arguments: tuple[Any, ...]
+    told: Connection, name: str, rank: int, size: int, port: int, work: Callable[..., Any], arguments: tuple[Any, ...]
 ) -> None:
     numbers = {"RANK": rank, "WORLD_SIZE": size, "LOCAL_RANK": rank, "LOCAL_WORLD_SIZE": size, "MASTER_PORT": port}
     os.environ.update({name: str(number) for name, number in numbers.items()}, MASTER_ADDR="127.0.0.1")
-    world = join("torch")
+    world = join(name)
     torch.set_num_threads(1)
     told.send(work(world, *arguments))
     world.gather(None)
@@ -219,7 +256,7 @@ def _show(found: dict[str, Any]) -> None:
         table = Table(title=f"{kind}: work per second, turn by turn", title_justify="left")
         for column in ("ratio", "median", "least", "most"):
             table.add_column(column)
-        for name in ("two over one", "two over two threads"):
+        for name in ("two over one", "two over two threads", "two apart over one"):
             ratios = found[kind][name]
             table.add_row(name, *(f"{figure(ratios):.2f}" for figure in (median, min, max)))
         console.print(table)
@@ -228,13 +265,13 @@ def _show(found: dict[str, Any]) -> None:
     console.print(
         f"gather {1e6 * wire['gather']:.0f} us, hop {1e6 * wire['latency']:.0f} us, {wire['bandwidth'] / 1e9:.2f} GB/s"
     )
-    table = Table(title="the model's speed-up", title_justify="left")
-    for column in ("workers", *(f"{kind}, {name}" for name, kinds in found["speed-up"].items() for kind in kinds)):
-        table.add_column(column)
-    rows = [values for kinds in found["speed-up"].values() for values in kinds.values()]
-    for i, n in enumerate(WORKERS):
-        table.add_row(str(n), *(f"{values[i]:.1f}" for values in rows))
-    console.print(table)
+    for where, curves in found["speed-up"].items():
+        table = Table(title=f"the model's speed-up, {where}", title_justify="left")
+        for column in ("workers", *curves):
+            table.add_column(column)
+        for n, *row in zip(WORKERS, *curves.values(), strict=True):
+            table.add_row(str(n), *(f"{value:.1f}" for value in row))
+        console.print(table)
 
 
 if __name__ == "__main__":

@@ -62,18 +62,21 @@ for work, said in ((failing, "ended with code 3"), (silent, "said nothing for 1 
 """
 
 ROUNDS = """
-import json, sys, time
+import functools, json, sys, time
 from pathlib import Path
 import two_processes as script
 
-def train(world, steps, population, threads):
+def train(work, world, steps, threads):
     time.sleep(0.2)
-    return [0.1 * population / world.size] * steps
+    return [0.1 * work / world.size] * steps
 
-script._evolution = train
-script.KINDS = {"backprop": train, "evolution": train}
+def kind(work, episodes):
+    return script.Kind(functools.partial(train, work), episodes)
+
+backprop = {name: kind(4, 2) for name in script.BACKPROP}
+script.KINDS = {**backprop, **{f"evolution of {P}": kind(P, 1) for P in script.POPULATIONS}}
 script._wire = lambda world: {"gather": 1e-5, "latency": 1e-5, "bandwidth": 1e9, "parameters": 1000}
-script.main(["--repeats", "3", "--minutes", sys.argv[1], "--steps", "3", "--population", "4", "--json", sys.argv[2]])
+script.main(["--repeats", "3", "--minutes", sys.argv[1], "--steps", "4", "--json", sys.argv[2]])
 """
 
 
@@ -96,5 +99,5 @@ def test_rounds_end_in_time_and_ratios_are_of_neighbours(minutes, rounds, tmp_pa
     found = json.loads((tmp_path / "found.json").read_text())
     assert found["rounds"] == rounds
     assert found["backprop"]["two over one"] == pytest.approx([4.0] * rounds)  # two episodes in half of the time
-    assert found["evolution"]["two over one"] == pytest.approx([2.0] * rounds)
-    assert found["evolution"]["half population"] == pytest.approx(0.2)
+    assert found["evolution of 64"]["two over one"] == pytest.approx([2.0] * rounds)
+    assert found["speed-up"]["the wire measured"]["evolution of 64"][0] == pytest.approx(1.0)
