@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from gtn_core.distributed import SingleProcess, World, everywhere, first, share_out
 from gtn_core.errors import UsageError
 from gtn_sl.nas.candidate import Candidate
 from gtn_sl.nas.rankers import Judge, Ranker, Score, Setting
@@ -61,7 +62,8 @@ def rank(
     setting: Setting,
     seeds: Sequence[int],
     folder: Path,
-    after_one: Callable[[], object] | None = None,
+    after_one: Callable[[], object] = lambda: None,
+    world: World | None = None,
 ) -> Scores:
     """Judges architectures that a folder does not hold scores of already.
 
@@ -72,6 +74,8 @@ def rank(
         seeds: Each architecture is judged once with each.
         folder: A folder of work; the ranker's results get a folder of their own in it.
         after_one: Called after each judgement, those of earlier runs included.
+        world: The processes that the judgements are shared out to. All must see the folder; the first one prepares the ranker
+            and writes, and the others read what it has prepared.
 
     Raises:
         UsageError: There is nothing to judge.
@@ -80,14 +84,27 @@ def rank(
     """
     if not candidates or not seeds:
         raise UsageError(f"ranker {ranker.name}: there are no architectures to judge, or no seeds")
-    scorer, found = Scorer(ranker, setting, folder), dict[str, Runs]()
-    for candidate in candidates:
-        runs = found[candidate.encoding] = {}
-        for seed in seeds:
-            runs[seed] = scorer.run(candidate, seed)
-            if after_one is not None:
-                after_one()
-    return _collect(scorer.results, found)
+    world, by_text = world or SingleProcess(), {candidate.encoding: candidate for candidate in candidates}
+    scorer = everywhere(world, lambda: Scorer(ranker, setting, folder))
+    known = first(world, lambda: [(text, [*scorer.results.read(text).items()]) for text in by_text])
+    found: dict[str, Runs] = {text: dict(runs) for text, runs in known}
+    missing = [(text, seed) for text in by_text for seed in seeds if seed not in found[text]]
+    for _ in range(len(by_text) * len(seeds) - len(missing)):
+        after_one()
+
+    def keep(job: tuple[str, int], run: dict[str, Any]) -> None:
+        text, seed = job
+        found[text][seed] = run
+        if world.rank == 0:
+            scorer.results.write(text, found[text])
+        after_one()
+
+    if missing:
+        for turn in (world.rank == 0, world.rank != 0):
+            everywhere(world, lambda turn=turn: scorer.prepared() if turn else None)  # type: ignore[misc]
+        share_out(world, missing, lambda job: scorer.judge(by_text[job[0]], job[1]), keep)
+    runs = {text: {seed: found[text][seed] for seed in seeds} for text in by_text}
+    return _collect(scorer.results, runs)
 
 
 class Scorer:
@@ -115,18 +132,31 @@ class Scorer:
         """
         runs = self.results.read(candidate.encoding)
         if seed not in runs:
-            runs[seed] = judge_once(self._prepared(), candidate, seed)
+            runs[seed] = self.judge(candidate, seed)
             self.results.write(candidate.encoding, runs)
         return runs[seed]
+
+    def judge(self, candidate: Candidate, seed: int) -> dict[str, Any]:
+        """Judges, whatever stands in the folder; see ``judge_once``.
+
+        Raises:
+            GTNError: The ranker cannot judge here.
+        """
+        return judge_once(self.prepared(), candidate, seed)
 
     def costs(self) -> tuple[float, float | None]:
         """Returns the CPU-seconds of preparing and those paid before; ``None`` where nobody knows them."""
         if "prepared" not in self.results.identity():
-            self._prepared()
+            self.prepared()
         identity = self.results.identity()
         return float(identity["prepared"]), identity["paid_before"]
 
-    def _prepared(self) -> Judge:
+    def prepared(self) -> Judge:
+        """Returns the ranker's judgement, for which it is prepared the first time, or reads what its folder holds.
+
+        Raises:
+            GTNError: The ranker cannot judge here, or a file cannot be written.
+        """
         if self._judge is None:
             keep = self.results.path / PREPARED
             earlier, started = spent_on(keep), time.process_time()

@@ -11,6 +11,7 @@ from gtn_cli import console, options
 from gtn_cli.commands.nas import choices
 from gtn_cli.commands.nas.report import write_correlations
 from gtn_cli.commands.nas.work_folder import kept
+from gtn_cli.joined import joined
 from gtn_cli.main import echo_json
 
 
@@ -21,6 +22,7 @@ from gtn_cli.main import echo_json
 @choices.seed()
 @options.data_dir
 @choices.out("runs/nas/correlate")
+@options.world
 @options.output_mode
 def command(
     truth: str,
@@ -29,6 +31,7 @@ def command(
     seed: int,
     data_dir: Path | None,
     out: Path,
+    world_name: str,
     quiet: bool,
     as_json: bool,
 ) -> None:
@@ -44,7 +47,9 @@ def command(
       gtn-cli nas correlate --truth nb201-small-mnist --ranker teacher@file=runs/mnist,steps=32 --ranker real@steps=32
       gtn-cli nas correlate --truth nb201-small-mnist --ranker parameters --ranker synflow --ranker naswot --seeds 3
       gtn-cli nas correlate --truth truth.json --ranker my_package.rankers:my_ranker
+      torchrun --nproc-per-node 2 --no-python gtn-cli nas correlate --truth nb201-small-mnist --ranker real@steps=32
     """
+    from gtn_core.distributed import first_on_each_machine
     from gtn_sl.data import load_task
     from gtn_sl.nas.comparison import short_table, to_json
     from gtn_sl.nas.ground_truth import find_ground_truth
@@ -56,13 +61,19 @@ def command(
     console.interrupt_on_sigterm()
     known = find_ground_truth(truth)
     rankers = [find_ranker(name) for name in ranker_names]  # a wrong name fails here, before any work
-    setting = Setting(find_space(known.space), load_task(known.task, data_dir), seed=seed)
-    candidates = known.candidates()
-    with kept(out), console.counting_bar(quiet=quiet or as_json) as bar:
-        for ranker in rankers:
-            shown = bar.add_task(ranker.name, total=len(candidates) * seeds)
-            rank(ranker, candidates, setting, range(seeds), out, functools.partial(bar.advance, shown))
-    comparison = write_correlations(out, truth, seeds, options.given_command())
+    candidates, given = known.candidates(), options.given_command()
+    with joined(world_name) as world:
+        told = world.rank == 0
+        data = first_on_each_machine(world, lambda: load_task(known.task, data_dir))
+        setting = Setting(find_space(known.space), data, seed=seed)
+        with kept(out, told=told), console.counting_bar(quiet=quiet or as_json or not told) as bar:
+            for ranker in rankers:
+                shown = bar.add_task(ranker.name, total=len(candidates) * seeds)
+                after = functools.partial(bar.advance, shown)
+                rank(ranker, candidates, setting, range(seeds), out, after, world)
+        if not told:
+            return
+    comparison = write_correlations(out, truth, seeds, given)
     if as_json:
         echo_json(to_json(comparison))
         return

@@ -5,13 +5,18 @@ from __future__ import annotations
 import functools
 import math
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from gtn_cli import console, options
 from gtn_cli.commands.nas import choices
 from gtn_cli.commands.nas.work_folder import kept
+from gtn_cli.joined import joined
 from gtn_cli.main import echo_json
+
+if TYPE_CHECKING:
+    from gtn_sl.nas.scoring import Scores
 
 
 @click.command("rank")
@@ -23,6 +28,7 @@ from gtn_cli.main import echo_json
 @click.option("--top", default=10, show_default=True, type=click.IntRange(min=1), help="Architectures to show.")
 @options.data_dir
 @choices.out("runs/nas/rank")
+@options.world
 @options.output_mode
 def command(
     space_name: str,
@@ -35,6 +41,7 @@ def command(
     top: int,
     data_dir: Path | None,
     out: Path,
+    world_name: str,
     quiet: bool,
     as_json: bool,
 ) -> None:
@@ -47,8 +54,10 @@ def command(
     Examples:
       gtn-cli nas rank --count 50 --ranker teacher@file=runs/mnist,steps=32
       gtn-cli nas rank --count 50 --ranker synflow --ranker real@steps=64 --seeds 3
+      torchrun --nproc-per-node 2 --no-python gtn-cli nas rank --count 50 --ranker real@steps=64
       gtn-cli nas rank --architecture c3-sk.no-c1.a3.c3 --ranker my_package.rankers:my_ranker
     """
+    from gtn_core.distributed import first_on_each_machine
     from gtn_sl.data import load_task
     from gtn_sl.nas.rankers import Setting, find_ranker
     from gtn_sl.nas.scoring import rank
@@ -59,29 +68,36 @@ def command(
     space = find_space(space_name)
     rankers = [find_ranker(name) for name in ranker_names]  # a wrong name fails here, before any work
     candidates = choices.chosen(space, encodings, count, seed)
-    setting = Setting(space, load_task(task, data_dir), seed=seed)
-    documents = []
-    for ranker in rankers:
-        with kept(out), console.counting_bar(quiet=quiet or as_json) as bar:
-            shown = bar.add_task(ranker.name, total=len(candidates) * seeds)
-            scores = rank(ranker, candidates, setting, range(seeds), out, functools.partial(bar.advance, shown))
-        order = scores.order()
-        finite = {text: value if math.isfinite(value) else None for text, value in scores.values.items()}
-        documents.append({**vars(scores), "values": {text: finite[text] for text in order}})
-        if as_json:
-            continue
+    with joined(world_name) as world:
+        told = world.rank == 0
+        setting = Setting(space, first_on_each_machine(world, lambda: load_task(task, data_dir)), seed=seed)
+        found = []
+        for ranker in rankers:
+            with kept(out, told=told), console.counting_bar(quiet=quiet or as_json or not told) as bar:
+                shown = bar.add_task(ranker.name, total=len(candidates) * seeds)
+                after = functools.partial(bar.advance, shown)
+                found.append(rank(ranker, candidates, setting, range(seeds), out, after, world))
+        if not told:
+            return
+    if as_json:
+        echo_json([_document(scores) for scores in found])
+        return
+    for scores in found:
         rows = [
             {
                 "rank": str(place),
                 "architecture": text,
                 "score": scores.failures.get(text, f"{scores.values[text]:.5g}"),
             }
-            for place, text in enumerate(order[:top], start=1)
+            for place, text in enumerate(scores.order()[:top], start=1)
         ]
         failed = f", {len(scores.failures)} failed" if scores.failures else ""
-        title = f"{ranker.name}: {len(order)} architectures{failed}, {scores.costs['cpu_seconds']:.3g} CPU-seconds each"
+        title = f"{scores.ranker}: {len(scores.values)} architectures{failed}, {scores.costs['cpu_seconds']:.3g} CPU-seconds each"
         console.print_table(rows, title)
-    if as_json:
-        echo_json(documents)
-    elif not quiet:
+    if not quiet:
         click.echo(f"results: {out}")
+
+
+def _document(scores: Scores) -> dict[str, Any]:
+    finite = {text: value if math.isfinite(value) else None for text, value in scores.values.items()}
+    return {**vars(scores), "values": {text: finite[text] for text in scores.order()}}

@@ -13,11 +13,12 @@ from gtn_cli.main import EXIT_INTERRUPTED
 
 
 @contextlib.contextmanager
-def kept(folder: Path) -> Iterator[None]:
-    """Ends an interrupted command with what is kept and how to go on."""
+def kept(folder: Path, *, told: bool = True) -> Iterator[None]:
+    """Ends an interrupted command with what is kept and how to go on, which of several processes one tells."""
     try:
         yield
     except KeyboardInterrupt:
         command = options.given_command()
-        click.echo(f"interrupted; what is done is kept in {folder}; go on with: {command}", err=True)
+        if told:
+            click.echo(f"interrupted; what is done is kept in {folder}; go on with: {command}", err=True)
         raise SystemExit(EXIT_INTERRUPTED) from None
