@@ -102,6 +102,19 @@ def test_check_trains_a_few_again(call, truth, tmp_path):
     assert len(list(tmp_path.glob("trainings/*/*-*.json"))) >= 2
 
 
+def test_contest_is_held_by_several_processes_and_goes_on(call, tmp_path):
+    given = ("nas", "contest", *DIGITS, "--ranker", "parameters", "--ranker", "synflow", "--search", "random")
+    given = (*given, "--evaluations", 4, "--seeds", 2, *QUICK, "--out", tmp_path)
+    document = call(*given, "--workers", 2, "--json").json
+    assert [entry["ranker"] for entry in document["entries"]] == ["parameters", "synflow", "drawn at random"]
+    assert all(len(entry["accuracies"]) == 2 for entry in document["entries"])
+    assert document["budget"] == {"evaluations": 4}
+    again = call(*given)
+    assert "2 searches each" in again.out
+    assert str(tmp_path / "contest.png") in again.out
+    assert json.loads((tmp_path / "contest.json").read_text())["entries"] == document["entries"]
+
+
 def test_search_then_train_its_winner(call, tmp_path):
     given = ("nas", "search", *DIGITS, "--ranker", "parameters", "--out", tmp_path)
     found = call(*given, "--search", "evolution@population=5,tournament=3", "--evaluations", 25, "--json").json

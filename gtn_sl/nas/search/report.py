@@ -42,8 +42,8 @@ class SearchTracker:
         self._tracker.close()
 
 
-def write_search(folder: Path, found: Found, facts: Mapping[str, Any]) -> None:
-    """Writes ``search.json``: the winners, the ledger and every judgement.
+def write_search(folder: Path, found: Found, facts: Mapping[str, Any]) -> dict[str, Any]:
+    """Writes ``search.json``, the winners, the ledger and every judgement, and returns what it holds.
 
     Args:
         folder: Where to; must exist.
@@ -53,6 +53,7 @@ def write_search(folder: Path, found: Found, facts: Mapping[str, Any]) -> None:
     document = {"kind": KIND, **facts, **found.to_json()}
     with replacing(folder / DOCUMENT) as file:
         file.write(json.dumps(document, indent=1).encode())
+    return document
 
 
 def read_searches(folder: Path) -> dict[str, dict[str, Any]]:
@@ -78,17 +79,12 @@ def plot_anytime(path: Path, searches: Mapping[str, Mapping[str, Any]]) -> None:
     figure = Figure(figsize=(8, 4.5), layout="constrained")
     axes = figure.add_subplot()
     for (name, found), colour in zip(searches.items(), COLOURS * len(searches), strict=False):
-        seconds = [row["spent"]["cpu_seconds"] for row in found["history"]]
-        judged = [
-            (s, row["value"]) for s, row in zip(seconds, found["history"], strict=True) if row["value"] is not None
-        ]
-        best = [
-            (s, row["incumbent_value"])
-            for s, row in zip(seconds, found["history"], strict=True)
-            if row["incumbent_value"] is not None
-        ]
-        axes.plot(*zip(*judged, strict=True), ".", color=colour, alpha=0.25, markersize=3)
-        axes.step(*zip(*best, strict=True), where="post", color=colour, label=f"{name} ({found['search']})")
+        for key, draw, style in (
+            ("value", axes.plot, {"marker": ".", "linestyle": "", "alpha": 0.25, "markersize": 3}),
+            ("incumbent_value", axes.step, {"where": "post", "label": f"{name} ({found['search']})"}),
+        ):
+            known = [(row["spent"]["cpu_seconds"], row[key]) for row in found["history"] if row[key] is not None]
+            draw([seconds for seconds, _ in known], [value for _, value in known], color=colour, **style)
     axes.set_xlabel("CPU-seconds of judging and preparing")
     axes.set_ylabel("score by the ranker")
     axes.grid(alpha=0.3)

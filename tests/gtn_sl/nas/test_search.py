@@ -132,6 +132,7 @@ def test_all_judgements_may_fail(macro, tmp_path):
     found = search("evolution", macro, tmp_path, UserRanker("m:f", lambda *_: math.nan), budget=Budget(evaluations=30))
     assert found.winners == ()
     assert found.history[-1].failure == "the score is nan"
+    plot_anytime(tmp_path / "anytime.png", {"evolution-0": write_search(tmp_path, found, {})})
 
 
 def test_a_search_leaves_curves_and_a_result(macro, tmp_path):

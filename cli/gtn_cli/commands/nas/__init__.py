@@ -11,6 +11,7 @@ COMMANDS = {
     "rank": ("gtn_cli.commands.nas.rank", "Score architectures by a ranker, e.g. a teacher's few steps."),
     "correlate": ("gtn_cli.commands.nas.correlate", "How well rankers order architectures whose accuracy is known."),
     "search": ("gtn_cli.commands.nas.search", "Search for the best architecture by any ranker, within a budget."),
+    "contest": ("gtn_cli.commands.nas.contest", "Let rankers search at equal cost, and train what they find."),
     "train": ("gtn_cli.commands.nas.train", "Train architectures on real data until they have converged."),
     "ground-truth": ("gtn_cli.commands.nas.ground_truth", "Train many architectures: what rankers are measured by."),
     "check": ("gtn_cli.commands.nas.check", "Train a few architectures of a ground truth again: does it still stand?"),
@@ -32,5 +33,6 @@ def command() -> None:
       gtn-cli nas rank --space nb201-small --task mnist --count 30 --ranker teacher@file=runs/mnist,steps=32
       gtn-cli nas correlate --truth nb201-small-mnist --ranker teacher@file=runs/mnist --ranker synflow
       gtn-cli nas search --space nb201-small --task mnist --ranker teacher@file=runs/mnist --evaluations 200
+      gtn-cli nas contest --task mnist --ranker teacher@file=runs/mnist --ranker supernet --cpu-seconds 60
       gtn-cli nas train --space nb201-small --task mnist --architecture c3-sk.no-c1.a3.c3 --seeds 3
     """

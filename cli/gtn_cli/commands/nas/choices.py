@@ -143,11 +143,36 @@ def workers(command: F) -> F:
     )(command)
 
 
+def final_training(command: F) -> F:
+    """Adds ``--set``, the settings of long trainings."""
+    text = "A setting of gtn_sl.nas.final_training, e.g. epochs=20, lr=0.05, augmentation=crop-flip; repeatable."
+    return click.option("--set", "assignments", multiple=True, metavar="KEY=VALUE", help=text)(command)
+
+
 def training(command: F) -> F:
     """Adds what long trainings are told: ``--seeds``, ``--workers`` and ``--set``."""
-    text = "A setting of gtn_sl.nas.final_training, e.g. epochs=20, lr=0.05, augmentation=crop-flip; repeatable."
-    command = click.option("--set", "assignments", multiple=True, metavar="KEY=VALUE", help=text)(command)
-    return seeds("Trainings of each architecture.", 3)(workers(command))
+    return seeds("Trainings of each architecture.", 3)(workers(final_training(command)))
+
+
+def search(command: F) -> F:
+    """Adds ``--search``."""
+    return click.option(
+        "--search",
+        "search_name",
+        default="evolution",
+        show_default=True,
+        metavar="NAME[@KEY=VALUE,...]",
+        help="random, evolution (regularised) or halving (successive).",
+    )(command)
+
+
+def budget(command: F) -> F:
+    """Adds what a search may spend: ``--evaluations``, ``--cpu-seconds``, ``--steps`` and ``--images``."""
+    count, seconds = click.IntRange(min=1), click.FloatRange(min=0, min_open=True)
+    command = click.option("--images", type=count, help="Budget: images seen.")(command)
+    command = click.option("--steps", type=count, help="Budget: training steps.")(command)
+    command = click.option("--cpu-seconds", type=seconds, help="Budget: CPU-seconds of judging and preparing.")(command)
+    return click.option("--evaluations", type=count, help="Budget: judgements.")(command)
 
 
 def out(default: str) -> Callable[[F], F]:

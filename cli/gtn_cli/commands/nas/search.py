@@ -13,25 +13,13 @@ from gtn_cli.commands.nas.work_folder import kept
 from gtn_cli.main import echo_json
 from gtn_core.folder import make_folder
 
-LIMITS = ("evaluations", "cpu_seconds", "steps", "images")
-
 
 @click.command("search")
 @choices.space
 @choices.task
 @choices.ranker
-@click.option(
-    "--search",
-    "search_name",
-    default="evolution",
-    show_default=True,
-    metavar="NAME[@KEY=VALUE,...]",
-    help="random, evolution (regularised) or halving (successive).",
-)
-@click.option("--evaluations", type=click.IntRange(min=1), help="Budget: judgements.")
-@click.option("--cpu-seconds", type=click.FloatRange(min=0, min_open=True), help="Budget: CPU-seconds of judging.")
-@click.option("--steps", type=click.IntRange(min=1), help="Budget: training steps.")
-@click.option("--images", type=click.IntRange(min=1), help="Budget: images seen.")
+@choices.search
+@choices.budget
 @choices.judgements
 @choices.seed()
 @options.data_dir
@@ -68,8 +56,8 @@ def command(
     from gtn_core.config import to_dict
     from gtn_sl.data import load_task
     from gtn_sl.nas.rankers import Setting, find_ranker
-    from gtn_sl.nas.search import Budget, Evaluation, find_search, run_search
-    from gtn_sl.nas.search.report import SearchTracker, plot_anytime, winners_table, write_search
+    from gtn_sl.nas.search import Budget, Evaluation, find_search, recorded_search
+    from gtn_sl.nas.search.report import winners_table
     from gtn_sl.nas.spaces import find_space
 
     console.start_logging(quiet=quiet or as_json)
@@ -80,32 +68,27 @@ def command(
     setting = Setting(space, load_task(task, data_dir), seed=seed)
     folder = make_folder(out / f"{re.sub(r'[^A-Za-z0-9.=,_-]+', '-', search.name)}-{seed}")
     facts = {"space": space.name, "task": task, "budget": to_dict(budget), "command": options.given_command()}
-    tracker = SearchTracker(folder, {**facts, "search": search.name, "ranker": ranker.name})
-    try:
-        with kept(out), console.counting_bar(quiet=quiet or as_json) as bar:
-            shown = bar.add_task(search.name, total=1000)
+    with kept(out), console.counting_bar(quiet=quiet or as_json) as bar:
+        shown = bar.add_task(search.name, total=1000)
 
-            def listen(evaluation: Evaluation, share: float) -> None:
-                tracker(evaluation, share)
-                best = "" if evaluation.incumbent_value is None else f", best {evaluation.incumbent_value:.4g}"
-                bar.update(shown, completed=min(1000, int(1000 * share)), description=f"{search.name}{best}")
+        def show(evaluation: Evaluation, share: float) -> None:
+            best = "" if evaluation.incumbent_value is None else f", best {evaluation.incumbent_value:.4g}"
+            bar.update(shown, completed=min(1000, int(1000 * share)), description=f"{search.name}{best}")
 
-            found = run_search(search, ranker, setting, budget, out, seed=seed, seeds=seeds, listener=listen)
-    finally:
-        tracker.close()
-    write_search(folder, found, facts)
-    document = {**facts, **found.to_json(), "folder": str(folder)}
-    plot_anytime(folder / "anytime.png", {folder.name: document})
+        found = recorded_search(
+            search, ranker, setting, budget, out, folder, facts, seed=seed, seeds=seeds, listener=show
+        )
+    document = {**found, "folder": str(folder)}
     if as_json:
         echo_json(document)
         return
-    ledger = found.ledger
-    spent = f"{ledger.evaluations} judgements, {ledger.cpu_seconds:.3g} CPU-seconds, {ledger.steps:,} steps"
+    ledger = document["ledger"]
+    spent = f"{ledger['evaluations']} judgements, {ledger['cpu_seconds']:.3g} CPU-seconds, {ledger['steps']:,} steps"
     if rows := winners_table(document, 5):
         console.print_table(list(rows), f"{search.name} by {ranker.name} on {task}: {spent}")
     else:
         click.echo(f"no architecture could be judged; why stands in {folder / 'search.json'}")
     if not quiet:
-        if ledger.paid_before:
-            click.echo(f"paid before, for the ranker's teacher: {ledger.paid_before:.3g} CPU-seconds")
+        if ledger["paid_before"]:
+            click.echo(f"paid before, for the ranker's teacher: {ledger['paid_before']:.3g} CPU-seconds")
         click.echo(f"report: {folder}; train the winners: gtn-cli nas train --from {folder}")

@@ -1,0 +1,96 @@
+"""``gtn-cli nas contest``: rankers that search at equal cost, by what their winners are worth."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from gtn_cli import console, options
+from gtn_cli.commands.nas import choices
+from gtn_cli.commands.nas.work_folder import kept
+from gtn_cli.main import echo_json
+
+
+@click.command("contest")
+@choices.space
+@choices.task
+@choices.rankers
+@choices.search
+@choices.budget
+@choices.seeds("Searches of each ranker.", 3)
+@click.option(
+    "--trainings", default=1, show_default=True, type=click.IntRange(min=1), help="Of each architecture found."
+)
+@choices.final_training
+@choices.workers
+@options.data_dir
+@choices.out("runs/nas/contest")
+@options.output_mode
+def command(
+    space_name: str,
+    task: str,
+    ranker_names: tuple[str, ...],
+    search_name: str,
+    evaluations: int | None,
+    cpu_seconds: float | None,
+    steps: int | None,
+    images: int | None,
+    seeds: int,
+    trainings: int,
+    assignments: tuple[str, ...],
+    workers: int,
+    data_dir: Path | None,
+    out: Path,
+    quiet: bool,
+    as_json: bool,
+) -> None:
+    """Let rankers search at equal cost, and train on real data what they find.
+
+    Each ranker searches several times with the same budget; preparing counts, what a teacher cost before is told beside it. The
+    best architecture of each search is trained as gtn-cli nas train does, and so is one drawn at random, the control that
+    costs nothing. OUT gets contest.md, contest.json and contest.png; what is done is kept, search by search and training
+    by training.
+
+    \b
+    Examples:
+      gtn-cli nas contest --task mnist --ranker teacher@file=mnist,steps=32 --ranker supernet --cpu-seconds 60 --workers 2
+      gtn-cli nas contest --task digits --ranker teacher@file=digits --ranker synflow --evaluations 30 --search random
+    """
+    from gtn_core.config import parse_assignments, resolve, to_dict
+    from gtn_sl.nas.contest import Contest, hold_contest
+    from gtn_sl.nas.contest_report import contest_table, write_contest
+    from gtn_sl.nas.final_training import FinalTraining
+    from gtn_sl.nas.search import Budget
+    from gtn_sl.nas.spaces import find_space
+
+    console.start_logging(quiet=quiet or as_json)
+    console.interrupt_on_sigterm()
+    budget = Budget(evaluations=evaluations, cpu_seconds=cpu_seconds, steps=steps, images=images)
+    training, given = resolve(FinalTraining, parse_assignments(assignments)), options.given_command()
+    contest = Contest(find_space(space_name), task, ranker_names, search_name, budget, seeds, data_dir)
+    with kept(out), console.counting_bar(quiet=quiet or as_json) as bar:
+        shown = bar.add_task("searches", total=None)
+
+        def show(what: str, done: int, of: int) -> None:
+            bar.update(shown, description=what, completed=done, total=of)
+
+        entries = hold_contest(
+            contest, training, out, training_seeds=trainings, workers=workers, command=given, progress=show
+        )
+    facts = {
+        "space": contest.space.name,
+        "task": task,
+        "search": search_name,
+        "budget": {key: value for key, value in to_dict(budget).items() if value is not None},
+        "training": to_dict(training),
+        "trainings of each": trainings,
+        "command": given,
+    }
+    document = write_contest(out, entries, facts)
+    if as_json:
+        echo_json(document)
+        return
+    console.print_table(contest_table(entries), f"{contest.space.name} on {task}, {seeds} searches each")
+    if not quiet:
+        click.echo(f"report: {out / 'contest.md'}\npicture: {out / 'contest.png'}")

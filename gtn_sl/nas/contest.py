@@ -1,0 +1,217 @@
+"""Rankers that search at equal cost, each several times, and what the architectures that they find reach on real data."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gtn_core.config import to_dict
+from gtn_core.errors import GTNError
+from gtn_core.seeding import Streams
+from gtn_core.workers import run_jobs
+from gtn_sl.data import load_task
+from gtn_sl.nas.candidate import Candidate, decode_all
+from gtn_sl.nas.final_training import FinalTraining
+from gtn_sl.nas.rankers import Setting, find_ranker
+from gtn_sl.nas.results import folder_for
+from gtn_sl.nas.search import Budget, find_search, recorded_search
+from gtn_sl.nas.search.report import DOCUMENT
+from gtn_sl.nas.spaces import Space
+from gtn_sl.nas.trainings import Course, train_all
+
+SEARCHES = "searches"
+"""Folder of the searches within a folder of work."""
+
+DRAWN = "drawn at random"
+"""The control that costs nothing: the first architecture that comes."""
+
+
+@dataclass(frozen=True)
+class Contest:
+    """Who searches, where, and for how much.
+
+    Attributes:
+        space: Where the architectures lie.
+        task: Name of the real task.
+        rankers: Specifications.
+        search: Specification of the search that all of them use.
+        budget: Of each search.
+        seeds: Searches of each ranker, with seeds from 0.
+        data_dir: Folder of the image files.
+    """
+
+    space: Space
+    task: str
+    rankers: tuple[str, ...]
+    search: str
+    budget: Budget
+    seeds: int = 3
+    data_dir: Path | None = None
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What came of one ranker.
+
+    Attributes:
+        ranker: Its specification, or ``DRAWN``.
+        architectures: Encoding of what each of its searches found, by seed.
+        accuracies: Test accuracy of each after a long training, the mean over its seeds; ``None`` where one diverged.
+        judgements: Of a search, on average.
+        cpu_seconds: Of a search, preparing included, on average.
+        paid_before: CPU-seconds of what the ranker rests on, e.g. a teacher's meta-training.
+    """
+
+    ranker: str
+    architectures: tuple[str, ...]
+    accuracies: tuple[float | None, ...]
+    judgements: float = 0.0
+    cpu_seconds: float = 0.0
+    paid_before: float = 0.0
+
+
+@dataclass(frozen=True)
+class _Job:
+    contest: Contest
+    ranker: str
+    seed: int
+    work: Path
+
+    @property
+    def title(self) -> str:
+        return f"the search by {self.ranker}, seed {self.seed}"
+
+    def folder(self) -> Path:
+        """Returns where this search lies: elsewhere as soon as anything that it hangs on differs."""
+        contest, ranker = self.contest, find_ranker(self.ranker)
+        own = {"space": contest.space.name, "task": contest.task, "search": contest.search, "seed": self.seed}
+        identity = {**ranker.identity(), **own, "budget": to_dict(contest.budget)}
+        results = folder_for(self.work / SEARCHES, f"{ranker.name}-{self.seed}", identity)
+        results.identify(identity)
+        return results.path
+
+
+def hold_contest(
+    contest: Contest,
+    training: FinalTraining,
+    work: Path,
+    *,
+    training_seeds: int = 1,
+    workers: int = 1,
+    command: str = "",
+    progress: Callable[[str, int, int], object] = lambda what, done, of: None,
+) -> list[Entry]:
+    """Searches and trains what a folder of work does not hold already.
+
+    Args:
+        contest: What.
+        training: How the architectures found are trained.
+        work: The folder; judgements, searches and trainings are kept in it.
+        training_seeds: Trainings of each architecture found.
+        workers: Processes, of one thread each.
+        command: What the user typed.
+        progress: Told what is being done, how much of it is, and of how much.
+
+    Returns:
+        An entry a ranker, in their order, and the control.
+
+    Raises:
+        UsageError: A name is unknown, there is no budget, or search and ranker do not go together.
+        GTNError: A ranker cannot judge here or failed on every architecture, or a worker died; what was done is kept.
+    """
+    contest.budget.limits()
+    search = find_search(contest.search)
+    rankers = [find_ranker(text).name for text in contest.rankers]
+    jobs = [_Job(contest, ranker, seed, work) for seed in range(contest.seeds) for ranker in rankers]
+    searches = _search_all(jobs, workers, {"search": search.name, "command": command}, progress)
+    found = {ranker: [searches[ranker, seed] for seed in range(contest.seeds)] for ranker in rankers}
+    winners = {ranker: [_winner(ranker, document) for document in some] for ranker, some in found.items()}
+    winners[DRAWN] = [_drawn(contest.space, seed).encoding for seed in range(contest.seeds)]
+
+    everyone = list(dict.fromkeys(text for some in winners.values() for text in some))
+    course, trained = Course(contest.space, contest.task, training, contest.data_dir, work / "networks"), 0
+
+    def count(job: object) -> None:
+        nonlocal trained
+        trained += 1
+        progress("trainings", trained, len(everyone) * training_seeds)
+
+    runs = train_all(
+        course,
+        decode_all(contest.space, everyone),
+        range(training_seeds),
+        work,
+        workers=workers,
+        after_one=count,
+    )
+    accuracies = {text: _accuracy(list(some.values())) for text, some in runs.items()}
+    return [
+        Entry(ranker, tuple(some), tuple(accuracies[text] for text in some), **_costs(found.get(ranker, [])))
+        for ranker, some in winners.items()
+    ]
+
+
+def _search_all(
+    jobs: list[_Job], workers: int, facts: Mapping[str, Any], progress: Callable[[str, int, int], object]
+) -> dict[tuple[str, int], dict[str, Any]]:
+    """Returns what each search came to, by ranker and seed."""
+    found = {(job.ranker, job.seed): known for job in jobs if (known := _known(job)) is not None}
+    progress("searches", len(found), len(jobs))
+
+    def keep(job: _Job, document: dict[str, Any]) -> None:
+        found[job.ranker, job.seed] = document
+        progress("searches", len(found), len(jobs))
+
+    missing = [job for job in jobs if (job.ranker, job.seed) not in found]
+    if missing:
+        run_jobs(_search, missing, workers, keep, lambda job: job.title)
+    return found
+
+
+def _search(job: _Job) -> dict[str, Any]:
+    contest = job.contest
+    setting = Setting(contest.space, load_task(contest.task, contest.data_dir), seed=job.seed)
+    facts = {"space": contest.space.name, "task": contest.task, "budget": to_dict(contest.budget)}
+    search, ranker = find_search(contest.search), find_ranker(job.ranker)
+    return recorded_search(search, ranker, setting, contest.budget, job.work, job.folder(), facts, seed=job.seed)
+
+
+def _known(job: _Job) -> dict[str, Any] | None:
+    """Returns what a search came to that was finished before."""
+    try:
+        document = json.loads((job.folder() / DOCUMENT).read_text(encoding="utf-8"))
+        return document if isinstance(document, dict) and document.get("winners") is not None else None
+    except (FileNotFoundError, ValueError):
+        return None
+
+
+def _winner(ranker: str, document: Mapping[str, Any]) -> str:
+    if not document["winners"]:
+        raise GTNError(f"{ranker} failed on every architecture: {document['history'][-1]['failure']}")
+    return str(document["winners"][0][0])
+
+
+def _drawn(space: Space, seed: int) -> Candidate:
+    return Candidate(space, space.sample(Streams(seed).numpy("drawn")))
+
+
+def _accuracy(runs: Sequence[Mapping[str, Any]]) -> float | None:
+    """Returns the mean test accuracy over several trainings of one architecture."""
+    diverged = any(run["failure"] is not None for run in runs)
+    return None if diverged else float(np.mean([run["test"] for run in runs]))
+
+
+def _costs(documents: list[dict[str, Any]]) -> dict[str, float]:
+    ledgers = [document["ledger"] for document in documents]
+    if not ledgers:
+        return {}
+    return {
+        "judgements": float(np.mean([ledger["evaluations"] for ledger in ledgers])),
+        "cpu_seconds": float(np.mean([ledger["cpu_seconds"] for ledger in ledgers])),
+        "paid_before": float(max(ledger["paid_before"] for ledger in ledgers)),
+    }

@@ -1,0 +1,91 @@
+"""What a contest leaves for people and programs: a table, everything as JSON, a picture."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from gtn_core.checkpoint import replacing
+from gtn_core.markdown import markdown_table
+from gtn_core.saved_figure import save_figure
+from gtn_sl.nas.comparison import short_name
+from gtn_sl.nas.contest import DRAWN, Entry
+
+COLOUR, CONTROL = "#0b6e4f", "#8a8a8a"
+
+
+def write_contest(folder: Path, entries: Sequence[Entry], facts: Mapping[str, Any]) -> dict[str, Any]:
+    """Writes ``contest.json``, ``contest.md`` and ``contest.png``.
+
+    Args:
+        folder: Where to; must exist.
+        entries: What came of each ranker.
+        facts: Space, task, budget and what else a reader needs.
+
+    Returns:
+        What the JSON file holds.
+    """
+    document = {**facts, "entries": [dataclasses.asdict(entry) for entry in entries]}
+    with replacing(folder / "contest.json") as file:
+        file.write(json.dumps(document, indent=1).encode())
+    lines = ["# Searches at equal cost", "", *(f"- {key}: {value}" for key, value in facts.items()), ""]
+    lines += [*markdown_table(contest_table(entries)), "", "![contest](contest.png)"]
+    with replacing(folder / "contest.md") as file:
+        file.write(("\n".join(lines) + "\n").encode())
+    _draw(folder / "contest.png", entries, f"{facts['space']} on {facts['task']}: what searches at equal cost find")
+    return document
+
+
+def contest_table(entries: Sequence[Entry]) -> list[dict[str, str]]:
+    """Returns a row a ranker, each cell as text; accuracies are over its searches."""
+    return [
+        {
+            "ranker": short_name(entry.ranker),
+            "test accuracy of what it found": _mean(entry),
+            "worst": f"{_percent(entry).min():.2f}%" if _percent(entry).size else "-",
+            "judgements": f"{entry.judgements:.0f}",
+            "CPU s": f"{entry.cpu_seconds:.0f}",
+            "paid before, CPU s": f"{entry.paid_before:.0f}",
+        }
+        for entry in entries
+    ]
+
+
+def _percent(entry: Entry) -> NDArray[np.float64]:
+    """Returns the accuracies of an entry, without those of networks that diverged."""
+    return 100 * np.array([value for value in entry.accuracies if value is not None])
+
+
+def _mean(entry: Entry) -> str:
+    values, count = _percent(entry), len(entry.accuracies)
+    spread = f" ± {values.std(ddof=1):.2f}" if values.size > 1 else ""
+    mean = f"{values.mean():.2f}%{spread}" if values.size else "nothing"
+    return mean if values.size == count else f"diverged: {count - values.size} of {count}, else {mean}"
+
+
+def _draw(path: Path, entries: Sequence[Entry], title: str) -> None:
+    """A line a ranker, a dot a search, a bar for the mean."""
+    figure = Figure(figsize=(8, 1.2 + 0.5 * len(entries)), layout="constrained")
+    axes = figure.add_subplot()
+    for place, entry in enumerate(reversed(entries)):
+        values = _percent(entry)
+        colour = CONTROL if entry.ranker == DRAWN else COLOUR
+        axes.plot(values, [place] * len(values), "o", color=colour, alpha=0.6)
+        if values.size:
+            axes.plot(values.mean(), place, "|", color=colour, markersize=22, markeredgewidth=3)
+    axes.set_yticks(range(len(entries)), [short_name(entry.ranker) for entry in reversed(entries)], fontsize=8)
+    axes.set_ylim(-0.6, len(entries) - 0.4)
+    axes.set_xlabel(
+        "test accuracy after a long training on real data (%): a dot a search, the bar their mean", fontsize=9
+    )
+    axes.set_title(title, loc="left", fontsize=10)
+    axes.grid(alpha=0.3, axis="x")
+    axes.spines[["top", "right"]].set_visible(False)
+    save_figure(figure, path)

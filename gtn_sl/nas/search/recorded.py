@@ -1,0 +1,63 @@
+"""A search with all that it leaves in its folder: the result, TensorBoard's curves, the anytime curve."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from gtn_core.folder import make_folder
+from gtn_sl.nas.rankers import Ranker, Setting
+from gtn_sl.nas.search.ledger import Budget
+from gtn_sl.nas.search.protocol import Search
+from gtn_sl.nas.search.report import SearchTracker, plot_anytime, write_search
+from gtn_sl.nas.search.run import Evaluation, run_search
+
+
+def recorded_search(
+    search: Search,
+    ranker: Ranker,
+    setting: Setting,
+    budget: Budget,
+    work: Path,
+    folder: Path,
+    facts: Mapping[str, Any],
+    *,
+    seed: int = 0,
+    seeds: int = 1,
+    listener: Callable[[Evaluation, float], object] = lambda evaluation, share: None,
+) -> dict[str, Any]:
+    """Searches; see ``run_search``.
+
+    Args:
+        search: How.
+        ranker: Who judges.
+        setting: Where.
+        budget: What it may spend.
+        work: Folder of work, which keeps the judgements.
+        folder: Gets ``search.json``, ``metrics.jsonl``, TensorBoard's events and ``anytime.png``.
+        facts: What a reader of these needs besides.
+        seed: Root of the search's randomness.
+        seeds: Judgements that a score is the mean of.
+        listener: Called after each judgement with it and the share of the budget that is spent.
+
+    Returns:
+        What ``search.json`` holds.
+
+    Raises:
+        UsageError: Search and ranker do not go together, or a folder cannot be made.
+        GTNError: The ranker cannot judge here, or a file cannot be written.
+    """
+    tracker = SearchTracker(make_folder(folder), {**facts, "search": search.name, "ranker": ranker.name})
+
+    def listen(evaluation: Evaluation, share: float) -> None:
+        tracker(evaluation, share)
+        listener(evaluation, share)
+
+    try:
+        found = run_search(search, ranker, setting, budget, work, seed=seed, seeds=seeds, listener=listen)
+    finally:
+        tracker.close()
+    document = write_search(folder, found, facts)
+    plot_anytime(folder / "anytime.png", {folder.name: document})
+    return document
