@@ -1,6 +1,7 @@
 """The model of the speed-up, right where its answer is known and bent where docs/scaling.md says; and how turns are taken."""
 
 import json
+import math
 import subprocess
 import sys
 from pathlib import Path
@@ -22,6 +23,7 @@ def test_a_free_wire_and_equal_learners_scale_without_loss():
 
 def test_unlike_learners_and_a_slow_wire_cost():
     assert 1 < backprop_speedup(2, 0.2, 0.05, 1e6, FREE) < 2
+    assert backprop_speedup(2, 1.0, 0.3, 0.0, FREE) == pytest.approx(2 / (1 + 0.3 / math.sqrt(math.pi)), rel=0.01)
     assert backprop_speedup(2, 0.2, 0.0, 1e6, SLOW) == pytest.approx(
         2 * 0.2 / (0.2 + 2e-3 + 1e-2 + 2e-3 + 2.048e-5), rel=1e-6
     )
