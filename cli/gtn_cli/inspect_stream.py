@@ -12,6 +12,7 @@ from gtn_cli import console
 from gtn_cli.environment_file import environment_file
 from gtn_cli.main import echo_json
 from gtn_core.errors import GTNError
+from gtn_core.folder import make_folder
 
 if TYPE_CHECKING:
     from gtn_envs import DataStream
@@ -69,9 +70,5 @@ def _picture(stream: DataStream, folder: Path) -> Path:
     columns, count = len(stream.class_names), min(8, stream.steps)
     rows = [stream.images[i * (stream.steps - 1) // max(1, count - 1)][:columns] for i in range(count)]
     images = torch.from_numpy(np.concatenate(rows)).permute(0, 3, 1, 2) / 255
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise GTNError(f"cannot make the folder {folder}: {error.strerror}") from error
-    save_picture(folder / "batches.png", batch_grid(images, columns, zoom=3))
+    save_picture(make_folder(folder) / "batches.png", batch_grid(images, columns, zoom=3))
     return folder / "batches.png"

@@ -12,6 +12,7 @@ from typing import Any
 from gtn_core.checkpoint import replacing
 from gtn_core.device import resolve_device
 from gtn_core.errors import UsageError
+from gtn_core.folder import make_folder
 from gtn_sl.claims.lab import TRAINING_SHARE, Lab, Made, Show
 from gtn_sl.claims.protocol import CLAIMS, Evidence, Run
 from gtn_sl.claims.report import write_report
@@ -140,11 +141,7 @@ def _claim_folder(folder: Path, setup: Setup) -> None:
             now = ", ".join(f"{key} {asked[key]}" for key in differing)
             raise UsageError(f"{folder} holds a study of {was}, not of {now}; choose another --out")
         return
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        if any(folder.iterdir()):
-            raise UsageError(f"{folder} holds something else; choose an --out that is new or empty")
-    except OSError as error:
-        raise UsageError(f"cannot make the folder {folder}: {error.strerror}") from error
+    if any(make_folder(folder).iterdir()):
+        raise UsageError(f"{folder} holds something else; choose an --out that is new or empty")
     with replacing(path) as file:
         file.write(json.dumps(asked, indent=1).encode())

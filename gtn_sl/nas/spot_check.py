@@ -55,12 +55,14 @@ class Check:
 
 
 def drawn_entries(truth: GroundTruth, count: int, seed: int) -> list[Candidate]:
-    """Draws architectures of a ground truth.
+    """Draws architectures of a ground truth, which are to be trained again.
 
     Raises:
-        UsageError: It has fewer.
+        UsageError: It has fewer, or one seed only, and so tells no noise that they could be held against.
     """
     known = truth.candidates()
+    if truth.by_seed().shape[1] < 2:
+        raise UsageError("a ground truth with one seed does not tell how far seeds lie apart")
     if count > len(known):
         raise UsageError(f"the ground truth has {len(known)} architectures, not {count}")
     chosen = Streams(seed).numpy("spot-check").choice(len(known), count, replace=False)
@@ -78,13 +80,8 @@ def compare_again(truth: GroundTruth, found: Mapping[str, Runs]) -> list[Check]:
     Args:
         truth: It.
         found: The new trainings of each architecture, as ``trainings.train_all`` returns them.
-
-    Raises:
-        UsageError: It has one seed only, and so tells no noise.
     """
     seeds = truth.by_seed().shape[1]
-    if seeds < 2:
-        raise UsageError("a ground truth with one seed does not tell how far seeds lie apart")
     return [
         _check(truth, encoding, seed, math.nan if run["failure"] else float(run["test"]), seeds)
         for encoding, runs in found.items()

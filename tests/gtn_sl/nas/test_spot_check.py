@@ -68,4 +68,4 @@ def test_entries_are_drawn_by_seed():
 def test_one_seed_tells_no_noise():
     truth = truth_of([(0.5,)] * 6)
     with pytest.raises(UsageError, match="one seed"):
-        compare_again(truth, {})
+        drawn_entries(truth, 1, 0)

@@ -56,7 +56,6 @@ def command(
     console.interrupt_on_sigterm()
     known = find_ground_truth(truth)
     candidates = drawn_entries(known, count, seed)
-    compare_again(known, {})  # a ground truth that tells no noise is refused before any work
     again = known.by_seed().shape[1] if training_seed is None else training_seed
     course = Course(find_space(known.space), known.task, training_of(known), data_dir)
     with kept(out), console.counting_bar(quiet=quiet or as_json) as bar:
