@@ -16,7 +16,7 @@ INPUTS  := setup.cfg pyproject.toml constraints.txt
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install demo test lint bench docs weights-digits weights-mnist weights-fashion-mnist weights-cartpole weights-classic weights-acrobot weights-mountaincar \
+.PHONY: help install demo test lint bench docs weights-digits weights-mnist weights-fashion-mnist weights-mnist-search weights-cartpole weights-classic weights-acrobot weights-mountaincar \
   weights-pendulum weights-lunarlander weights-mujoco clean distclean
 
 help: ## list the targets
@@ -80,23 +80,28 @@ weights-mujoco: $(VENV)/.installed-mujoco ## make the shipped MuJoCo environment
 	$(call both,HalfCheetah,HalfCheetah-v5,--minutes 5,--minutes 2)
 	$(call both,Hopper,Hopper-v5,--minutes 4,--minutes 2)
 
-# Each makes one shipped teacher of images, of the task of its name, and stores it in float16 if it teaches as well so.
-# PRESET=, SEED= and ARGS= go to the meta-training; the file's header repeats the command.
-teacher = rm -rf runs/weights/$(1) && OMP_NUM_THREADS=1 $(BIN)/gtn-cli meta-train --task $(1) --preset $(PRESET) --seed $(SEED) \
-  --threads 1 $(2) $(ARGS) --out runs/weights/$(1) && $(BIN)/gtn-cli compact runs/weights/$(1) $(3) --out $(TEACHERS)/$(1).safetensors && \
+# Each makes one shipped teacher of images, from name, task, preset, budget and how it is checked, and stores it in float16 if it teaches
+# as well so. PRESET=, SEED= and ARGS= go to the meta-training; the file's header repeats the command.
+teacher = rm -rf runs/weights/$(1) && OMP_NUM_THREADS=1 $(BIN)/gtn-cli meta-train --task $(2) --preset $(3) --seed $(SEED) \
+  --threads 1 $(4) $(ARGS) --out runs/weights/$(1) && $(BIN)/gtn-cli compact runs/weights/$(1) $(5) --out $(TEACHERS)/$(1).safetensors
+# The same, named as its task, and its data stream.
+teaching = $(call teacher,$(1),$(1),$(PRESET),$(2),$(3)) && \
   $(BIN)/gtn-cli export-dataset $(TEACHERS)/$(1).safetensors --out $(STREAMS)/$(4).safetensors
 PRESET   ?= fast
 TEACHERS ?= gtn_sl/weights
 STREAMS  ?= envs/gtn_envs/weights
 
 weights-digits: $(STAMP) ## make the shipped teacher of the digits and its data stream again, in about 5 minutes
-	$(call teacher,digits,--iterations 520,--count 20 --tolerance 0.3,GTN-Digits-v0)
+	$(call teaching,digits,--iterations 520,--count 20 --tolerance 0.3,GTN-Digits-v0)
 
 weights-mnist: $(STAMP) ## make those of MNIST again (needs its images, see --data-dir)
-	$(call teacher,mnist,--minutes 60,--count 5 --tolerance 0.3,GTN-MNIST-v0)
+	$(call teaching,mnist,--minutes 60,--count 5 --tolerance 0.3,GTN-MNIST-v0)
 
 weights-fashion-mnist: $(STAMP) ## make those of Fashion-MNIST again
-	$(call teacher,fashion-mnist,--minutes 60,--count 5 --tolerance 0.3,GTN-FashionMNIST-v0)
+	$(call teaching,fashion-mnist,--minutes 60,--count 5 --tolerance 0.3,GTN-FashionMNIST-v0)
+
+weights-mnist-search: $(STAMP) ## make the shipped teacher of MNIST that ranks architectures again
+	$(call teacher,mnist-search,mnist,search,--minutes 48,--count 3 --tolerance 0.3)
 
 clean: ## remove build products and caches; keeps .venv and runs/
 	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage
