@@ -151,10 +151,13 @@ def short_table(comparison: Comparison) -> list[dict[str, str]]:
 
 
 def short_name(ranker: str) -> str:
-    """Returns a ranker's specification with the folders of its file left out."""
+    """Returns a ranker's specification for a table or a picture: of its file the name alone, and at most 60 characters."""
     name, _, settings = ranker.partition("@")
-    kept = [Path(part).name if part.startswith("file=") and "/" in part else part for part in settings.split(",")]
-    return f"{name} ({', '.join(kept)})"[:60] if settings else name
+    if not settings:
+        return name
+    kept = [Path(part[5:]).name if part.startswith("file=") else part for part in settings.split(",")]
+    short = f"{name} ({', '.join(kept)})"
+    return short if len(short) <= 60 else f"{short[:57]}...)"
 
 
 def write_comparison(folder: Path, comparison: Comparison, facts: dict[str, Any]) -> None:
