@@ -103,7 +103,6 @@ def hold_contest(
     *,
     training_seeds: int = 1,
     workers: int = 1,
-    command: str = "",
     progress: Callable[[str, int, int], object] = lambda what, done, of: None,
 ) -> list[Entry]:
     """Searches and trains what a folder of work does not hold already.
@@ -114,7 +113,6 @@ def hold_contest(
         work: The folder; judgements, searches and trainings are kept in it.
         training_seeds: Trainings of each architecture found.
         workers: Processes, of one thread each.
-        command: What the user typed.
         progress: Told what is being done, how much of it is, and of how much.
 
     Returns:
@@ -125,10 +123,10 @@ def hold_contest(
         GTNError: A ranker cannot judge here or failed on every architecture, or a worker died; what was done is kept.
     """
     contest.budget.limits()
-    search = find_search(contest.search)
+    find_search(contest.search)  # a wrong name fails before any work
     rankers = [find_ranker(text).name for text in contest.rankers]
     jobs = [_Job(contest, ranker, seed, work) for seed in range(contest.seeds) for ranker in rankers]
-    searches = _search_all(jobs, workers, {"search": search.name, "command": command}, progress)
+    searches = _search_all(jobs, workers, progress)
     found = {ranker: [searches[ranker, seed] for seed in range(contest.seeds)] for ranker in rankers}
     winners = {ranker: [_winner(ranker, document) for document in some] for ranker, some in found.items()}
     winners[DRAWN] = [_drawn(contest.space, seed).encoding for seed in range(contest.seeds)]
@@ -157,7 +155,7 @@ def hold_contest(
 
 
 def _search_all(
-    jobs: list[_Job], workers: int, facts: Mapping[str, Any], progress: Callable[[str, int, int], object]
+    jobs: list[_Job], workers: int, progress: Callable[[str, int, int], object]
 ) -> dict[tuple[str, int], dict[str, Any]]:
     """Returns what each search came to, by ranker and seed."""
     found = {(job.ranker, job.seed): known for job in jobs if (known := _known(job)) is not None}

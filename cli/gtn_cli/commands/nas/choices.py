@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 from click.shell_completion import CompletionItem
@@ -167,12 +168,20 @@ def search(command: F) -> F:
 
 
 def budget(command: F) -> F:
-    """Adds what a search may spend: ``--evaluations``, ``--cpu-seconds``, ``--steps`` and ``--images``."""
+    """Adds the four options of what a search may spend, which the command gets together as ``limits``."""
+
+    @functools.wraps(command)
+    def collected(
+        *, evaluations: int | None, cpu_seconds: float | None, steps: int | None, images: int | None, **others: Any
+    ) -> Any:
+        limits = {"evaluations": evaluations, "cpu_seconds": cpu_seconds, "steps": steps, "images": images}
+        return command(limits=limits, **others)
+
     count, seconds = click.IntRange(min=1), click.FloatRange(min=0, min_open=True)
-    command = click.option("--images", type=count, help="Budget: images seen.")(command)
-    command = click.option("--steps", type=count, help="Budget: training steps.")(command)
-    command = click.option("--cpu-seconds", type=seconds, help="Budget: CPU-seconds of judging and preparing.")(command)
-    return click.option("--evaluations", type=count, help="Budget: judgements.")(command)
+    wrapped = click.option("--images", type=count, help="Budget: images seen.")(collected)
+    wrapped = click.option("--steps", type=count, help="Budget: training steps.")(wrapped)
+    wrapped = click.option("--cpu-seconds", type=seconds, help="Budget: CPU-seconds of judging and preparing.")(wrapped)
+    return cast(F, click.option("--evaluations", type=count, help="Budget: judgements.")(wrapped))
 
 
 def out(default: str) -> Callable[[F], F]:

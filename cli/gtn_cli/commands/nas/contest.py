@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -32,10 +33,7 @@ def command(
     task: str,
     ranker_names: tuple[str, ...],
     search_name: str,
-    evaluations: int | None,
-    cpu_seconds: float | None,
-    steps: int | None,
-    images: int | None,
+    limits: dict[str, Any],
     seeds: int,
     trainings: int,
     assignments: tuple[str, ...],
@@ -66,7 +64,7 @@ def command(
 
     console.start_logging(quiet=quiet or as_json)
     console.interrupt_on_sigterm()
-    budget = Budget(evaluations=evaluations, cpu_seconds=cpu_seconds, steps=steps, images=images)
+    budget = Budget(**limits)
     training, given = resolve(FinalTraining, parse_assignments(assignments)), options.given_command()
     contest = Contest(find_space(space_name), task, ranker_names, search_name, budget, seeds, data_dir)
     with kept(out), console.counting_bar(quiet=quiet or as_json) as bar:
@@ -75,9 +73,7 @@ def command(
         def show(what: str, done: int, of: int) -> None:
             bar.update(shown, description=what, completed=done, total=of)
 
-        entries = hold_contest(
-            contest, training, out, training_seeds=trainings, workers=workers, command=given, progress=show
-        )
+        entries = hold_contest(contest, training, out, training_seeds=trainings, workers=workers, progress=show)
     facts = {
         "space": contest.space.name,
         "task": task,

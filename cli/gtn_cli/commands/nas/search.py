@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -30,10 +31,7 @@ def command(
     task: str,
     ranker_name: str,
     search_name: str,
-    evaluations: int | None,
-    cpu_seconds: float | None,
-    steps: int | None,
-    images: int | None,
+    limits: dict[str, Any],
     seeds: int,
     seed: int,
     data_dir: Path | None,
@@ -63,7 +61,7 @@ def command(
     console.start_logging(quiet=quiet or as_json)
     console.interrupt_on_sigterm()
     space, ranker, search = find_space(space_name), find_ranker(ranker_name), find_search(search_name)
-    budget = Budget(evaluations=evaluations, cpu_seconds=cpu_seconds, steps=steps, images=images)
+    budget = Budget(**limits)
     budget.limits()
     setting = Setting(space, load_task(task, data_dir), seed=seed)
     folder = make_folder(out / f"{re.sub(r'[^A-Za-z0-9.=,_-]+', '-', search.name)}-{seed}")
