@@ -4,7 +4,15 @@ A new engine is one file here with a ``World``, its import below, and one line o
 """
 
 from gtn_core.distributed import horovod, torchrun  # noqa: F401 (their worlds register themselves)
-from gtn_core.distributed.agreement import everywhere, first, first_on_each_machine, gathered, merged_values, share_out
+from gtn_core.distributed.agreement import (
+    everywhere,
+    first,
+    first_before_others,
+    first_on_each_machine,
+    gathered,
+    merged_values,
+    share_out,
+)
 from gtn_core.distributed.in_step import keep_in_step
 from gtn_core.distributed.launch import WORLDS, join
 from gtn_core.distributed.split_trial import SplitTrial
@@ -18,6 +26,7 @@ __all__ = [
     "World",
     "everywhere",
     "first",
+    "first_before_others",
     "first_on_each_machine",
     "gathered",
     "join",

@@ -34,8 +34,17 @@ def first(world: World, work: Callable[[], T]) -> T:
     return results[0]  # type: ignore[no-any-return]
 
 
+def first_before_others(world: World, work: Callable[[], T]) -> T:
+    """Does work on every process, but on process 0 before the others, say since it writes what all read."""
+    return _leaders_first(world, world.rank == 0, work)
+
+
 def first_on_each_machine(world: World, work: Callable[[], T]) -> T:
     """Does work on every process, but on the first of each machine before the others, say since it downloads what all read."""
+    return _leaders_first(world, world.local_rank == 0, work)
+
+
+def _leaders_first(world: World, leads: bool, work: Callable[[], T]) -> T:
     if world.size == 1:
         return work()
     done: list[T] = []
@@ -44,8 +53,8 @@ def first_on_each_machine(world: World, work: Callable[[], T]) -> T:
         if mine:
             done.append(work())
 
-    everywhere(world, lambda: take_turn(world.local_rank == 0))
-    everywhere(world, lambda: take_turn(world.local_rank != 0))
+    everywhere(world, lambda: take_turn(leads))
+    everywhere(world, lambda: take_turn(not leads))
     return done[0]
 
 

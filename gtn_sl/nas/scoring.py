@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from gtn_core.distributed import SingleProcess, World, everywhere, first, share_out
+from gtn_core.distributed import SingleProcess, World, everywhere, first, first_before_others, share_out
 from gtn_core.errors import UsageError
 from gtn_sl.nas.candidate import Candidate
 from gtn_sl.nas.rankers import Judge, Ranker, Score, Setting
@@ -100,8 +100,7 @@ def rank(
         after_one()
 
     if missing:
-        for turn in (world.rank == 0, world.rank != 0):
-            everywhere(world, lambda turn=turn: scorer.prepared() if turn else None)  # type: ignore[misc]
+        first_before_others(world, scorer.prepared)
         share_out(world, missing, lambda job: scorer.judge(by_text[job[0]], job[1]), keep)
     runs = {text: {seed: found[text][seed] for seed in seeds} for text in by_text}
     return _collect(scorer.results, runs)
