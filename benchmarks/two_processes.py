@@ -97,17 +97,18 @@ def _round(train: Train, steps: int) -> dict[str, Seconds]:
 def _compared(turns: dict[str, list[Seconds]], episodes: int) -> dict[str, Any]:
     """Returns seconds a step, and ratios of work per second over one process, turn by turn."""
     seconds = {name: [mean(turn) for turn in some] for name, some in turns.items()}
-    beside = {name: zip(some, seconds["two"], strict=True) for name, some in seconds.items()}
+
+    def ratios(of: str, over: str, work: int) -> list[float]:
+        return [work * theirs / ours for ours, theirs in zip(seconds[of], seconds[over], strict=True)]
+
     each = [second for turn in turns["one"] for second in turn]
     return {
         "seconds": {name: median(some) for name, some in seconds.items()},
         "mean": mean(each),
         "spread": stdev(each),
-        "two over one": [episodes * one / two for one, two in beside["one"]],
-        "two over two threads": [episodes * threads / two for threads, two in beside["two threads"]],
-        "two apart over one": [
-            2 * one / apart for one, apart in zip(seconds["one"], seconds["two apart"], strict=True)
-        ],
+        "two over one": ratios("two", "one", episodes),
+        "two over two threads": ratios("two", "two threads", episodes),
+        "two apart over one": ratios("two apart", "one", 2),
     }
 
 
