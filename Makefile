@@ -16,8 +16,8 @@ INPUTS  := setup.cfg pyproject.toml constraints.txt
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install demo test lint bench docs weights-digits weights-mnist weights-fashion-mnist weights-mnist-search weights-cartpole weights-classic weights-acrobot weights-mountaincar \
-  weights-pendulum weights-lunarlander weights-mujoco clean distclean
+.PHONY: help install demo test lint bench docs weights-digits weights-mnist weights-fashion-mnist weights-search weights-mnist-search \
+  weights-fashion-mnist-search weights-cartpole weights-classic weights-acrobot weights-mountaincar weights-pendulum weights-lunarlander weights-mujoco clean distclean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-27s %s\n", $$1, $$2}'
@@ -100,8 +100,10 @@ weights-mnist: $(STAMP) ## make those of MNIST again (needs its images, see --da
 weights-fashion-mnist: $(STAMP) ## make those of Fashion-MNIST again
 	$(call teaching,fashion-mnist,--minutes 60,--count 5 --tolerance 0.3,GTN-FashionMNIST-v0)
 
-weights-mnist-search: $(STAMP) ## make the shipped teacher of MNIST that ranks architectures again
-	$(call teacher,mnist-search,mnist,search,--minutes 48,--count 3 --tolerance 0.3)
+weights-search: weights-mnist-search weights-fashion-mnist-search ## make the shipped teachers that rank architectures again
+
+weights-mnist-search weights-fashion-mnist-search: $(STAMP)
+	$(call teacher,$(@:weights-%=%),$(@:weights-%-search=%),search,--minutes 48,--count 3 --tolerance 0.3)
 
 clean: ## remove build products and caches; keeps .venv and runs/
 	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage

@@ -28,6 +28,44 @@ def _scale(v: Tensor, g: Tensor) -> Tensor:
     return g * (v * v).flatten(1).sum(dim=1).rsqrt()
 
 
+def convolve(
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    stride: tuple[int, int],
+    padding: tuple[int, int],
+    groups: int = 1,
+) -> Tensor:
+    """Returns ``F.conv2d``; a 1x1 kernel with a stride is applied to the pixels that the stride leaves, which is the same.
+
+    It is faster where channels come first. Where they come last and are fewer than 8, oneDNN 3.12 (of torch 2.13), on a CPU that
+    has AVX2 alone, writes past its memory in the gradient of the strided form.
+
+    Args:
+        x: Shape ``(N, C, H, W)``.
+        weight: Shape ``(out, C / groups, height, width)``.
+        bias: Shape ``(out,)``.
+        stride: Of rows and columns.
+        padding: Zeros above and below, left and right.
+        groups: Groups of channels that do not see each other.
+    """
+    if weight.shape[2:] == (1, 1) and padding == (0, 0) and stride != (1, 1):
+        x, stride = x[..., :: stride[0], :: stride[1]], (1, 1)
+    return F.conv2d(x, weight, bias, stride, padding, groups=groups)
+
+
+class Conv2d(nn.Conv2d):
+    """torch's own, zero-padded and not dilated, which applies itself as ``convolve``."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Convolves ``x``."""
+        return convolve(x, self.weight, self.bias, self.stride, self.padding, self.groups)  # type: ignore[arg-type]
+
+
+def _pair(sizes: int | tuple[int, int]) -> tuple[int, int]:
+    return (sizes, sizes) if isinstance(sizes, int) else sizes
+
+
 def box_matrix() -> Tensor:
     """Returns the matrix that turns a flat 3x3 kernel into the flat 4x4 sum of its four copies shifted by 0 or 1, shape (9, 16).
 
@@ -108,15 +146,14 @@ class WeightNormConv2d(_WeightNormed):
         bias: bool = False,
         negative_slope: float = 0.1,
     ) -> None:
-        height, width = (kernel_size, kernel_size) if isinstance(kernel_size, int) else kernel_size
+        height, width = _pair(kernel_size)
         super().__init__((channels_out, channels_in // groups, height, width), bias, negative_slope)
-        self.stride, self.groups = stride, groups
-        self.padding = (height // 2, width // 2) if padding is None else padding
+        self.stride, self.groups = _pair(stride), groups
+        self.padding = (height // 2, width // 2) if padding is None else _pair(padding)
 
     def forward(self, x: Tensor) -> Tensor:
         """Convolves ``x``."""
-        weight = weight_norm(self.v, self.g)
-        return F.conv2d(x, weight, self.bias, self.stride, self.padding, groups=self.groups)
+        return convolve(x, weight_norm(self.v, self.g), self.bias, self.stride, self.padding, self.groups)
 
 
 class WeightNormLinear(_WeightNormed):

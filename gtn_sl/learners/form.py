@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from gtn_core.layers import WeightNormConv2d, WeightNormLinear
+from gtn_core.layers import Conv2d, WeightNormConv2d, WeightNormLinear
 from gtn_core.norms import BatchNorm, GroupNorm, MeanOnlyBatchNorm
 from gtn_core.registry import Registry
 from gtn_sl.learners.pooled_conv import AveragePooledConv2d
@@ -96,7 +96,7 @@ class Form:
     ) -> list[nn.Module]:
         """Returns torch's own convolution and initialisation, with norm and activation."""
         padding = kernel_size // 2 if padding is None else padding
-        convolution = nn.Conv2d(channels_in, channels_out, kernel_size, stride, padding, bias=self.biased)
+        convolution = Conv2d(channels_in, channels_out, kernel_size, stride, padding, bias=self.biased)
         return [convolution, *self.ending(channels_out)]
 
     def plain_linear(self, features_in: int, features_out: int) -> list[nn.Module]:

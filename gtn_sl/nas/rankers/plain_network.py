@@ -8,7 +8,7 @@ from collections.abc import Callable
 import torch
 from torch import nn
 
-from gtn_core.layers import WeightNormConv2d, WeightNormLinear, weight_norm
+from gtn_core.layers import Conv2d, WeightNormConv2d, WeightNormLinear, weight_norm
 from gtn_core.norms import BatchNorm, MeanOnlyBatchNorm
 
 
@@ -39,7 +39,7 @@ def _plain(layer: nn.Module) -> nn.Module:
         plain = nn.Linear(layer.v.shape[1], layer.v.shape[0], bias=layer.bias is not None)
     elif isinstance(layer, WeightNormConv2d):
         out, per_group, height, width = layer.v.shape
-        plain = nn.Conv2d(
+        plain = Conv2d(
             per_group * layer.groups, out, (height, width), layer.stride, layer.padding,
             groups=layer.groups, bias=layer.bias is not None,
         )  # fmt: skip

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from gtn_core.layers import WeightNormConv2d, WeightNormLinear
+from gtn_core.layers import Conv2d, WeightNormConv2d, WeightNormLinear
 from gtn_core.norms import BatchNorm, MeanOnlyBatchNorm
 from gtn_core.registry import Registry
 
@@ -60,7 +60,7 @@ def convolution(
         return WeightNormConv2d(channels_in, channels_out, kernel, stride=stride, groups=groups, negative_slope=SLOPE)
     height, width = (kernel, kernel) if isinstance(kernel, int) else kernel
     padding = (height // 2, width // 2)
-    layer = nn.Conv2d(channels_in, channels_out, kernel, stride, padding, groups=groups, bias=False)
+    layer = Conv2d(channels_in, channels_out, kernel, stride, padding, groups=groups, bias=False)
     nn.init.kaiming_normal_(layer.weight, a=SLOPE)
     return layer
 

@@ -97,7 +97,7 @@ def test_equal_layers_in_other_places_get_other_weights(setting):
 
 @pytest.mark.slow
 def test_predicted_parameters_learn(setting):
-    judge = find_ranker("hypernetwork@training_steps=200,batch_size=32,lr=0.01").prepare(setting)
+    judge = find_ranker("hypernetwork@training_steps=400,batch_size=32,lr=0.003").prepare(setting)
     full, sparse, blind = (judge(candidate, 0).value for candidate in decode_all(setting.space, [FULL, SPARSE, BLIND]))
     assert min(full, sparse) > 0.3 > blind
 

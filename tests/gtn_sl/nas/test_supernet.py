@@ -112,4 +112,4 @@ def test_a_damaged_file_is_made_again(setting, tmp_path, caplog):
 
 def test_a_supernet_that_diverges_says_so(setting):
     with pytest.raises(DivergedError, match="try a smaller lr"):
-        find_ranker("supernet@training_steps=40,batch_size=8,lr=1e9").prepare(setting)
+        find_ranker("supernet@training_steps=4,batch_size=8,lr=1e38").prepare(setting)
