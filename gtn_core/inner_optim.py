@@ -8,15 +8,19 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, fields
-from typing import ClassVar, NamedTuple, Protocol
+from typing import ClassVar, NamedTuple, Protocol, TypeVar
 
 import torch
 from torch import Tensor, nn
 
+from gtn_core.learner import Learner
 from gtn_core.registry import Registry
 
 State = tuple[Tensor, ...]
 """An optimizer's state: tensors of shape ``(D,)`` or ``()``."""
+
+
+Itself = TypeVar("Itself")
 
 
 class PulledBack(NamedTuple):
@@ -29,14 +33,19 @@ class PulledBack(NamedTuple):
     momentum: Tensor
 
 
+class UnboundOptimizer(Protocol):
+    """A way to take inner steps that may hang on the shapes of what is trained."""
+
+    def bind(self, learner: Learner) -> InnerOptimizer:
+        """Returns the optimizer for a learner."""
+
+
 class InnerOptimizer(Protocol):
-    """One way to take an inner step.
+    """One way to take an inner step."""
 
-    Attributes:
-        pull_back_needs_grad: Whether ``pull_back`` reads ``grad``; where it does not, the gradients need not be stored.
-    """
-
-    pull_back_needs_grad: ClassVar[bool]
+    @property
+    def pull_back_needs_grad(self) -> bool:
+        """Whether ``pull_back`` reads ``grad``; where it does not, the gradients need not be stored."""
 
     def init(self, phi: Tensor) -> State:
         """Returns the state before the first step, for parameters of shape ``(D,)``."""
@@ -58,7 +67,13 @@ class InnerOptimizer(Protocol):
         """Maps the adjoints of ``update``'s results to those of its arguments."""
 
 
-class _ByAutograd:
+class _AnyLearner:
+    def bind(self: Itself, learner: Learner) -> Itself:
+        """See ``UnboundOptimizer.bind``: it is the same for every learner."""
+        return self
+
+
+class _ByAutograd(_AnyLearner):
     """The pull-back of any ``update``, by autograd on its vectors: cheap beside a learner's own backward pass."""
 
     pull_back_needs_grad: ClassVar[bool] = True
@@ -94,7 +109,7 @@ class _ByAutograd:
 
 
 @dataclass(frozen=True)
-class SGD:
+class SGD(_AnyLearner):
     """Stochastic gradient descent with (undampened) momentum: ``b' = momentum b + g``, ``phi' = phi - lr b'``."""
 
     pull_back_needs_grad: ClassVar[bool] = False
@@ -189,24 +204,89 @@ def _root(square: Tensor) -> Tensor:
     return torch.where(positive, torch.where(positive, square, 1.0).sqrt(), 0.0)
 
 
-INNER_OPTIMIZERS: Registry[type[InnerOptimizer]] = Registry("inner optimizer")
+@dataclass(frozen=True)
+class FanInRates:
+    """An optimizer whose learning rate falls, for a weight of more than so many inputs, as one over their number.
+
+    A rate of Adam then suits networks of all widths (Yang and Hu et al., *Tensor Programs V*, NeurIPS 2021, table 3): many
+    weights that move alike would together move what they sum up to too far.
+
+    Attributes:
+        optimizer: Whose rates they are.
+        fan_in: Inputs up to which a weight has the whole learning rate.
+    """
+
+    optimizer: InnerOptimizer
+    fan_in: int
+
+    def bind(self, learner: Learner) -> InnerOptimizer:
+        """See ``UnboundOptimizer.bind``."""
+        return ScaledRates(self.optimizer, (self.fan_in / learner.fan_in()).clamp(max=1.0))
+
+
+@dataclass(frozen=True, eq=False)
+class ScaledRates:
+    """An optimizer with another learning rate for each parameter.
+
+    Attributes:
+        optimizer: Gives the direction.
+        factors: Of the learning rate, shape ``(D,)``.
+    """
+
+    optimizer: InnerOptimizer
+    factors: Tensor
+
+    @property
+    def pull_back_needs_grad(self) -> bool:
+        """See ``InnerOptimizer``."""
+        return self.optimizer.pull_back_needs_grad
+
+    def init(self, phi: Tensor) -> State:
+        """See ``InnerOptimizer.init``."""
+        return self.optimizer.init(phi)
+
+    def update(self, phi: Tensor, grad: Tensor, state: State, lr: Tensor, momentum: Tensor) -> tuple[Tensor, State]:
+        """See ``InnerOptimizer.update``: goes each parameter's share of the way."""
+        whole, state = self.optimizer.update(phi, grad, state, lr, momentum)
+        return phi.lerp(whole, self.factors.to(phi)), state
+
+    def pull_back(
+        self,
+        phi: Tensor,
+        grad: Tensor | None,
+        state: State,
+        lr: Tensor,
+        momentum: Tensor,
+        new_state: State,
+        adjoint_phi: Tensor,
+        adjoint_state: State,
+    ) -> PulledBack:
+        """See ``InnerOptimizer.pull_back``."""
+        share = self.factors.to(phi) * adjoint_phi
+        pulled = self.optimizer.pull_back(phi, grad, state, lr, momentum, new_state, share, adjoint_state)
+        return pulled._replace(phi=adjoint_phi - share + pulled.phi)
+
+
+INNER_OPTIMIZERS: Registry[type[SGD | RMSProp | Adam]] = Registry("inner optimizer")
 INNER_OPTIMIZERS.register("sgd")(SGD)
 INNER_OPTIMIZERS.register("rmsprop")(RMSProp)
 INNER_OPTIMIZERS.register("adam")(Adam)
 
 
-def inner_optimizer(name: str, eps: float) -> InnerOptimizer:
+def inner_optimizer(name: str, eps: float, fan_in: int = 0) -> UnboundOptimizer:
     """Returns an inner optimizer by name.
 
     Args:
         name: A name of ``INNER_OPTIMIZERS``.
         eps: For those that divide by a root of squared gradients; SGD does not.
+        fan_in: See ``FanInRates``; 0 gives all parameters the same rate.
 
     Raises:
         UsageError: The name is unknown.
     """
     kind = INNER_OPTIMIZERS[name]
-    return kind(eps=eps) if any(field.name == "eps" for field in fields(kind)) else kind()  # type: ignore[arg-type,call-arg]
+    optimizer = kind(eps=eps) if any(field.name == "eps" for field in fields(kind)) else kind()  # type: ignore[call-arg]
+    return FanInRates(optimizer, fan_in) if fan_in else optimizer
 
 
 class Schedule(nn.Module):

@@ -51,6 +51,11 @@ class Learner:
         """Returns the parameters that the module was built with, shape ``(D,)``."""
         return torch.cat([p.detach().reshape(-1) for p in self._module.parameters()])
 
+    def fan_in(self) -> Tensor:
+        """Returns how many inputs the output sums up that each parameter belongs to, shape ``(D,)``; 1 for vectors."""
+        counts = [float(shape[1:].numel()) for shape in self._shapes.values()]
+        return torch.tensor(counts).repeat_interleave(torch.tensor(self._sizes))
+
     def parameters(self, phi: Tensor) -> dict[str, Tensor]:
         """Returns views of phi (shape ``(D,)``) by parameter name, as ``module.load_state_dict`` takes them."""
         pieces = phi.split(self._sizes)

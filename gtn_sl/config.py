@@ -7,7 +7,7 @@ from typing import Any
 
 from gtn_core.config import Natural, NaturalReal, Positive, PositiveReal, Share, config, resolve, to_dict
 from gtn_core.errors import UsageError, unknown_name
-from gtn_core.inner_optim import InnerOptimizer, Schedule, inner_optimizer
+from gtn_core.inner_optim import Schedule, UnboundOptimizer, inner_optimizer
 from gtn_core.outer_loop import OuterConfig
 from gtn_core.plan import StepPlan
 from gtn_sl.learners.pool import LearnerConfig
@@ -64,6 +64,9 @@ class InnerConfig:
     """Learning rate of every step before meta-training."""
     momentum: PositiveReal = 0.9
     """Momentum (Adam: beta1) of every step before meta-training."""
+    fan_in: Natural = 0
+    """Inputs of a weight up to which it has the whole learning rate; with more it has as much less of it, so that a rate of Adam
+    suits wide networks, too. 0 gives all the same rate."""
     max_momentum: float = 0.99
     """Bound on the learned momentum."""
     learn_schedule: bool = True
@@ -73,13 +76,13 @@ class InnerConfig:
     first_steps: Positive = 1
     """Inner steps of the first outer step, where the number grows."""
 
-    def fresh_optimizer(self) -> InnerOptimizer:
+    def fresh_optimizer(self) -> UnboundOptimizer:
         """Returns the inner optimizer.
 
         Raises:
             UsageError: Its name is unknown.
         """
-        return inner_optimizer(self.optimizer, self.eps)
+        return inner_optimizer(self.optimizer, self.eps, self.fan_in)
 
     def fresh_schedule(self, *, learned: bool = True) -> Schedule:
         """Returns learning rates and momenta as they are before meta-training; ``learned`` says whether they will be.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gtn_core.errors import UsageError
 from gtn_core.estimators import Teacher
-from gtn_core.inner_optim import InnerOptimizer
+from gtn_core.inner_optim import UnboundOptimizer
 
 
 class Stream(Teacher):
@@ -19,7 +19,7 @@ class Stream(Teacher):
 
     steps: int
     batch_size: int
-    optimizer: InnerOptimizer
+    optimizer: UnboundOptimizer
     closed_loop: bool = False
 
     def require_open(self, what: str) -> None:

@@ -57,7 +57,7 @@ def learn_schedule(
         lesson = streams.seed("control-batches", iteration)
         weights = {stream.steps: 1.0}
         episode = Episode(
-            inner_loss(learner, plan), stream.optimizer, phi.to(device), meta_loss, weights, lesson=lesson
+            inner_loss(learner, plan), stream.optimizer.bind(learner), phi.to(device), meta_loss, weights, lesson=lesson
         )
         optimizer.zero_grad()
         try:

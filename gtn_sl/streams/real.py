@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from typing_extensions import Self
 
-from gtn_core.inner_optim import InnerOptimizer, Schedule
+from gtn_core.inner_optim import Schedule, UnboundOptimizer
 from gtn_core.second_order import Batch
 from gtn_core.seeding import Streams
 from gtn_sl.data import AUGMENTATIONS, Split, TaskData, sample_batches
@@ -37,7 +37,7 @@ class RealData(Stream):
         split: Split,
         steps: int,
         batch_size: int,
-        optimizer: InnerOptimizer,
+        optimizer: UnboundOptimizer,
         schedule: Schedule,
         *,
         subset: int | None = None,

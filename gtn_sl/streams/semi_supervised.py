@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from gtn_core.inner_optim import InnerOptimizer, Schedule
+from gtn_core.inner_optim import Schedule, UnboundOptimizer
 from gtn_core.plan import StepPlan
 from gtn_sl.data import Split, TaskData
 from gtn_sl.data.splits import stratified_indices
@@ -40,7 +40,7 @@ class SoftlyLabelled(RealData):
         probabilities: Tensor,
         steps: int,
         batch_size: int,
-        optimizer: InnerOptimizer,
+        optimizer: UnboundOptimizer,
         schedule: Schedule,
         *,
         augmentation: str = "none",

@@ -5,7 +5,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gtn_core.inner_optim import INNER_OPTIMIZERS, SGD, Adam, RMSProp, Schedule, inner_optimizer
+from gtn_core.inner_optim import INNER_OPTIMIZERS, SGD, Adam, RMSProp, ScaledRates, Schedule, inner_optimizer
+from gtn_core.layers import WeightNormConv2d
+from gtn_core.learner import Learner
 
 LR, MOMENTUM = 0.03, 0.8
 REFERENCES = {
@@ -51,6 +53,56 @@ def test_eps_goes_to_the_optimizers_that_have_one():
     assert inner_optimizer("adam", 1e-3) == Adam(eps=1e-3)
     assert inner_optimizer("rmsprop", 1e-3) == RMSProp(eps=1e-3)
     assert inner_optimizer("sgd", 1e-3) == SGD()
+
+
+@pytest.mark.parametrize("name", sorted(REFERENCES))
+def test_scaled_rates_are_parameter_groups(name):
+    torch.manual_seed(0)
+    phi, factors = torch.randn(6, dtype=torch.float64), torch.tensor([1.0, 1.0, 0.5, 0.5, 0.1, 0.1])
+    parameters = [torch.nn.Parameter(piece.clone()) for piece in phi.split(2)]
+    reference = REFERENCES[name](
+        [{"params": [p], "lr": f * LR} for p, f in zip(parameters, (1.0, 0.5, 0.1), strict=True)]
+    )
+    ours = ScaledRates(INNER_OPTIMIZERS[name](), factors)
+    state, lr, momentum = ours.init(phi), torch.tensor(LR), torch.tensor(MOMENTUM)
+    for _ in range(5):
+        grad = torch.randn(6, dtype=torch.float64)
+        for parameter, piece in zip(parameters, grad.split(2), strict=True):
+            parameter.grad = piece.clone()
+        reference.step()
+        phi, state = ours.update(phi, grad, state, lr, momentum)
+        torch.testing.assert_close(phi, torch.cat([p.data for p in parameters]), rtol=1e-6, atol=1e-9)
+
+
+@pytest.mark.parametrize("name", sorted(REFERENCES))
+def test_scaled_rates_pull_back_as_autograd_does(name):
+    torch.manual_seed(0)
+    ours = ScaledRates(INNER_OPTIMIZERS[name](), torch.rand(5, dtype=torch.float64))
+    phi, grad = torch.randn(2, 5, dtype=torch.float64).requires_grad_()
+    lr, momentum = torch.tensor([LR, MOMENTUM], dtype=torch.float64).requires_grad_()
+    state = ours.update(phi.detach(), torch.randn(5).double(), ours.init(phi.detach()), lr.detach(), momentum.detach())[
+        1
+    ]
+    state = tuple(s.double().requires_grad_() for s in state)
+    outputs = (new_phi := ours.update(phi, grad, state, lr, momentum))[0], *new_phi[1]
+    towards = [torch.randn_like(output) for output in outputs]
+    expected = torch.autograd.grad(outputs, (phi, grad, lr, momentum, *state), towards, materialize_grads=True)
+    still = [t.detach() for t in (phi, grad, lr, momentum)]
+    new_state = tuple(output.detach() for output in outputs[1:])
+    pulled = ours.pull_back(
+        *still[:2], tuple(s.detach() for s in state), *still[2:], new_state, towards[0], tuple(towards[1:])
+    )
+    torch.testing.assert_close((pulled.phi, pulled.grad, pulled.lr, pulled.momentum, *pulled.state), expected)
+
+
+def test_a_rate_falls_with_the_inputs_of_a_weight():
+    learner = Learner(torch.nn.Sequential(WeightNormConv2d(3, 2, 3, bias=True), torch.nn.Linear(5, 4)))
+    bound = inner_optimizer("adam", 1e-3, fan_in=9).bind(learner)
+    v, g, bias, weight, last = bound.factors.split([54, 2, 2, 20, 4])
+    assert v.tolist() == pytest.approx([1 / 3] * 54)
+    assert bound.optimizer == Adam(eps=1e-3)
+    assert torch.cat([g, bias, weight, last]).eq(1).all()
+    assert inner_optimizer("adam", 1e-3).bind(learner) == Adam(eps=1e-3)
 
 
 @given(shift=st.floats(-1e4, 1e4), bound=st.floats(0.6, 0.999))

@@ -8,7 +8,7 @@ import time
 import torch
 
 from gtn_core.config import Natural, Positive, PositiveReal, config
-from gtn_core.inner_optim import InnerOptimizer, Schedule, inner_optimizer
+from gtn_core.inner_optim import Schedule, UnboundOptimizer, inner_optimizer
 from gtn_core.learner import Statistics
 from gtn_core.second_order import first_order
 from gtn_core.seeding import Streams
@@ -128,7 +128,8 @@ class EqualTime(Teacher):
         learner, phi = candidate.fresh(setting.data.task, seed, PLAN.layout)
         loss, optimizer = inner_loss(learner, PLAN), inner_optimizer(self.optimizer, self.eps)
         statistics: Statistics = ()
-        state, momentum = optimizer.init(phi), torch.tensor(self.momentum)
+        bound, momentum = optimizer.bind(learner), torch.tensor(self.momentum)
+        state = bound.init(phi)
         schedule = cosine_schedule(AT_ONCE, self.lr, self.momentum)
         stream = _real(setting, AT_ONCE, self.batch_size, schedule, optimizer)
         while (done := (time.process_time() - started) / budget) < 1 or not taken:
@@ -136,7 +137,7 @@ class EqualTime(Teacher):
                 lesson = stream.for_learner(Streams(seed).seed("equal-time", taken))
             step = first_order(loss, phi, lesson.batch(taken % AT_ONCE))
             lr = torch.tensor(self.lr * 0.5 * (1 + math.cos(math.pi * min(done, 1.0))))
-            phi, state = optimizer.update(phi, step.grad, state, lr, momentum)
+            phi, state = bound.update(phi, step.grad, state, lr, momentum)
             statistics, taken = step.statistics, taken + 1
         return TrainedLearner(learner, phi, statistics), taken
 
@@ -146,7 +147,7 @@ def _real(
     steps: int,
     batch_size: int,
     schedule: Schedule,
-    optimizer: InnerOptimizer,
+    optimizer: UnboundOptimizer,
     subset: int | None = None,
 ) -> RealData:
     return RealData(setting.data, setting.data.train, steps, batch_size, optimizer, schedule, subset=subset)

@@ -13,7 +13,7 @@ from typing_extensions import Self
 from gtn_core.checkpoint import load_document
 from gtn_core.config import Positive, PositiveReal, config
 from gtn_core.errors import UsageError
-from gtn_core.inner_optim import InnerOptimizer, Schedule, inner_optimizer
+from gtn_core.inner_optim import Schedule, UnboundOptimizer, inner_optimizer
 from gtn_core.second_order import Batch
 from gtn_sl.nas.rankers.protocol import RANKERS, Judge, Ranker, Setting
 from gtn_sl.nas.rankers.short_training import Measure, judged_after
@@ -132,7 +132,7 @@ class SmallSet(Stream):
         labels: Tensor,
         steps: int,
         batch_size: int,
-        optimizer: InnerOptimizer,
+        optimizer: UnboundOptimizer,
         schedule: Schedule,
         seed: int = 0,
     ) -> None:

@@ -132,7 +132,9 @@ def test_a_teacher_ranks_with_its_own_first_steps(setting, three, teacher_file):
     learner, phi = three[1].fresh(setting.data.task, 5, PLAN.layout)
     with torch.no_grad():
         lr, momentum = teacher.schedule()
-        loop = InnerLoop(inner_loss(learner, PLAN), teacher.optimizer, phi, teacher.batch_for, lr[:3], momentum[:3])
+        loop = InnerLoop(
+            inner_loss(learner, PLAN), teacher.optimizer.bind(learner), phi, teacher.batch_for, lr[:3], momentum[:3]
+        )
         trail = run(loop)
     assert score.value == accuracy(learner, trail.final, trail.statistics[-1], setting.data, setting.judged_by())
     assert (score.steps, score.images) == (3, 30)
