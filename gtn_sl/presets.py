@@ -85,6 +85,7 @@ def _published(
     betas: tuple[float, float],
     eps: float,
     augmentation: str = "none",
+    judge: str | None = None,
 ) -> Settings:
     return {
         "teacher": _PAPER_GENERATOR,
@@ -97,6 +98,7 @@ def _published(
             "augmentation": augmentation,
         },
         "outer": {"iterations": 2000, "lr": lr, "final_lr": 0.1, "betas": betas, "eps": eps},
+        "validation": {"architectures": (judge,) if judge else ()},
     }
 
 
@@ -137,12 +139,12 @@ PRESETS: dict[str, dict[str, Settings]] = {
         "digits": _MNIST_PAPER,
         "mnist": _MNIST_PAPER,
         "fashion-mnist": _MNIST_PAPER,
-        "cifar10": _published(128, 256, 16, 0.002, "base_larger2", (0.9, 0.9), 1e-5, "crop-flip"),
+        "cifar10": _published(128, 256, 16, 0.002, "base_larger2", (0.9, 0.9), 1e-5, "crop-flip", "cell_network"),
     },
     "original": {
         "digits": _MNIST_ORIGINAL,
         "mnist": _MNIST_ORIGINAL,
         "fashion-mnist": _MNIST_ORIGINAL,
-        "cifar10": _published(128, 256, 16, 0.004, "base_larger2", (0.9, 0.9), 1e-5, "crop-flip"),
+        "cifar10": _published(128, 256, 16, 0.004, "base_larger2", (0.9, 0.9), 1e-5, "crop-flip", "cell_network"),
     },
 }

@@ -7,7 +7,9 @@ from gtn_sl.config import InnerConfig
 from gtn_sl.streams import RealData, learn_schedule
 
 
-def real_data(lab: Lab, inner: InnerConfig, learner: str, *, subset: int | None = None) -> RealData:
+def real_data(
+    lab: Lab, inner: InnerConfig, learner: str, *, subset: int | None = None, throughout: bool = False
+) -> RealData:
     """Returns real data with a learned schedule, varied as the preset varies them.
 
     Args:
@@ -15,6 +17,7 @@ def real_data(lab: Lab, inner: InnerConfig, learner: str, *, subset: int | None 
         inner: The inner loop.
         learner: Whom the schedule is learned for.
         subset: How many images each learner sees; ``None`` for all.
+        throughout: Whether it is learned for the loss after every step.
     """
     stream = RealData(
         lab.data,
@@ -26,5 +29,5 @@ def real_data(lab: Lab, inner: InnerConfig, learner: str, *, subset: int | None 
         subset=subset,
         augmentation=lab.base.meta_loss.augmentation,
     )
-    learn_schedule(stream, learner, lab.streams, iterations=lab.scale.control_steps)
+    learn_schedule(stream, learner, lab.streams, iterations=lab.scale.control_steps, throughout=throughout)
     return stream

@@ -18,6 +18,11 @@ def mean_curve(measured: Mapping[str, Any]) -> NDArray[np.float64]:
     return np.asarray(measured["curves"], dtype=np.float64).mean(axis=0)
 
 
+def standard_error(values: NDArray[np.float64]) -> float:
+    """Returns the standard error of a mean of learners."""
+    return float(values.std(ddof=1) / len(values) ** 0.5)
+
+
 def draw_curves(axes: Axes, measured: Mapping[str, Mapping[str, Any]]) -> None:
     """Draws the mean accuracy of each stream's learners, a band from the worst to the best around it."""
     for (name, result), colour in zip(measured.items(), COLOURS, strict=False):

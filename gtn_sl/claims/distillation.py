@@ -35,7 +35,10 @@ class Distillation(Claim):
     """Distilled data sets of several sizes, beside as many real images and the peer's figures."""
 
     title: ClassVar[str] = "Distilled images, by how many there are"
-    says: ClassVar[str] = f"a ConvNet-3 learns more from images distilled through the exact adjoint than {PEER} reports"
+    says: ClassVar[str] = (
+        f"a ConvNet-3 learns more from images distilled through the exact adjoint than {PEER} reports, or, where it reports"
+        " nothing, than from as many real images"
+    )
 
     def runs(self, base: MetaTrainConfig, scale: Scale) -> Sequence[Run]:
         """See ``Claim.runs``."""

@@ -5,14 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
+import numpy as np
 from matplotlib.figure import Figure
 
-from gtn_sl.claims.curves import draw_curves, mean_curve
+from gtn_sl.claims.curves import draw_curves, mean_curve, standard_error
 from gtn_sl.claims.lab import Lab, Made
 from gtn_sl.claims.protocol import CLAIMS, Claim, Evidence, Row, Run, Verdict
 from gtn_sl.claims.report import percent
 from gtn_sl.claims.scale import Scale
 from gtn_sl.config import MetaTrainConfig
+
+TAUGHT = 2
+"""Times what guessing gives that learners must reach after T steps, for anything to be seen at all."""
 
 LONGER = 8
 """How many times as many steps as in meta-training."""
@@ -48,8 +52,13 @@ class Endless(Claim):
             f"with {title} from {percent(curve[trained - 1])} after {trained} steps to {percent(curve[-1])} after {len(curve)}"
             for title, curve in curves.items()
         ]
-        fresh = curves["fresh noise"]
-        return Verdict(bool(fresh[-1] > fresh[trained - 1]), "; ".join(parts))
+        fresh = np.array(evidence.measured["fresh noise"]["curves"])
+        gains = fresh[:, -1] - fresh[:, trained - 1]
+        parts.append(
+            f"with fresh noise a learner gains {100 * gains.mean():.1f} ± {100 * standard_error(gains):.1f} points"
+        )
+        taught = fresh[:, trained - 1].mean() > TAUGHT / evidence.lab.data.task.classes
+        return Verdict(bool(taught and gains.mean() > 2 * standard_error(gains)), "; ".join(parts))
 
     def table(self, evidence: Evidence) -> list[Row]:
         """See ``Claim.table``."""

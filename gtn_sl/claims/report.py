@@ -13,6 +13,7 @@ from gtn_core.checkpoint import replacing
 from gtn_core.markdown import markdown_table
 from gtn_core.saved_figure import save_figure
 from gtn_sl.claims.protocol import Claim, Evidence
+from gtn_sl.config import resolve_config
 
 HELD = {True: "held", False: "did not hold"}
 
@@ -35,7 +36,7 @@ def write_report(name: str, claim: Claim, evidence: Evidence, facts: Mapping[str
         "says": claim.says,
         "held": verdict.held,
         "saw": verdict.saw,
-        "cannot show": lab.scale.caveat,
+        "cannot show": _shortfall(evidence),
         "table": claim.table(evidence),
         "runs": {
             key: {"outer steps": made.outer_steps, "seconds": made.seconds, "diverged": made.diverged}
@@ -54,6 +55,28 @@ def write_report(name: str, claim: Claim, evidence: Evidence, facts: Mapping[str
     claim.draw(evidence, figure)
     save_figure(figure, lab.folder / f"{name}.png")
     return result
+
+
+def _shortfall(evidence: Evidence) -> str:
+    """Returns in what the study is smaller than the paper's preset, and so what it cannot show; empty where it is not."""
+    lab, paper = evidence.lab, resolve_config(evidence.lab.base.task, "paper")
+    steps = sorted(made.outer_steps for made in evidence.made.values())
+    taken = f"{steps[0]}" if steps[0] == steps[-1] else f"{steps[0]} to {steps[-1]}"
+    smaller = [
+        *(["learners and teachers are several times narrower than the paper's"] if lab.scale.narrowing > 1 else []),
+        *(
+            [f"inner loops have {lab.base.inner.steps} steps instead of {paper.inner.steps}"]
+            if lab.base.inner.steps < paper.inner.steps
+            else []
+        ),
+        *(
+            [f"a meta-training has {taken} outer steps instead of {paper.outer.iterations}"]
+            if steps[0] < (paper.outer.iterations or 0)
+            else []
+        ),
+        *(["there is one teacher of each kind"] if len(evidence.made) and lab.scale.seeds == 1 else []),
+    ]
+    return f"{', '.join(smaller)}: orders can be seen, the paper's figures cannot" if smaller else ""
 
 
 def _page(name: str, result: Mapping[str, Any]) -> str:

@@ -29,7 +29,6 @@ class Scale:
         convnet: The ConvNets that images are distilled on.
         warm_start: Epochs of fitting where a claim compares with a start from real images.
         reader: How a classifier of real images is trained.
-        caveat: What no result of this size can show.
     """
 
     name: str
@@ -46,7 +45,6 @@ class Scale:
     convnet: str = "convnet:64-192,depth=3"
     warm_start: int = 60
     reader: RealTraining = field(default_factory=RealTraining)
-    caveat: str = ""
 
 
 def _small(learner: str, widths: tuple[tuple[int, int], ...], steps: int, batch_size: int, lr: float) -> Settings:
@@ -82,8 +80,6 @@ SMALL = Scale(
     narrowing=4,
     images_per_class=(1, 10),
     convnet="convnet:16-48,depth=3",
-    caveat="learners and teachers are several times narrower than the paper's, inner loops half as long, and a meta-training has"
-    " a few hundred outer steps instead of 2000: orders can be seen, the paper's figures cannot",
 )
 
 FULL = Scale(

@@ -43,7 +43,11 @@ class Speed(Claim):
         """Takes the learners' curves on each."""
         teachers = {GTN: made[GTN], DISTILLED: made[DISTILLED.replace(" ", "-")]}
         curves = {name: lab.accuracies(name, one.file().teacher, curve=True) for name, one in teachers.items()}
-        curves[REAL] = lab.measured(REAL, lambda: lab.tested(real_data(lab, lab.base.inner, lab.learner), curve=True))
+
+        def real() -> dict[str, Any]:
+            return lab.tested(real_data(lab, lab.base.inner, lab.learner, throughout=True), curve=True)
+
+        curves[REAL] = lab.measured(REAL, real)
         return curves
 
     def verdict(self, evidence: Evidence) -> Verdict:

@@ -21,6 +21,10 @@ HELD_OUT = ("convnet", "resnet", "linear")
 POOL = "pool"
 
 
+MARGIN = 0.05
+"""By how much accuracies must differ."""
+
+
 @CLAIMS.register("transfer")
 class Transfer(Claim):
     """The matrix of teachers and learners: a teacher for each of three learners and one for all three, and six learners."""
@@ -58,8 +62,8 @@ class Transfer(Claim):
             f" {percent(min(row.min() for row in others))} on others; the pool's: {percent(pool.min())} on its worst learner,"
             f" {percent(unseen[-1])} on the worst that it never saw (the best of the others there: {percent(max(unseen[:-1]))})"
         )
-        fails = all(a > row.min() for a, row in zip(own, others, strict=True))
-        return Verdict(bool(fails and pool.min() > means[:-1].min(axis=1).max()), saw)
+        fails = all(a - row.min() > MARGIN for a, row in zip(own, others, strict=True))
+        return Verdict(bool(fails and pool.min() - means[:-1].min(axis=1).max() > MARGIN), saw)
 
     def table(self, evidence: Evidence) -> list[Row]:
         """See ``Claim.table``."""

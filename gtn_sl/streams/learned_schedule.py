@@ -22,6 +22,7 @@ def learn_schedule(
     streams: Streams,
     *,
     iterations: int,
+    throughout: bool = False,
     lr: float = 0.1,
     meta_batch: int = 1024,
     plan: StepPlan | None = None,
@@ -37,6 +38,7 @@ def learn_schedule(
         learner_name: The architecture that it will be judged on.
         streams: Source of randomness.
         iterations: Outer steps.
+        throughout: Whether the loss after every step counts, together as much as the last one, instead of the last alone.
         lr: Adam's learning rate on log learning rates and logit momenta, a cosine to 0.
         meta_batch: Validation images per outer step.
         plan: How steps are computed.
@@ -53,9 +55,10 @@ def learn_schedule(
         random = streams.torch("control-meta-batch", iteration)
         chosen = torch.randint(len(judge), (min(meta_batch, len(judge)),), generator=random).to(device)
         batch = (stream.data.normalise(judge.images[chosen]), judge.labels[chosen])
-        meta_loss = BatchedLoss(real_loss(learner, plan), {stream.steps: batch})
+        between = range(1, stream.steps) if throughout else ()
+        weights = {**{step: 1 / len(between) for step in between}, stream.steps: 1.0}
+        meta_loss = BatchedLoss(real_loss(learner, plan), dict.fromkeys(weights, batch))
         lesson = streams.seed("control-batches", iteration)
-        weights = {stream.steps: 1.0}
         episode = Episode(
             inner_loss(learner, plan), stream.optimizer.bind(learner), phi.to(device), meta_loss, weights, lesson=lesson
         )

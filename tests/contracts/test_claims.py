@@ -1,13 +1,17 @@
 """Every claim is made again from end to end on the digits, with a budget of next to nothing, and goes on where it stopped."""
 
 import json
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from gtn_cli.commands.reproduce import NAMES
 from gtn_core.errors import UsageError
 from gtn_sl.claims import CLAIMS, SCALES, Scale, Setup, reproduce
+from gtn_sl.claims.protocol import Evidence
 from gtn_sl.claims.study import settings
+from gtn_sl.claims.transfer import HELD_OUT, TAUGHT
 from gtn_sl.combinations import refuse_impossible
 from gtn_sl.data import TASKS
 from gtn_sl.learners import architecture
@@ -36,7 +40,6 @@ TINY = Scale(
     narrowing=32,
     warm_start=1,
     reader=RealTraining(steps=3),
-    caveat="anything",
 )
 
 
@@ -60,7 +63,7 @@ def test_a_claim_is_made_again_and_never_twice(name, tmp_path):
     assert stored == json.loads(json.dumps(result))
     assert isinstance(stored["held"], bool)
     page = (tmp_path / f"{name}.md").read_text()
-    assert all(text in page for text in (stored["saw"], "anything", "`the command`"))
+    assert all(text in page for text in (stored["saw"], "inner loops have 2 steps instead of 32", "`the command`"))
     assert all(row.keys() == stored["table"][0].keys() for row in stored["table"])
     assert len(stored["runs"]) > 1
     assert all(run["outer steps"] >= 1 for run in stored["runs"].values())
@@ -69,6 +72,38 @@ def test_a_claim_is_made_again_and_never_twice(name, tmp_path):
     assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.safetensors")} == before
     with pytest.raises(UsageError, match="holds a study of seed 0, not of seed 1"):
         reproduce(Setup(name, TINY, seed=1), tmp_path, ignore)
+
+
+def evidence(measured):
+    task = SimpleNamespace(classes=10)
+    lab = SimpleNamespace(base=SimpleNamespace(inner=SimpleNamespace(steps=2)), data=SimpleNamespace(task=task))
+    return Evidence(lab, {}, measured)
+
+
+def endless_curves(after_t, at_the_end):
+    scattered = np.linspace(-0.02, 0.02, 10)[:, None] * np.linspace(0, 1, 15)  # of the ten learners, about the mean
+    curves = np.linspace(after_t, at_the_end, 15) + scattered
+    return {"curves": np.insert(curves, 0, 0.1, axis=1).tolist()}
+
+
+@pytest.mark.parametrize(
+    ("after_t", "at_the_end", "held"), [(0.6, 0.7, True), (0.6, 0.601, False), (0.7, 0.6, False), (0.1, 0.15, False)]
+)
+def test_endless_holds_where_learners_clearly_gain(after_t, at_the_end, held):
+    curves = endless_curves(after_t, at_the_end)
+    verdict = CLAIMS["endless"]().verdict(evidence({"fresh noise": curves, "its table again": curves}))
+    assert verdict.held is held
+    assert "gains" in verdict.saw
+
+
+@pytest.mark.parametrize(
+    ("other", "pool", "held"), [(0.3, 0.8, True), (0.88, 0.8, False), (0.3, 0.32, False), (0.1, 0.1, False)]
+)
+def test_transfer_holds_where_accuracies_differ_clearly(other, pool, held):
+    learners = [*TAUGHT, *HELD_OUT]
+    rows = {own: {name: {"mean": 0.9 if name == own else other} for name in learners} for own in TAUGHT}
+    rows["pool"] = {name: {"mean": pool} for name in learners}
+    assert CLAIMS["transfer"]().verdict(evidence(rows)).held is held
 
 
 @pytest.mark.parametrize("budget", SCALES)
