@@ -3,9 +3,21 @@
 from __future__ import annotations
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from gtn_core.tracking import Picture
+
+
+def one_of_each(images: Tensor, probabilities: Tensor) -> Tensor:
+    """Returns the image of a batch that is most of each class, shape ``(classes, C, H, W)``; a dark one where none is at all.
+
+    Args:
+        images: Shape ``(N, C, H, W)``.
+        probabilities: What they are taught as, shape ``(N, classes)``.
+    """
+    share, place = probabilities.max(dim=0)
+    return torch.where((share > 0).view(-1, 1, 1, 1), images[place], images.min())
 
 
 def batch_grid(images: Tensor, columns: int, *, rows: int = 8, zoom: int = 2) -> Picture:
@@ -13,7 +25,7 @@ def batch_grid(images: Tensor, columns: int, *, rows: int = 8, zoom: int = 2) ->
 
     Args:
         images: Pixels in [0, 1], shape ``(N, C, H, W)`` with one or three channels.
-        columns: Images a row; with evenly distributed labels, the number of classes puts each class in a column.
+        columns: Images a row.
         rows: Rows at most.
         zoom: Side of the square that a pixel becomes.
 

@@ -14,7 +14,7 @@ from gtn_core.markdown import markdown_table
 from gtn_core.run_folder import RunFolder
 from gtn_sl.evaluation import Evaluation
 from gtn_sl.learner_plot import plot_learners
-from gtn_sl.pictures import batch_grid
+from gtn_sl.pictures import batch_grid, one_of_each
 from gtn_sl.plots import plot_accuracy, plot_curves, plot_schedule, save_picture
 from gtn_sl.teacher import SupervisedTeacher, load_teacher
 
@@ -27,13 +27,15 @@ def write_training_report(run: RunFolder) -> None:
 
 
 def write_teacher_pictures(folder: Path, teacher: SupervisedTeacher) -> None:
-    """Writes ``schedule.png``, and ``batches.png``: synthetic images from the first step (top) to the last (bottom)."""
+    """Writes ``schedule.png``, and ``batches.png``: one image a class, from the first step (top) to the last (bottom)."""
     plot_schedule(folder / "schedule.png", teacher)
     steps = torch.linspace(0, teacher.steps - 1, min(8, teacher.steps)).round().long().tolist()
     classes = teacher.task.classes
     with torch.no_grad():
-        rows = [teacher.batch(step)[0][:classes] for step in steps]
-    save_picture(folder / "batches.png", batch_grid(teacher.task.denormalise(torch.cat(rows).cpu()), classes, zoom=3))
+        rows = [one_of_each(*teacher.batch(step)) for step in steps]
+    pictures = teacher.task.denormalise(torch.cat(rows).cpu())
+    zoom = max(3, -(-64 // pictures.shape[-1]))
+    save_picture(folder / "batches.png", batch_grid(pictures, classes, zoom=zoom))
 
 
 def evaluation_table(evaluations: Sequence[Evaluation]) -> list[dict[str, str]]:

@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from torch import Tensor
+from torch.nn import functional as F
 
 from gtn_core.plan import StepPlan
 from gtn_sl.claims.lab import Lab, Made
@@ -18,6 +19,7 @@ from gtn_sl.claims.protocol import CLAIMS, Claim, Evidence, Row, Run, Verdict
 from gtn_sl.claims.report import percent
 from gtn_sl.claims.scale import Scale
 from gtn_sl.config import MetaTrainConfig
+from gtn_sl.pictures import one_of_each
 from gtn_sl.streams.real_classifier import train_on_real
 from gtn_sl.teacher import SupervisedTeacher, seeded_teacher
 from gtn_sl.trained_learner import TrainedLearner
@@ -143,16 +145,11 @@ def _rows(teacher: SupervisedTeacher) -> Tensor:
     """Returns an image of each class from steps between the first and the last, shape ``(ROWS * classes, C, H, W)``."""
     steps = np.linspace(0, teacher.steps - 1, ROWS).round().astype(int).tolist()
     batches = [teacher.batch(step) for step in steps]
-    return torch.cat([_one_of_each(images, labels.argmax(dim=1), teacher.task.classes) for images, labels in batches])
+    return torch.cat([one_of_each(images, labels) for images, labels in batches])
 
 
 def _real_rows(lab: Lab) -> Tensor:
     test, classes = lab.data.test, lab.data.task.classes
     normal = lab.data.normalise(test.images)
     parts = zip(normal.split(len(normal) // ROWS), test.labels.split(len(normal) // ROWS), strict=True)
-    return torch.cat([_one_of_each(images, labels, classes) for images, labels in list(parts)[:ROWS]])
-
-
-def _one_of_each(images: Tensor, labels: Tensor, classes: int) -> Tensor:
-    """Returns the first image of each class."""
-    return torch.stack([images[int((labels == index).nonzero()[0])] for index in range(classes)])
+    return torch.cat([one_of_each(images, F.one_hot(labels, classes)) for images, labels in list(parts)[:ROWS]])
