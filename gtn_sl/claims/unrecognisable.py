@@ -38,11 +38,11 @@ ROWS = 4
 class Unrecognisable(Claim):
     """A classifier trained on real images alone reads the images of two teachers, of an untrained one, and real ones."""
 
-    title: ClassVar[str] = "What a classifier of real images takes a teacher's for: the number below each"
+    title: ClassVar[str] = "What a classifier of real images reads in each image: the number below it"
     says: ClassVar[str] = (
         "learners do well on images of a teacher that whoever knows real images does not recognise as their classes"
     )
-    size: ClassVar[tuple[float, float]] = (13, 3.6)
+    size: ClassVar[tuple[float, float]] = (11, 7)
 
     def runs(self, base: MetaTrainConfig, scale: Scale) -> Sequence[Run]:
         """See ``Claim.runs``."""
@@ -83,7 +83,7 @@ class Unrecognisable(Claim):
         """Images in columns by class, each with what the classifier reads; red where that is another class."""
         teachers, task = _teachers(evidence.lab, evidence.made), evidence.lab.data.task
         shown = {REAL: _real_rows(evidence.lab), **{name: _rows(teacher) for name, teacher in teachers.items()}}
-        for axes, (name, images) in zip(figure.subplots(1, len(shown)), shown.items(), strict=True):
+        for axes, (name, images) in zip(figure.subplots(2, 2).flat, shown.items(), strict=True):
             reading = evidence.measured[name]
             taught = "" if reading["taught"] is None else f"\nlearners of these: {percent(reading['taught'])}"
             axes.set_title(
