@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -19,8 +20,8 @@ def mean_curve(measured: Mapping[str, Any]) -> NDArray[np.float64]:
 
 
 def standard_error(values: NDArray[np.float64]) -> float:
-    """Returns the standard error of a mean of learners."""
-    return float(values.std(ddof=1) / len(values) ** 0.5)
+    """Returns the standard error of a mean of learners; infinity for a single one."""
+    return float(values.std(ddof=1) / len(values) ** 0.5) if len(values) > 1 else math.inf
 
 
 def draw_curves(axes: Axes, measured: Mapping[str, Mapping[str, Any]]) -> None:

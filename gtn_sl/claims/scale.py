@@ -52,7 +52,14 @@ def _small(learner: str, widths: tuple[tuple[int, int], ...], steps: int, batch_
         # from scratch and with one-hot labels in every claim, since not every curriculum and generator has a warm start
         "teacher": {"warm_start": 0, "labels": "one-hot", "noise_lr": 5.0},
         "learner": {"architecture": learner, "random_widths": widths},
-        "inner": {"steps": steps, "batch_size": batch_size, "optimizer": "sgd", "lr": 0.05, "momentum": 0.9},
+        "inner": {
+            "steps": steps,
+            "batch_size": batch_size,
+            "optimizer": "sgd",
+            "lr": 0.05,
+            "momentum": 0.9,
+            "fan_in": 0,
+        },
         "meta_loss": {"batch_size": 256, "every": 4, "final_weight": 0.0},
         "outer": {"lr": lr, "validations": 8},
         "validation": {"learners": 3, "images": 500},

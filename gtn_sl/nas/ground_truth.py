@@ -18,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 
 from gtn_core.checkpoint import replacing
-from gtn_core.errors import DataError, unknown_name
+from gtn_core.errors import DataError, DivergedError, unknown_name
 from gtn_sl.data import TASKS
 from gtn_sl.nas.candidate import Candidate, sample_distinct
 from gtn_sl.nas.rankers.size import flop_count, parameter_count
@@ -113,7 +113,11 @@ def sees(candidate: Candidate, task: str) -> bool:
 
 
 def put_together(course: Course, found: Mapping[str, Runs]) -> GroundTruth:
-    """Makes a ground truth of long trainings; an architecture of which one diverged is left out, and it is said."""
+    """Makes a ground truth of long trainings; an architecture of which one diverged is left out, and it is said.
+
+    Raises:
+        DivergedError: None is left.
+    """
     task = TASKS[course.task]
     entries = {}
     for encoding, runs in found.items():
@@ -128,6 +132,8 @@ def put_together(course: Course, found: Mapping[str, Runs]) -> GroundTruth:
             flop_count(candidate, task),
             float(np.mean([run["cpu_seconds"] for run in runs.values()])),
         )
+    if not entries:
+        raise DivergedError("every architecture diverged with a seed: try a smaller lr")
     return GroundTruth(course.space.name, course.task, course.identity()["training"], entries)
 
 

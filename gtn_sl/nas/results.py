@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import math
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from gtn_core.checkpoint import replacing
 from gtn_core.errors import GTNError
@@ -26,18 +27,38 @@ Runs = dict[int, dict[str, Any]]
 """What was found, by seed."""
 
 
+class Fields(NamedTuple):
+    """The numbers that a run has besides ``failure``, which is ``None`` or says why there is no result."""
+
+    costs: tuple[str, ...] = ()
+    """In every run."""
+    results: tuple[str, ...] = ()
+    """In a run that did not fail."""
+
+    def check(self, run: Mapping[str, Any]) -> None:
+        """Raises ValueError where a run is none."""
+        failure = run["failure"]
+        if not (failure is None or isinstance(failure, str)):
+            raise ValueError(f"its failure is {failure!r}")
+        for name in (*self.costs, *(self.results if failure is None else ())):
+            value = run.get(name)
+            if not isinstance(value, int | float) or not math.isfinite(value):
+                raise ValueError(f"its {name} is {value!r}")
+
+
 class ResultFolder:
     """Results of one ranker, or of one way to train: a file an architecture, ``ENCODING.json``.
 
     Args:
         path: The folder.
+        fields: What each run must have.
 
     Raises:
         UsageError: It cannot be made.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path, fields: Fields | None = None) -> None:
+        self.path, self.fields = path, fields or Fields()
         make_folder(path)
 
     def read(self, encoding: str) -> Runs:
@@ -47,7 +68,10 @@ class ResultFolder:
             document = json.loads(path.read_text(encoding="utf-8"))
             if document["format"] != FORMAT or document["architecture"] != encoding:
                 raise ValueError(f"it is of {document['architecture']!r}, format {document['format']}")
-            return {int(seed): dict(run) for seed, run in document["runs"].items()}
+            runs = {int(seed): dict(run) for seed, run in document["runs"].items()}
+            for run in runs.values():
+                self.fields.check(run)
+            return runs
         except FileNotFoundError:
             return {}
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
@@ -87,23 +111,24 @@ class ResultFolder:
         return self.path / f"{encoding}.json"
 
 
-def folder_for(parent: Path, name: str, identity: Mapping[str, Any]) -> ResultFolder:
+def folder_for(parent: Path, name: str, identity: Mapping[str, Any], fields: Fields | None = None) -> ResultFolder:
     """Returns the folder of results that ``identity`` describes: another one as soon as anything in it differs.
 
     Args:
         parent: Where all such folders lie.
         name: Begins the folder's name, made safe for one.
         identity: JSON values.
+        fields: See ``ResultFolder``.
     """
     digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:8]
     safe = re.sub(r"[^\w.=,-]+", "-", name).strip("-.")[:80]
-    return ResultFolder(parent / f"{safe}-{digest}")
+    return ResultFolder(parent / f"{safe}-{digest}", fields)
 
 
-def result_folders(parent: Path) -> Iterator[ResultFolder]:
-    """Yields the folders of results in a folder, by name."""
+def result_folders(parent: Path, fields: Fields | None = None) -> Iterator[ResultFolder]:
+    """Yields the folders of results in a folder, by name; ``fields`` as in ``ResultFolder``."""
     for path in sorted(parent.glob(f"*/{IDENTITY}")):
-        yield ResultFolder(path.parent)
+        yield ResultFolder(path.parent, fields)
 
 
 def _write_json(path: Path, document: Mapping[str, Any]) -> None:

@@ -18,7 +18,7 @@ from gtn_core.errors import UsageError
 from gtn_sl.nas.candidate import Candidate
 from gtn_sl.nas.rankers import Judge, Ranker, Score, Setting
 from gtn_sl.nas.rankers.kept_training import spent_on
-from gtn_sl.nas.results import ResultFolder, Runs, folder_for
+from gtn_sl.nas.results import Fields, ResultFolder, Runs, folder_for
 
 log = logging.getLogger(__name__)
 
@@ -29,6 +29,9 @@ PREPARED = "prepared"
 """Folder, within a ranker's own, of what it took long to prepare."""
 
 COSTS = ("cpu_seconds", "wall_seconds", "steps", "images")
+
+FIELDS = Fields(costs=COSTS, results=("value",))
+"""What every judgement has."""
 
 
 @dataclass(frozen=True)
@@ -167,7 +170,7 @@ class Scorer:
 
 def score_folder(ranker: Ranker, setting: Setting, folder: Path) -> ResultFolder:
     """Returns where a ranker's results lie in a folder of work."""
-    return folder_for(folder / SCORES, ranker.name, _identity(ranker, setting))
+    return folder_for(folder / SCORES, ranker.name, _identity(ranker, setting), FIELDS)
 
 
 def judge_once(judge: Judge, candidate: Candidate, seed: int) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from gtn_sl.data import AUGMENTATIONS, TASKS, TaskData, load_task
 from gtn_sl.nas.candidate import Candidate
 from gtn_sl.nas.final_training import FinalTraining, train_finally
 from gtn_sl.nas.network_file import save_network
-from gtn_sl.nas.results import ResultFolder, Runs, folder_for
+from gtn_sl.nas.results import Fields, ResultFolder, Runs, folder_for
 from gtn_sl.nas.spaces import Space
 
 TRAININGS = "trainings"
@@ -118,7 +118,8 @@ def train_all(
 
 def training_folder(course: Course, folder: Path) -> ResultFolder:
     """Returns where the trainings of a course lie in a folder of work."""
-    return folder_for(folder / TRAININGS, f"{course.space.name}-{course.task}", course.identity())
+    fields = Fields(costs=("cpu_seconds", "wall_seconds"), results=("validation", "test"))
+    return folder_for(folder / TRAININGS, f"{course.space.name}-{course.task}", course.identity(), fields)
 
 
 def run_training(job: Job) -> dict[str, Any]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from gtn_core.errors import UsageError
 from gtn_core.folder import make_folder
 from gtn_sl.nas.rankers import Ranker, Setting
 from gtn_sl.nas.search.ledger import Budget
@@ -45,9 +47,10 @@ def recorded_search(
         What ``search.json`` holds.
 
     Raises:
-        UsageError: Search and ranker do not go together, or a folder cannot be made.
+        UsageError: Search and ranker do not go together, a folder cannot be made, or it holds another search.
         GTNError: The ranker cannot judge here, or a file cannot be written.
     """
+    _refuse_another(folder, {**facts, "search": search.name, "ranker": ranker.name})
     tracker = SearchTracker(make_folder(folder), {**facts, "search": search.name, "ranker": ranker.name})
 
     def listen(evaluation: Evaluation, share: float) -> None:
@@ -61,3 +64,14 @@ def recorded_search(
     document = write_search(folder, found, facts)
     plot_anytime(folder / "anytime.png", {folder.name: document})
     return document
+
+
+def _refuse_another(folder: Path, asked: Mapping[str, Any]) -> None:
+    """Raises UsageError where a folder holds a finished search of something else, which would be lost."""
+    try:
+        found = json.loads((folder / "search.json").read_text(encoding="utf-8"))
+        others = [f"{key} {found[key]}" for key in ("space", "task", "search", "ranker") if found[key] != asked[key]]
+    except (OSError, ValueError, KeyError, TypeError):
+        return  # there is none, or nothing that could be read of it
+    if others:
+        raise UsageError(f"{folder} holds a search with {', '.join(others)}: give this one another folder (--out)")

@@ -19,6 +19,9 @@ from gtn_sl.nas.search.ledger import Budget, Ledger
 from gtn_sl.nas.search.protocol import BudgetSpent, Fidelity, Search
 from gtn_sl.nas.spaces import Genotype
 
+FREE = 100
+"""Judgements that may cost nothing of the budget, e.g. because they fail."""
+
 
 @dataclass(frozen=True)
 class Evaluation:
@@ -135,12 +138,21 @@ class _Evaluator:
                 raise BudgetSpent
             run = scorer.run(candidate, self.streams.seed("judgement", number))
             self.ledger.pay(run)
+            self._refuse_for_ever(fidelity.ranker)
             failure = failure or run["failure"]
             values.append(run["value"])
         value = -math.inf if failure else sum(values) / len(values)
         (self._scores if fidelity == self.best else self._glances)[candidate.encoding] = value
         self._record(candidate.encoding, fidelity, value, failure)
         return value
+
+    def _refuse_for_ever(self, ranker: Ranker) -> None:
+        """Raises UsageError where nothing of the budget is spent, so that the search would never end."""
+        if self.ledger.evaluations >= FREE and not self.ledger.share(self.budget):
+            limited = " and ".join(self.budget.limits())
+            raise UsageError(
+                f"{ranker.name} takes no {limited}, which would never be used up: limit evaluations or cpu_seconds"
+            )
 
     def winners(self) -> tuple[tuple[str, float], ...]:
         """Returns what was judged at the best fidelity, or at all where nothing was, the best first and no failures."""

@@ -181,7 +181,11 @@ def test_results_are_kept_and_damaged_ones_made_again(setting, three, tmp_path, 
     assert asked == [(FULL, 0), (SPARSE, 0)]
     folder = score_folder(ranker_of(score), setting, tmp_path)
     whole = (folder.path / f"{FULL}.json").read_text()
-    for damaged in ("", "[]", "{}", whole[:40], whole.replace(FULL, POOLS), whole.replace('"runs"', '"rnus"')):
+    value = f'"value": {first.values[FULL]}'
+    numbers = [whole.replace(value, f'"value": {other}') for other in ("NaN", '"1"', "null")]
+    fields = [whole.replace(f'"{name}"', '"other"') for name in ("runs", "failure", "cpu_seconds")]
+    assert whole not in numbers + fields
+    for damaged in ("", "[]", "{}", whole[:40], whole.replace(FULL, POOLS), *numbers, *fields):
         (folder.path / f"{FULL}.json").write_text(damaged)
         caplog.clear()
         assert rank(ranker_of(score), three[:2], setting, [0], tmp_path).values == first.values

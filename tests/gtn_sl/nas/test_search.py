@@ -9,7 +9,7 @@ from gtn_core.errors import DataError, UsageError
 from gtn_sl.nas.rankers import Score, Setting, find_ranker
 from gtn_sl.nas.rankers.user import UserRanker
 from gtn_sl.nas.scoring import score_folder
-from gtn_sl.nas.search import Budget, Fidelity, find_search, run_search
+from gtn_sl.nas.search import Budget, Fidelity, find_search, recorded_search, run_search
 from gtn_sl.nas.search.protocol import rungs_of
 from gtn_sl.nas.search.report import SearchTracker, plot_anytime, read_searches, winners_table, write_search
 from gtn_sl.nas.spaces import find_space
@@ -126,6 +126,27 @@ def test_without_a_budget_there_is_no_search(macro, tmp_path):
         search("random", macro, tmp_path, budget=Budget())
     with pytest.raises(UsageError, match="unknown search 'evolve'"):
         find_search("evolve")
+
+
+def test_a_search_that_would_never_end_is_refused(digits, tmp_path):
+    free = UserRanker("mine:free", lambda candidate, setting, seed: 1.0)
+    wide = Setting(find_space("macro-small"), digits)
+    with pytest.raises(UsageError, match=r"mine:free takes no steps, .*limit evaluations or cpu_seconds"):
+        search("random", wide, tmp_path, free, budget=Budget(steps=5))
+
+
+def test_another_search_does_not_replace_one(macro, tmp_path):
+    def record(ranker, **facts):
+        facts = {"space": macro.space.name, "task": macro.data.task.name, **facts}
+        found = find_search("random")
+        return recorded_search(found, ranker, macro, Budget(evaluations=2), tmp_path, tmp_path / "random-0", facts)
+
+    first = record(RANKER)
+    assert record(RANKER) == first
+    for ranker, facts in ((find_ranker("parameters"), {}), (RANKER, {"task": "mnist"})):
+        with pytest.raises(UsageError, match=r"random-0 holds a search with .*another folder"):
+            record(ranker, **facts)
+    assert json.loads((tmp_path / "random-0" / "search.json").read_text()) == first
 
 
 def test_all_judgements_may_fail(macro, tmp_path):

@@ -130,9 +130,10 @@ def truth(command: F) -> F:
     """Adds ``--truth``."""
     return click.option(
         "--truth",
-        required=True,
+        default="nb201-small-mnist",
+        show_default=True,
         metavar="NAME|FILE.json",
-        help="A shipped ground truth, or a file of gtn-cli nas ground-truth.",
+        help="A shipped ground truth (nb201-small-mnist, nb201-small-fashion-mnist), or a file of gtn-cli nas ground-truth.",
         shell_complete=complete_truth,
     )(command)
 

@@ -73,11 +73,11 @@ def write_correlations(folder: Path, truth_name: str, seeds: int, made_by: str) 
     from gtn_sl.nas.comparison_plots import plot_correlations, plot_cost, plot_scatter
     from gtn_sl.nas.ground_truth import find_ground_truth
     from gtn_sl.nas.results import result_folders
-    from gtn_sl.nas.scoring import SCORES, read_scores
+    from gtn_sl.nas.scoring import FIELDS, SCORES, read_scores
 
     truth = find_ground_truth(truth_name)
     found = []
-    for results in result_folders(folder / SCORES):
+    for results in result_folders(folder / SCORES, FIELDS):
         identity = results.identity()
         if (identity.get("space"), identity.get("task")) == (truth.space, truth.task):
             found.append(read_scores(results, list(truth.entries), range(seeds)))
