@@ -156,9 +156,9 @@ def test_what_a_teacher_cost_is_read_where_it_is_known(teacher_file, tmp_path):
 
 def test_equal_time_takes_as_long_as_the_teacher_and_its_share_of_the_meta_training(setting, three, teacher_file):
     alone = find_ranker(f"equal-time@file={teacher_file},batch_size=32").prepare(setting)(three[1], 0)
-    shared = find_ranker(f"equal-time@file={teacher_file},batch_size=32,architectures=50").prepare(setting)(three[1], 0)
+    shared = find_ranker(f"equal-time@file={teacher_file},batch_size=32,architectures=5").prepare(setting)(three[1], 0)
     assert 1 <= alone.steps < shared.steps
-    assert shared.cpu_seconds >= 12.5 / 50 > alone.cpu_seconds - 0.2
+    assert shared.cpu_seconds >= 12.5 / 5 > alone.cpu_seconds
 
 
 def test_the_schedule_of_real_data_can_be_meta_learned(setting, three):

@@ -143,10 +143,11 @@ def test_another_search_does_not_replace_one(macro, tmp_path):
 
     first = record(RANKER)
     assert record(RANKER) == first
+    kept = (tmp_path / "random-0" / "search.json").read_bytes()
     for ranker, facts in ((find_ranker("parameters"), {}), (RANKER, {"task": "mnist"})):
         with pytest.raises(UsageError, match=r"random-0 holds a search with .*another folder"):
             record(ranker, **facts)
-    assert json.loads((tmp_path / "random-0" / "search.json").read_text()) == first
+    assert (tmp_path / "random-0" / "search.json").read_bytes() == kept
 
 
 def test_all_judgements_may_fail(macro, tmp_path):
