@@ -36,16 +36,18 @@ class PulledBack(NamedTuple):
 class UnboundOptimizer(Protocol):
     """A way to take inner steps that may hang on the shapes of what is trained."""
 
-    def bind(self, learner: Learner) -> InnerOptimizer:
-        """Returns the optimizer for a learner."""
+    def bind(self, learner: Learner, phi: Tensor) -> InnerOptimizer:
+        """Returns the optimizer for a learner, whose parameters have the device and the type of ``phi``."""
 
 
 class InnerOptimizer(Protocol):
-    """One way to take an inner step."""
+    """One way to take an inner step.
 
-    @property
-    def pull_back_needs_grad(self) -> bool:
-        """Whether ``pull_back`` reads ``grad``; where it does not, the gradients need not be stored."""
+    Attributes:
+        pull_back_needs_grad: Whether ``pull_back`` reads ``grad``; where it does not, the gradients need not be stored.
+    """
+
+    pull_back_needs_grad: ClassVar[bool]
 
     def init(self, phi: Tensor) -> State:
         """Returns the state before the first step, for parameters of shape ``(D,)``."""
@@ -68,7 +70,7 @@ class InnerOptimizer(Protocol):
 
 
 class _AnyLearner:
-    def bind(self: Itself, learner: Learner) -> Itself:
+    def bind(self: Itself, learner: Learner, phi: Tensor) -> Itself:
         """See ``UnboundOptimizer.bind``: it is the same for every learner."""
         return self
 
@@ -219,27 +221,22 @@ class FanInRates:
     optimizer: InnerOptimizer
     fan_in: int
 
-    def bind(self, learner: Learner) -> InnerOptimizer:
+    def bind(self, learner: Learner, phi: Tensor) -> InnerOptimizer:
         """See ``UnboundOptimizer.bind``."""
-        return ScaledRates(self.optimizer, (self.fan_in / learner.fan_in()).clamp(max=1.0))
+        return ScaledRates(self.optimizer, (self.fan_in / learner.fan_in()).clamp(max=1.0).to(phi))
 
 
 @dataclass(frozen=True, eq=False)
-class ScaledRates:
+class ScaledRates(_ByAutograd):
     """An optimizer with another learning rate for each parameter.
 
     Attributes:
         optimizer: Gives the direction.
-        factors: Of the learning rate, shape ``(D,)``.
+        factors: Of the learning rate, shape ``(D,)``, on the device of the parameters.
     """
 
     optimizer: InnerOptimizer
     factors: Tensor
-
-    @property
-    def pull_back_needs_grad(self) -> bool:
-        """See ``InnerOptimizer``."""
-        return self.optimizer.pull_back_needs_grad
 
     def init(self, phi: Tensor) -> State:
         """See ``InnerOptimizer.init``."""
@@ -248,23 +245,7 @@ class ScaledRates:
     def update(self, phi: Tensor, grad: Tensor, state: State, lr: Tensor, momentum: Tensor) -> tuple[Tensor, State]:
         """See ``InnerOptimizer.update``: goes each parameter's share of the way."""
         whole, state = self.optimizer.update(phi, grad, state, lr, momentum)
-        return phi.lerp(whole, self.factors.to(phi)), state
-
-    def pull_back(
-        self,
-        phi: Tensor,
-        grad: Tensor | None,
-        state: State,
-        lr: Tensor,
-        momentum: Tensor,
-        new_state: State,
-        adjoint_phi: Tensor,
-        adjoint_state: State,
-    ) -> PulledBack:
-        """See ``InnerOptimizer.pull_back``."""
-        share = self.factors.to(phi) * adjoint_phi
-        pulled = self.optimizer.pull_back(phi, grad, state, lr, momentum, new_state, share, adjoint_state)
-        return pulled._replace(phi=adjoint_phi - share + pulled.phi)
+        return phi.lerp(whole, self.factors), state
 
 
 INNER_OPTIMIZERS: Registry[type[SGD | RMSProp | Adam]] = Registry("inner optimizer")

@@ -159,7 +159,7 @@ def train(
     with torch.no_grad():
         lr, momentum = (values[:steps] for values in lesson.schedule())
     loss = inner_loss(learner, plan, closed_loop=lesson.closed_loop)
-    loop = InnerLoop(loss, lesson.optimizer.bind(learner), phi, lesson.batch_for, lr, momentum)
+    loop = InnerLoop(loss, lesson.optimizer.bind(learner, phi), phi, lesson.batch_for, lr, momentum)
     return run(loop, after_step=after_step)
 
 

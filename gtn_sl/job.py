@@ -72,7 +72,7 @@ class SupervisedJob:
 
         return Episode(
             inner_loss(learner, self.plan, closed_loop=self.teacher.closed_loop),
-            self.teacher.optimizer.bind(learner),
+            self.teacher.optimizer.bind(learner, phi),
             phi,
             BatchedLoss(real_loss(learner, self.plan), chosen),
             weights,

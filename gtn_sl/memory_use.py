@@ -67,7 +67,7 @@ def _outer_memory(
     sample = sum(tensor[:1].nbytes for tensor in real)
     theta = sum(parameter.nbytes for parameter in teacher.trained())
     return OuterMemory(
-        measure_step(loss, teacher.optimizer.bind(learner), phi, batch, plan),
+        measure_step(loss, teacher.optimizer.bind(learner, phi), phi, batch, plan),
         config.inner.steps,
         base=sum(sizes) * sample + theta + 2 * phi.nbytes,
         theta=theta,

@@ -74,7 +74,6 @@ def _shortfall(evidence: Evidence) -> str:
             if steps[0] < (paper.outer.iterations or 0)
             else []
         ),
-        *(["there is one teacher of each kind"] if len(evidence.made) and lab.scale.seeds == 1 else []),
     ]
     return f"{', '.join(smaller)}: orders can be seen, the paper's figures cannot" if smaller else ""
 

@@ -52,6 +52,7 @@ def learn_schedule(
     estimator = Backprop(EstimatorConfig(plan=plan))
     for iteration in range(iterations):
         learner, phi = family.fresh(task, streams.seed("control-learner", iteration), plan.layout)
+        phi = phi.to(device)
         random = streams.torch("control-meta-batch", iteration)
         chosen = torch.randint(len(judge), (min(meta_batch, len(judge)),), generator=random).to(device)
         batch = (stream.data.normalise(judge.images[chosen]), judge.labels[chosen])
@@ -60,7 +61,7 @@ def learn_schedule(
         meta_loss = BatchedLoss(real_loss(learner, plan), dict.fromkeys(weights, batch))
         lesson = streams.seed("control-batches", iteration)
         episode = Episode(
-            inner_loss(learner, plan), stream.optimizer.bind(learner), phi.to(device), meta_loss, weights, lesson=lesson
+            inner_loss(learner, plan), stream.optimizer.bind(learner, phi), phi, meta_loss, weights, lesson=lesson
         )
         optimizer.zero_grad()
         try:

@@ -132,7 +132,7 @@ def episode(closed_loop):
         logits, _ = learner.apply(phi, real, statistics)
         return torch.nn.functional.cross_entropy(logits, classes)
 
-    teacher_optimizer = seeded_teacher(config("full", "pixels", "soft"), TASK, 0).optimizer.bind(learner)
+    teacher_optimizer = seeded_teacher(config("full", "pixels", "soft"), TASK, 0).optimizer.bind(learner, phi.double())
     weights = {2: 0.5, STEPS: 1.0}
     loss = inner_loss(learner, StepPlan(), closed_loop=closed_loop)
     return Episode(loss, teacher_optimizer, phi.double(), meta_loss, weights, lesson=7)

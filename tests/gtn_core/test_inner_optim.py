@@ -58,7 +58,7 @@ def test_eps_goes_to_the_optimizers_that_have_one():
 @pytest.mark.parametrize("name", sorted(REFERENCES))
 def test_scaled_rates_are_parameter_groups(name):
     torch.manual_seed(0)
-    phi, factors = torch.randn(6, dtype=torch.float64), torch.tensor([1.0, 1.0, 0.5, 0.5, 0.1, 0.1])
+    phi, factors = torch.randn(6).double(), torch.tensor([1.0, 1.0, 0.5, 0.5, 0.1, 0.1]).double()
     parameters = [torch.nn.Parameter(piece.clone()) for piece in phi.split(2)]
     reference = REFERENCES[name](
         [{"params": [p], "lr": f * LR} for p, f in zip(parameters, (1.0, 0.5, 0.1), strict=True)]
@@ -97,12 +97,13 @@ def test_scaled_rates_pull_back_as_autograd_does(name):
 
 def test_a_rate_falls_with_the_inputs_of_a_weight():
     learner = Learner(torch.nn.Sequential(WeightNormConv2d(3, 2, 3, bias=True), torch.nn.Linear(5, 4)))
-    bound = inner_optimizer("adam", 1e-3, fan_in=9).bind(learner)
+    phi = learner.initial()
+    bound = inner_optimizer("adam", 1e-3, fan_in=9).bind(learner, phi)
     v, g, bias, weight, last = bound.factors.split([54, 2, 2, 20, 4])
     assert v.tolist() == pytest.approx([1 / 3] * 54)
     assert bound.optimizer == Adam(eps=1e-3)
     assert torch.cat([g, bias, weight, last]).eq(1).all()
-    assert inner_optimizer("adam", 1e-3).bind(learner) == Adam(eps=1e-3)
+    assert inner_optimizer("adam", 1e-3).bind(learner, phi) == Adam(eps=1e-3)
 
 
 @given(shift=st.floats(-1e4, 1e4), bound=st.floats(0.6, 0.999))

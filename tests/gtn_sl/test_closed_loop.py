@@ -87,7 +87,7 @@ def test_evaluation_closes_the_loop_as_meta_training_does(config, data, teacher,
     result = evaluate_stream("closed", teacher, LEARNER, data, data.validation, [5])
     learner, phi = architecture(LEARNER).fresh(data.task, 5, "contiguous")
     episode = SupervisedJob(config, data, teacher, StepPlan(), RunFolder(tmp_path)).episode(0, 0.0)
-    loss, optimizer = inner_loss(learner, StepPlan(), closed_loop=True), teacher.optimizer.bind(learner)
+    loss, optimizer = inner_loss(learner, StepPlan(), closed_loop=True), teacher.optimizer.bind(learner, phi)
     same = dataclasses.replace(episode, loss=loss, optimizer=optimizer, phi=phi)
     trail = run(same.inner_loop(teacher.for_learner(5)))
     assert accuracy(learner, trail.final, trail.statistics[-1], data, data.validation) == result.final[0]

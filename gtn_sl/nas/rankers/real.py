@@ -128,7 +128,7 @@ class EqualTime(Teacher):
         learner, phi = candidate.fresh(setting.data.task, seed, PLAN.layout)
         loss, optimizer = inner_loss(learner, PLAN), inner_optimizer(self.optimizer, self.eps)
         statistics: Statistics = ()
-        bound, momentum = optimizer.bind(learner), torch.tensor(self.momentum)
+        bound, momentum = optimizer.bind(learner, phi), torch.tensor(self.momentum)
         state = bound.init(phi)
         schedule = cosine_schedule(AT_ONCE, self.lr, self.momentum)
         stream = _real(setting, AT_ONCE, self.batch_size, schedule, optimizer)

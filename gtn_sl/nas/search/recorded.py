@@ -50,8 +50,9 @@ def recorded_search(
         UsageError: Search and ranker do not go together, a folder cannot be made, or it holds another search.
         GTNError: The ranker cannot judge here, or a file cannot be written.
     """
-    _refuse_another(folder, {**facts, "search": search.name, "ranker": ranker.name})
-    tracker = SearchTracker(make_folder(folder), {**facts, "search": search.name, "ranker": ranker.name})
+    asked = {**facts, "search": search.name, "ranker": ranker.name}
+    _refuse_another(folder, asked)
+    tracker = SearchTracker(make_folder(folder), asked)
 
     def listen(evaluation: Evaluation, share: float) -> None:
         tracker(evaluation, share)

@@ -133,7 +133,12 @@ def test_a_teacher_ranks_with_its_own_first_steps(setting, three, teacher_file):
     with torch.no_grad():
         lr, momentum = teacher.schedule()
         loop = InnerLoop(
-            inner_loss(learner, PLAN), teacher.optimizer.bind(learner), phi, teacher.batch_for, lr[:3], momentum[:3]
+            inner_loss(learner, PLAN),
+            teacher.optimizer.bind(learner, phi),
+            phi,
+            teacher.batch_for,
+            lr[:3],
+            momentum[:3],
         )
         trail = run(loop)
     assert score.value == accuracy(learner, trail.final, trail.statistics[-1], setting.data, setting.judged_by())
@@ -158,7 +163,8 @@ def test_equal_time_takes_as_long_as_the_teacher_and_its_share_of_the_meta_train
     alone = find_ranker(f"equal-time@file={teacher_file},batch_size=32").prepare(setting)(three[1], 0)
     shared = find_ranker(f"equal-time@file={teacher_file},batch_size=32,architectures=5").prepare(setting)(three[1], 0)
     assert 1 <= alone.steps < shared.steps
-    assert shared.cpu_seconds >= 12.5 / 5 > alone.cpu_seconds
+    assert shared.cpu_seconds >= 12.5 / 5
+    assert alone.cpu_seconds < 12.5 / 50 + 0.2
 
 
 def test_the_schedule_of_real_data_can_be_meta_learned(setting, three):
