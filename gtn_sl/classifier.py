@@ -1,4 +1,4 @@
-"""A learner that a teacher has trained, as an ordinary module from pictures to class scores, and the file that holds it."""
+"""A trained learner, as an ordinary module from pictures to class scores, and the file that holds it."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ from gtn_sl.evaluation import train
 from gtn_sl.judging import step_plan
 from gtn_sl.learners import architecture
 from gtn_sl.teacher import TeacherFile, load_teacher
+
+KIND = "learner"
 
 
 class Classifier(nn.Module):
@@ -82,10 +84,8 @@ def train_learner(
     plan, stream = step_plan(file), file.teacher.to(device)
     fresh, phi = architecture(name).fresh(stream.task, seed, plan.layout)
     trail = train(stream.for_learner(seed), fresh, phi.to(device), plan)
-    told = ("task", "image_shape", "class_names", "mean", "std")
     document = {
-        "kind": "learner",
-        **{key: file.document[key] for key in told},
+        **stream.task.facts(),
         "learner": name,
         "teacher": file.path.stem if file.path.stem != "teacher" else file.path.parent.name,
         "steps": stream.steps,
@@ -107,14 +107,15 @@ def save_learner(path: str | Path, classifier: Classifier, **facts: Any) -> None
         GTNError: The file cannot be written.
     """
     version = importlib.metadata.version("generative-teaching-networks")
-    save_checkpoint(Path(path), classifier.net.state_dict(), {**classifier.document, **facts, "version": version})
+    document = {**classifier.document, **facts, "kind": KIND, "version": version}
+    save_checkpoint(Path(path), classifier.net.state_dict(), document)
 
 
 def load_learner(path: str | Path) -> Classifier:
     """Reads a classifier.
 
     Args:
-        path: A file that ``save_learner`` or ``gtn-cli train-learner --save`` wrote.
+        path: A file that ``save_learner``, ``gtn-cli train-learner --save`` or ``gtn-cli nas train`` wrote.
 
     Returns:
         The classifier, on the CPU and in evaluation mode.
@@ -123,7 +124,7 @@ def load_learner(path: str | Path) -> Classifier:
         CheckpointError: The file is absent, damaged or foreign, or its architecture is not known here.
     """
     path = Path(path)
-    tensors, document = load_checkpoint(path, "learner")
+    tensors, document = load_checkpoint(path, KIND)
     try:
         family, classes = architecture(document["learner"]), len(document["class_names"])
         with torch.random.fork_rng(devices=[]):

@@ -197,11 +197,7 @@ def save_teacher(
     document = {
         "kind": "teacher",
         "domain": "supervised",
-        "task": task.name,
-        "image_shape": list(task.image_shape),
-        "class_names": list(task.class_names),
-        "mean": list(task.mean),
-        "std": list(task.std),
+        **task.facts(),
         "config": {**to_dict(config), "data_dir": None},  # a folder of this machine means nothing elsewhere
         "metrics": dict(metrics),
         "provenance": provenance.to_json() if provenance else None,

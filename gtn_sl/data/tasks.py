@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -55,6 +56,16 @@ class ImageTask:
     def classes(self) -> int:
         """How many classes there are."""
         return len(self.class_names)
+
+    def facts(self) -> dict[str, Any]:
+        """Returns what the header of a file says of the task that it is for, as JSON values."""
+        return {
+            "task": self.name,
+            "image_shape": list(self.image_shape),
+            "class_names": list(self.class_names),
+            "mean": list(self.mean),
+            "std": list(self.std),
+        }
 
     @property
     def value_range(self) -> tuple[torch.Tensor, torch.Tensor]:

@@ -15,7 +15,7 @@ CHANNELS = 64
 
 
 class AuxiliaryHead(nn.Module):
-    """Reads the feature maps at two thirds of a network's depth and classifies them.
+    """Reads the feature maps at two thirds of a network's depth and classifies them, until it is taken off.
 
     Args:
         network: What it listens to.
@@ -27,7 +27,7 @@ class AuxiliaryHead(nn.Module):
         super().__init__()
         assert isinstance(network, Network)
         self._features = torch.empty(0)
-        network.auxiliary_point().register_forward_hook(self._listen)
+        self._hook = network.auxiliary_point().register_forward_hook(self._listen)
         with torch.no_grad(), torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(seed)
             network(torch.zeros(2, *task.image_shape))
@@ -44,6 +44,11 @@ class AuxiliaryHead(nn.Module):
     def loss(self, labels: Tensor, label_smoothing: float) -> Tensor:
         """Returns the cross-entropy on the batch that the network has just seen."""
         return F.cross_entropy(self.layers(self._features), labels, label_smoothing=label_smoothing)
+
+    def take_off(self) -> None:
+        """Leaves the network as it was found."""
+        self._hook.remove()
+        self._features = torch.empty(0)
 
     def _listen(self, module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
         self._features = output

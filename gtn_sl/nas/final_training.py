@@ -17,6 +17,9 @@ from gtn_sl.data import AUGMENTATIONS, Split, TaskData
 from gtn_sl.nas.auxiliary import AuxiliaryHead
 from gtn_sl.nas.candidate import Candidate
 
+AfterStep = Callable[[int, float, float], object]
+"""``(steps done, loss of the last batch, its learning rate)``."""
+
 
 @config
 class FinalTraining:
@@ -72,7 +75,7 @@ def train_finally(
     data: TaskData,
     settings: FinalTraining,
     seed: int,
-    after_step: Callable[[int, int], object] | None = None,
+    after_step: AfterStep | None = None,
 ) -> Trained:
     """Trains one network; what comes out depends on the arguments alone.
 
@@ -81,7 +84,7 @@ def train_finally(
         data: The real task; only its train split is learned from.
         settings: How.
         seed: Of initial parameters, order and augmentation.
-        after_step: Called with the steps done and their total.
+        after_step: Called after each step.
 
     Raises:
         DivergedError: The loss is not finite.
@@ -90,6 +93,8 @@ def train_finally(
     module = candidate.module(data.task, streams.seed("final-training-network"))
     head = AuxiliaryHead(module, data.task, streams.seed("auxiliary-head")) if settings.auxiliary else None
     losses = _steps(module, head, data, settings, streams, after_step)
+    if head is not None:
+        head.take_off()
     _take_statistics(module, data, settings.statistics_images)
     return Trained(
         module,
@@ -107,7 +112,7 @@ def _steps(
     data: TaskData,
     settings: FinalTraining,
     streams: Streams,
-    after_step: Callable[[int, int], object] | None,
+    after_step: AfterStep | None,
 ) -> Tensor:
     """Takes all steps; returns their losses."""
     total = max(1, round(settings.epochs * len(data.train) / settings.batch_size))
@@ -133,7 +138,7 @@ def _steps(
         if not math.isfinite(losses[step]):
             raise DivergedError(f"the loss is {float(losses[step])} at step {step} of {total}")
         if after_step is not None:
-            after_step(step + 1, total)
+            after_step(step + 1, float(losses[step]), optimizer.param_groups[0]["lr"])
     return losses
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import time
 from collections.abc import Callable, Sequence
@@ -16,15 +17,19 @@ from gtn_core.errors import DivergedError
 from gtn_core.folder import make_folder
 from gtn_core.memory import reuse_pages
 from gtn_core.workers import run_jobs
+from gtn_sl.classifier import Classifier, save_learner
 from gtn_sl.data import AUGMENTATIONS, TASKS, TaskData, load_task
 from gtn_sl.nas.candidate import Candidate
 from gtn_sl.nas.final_training import FinalTraining, train_finally
-from gtn_sl.nas.network_file import save_network
 from gtn_sl.nas.results import Fields, ResultFolder, Runs, folder_for
 from gtn_sl.nas.spaces import Space
+from gtn_sl.nas.training_curves import TrainingCurves
 
 TRAININGS = "trainings"
 """Folder of the trainings' results within a folder of work."""
+
+CURVES = "curves"
+"""Folder, beside the results, of each training's TensorBoard events and ``metrics.jsonl``."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +41,7 @@ class Course:
         task: Name of the real task.
         settings: How each is trained.
         data_dir: Folder of the image files; see ``gtn_sl.data.load_task``.
-        networks: Folder that trained networks are kept in; ``None`` keeps none.
+        networks: Folder that trained networks are kept in, for ``gtn_sl.load_learner``; ``None`` keeps none.
     """
 
     space: Space
@@ -58,11 +63,13 @@ class Job:
         course: What it has in common with the others.
         candidate: The architecture.
         seed: Of everything that is drawn.
+        curves: Folder of its curves.
     """
 
     course: Course
     candidate: Candidate
     seed: int
+    curves: Path
 
     @property
     def title(self) -> str:
@@ -100,7 +107,11 @@ def train_all(
     results = training_folder(course, folder)
     results.identify(course.identity())
     found = {candidate.encoding: results.read(candidate.encoding) for candidate in candidates}
-    jobs = [Job(course, candidate, seed) for seed in seeds for candidate in candidates]
+    jobs = [
+        Job(course, candidate, seed, results.path / CURVES / f"{candidate.encoding}-{seed}")
+        for seed in seeds
+        for candidate in candidates
+    ]
     missing = [job for job in jobs if job.seed not in found[job.candidate.encoding]]
     for _ in range(len(jobs) - len(missing)):
         after_one(None)
@@ -128,14 +139,16 @@ def run_training(job: Job) -> dict[str, Any]:
     data = _loaded(job.course.task, job.course.data_dir)
     wall, cpu = time.perf_counter(), time.process_time()
     result: dict[str, Any] = {"validation": None, "test": None, "failure": None}
-    try:
-        trained = train_finally(job.candidate, data, job.course.settings, job.seed)
-        result |= {key: getattr(trained, key) for key in ("validation", "test", "train_loss", "steps", "images")}
-    except DivergedError as error:
-        result["failure"] = str(error)
-    else:
-        if job.course.networks is not None:
-            _keep(job, trained.module, result)
+    with contextlib.closing(TrainingCurves(make_folder(job.curves), job.course.identity())) as curves:
+        try:
+            trained = train_finally(job.candidate, data, job.course.settings, job.seed, curves.add)
+            result |= {key: getattr(trained, key) for key in ("validation", "test", "train_loss", "steps", "images")}
+        except DivergedError as error:
+            result["failure"] = str(error)
+        else:
+            curves.end(trained)
+            if job.course.networks is not None:
+                _keep(job, trained.module, result)
     return {**result, "cpu_seconds": time.process_time() - cpu, "wall_seconds": time.perf_counter() - wall}
 
 
@@ -144,7 +157,10 @@ def _keep(job: Job, module: nn.Module, result: dict[str, Any]) -> None:
     assert folder is not None
     make_folder(folder)
     path = folder / f"{job.candidate.encoding}-{job.seed}.safetensors"
-    save_network(path, module, job.candidate, job.course.task, {**result, "seed": job.seed})
+    document = {**TASKS[job.course.task].facts(), "learner": job.candidate.learner, "seed": job.seed}
+    facts = {key: result[key] for key in ("steps", "images")}
+    accuracies = {f"{split}_accuracy": result[split] for split in ("validation", "test")}
+    save_learner(path, Classifier(module, document), **job.course.identity(), **facts, **accuracies)
 
 
 @functools.lru_cache(maxsize=1)

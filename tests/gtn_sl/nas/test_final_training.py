@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from gtn_core.config import resolve
-from gtn_core.errors import CheckpointError, DataError, DivergedError, UsageError
+from gtn_core.errors import DataError, DivergedError, UsageError
+from gtn_sl import load_learner
 from gtn_sl.nas.candidate import Candidate, decode_all
 from gtn_sl.nas.final_training import FinalTraining, share_right, train_finally
 from gtn_sl.nas.ground_truth import (
@@ -19,7 +20,6 @@ from gtn_sl.nas.ground_truth import (
     save_ground_truth,
     sees,
 )
-from gtn_sl.nas.network_file import load_network
 from gtn_sl.nas.spaces import find_space
 from gtn_sl.nas.trainings import Course, train_all, training_folder
 
@@ -56,8 +56,10 @@ def test_an_auxiliary_head_helps_to_train_any_space(digits, space):
     settings = resolve(
         FinalTraining, {"epochs": 0.2, "auxiliary": 0.4, "augmentation": "affine", "label_smoothing": 0.1}
     )
-    trained = train_finally(drawn, digits, settings, 0, lambda done, total: steps.append((done, total)))
-    assert steps == [(1, 2), (2, 2)]
+    trained = train_finally(drawn, digits, settings, 0, lambda done, loss, lr: steps.append((done, loss, lr)))
+    assert [step for step, _, _ in steps] == [1, 2]
+    assert steps[-1][1] == trained.train_loss
+    assert 0 < steps[0][2] < settings.lr
     assert not any(name.startswith("layers") for name in trained.module.state_dict())
     plain = train_finally(drawn, digits, dataclasses.replace(settings, auxiliary=0.0), 0)
     assert plain.train_loss != trained.train_loss
@@ -66,6 +68,10 @@ def test_an_auxiliary_head_helps_to_train_any_space(digits, space):
 def test_a_training_that_diverges_says_where(digits):
     with pytest.raises(DivergedError, match="the loss is nan at step"):
         train_finally(candidate(FULL), digits, FinalTraining(epochs=1, lr=1e30, clip=1e30, warm_up=0.0), 0)
+
+
+def curve_of(course, encoding, seed, folder):
+    return training_folder(course, folder).path / "curves" / f"{encoding}-{seed}" / "metrics.jsonl"
 
 
 def test_trainings_go_on_where_they_stopped(course, tmp_path):
@@ -77,6 +83,9 @@ def test_trainings_go_on_where_they_stopped(course, tmp_path):
     assert done[1] is None
     assert [(job.candidate.encoding, job.seed) for job in done[2:]] == [(SPARSE, 0), (FULL, 1), (SPARSE, 1)]
     assert again[FULL][0] == first[FULL][0]
+    rows = [json.loads(line) for line in curve_of(course, SPARSE, 1, tmp_path).read_text().splitlines()]
+    assert rows[-1]["real/test_accuracy"] == again[SPARSE][1]["test"]
+    assert list(curve_of(course, SPARSE, 1, tmp_path).parent.glob("tensorboard/events*"))
     assert {"validation", "test", "cpu_seconds", "steps"} <= set(again[SPARSE][1])
     other = dataclasses.replace(course, settings=dataclasses.replace(SHORT, lr=0.05))
     assert training_folder(other, tmp_path).path != training_folder(course, tmp_path).path
@@ -85,11 +94,11 @@ def test_trainings_go_on_where_they_stopped(course, tmp_path):
 def test_networks_are_kept_and_read_again(course, digits, tmp_path):
     course = dataclasses.replace(course, networks=tmp_path / "networks")
     run = train_all(course, [candidate(SPARSE)], [2], tmp_path)[SPARSE][2]
-    file = load_network(tmp_path / "networks" / f"{SPARSE}-2.safetensors")
-    assert file.candidate == candidate(SPARSE)
-    assert file.metrics["test"] == run["test"] == share_right(file.module, digits, digits.test)
-    with pytest.raises(CheckpointError, match="there is no file"):
-        load_network(tmp_path / "none.safetensors")
+    classifier = load_learner(tmp_path / "networks" / f"{SPARSE}-2.safetensors")
+    assert classifier.document["learner"] == candidate(SPARSE).learner
+    assert classifier.document["test_accuracy"] == run["test"] == share_right(classifier.net, digits, digits.test)
+    answers = classifier(digits.test.images).argmax(dim=1)
+    assert float((answers == digits.test.labels).float().mean()) == pytest.approx(run["test"], abs=2e-3)
 
 
 def test_wrong_names_fail_before_any_work(course, tmp_path):
