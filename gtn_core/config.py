@@ -52,6 +52,33 @@ def to_dict(value: Any) -> dict[str, Any]:
     return dumped
 
 
+@dataclasses.dataclass(frozen=True)
+class Described:
+    """One setting of a config class, for people.
+
+    Attributes:
+        name: Of the field.
+        default: As it is written; ``None`` where it has none.
+        text: What its docstring says, that of the class it is inherited from where the nearer one has none.
+    """
+
+    name: str
+    default: str | None
+    text: str
+
+
+def describe(cls: type[Any]) -> list[Described]:
+    """Returns the settings of a config class, in the order of its fields."""
+    described = []
+    for field in dataclasses.fields(cls):
+        infos = [base.__pydantic_fields__.get(field.name) for base in cls.__mro__ if dataclasses.is_dataclass(base)]  # type: ignore[attr-defined]
+        text = next((info.description for info in infos if info and info.description), "")
+        has_default = field.default is not dataclasses.MISSING
+        default = yaml.safe_dump(field.default).removesuffix("...\n").strip() if has_default else None
+        described.append(Described(field.name, default, " ".join(text.split())))
+    return described
+
+
 def parse_assignments(assignments: Iterable[str]) -> dict[str, Any]:
     """Turns ``["outer.lr=0.01", "learner.widths=[8,16,32]"]`` into a nested dictionary; values are YAML.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,9 @@ from gtn_core.markdown import markdown_table
 from gtn_sl.nas.correlation import Ceiling, Correlation, Interval, correlate, seed_noise, top_half
 from gtn_sl.nas.ground_truth import GroundTruth
 from gtn_sl.nas.scoring import Scores
+
+TOLD_APART_BY_NONE = ("prepared", "paid_before")
+"""Entries of a ranker's identity that are costs, and name nothing."""
 
 
 @dataclass(frozen=True)
@@ -115,7 +118,7 @@ def table(comparison: Comparison) -> list[dict[str, str]]:
             "Spearman": _with_interval(row.everything.spearman),
             "top half": _with_interval(row.better_half.spearman),
             "Kendall": _with_interval(row.everything.kendall),
-            "top half ": _with_interval(row.better_half.kendall),
+            "its top half": _with_interval(row.better_half.kendall),
             "given size": _with_interval(row.everything.partial),
             "CPU s": f"{row.cpu_seconds:.3g}",
             "amortised": "?" if math.isnan(row.amortised) else f"{row.amortised:.3g}",
@@ -142,22 +145,44 @@ def short_table(comparison: Comparison) -> list[dict[str, str]]:
             "ranker": short_name(row.ranker),
             "all": _with_interval(row.everything.spearman, 2),
             "top half": _with_interval(row.better_half.spearman, 2),
+            "Kendall": _number(row.everything.kendall.value, 2),
             "CPU s": f"{row.cpu_seconds:.2g}",
+            **({"failed": str(row.failures)} if any(other.failures for other in comparison.rows) else {}),
         }
         for row in comparison.rows
     ]
-    ceilings = (comparison.ceiling.ceiling, comparison.ceiling_of_half.ceiling)
-    return [*rows, dict(zip(rows[0], ("ceiling", *(_number(c, 2) for c in ceilings), ""), strict=True))]
+    ceiling = dict.fromkeys(rows[0], "") | {"ranker": "ceiling"}
+    ceiling |= {
+        "all": _number(comparison.ceiling.ceiling, 2),
+        "top half": _number(comparison.ceiling_of_half.ceiling, 2),
+    }
+    return [*rows, ceiling]
 
 
 def short_name(ranker: str) -> str:
-    """Returns a ranker's specification for a table or a picture: of its file the name alone, and at most 60 characters."""
-    name, _, settings = ranker.partition("@")
-    if not settings:
-        return name
-    kept = [Path(part[5:]).name if part.startswith("file=") else part for part in settings.split(",")]
-    short = f"{name} ({', '.join(kept)})"
-    return short if len(short) <= 60 else f"{short[:57]}...)"
+    """Returns a ranker's specification for a table or a picture: of its file the name alone, and at most 60 characters.
+
+    What stands behind it in brackets, see ``distinct_names``, is kept.
+    """
+    specification, bracket, note = ranker.partition(" [")
+    name, _, settings = specification.partition("@")
+    kept = [Path(part[5:]).name if part.startswith("file=") else part for part in settings.split(",") if part]
+    short = f"{name} ({', '.join(kept)})" if kept else name
+    return (short if len(short) <= 60 else f"{short[:57]}...)") + bracket + note
+
+
+def distinct_names(identities: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Returns what to call rankers: their specification, and in brackets what else tells them from others that have the same."""
+    named = []
+    for identity in identities:
+        twins = [other for other in identities if other["ranker"] == identity["ranker"]]
+        telling = [
+            f"{key} {value}"
+            for key, value in identity.items()
+            if key not in TOLD_APART_BY_NONE and any(other.get(key) != value for other in twins)
+        ]
+        named.append(f"{identity['ranker']} [{', '.join(telling)}]" if telling else str(identity["ranker"]))
+    return named
 
 
 def write_comparison(folder: Path, comparison: Comparison, facts: dict[str, Any]) -> None:

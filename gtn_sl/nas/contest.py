@@ -1,7 +1,8 @@
-"""Rankers that search at equal cost, each several times, and what the architectures that they find reach on real data."""
+"""Rankers and searches at equal cost, each several times, and what the architectures that they find reach on real data."""
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +15,6 @@ from gtn_core.config import to_dict
 from gtn_core.errors import GTNError
 from gtn_core.seeding import Streams
 from gtn_core.workers import run_jobs
-from gtn_sl.data import load_task
 from gtn_sl.nas.candidate import Candidate, decode_all
 from gtn_sl.nas.final_training import FinalTraining
 from gtn_sl.nas.rankers import Setting, find_ranker
@@ -39,7 +39,7 @@ class Contest:
         space: Where the architectures lie.
         task: Name of the real task.
         rankers: Specifications.
-        search: Specification of the search that all of them use.
+        searches: Specifications; every ranker judges for every search.
         budget: Of each search.
         seeds: Searches of each ranker, with seeds from 0.
         data_dir: Folder of the image files.
@@ -48,7 +48,7 @@ class Contest:
     space: Space
     task: str
     rankers: tuple[str, ...]
-    search: str
+    searches: tuple[str, ...]
     budget: Budget
     seeds: int = 3
     data_dir: Path | None = None
@@ -56,10 +56,11 @@ class Contest:
 
 @dataclass(frozen=True)
 class Entry:
-    """What came of one ranker.
+    """What came of one ranker in one kind of search.
 
     Attributes:
         ranker: Its specification, or ``DRAWN``.
+        search: That of the search; empty for ``DRAWN``.
         architectures: Encoding of what each of its searches found, by seed.
         accuracies: Test accuracy of each after a long training, the mean over its seeds; ``None`` where one diverged.
         judgements: Of a search, on average.
@@ -68,6 +69,7 @@ class Entry:
     """
 
     ranker: str
+    search: str
     architectures: tuple[str, ...]
     accuracies: tuple[float | None, ...]
     judgements: float = 0.0
@@ -79,19 +81,24 @@ class Entry:
 class _Job:
     contest: Contest
     ranker: str
+    search: str
     seed: int
     work: Path
 
     @property
     def title(self) -> str:
-        return f"the search by {self.ranker}, seed {self.seed}"
+        return f"the search ({self.search}) by {self.ranker}, seed {self.seed}"
+
+    @property
+    def key(self) -> tuple[str, str, int]:
+        return self.ranker, self.search, self.seed
 
     def folder(self) -> Path:
         """Returns where this search lies: elsewhere as soon as anything that it hangs on differs."""
         contest, ranker = self.contest, find_ranker(self.ranker)
-        own = {"space": contest.space.name, "task": contest.task, "search": contest.search, "seed": self.seed}
+        own = {"space": contest.space.name, "task": contest.task, "search": self.search, "seed": self.seed}
         identity = {**ranker.identity(), **own, "budget": to_dict(contest.budget)}
-        results = folder_for(self.work / SEARCHES, f"{ranker.name}-{self.seed}", identity)
+        results = folder_for(self.work / SEARCHES, f"{ranker.name}-{self.search}-{self.seed}", identity)
         results.identify(identity)
         return results.path
 
@@ -116,20 +123,23 @@ def hold_contest(
         progress: Told what is being done, how much of it is, and of how much.
 
     Returns:
-        An entry a ranker, in their order, and the control.
+        An entry for each ranker and search, ranker by ranker in their order, and the control.
 
     Raises:
         UsageError: A name is unknown, there is no budget, or search and ranker do not go together.
         GTNError: A ranker cannot judge here or failed on every architecture, or a worker died; what was done is kept.
     """
     contest.budget.limits()
-    find_search(contest.search)  # a wrong name fails before any work
-    rankers = [find_ranker(text).name for text in contest.rankers]
-    jobs = [_Job(contest, ranker, seed, work) for seed in range(contest.seeds) for ranker in rankers]
-    searches = _search_all(jobs, workers, progress)
-    found = {ranker: [searches[ranker, seed] for seed in range(contest.seeds)] for ranker in rankers}
-    winners = {ranker: [_winner(ranker, document) for document in some] for ranker, some in found.items()}
-    winners[DRAWN] = [_drawn(contest.space, seed).encoding for seed in range(contest.seeds)]
+    rankers = dict.fromkeys(find_ranker(text).name for text in contest.rankers)  # a wrong name fails before any work
+    searches = dict.fromkeys(find_search(text).name for text in contest.searches)
+    sides = list(itertools.product(rankers, searches))
+    jobs = [_Job(contest, *side, seed, work) for seed in range(contest.seeds) for side in sides]
+    documents = _search_all(jobs, workers, progress)
+    found = {
+        (ranker, search): [documents[ranker, search, seed] for seed in range(contest.seeds)] for ranker, search in sides
+    }
+    winners = {side: [_winner(side[0], document) for document in some] for side, some in found.items()}
+    winners[DRAWN, ""] = [_drawn(contest.space, seed).encoding for seed in range(contest.seeds)]
 
     everyone = list(dict.fromkeys(text for some in winners.values() for text in some))
     course, trained = Course(contest.space, contest.task, training, contest.data_dir, work / "networks"), 0
@@ -149,23 +159,23 @@ def hold_contest(
     )
     accuracies = {text: _accuracy(list(some.values())) for text, some in runs.items()}
     return [
-        Entry(ranker, tuple(some), tuple(accuracies[text] for text in some), **_costs(found.get(ranker, [])))
-        for ranker, some in winners.items()
+        Entry(*side, tuple(some), tuple(accuracies[text] for text in some), *_costs(found.get(side, [])))
+        for side, some in winners.items()
     ]
 
 
 def _search_all(
     jobs: list[_Job], workers: int, progress: Callable[[str, int, int], object]
-) -> dict[tuple[str, int], dict[str, Any]]:
-    """Returns what each search came to, by ranker and seed."""
-    found = {(job.ranker, job.seed): known for job in jobs if (known := _known(job)) is not None}
+) -> dict[tuple[str, str, int], dict[str, Any]]:
+    """Returns what each search came to, by ranker, search and seed."""
+    found = {job.key: known for job in jobs if (known := _known(job)) is not None}
     progress("searches", len(found), len(jobs))
 
     def keep(job: _Job, document: dict[str, Any]) -> None:
-        found[job.ranker, job.seed] = document
+        found[job.key] = document
         progress("searches", len(found), len(jobs))
 
-    missing = [job for job in jobs if (job.ranker, job.seed) not in found]
+    missing = [job for job in jobs if job.key not in found]
     if missing:
         run_jobs(_search, missing, workers, keep, lambda job: job.title)
     return found
@@ -173,9 +183,9 @@ def _search_all(
 
 def _search(job: _Job) -> dict[str, Any]:
     contest = job.contest
-    setting = Setting(contest.space, load_task(contest.task, contest.data_dir), seed=job.seed)
+    setting = Setting.of(contest.space, contest.task, contest.data_dir, seed=job.seed)
     facts = {"space": contest.space.name, "task": contest.task, "budget": to_dict(contest.budget)}
-    search, ranker = find_search(contest.search), find_ranker(job.ranker)
+    search, ranker = find_search(job.search), find_ranker(job.ranker)
     return recorded_search(search, ranker, setting, contest.budget, job.work, job.folder(), facts, seed=job.seed)
 
 
@@ -204,12 +214,12 @@ def _accuracy(runs: Sequence[Mapping[str, Any]]) -> float | None:
     return None if diverged else float(np.mean([run["test"] for run in runs]))
 
 
-def _costs(documents: list[dict[str, Any]]) -> dict[str, float]:
+def _costs(documents: list[dict[str, Any]]) -> tuple[float, float, float]:
+    """Returns what a search cost on average in judgements and CPU-seconds, and the CPU-seconds paid before."""
     ledgers = [document["ledger"] for document in documents]
     if not ledgers:
-        return {}
-    return {
-        "judgements": float(np.mean([ledger["evaluations"] for ledger in ledgers])),
-        "cpu_seconds": float(np.mean([ledger["cpu_seconds"] for ledger in ledgers])),
-        "paid_before": float(max(ledger["paid_before"] for ledger in ledgers)),
-    }
+        return 0.0, 0.0, 0.0
+    judgements, seconds = (
+        float(np.mean([ledger[key] for ledger in ledgers])) for key in ("evaluations", "cpu_seconds")
+    )
+    return judgements, seconds, float(max(ledger["paid_before"] for ledger in ledgers))

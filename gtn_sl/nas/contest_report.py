@@ -13,10 +13,13 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from gtn_core.checkpoint import replacing
+from gtn_core.errors import DataError
 from gtn_core.markdown import markdown_table
 from gtn_core.saved_figure import save_figure
 from gtn_sl.nas.comparison import short_name
 from gtn_sl.nas.contest import DRAWN, Entry
+
+CONTEST = "contest.json"
 
 COLOUR, CONTROL = "#0b6e4f", "#8a8a8a"
 
@@ -26,14 +29,14 @@ def write_contest(folder: Path, entries: Sequence[Entry], facts: Mapping[str, An
 
     Args:
         folder: Where to; must exist.
-        entries: What came of each ranker.
+        entries: What came of each ranker and search.
         facts: Space, task, budget and what else a reader needs.
 
     Returns:
         What the JSON file holds.
     """
     document = {**facts, "entries": [dataclasses.asdict(entry) for entry in entries]}
-    with replacing(folder / "contest.json") as file:
+    with replacing(folder / CONTEST) as file:
         file.write(json.dumps(document, indent=1).encode())
     lines = ["# Searches at equal cost", "", *(f"- {key}: {value}" for key, value in facts.items()), ""]
     lines += [*markdown_table(contest_table(entries)), "", "![contest](contest.png)"]
@@ -43,11 +46,32 @@ def write_contest(folder: Path, entries: Sequence[Entry], facts: Mapping[str, An
     return document
 
 
+def read_contest(folder: Path) -> tuple[list[Entry], dict[str, Any]]:
+    """Reads what ``write_contest`` wrote: the entries and the facts.
+
+    Raises:
+        DataError: The file is absent or damaged.
+    """
+    path = folder / CONTEST
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+        entries = [Entry(**_tuples(entry)) for entry in document.pop("entries")]
+        document["space"], document["task"]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise DataError(f"{path} is no result of a contest: {error}; run gtn-cli nas contest again") from error
+    return entries, document
+
+
+def _tuples(entry: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: tuple(value) if isinstance(value, list) else value for key, value in entry.items()}
+
+
 def contest_table(entries: Sequence[Entry]) -> list[dict[str, str]]:
-    """Returns a row a ranker, each cell as text; accuracies are over its searches."""
+    """Returns a row an entry, each cell as text; accuracies are over its searches."""
     return [
         {
             "ranker": short_name(entry.ranker),
+            "search": short_name(entry.search),
             "test accuracy of what it found": _mean(entry),
             "worst": f"{_percent(entry).min():.2f}%" if _percent(entry).size else "-",
             "judgements": f"{entry.judgements:.0f}",
@@ -70,8 +94,14 @@ def _mean(entry: Entry) -> str:
     return mean if values.size == count else f"diverged: {count - values.size} of {count}, else {mean}"
 
 
+def _title(entry: Entry, *, several: bool) -> str:
+    search = f", {short_name(entry.search)}" if several and entry.search else ""
+    return short_name(entry.ranker) + search
+
+
 def _draw(path: Path, entries: Sequence[Entry], title: str) -> None:
-    """A line a ranker, a dot a search, a bar for the mean."""
+    """A line an entry, a dot a search, a bar for the mean; the kind of search is told where there are several."""
+    several = len({entry.search for entry in entries if entry.search}) > 1
     figure = Figure(figsize=(8, 1.2 + 0.5 * len(entries)), layout="constrained")
     axes = figure.add_subplot()
     for place, entry in enumerate(reversed(entries)):
@@ -80,7 +110,7 @@ def _draw(path: Path, entries: Sequence[Entry], title: str) -> None:
         axes.plot(values, [place] * len(values), "o", color=colour, alpha=0.6)
         if values.size:
             axes.plot(values.mean(), place, "|", color=colour, markersize=22, markeredgewidth=3)
-    axes.set_yticks(range(len(entries)), [short_name(entry.ranker) for entry in reversed(entries)], fontsize=8)
+    axes.set_yticks(range(len(entries)), [_title(entry, several=several) for entry in reversed(entries)], fontsize=8)
     axes.set_ylim(-0.6, len(entries) - 0.4)
     axes.set_xlabel(
         "test accuracy after a long training on real data (%): a dot a search, the bar their mean", fontsize=9

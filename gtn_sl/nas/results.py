@@ -121,8 +121,12 @@ def folder_for(parent: Path, name: str, identity: Mapping[str, Any], fields: Fie
         fields: See ``ResultFolder``.
     """
     digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:8]
-    safe = re.sub(r"[^\w.=,-]+", "-", name).strip("-.")[:80]
-    return ResultFolder(parent / f"{safe}-{digest}", fields)
+    return ResultFolder(parent / f"{safe_name(name)[:80]}-{digest}", fields)
+
+
+def safe_name(specification: str) -> str:
+    """Returns a specification as the name of a file or folder."""
+    return re.sub(r"[^\w.=,-]+", "-", specification).strip("-.")
 
 
 def result_folders(parent: Path, fields: Fields | None = None) -> Iterator[ResultFolder]:

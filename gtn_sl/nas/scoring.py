@@ -13,12 +13,21 @@ from typing import Any
 
 import numpy as np
 
-from gtn_core.distributed import SingleProcess, World, everywhere, first, first_before_others, share_out
+from gtn_core.distributed import (
+    SingleProcess,
+    World,
+    everywhere,
+    first,
+    first_before_others,
+    first_on_each_machine,
+    share_out,
+)
 from gtn_core.errors import UsageError
 from gtn_sl.nas.candidate import Candidate
 from gtn_sl.nas.rankers import Judge, Ranker, Score, Setting
 from gtn_sl.nas.rankers.kept_training import spent_on
 from gtn_sl.nas.results import Fields, ResultFolder, Runs, folder_for
+from gtn_sl.nas.score_curves import ScoreCurves
 
 log = logging.getLogger(__name__)
 
@@ -89,22 +98,30 @@ def rank(
         raise UsageError(f"ranker {ranker.name}: there are no architectures to judge, or no seeds")
     world, by_text = world or SingleProcess(), {candidate.encoding: candidate for candidate in candidates}
     scorer = everywhere(world, lambda: Scorer(ranker, setting, folder))
-    known = first(world, lambda: [(text, [*scorer.results.read(text).items()]) for text in by_text])
+    known = first(world, lambda: [(text, [*scorer.known(text).items()]) for text in by_text])
     found: dict[str, Runs] = {text: dict(runs) for text, runs in known}
     missing = [(text, seed) for text in by_text for seed in seeds if seed not in found[text]]
     for _ in range(len(by_text) * len(seeds) - len(missing)):
         after_one()
 
+    curves = ScoreCurves(scorer.results) if missing and world.rank == 0 else None
+
     def keep(job: tuple[str, int], run: dict[str, Any]) -> None:
         text, seed = job
         found[text][seed] = run
-        if world.rank == 0:
+        if curves is not None:
             scorer.results.write(text, found[text])
+            curves.add(run)
         after_one()
 
-    if missing:
-        first_before_others(world, scorer.prepared)
-        share_out(world, missing, lambda job: scorer.judge(by_text[job[0]], job[1]), keep)
+    try:
+        if missing:
+            first_on_each_machine(world, scorer.load)
+            first_before_others(world, scorer.prepared)
+            share_out(world, missing, lambda job: scorer.judge(by_text[job[0]], job[1]), keep)
+    finally:
+        if curves is not None:
+            curves.close()
     runs = {text: {seed: found[text][seed] for seed in seeds} for text in by_text}
     return _collect(scorer.results, runs)
 
@@ -138,6 +155,12 @@ class Scorer:
             self.results.write(candidate.encoding, runs)
         return runs[seed]
 
+    def known(self, encoding: str) -> Runs:
+        """Returns the judgements of an architecture that need not be made again, by seed."""
+        runs = self.results.read(encoding)
+        again = self.ranker.retries
+        return {seed: run for seed, run in runs.items() if not (again and run["failure"] is not None)}
+
     def judge(self, candidate: Candidate, seed: int) -> dict[str, Any]:
         """Judges, whatever stands in the folder; see ``judge_once``.
 
@@ -153,6 +176,15 @@ class Scorer:
         identity = self.results.identity()
         return float(identity["prepared"]), identity["paid_before"]
 
+    def load(self) -> None:
+        """Loads the task's images where the ranker reads any: that they are absent is no failure of an architecture.
+
+        Raises:
+            GTNError: They cannot be read or downloaded.
+        """
+        if self.ranker.reads_images:
+            self.setting.load()
+
     def prepared(self) -> Judge:
         """Returns the ranker's judgement, for which it is prepared the first time, or reads what its folder holds.
 
@@ -160,6 +192,7 @@ class Scorer:
             GTNError: The ranker cannot judge here, or a file cannot be written.
         """
         if self._judge is None:
+            self.load()
             keep = self.results.path / PREPARED
             earlier, started = spent_on(keep), time.process_time()
             self._judge = self.ranker.prepare(dataclasses.replace(self.setting, keep=keep))
@@ -233,7 +266,7 @@ def _identity(ranker: Ranker, setting: Setting) -> dict[str, Any]:
     return {
         **ranker.identity(),
         "space": setting.space.name,
-        "task": setting.data.task.name,
+        "task": setting.task.name,
         "images": setting.images,
         "seed": setting.seed,
     }

@@ -45,6 +45,11 @@ def specify(registry: Registry[type[T]], thing: T) -> str:
     return f"{name}@{','.join(changed)}" if changed else name
 
 
+def summary(cls: type[Any]) -> str:
+    """Returns what a registered class says of itself in a line."""
+    return next(iter((cls.__doc__ or "").strip().splitlines()), "")
+
+
 def _written(value: Any) -> str:
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]

@@ -8,8 +8,9 @@ import math
 
 import pytest
 
+from gtn_core.errors import DataError
 from gtn_sl.config import resolve_config
-from gtn_sl.data import TASKS, load_task
+from gtn_sl.data import TASKS
 from gtn_sl.nas.candidate import decode_all
 from gtn_sl.nas.rankers import RANKERS, Setting, find_ranker
 from gtn_sl.nas.scoring import rank, score_folder
@@ -22,7 +23,7 @@ REPEATS = sorted(set(RANKERS) - {"equal-time"})
 
 @pytest.fixture(scope="module")
 def setting():
-    return Setting(find_space("nb201-small@channels=3"), load_task("digits"), images=60)
+    return Setting.of(find_space("nb201-small@channels=3"), "digits", images=60)
 
 
 @pytest.fixture(scope="module")
@@ -59,6 +60,19 @@ def test_a_ranker_scores_and_counts_what_it_cost(make, setting, architectures, t
     left = score_folder(make(name), setting, tmp_path)
     assert left.encodings() == sorted(scores.values)
     json.dumps(left.identity())
+
+
+@pytest.mark.parametrize("name", sorted(RANKERS))
+def test_only_rankers_that_read_images_need_them(make, setting, architectures, tmp_path, name):
+    def absent():
+        raise DataError("the images are not at hand")
+
+    ranker, nowhere = make(name), dataclasses.replace(setting, load=absent)
+    if ranker.reads_images:
+        with pytest.raises(DataError, match="not at hand"):
+            rank(ranker, architectures, nowhere, [0], tmp_path)
+    else:
+        assert rank(ranker, architectures, nowhere, [0], tmp_path).failures == {}
 
 
 @pytest.mark.parametrize("name", REPEATS)

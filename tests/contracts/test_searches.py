@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from gtn_sl.data import load_task
 from gtn_sl.nas.rankers import Setting
 from gtn_sl.nas.rankers.user import UserRanker
 from gtn_sl.nas.search import SEARCHES, Budget, find_search, run_search
@@ -13,7 +12,7 @@ from gtn_sl.nas.spaces import find_space
 
 @pytest.fixture(scope="module")
 def setting():
-    return Setting(find_space("macro-small@operations=2"), load_task("digits"))
+    return Setting.of(find_space("macro-small@operations=2"), "digits")
 
 
 class Counting:
@@ -68,7 +67,7 @@ def test_an_interrupted_search_is_resumed_to_the_same_result(setting, tmp_path, 
 
 @pytest.mark.parametrize("name", sorted(SEARCHES))
 def test_a_search_ends_where_the_space_does(tmp_path, setting, name):
-    tiny = Setting(find_space("macro-small@operations=1"), setting.data)
+    tiny = Setting.of(find_space("macro-small@operations=1"), "digits")
     found = run_search(find_search(name), ranker(Counting()), tiny, Budget(evaluations=500), tmp_path)
     assert len({e.architecture for e in found.history}) == 36
 

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from gtn_cli.commands.nas import COMMANDS
-from gtn_cli.commands.nas.choices import RANKERS, SPACES
+from gtn_cli.commands.nas.choices import RANKERS, SEARCHES, SPACES
 
 SPACE = ("--space", "nb201-small@channels=3")
 DIGITS = (*SPACE, "--task", "digits")
@@ -22,7 +22,7 @@ def truth(tmp_path_factory):
     with pytest.raises(SystemExit) as caught:
         main(["nas", "ground-truth", *DIGITS, "--count", "7", "--seeds", "2", *QUICK, "--out", str(out), "--quiet"])
     assert caught.value.code == 0
-    return out / "nb201-small-digits.json"
+    return out / "nb201-small-channels=3-digits.json"
 
 
 @pytest.mark.parametrize("name", sorted(COMMANDS))
@@ -34,10 +34,21 @@ def test_help_has_examples(call, name):
 
 def test_names_in_help_are_those_of_the_registries():
     from gtn_sl.nas.rankers import RANKERS as REGISTERED
+    from gtn_sl.nas.search import SEARCHES as WAYS
     from gtn_sl.nas.spaces import SPACES as KNOWN
 
     assert set(RANKERS) == set(REGISTERED)
     assert set(SPACES) == set(KNOWN)
+    assert set(SEARCHES) == set(WAYS)
+
+
+def test_list_has_every_name_and_the_settings_of_one(call):
+    shown = call("nas", "list").out
+    assert all(name in shown for name in (*SPACES, *RANKERS, *SEARCHES))
+    assert "Learning rate at the start" in call("nas", "list", "real").out
+    inherited = call("nas", "list", "nb201-small", "--json").json["search space"]["nb201-small"]["settings"]
+    assert inherited["channels"]["default"] == "8"
+    assert "Channels" in inherited["channels"]["text"]
 
 
 def test_sample_shows_sizes_and_draws(call, tmp_path):
@@ -88,6 +99,22 @@ def test_correlate_compares_all_that_a_folder_holds(call, truth, tmp_path):
     assert "synflow" in call("nas", "report", tmp_path).out
     assert (tmp_path / "correlate.md").is_file()
     assert "gtn-cli nas correlate" in (tmp_path / "correlate.md").read_text()
+    other = call("nas", "correlate", "--ranker", "parameters", "--out", tmp_path)
+    assert other.code == 2
+    assert "another folder (--out)" in other.err
+    again = call(*given, "--ranker", "random", "--seed", 1)
+    assert "random [seed 0]" in again.out
+    assert "random [seed 1]" in again.out
+
+
+def test_correlate_draws_correlation_against_steps(call, truth, tmp_path):
+    given = ("nas", "correlate", "--truth", truth, "--ranker", "parameters", "--out", tmp_path)
+    assert call(*given, "--ranker", "real@steps=1,batch_size=8").code == 0
+    assert not (tmp_path / "steps.png").exists()
+    assert call(*given, "--ranker", "real@steps=2,batch_size=8").code == 0
+    assert (tmp_path / "steps.png").read_bytes().startswith(b"\x89PNG")
+    assert list(tmp_path.glob("tensorboard/real-batch_size=8/events*"))
+    assert list(tmp_path.glob("scores/real-*/tensorboard/events*"))
 
 
 def test_check_trains_a_few_again(call, truth, tmp_path):
@@ -104,15 +131,20 @@ def test_check_trains_a_few_again(call, truth, tmp_path):
 
 def test_contest_is_held_by_several_processes_and_goes_on(call, tmp_path):
     given = ("nas", "contest", *DIGITS, "--ranker", "parameters", "--ranker", "synflow", "--search", "random")
-    given = (*given, "--evaluations", 4, "--seeds", 2, *QUICK, "--out", tmp_path)
+    given = (*given, "--search", "evolution@population=2", "--evaluations", 4, "--seeds", 2, *QUICK, "--out", tmp_path)
     document = call(*given, "--workers", 2, "--json").json
-    assert [entry["ranker"] for entry in document["entries"]] == ["parameters", "synflow", "drawn at random"]
+    sides = [(entry["ranker"], entry["search"].partition("@")[0]) for entry in document["entries"]]
+    both = [(ranker, search) for ranker in ("parameters", "synflow") for search in ("random", "evolution")]
+    assert sides == [*both, ("drawn at random", "")]
     assert all(len(entry["accuracies"]) == 2 for entry in document["entries"])
     assert document["budget"] == {"evaluations": 4}
     again = call(*given)
     assert "2 searches each" in again.out
     assert str(tmp_path / "contest.png") in again.out
     assert json.loads((tmp_path / "contest.json").read_text())["entries"] == document["entries"]
+    (tmp_path / "contest.md").unlink()
+    assert "synflow" in call("nas", "report", tmp_path).out
+    assert (tmp_path / "contest.md").is_file()
 
 
 def test_search_then_train_its_winner(call, tmp_path):
@@ -131,14 +163,28 @@ def test_search_then_train_its_winner(call, tmp_path):
     winner = found["winners"][0][0]
     assert set(trained["results"][winner]) == {"0", "1"}
     assert len(list((tmp_path / "t" / "networks").iterdir())) == 2
+    wrong = call("nas", "train", "--from", folder, "--task", "mnist")
+    assert wrong.code == 2
+    assert "was one of --task digits" in wrong.err
     shown = call("nas", "train", "--from", folder, "--seeds", 2, *QUICK, "--out", tmp_path / "t")
     assert winner in shown.out
     assert "±" in shown.out
 
 
+def test_a_search_in_which_everything_failed_is_an_error(call, tmp_path, monkeypatch):
+    (tmp_path / "useless.py").write_text("def ranker(candidate, setting, seed):\n    return float('nan')\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    given = ("--ranker", "useless:ranker", "--evaluations", 3, "--search", "random", "--out", tmp_path / "s")
+    outcome = call("nas", "search", *DIGITS, *given)
+    assert outcome.code == 1
+    assert "useless:ranker failed on every architecture: the score is nan" in " ".join(outcome.err.split())
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
+        (["list", "rael"], ["did you mean 'real'"]),
+        (["rank", "--count", "3", "--ranker", "no_such:f@x=1"], ["'no_such:f' is your own function"]),
         (["sampel"], ["Did you mean 'sample'"]),
         (["sample", "--space", "nb202"], ["unknown search space 'nb202'; did you mean 'nb201'"]),
         (["sample", "--space", "nb201@chanels=3"], ["did you mean 'channels'"]),

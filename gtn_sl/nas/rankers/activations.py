@@ -31,7 +31,7 @@ class JacobianCovariance(Ranker):
 
         def judge(candidate: Candidate, seed: int) -> Score:
             images, _ = setting.batch(self.batch_size, seed)
-            jacobian = _jacobian(candidate.module(setting.data.task, seed), images)
+            jacobian = _jacobian(candidate.module(setting.task, seed), images)
             return Score(_told_apart(jacobian.numpy()), images=self.batch_size)
 
         return judge
@@ -50,7 +50,7 @@ class Naswot(Ranker):
 
         def judge(candidate: Candidate, seed: int) -> Score:
             images, _ = setting.batch(self.batch_size, seed)
-            kernel = _agreement(candidate.module(setting.data.task, seed), images)
+            kernel = _agreement(candidate.module(setting.task, seed), images)
             return Score(float(torch.linalg.slogdet(kernel).logabsdet), images=self.batch_size)
 
         return judge

@@ -7,6 +7,7 @@ summing them over all parameters.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -62,9 +63,11 @@ class Synflow(Ranker):
     Tanaka et al., NeurIPS 2020. No data is read; a leaky ReLU is the identity on what is positive. In float64.
     """
 
+    reads_images: ClassVar[bool] = False
+
     def prepare(self, setting: Setting) -> Judge:
         """See ``Ranker.prepare``."""
-        return lambda candidate, seed: Score(_synflow(candidate.module(setting.data.task, seed), setting))
+        return lambda candidate, seed: Score(_synflow(candidate.module(setting.task, seed), setting))
 
 
 def _synflow(module: nn.Module, setting: Setting) -> float:
@@ -73,7 +76,7 @@ def _synflow(module: nn.Module, setting: Setting) -> float:
         for parameter in flow.parameters():
             parameter.abs_()
     parameters = list(flow.parameters())
-    ones = torch.ones(1, *setting.data.task.image_shape, dtype=torch.float64)
+    ones = torch.ones(1, *setting.task.image_shape, dtype=torch.float64)
     gradients = torch.autograd.grad(flow(ones).sum(), parameters, materialize_grads=True)
     return _saliency(parameters, gradients)
 
@@ -87,7 +90,7 @@ def _of_loss(
     candidate: Candidate, setting: Setting, batch_size: int, seed: int
 ) -> tuple[list[nn.Parameter], tuple[Tensor, ...]]:
     """Returns a fresh network's parameters, and the gradient of the loss on one batch by each."""
-    module = with_plain_weights(candidate.module(setting.data.task, seed))
+    module = with_plain_weights(candidate.module(setting.task, seed))
     parameters = list(module.parameters())
     images, labels = setting.batch(batch_size, seed)
     loss = F.cross_entropy(module(images), labels)

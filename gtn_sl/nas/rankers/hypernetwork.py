@@ -49,7 +49,7 @@ class Hypernetwork(GivenWeights):
     rounds: Positive = 4
     """How often the nodes of a graph hear of their neighbours."""
     measure: Measure = "accuracy"
-    """What decides, on validation data."""
+    """What decides on validation data: ``accuracy`` or ``loss``."""
 
     def training(self, setting: Setting) -> HypernetworkTraining:
         """See ``GivenWeights.training``."""
@@ -79,7 +79,7 @@ class HypernetworkTraining:
 
     def network(self, candidate: Candidate) -> Predicted:
         """Returns an architecture with the parameters that are predicted for it."""
-        module = candidate.module(self._setting.data.task, 0)
+        module = candidate.module(self._setting.task, 0)
         shapes = {name: parameter.shape for name, parameter in module.named_parameters()}
         return Predicted(Learner(module, PLAN.layout), self._net(network_graph(module), shapes))
 
@@ -116,7 +116,7 @@ class HypernetworkTraining:
         unpack_optimizer(self._optimizer, adam, {})
 
     def _fresh(self, ranker: Hypernetwork) -> GraphHypernetwork:
-        kinds, roles, kernel = _vocabulary(self._setting.space, self._setting.data.task, self._streams)
+        kinds, roles, kernel = _vocabulary(self._setting.space, self._setting.task, self._streams)
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(self._streams.seed("hypernetwork"))
             return GraphHypernetwork(sorted(kinds), sorted(roles), kernel, ranker.width, ranker.rounds)

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import abc
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
+from typing_extensions import Self
 
 from gtn_core.registry import Registry
-from gtn_sl.data import Split, TaskData
+from gtn_sl.data import TASKS, ImageTask, Split, TaskData, load_task
 from gtn_sl.nas.candidate import Candidate
 from gtn_sl.nas.spaces import Space
 from gtn_sl.nas.specification import specify
@@ -24,17 +26,37 @@ class Setting:
 
     Attributes:
         space: Where they come from.
-        data: The real task. A ranker may read the train and the validation split, never the test split.
+        task: The real task.
+        load: Returns its images, always the same object; see ``data``.
         images: Validation images that an accuracy is taken on, at most.
         seed: Root of what a ranker draws when it prepares.
         keep: Folder that a ranker may keep in what it takes long to prepare; it is this ranker's own. ``None`` keeps nothing.
     """
 
     space: Space
-    data: TaskData
+    task: ImageTask
+    load: Callable[[], TaskData]
     images: int = 5000
     seed: int = 0
     keep: Path | None = None
+
+    @classmethod
+    def of(cls, space: Space, task: str, data_dir: Path | None = None, *, images: int = 5000, seed: int = 0) -> Self:
+        """Describes where architectures are judged by the name of the task, whose images are loaded when they are first read.
+
+        Raises:
+            UsageError: The task is unknown.
+        """
+        return cls(space, TASKS[task], functools.cache(lambda: load_task(task, data_dir)), images, seed)
+
+    @property
+    def data(self) -> TaskData:
+        """The real task's images. A ranker may read the train and the validation split, never the test split.
+
+        Raises:
+            GTNError: They cannot be read or downloaded.
+        """
+        return self.load()
 
     def judged_by(self) -> Split:
         """Returns the validation images that accuracies are taken on."""
@@ -71,6 +93,11 @@ Judge = Callable[[Candidate, int], Score]
 
 class Ranker(abc.ABC):
     """One way to judge architectures; its subclasses are configs, whose fields are its settings."""
+
+    reads_images: ClassVar[bool] = True
+    """Whether it looks at the task's images; what does not can judge where they are not at hand."""
+    retries: ClassVar[bool] = False
+    """Whether ``rank`` judges again what failed on an earlier day, since the reason may be gone without anyone telling."""
 
     @property
     def name(self) -> str:

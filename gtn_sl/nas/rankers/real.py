@@ -46,7 +46,7 @@ class Real(Ranker):
     """Outer steps in which learning rates and momenta are meta-learned, as a teacher's are, on architectures of the space; 0
     keeps the cosine."""
     measure: Measure = "accuracy"
-    """What decides, on validation data."""
+    """What decides on validation data: ``accuracy`` or ``loss``."""
 
     def prepare(self, setting: Setting) -> Judge:
         """See ``Ranker.prepare``."""
@@ -109,7 +109,7 @@ class EqualTime(Teacher):
 
         def judge_one(candidate: Candidate, seed: int) -> Score:
             started = time.process_time()
-            train(candidate, seed, lessons, steps, setting.data.task)
+            train(candidate, seed, lessons, steps, setting.task)
             budget = time.process_time() - started + share
             started = time.process_time()
             network, taken = self._train(candidate, seed, budget, setting)
@@ -125,7 +125,7 @@ class EqualTime(Teacher):
     def _train(self, candidate: Candidate, seed: int, budget: float, setting: Setting) -> tuple[TrainedLearner, int]:
         """Trains for so many CPU-seconds; returns the network and the steps that it took."""
         started, taken = time.process_time(), 0
-        learner, phi = candidate.fresh(setting.data.task, seed, PLAN.layout)
+        learner, phi = candidate.fresh(setting.task, seed, PLAN.layout)
         loss, optimizer = inner_loss(learner, PLAN), inner_optimizer(self.optimizer, self.eps)
         statistics: Statistics = ()
         bound, momentum = optimizer.bind(learner, phi), torch.tensor(self.momentum)

@@ -42,7 +42,7 @@ def judged_after(stream: Stream, steps: int, setting: Setting, measure: Measure)
     """Returns the judgement that trains each architecture afresh on the first steps of a stream."""
 
     def judge_one(candidate: Candidate, seed: int) -> Score:
-        network = train(candidate, seed, stream, steps, setting.data.task)
+        network = train(candidate, seed, stream, steps, setting.task)
         return Score(judge(network, setting, measure), steps, steps * stream.batch_size)
 
     return judge_one

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import numpy as np
 import torch
 from torch.utils.flop_counter import FlopCounterMode
@@ -17,9 +19,11 @@ from gtn_sl.nas.rankers.protocol import RANKERS, Judge, Ranker, Score, Setting
 class Parameters(Ranker):
     """The number of parameters."""
 
+    reads_images: ClassVar[bool] = False
+
     def prepare(self, setting: Setting) -> Judge:
         """See ``Ranker.prepare``."""
-        return lambda candidate, seed: Score(parameter_count(candidate, setting.data.task))
+        return lambda candidate, seed: Score(parameter_count(candidate, setting.task))
 
 
 @RANKERS.register("flops")
@@ -27,15 +31,19 @@ class Parameters(Ranker):
 class Flops(Ranker):
     """Floating-point operations of one image's forward pass, by torch's own count."""
 
+    reads_images: ClassVar[bool] = False
+
     def prepare(self, setting: Setting) -> Judge:
         """See ``Ranker.prepare``."""
-        return lambda candidate, seed: Score(flop_count(candidate, setting.data.task))
+        return lambda candidate, seed: Score(flop_count(candidate, setting.task))
 
 
 @RANKERS.register("random")
 @config
 class Random(Ranker):
     """A number drawn by architecture and seed."""
+
+    reads_images: ClassVar[bool] = False
 
     def prepare(self, setting: Setting) -> Judge:
         """See ``Ranker.prepare``."""

@@ -45,7 +45,7 @@ class Supernet(GivenWeights):
     momentum: PositiveReal = 0.9
     """Momentum."""
     measure: Measure = "accuracy"
-    """What decides, on validation data."""
+    """What decides on validation data: ``accuracy`` or ``loss``."""
 
     def training(self, setting: Setting) -> SupernetTraining:
         """See ``GivenWeights.training``."""
@@ -68,7 +68,7 @@ class SupernetTraining:
 
     def network(self, candidate: Candidate) -> Borrowed:
         """Returns an architecture with the shared weights."""
-        module = candidate.module(self._setting.data.task, self._streams.seed("supernet-initial"))
+        module = candidate.module(self._setting.task, self._streams.seed("supernet-initial"))
         return self._weights.lend(Learner(module, PLAN.layout), shared_names(module))
 
     def step(self, number: int) -> float:
@@ -76,7 +76,7 @@ class SupernetTraining:
         space = self._setting.space
         network = self.network(Candidate(space, space.sample(self._streams.numpy("supernet-architecture", number))))
         images, labels = self._setting.batch(self._batch_size, self._streams.seed("supernet-batch", number))
-        batch = (images, F.one_hot(labels, self._setting.data.task.classes).float())
+        batch = (images, F.one_hot(labels, self._setting.task.classes).float())
         step = first_order(inner_loss(network.learner, PLAN), network.phi, batch)
         if not math.isfinite(step.loss):
             raise DivergedError(f"the supernet's loss is {float(step.loss)} at step {number}: try a smaller lr")

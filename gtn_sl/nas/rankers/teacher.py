@@ -50,7 +50,7 @@ class Teacher(_OfAFile):
     steps: Positive | None = None
     """k, training steps; all of the teacher's where none are given."""
     measure: Measure = "accuracy"
-    """What decides, on validation data."""
+    """What decides on validation data: ``accuracy`` or ``loss``."""
 
     def prepare(self, setting: Setting) -> Judge:
         """See ``Ranker.prepare``."""
@@ -90,7 +90,7 @@ class Distilled(_OfAFile):
     eps: PositiveReal = 1e-8
     """Added to the root of squared gradients by the last two."""
     measure: Measure = "accuracy"
-    """What decides, on validation data."""
+    """What decides on validation data: ``accuracy`` or ``loss``."""
 
     def prepare(self, setting: Setting) -> Judge:
         """See ``Ranker.prepare``."""
@@ -166,7 +166,7 @@ def read_teacher(file: str, ranker: str, setting: Setting) -> TeacherFile:
         CheckpointError: It cannot be read.
     """
     found = load_teacher(_path(file, ranker))
-    task, wanted = found.teacher.task.name, setting.data.task.name
+    task, wanted = found.teacher.task.name, setting.task.name
     if task != wanted:
         raise UsageError(f"ranker {ranker}: {found.path} teaches {task}, but architectures are judged on {wanted}")
     return found

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from gtn_core.errors import UsageError
 from gtn_core.imported import import_named
@@ -26,6 +27,8 @@ class UserRanker(Ranker):
         function: What the path leads to.
     """
 
+    retries: ClassVar[bool] = True
+
     path: str
     function: Callable[[Candidate, Setting, int], Any]
 
@@ -36,11 +39,8 @@ class UserRanker(Ranker):
 
     def identity(self) -> dict[str, Any]:
         """See ``Ranker.identity``: once the function's file is edited, its scores are others."""
-        source = inspect.getsourcefile(inspect.unwrap(self.function)) if inspect.isfunction(self.function) else None
-        digest = (
-            hashlib.sha256(Path(source).read_bytes()).hexdigest()[:16] if source and Path(source).is_file() else None
-        )
-        return {"ranker": self.name, "source": digest}
+        source = _source(self.function)
+        return {"ranker": self.name, "source": source and hashlib.sha256(source.read_bytes()).hexdigest()[:16]}
 
     def prepare(self, setting: Setting) -> Judge:
         """See ``Ranker.prepare``."""
@@ -58,9 +58,26 @@ def find_ranker(text: str) -> Ranker:
     Raises:
         UsageError: A name or a setting is unknown, or the function cannot be imported.
     """
-    if "@" not in text and ":" in text:
-        return UserRanker(text, _imported(text))
-    return parse(RANKERS, text)
+    path, at, _ = text.partition("@")
+    if ":" not in path:
+        return parse(RANKERS, text)
+    if at:
+        raise UsageError(
+            f"the ranker {path!r} is your own function, which takes no settings: leave out what follows the @"
+        )
+    return UserRanker(text, _imported(text))
+
+
+def _source(function: Callable[..., Any]) -> Path | None:
+    """Returns the file that a function, the one behind a partial or a decorated one, or an object's class is written in."""
+    while isinstance(function, functools.partial):
+        function = function.func
+    plain = inspect.unwrap(function)
+    try:
+        source = inspect.getsourcefile(plain if inspect.isroutine(plain) or inspect.isclass(plain) else type(plain))
+    except TypeError:  # built in, or not of Python
+        return None
+    return Path(source) if source and Path(source).is_file() else None
 
 
 def _imported(path: str) -> Callable[..., Any]:

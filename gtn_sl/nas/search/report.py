@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,11 +11,12 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from gtn_core.checkpoint import replacing
-from gtn_core.errors import DataError
 from gtn_core.run_folder import RunFolder
 from gtn_core.saved_figure import save_figure
 from gtn_core.tracking import RunTracker
 from gtn_sl.nas.search.run import Evaluation, Found
+
+log = logging.getLogger(__name__)
 
 COLOURS = ("#0b6e4f", "#c8553d", "#3d5a80", "#8a8a8a", "#7b2d8b", "#b8860b")
 
@@ -57,20 +59,20 @@ def write_search(folder: Path, found: Found, facts: Mapping[str, Any]) -> dict[s
 
 
 def read_searches(folder: Path) -> dict[str, dict[str, Any]]:
-    """Returns the searches in a folder and in those below it, by the name of their folder.
-
-    Raises:
-        DataError: A file is damaged.
-    """
+    """Returns the searches in a folder and in those below it, by their folder; a damaged one is left out, and it is said."""
     found = {}
     for path in sorted(folder.rglob(DOCUMENT)):
         try:
             document = json.loads(path.read_text(encoding="utf-8"))
             if document["kind"] != KIND:
                 raise ValueError(f"it is a {document['kind']!r}")
+            for needed in ("search", "ranker", "winners", "history"):
+                document[needed]
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise DataError(f"{path} is no result of a search: {error}") from error
-        found[path.parent.name] = document
+            log.warning("%s is no result of a search and left out: %s", path, error)
+        else:
+            below = path.parent.relative_to(folder)
+            found[str(below) if below.name else folder.name] = document
     return found
 
 

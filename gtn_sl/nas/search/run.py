@@ -156,8 +156,11 @@ class _Evaluator:
 
     def winners(self) -> tuple[tuple[str, float], ...]:
         """Returns what was judged at the best fidelity, or at all where nothing was, the best first and no failures."""
-        known = [(text, value) for text, value in (self._scores or self._glances).items() if math.isfinite(value)]
-        return tuple(sorted(known, key=lambda pair: -pair[1]))
+        return tuple(sorted(self._known(), key=lambda pair: -pair[1]))
+
+    def _known(self) -> list[tuple[str, float]]:
+        judged = self._scores or self._glances
+        return [(text, value) for text, value in judged.items() if math.isfinite(value)]
 
     def _scorer(self, ranker: Ranker) -> Scorer:
         """Returns the scorer of a ranker; the first time, what it cost to prepare is paid."""
@@ -169,7 +172,7 @@ class _Evaluator:
         return self._scorers[ranker.name]
 
     def _record(self, encoding: str, fidelity: Fidelity, value: float, failure: str | None) -> None:
-        incumbent, best = next(iter(self.winners()), (None, None))
+        incumbent, best = max(self._known(), key=lambda pair: pair[1], default=(None, None))
         evaluation = Evaluation(
             architecture=encoding,
             ranker=fidelity.ranker.name,

@@ -131,7 +131,7 @@ class Cells(Space):
     stem_multiplier: Positive = 3
     """Channels of the first convolution, as a multiple of ``channels``."""
     norm: Norm = "batch"
-    """Normalisation; see ``operations.Norm``."""
+    """Normalisation: ``batch``, or ``mean-only`` with weight norm."""
 
     @property
     def choices(self) -> tuple[int, ...]:

@@ -30,7 +30,7 @@ class Macro(Space):
     operations: Positive = 4
     """Operations in a block."""
     norm: Norm = "batch"
-    """Normalisation; see ``operations.Norm``."""
+    """Normalisation: ``batch``, or ``mean-only`` with weight norm."""
 
     @property
     def choices(self) -> tuple[int, ...]:

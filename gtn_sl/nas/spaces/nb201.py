@@ -63,7 +63,7 @@ class NASBench201(Space):
     reduction: Literal["residual", "pool"] = "residual"
     """What halves the side: a residual block of 3x3 convolutions, or average pooling and a 1x1 convolution."""
     norm: Norm = "batch"
-    """Normalisation; see ``operations.Norm``."""
+    """Normalisation: ``batch``, or ``mean-only`` with weight norm."""
 
     @property
     def choices(self) -> tuple[int, ...]:

@@ -28,8 +28,8 @@ def digits():
 
 
 @pytest.fixture(scope="session")
-def setting(digits) -> Setting:
-    return Setting(find_space(SPACE), digits, images=100)
+def setting() -> Setting:
+    return Setting.of(find_space(SPACE), "digits", images=100)
 
 
 @pytest.fixture(scope="session")

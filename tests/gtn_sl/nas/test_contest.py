@@ -19,7 +19,7 @@ RANKERS = ("parameters", "real@steps=2,batch_size=8")
 
 
 def contest(**changes):
-    settings = {"rankers": RANKERS, "search": "random", "budget": Budget(evaluations=12), "seeds": 2}
+    settings = {"rankers": RANKERS, "searches": ("random",), "budget": Budget(evaluations=12), "seeds": 2}
     return Contest(SPACE, "digits", **{**settings, **changes})
 
 
@@ -88,8 +88,8 @@ def test_what_cannot_be(tmp_path, monkeypatch):
 
 def test_the_report_has_means_over_searches(tmp_path):
     entries = [
-        Entry("teacher@file=runs/a/mnist,steps=32", ("x", "y"), (0.98, 0.99), 40, 61.2, 2600.0),
-        Entry(DRAWN, ("z", "x"), (0.9, None)),
+        Entry("teacher@file=runs/a/mnist,steps=32", "random", ("x", "y"), (0.98, 0.99), 40, 61.2, 2600.0),
+        Entry(DRAWN, "", ("z", "x"), (0.9, None)),
     ]
     document = write_contest(tmp_path, entries, {"space": "nb201-small", "task": "mnist", "training": to_dict(QUICK)})
     first, second = contest_table(entries)
@@ -99,5 +99,5 @@ def test_the_report_has_means_over_searches(tmp_path):
     written = json.loads((tmp_path / "contest.json").read_text())
     assert written == json.loads(json.dumps(document))
     assert written["entries"][1]["accuracies"] == [0.9, None]
-    assert "| teacher (mnist, steps=32) | 98.50% ± 0.71 |" in (tmp_path / "contest.md").read_text()
+    assert "| teacher (mnist, steps=32) | random | 98.50% ± 0.71 |" in (tmp_path / "contest.md").read_text()
     assert (tmp_path / "contest.png").read_bytes().startswith(b"\x89PNG")

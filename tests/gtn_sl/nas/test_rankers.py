@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from gtn_core.errors import DivergedError, GTNError, UsageError
 from gtn_sl.nas.candidate import decode_all, find_candidate
-from gtn_sl.nas.rankers import Score, Setting, find_ranker
+from gtn_sl.nas.rankers import Score, find_ranker
 from gtn_sl.nas.rankers.plain_network import with_plain_weights, without_norms
 from gtn_sl.nas.rankers.protocol import Ranker
 from gtn_sl.nas.rankers.size import flop_count, parameter_count
@@ -201,6 +201,10 @@ def test_results_are_kept_and_damaged_ones_made_again(setting, three, tmp_path, 
     assert asked[-4:] == [(FULL, 1), (SPARSE, 1), (POOLS, 0), (POOLS, 1)]
 
 
+def folder_of(score, setting, folder):
+    return score_folder(ranker_of(score), setting, folder).path
+
+
 def test_a_failure_is_recorded_ranked_last_and_ends_nothing(setting, three, tmp_path, caplog):
     def score(candidate, setting, seed):
         if candidate.encoding == FULL:
@@ -217,6 +221,23 @@ def test_a_failure_is_recorded_ranked_last_and_ends_nothing(setting, three, tmp_
     )
     kept = json.loads((score_folder(ranker_of(score), setting, tmp_path).path / f"{SPARSE}.json").read_text())
     assert kept["runs"]["0"]["value"] is None
+
+
+def test_what_a_users_ranker_failed_on_is_judged_again(setting, three, tmp_path):
+    mended = []
+
+    def score(candidate, setting, seed):
+        return 1.0 if mended or candidate.encoding != FULL else math.nan
+
+    assert list(rank(ranker_of(score), three, setting, [0], tmp_path).failures) == [FULL]
+    mended.append(True)
+    scores = rank(ranker_of(score), three, setting, [0], tmp_path)
+    assert scores.failures == {}
+    rows = [
+        json.loads(line) for line in (folder_of(score, setting, tmp_path) / "metrics.jsonl").read_text().splitlines()
+    ]
+    assert [row["iteration"] for row in rows] == [1, 2, 3, 4]
+    assert rows[-1]["score/best"] == 1.0
 
 
 def test_a_ranker_that_returns_no_number_fails(setting, three, tmp_path):
@@ -246,12 +267,18 @@ def test_an_interrupt_is_no_failure(setting, three, tmp_path):
 
 def test_a_users_own_ranker(setting, three, tmp_path, monkeypatch):
     (tmp_path / "my_rankers.py").write_text(
+        "import functools\n"
         "from gtn_sl.nas.rankers import Score\n"
         "limit = 3\n"
         "def depth(candidate, setting, seed):\n"
         "    return candidate.encoding.count('c3')\n"
         "def counted(candidate, setting, seed):\n"
         "    return Score(candidate.encoding.count('c3'), steps=7)\n"
+        "partly = functools.partial(depth)\n"
+        "class Object:\n"
+        "    def __call__(self, candidate, setting, seed):\n"
+        "        return 1.0\n"
+        "object = Object()\n"
     )
     monkeypatch.syspath_prepend(tmp_path)
     scores = rank(find_ranker("my_rankers:depth"), three, setting, [0], tmp_path)
@@ -264,6 +291,8 @@ def test_a_users_own_ranker(setting, three, tmp_path, monkeypatch):
     ]:
         with pytest.raises(UsageError, match=words):
             find_ranker(path)
+    for name in ("partly", "object"):
+        assert find_ranker(f"my_rankers:{name}").identity()["source"] is not None
     before = find_ranker("my_rankers:depth").identity()
     (tmp_path / "my_rankers.py").write_text("def depth(candidate, setting, seed):\n    return 1.0\n")
     sys.modules.pop("my_rankers")
@@ -286,9 +315,7 @@ def test_wrong_rankers(text, words):
 
 
 def test_teachers_that_do_not_fit(setting, three, teacher_file, tmp_path):
-    fashion = Setting(
-        setting.space, dataclasses.replace(setting.data, task=dataclasses.replace(setting.data.task, name="x"))
-    )
+    fashion = dataclasses.replace(setting, task=dataclasses.replace(setting.task, name="x"))
     for text, where, words in [
         ("teacher", setting, "needs a teacher: teacher@file=RUN"),
         (f"teacher@file={teacher_file},steps=5", setting, "the teacher has only 4 steps"),

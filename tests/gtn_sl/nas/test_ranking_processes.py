@@ -5,7 +5,6 @@ import json
 import pytest
 
 from gtn_core.seeding import Streams
-from gtn_sl.data import load_task
 from gtn_sl.nas.candidate import sample_distinct
 from gtn_sl.nas.rankers import Setting, find_ranker
 from gtn_sl.nas.rankers.user import UserRanker
@@ -24,7 +23,7 @@ FIVE = sample_distinct(SPACE, 5, Streams(0).numpy("five"))
 def judged(world, name, folder):
     """Ranks five architectures; returns scores, failures and how often progress was told."""
     told = []
-    setting = Setting(SPACE, load_task("digits"), images=100)
+    setting = Setting.of(SPACE, "digits", images=100)
     scores = rank(find_ranker(name), FIVE, setting, [0, 1], folder, lambda: told.append(1), world)
     return scores.values, scores.failures, len(told)
 
@@ -37,14 +36,14 @@ def failing(world, folder):
         asked.append(candidate.encoding)
         return float("nan") if candidate == FIVE[3] else float(len(asked))
 
-    setting = Setting(SPACE, load_task("digits"), images=100)
+    setting = Setting.of(SPACE, "digits", images=100)
     scores = rank(UserRanker("mine:judge", judge), FIVE, setting, [0], folder, world=world)
     return asked, list(scores.failures)
 
 
 def unable(world, folder):
     """Asks for a teacher that is not there."""
-    setting = Setting(SPACE, load_task("digits"), images=100)
+    setting = Setting.of(SPACE, "digits", images=100)
     with pytest.raises(Exception, match="nowhere") as caught:
         rank(find_ranker("teacher@file=nowhere"), FIVE, setting, [0], folder, world=world)
     return type(caught.value).__name__

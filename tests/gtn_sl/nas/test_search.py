@@ -5,7 +5,7 @@ import math
 
 import pytest
 
-from gtn_core.errors import DataError, UsageError
+from gtn_core.errors import UsageError
 from gtn_sl.nas.rankers import Score, Setting, find_ranker
 from gtn_sl.nas.rankers.user import UserRanker
 from gtn_sl.nas.scoring import score_folder
@@ -23,8 +23,8 @@ RANKER = UserRanker("mine:convolutions", convolutions)
 
 
 @pytest.fixture
-def macro(digits):
-    return Setting(find_space("macro-small@operations=2"), digits)
+def macro():
+    return Setting.of(find_space("macro-small@operations=2"), "digits")
 
 
 def search(text, setting, folder, ranker=RANKER, **changes):
@@ -32,8 +32,8 @@ def search(text, setting, folder, ranker=RANKER, **changes):
     return run_search(find_search(text), ranker, setting, budget, folder, **changes)
 
 
-def test_evolution_finds_more_than_chance(digits, tmp_path):
-    wide = Setting(find_space("macro-small"), digits)
+def test_evolution_finds_more_than_chance(tmp_path):
+    wide = Setting.of(find_space("macro-small"), "digits")
     best = {
         text: sum(search(text, wide, tmp_path / text, seed=seed).winners[0][1] for seed in range(3))
         for text in ("random", "evolution@population=10,tournament=4")
@@ -128,9 +128,9 @@ def test_without_a_budget_there_is_no_search(macro, tmp_path):
         find_search("evolve")
 
 
-def test_a_search_that_would_never_end_is_refused(digits, tmp_path):
+def test_a_search_that_would_never_end_is_refused(tmp_path):
     free = UserRanker("mine:free", lambda candidate, setting, seed: 1.0)
-    wide = Setting(find_space("macro-small"), digits)
+    wide = Setting.of(find_space("macro-small"), "digits")
     with pytest.raises(UsageError, match=r"mine:free takes no steps, .*limit evaluations or cpu_seconds"):
         search("random", wide, tmp_path, free, budget=Budget(steps=5))
 
@@ -157,7 +157,7 @@ def test_all_judgements_may_fail(macro, tmp_path):
     plot_anytime(tmp_path / "anytime.png", {"evolution-0": write_search(tmp_path, found, {})})
 
 
-def test_a_search_leaves_curves_and_a_result(macro, tmp_path):
+def test_a_search_leaves_curves_and_a_result(macro, tmp_path, caplog):
     tracker = SearchTracker(tmp_path / "run", {"search": "random"})
     found = search("random", macro, tmp_path / "run", budget=Budget(evaluations=6), listener=tracker)
     tracker.close()
@@ -170,7 +170,11 @@ def test_a_search_leaves_curves_and_a_result(macro, tmp_path):
     assert winners_table(searches["run"], 2)[0]["architecture"] == found.winners[0][0]
     plot_anytime(tmp_path / "anytime.png", searches)
     assert (tmp_path / "anytime.png").read_bytes().startswith(b"\x89PNG")
-    for damaged in ("{", "[]", '{"kind": "x"}'):
+    (tmp_path / "more" / "run").mkdir(parents=True)
+    (tmp_path / "more" / "run" / "search.json").write_bytes((tmp_path / "run" / "search.json").read_bytes())
+    assert list(read_searches(tmp_path)) == ["more/run", "run"]
+    for damaged in ("{", "[]", '{"kind": "x"}', '{"kind": "architecture-search"}'):
         (tmp_path / "run" / "search.json").write_text(damaged)
-        with pytest.raises(DataError, match="is no result of a search"):
-            read_searches(tmp_path)
+        caplog.clear()
+        assert list(read_searches(tmp_path)) == ["more/run"]
+        assert "run/search.json is no result of a search" in caplog.text

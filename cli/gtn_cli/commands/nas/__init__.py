@@ -7,6 +7,7 @@ import click
 from gtn_cli.lazy_group import LazyGroup
 
 COMMANDS = {
+    "list": ("gtn_cli.commands.nas.list", "Search spaces, rankers and searches, with their settings."),
     "sample": ("gtn_cli.commands.nas.sample", "Draw architectures of a search space, and pictures of them."),
     "rank": ("gtn_cli.commands.nas.rank", "Score architectures by a ranker, e.g. a teacher's few steps."),
     "correlate": ("gtn_cli.commands.nas.correlate", "How well rankers order architectures whose accuracy is known."),
@@ -24,15 +25,15 @@ COMMANDS = {
 def command() -> None:
     """Architecture search with a teacher as the proxy, and with everything that a teacher has to beat.
 
-    A space, a ranker or a search is written NAME@KEY=VALUE,KEY=VALUE. Every command goes on where an earlier one with the same
-    --out stopped.
+    A space, a ranker or a search is written NAME@KEY=VALUE,KEY=VALUE (gtn-cli nas list). Every command goes
+    on where an earlier one with the same --out stopped.
 
     \b
     Examples:
       gtn-cli nas sample --space nb201-small --count 5
-      gtn-cli nas rank --space nb201-small --task mnist --count 30 --ranker teacher@file=runs/mnist,steps=32
-      gtn-cli nas correlate --truth nb201-small-mnist --ranker teacher@file=runs/mnist --ranker synflow
-      gtn-cli nas search --space nb201-small --task mnist --ranker teacher@file=runs/mnist --evaluations 200
-      gtn-cli nas contest --task mnist --ranker teacher@file=runs/mnist --ranker supernet --cpu-seconds 60
+      gtn-cli nas rank --space nb201-small --task mnist --count 30 --ranker teacher@file=mnist-search
+      gtn-cli nas correlate --truth nb201-small-mnist --ranker teacher@file=mnist-search --ranker synflow
+      gtn-cli nas search --space nb201-small --task mnist --ranker teacher@file=mnist-search --evaluations 200
+      gtn-cli nas contest --task mnist --ranker teacher@file=mnist-search --ranker supernet --cpu-seconds 60
       gtn-cli nas train --space nb201-small --task mnist --architecture c3-sk.no-c1.a3.c3 --seeds 3
     """

@@ -37,6 +37,7 @@ RANKERS = (
     "jacob_cov",
     "naswot",
 )
+SEARCHES = ("evolution", "halving", "random")
 """Of the registries, which import torch; a test compares them."""
 
 
@@ -48,6 +49,11 @@ def complete_space(ctx: click.Context, parameter: click.Parameter, typed: str) -
 def complete_ranker(ctx: click.Context, parameter: click.Parameter, typed: str) -> list[CompletionItem]:
     """Completes a ranker's name."""
     return [CompletionItem(name) for name in RANKERS if name.startswith(typed)]
+
+
+def complete_search(ctx: click.Context, parameter: click.Parameter, typed: str) -> list[CompletionItem]:
+    """Completes a search's name."""
+    return [CompletionItem(name) for name in SEARCHES if name.startswith(typed)]
 
 
 def complete_truth(ctx: click.Context, parameter: click.Parameter, typed: str) -> list[CompletionItem]:
@@ -67,7 +73,7 @@ def space(command: F) -> F:
         default="nb201-small",
         show_default=True,
         metavar="NAME[@KEY=VALUE,...]",
-        help=f"Search space: {', '.join(SPACES)}; with settings, e.g. nb201@channels=8,cells=1.",
+        help=f"Search space: {', '.join(SPACES)}; with settings (gtn-cli nas list), e.g. nb201@channels=8,cells=1.",
         shell_complete=complete_space,
     )(command)
 
@@ -121,7 +127,7 @@ def _ranker(name: str, before: str, *, multiple: bool) -> Callable[[F], F]:
         multiple=multiple,
         required=True,
         metavar="NAME[@KEY=VALUE,...]",
-        help=f"{before}{', '.join(RANKERS)}, or your own package.module:function.",
+        help=f"{before}{', '.join(RANKERS)}, or your own package.module:function; gtn-cli nas list has their settings.",
         shell_complete=complete_ranker,
     )
 
@@ -157,15 +163,26 @@ def training(command: F) -> F:
 
 
 def search(command: F) -> F:
-    """Adds ``--search``."""
+    """Adds ``--search``, once."""
+    return _search("search_name", "", multiple=False)(command)
+
+
+def searches(command: F) -> F:
+    """Adds ``--search``, once or several times."""
+    return _search("search_names", "Repeatable: ", multiple=True)(command)
+
+
+def _search(name: str, before: str, *, multiple: bool) -> Callable[[F], F]:
     return click.option(
         "--search",
-        "search_name",
-        default="evolution",
-        show_default=True,
+        name,
+        multiple=multiple,
+        default=("evolution",) if multiple else "evolution",
+        show_default="evolution",
         metavar="NAME[@KEY=VALUE,...]",
-        help="random, evolution (regularised) or halving (successive).",
-    )(command)
+        help=f"{before}random, evolution (regularised) or halving (successive).",
+        shell_complete=complete_search,
+    )
 
 
 def budget(command: F) -> F:

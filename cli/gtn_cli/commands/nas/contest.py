@@ -17,7 +17,7 @@ from gtn_cli.main import echo_json
 @choices.space
 @choices.task
 @choices.rankers
-@choices.search
+@choices.searches
 @choices.budget
 @choices.seeds("Searches of each ranker.", 3)
 @click.option(
@@ -32,7 +32,7 @@ def command(
     space_name: str,
     task: str,
     ranker_names: tuple[str, ...],
-    search_name: str,
+    search_names: tuple[str, ...],
     limits: dict[str, Any],
     seeds: int,
     trainings: int,
@@ -45,15 +45,15 @@ def command(
 ) -> None:
     """Let rankers search at equal cost, and train on real data what they find.
 
-    Each ranker searches several times with the same budget; preparing counts, what a teacher cost before is told beside it. The
-    best architecture of each search is trained as gtn-cli nas train does, and so is one drawn at random, the control that
-    costs nothing. OUT gets contest.md, contest.json and contest.png; what is done is kept, search by search and training
-    by training.
+    Each ranker searches several times with the same budget, by each --search; preparing counts, what a teacher cost before is
+    told beside it. The best architecture of each search is trained as gtn-cli nas train does, and so is one drawn at random,
+    the control that costs nothing. OUT gets contest.md, contest.json and contest.png; what is done is kept, search by search
+    and training by training.
 
     \b
     Examples:
-      gtn-cli nas contest --task mnist --ranker teacher@file=mnist,steps=32 --ranker supernet --cpu-seconds 60 --workers 2
-      gtn-cli nas contest --task digits --ranker teacher@file=digits --ranker synflow --evaluations 30 --search random
+      gtn-cli nas contest --task mnist --ranker teacher@file=mnist-search,steps=32 --ranker supernet --cpu-seconds 60 --workers 2
+      gtn-cli nas contest --task digits --ranker synflow --search random --search evolution --evaluations 30
     """
     from gtn_core.config import parse_assignments, resolve, to_dict
     from gtn_sl.nas.contest import Contest, hold_contest
@@ -66,7 +66,7 @@ def command(
     console.interrupt_on_sigterm()
     budget = Budget(**limits)
     training, given = resolve(FinalTraining, parse_assignments(assignments)), options.given_command()
-    contest = Contest(find_space(space_name), task, ranker_names, search_name, budget, seeds, data_dir)
+    contest = Contest(find_space(space_name), task, ranker_names, search_names, budget, seeds, data_dir)
     with kept(out), console.counting_bar(quiet=quiet or as_json) as bar:
         shown = bar.add_task("searches", total=None)
 
@@ -77,7 +77,7 @@ def command(
     facts = {
         "space": contest.space.name,
         "task": task,
-        "search": search_name,
+        "search": ", ".join(search_names),
         "budget": {key: value for key, value in to_dict(budget).items() if value is not None},
         "training": to_dict(training),
         "trainings of each": trainings,

@@ -9,7 +9,7 @@ import click
 
 from gtn_cli import console, options
 from gtn_cli.commands.nas import choices
-from gtn_cli.commands.nas.report import write_correlations
+from gtn_cli.commands.nas.report import refuse_another_truth, write_correlations
 from gtn_cli.commands.nas.work_folder import kept
 from gtn_cli.joined import joined
 from gtn_cli.main import echo_json
@@ -44,13 +44,11 @@ def command(
 
     \b
     Examples:
-      gtn-cli nas correlate --truth nb201-small-mnist --ranker teacher@file=runs/mnist,steps=32 --ranker real@steps=32
+      gtn-cli nas correlate --truth nb201-small-mnist --ranker teacher@file=mnist-search,steps=32 --ranker real@steps=32
       gtn-cli nas correlate --truth nb201-small-mnist --ranker parameters --ranker synflow --ranker naswot --seeds 3
       gtn-cli nas correlate --truth truth.json --ranker my_package.rankers:my_ranker
       torchrun --nproc-per-node 2 --no-python gtn-cli nas correlate --truth nb201-small-mnist --ranker real@steps=32
     """
-    from gtn_core.distributed import first_on_each_machine
-    from gtn_sl.data import load_task
     from gtn_sl.nas.comparison import short_table, to_json
     from gtn_sl.nas.ground_truth import find_ground_truth
     from gtn_sl.nas.rankers import Setting, find_ranker
@@ -61,11 +59,11 @@ def command(
     console.interrupt_on_sigterm()
     known = find_ground_truth(truth)
     rankers = [find_ranker(name) for name in ranker_names]  # a wrong name fails here, before any work
+    refuse_another_truth(out, truth)
     candidates, given = known.candidates(), options.given_command()
+    setting = Setting.of(find_space(known.space), known.task, data_dir, seed=seed)
     with joined(world_name) as world:
         told = world.rank == 0
-        data = first_on_each_machine(world, lambda: load_task(known.task, data_dir))
-        setting = Setting(find_space(known.space), data, seed=seed)
         with kept(out, told=told), console.counting_bar(quiet=quiet or as_json or not told) as bar:
             for ranker in rankers:
                 shown = bar.add_task(ranker.name, total=len(candidates) * seeds)

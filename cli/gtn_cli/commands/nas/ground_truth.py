@@ -49,6 +49,7 @@ def command(
     from gtn_core.seeding import Streams
     from gtn_sl.nas.final_training import FinalTraining
     from gtn_sl.nas.ground_truth import put_together, sample_seeing, save_ground_truth
+    from gtn_sl.nas.results import safe_name
     from gtn_sl.nas.spaces import find_space
     from gtn_sl.nas.trainings import Course, train_all
 
@@ -63,7 +64,7 @@ def command(
             course, candidates, range(seeds), out, workers=workers, after_one=lambda job: bar.advance(shown)
         )
     truth = put_together(course, found)
-    path = out / f"{space_name.partition('@')[0]}-{task}.json"
+    path = out / f"{safe_name(space.name)}-{task}.json"
     save_ground_truth(path, truth, made_by)
     accuracies = 100 * truth.accuracies()
     if as_json:

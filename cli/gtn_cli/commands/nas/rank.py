@@ -52,13 +52,11 @@ def command(
 
     \b
     Examples:
-      gtn-cli nas rank --count 50 --ranker teacher@file=runs/mnist,steps=32
+      gtn-cli nas rank --count 50 --ranker teacher@file=mnist-search,steps=32
       gtn-cli nas rank --count 50 --ranker synflow --ranker real@steps=64 --seeds 3
       torchrun --nproc-per-node 2 --no-python gtn-cli nas rank --count 50 --ranker real@steps=64
       gtn-cli nas rank --architecture c3-sk.no-c1.a3.c3 --ranker my_package.rankers:my_ranker
     """
-    from gtn_core.distributed import first_on_each_machine
-    from gtn_sl.data import load_task
     from gtn_sl.nas.rankers import Setting, find_ranker
     from gtn_sl.nas.scoring import rank
     from gtn_sl.nas.spaces import find_space
@@ -68,9 +66,9 @@ def command(
     space = find_space(space_name)
     rankers = [find_ranker(name) for name in ranker_names]  # a wrong name fails here, before any work
     candidates = choices.chosen(space, encodings, count, seed)
+    setting = Setting.of(space, task, data_dir, seed=seed)
     with joined(world_name) as world:
         told = world.rank == 0
-        setting = Setting(space, first_on_each_machine(world, lambda: load_task(task, data_dir)), seed=seed)
         found = []
         for ranker in rankers:
             with kept(out, told=told), console.counting_bar(quiet=quiet or as_json or not told) as bar:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ from gtn_cli import console, options
 from gtn_cli.commands.nas import choices
 from gtn_cli.commands.nas.work_folder import kept
 from gtn_cli.main import echo_json
+from gtn_core.errors import GTNError
 from gtn_core.folder import make_folder
 
 
@@ -47,15 +47,15 @@ def command(
 
     \b
     Examples:
-      gtn-cli nas search --ranker teacher@file=runs/mnist,steps=32 --evaluations 200
+      gtn-cli nas search --ranker teacher@file=mnist-search,steps=32 --evaluations 200
       gtn-cli nas search --ranker real@steps=32 --search halving@candidates=27 --cpu-seconds 300
       gtn-cli nas search --space cells-small --ranker synflow --search random --evaluations 1000 --seed 1
     """
     from gtn_core.config import to_dict
-    from gtn_sl.data import load_task
     from gtn_sl.nas.rankers import Setting, find_ranker
+    from gtn_sl.nas.results import safe_name
     from gtn_sl.nas.search import Budget, Evaluation, find_search, recorded_search
-    from gtn_sl.nas.search.report import winners_table
+    from gtn_sl.nas.search.report import DOCUMENT, winners_table
     from gtn_sl.nas.spaces import find_space
 
     console.start_logging(quiet=quiet or as_json)
@@ -63,8 +63,8 @@ def command(
     space, ranker, search = find_space(space_name), find_ranker(ranker_name), find_search(search_name)
     budget = Budget(**limits)
     budget.limits()
-    setting = Setting(space, load_task(task, data_dir), seed=seed)
-    folder = make_folder(out / f"{re.sub(r'[^A-Za-z0-9.=,_-]+', '-', search.name)}-{seed}")
+    setting = Setting.of(space, task, data_dir, seed=seed)
+    folder = make_folder(out / f"{safe_name(search.name)}-{seed}")
     facts = {"space": space.name, "task": task, "budget": to_dict(budget), "command": options.given_command()}
     with kept(out), console.counting_bar(quiet=quiet or as_json) as bar:
         shown = bar.add_task(search.name, total=1000)
@@ -76,16 +76,16 @@ def command(
         found = recorded_search(
             search, ranker, setting, budget, out, folder, facts, seed=seed, seeds=seeds, listener=show
         )
+    if not found["winners"]:
+        reason = found["history"][-1]["failure"]
+        raise GTNError(f"{ranker.name} failed on every architecture: {reason}; see {folder / DOCUMENT}")
     document = {**found, "folder": str(folder)}
     if as_json:
         echo_json(document)
         return
     ledger = document["ledger"]
     spent = f"{ledger['evaluations']} judgements, {ledger['cpu_seconds']:.3g} CPU-seconds, {ledger['steps']:,} steps"
-    if rows := winners_table(document, 5):
-        console.print_table(list(rows), f"{search.name} by {ranker.name} on {task}: {spent}")
-    else:
-        click.echo(f"no architecture could be judged; why stands in {folder / 'search.json'}")
+    console.print_table(list(winners_table(document, 5)), f"{search.name} by {ranker.name} on {task}: {spent}")
     if not quiet:
         if ledger["paid_before"]:
             click.echo(f"paid before, for the ranker's teacher: {ledger['paid_before']:.3g} CPU-seconds")

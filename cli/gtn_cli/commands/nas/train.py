@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from gtn_cli import console, options
 from gtn_cli.commands.nas import choices
@@ -62,6 +63,7 @@ def command(
     settings = resolve(FinalTraining, parse_assignments(assignments))
     if source is not None:
         space_name, task, winners = _winners(source, top)
+        _refuse_others(source, space_name=space_name, task=task)
         encodings = (*encodings, *winners)
     space = find_space(space_name)
     candidates = choices.chosen(space, encodings, count, seed)
@@ -77,6 +79,16 @@ def command(
     console.print_table([_row(text, runs) for text, runs in found.items()], f"{space.name} on {task}, {seeds} seeds")
     if not quiet:
         click.echo(f"networks: {course.networks}")
+
+
+def _refuse_others(source: Path, **of_the_search: str) -> None:
+    """Raises UsageError where an option asks for another space or task than that of the search."""
+    context = click.get_current_context()
+    for name, value in of_the_search.items():
+        asked = context.params[name]
+        if context.get_parameter_source(name) is ParameterSource.COMMANDLINE and asked != value:
+            option = name.removesuffix("_name")
+            raise UsageError(f"--{option} {asked}: the search in {source} was one of --{option} {value}; leave it out")
 
 
 def _row(encoding: str, runs: dict[int, dict[str, Any]]) -> dict[str, str]:

@@ -1,0 +1,67 @@
+"""Correlation against training steps: rankers that differ in their steps alone, as a picture and in TensorBoard."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from pathlib import Path
+
+import numpy as np
+from matplotlib.figure import Figure
+from torch.utils.tensorboard import SummaryWriter
+
+from gtn_core.saved_figure import save_figure
+from gtn_sl.nas.comparison import Comparison, Row, short_name
+from gtn_sl.nas.results import safe_name
+
+COLOURS = ("#0b6e4f", "#c8553d", "#3d5a80", "#8a8a8a", "#7b2d8b", "#b8860b")
+
+_STEPS = re.compile(r"(?<=[@,])steps=\d+,?")
+
+
+def step_families(comparison: Comparison) -> dict[str, list[Row]]:
+    """Returns the rankers that take training steps, by their specification without the number of steps, in its order."""
+    families: dict[str, list[Row]] = defaultdict(list)
+    for row in comparison.rows:
+        if row.steps > 0:
+            families[_STEPS.sub("", row.ranker).rstrip("@,")].append(row)
+    return {name: sorted(rows, key=lambda row: row.steps) for name, rows in families.items()}
+
+
+def plot_steps(path: Path, comparison: Comparison) -> bool:
+    """Draws Spearman's correlation against training steps, on all and on the better half, with 95% intervals.
+
+    Returns:
+        Whether there was anything to draw: some ranker with two numbers of steps.
+    """
+    curves = step_families(comparison)
+    if not any(len(rows) > 1 for rows in curves.values()):
+        return False
+    figure = Figure(figsize=(10, 4.2), layout="constrained")
+    panels = figure.subplots(1, 2, sharey=True)
+    for axes, title, half in ((panels[0], "all architectures", False), (panels[1], "the better half", True)):
+        for (name, rows), colour in zip(curves.items(), COLOURS * len(curves), strict=False):
+            steps = [row.steps for row in rows]
+            found = [(row.better_half if half else row.everything).spearman for row in rows]
+            axes.plot(steps, [each.value for each in found], "o-", color=colour, markersize=4, label=short_name(name))
+            axes.fill_between(
+                steps, [each.low for each in found], [each.high for each in found], color=colour, alpha=0.12
+            )
+        axes.set_xscale("log", base=2)
+        axes.set_title(title, loc="left", fontsize=10)
+        axes.set_xlabel("training steps of one architecture")
+        axes.grid(alpha=0.3)
+    panels[0].set_ylabel("Spearman correlation (band: 95%)")
+    panels[0].legend(fontsize=8)
+    save_figure(figure, path)
+    return True
+
+
+def write_curves(folder: Path, comparison: Comparison) -> None:
+    """Writes TensorBoard's events, a run a family of rankers, its correlations by training steps; earlier ones are replaced."""
+    for name, rows in step_families(comparison).items():
+        with SummaryWriter(str(folder / safe_name(short_name(name))), purge_step=0) as writer:
+            for row in rows:
+                for tag, found in (("all", row.everything), ("top_half", row.better_half)):
+                    if np.isfinite(found.spearman.value):
+                        writer.add_scalar(f"spearman/{tag}", found.spearman.value, int(row.steps))
