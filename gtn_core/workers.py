@@ -38,7 +38,7 @@ def run_jobs(
         GTNError: A job failed, or a worker died; the others are stopped.
     """
     if workers == 1 or len(jobs) == 1:
-        with _one_thread():
+        with one_thread():
             for job in jobs:
                 done(job, work(job))
         return
@@ -107,7 +107,8 @@ def serve(pipe: Connection, work: Callable[[Any], Any]) -> None:
 
 
 @contextmanager
-def _one_thread() -> Iterator[None]:
+def one_thread() -> Iterator[None]:
+    """Computes on one thread within the block: small networks are fastest so, and their results do not hang on the cores."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

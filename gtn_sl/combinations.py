@@ -95,15 +95,18 @@ def refuse_impossible(config: MetaTrainConfig) -> None:
     """Checks that a config's parts make a teacher together.
 
     Raises:
-        UsageError: A name is unknown, or parts do not go together; the message says why and what would.
+        UsageError: A name is unknown, or parts do not go together; the message says of all of them why, and what would.
     """
     teacher = config.teacher
     noise, generator = CURRICULA[teacher.curriculum].noise, GENERATORS[teacher.generator]
     choice = _Choice(config, noise, generator, LABELS[teacher.labels])
-    for rule in _RULES:
-        if rule.broken(choice):
-            named = " with ".join(f"{key}={_value(config, key)}" for key in rule.settings)
-            raise UsageError(f"{named}: {rule.reason}")
+    broken = [rule for rule in _RULES if rule.broken(choice)]
+    if broken:
+        raise UsageError("; and ".join(f"{_named(config, rule)}: {rule.reason}" for rule in broken))
+
+
+def _named(config: MetaTrainConfig, rule: _Rule) -> str:
+    return " with ".join(f"{key}={_value(config, key)}" for key in rule.settings)
 
 
 def _value(config: MetaTrainConfig, key: str) -> object:

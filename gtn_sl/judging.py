@@ -13,7 +13,7 @@ from gtn_core.seeding import Streams
 from gtn_sl.data import TaskData
 from gtn_sl.evaluation import Evaluation, evaluate_stream, refuse_divergence
 from gtn_sl.stream import Stream
-from gtn_sl.streams import STREAMS, RealData, Setting, learn_schedule
+from gtn_sl.streams import STREAMS, Setting, learn_schedule, real_stream
 from gtn_sl.teacher import TeacherFile
 
 log = logging.getLogger(__name__)
@@ -114,17 +114,16 @@ def _streams(
     file: TeacherFile, data: TaskData, plan: EvaluationPlan, learner: str, streams: Streams, advance: Advance
 ) -> dict[str, Stream]:
     """Returns the teacher and its controls by name."""
-    inner = file.config.inner
-    schedule = inner.fresh_schedule().to(plan.device)
+    schedule = file.config.inner.fresh_schedule().to(plan.device)
+    setting = Setting(file, data, learner, schedule, streams, step_plan(file))
     if _learns_schedule(plan):
         learn_schedule(
-            RealData(data, data.train, inner.steps, inner.batch_size, file.teacher.optimizer, schedule),
+            real_stream(setting, data.train),
             learner,
             streams,
             iterations=plan.control_iterations,
-            plan=step_plan(file),
+            plan=setting.plan,
             after_iteration=functools.partial(advance, "meta-learning the real-data control's schedule"),
         )
-    setting = Setting(file, data, learner, schedule, streams, step_plan(file))
     made = (STREAMS[name]().make(setting) for name in plan.controls)
     return {"teacher": file.teacher, **dict(made)}

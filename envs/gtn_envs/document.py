@@ -8,6 +8,8 @@ from typing import Any
 
 from gtn_envs.errors import WeightsError
 
+TEACHER = "teacher"
+"""What the file of a teacher of images says of itself; it is no environment, but one can be made of it."""
 FORMAT = 1
 """Version of the layout; a reader refuses any other."""
 ENVIRONMENT, STREAM = "synthetic-environment", "stream"
@@ -17,6 +19,10 @@ KINDS = (ENVIRONMENT, STREAM)
 
 def check_kind(source: Path | str, document: Mapping[str, Any], kinds: tuple[str, ...] = KINDS) -> None:
     """Raises ``WeightsError`` unless a document is of one of these kinds and of a format that this package reads."""
+    if document.get("kind") == TEACHER and STREAM in kinds:
+        raise WeightsError(
+            f"{source} is a teacher of images and no environment: gtn-cli export-dataset {source} --out FILE makes one of it"
+        )
     one_of(source, document, "kind", kinds)
     one_of(source, document, "format", (FORMAT,))
 

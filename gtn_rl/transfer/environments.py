@@ -132,6 +132,8 @@ def _registered(name: str) -> str:
             importlib.import_module(package)
         except ImportError as error:
             raise UsageError(f"cannot import the package {package!r} of {name!r}: {error}") from None
+    if Path(name).is_file():
+        raise UsageError(f"{name} is no environment: one is a .safetensors file, as gtn-cli export-dataset writes")
     try:
         return gym.spec(bare).id
     except gym.error.Error as error:

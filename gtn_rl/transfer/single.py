@@ -11,6 +11,7 @@ from typing import Any
 from gtn_core.checkpoint import require_writable
 from gtn_core.errors import UsageError
 from gtn_core.seeding import Streams
+from gtn_core.workers import one_thread
 from gtn_rl.sb3.algorithms import Algorithm, algorithm, require_fit
 from gtn_rl.transfer.agent_file import agent_path, save_agent
 from gtn_rl.transfer.environments import Environment, find_environment, require_same_spaces
@@ -112,7 +113,7 @@ def request(
 
 
 def run(wanted: Request, advance: Callable[[int], None]) -> dict[str, Any]:
-    """Trains, plays, saves and films an agent.
+    """Trains, plays, saves and films an agent, on one thread, as the agents of ``transfer`` are.
 
     Args:
         wanted: What to do.
@@ -125,6 +126,11 @@ def run(wanted: Request, advance: Callable[[int], None]) -> dict[str, Any]:
         UsageError: The algorithm refuses its settings.
         GTNError: A file cannot be written.
     """
+    with one_thread():
+        return _run(wanted, advance)
+
+
+def _run(wanted: Request, advance: Callable[[int], None]) -> dict[str, Any]:
     env, real, streams = wanted.env, wanted.real, Streams(wanted.seed)
     began = time.perf_counter()
     agent = make_agent(wanted.entry, env, wanted.settings, streams.seed("agent") % 2**31, wanted.tensorboard)

@@ -94,7 +94,7 @@ class Distillation(Claim):
         axes.set_xticks([place + 0.18 for place in range(len(evidence.measured))], list(evidence.measured))
         axes.set_ylim(0, 101)
         tidy(axes, "images per class", "accuracy on real test images (%)")
-        axes.legend(loc="upper left", fontsize=9)
+        axes.legend(loc="lower right", fontsize=9)
 
 
 def _run(count: int, samples: int, inner: InnerConfig, scale: Scale) -> Run:
@@ -109,9 +109,12 @@ def _run(count: int, samples: int, inner: InnerConfig, scale: Scale) -> Run:
 
 
 def _real(lab: Lab, made: Made, count: int) -> dict[str, Any]:
-    """Tests learners on as many real images, other ones for each, in the same batches."""
+    """Tests learners on as many real images, other ones for each, in the same batches.
+
+    Their schedule is learned on the ConvNets that the images are distilled on, as that of the distilled ones is.
+    """
     size = count * lab.data.task.classes
-    stream = real_data(lab, made.file().config.inner, LEARNER, subset=size)
+    stream = real_data(lab, made.file().config.inner, lab.scale.convnet, subset=size)
     return lab.tested(stream, LEARNER)
 
 

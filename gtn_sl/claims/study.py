@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from gtn_core.checkpoint import replacing
+from gtn_core.config import to_dict
 from gtn_core.device import resolve_device
 from gtn_core.errors import UsageError
 from gtn_core.folder import make_folder
@@ -19,6 +21,9 @@ from gtn_sl.claims.report import write_report
 from gtn_sl.claims.scale import Scale
 from gtn_sl.config import MetaTrainConfig, resolve_config
 from gtn_sl.data import load_task
+
+SETTINGS = "settings"
+"""What a study's identity calls the digest of all that is not asked for."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +56,7 @@ class Setup:
     def identity(self) -> dict[str, Any]:
         """Returns what a folder's results depend on."""
         asked = {"claim": self.claim, "budget": self.scale.name, "task": self.task_name}
-        return {**asked, "minutes": self.minutes, "seed": self.seed}
+        return {**asked, "minutes": self.minutes, "seed": self.seed, SETTINGS: _digest(self)}
 
 
 def reproduce(setup: Setup, folder: Path, show: Show, command: str = "") -> dict[str, Any]:
@@ -76,7 +81,15 @@ def reproduce(setup: Setup, folder: Path, show: Show, command: str = "") -> dict
     made = _train(lab, configs, command, show)
     measured = json.loads(json.dumps(claim.measure(lab, made)))
     evidence = Evidence(lab, made, measured)
-    return write_report(setup.claim, claim, evidence, {**setup.identity(), "command": command})
+    facts = {key: value for key, value in setup.identity().items() if key != SETTINGS}
+    return write_report(setup.claim, claim, evidence, {**facts, "command": command})
+
+
+def _digest(setup: Setup) -> str:
+    """Returns a digest of everything else that is not asked for but settled: settings of all meta-trainings, and the scale."""
+    runs = [{**to_dict(config), "compute": None, "data_dir": None} for config in settings(setup).values()]
+    text = json.dumps([runs, dataclasses.asdict(setup.scale)], sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 def settings(setup: Setup) -> dict[str, MetaTrainConfig]:
@@ -136,7 +149,9 @@ def _claim_folder(folder: Path, setup: Setup) -> None:
     if path.is_file():
         found = json.loads(path.read_text(encoding="utf-8"))
         if found != asked:
-            differing = [key for key in asked if found.get(key) != asked[key]]
+            differing = [key for key in asked if key != SETTINGS and found.get(key) != asked[key]]
+            if not differing:
+                raise UsageError(f"{folder} holds a study with settings of another version; choose another --out")
             was = ", ".join(f"{key} {found.get(key)}" for key in differing)
             now = ", ".join(f"{key} {asked[key]}" for key in differing)
             raise UsageError(f"{folder} holds a study of {was}, not of {now}; choose another --out")

@@ -3,7 +3,7 @@
 from gtn_sl.streams import real, semi_supervised, untrained
 from gtn_sl.streams.learned_schedule import learn_schedule
 from gtn_sl.streams.protocol import STREAMS, Control, Setting
-from gtn_sl.streams.real import RealData, images_of_equal_storage
+from gtn_sl.streams.real import RealData, images_of_equal_storage, real_stream
 
 __all__ = [
     "STREAMS",
@@ -13,6 +13,7 @@ __all__ = [
     "images_of_equal_storage",
     "learn_schedule",
     "real",
+    "real_stream",
     "semi_supervised",
     "untrained",
 ]

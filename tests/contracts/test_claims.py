@@ -1,5 +1,6 @@
 """Every claim is made again from end to end on the digits, with a budget of next to nothing, and goes on where it stopped."""
 
+import dataclasses
 import json
 from types import SimpleNamespace
 
@@ -72,6 +73,8 @@ def test_a_claim_is_made_again_and_never_twice(name, tmp_path):
     assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.safetensors")} == before
     with pytest.raises(UsageError, match="holds a study of seed 0, not of seed 1"):
         reproduce(Setup(name, TINY, seed=1), tmp_path, ignore)
+    with pytest.raises(UsageError, match="with settings of another version"):
+        reproduce(Setup(name, dataclasses.replace(TINY, control_steps=3)), tmp_path, ignore)
 
 
 def evidence(measured):

@@ -83,6 +83,13 @@ def test_what_does_not_go_together_says_why(names):
         assert value == names[("curriculum", "generator", "labels").index(key)]
 
 
+def test_all_that_does_not_go_together_is_said_at_once():
+    with pytest.raises(UsageError) as caught:
+        refuse_impossible(resolve_config("digits", "fast", {"teacher": {"curriculum": "none", "samples": 20}}))
+    said = str(caught.value)
+    assert all(f"teacher.{key} with" in said for key in ("labels=soft", "samples=20", "warm_start=60"))
+
+
 @pytest.mark.parametrize("names", ALLOWED, ids=joined)
 def test_a_lesson_repeats_itself_and_holds_distributions(names):
     teacher = seeded_teacher(config(*names), TASK, 0)

@@ -63,7 +63,8 @@ def test_what_is_in_memory_is_its_own() -> None:
 
 
 FIELDS: list[tuple[dict[str, Any], str]] = [
-    ({"kind": "teacher"}, "'kind' is 'teacher', expected 'synthetic-environment' or 'stream'"),
+    ({"kind": "teacher"}, "is a teacher of images and no environment: gtn-cli export-dataset .*stream.safetensors"),
+    ({"kind": "learner"}, "'kind' is 'learner', expected 'synthetic-environment' or 'stream'"),
     ({"format": 2}, "'format' is 2, expected 1"),
     ({"task": None}, "'task' is None, expected the real task's name"),
     ({"class_names": ["one"]}, r"'class_names' is \['one'\], expected a list of at least two names"),

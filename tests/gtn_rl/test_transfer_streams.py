@@ -6,7 +6,7 @@ import pytest
 from stable_baselines3.common.torch_layers import NatureCNN
 
 from gtn_core.config import read_yaml
-from gtn_core.errors import GTNError
+from gtn_core.errors import GTNError, UsageError
 from gtn_core.seeding import Streams
 from gtn_rl.sb3.algorithms import ALGORITHMS, algorithm
 from gtn_rl.sb3.small_cnn import SmallCNN, fitting_policy
@@ -44,6 +44,9 @@ def test_a_data_set_that_is_not_there(monkeypatch, tmp_path):
     monkeypatch.setenv("GTN_DATA_DIR", str(tmp_path))
     with pytest.raises(GTNError, match="is absent; run `gtn-cli tasks --download mnist`"):
         find_environment("GTN-MNIST-Real-v0")
+    (tmp_path / "digits.npz").write_bytes(b"")
+    with pytest.raises(UsageError, match=r"digits.npz is no environment: one is a .safetensors file"):
+        find_environment(str(tmp_path / "digits.npz"))
 
 
 SMALL, LARGE = gym.spaces.Box(0, 255, (8, 8, 1), np.uint8), gym.spaces.Box(0, 255, (3, 40, 40), np.uint8)

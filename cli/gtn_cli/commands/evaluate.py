@@ -125,7 +125,7 @@ def command(
     with console.counting_bar(quiet=quiet or as_json) as bar:
         task = bar.add_task("", total=units_of_work(plan))
         results = judge(file, data, plan, lambda what: bar.update(task, advance=1, description=what))
-    facts = _facts(file, data, plan)
+    facts = {**_facts(file, data, plan), "command": options.given_command()}
     write_evaluation_report(folder, results, data.task.title, facts)
     if as_json:
         echo_json({**facts, "report": str(folder), "results": [result.to_json() for result in results]})
@@ -140,8 +140,10 @@ def command(
 
 def _facts(file: TeacherFile, data: TaskData, plan: EvaluationPlan) -> dict[str, Any]:
     """Returns what a reader of the results has to know."""
+    from gtn_sl.shipped import is_shipped
+
     return {
-        "teacher": str(file.path),
+        "teacher": file.path.stem if is_shipped(file.path) else str(file.path),
         "task": data.task.name,
         "inner steps": file.teacher.steps,
         "batch size": file.teacher.batch_size,
