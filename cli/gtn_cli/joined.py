@@ -5,8 +5,8 @@ from __future__ import annotations
 import contextlib
 import logging
 import signal
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, TypeVar
 
 from gtn_core.errors import GTNError
 
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from gtn_core.distributed import LostRankError, World
 
 log = logging.getLogger("gtn_cli")
+
+T = TypeVar("T")
 
 
 @contextlib.contextmanager
@@ -43,6 +45,25 @@ def joined(name: str) -> Iterator[World]:
         raise
     finally:
         world.close()
+
+
+def together(name: str, work: Callable[[World], T]) -> T:
+    """Does work on the processes that a launcher has started, and again where one has gone, or come, and the launcher is elastic.
+
+    Args:
+        name: See ``gtn_core.distributed.join``.
+        work: Takes the world; begun again, it has to find what was done before.
+    """
+    from gtn_core.distributed import LostRankError
+
+    with joined(name) as world:
+        while True:
+            try:
+                return work(world)
+            except LostRankError as error:
+                if not world.meet_again():
+                    raise
+                log.warning("%s; going on as process %d of %d", error, world.rank, world.size)
 
 
 def _lost_rank(error: BaseException | None) -> LostRankError | None:

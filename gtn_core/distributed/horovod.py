@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -9,11 +10,15 @@ import torch
 from torch import Tensor
 
 from gtn_core.distributed.launch import WORLDS, launched_size
-from gtn_core.distributed.world import LostRankError, Wait, World
+from gtn_core.distributed.world import LostRankError, OtherRanksError, Wait, World
 from gtn_core.errors import GTNError, UsageError
 
 
 @WORLDS.register("horovod")
+def _horovod(environment: Mapping[str, str]) -> World:
+    return ElasticHorovod(environment) if environment.get("HOROVOD_ELASTIC") == "1" else HorovodWorld(environment)
+
+
 class HorovodWorld(World):
     """Horovod over MPI, gloo or NCCL, as it was built.
 
@@ -37,14 +42,18 @@ class HorovodWorld(World):
         if launched is None:
             raise UsageError("--world horovod needs a launcher; e.g. horovodrun -np 2 gtn-cli ...")
         self._hvd = hvd
-        hvd.init()
-        self.rank, self.size = hvd.rank(), hvd.size()
-        self.local_rank, self.local_size = hvd.local_rank(), hvd.local_size()
-        if self.size != launched:
+        self._meet()
+        if self.size != launched and not self.may_restart:
             raise GTNError(
                 f"the launcher has started {launched} processes, but Horovod sees {self.size}: was it built without MPI?"
                 " scripts/install_horovod.sh builds it in where mpicxx is installed; horovodrun --gloo needs none"
             )
+
+    def _meet(self) -> None:
+        """Finds the others."""
+        _reached(self._hvd.init)
+        self.rank, self.size = self._hvd.rank(), self._hvd.size()
+        self.local_rank, self.local_size = self._hvd.local_rank(), self._hvd.local_size()
         if torch.cuda.is_available():
             torch.cuda.set_device(self.local_rank % torch.cuda.device_count())
 
@@ -68,6 +77,41 @@ class HorovodWorld(World):
             found.append(rest[8:end])
             rest = rest[end:]
         return found
+
+
+class ElasticHorovod(HorovodWorld):
+    """Horovod elastic: processes may go and come, and those that are there go on.
+
+    The launcher tells of new ones at any moment; all hear of it in the next ``gather``, and leave together what they are at.
+    """
+
+    may_restart = True
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        super().__init__(environment)
+        from horovod.common.elastic import notification_manager
+
+        self._told = threading.Event()
+        notification_manager.init()
+        notification_manager.register_listener(self)
+
+    def on_hosts_updated(self, timestamp: int, result: int) -> None:
+        """Hears from the launcher, on a thread of its own, that there are other processes to be had."""
+        self._told.set()
+
+    def meet_again(self) -> bool:
+        """See ``World.meet_again``."""
+        self._hvd.shutdown()
+        self._told.clear()
+        self._meet()
+        self.restarts += 1
+        return True
+
+    def _gather(self, message: bytes) -> list[bytes]:
+        flagged = super()._gather(bytes([self._told.is_set()]) + message)
+        if any(each[0] for each in flagged):
+            raise OtherRanksError
+        return [each[1:] for each in flagged]
 
 
 def _reached(operation: Callable[[], Any]) -> Any:

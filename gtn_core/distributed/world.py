@@ -27,6 +27,13 @@ class LostRankError(GTNError):
         super().__init__(f"another process of this run has ended or cannot be reached ({reason})")
 
 
+class OtherRanksError(LostRankError):
+    """The launcher has other processes for the run, so that all must leave what they are at to meet them."""
+
+    def __init__(self) -> None:
+        GTNError.__init__(self, "the launcher has other processes for this run")
+
+
 class World(ABC):
     """The processes that train one teacher together. Every process must call the same methods in the same order.
 
@@ -35,8 +42,8 @@ class World(ABC):
         size: Number of processes.
         local_rank: Number of this process on its machine, from 0.
         local_size: Number of processes on its machine.
-        restarts: How often the launcher has started these processes again after one of them died.
-        may_restart: Whether the launcher would.
+        restarts: How often the work has begun again after one of the processes died, or another one came.
+        may_restart: Whether it would.
     """
 
     rank = 0
@@ -87,6 +94,17 @@ class World(ABC):
     def workers(self) -> int | None:
         """Returns how many processes of its own this process should start: its part of the CPUs; ``None`` for all of them."""
         return None if self.local_size == 1 else max(1, len(os.sched_getaffinity(0)) // self.local_size)
+
+    def meet_again(self) -> bool:
+        """Joins those that are left, or have come, once a ``LostRankError`` has ended what was under way.
+
+        Returns:
+            Whether that is possible here; number and count of the processes may be others then.
+
+        Raises:
+            LostRankError: They did not find each other.
+        """
+        return False
 
     def close(self) -> None:  # noqa: B027 (a world may have nothing to leave)
         """Leaves the others."""

@@ -63,7 +63,10 @@ def test_what_is_in_memory_is_its_own() -> None:
 
 
 FIELDS: list[tuple[dict[str, Any], str]] = [
-    ({"kind": "teacher"}, "is a teacher of images and no environment: gtn-cli export-dataset .*s.safetensors --out FILE"),
+    (
+        {"kind": "teacher"},
+        "is a teacher of images and no environment: gtn-cli export-dataset .*s.safetensors --out FILE",
+    ),
     ({"kind": "learner"}, "'kind' is 'learner', expected 'synthetic-environment' or 'stream'"),
     ({"format": 2}, "'format' is 2, expected 1"),
     ({"task": None}, "'task' is None, expected the real task's name"),

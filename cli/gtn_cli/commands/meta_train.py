@@ -13,7 +13,7 @@ import click
 
 from gtn_cli import console, options
 from gtn_cli.given import Given, only_given
-from gtn_cli.joined import joined
+from gtn_cli.joined import together
 from gtn_cli.main import EXIT_INTERRUPTED, echo_json
 from gtn_cli.meta_training import MetaTraining, new_meta_training, resumed_meta_training
 from gtn_core.errors import UsageError
@@ -105,22 +105,24 @@ def command(
     console.start_logging(quiet=quiet or as_json)
     console.interrupt_on_sigterm()
     given = Given(minutes, iterations, seed, threads, device, data_dir, kind, estimator)
-    with joined(world_name) as world:
-        quiet, as_json = quiet or world.rank > 0, as_json and world.rank == 0
-        console.start_logging(quiet=quiet or as_json)
+
+    def work(world: World) -> None:
+        silent, document = quiet or world.rank > 0, as_json and world.rank == 0
+        console.start_logging(quiet=silent or document)
         if resume is not None:
             others = {"--task": task, "--preset": preset, "--config": config_file, "--set": assignments, "--seed": seed}
             more = {"--out": out, "--threads": threads, "--kind": kind, "--estimator": estimator}
             _refuse_beside_resume({**others, **more}, world)
-        else:
-            resume = _restarted(out, world)
-        if resume is not None:
-            training, folder = _resumed(resume, given, world), resume
+        begun = resume or _restarted(out, world)
+        if begun is not None:
+            training, folder = _resumed(begun, given, world), begun
         else:
             layers = _layers(config_file, assignments, only_given({"task": task, "preset": preset}), world)
             training = _new(layers, given, world)
             folder = out or Path(_free_folder(training, world))
-        _train(training, RunFolder(folder), world, resume=resume is not None, quiet=quiet, as_json=as_json)
+        _train(training, RunFolder(folder), world, resume=begun is not None, quiet=silent, as_json=document)
+
+    together(world_name, work)
 
 
 def _layers(
