@@ -10,8 +10,8 @@ import contextlib
 import math
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -19,12 +19,13 @@ from torch import Tensor, nn
 from gtn_core.config import Natural, NaturalReal, Positive, PositiveReal, Share, config
 from gtn_core.distributed import LostRankError, SingleProcess, World, first, keep_in_step
 from gtn_core.errors import CheckpointError, DivergedError, GTNError
-from gtn_core.estimators import Estimator, Teacher, Trial
+from gtn_core.estimators import Estimator, Teacher
 from gtn_core.interrupts import InterruptedRun, interrupts_held_back
 from gtn_core.memory import peak_memory_mib
+from gtn_core.outer_job import Job
 from gtn_core.run_folder import RunFolder
 from gtn_core.step_gradient import StepGradient, StepReport
-from gtn_core.tracking import Picture, Tracker
+from gtn_core.tracking import Tracker
 from gtn_core.training_state import load_state, save_state, saved_iteration
 
 
@@ -56,42 +57,6 @@ class OuterConfig:
     """How often, evenly over the run, the teacher is judged on validation data."""
     save_every: NaturalReal = 30.0
     """Seconds between resumable states."""
-
-
-@dataclass(frozen=True)
-class Validation:
-    """How good a teacher is on validation data.
-
-    Attributes:
-        score: What decides which teacher is best; higher is better.
-        metrics: Values to log, by tag.
-        pictures: Pictures to log, by tag.
-    """
-
-    score: float
-    metrics: Mapping[str, float] = field(default_factory=dict)
-    pictures: Mapping[str, Picture] = field(default_factory=dict)
-
-
-class Job(Protocol):
-    """What a task brings to the outer loop."""
-
-    def episode(self, iteration: int, progress: float) -> Trial:
-        """Returns what an outer step judges by, a function of its arguments (and the run's seed) alone.
-
-        Args:
-            iteration: Number of the episode, from 0: the outer step, where a step has one episode.
-            progress: Share of the run that is done, in ``[0, 1)``.
-        """
-
-    def validate(self) -> Validation:
-        """Judges the teacher as it is on fresh learners and validation data; no state of the run may move.
-
-        Every process is asked, and has to return the same score and metrics.
-        """
-
-    def save_teacher(self, validation: Validation, iteration: int) -> None:
-        """Stores the teacher, the best so far."""
 
 
 @dataclass

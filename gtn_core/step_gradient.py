@@ -6,7 +6,7 @@ import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -15,9 +15,7 @@ from gtn_core.distributed import SplitTrial, World, gathered, merged_values
 from gtn_core.errors import DivergedError
 from gtn_core.estimators import Estimate, Estimator, Teacher, Trial
 from gtn_core.memory import is_out_of_memory, release_memory
-
-if TYPE_CHECKING:
-    from gtn_core.outer_loop import Job
+from gtn_core.outer_job import Job
 
 log = logging.getLogger(__name__)
 

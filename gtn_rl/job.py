@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from gtn_core.distributed import SingleProcess, World, first, share_out
-from gtn_core.outer_loop import Validation
+from gtn_core.outer_job import Validation
 from gtn_core.seeding import Streams
 from gtn_rl.agents import AgentFamily, InnerAgent
 from gtn_rl.agents.named import families
@@ -123,7 +123,7 @@ def _validation(by_kind: Mapping[str, Sequence[Mapping[str, float]]]) -> Validat
 
 
 class EvolutionJob:
-    """Episodes and validation of one stage; see ``gtn_core.outer_loop.Job``.
+    """Episodes and validation of one stage; see ``gtn_core.outer_job.Job``.
 
     Args:
         config: All settings.

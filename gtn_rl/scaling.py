@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from gtn_core.outer_loop import Validation
+from gtn_core.outer_job import Validation
 from gtn_rl.agents import InnerAgent
 from gtn_rl.job import Judge
 from gtn_rl.learned_teacher import LearnedTeacher

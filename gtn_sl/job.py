@@ -11,7 +11,7 @@ from torch import Tensor
 from gtn_core.distributed import SingleProcess, World, share_out
 from gtn_core.estimators import Episode, Teacher
 from gtn_core.meta_loss import BatchedLoss
-from gtn_core.outer_loop import Validation
+from gtn_core.outer_job import Validation
 from gtn_core.plan import StepPlan
 from gtn_core.run_folder import RunFolder
 from gtn_core.seeding import Streams
@@ -28,7 +28,7 @@ from gtn_sl.teacher import SupervisedTeacher, save_teacher
 
 
 class SupervisedJob:
-    """Episodes and validation of one supervised meta-training; see ``gtn_core.outer_loop.Job``.
+    """Episodes and validation of one supervised meta-training; see ``gtn_core.outer_job.Job``.
 
     Args:
         config: All settings.

@@ -12,7 +12,7 @@ from gtn_envs.canvas import Canvas
 from gtn_envs.valid_weights import Weights
 
 if TYPE_CHECKING:
-    from gtn_envs.rendering import History
+    from gtn_envs.history import History
 
 WIDTH, HEIGHT = 600, 420
 FPS = 30

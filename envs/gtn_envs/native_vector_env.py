@@ -15,7 +15,8 @@ from gymnasium.vector import AutoresetMode
 from gymnasium.vector.utils import batch_space
 
 from gtn_envs.backends import TorchBackend, make_backend
-from gtn_envs.rendering import Picture, Renderer
+from gtn_envs.history import Picture
+from gtn_envs.rendering import Renderer
 from gtn_envs.space_encoding import Space
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from gymnasium.envs.registration import parse_env_id
 from gtn_envs.valid_weights import Array, Weights
 
 if TYPE_CHECKING:
-    from gtn_envs.rendering import History
+    from gtn_envs.history import History
 
 
 class RealPicture:

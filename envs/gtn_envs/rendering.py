@@ -1,45 +1,20 @@
-"""Pictures of an episode: what is remembered of it, and who draws it."""
+"""Pictures of an episode: who remembers it, and who draws it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from gymnasium import error
 
+from gtn_envs.history import History, Picture
 from gtn_envs.real_picture import RealPicture, is_drawable
 from gtn_envs.valid_weights import Weights
 
 RENDER_MODES = ("human", "rgb_array")
 RENDER_FPS = 30
-
-
-@dataclass
-class History:
-    """One episode so far.
-
-    Attributes:
-        states: Each (d,), or in a data stream the number of an image; the initial one first.
-        actions: Each an index, or flat values (m,).
-        rewards: One for each action.
-    """
-
-    states: list[Any]
-    actions: list[Any] = field(default_factory=list)
-    rewards: list[float] = field(default_factory=list)
-
-
-class Picture(Protocol):
-    """Draws the last moment of an episode."""
-
-    def draw(self, history: History) -> npt.NDArray[np.uint8] | None:
-        """Returns the picture (height, width, 3), or shows it in a window and returns None."""
-
-    def close(self) -> None:
-        """Closes the window, if there is one."""
 
 
 class Renderer:

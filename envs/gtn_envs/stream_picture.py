@@ -11,7 +11,7 @@ from gtn_envs.canvas import GREY, Canvas
 from gtn_envs.valid_stream import DataStream
 
 if TYPE_CHECKING:
-    from gtn_envs.rendering import History
+    from gtn_envs.history import History
 
 SIDE, CAPTION = 320, 66
 """Pixels of the enlarged image's longer side, about, and of the lines below it."""

@@ -7,7 +7,7 @@ from torch import Tensor
 from gtn_core.estimators import Episode
 from gtn_core.inner_optim import SGD
 from gtn_core.learner import Statistics
-from gtn_core.outer_loop import Validation
+from gtn_core.outer_job import Validation
 from gtn_core.registry import Registry
 from gtn_core.seeding import Streams
 from gtn_rl.config import GradientConfig
@@ -26,7 +26,7 @@ FORMS.register("paper")(Paper())
 
 
 class GradientJob:
-    """Episodes and validation of one differentiable stage; see ``gtn_core.outer_loop.Job``.
+    """Episodes and validation of one differentiable stage; see ``gtn_core.outer_job.Job``.
 
     Args:
         form: What the learners are taught, and how they are judged.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 
-from gtn_core.outer_loop import Validation
+from gtn_core.outer_job import Validation
 from gtn_core.run_folder import RunFolder
 from gtn_rl.config import StageConfig
 from gtn_rl.pipeline import Pipeline, own_metrics

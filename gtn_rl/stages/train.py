@@ -9,7 +9,8 @@ from gtn_core.checkpoint import load_into, save_checkpoint
 from gtn_core.distributed import first
 from gtn_core.distributed.files import read_first
 from gtn_core.estimators import ESTIMATORS, Backprop, Estimator, EstimatorConfig, Teacher
-from gtn_core.outer_loop import Job, Listener, OuterLoop, Progress, Validation
+from gtn_core.outer_job import Job, Validation
+from gtn_core.outer_loop import Listener, OuterLoop, Progress
 from gtn_core.plan import StepPlan
 from gtn_core.run_folder import RunFolder
 from gtn_core.seeding import Streams

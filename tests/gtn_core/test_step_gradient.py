@@ -14,7 +14,8 @@ from gtn_core.errors import DivergedError
 from gtn_core.estimators import ESTIMATORS, Episode, EstimatorConfig, Teacher
 from gtn_core.inner_optim import SGD, Schedule
 from gtn_core.interrupts import InterruptedRun
-from gtn_core.outer_loop import OuterConfig, OuterLoop, Validation
+from gtn_core.outer_job import Validation
+from gtn_core.outer_loop import OuterConfig, OuterLoop
 from gtn_core.run_folder import RunFolder
 from gtn_core.seeding import Streams
 from gtn_core.tracking import NoTracker, RunTracker
