@@ -3,25 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gtn_core.checkpoint import replacing
 from gtn_core.errors import UsageError
-from gtn_core.markdown import markdown_table
 from gtn_sl.nas.correlation import Ceiling, Correlation, Interval, correlate, seed_noise, top_half
 from gtn_sl.nas.ground_truth import GroundTruth
+from gtn_sl.nas.ranker_names import short_name
 from gtn_sl.nas.scoring import Scores
-
-TOLD_APART_BY_NONE = ("prepared", "paid_before")
-"""Entries of a ranker's identity that are costs, and name nothing."""
 
 
 @dataclass(frozen=True)
@@ -157,54 +151,6 @@ def short_table(comparison: Comparison) -> list[dict[str, str]]:
         "top half": _number(comparison.ceiling_of_half.ceiling, 2),
     }
     return [*rows, ceiling]
-
-
-def short_name(ranker: str) -> str:
-    """Returns a ranker's specification for a table or a picture: of its file the name alone, and at most 60 characters.
-
-    What stands behind it in brackets, see ``distinct_names``, is kept.
-    """
-    specification, bracket, note = ranker.partition(" [")
-    name, _, settings = specification.partition("@")
-    kept = [Path(part[5:]).name if part.startswith("file=") else part for part in settings.split(",") if part]
-    short = f"{name} ({', '.join(kept)})" if kept else name
-    return (short if len(short) <= 60 else f"{short[:57]}...)") + bracket + note
-
-
-def distinct_names(identities: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Returns what to call rankers: their specification, and in brackets what else tells them from others that have the same."""
-    named = []
-    for identity in identities:
-        twins = [other for other in identities if other["ranker"] == identity["ranker"]]
-        telling = [
-            f"{key} {value}"
-            for key, value in identity.items()
-            if key not in TOLD_APART_BY_NONE and any(other.get(key) != value for other in twins)
-        ]
-        named.append(f"{identity['ranker']} [{', '.join(telling)}]" if telling else str(identity["ranker"]))
-    return named
-
-
-def write_comparison(folder: Path, comparison: Comparison, facts: dict[str, Any]) -> None:
-    """Writes ``correlate.md`` and ``correlate.json``.
-
-    Args:
-        folder: Where to; must exist.
-        comparison: What was found.
-        facts: What a reader needs to find it again.
-    """
-    rows, truth = table(comparison), comparison.truth
-    lines = [
-        f"# Rankers of {truth.space} on {truth.task}",
-        "",
-        *(f"- {key}: {value}" for key, value in facts.items()),
-        "",
-    ]
-    lines += markdown_table(rows)
-    with replacing(folder / "correlate.md") as file:
-        file.write(("\n".join(lines) + "\n").encode())
-    with replacing(folder / "correlate.json") as file:
-        file.write(json.dumps({**facts, **to_json(comparison)}, indent=1).encode())
 
 
 def to_json(comparison: Comparison) -> dict[str, Any]:

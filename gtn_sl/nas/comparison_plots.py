@@ -10,8 +10,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from gtn_core.saved_figure import save_figure
-from gtn_sl.nas.comparison import Comparison, Row, short_name
+from gtn_sl.nas.comparison import Comparison, Row
 from gtn_sl.nas.correlation import Correlation, top_half
+from gtn_sl.nas.ranker_names import short_name
 
 ALL, HALF = "#0b6e4f", "#c8553d"
 

@@ -16,8 +16,8 @@ from gtn_core.checkpoint import replacing
 from gtn_core.errors import DataError
 from gtn_core.markdown import markdown_table
 from gtn_core.saved_figure import save_figure
-from gtn_sl.nas.comparison import short_name
 from gtn_sl.nas.contest import DRAWN, Entry
+from gtn_sl.nas.ranker_names import short_name
 
 CONTEST = "contest.json"
 

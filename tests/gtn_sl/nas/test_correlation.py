@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from gtn_core.errors import UsageError
-from gtn_sl.nas.comparison import compare, table, to_json, write_comparison
+from gtn_sl.nas.comparison import compare, table, to_json
 from gtn_sl.nas.comparison_plots import plot_correlations, plot_cost, plot_scatter
 from gtn_sl.nas.correlation import correlate, seed_noise, spearman, top_half
 from gtn_sl.nas.ground_truth import Entry, GroundTruth
+from gtn_sl.nas.ranker_names import distinct_names, short_name
 from gtn_sl.nas.scoring import Scores
 from gtn_sl.nas.spaces import find_space
 
@@ -123,14 +124,22 @@ def test_the_table_has_the_best_first_and_the_ceiling_last(comparison):
     assert {len(row) for row in rows} == {10}
 
 
-def test_the_report_is_written(comparison, tmp_path):
-    write_comparison(tmp_path, comparison, {"seed": 0})
-    document = json.loads((tmp_path / "correlate.json").read_text())
+def test_a_comparison_is_json(comparison):
+    document = to_json(comparison)
+    json.dumps(document, allow_nan=False)
     assert document["rows"][0]["everything"]["spearman"]["value"] == pytest.approx(1.0)
     assert document["rows"][1]["scores"][11] is None
     assert document["rows"][2]["everything"]["kendall"]["value"] is None
-    assert len((tmp_path / "correlate.md").read_text().splitlines()) == 2 + 1 + 1 + 2 + 4
-    assert to_json(comparison)["ceiling"]["between_seeds"] > 0.8
+    assert document["ceiling"]["between_seeds"] > 0.8
+
+
+def test_names_that_would_be_alike_say_what_differs():
+    first = {"ranker": "teacher@file=runs/a", "teacher": "12ab", "seed": 0, "prepared": 1.0}
+    identities = [first, {**first, "teacher": "34cd", "prepared": 2.0}, {**first, "ranker": "synflow"}]
+    names = distinct_names(identities)
+    assert names == ["teacher@file=runs/a [teacher 12ab]", "teacher@file=runs/a [teacher 34cd]", "synflow"]
+    assert short_name(names[0]) == "teacher (a) [teacher 12ab]"
+    assert distinct_names([first, {**first, "prepared": 2.0}]) == ["teacher@file=runs/a"] * 2
 
 
 def test_pictures_are_drawn(comparison, tmp_path):

@@ -9,7 +9,6 @@ import click
 
 from gtn_cli import console, options
 from gtn_cli.commands.nas import choices
-from gtn_cli.commands.nas.report import refuse_another_truth, write_correlations
 from gtn_cli.commands.nas.work_folder import kept
 from gtn_cli.joined import joined
 from gtn_cli.main import echo_json
@@ -50,6 +49,7 @@ def command(
       torchrun --nproc-per-node 2 --no-python gtn-cli nas correlate --truth nb201-small-mnist --ranker real@steps=32
     """
     from gtn_sl.nas.comparison import short_table, to_json
+    from gtn_sl.nas.comparison_folder import Asked, refuse_another_truth, write_correlations
     from gtn_sl.nas.ground_truth import find_ground_truth
     from gtn_sl.nas.rankers import Setting, find_ranker
     from gtn_sl.nas.scoring import rank
@@ -71,7 +71,7 @@ def command(
                 rank(ranker, candidates, setting, range(seeds), out, after, world)
         if not told:
             return
-    comparison = write_correlations(out, truth, seeds, given)
+    comparison = write_correlations(out, Asked(truth, seeds, given))
     if as_json:
         echo_json(to_json(comparison))
         return

@@ -1,0 +1,108 @@
+"""A folder of correlations: every ranker whose scores it holds, compared on one ground truth, as tables and pictures."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from gtn_core.checkpoint import replacing
+from gtn_core.errors import DataError, UsageError
+from gtn_core.markdown import markdown_table
+from gtn_sl.nas.comparison import Comparison, compare, table, to_json
+from gtn_sl.nas.comparison_plots import plot_correlations, plot_cost, plot_scatter
+from gtn_sl.nas.ground_truth import GroundTruth, find_ground_truth
+from gtn_sl.nas.ranker_names import distinct_names
+from gtn_sl.nas.results import result_folders
+from gtn_sl.nas.scoring import FIELDS, SCORES, Scores, read_scores
+from gtn_sl.nas.step_curves import plot_steps, write_curves
+
+ASKED = "asked.json"
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What was asked of a folder last.
+
+    Attributes:
+        truth: Name or file of the ground truth.
+        seeds: Judgements that each score is the mean of.
+        command: What the user typed.
+    """
+
+    truth: str
+    seeds: int
+    command: str
+
+
+def read_asked(folder: Path) -> Asked | None:
+    """Returns what was asked of a folder; ``None`` where nothing was.
+
+    Raises:
+        DataError: The file is damaged.
+    """
+    path = folder / ASKED
+    try:
+        asked = json.loads(path.read_text(encoding="utf-8"))
+        return Asked(str(asked["truth"]), int(asked["seeds"]), str(asked["command"]))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{path} is damaged: {error}; run gtn-cli nas correlate again") from error
+
+
+def refuse_another_truth(folder: Path, truth: str) -> None:
+    """Raises UsageError where a folder holds the table of another ground truth, which would be lost."""
+    asked = read_asked(folder)
+    if asked is not None and asked.truth != truth:
+        raise UsageError(
+            f"{folder} holds the correlations with {asked.truth}: give those with {truth} another folder (--out)"
+        )
+
+
+def write_correlations(folder: Path, asked: Asked) -> Comparison:
+    """Writes ``correlate.md``, ``correlate.json``, pictures and TensorBoard's curves, and returns what they show.
+
+    Raises:
+        UsageError: The folder holds scores of no ranker, or the ground truth is unknown or too small.
+    """
+    truth = find_ground_truth(asked.truth)
+    found = _scores(folder, truth, asked.seeds)
+    if not found:
+        raise UsageError(f"{folder} holds no ranker's scores of all of {asked.truth} with {asked.seeds} seeds")
+    comparison = compare(truth, found, asked.seeds)
+    facts = {"ground truth": asked.truth, "judgements a score": asked.seeds, "command": asked.command}
+    _write_tables(folder, comparison, facts)
+    for name, plot in (("correlations", plot_correlations), ("scores", plot_scatter), ("cost", plot_cost)):
+        plot(folder / f"{name}.png", comparison)
+    if not plot_steps(folder / "steps.png", comparison):
+        (folder / "steps.png").unlink(missing_ok=True)
+    write_curves(folder / "tensorboard", comparison)
+    with replacing(folder / ASKED) as file:
+        file.write(json.dumps(dataclasses.asdict(asked)).encode())
+    return comparison
+
+
+def _scores(folder: Path, truth: GroundTruth, seeds: int) -> list[Scores]:
+    """Returns the scores of each ranker that has judged all of a ground truth, under names that differ."""
+    found = []
+    for results in result_folders(folder / SCORES, FIELDS):
+        identity = results.identity()
+        if (identity.get("space"), identity.get("task")) != (truth.space, truth.task):
+            continue
+        scores = read_scores(results, list(truth.entries), range(seeds))
+        if scores is not None:
+            found.append((identity, scores))
+    names = distinct_names([identity for identity, _ in found])
+    return [dataclasses.replace(scores, ranker=name) for name, (_, scores) in zip(names, found, strict=True)]
+
+
+def _write_tables(folder: Path, comparison: Comparison, facts: dict[str, Any]) -> None:
+    truth = comparison.truth
+    lines = [f"# Rankers of {truth.space} on {truth.task}", "", *(f"- {key}: {value}" for key, value in facts.items())]
+    with replacing(folder / "correlate.md") as file:
+        file.write(("\n".join([*lines, "", *markdown_table(table(comparison))]) + "\n").encode())
+    with replacing(folder / "correlate.json") as file:
+        file.write(json.dumps({**facts, **to_json(comparison)}, indent=1).encode())

@@ -1,0 +1,36 @@
+"""What to call rankers in tables and pictures: short, and never two alike."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+TOLD_APART_BY_NONE = ("prepared", "paid_before")
+"""Entries of a ranker's identity that are costs, and name nothing."""
+
+
+def short_name(ranker: str) -> str:
+    """Returns a ranker's specification for a table or a picture: of its file the name alone, and at most 60 characters.
+
+    What stands behind it in brackets, see ``distinct_names``, is kept.
+    """
+    specification, bracket, note = ranker.partition(" [")
+    name, _, settings = specification.partition("@")
+    kept = [Path(part[5:]).name if part.startswith("file=") else part for part in settings.split(",") if part]
+    short = f"{name} ({', '.join(kept)})" if kept else name
+    return (short if len(short) <= 60 else f"{short[:57]}...)") + bracket + note
+
+
+def distinct_names(identities: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Returns what to call rankers: their specification, and in brackets what else tells them from others that have the same."""
+    named = []
+    for identity in identities:
+        twins = [other for other in identities if other["ranker"] == identity["ranker"]]
+        telling = [
+            f"{key} {value}"
+            for key, value in identity.items()
+            if key not in TOLD_APART_BY_NONE and any(other.get(key) != value for other in twins)
+        ]
+        named.append(f"{identity['ranker']} [{', '.join(telling)}]" if telling else str(identity["ranker"]))
+    return named
