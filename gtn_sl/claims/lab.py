@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from gtn_core.checkpoint import replacing
 from gtn_core.config import resolve
 from gtn_core.errors import DivergedError
@@ -16,7 +18,7 @@ from gtn_core.run_folder import RunFolder
 from gtn_core.seeding import Streams
 from gtn_sl.claims.scale import Scale
 from gtn_sl.config import MetaTrainConfig
-from gtn_sl.data import TaskData
+from gtn_sl.data import Split, TaskData
 from gtn_sl.evaluation import evaluate_stream
 from gtn_sl.stream import Stream
 from gtn_sl.teacher import TeacherFile, load_teacher
@@ -64,6 +66,9 @@ class Lab:
         scale: How much work is done.
         data: The task.
         show: Told of progress.
+
+    Attributes:
+        tested_on: Real test images.
     """
 
     def __init__(self, folder: Path, base: MetaTrainConfig, scale: Scale, data: TaskData, show: Show) -> None:
@@ -71,6 +76,7 @@ class Lab:
         self.streams = Streams(base.seed)
         self.learner = base.learner.architecture
         self.device = base.compute.device
+        self.tested_on = _some(data.test, scale.test_images, self.streams.torch("test-images"))
 
     def train(self, name: str, config: MetaTrainConfig, command: str, show: Show) -> Made:
         """Meta-trains in the run folder of a name, goes on with a run that is not finished, or reads one that is."""
@@ -112,7 +118,7 @@ class Lab:
         return dict(self.measured(name, lambda: self.tested(stream, learner, curve=curve)))
 
     def tested(self, stream: Stream, learner: str | None = None, *, curve: bool = False) -> dict[str, Any]:
-        """Trains fresh learners on a stream and tests them on the real test split.
+        """Trains fresh learners on a stream and tests them on real test images.
 
         Args:
             stream: What they learn from.
@@ -125,9 +131,17 @@ class Lab:
         name, count = learner or self.learner, self.scale.learners
         seeds = [self.streams.seed("evaluation-learner", index) for index in range(count)]
         images, stream = self.scale.curve_images if curve else 0, stream.to(self.device)
-        return evaluate_stream("", stream, name, self.data, self.data.test, seeds, curve_images=images).to_json()
+        return evaluate_stream("", stream, name, self.data, self.tested_on, seeds, curve_images=images).to_json()
 
     def _write(self, path: Path, value: Any) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         with replacing(path) as file:
             file.write(json.dumps(value, indent=1).encode())
+
+
+def _some(split: Split, count: int | None, random: torch.Generator) -> Split:
+    """Returns so many examples of a split, drawn at random; all where there are no more."""
+    if count is None or count >= len(split):
+        return split
+    chosen = torch.randperm(len(split), generator=random)[:count]
+    return Split(split.images[chosen], split.labels[chosen])

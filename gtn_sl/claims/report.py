@@ -42,7 +42,7 @@ def write_report(name: str, claim: Claim, evidence: Evidence, facts: Mapping[str
             key: {"outer steps": made.outer_steps, "seconds": made.seconds, "diverged": made.diverged}
             for key, made in evidence.made.items()
         },
-        "test images": len(lab.data.test),
+        "test images": len(lab.tested_on),
         "learner": lab.learner,
         "measured": evidence.measured,
     }
@@ -72,6 +72,11 @@ def _shortfall(evidence: Evidence) -> str:
         *(
             [f"a meta-training has {taken} outer steps instead of {paper.outer.iterations}"]
             if steps[0] < (paper.outer.iterations or 0)
+            else []
+        ),
+        *(
+            [f"learners are tested on {len(lab.tested_on)} of {len(lab.data.test)} images"]
+            if len(lab.tested_on) < len(lab.data.test)
             else []
         ),
     ]

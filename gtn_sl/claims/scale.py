@@ -23,7 +23,8 @@ class Scale:
         seeds: Meta-trainings of each kind, where a claim is about a spread.
         learners: Fresh learners that a stream is judged by.
         control_steps: Outer steps that the schedule of real data is meta-learned for.
-        curve_images: Test images that curves rest on.
+        test_images: Test images that learners are tested on, drawn at random; ``None`` for all.
+        curve_images: Those of them that curves rest on.
         narrowing: What the widths of the learners that are named in a claim are divided by.
         images_per_class: Sizes of distilled data sets.
         convnet: The ConvNets that images are distilled on.
@@ -39,6 +40,7 @@ class Scale:
     seeds: int = 1
     learners: int = 10
     control_steps: int = 100
+    test_images: int | None = None
     curve_images: int = 1000
     narrowing: int = 1
     images_per_class: tuple[int, ...] = (1, 10, 50)
@@ -83,6 +85,7 @@ SMALL = Scale(
     seeds=2,
     learners=10,
     control_steps=150,
+    test_images=2000,
     curve_images=600,
     narrowing=4,
     images_per_class=(1, 10),

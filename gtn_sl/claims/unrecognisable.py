@@ -119,7 +119,7 @@ def _readings(lab: Lab, teachers: Mapping[str, SupervisedTeacher]) -> dict[str, 
     """Trains the classifier, and returns what it reads, by the source of the images."""
     seed, data = lab.streams.seed("reader"), lab.data
     reader = train_on_real(data, data.train, lab.learner, seed, lab.scale.reader, StepPlan())
-    real = _reading(reader, data.normalise(data.test.images), data.test.labels, _real_rows(lab))
+    real = _reading(reader, data.normalise(lab.tested_on.images), lab.tested_on.labels, _real_rows(lab))
     return {REAL: real, **{name: _reading(reader, *_all(one), _rows(one)) for name, one in teachers.items()}}
 
 

@@ -37,6 +37,7 @@ TINY = Scale(
     steps={"digits": 6},
     learners=2,
     control_steps=2,
+    test_images=300,
     curve_images=20,
     narrowing=32,
     warm_start=1,
@@ -64,7 +65,10 @@ def test_a_claim_is_made_again_and_never_twice(name, tmp_path):
     assert stored == json.loads(json.dumps(result))
     assert isinstance(stored["held"], bool)
     page = (tmp_path / f"{name}.md").read_text()
-    assert all(text in page for text in (stored["saw"], "inner loops have 2 steps instead of 32", "`the command`"))
+    assert all(
+        text in page
+        for text in (stored["saw"], "inner loops have 2 steps instead of 32", "tested on 300 of 597", "`the command`")
+    )
     assert all(row.keys() == stored["table"][0].keys() for row in stored["table"])
     assert len(stored["runs"]) > 1
     assert all(run["outer steps"] >= 1 for run in stored["runs"].values())
