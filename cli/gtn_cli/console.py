@@ -55,8 +55,10 @@ def counting_bar(*, quiet: bool) -> Progress:
 
 
 def print_table(rows: Sequence[dict[str, str]], title: str | None = None) -> None:
-    """Prints rows of equal keys as a table on standard output."""
-    table = Table(title=title, title_justify="left")
+    """Prints rows of equal keys as a table on standard output, under a title that is not broken to the table's width."""
+    if title:
+        out.print(escape(title), style="italic", highlight=False, soft_wrap=True)
+    table = Table()
     for key in rows[0]:
         table.add_column(key, overflow="fold")
     for row in rows:
