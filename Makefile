@@ -95,10 +95,10 @@ weights-digits: $(STAMP) ## make the shipped teacher of the digits and its data 
 	$(call teaching,digits,--iterations 520,--count 20 --tolerance 0.3,GTN-Digits-v0)
 
 weights-mnist: $(STAMP) ## make those of MNIST again (needs its images, see --data-dir)
-	$(call teaching,mnist,--minutes 60,--count 5 --tolerance 0.3,GTN-MNIST-v0)
+	$(call teaching,mnist,--iterations 900,--count 5 --tolerance 0.3,GTN-MNIST-v0)
 
 weights-fashion-mnist: $(STAMP) ## make those of Fashion-MNIST again
-	$(call teaching,fashion-mnist,--minutes 60,--count 5 --tolerance 0.3,GTN-FashionMNIST-v0)
+	$(call teaching,fashion-mnist,--iterations 900,--count 5 --tolerance 0.3,GTN-FashionMNIST-v0)
 
 weights-search: weights-mnist-search weights-fashion-mnist-search ## make the shipped teachers that rank architectures again
 

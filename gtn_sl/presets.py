@@ -47,7 +47,7 @@ _JUDGES: Settings = {
     "images": 2000,
 }
 
-_ADAM: Settings = {"optimizer": "adam", "lr": 0.005, "momentum": 0.8, "eps": 1e-3}
+_ADAM: Settings = {"optimizer": "adam", "lr": 0.005, "momentum": 0.8, "eps": 1e-3, "fan_in": 144}
 """One learning rate suits every learner of the pool, which none does with SGD: there those that pool globally hardly start."""
 
 _SPACE = "nas:nb201-small"
@@ -73,7 +73,8 @@ _SEARCH: Settings = {
         ),
     },
 }
-"""Two of three learners are architectures of the space, drawn anew each time; the judges are fixed ones, dense and sparse."""
+"""Two of three learners are architectures of the space, drawn anew each time; the judges are fixed ones, dense and sparse. All of
+them are narrow, so that no rate has to fall with the fan-in."""
 
 
 def _published(
@@ -118,7 +119,7 @@ _FAST: dict[str, Settings] = {
     "digits": {
         "teacher": {"hidden": 256, "channels": (32, 16), "latent": 64, "labels": "soft", **_WARM},
         "learner": _LEARNERS,
-        "inner": {"steps": 16, "batch_size": 64, **_ADAM, "fan_in": 144},
+        "inner": {"steps": 16, "batch_size": 64, **_ADAM},
         "meta_loss": {"batch_size": 512, "every": 4, "final_weight": 0.0},
         "outer": {"minutes": 4.4, "lr": 0.0015, "clip": 1.0, "validations": 4},
         "validation": {**_JUDGES, "learners": 4},
@@ -134,7 +135,9 @@ _FAST: dict[str, Settings] = {
 
 PRESETS: dict[str, dict[str, Settings]] = {
     "fast": _FAST,
-    "search": {task: {**settings, **_SEARCH} for task, settings in _FAST.items()},
+    "search": {
+        task: {**settings, **_SEARCH, "inner": {**settings["inner"], "fan_in": 0}} for task, settings in _FAST.items()
+    },
     "paper": {
         "digits": _MNIST_PAPER,
         "mnist": _MNIST_PAPER,
