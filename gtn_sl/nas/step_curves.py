@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import ScalarFormatter
 from torch.utils.tensorboard import SummaryWriter
 
 from gtn_core.saved_figure import save_figure
@@ -49,6 +50,7 @@ def plot_steps(path: Path, comparison: Comparison) -> bool:
                 steps, [each.low for each in found], [each.high for each in found], color=colour, alpha=0.12
             )
         axes.set_xscale("log", base=2)
+        axes.xaxis.set_major_formatter(ScalarFormatter())
         axes.set_title(title, loc="left", fontsize=10)
         axes.set_xlabel("training steps of one architecture")
         axes.grid(alpha=0.3)
