@@ -6,6 +6,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+FIRST = ("file", "steps", "measure")
+"""Settings that a short name begins with, in this order."""
+
 TOLD_APART_BY_NONE = ("prepared", "paid_before")
 """Entries of a ranker's identity that are costs, and name nothing."""
 
@@ -17,9 +20,16 @@ def short_name(ranker: str) -> str:
     """
     specification, bracket, note = ranker.partition(" [")
     name, _, settings = specification.partition("@")
-    kept = [Path(part[5:]).name if part.startswith("file=") else part for part in settings.split(",") if part]
+    parts = sorted(filter(None, settings.split(",")), key=_place)
+    kept = [Path(part[5:]).name if part.startswith("file=") else part for part in parts]
     short = f"{name} ({', '.join(kept)})" if kept else name
     return (short if len(short) <= 60 else f"{short[:57]}...)") + bracket + note
+
+
+def _place(setting: str) -> int:
+    """Returns where a setting stands: first what most often tells rankers apart, as long names are cut."""
+    key = setting.partition("=")[0]
+    return FIRST.index(key) if key in FIRST else len(FIRST)
 
 
 def distinct_names(identities: Sequence[Mapping[str, Any]]) -> list[str]:
