@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from gtn_core.errors import UsageError
 from gtn_core.learner import Layout, Learner, fresh_learner
 from gtn_sl.data import ImageTask
-from gtn_sl.nas.spaces import Genotype, Space, find_space
+from gtn_sl.nas.spaces import Genotype, Space
 
 PREFIX = "nas"
 """What the name of a learner from a search space begins with."""
@@ -84,14 +84,3 @@ def sample_distinct(
             seen.add(genotype)
             drawn.append(Candidate(space, genotype))
     return drawn
-
-
-def find_candidate(text: str) -> Candidate:
-    """Reads ``SPACE:ENCODING``.
-
-    Raises:
-        UsageError: The space is unknown, or the encoding is none of its architectures.
-    """
-    space, _, encoding = text.partition(":")
-    found = find_space(space)
-    return Candidate(found, found.decode(encoding))

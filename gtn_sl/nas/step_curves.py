@@ -15,8 +15,7 @@ from gtn_core.saved_figure import save_figure
 from gtn_sl.nas.comparison import Comparison, Row
 from gtn_sl.nas.ranker_names import short_name
 from gtn_sl.nas.results import safe_name
-
-COLOURS = ("#0b6e4f", "#c8553d", "#3d5a80", "#8a8a8a", "#7b2d8b", "#b8860b")
+from gtn_sl.plots import COLOURS
 
 _STEPS = re.compile(r"(?<=[@,])steps=\d+,?")
 

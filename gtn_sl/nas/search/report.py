@@ -15,10 +15,9 @@ from gtn_core.run_folder import RunFolder
 from gtn_core.saved_figure import save_figure
 from gtn_core.tracking import RunTracker
 from gtn_sl.nas.search.run import Evaluation, Found
+from gtn_sl.plots import COLOURS
 
 log = logging.getLogger(__name__)
-
-COLOURS = ("#0b6e4f", "#c8553d", "#3d5a80", "#8a8a8a", "#7b2d8b", "#b8860b")
 
 DOCUMENT = "search.json"
 KIND = "architecture-search"

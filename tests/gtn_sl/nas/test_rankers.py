@@ -14,7 +14,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from gtn_core.errors import DivergedError, GTNError, UsageError
-from gtn_sl.nas.candidate import decode_all, find_candidate
+from gtn_sl.nas.candidate import decode_all
 from gtn_sl.nas.rankers import Score, find_ranker
 from gtn_sl.nas.rankers.plain_network import with_plain_weights, without_norms
 from gtn_sl.nas.rankers.protocol import Ranker
@@ -37,7 +37,7 @@ def ranker_of(function):
 
 
 def test_sizes_are_counted(setting):
-    candidate = find_candidate("nb201-small@channels=4,stages=1:no-no.no-c3.no.no")
+    (candidate,) = decode_all(find_space("nb201-small@channels=4,stages=1"), ["no-no.no-c3.no.no"])
     # Stem 3x3 (36) and norm (8), conv 3x3 (144) and norm (8), last norm (8), classifier (50).
     assert parameter_count(candidate, setting.data.task) == 36 + 8 + 144 + 8 + 8 + 50
     # On 4x4 maps: 36 and 144 weights used 16 times each; the classifier's 40 once. Two operations each.
@@ -53,7 +53,7 @@ def test_more_convolutions_score_higher(setting, three, name):
 
 
 def test_weights_are_made_plain_and_norms_removed(setting):
-    candidate = find_candidate("macro-small@norm=mean-only:c3.s3.m3-c1.s1.a3")
+    (candidate,) = decode_all(find_space("macro-small@norm=mean-only"), ["c3.s3.m3-c1.s1.a3"])
     module, images = candidate.module(setting.data.task, 0), setting.batch(5, 0)[0]
     plain = with_plain_weights(module)
     torch.testing.assert_close(plain(images), module(images))

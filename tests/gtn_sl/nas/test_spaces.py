@@ -11,7 +11,7 @@ from gtn_core.second_order import first_order, second_order
 from gtn_sl.data import TASKS
 from gtn_sl.learners import architecture
 from gtn_sl.losses import inner_loss
-from gtn_sl.nas.candidate import find_candidate, sample_distinct
+from gtn_sl.nas.candidate import decode_all, sample_distinct
 from gtn_sl.nas.spaces import find_space
 from gtn_sl.nas.spaces.cells import loose_ends
 from gtn_sl.nas.spaces.operations import Pool
@@ -124,7 +124,7 @@ def test_samples_are_distinct_and_repeat():
 
 
 def test_a_candidate_from_its_name():
-    candidate = find_candidate("nb201@channels=8:c3-sk.no-c1.a3.c3")
+    (candidate,) = decode_all(find_space("nb201@channels=8"), ["c3-sk.no-c1.a3.c3"])
     assert candidate.learner == "nas:nb201@channels=8:c3-sk.no-c1.a3.c3"
     module, (learner, phi) = candidate.module(TASKS["digits"], 5), candidate.fresh(TASKS["digits"], 5)
     torch.testing.assert_close(torch.cat([p.flatten() for p in module.parameters()]), phi)
@@ -132,7 +132,8 @@ def test_a_candidate_from_its_name():
 
 
 def test_a_meta_gradient_goes_through_a_network_that_sees_nothing():
-    learner, phi = find_candidate("nb201-small@channels=3:no-no.no-no.no.no").fresh(TASKS["digits"], 0)
+    (candidate,) = decode_all(find_space("nb201-small@channels=3"), ["no-no.no-no.no.no"])
+    learner, phi = candidate.fresh(TASKS["digits"], 0)
     batch, loss = (torch.randn(6, 1, 8, 8), torch.eye(10)[:6]), inner_loss(learner, StepPlan())
     step = first_order(loss, phi, batch, keep=True)
     w = tuple(torch.ones_like(s) for s in step.statistics)  # those of the last norm are of zeros, whatever phi is
