@@ -60,6 +60,11 @@ def learners(values: Sequence[int]) -> Curve:
     return _curve("learners", values, values, [_iteration(learners=n) for n in values])
 
 
+def side_by_side(values: Sequence[int]) -> Curve:
+    """Learners of one episode, as one batched network."""
+    return _curve("side by side", values, values, [_iteration(side_by_side=n) for n in values])
+
+
 def steps(values: Sequence[int]) -> Curve:
     """Inner steps T."""
     return _curve("T", values, values, [_iteration(steps=T) for T in values])
@@ -79,16 +84,17 @@ def population(values: Sequence[int]) -> Curve:
 
 AXES: dict[str, tuple[Callable[[Sequence[int]], Curve], str]] = {
     "learners": (learners, "1,2,4,8"),
+    "side_by_side": (side_by_side, "1,2,4,8"),
     "steps": (steps, "4,8,16,32,64"),
     "widths": (widths, "8,16,32,64"),
     "population": (population, "8,16,32,64,128"),
 }
 
 
-def _iteration(*, learners: int = 1, steps: int = 8, width: int = 16) -> Callable[[], None]:
+def _iteration(*, learners: int = 1, side_by_side: int = 1, steps: int = 8, width: int = 16) -> Callable[[], None]:
     architecture = f"base_fc:{width},{2 * width},{4 * width}"
     layers = {
-        "learner": {"architecture": architecture},
+        "learner": {"architecture": architecture, "side_by_side": side_by_side},
         "inner": {"steps": steps},
         "outer": {"iterations": 1, "accumulate": learners},
     }
@@ -109,6 +115,7 @@ def _numbers(ctx: click.Context, param: click.Parameter, value: str) -> tuple[in
 
 @click.command(help=__doc__)
 @click.option("--learners", default=AXES["learners"][1], callback=_numbers, show_default=True)
+@click.option("--side-by-side", default=AXES["side_by_side"][1], callback=_numbers, show_default=True)
 @click.option("--steps", default=AXES["steps"][1], callback=_numbers, show_default=True)
 @click.option("--widths", default=AXES["widths"][1], callback=_numbers, show_default=True)
 @click.option("--population", default=AXES["population"][1], callback=_numbers, show_default=True, help="Even numbers.")

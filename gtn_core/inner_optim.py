@@ -1,5 +1,6 @@
 """Inner optimizers as pure functions on flat vectors: ``init`` and ``update``, and the pull-back that the adjoint needs.
 
+They work element by element, so that the parameters of S learners side by side, ``(S, D)``, are updated at once.
 Each ``update`` is one step of the ``torch.optim`` class of the same name. Learning rate and momentum are arguments of the
 step, one value a step, so that they can be meta-learned (``Schedule``).
 """
@@ -17,7 +18,7 @@ from gtn_core.learner import Learner
 from gtn_core.registry import Registry
 
 State = tuple[Tensor, ...]
-"""An optimizer's state: tensors of shape ``(D,)`` or ``()``."""
+"""An optimizer's state: tensors of the shape of phi, or ``()``."""
 
 
 Itself = TypeVar("Itself")
@@ -142,8 +143,8 @@ class SGD(_AnyLearner):
             phi=adjoint_phi,
             grad=u,
             state=(momentum * u,),
-            lr=-torch.dot(adjoint_phi, new_state[0]),
-            momentum=torch.dot(u, state[0]),
+            lr=-torch.dot(adjoint_phi.flatten(), new_state[0].flatten()),
+            momentum=torch.dot(u.flatten(), state[0].flatten()),
         )
 
 

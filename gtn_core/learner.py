@@ -8,7 +8,7 @@ from typing import Literal
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call
+from torch.func import functional_call, vmap
 
 from gtn_core.errors import UsageError
 
@@ -20,6 +20,8 @@ Layout = Literal["contiguous", "channels_last"]
 
 class Learner:
     """Turns a module into ``apply(phi, inputs) -> outputs``, with its batch statistics as an explicit in- and output.
+
+    S learners of this kind can live side by side: phi has the shape ``(S, D)`` then, and what belongs to a learner has S first.
 
     Args:
         module: Any module whose forward pass is a deterministic function of its parameters and input. It is copied.
@@ -65,13 +67,18 @@ class Learner:
         """Runs the module.
 
         Args:
-            phi: Parameters, shape ``(D,)``.
+            phi: Parameters, shape ``(D,)``, or ``(S, D)`` of S learners, which all see the same inputs.
             inputs: A batch, e.g. images ``(N, C, H, W)``.
             statistics: Batch statistics to evaluate with; ``None`` takes (and returns) those of this very batch.
 
         Returns:
-            The module's outputs, and the statistics used.
+            The module's outputs, and the statistics used; of S learners each with one axis more, of length S, in front.
         """
+        if phi.dim() == 1:
+            return self._apply(phi, inputs, statistics)
+        return vmap(self._apply, in_dims=(0, None, None if statistics is None else 0))(phi, inputs, statistics)
+
+    def _apply(self, phi: Tensor, inputs: Tensor, statistics: Statistics | None) -> tuple[Tensor, Statistics]:
         if self.layout == "channels_last" and inputs.dim() == 4:
             inputs = inputs.to(memory_format=torch.channels_last)  # contiguous() would leave one-channel images be
         state: dict[str, Tensor] = {**self.parameters(phi), **self._constants_on(phi.device)}

@@ -1,5 +1,8 @@
 """The inner loop and its exact adjoint, a reverse sweep over stored parameters instead of one graph across all steps.
 
+A loss may be the sum over S learners side by side, on the same batches; phi has the shape ``(S, D)`` then, and so have its
+gradients, each learner its own.
+
 Forward keeps ``(phi_t, state_t)`` of every step and no graph. Backward carries ``v = dL/dphi_t`` and the adjoint of the
 optimizer's state; each step needs one call of ``second_order``. ``docs/adjoint.md`` derives it. Gradients leave by teacher data,
 schedule and initial parameters, so the teacher that made the data can be differentiated afterwards, batch by batch. In a closed
@@ -32,7 +35,7 @@ class InnerLoop:
     Attributes:
         loss: Loss of one inner step.
         optimizer: How a step is taken.
-        phi: Initial parameters, shape ``(D,)``.
+        phi: Initial parameters, shape ``(D,)``, or ``(S, D)`` of learners side by side.
         batch_at: ``(t, progress) -> batch`` of step t, asked once a step, in order and without a graph. The progress is what
             step t - 1 put out, ``None`` before the first step and where the loss puts out none.
         lr: Learning rates, shape ``(T,)``.
@@ -60,7 +63,7 @@ class Trajectory:
         phi: Parameters before each step and after the last, shape ``(T + 1, D)``, or ``(1, D)`` where no history was kept.
         states: Optimizer states, aligned with ``phi``.
         statistics: Statistics that step t put out, at index ``t``; one entry where no history was kept.
-        losses: Inner loss before each step, shape ``(T,)``.
+        losses: Inner loss before each step, the mean over learners side by side, shape ``(T,)``.
         batches: Batch t and the progress it was made for, at index ``t``; empty where no history was kept.
         grads: Gradient of step t at index ``t``; empty where the optimizer's pull-back does not read it.
         kept: Steps whose graph is still there, by t.
@@ -147,7 +150,7 @@ def run(
             progress = step.progress
             if after_step is not None:
                 after_step(t + 1, phi, step.statistics)
-    trail.losses = torch.stack(losses)
+    trail.losses = torch.stack(losses) / (len(phi) if phi.dim() > 1 else 1)
     _refuse_divergence(trail.losses)
     return trail
 

@@ -84,6 +84,11 @@ _RULES = (
         "the generator is to decode what an encoder makes of real images, and this one has no layers to decode with",
     ),
     _Rule(
+        lambda c: c.config.learner.side_by_side > 1 and CURRICULA[c.teacher.curriculum].feedback is not None,
+        ("learner.side_by_side", "teacher.curriculum"),
+        "learners side by side see the same batches, and here each has its own; set outer.accumulate instead",
+    ),
+    _Rule(
         lambda c: c.config.inner.batch_size < 2 and c.generator.is_network,
         ("inner.batch_size", "teacher.generator"),
         "this generator normalises over its batch, which takes two images at least",

@@ -15,8 +15,12 @@ from gtn_core.second_order import Batch, InnerLoss
 
 
 def soft_cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
-    """Returns the mean cross-entropy of ``logits`` with label distributions, both of shape ``(B, classes)``."""
-    return -(labels * logits.to(labels.dtype).log_softmax(dim=-1)).sum(dim=-1).mean()
+    """Returns the mean cross-entropy of ``logits`` with label distributions ``(B, classes)``.
+
+    Logits of shape ``(S, B, classes)`` are those of S learners, whose mean losses are summed up, so that the gradient by a
+    learner's parameters is that of its own loss.
+    """
+    return -(labels * logits.to(labels.dtype).log_softmax(dim=-1)).sum(dim=-1).mean(dim=-1).sum()
 
 
 @functools.lru_cache(maxsize=2)  # the same learner has the same loss, for which steps may have been compiled
@@ -40,12 +44,15 @@ def inner_loss(learner: Learner, plan: StepPlan, *, closed_loop: bool = False) -
 
 
 def real_loss(learner: Learner, plan: StepPlan) -> Callable[[Tensor, Statistics, Batch], Tensor]:
-    """Returns the mean cross-entropy on real images ``(N, C, H, W)`` with labels ``(N,)``, given parameters and statistics."""
+    """Returns the mean cross-entropy on real images ``(N, C, H, W)`` with labels ``(N,)``, given parameters and statistics.
+
+    Of S learners side by side it is the mean over them.
+    """
 
     def loss(phi: Tensor, statistics: Statistics, batch: Batch) -> Tensor:
         images, labels = batch
         with plan.autocast(phi.device):
             logits, _ = learner.apply(phi, images, statistics)
-        return F.cross_entropy(logits.float(), labels)
+        return F.cross_entropy(logits.float().flatten(0, -2), labels.expand(logits.shape[:-1]).flatten())
 
     return loss

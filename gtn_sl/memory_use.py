@@ -14,7 +14,7 @@ from gtn_core.plan import StepPlan
 from gtn_core.second_order import Batch, first_order
 from gtn_sl.config import MetaTrainConfig
 from gtn_sl.learners import Architecture
-from gtn_sl.learners.pool import pool_families, widest
+from gtn_sl.learners.pool import batched, pool_families, side_by_side, widest
 from gtn_sl.losses import inner_loss, real_loss
 from gtn_sl.teacher import SupervisedTeacher
 
@@ -56,7 +56,7 @@ def _outer_memory(
     family: Architecture, config: MetaTrainConfig, teacher: SupervisedTeacher, plan: StepPlan, made: int
 ) -> OuterMemory:
     learner, phi = family.fresh(teacher.task, 0, plan.layout, widest(family, config.learner))
-    phi = phi.to(config.compute.device)
+    phi = batched([phi] * side_by_side(family, config.learner)).to(config.compute.device)
     with torch.no_grad():
         batch = teacher.batch(0)
     loss = inner_loss(learner, plan)

@@ -31,7 +31,7 @@ from gtn_sl.config import MetaTrainConfig
 from gtn_sl.data import AUGMENTATIONS, ImageTask, TaskData, load_task
 from gtn_sl.job import SupervisedJob
 from gtn_sl.learners import Architecture, architecture
-from gtn_sl.learners.pool import has_one_shape, pool_families, widest
+from gtn_sl.learners.pool import batched, has_one_shape, pool_families, side_by_side, widest
 from gtn_sl.losses import inner_loss
 from gtn_sl.memory_use import fitting_plan
 from gtn_sl.provenance import Provenance, hardware, tell
@@ -196,7 +196,7 @@ def _probe(family: Architecture, config: MetaTrainConfig, teacher: SupervisedTea
 
     def probe(plan: StepPlan) -> tuple[InnerLoss, Tensor, Batch]:
         learner, phi = family.fresh(teacher.task, 0, plan.layout, form)
-        return inner_loss(learner, plan), phi.to(device), batch
+        return inner_loss(learner, plan), batched([phi] * side_by_side(family, config.learner)).to(device), batch
 
     return probe
 

@@ -22,7 +22,6 @@ from gtn_sl.data import ImageTask
 from gtn_sl.learners.form import ACTIVATIONS, NORMS, Form
 from gtn_sl.learners.named import architecture
 from gtn_sl.learners.registry import Architecture
-from gtn_sl.learners.user_module import is_user_module
 
 
 @config
@@ -44,6 +43,10 @@ class LearnerConfig:
     """Activations, likewise, of ``leaky_relu``, ``relu``, ``gelu``, ``silu``, ``elu``, ``tanh`` and ``own``."""
     warm_up: Share = 0.0
     """Share of the run, at its start, in which only the first learner of the pool is drawn."""
+    side_by_side: Positive = 1
+    """S, learners of the drawn form that an outer step trains on the same batches as one batched network; their meta-gradients
+    are averaged. On a GPU, several small ones hardly take longer than one. Learners whose operations are drawn, such as
+    ``sampled``, are no one network, and come alone."""
     depth_schedule: Natural = 0
     """Episodes after which learners with a repeated part become one deeper, from their least depth up; 0 draws depths evenly."""
 
@@ -104,14 +107,17 @@ class LearnerPool:
         return Member(name, family, form)
 
     def draw(self, index: int, progress: float) -> tuple[Learner, Tensor]:
-        """Returns the learner of episode ``index`` with its initial parameters, shape ``(D,)``."""
-        member, seed = self.member(index, progress), self.streams.seed("learner", index)
-        learner, phi = member.family.fresh(self.task, seed, self.plan.layout, member.form)
-        return self._prepared(member, learner), phi.to(self.device)
+        """Returns the learner of episode ``index`` with its initial parameters, shape ``(D,)``, or ``(S, D)`` side by side."""
+        member = self.member(index, progress)
+        count = side_by_side(member.family, self.settings)
+        seeds = [self.streams.seed("learner", index, *([copy] if copy else [])) for copy in range(count)]
+        fresh = [member.family.fresh(self.task, seed, self.plan.layout, member.form) for seed in seeds]
+        (learner, *_), phis = zip(*fresh, strict=True)
+        return self._prepared(member, learner), batched(phis).to(self.device)
 
     def _prepared(self, member: Member, learner: Learner) -> Learner:
         """Returns the last learner where this one is the same function: what was compiled or captured for it serves on."""
-        if self.plan.execution == "eager" or is_user_module(member.name):  # whose buffers may be random
+        if self.plan.execution == "eager" or member.family.drawn:
             return learner
         key = (member.name, member.form)
         if key not in self._last:
@@ -143,6 +149,16 @@ class LearnerPool:
         return own if chosen == "own" else chosen
 
 
+def side_by_side(family: Architecture, settings: LearnerConfig) -> int:
+    """Returns how many learners of a family an episode of a pool trains at once."""
+    return 1 if family.drawn else settings.side_by_side
+
+
+def batched(phis: Sequence[Tensor]) -> Tensor:
+    """Returns the parameters of S learners of one kind as one batched network has them, ``(S, D)``; of a single one, ``(D,)``."""
+    return torch.stack(list(phis)) if len(phis) > 1 else phis[0]
+
+
 def pool_families(settings: LearnerConfig) -> list[tuple[str, Architecture]]:
     """Looks up what a pool draws from.
 
@@ -155,6 +171,12 @@ def pool_families(settings: LearnerConfig) -> list[tuple[str, Architecture]]:
     if settings.width_scale[0] > settings.width_scale[1]:
         raise UsageError(f"learner.width_scale needs a range [low, high], got {list(settings.width_scale)}")
     families = [(name, architecture(name)) for name in settings.pool or (settings.architecture,)]
+    if settings.side_by_side > 1 and all(family.drawn for _, family in families):
+        names = ", ".join(name for name, _ in families)
+        raise UsageError(
+            f"learner.side_by_side={settings.side_by_side} is of no meaning to {names}, whose learners are different functions,"
+            " which no batched network can be; set outer.accumulate instead"
+        )
     ranges = settings.random_widths
     if ranges is None:
         return families
@@ -175,7 +197,7 @@ def widest(family: Architecture, settings: LearnerConfig) -> Form:
 
 def has_one_shape(settings: LearnerConfig) -> bool:
     """Says whether all learners of a pool are the same function of phi, so that what is compiled for one serves all."""
-    (name, family), *others = pool_families(settings)
-    varied = others or settings.norms or settings.activations or is_user_module(name)
+    (_, family), *others = pool_families(settings)
+    varied = others or settings.norms or settings.activations or family.drawn
     deepens = family.depths is not None and family.depths[1] - family.depths[0] > 1
     return not varied and not deepens and all(low == high for low, high in family.random_widths)

@@ -28,6 +28,8 @@ class Architecture:
         depths: Range ``[low, high)`` of the depth; ``None`` where the family has no repeated part.
         least_side: Sides of the smallest image that such a learner can read.
         settled: Which of ``norm`` and ``activation`` its name gave, so that no pool draws others.
+        drawn: Whether chance decides more than parameters, operations or constants, so that learners of one form may differ as
+            functions.
     """
 
     build: Build
@@ -36,6 +38,7 @@ class Architecture:
     depths: tuple[int, int] | None = None
     least_side: Callable[[Form], int] = lambda form: 1
     settled: frozenset[str] = frozenset()
+    drawn: bool = False
 
     def module(self, image_shape: Sequence[int], classes: int, form: Form | None = None) -> nn.Module:
         """Returns a member of the family as a module with fresh parameters: images ``(N, C, H, W)`` to logits.

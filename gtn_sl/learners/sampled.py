@@ -48,6 +48,7 @@ def _family(smooth: bool, least_depth: int) -> Callable[[], Architecture]:
         random_widths=((32, 128),),
         depths=(least_depth, MOST + 1),
         least_side=lambda form: 8 if smooth else 1,
+        drawn=True,
     )
 
 

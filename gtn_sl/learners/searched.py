@@ -32,4 +32,4 @@ def searched(text: str) -> Architecture:
         genotype = chosen or space.sample(np.random.default_rng(int(torch.randint(2**62, ()))))
         return space.build(genotype, image_shape, classes)
 
-    return Architecture(build, Form(()))
+    return Architecture(build, Form(()), drawn=chosen is None)

@@ -40,7 +40,7 @@ def user_architecture(name: str) -> Architecture:
         _check(module, name, image_shape, classes)
         return module
 
-    return Architecture(build, Form(()))
+    return Architecture(build, Form(()), drawn=True)  # as far as we know: its buffers may be random
 
 
 def _imported(name: str) -> Callable[..., Any]:

@@ -32,15 +32,17 @@ def setting(task, learner, steps, batch, real):
 
 @pytest.mark.parametrize("plan", [StepPlan(), StepPlan(precision="bfloat16"), StepPlan(backend="forward")])
 @pytest.mark.parametrize(
-    ("task", "learner", "steps", "batch", "real"),
+    ("task", "learner", "side_by_side", "steps", "batch", "real"),
     [
-        ("digits", "base_fc:8,16,32", 4, 16, 64),
-        ("mnist", "base_fc:4,8,16", 6, 16, 32),
-        ("digits", "base:6,8", 8, 32, 32),
+        ("digits", "base_fc:8,16,32", 1, 4, 16, 64),
+        ("digits", "base_fc:8,16,32", 3, 4, 16, 64),
+        ("mnist", "base_fc:4,8,16", 1, 6, 16, 32),
+        ("digits", "base:6,8", 1, 8, 32, 32),
     ],
 )
-def test_the_peak_is_predicted(task, learner, steps, batch, real, plan):
+def test_the_peak_is_predicted(task, learner, side_by_side, steps, batch, real, plan):
     config = setting(task, learner, steps, batch, real)
+    config = dataclasses.replace(config, learner=dataclasses.replace(config.learner, side_by_side=side_by_side))
     data, teacher = random_data(TASKS[task]), seeded_teacher(config, TASKS[task], 0)
     (model,) = outer_memories(config, teacher, plan)
     for kept, chunk in [(0, 0), (steps, 0), (steps // 2, 8)] if plan.backend == "reverse" else [(0, 0)]:

@@ -85,6 +85,8 @@ def test_a_single_learner_has_its_own_ranges():
         ({"width_scale": [2.0, 1.0]}, r"needs a range \[low, high\], got \[2.0, 1.0\]"),
         ({"random_widths": [[4, 8]]}, "needs 3 ranges"),
         ({"pool": ["base"], "random_widths": [[4, 8]]}, "for a single learner"),
+        ({"pool": ["sampled", "sampled4"], "side_by_side": 2}, "no meaning to sampled, sampled4, whose learners are"),
+        ({"architecture": "nas:nb201-small", "side_by_side": 2}, "set outer.accumulate instead"),
     ],
 )
 def test_a_pool_that_makes_no_sense_is_refused(settings, words):
@@ -127,3 +129,21 @@ def test_a_learner_in_a_later_layer_puts_the_presets_pool_and_judges_aside():
     assert other.validation.architectures == ()
     kept = resolve_config("mnist", "fast", {"learner": {"width_scale": [1.0, 1.0]}})
     assert kept.learner.pool == fast.learner.pool
+
+
+def test_those_whose_operations_are_drawn_come_alone():
+    pool = make(dataclasses.replace(MIXED, side_by_side=3))
+    shapes = {pool.member(index, 0.0).family.drawn: pool.draw(index, 0.0)[1].shape for index in range(12)}
+    assert len(shapes[True]) == 1
+    assert shapes[False][0] == 3
+
+
+@pytest.mark.parametrize(("name", "same"), [("base_fc:4,5,6", True), ("sampled:4,depth=3", False)])
+def test_what_was_prepared_serves_only_learners_that_are_the_same_function(name, same):
+    settings = LearnerConfig(architecture=name)
+    plan = StepPlan(execution="compiled")
+    pool = LearnerPool(settings, pool_families(settings), TASKS["digits"], Streams(0), plan, torch.device("cpu"))
+    learners = [pool.draw(index, 0.0) for index in range(6)]
+    assert all((learner is learners[0][0]) == same for learner, _ in learners[1:])
+    for learner, phi in learners:
+        assert learner.size == len(phi)
