@@ -47,7 +47,7 @@ _JUDGES: Settings = {
     "images": 2000,
 }
 
-_ADAM: Settings = {"optimizer": "adam", "lr": 0.005, "momentum": 0.8, "eps": 1e-3, "fan_in": 144}
+ADAM: Settings = {"optimizer": "adam", "lr": 0.005, "momentum": 0.8, "eps": 1e-3, "fan_in": 144}
 """One learning rate suits every learner of the pool, which none does with SGD: there those that pool globally hardly start."""
 
 _SPACE = "nas:nb201-small"
@@ -109,7 +109,7 @@ _MNIST_ORIGINAL = _published(64, 128, 1, 0.02, "base_fc_maxpool", (0.9, 0.999), 
 _MNIST_FAST: Settings = {
     "teacher": {"hidden": 256, "channels": (16, 8), "latent": 64, "labels": "soft", **_WARM},
     "learner": _LEARNERS,
-    "inner": {"steps": 32, "batch_size": 64, **_ADAM},
+    "inner": {"steps": 32, "batch_size": 64, **ADAM},
     "meta_loss": {"batch_size": 1024, "every": 4, "final_weight": 0.0},
     "outer": {"minutes": 48.0, "lr": 0.0015, "clip": 1.0, "validations": 10},
     "validation": _JUDGES,
@@ -119,7 +119,7 @@ _FAST: dict[str, Settings] = {
     "digits": {
         "teacher": {"hidden": 256, "channels": (32, 16), "latent": 64, "labels": "soft", **_WARM},
         "learner": _LEARNERS,
-        "inner": {"steps": 16, "batch_size": 64, **_ADAM},
+        "inner": {"steps": 16, "batch_size": 64, **ADAM},
         "meta_loss": {"batch_size": 512, "every": 4, "final_weight": 0.0},
         "outer": {"minutes": 4.4, "lr": 0.0015, "clip": 1.0, "validations": 4},
         "validation": {**_JUDGES, "learners": 4},

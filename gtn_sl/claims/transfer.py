@@ -15,6 +15,7 @@ from gtn_sl.claims.report import percent
 from gtn_sl.claims.scale import Scale
 from gtn_sl.config import MetaTrainConfig
 from gtn_sl.learners import architecture
+from gtn_sl.presets import ADAM, Settings
 
 TAUGHT = ("base_fc", "lenet", "mlp")
 HELD_OUT = ("convnet", "resnet", "linear")
@@ -23,6 +24,9 @@ POOL = "pool"
 
 MARGIN = 0.05
 """By how much accuracies must differ."""
+
+FOR_ANY_LEARNER: Settings = {"inner": ADAM, "outer": {"lr": 0.0015, "clip": 1.0}}
+"""Settings of every teacher here: with SGD no learning rate suits all learners, whatever they are taught (docs/learners.md)."""
 
 
 @CLAIMS.register("transfer")
@@ -38,9 +42,10 @@ class Transfer(Claim):
     def runs(self, base: MetaTrainConfig, scale: Scale) -> Sequence[Run]:
         """See ``Claim.runs``."""
         names = [_narrow(name, scale) for name in TAUGHT]
-        single = [Run(name, {"learner": {"architecture": spec}}) for name, spec in zip(TAUGHT, names, strict=True)]
-        pooled = {"learner": {"architecture": names[0], "pool": names}, "validation": {"architectures": names}}
-        return [*single, Run(POOL, pooled)]
+        learners = {name: {"learner": {"architecture": spec}} for name, spec in zip(TAUGHT, names, strict=True)}
+        pool = {"learner": {"architecture": names[0], "pool": names}, "validation": {"architectures": names}}
+        made: dict[str, Settings] = {**learners, POOL: pool}
+        return [Run(name, {**FOR_ANY_LEARNER, **settings}) for name, settings in made.items()]
 
     def measure(self, lab: Lab, made: Mapping[str, Made]) -> dict[str, Any]:
         """Tests every learner on every teacher."""

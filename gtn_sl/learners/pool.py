@@ -172,9 +172,9 @@ def pool_families(settings: LearnerConfig) -> list[tuple[str, Architecture]]:
         raise UsageError(f"learner.width_scale needs a range [low, high], got {list(settings.width_scale)}")
     families = [(name, architecture(name)) for name in settings.pool or (settings.architecture,)]
     if settings.side_by_side > 1 and all(family.drawn for _, family in families):
-        names = ", ".join(name for name, _ in families)
+        drawn = ", ".join(name for name, _ in families)
         raise UsageError(
-            f"learner.side_by_side={settings.side_by_side} is of no meaning to {names}, whose learners are different functions,"
+            f"learner.side_by_side={settings.side_by_side} is of no meaning to {drawn}, whose learners are different functions,"
             " which no batched network can be; set outer.accumulate instead"
         )
     ranges = settings.random_widths
