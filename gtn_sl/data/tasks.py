@@ -233,7 +233,7 @@ _register(
         train_size=60_000,
         test_size=10_000,
         validation_size=5_000,
-        source="download, 12 MB: four idx files from the ossci-datasets mirror",
+        source="four idx files, 12 MB, downloaded from the ossci-datasets mirror where absent",
         licence="CC BY-SA 3.0; LeCun, Cortes & Burges 1998",
         load=load_mnist,
     )
@@ -260,7 +260,7 @@ _register(
         train_size=60_000,
         test_size=10_000,
         validation_size=5_000,
-        source="download, 31 MB: four idx files from Zalando's bucket",
+        source="four idx files, 31 MB, downloaded from Zalando's bucket where absent",
         licence="MIT; Xiao, Rasul & Vollgraf 2017",
         load=load_fashion_mnist,
     )
@@ -276,7 +276,7 @@ _register(
         train_size=50_000,
         test_size=10_000,
         validation_size=5_000,
-        source="download, 170 MB: cifar-10-binary.tar.gz from cs.toronto.edu",
+        source="cifar-10-binary.tar.gz, 170 MB, downloaded from cs.toronto.edu where absent",
         licence="no licence stated; cite Krizhevsky 2009, Learning multiple layers of features from tiny images",
         load=load_cifar10,
     )
