@@ -116,7 +116,7 @@ def rank(
 
     try:
         if missing:
-            first_on_each_machine(world, scorer.load)
+            first_on_each_machine(world, scorer.check)
             first_before_others(world, scorer.prepared)
             share_out(world, missing, lambda job: scorer.judge(by_text[job[0]], job[1]), keep)
     finally:
@@ -176,14 +176,13 @@ class Scorer:
         identity = self.results.identity()
         return float(identity["prepared"]), identity["paid_before"]
 
-    def load(self) -> None:
-        """Loads the task's images where the ranker reads any: that they are absent is no failure of an architecture.
+    def check(self) -> None:
+        """Makes sure that the ranker can judge here: what speaks against it is no failure of an architecture.
 
         Raises:
-            GTNError: They cannot be read or downloaded.
+            GTNError: See ``Ranker.check``.
         """
-        if self.ranker.reads_images:
-            self.setting.load()
+        self.ranker.check(self.setting)
 
     def prepared(self) -> Judge:
         """Returns the ranker's judgement, for which it is prepared the first time, or reads what its folder holds.
@@ -192,7 +191,7 @@ class Scorer:
             GTNError: The ranker cannot judge here, or a file cannot be written.
         """
         if self._judge is None:
-            self.load()
+            self.check()
             keep = self.results.path / PREPARED
             earlier, started = spent_on(keep), time.process_time()
             self._judge = self.ranker.prepare(dataclasses.replace(self.setting, keep=keep))

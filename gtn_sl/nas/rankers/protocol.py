@@ -109,8 +109,17 @@ class Ranker(abc.ABC):
         """Does once what serves all architectures, e.g. reads a teacher.
 
         Raises:
-            GTNError: It cannot judge here, e.g. since its teacher teaches another task.
+            GTNError: It cannot judge here, e.g. since its teacher has too few steps.
         """
+
+    def check(self, setting: Setting) -> None:
+        """Refuses a setting that it cannot judge in, before it prepares: one whose images, where it reads any, are not to be had.
+
+        Raises:
+            GTNError: It cannot judge here, e.g. since its teacher teaches another task, or there are no images.
+        """
+        if self.reads_images:
+            setting.load()
 
     def identity(self) -> dict[str, Any]:
         """Returns what tells its scores from others': JSON values. Those of a file hang on what is in it, too."""

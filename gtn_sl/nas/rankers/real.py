@@ -104,7 +104,7 @@ class EqualTime(Teacher):
 
     def prepare(self, setting: Setting) -> Judge:
         """See ``Ranker.prepare``."""
-        lessons, steps = self.lessons(setting)
+        lessons, steps = self.lessons()
         share = (super().paid_before() or 0.0) / self.architectures if self.architectures else 0.0
 
         def judge_one(candidate: Candidate, seed: int) -> Score:

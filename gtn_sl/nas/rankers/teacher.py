@@ -20,13 +20,30 @@ from gtn_sl.nas.rankers.short_training import Measure, judged_after
 from gtn_sl.shipped import find_teacher
 from gtn_sl.stream import Stream
 from gtn_sl.streams.cosine_schedule import cosine_schedule
-from gtn_sl.teacher import TeacherFile, load_teacher
+from gtn_sl.teacher import SupervisedTeacher, load_teacher
 
 
 class _OfAFile(Ranker):
     """What rankers that read a teacher's file share."""
 
     file: str
+
+    def check(self, setting: Setting) -> None:
+        """See ``Ranker.check``; first of all, the teacher teaches this task."""
+        path = _path(self.file, self.name)
+        task, wanted = load_document(path, "teacher")["task"], setting.task.name
+        if task != wanted:
+            raise UsageError(f"ranker {self.name}: {path} teaches {task}, but architectures are judged on {wanted}")
+        super().check(setting)
+
+    def read_teacher(self) -> SupervisedTeacher:
+        """Reads its teacher.
+
+        Raises:
+            UsageError: None is named.
+            CheckpointError: It cannot be read.
+        """
+        return load_teacher(_path(self.file, self.name)).teacher
 
     def identity(self) -> dict[str, Any]:
         """See ``Ranker.identity``."""
@@ -54,15 +71,15 @@ class Teacher(_OfAFile):
 
     def prepare(self, setting: Setting) -> Judge:
         """See ``Ranker.prepare``."""
-        return judged_after(*self.lessons(setting), setting, self.measure)
+        return judged_after(*self.lessons(), setting, self.measure)
 
-    def lessons(self, setting: Setting) -> tuple[Stream, int]:
+    def lessons(self) -> tuple[Stream, int]:
         """Returns what architectures are trained on, and for how many steps.
 
         Raises:
-            UsageError: No teacher is named, it teaches another task, or it has fewer steps.
+            UsageError: No teacher is named, or it has fewer steps.
         """
-        teacher = read_teacher(self.file, self.name, setting).teacher
+        teacher = self.read_teacher()
         steps = self.steps or teacher.steps
         if steps > teacher.steps:
             raise UsageError(f"ranker {self.name}: the teacher has only {teacher.steps} steps")
@@ -94,7 +111,7 @@ class Distilled(_OfAFile):
 
     def prepare(self, setting: Setting) -> Judge:
         """See ``Ranker.prepare``."""
-        teacher = read_teacher(self.file, self.name, setting).teacher
+        teacher = self.read_teacher()
         with torch.no_grad():
             parts = [teacher.batch(step) for step in range(teacher.steps)]
         images, labels = (torch.cat(part) for part in zip(*parts, strict=True))
@@ -156,20 +173,6 @@ class SmallSet(Stream):
         """See ``Teacher.schedule``."""
         lr, momentum = self._schedule()
         return lr, momentum
-
-
-def read_teacher(file: str, ranker: str, setting: Setting) -> TeacherFile:
-    """Reads a ranker's teacher.
-
-    Raises:
-        UsageError: None is named, or it teaches another task.
-        CheckpointError: It cannot be read.
-    """
-    found = load_teacher(_path(file, ranker))
-    task, wanted = found.teacher.task.name, setting.task.name
-    if task != wanted:
-        raise UsageError(f"ranker {ranker}: {found.path} teaches {task}, but architectures are judged on {wanted}")
-    return found
 
 
 def _path(file: str, ranker: str) -> Path:

@@ -315,7 +315,10 @@ def test_wrong_rankers(text, words):
 
 
 def test_teachers_that_do_not_fit(setting, three, teacher_file, tmp_path):
-    fashion = dataclasses.replace(setting, task=dataclasses.replace(setting.task, name="x"))
+    def absent():
+        raise AssertionError("it is told before any image is read")
+
+    fashion = dataclasses.replace(setting, task=dataclasses.replace(setting.task, name="x"), load=absent)
     for text, where, words in [
         ("teacher", setting, "needs a teacher: teacher@file=RUN"),
         (f"teacher@file={teacher_file},steps=5", setting, "the teacher has only 4 steps"),
