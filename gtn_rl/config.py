@@ -60,6 +60,10 @@ class EnvironmentConfig:
     """Centres of the mixture that initial states are drawn from; they start at states of the real task."""
     jitter: PositiveReal = 0.2
     """Spread around a centre at the start, in standard deviations of the real task's observations."""
+    spread: Literal["task", "even"] = "task"
+    """How initial states are spread at the start: ``task`` as the task's observations are; ``even`` with the same spread of every
+    entry, in the task's units, where an agent would learn one that hardly varies late. Bandits and MDPs alone have them, and a
+    greedy stage starts them anew."""
     harvest_episodes: Positive = 64
     """Episodes of the real task, by a random policy, that centres, normalisation and transitions start from."""
     exploration: Share = 0.3

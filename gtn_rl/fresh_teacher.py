@@ -49,7 +49,7 @@ def fresh_teacher(
             scale=gathered.return_size() / 10 if potential else settings.reward_scale,
         )
     mdp = settings.kind == "mdp"
-    return EnvironmentTeacher(
+    teacher = EnvironmentTeacher(
         task.spec,
         mean,
         std,
@@ -65,3 +65,6 @@ def fresh_teacher(
         limit_terminates=settings.limit_terminates,
         scale=settings.reward_scale,
     )
+    if settings.spread == "even":
+        teacher.spread_evenly()
+    return teacher

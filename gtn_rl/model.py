@@ -216,6 +216,18 @@ class EnvironmentTeacher(LearnedTeacher[Model]):
         )
         return normalised(model, log_scale, model.initial(PROBES, torch.Generator().manual_seed(0)))
 
+    @torch.no_grad()
+    def spread_evenly(self) -> None:
+        """Gives every entry of the initial states the same spread in the task's units, the geometric mean of ``std``.
+
+        An agent's first updates follow the mean of advantage times observation, in which an entry that hardly varies hardly
+        counts, however much it matters to the advantage.
+        """
+        wider = self.std.log().mean() - self.std.log()
+        means, log_std = self.initial
+        means.mul_(wider.exp())
+        log_std.add_(wider)
+
     def set_centres(self, states: Tensor) -> None:
         """See ``LearnedTeacher.set_centres``: the initial states have their centres there."""
         with torch.no_grad():

@@ -6,6 +6,9 @@ import torch
 
 from gtn_core.errors import UsageError
 from gtn_envs.weights_file import load_environment, save_environment
+from gtn_rl.config import EnvironmentConfig
+from gtn_rl.fresh_teacher import fresh_teacher
+from gtn_rl.harvest import harvest
 from gtn_rl.model import EnvironmentTeacher
 
 
@@ -98,3 +101,16 @@ def test_ends_that_make_no_sense_are_refused(task):
         EnvironmentTeacher(task.spec, *centres, seed=0, max_episode_steps=5)
     with pytest.raises(UsageError, match="every step of a bandit"):
         EnvironmentTeacher(task.spec, *centres, seed=0, termination_hidden=(8,))
+
+
+@pytest.mark.parametrize("spread", ["task", "even"])
+def test_initial_states_start_as_the_task_or_evenly(task, spread):
+    random, settings = np.random.default_rng(0), EnvironmentConfig(kind="bandit", spread=spread, jitter=0.5)
+    gathered = harvest(task, 16, random)
+    mean, std = gathered.normalisation()
+    teacher = fresh_teacher(settings, task, gathered, (mean, std), random, seed=0)
+    means, log_std = (parameter.detach() for parameter in teacher.initial)
+    assert std.max() > 2 * std.min()  # else the two would be the same
+    wanted = std if spread == "task" else std.log().mean().exp().expand_as(std)
+    torch.testing.assert_close(log_std.exp() * std, 0.5 * wanted)
+    torch.testing.assert_close((means * std).std(dim=0), wanted, rtol=0.4, atol=0)  # 64 of the task's states
