@@ -25,13 +25,16 @@ def _stages(kind: str, warm: Sequence[Settings], then: Sequence[Settings], *, si
 
 
 def _from_scratch(kind: str, started: bool) -> Settings:
-    """Bi-level evolution alone: for tasks where even a poor agent's return tells good candidates from bad ones."""
+    """Bi-level evolution alone: for tasks where even a poor agent's return tells good candidates from bad ones.
+
+    Initial states are spread evenly, so that agents that take few and short gradient steps see every entry, too.
+    """
     # Small enough to step faster than Gymnasium's own vectorised CartPole.
     small = {"hidden": [16], "transition_hidden": [16], "activation": "relu", **HORIZON}
     return {
-        "environment": {"kind": kind, **(small if kind == "mdp" else {})},
+        "environment": {"kind": kind, "jitter": 0.5, "spread": "even", **(small if kind == "mdp" else {})},
         "stages": _stages(kind, [], [{"name": "bilevel", "sigma": 0.1, "validations": 5}]),
-        "minutes": 10.0,
+        **({"minutes": 10.0} if kind == "reward" else {"iterations": 225 if kind == "bandit" else 172}),
     }
 
 

@@ -59,14 +59,14 @@ class A2C:
 
 
 class A2CFamily:
-    """Draws A2C agents that learn a few times faster than the usual one, and sometimes that one's own rate."""
+    """Draws A2C agents with fewer and shorter or longer gradient steps than the usual one."""
 
     def draw(self, spec: TaskSpec, random: np.random.Generator) -> A2C:
         """See ``AgentFamily.draw``."""
         width = int(random.choice([32, 64]))
         return A2C(
             updates=int(random.integers(250, 450)),
-            lr=log_uniform(random, 1e-3, 5e-3),
+            lr=log_uniform(random, 3e-4, 5e-3),
             hidden=(width,) * int(random.integers(1, 3)),
             copies=int(random.choice([1, 2, 4])),
             steps=int(random.choice([5, 8])),

@@ -95,7 +95,7 @@ class DQN:
 
 
 class DQNFamily:
-    """Draws DQN agents that learn faster than the usual one, in fewer updates."""
+    """Draws DQN agents with fewer and longer gradient steps than the usual one, so that some hardly move."""
 
     def draw(self, spec: TaskSpec, random: np.random.Generator) -> DQN:
         """See ``AgentFamily.draw``."""
@@ -103,7 +103,7 @@ class DQNFamily:
         updates = int(random.integers(200, 400))
         return DQN(
             updates=updates,
-            lr=log_uniform(random, 1e-3, 1e-2),
+            lr=log_uniform(random, 3e-4, 1e-2),
             hidden=(width,) * int(random.integers(1, 3)),
             steps=int(random.choice([4, 8])),
             batch_size=int(random.choice([32, 64])),
