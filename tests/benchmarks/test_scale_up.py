@@ -12,7 +12,7 @@ SCRIPT = Path(__file__).resolve().parents[2] / "benchmarks" / "scale_up.py"
 
 @pytest.mark.slow
 def test_runs_and_draws(tmp_path: Path) -> None:
-    axes = {"learners": "1,2", "steps": "1,2", "widths": "2,4", "population": "2,4"}
+    axes = {"learners": "1,2", "side-by-side": "1,2", "steps": "1,2", "widths": "2,4", "population": "2,4"}
     options = [word for axis, values in axes.items() for word in (f"--{axis}", values)]
     files = ["--json", str(tmp_path / "curves.json"), "--png", str(tmp_path / "curves.png")]
     run = subprocess.run([sys.executable, str(SCRIPT), *options, *files], capture_output=True, text=True, timeout=900)
@@ -20,6 +20,7 @@ def test_runs_and_draws(tmp_path: Path) -> None:
     curves = json.loads((tmp_path / "curves.json").read_text())
     assert [(curve["axis"], ",".join(curve["values"])) for curve in curves] == [
         ("learners", "1,2"),
+        ("side by side", "1,2"),
         ("T", "1,2"),
         ("width", "2,4"),
         ("population", "2,4"),

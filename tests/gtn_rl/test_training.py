@@ -193,7 +193,8 @@ def test_an_interrupted_run_ends_where_another_does(settings, tmp_path):
 @pytest.mark.slow
 def test_agents_of_stable_baselines_teach_and_judge(tmp_path):
     """A teacher is meta-trained on one kind and validated on another, twice to the same end."""
-    settings = config("bandit", "agents.names=[sb3-dqn]", "agents.judges=[sb3-a2c]", "agents.sb3_steps=800")
+    names = ("agents.names=[sb3-dqn]", "agents.judges=[sb3-a2c]", "agents.sb3_steps=800")
+    settings = config("bandit", *names, "environment.spread=task", "environment.jitter=0.2")
     ends, spreads = [], []
     for name in ("one", "two"):
         run = RunFolder(tmp_path / name)
