@@ -31,8 +31,9 @@ def _from_scratch(kind: str, started: bool) -> Settings:
     """
     # Small enough to step faster than Gymnasium's own vectorised CartPole.
     small = {"hidden": [16], "transition_hidden": [16], "activation": "relu", **HORIZON}
+    own = {"mdp": small, "bandit": {"regret": True}}
     return {
-        "environment": {"kind": kind, "jitter": 0.5, "spread": "even", **(small if kind == "mdp" else {})},
+        "environment": {"kind": kind, "jitter": 0.5, "spread": "even", **own.get(kind, {})},
         "stages": _stages(kind, [], [{"name": "bilevel", "sigma": 0.1, "validations": 5}]),
         **({"minutes": 10.0} if kind == "reward" else {"iterations": 225 if kind == "bandit" else 172}),
     }
