@@ -95,7 +95,7 @@ class DQN:
 
 
 class DQNFamily:
-    """Draws DQN agents with fewer and longer gradient steps than the usual one, so that some hardly move."""
+    """Draws DQN agents with fewer and longer gradient steps than the usual one; the slowest hardly move."""
 
     def draw(self, spec: TaskSpec, random: np.random.Generator) -> DQN:
         """See ``AgentFamily.draw``."""

@@ -83,7 +83,7 @@ class PPO:
 
 
 class PPOFamily:
-    """Draws PPO agents with fewer and mostly longer gradient steps than the usual one, so that some hardly move."""
+    """Draws PPO agents with fewer and mostly longer gradient steps than the usual one; the slowest hardly move."""
 
     def draw(self, spec: TaskSpec, random: np.random.Generator) -> PPO:
         """See ``AgentFamily.draw``."""
