@@ -10,7 +10,7 @@ from torch import Tensor
 
 from gtn_rl.agents import Policies
 from gtn_rl.config import EnvironmentConfig
-from gtn_rl.judging import Greedy
+from gtn_rl.fitness import Greedy
 from gtn_rl.learned_teacher import LearnedTeacher
 from gtn_rl.tasks.protocol import BatchedTask, TaskSpec
 from gtn_rl.tasks.rollout import Transitions, rollout

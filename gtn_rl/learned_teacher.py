@@ -92,9 +92,16 @@ class LearnedTeacher(Teacher, Generic[Some]):
         with torch.no_grad():
             self.log_scale.add_(math.log(factor))
 
-    def model(self, copies: int = 1) -> Some:
-        """Returns the variant as it is, ``copies`` times, for as many agents of their own."""
-        return replace(self.variants(self.theta().expand(copies, -1)), alike=False)
+    def model(self, copies: int = 1, sizes: Sequence[float] = (1.0,)) -> Some:
+        """Returns the variant as it is, ``copies`` times, for as many agents of their own; so often for each size of the reward.
+
+        Args:
+            copies: How many agents there are.
+            sizes: What its size is multiplied by.
+        """
+        variants = self.variants(self.theta().expand(copies * len(sizes), -1))
+        factors = torch.tensor(sizes).repeat_interleave(copies).to(variants.scale)
+        return replace(variants, agents=copies, scale=variants.scale * factors.view(-1, 1, 1))
 
     def tensors(self) -> dict[str, Tensor]:
         """Returns what a file of ``gtn_envs`` holds, its reward normalised."""

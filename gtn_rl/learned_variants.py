@@ -31,8 +31,8 @@ class LearnedVariants(ABC):
         max_episode_steps: L; 1 for a bandit.
         activation: Of every network, ``tanh`` or ``relu``.
         regret: Whether the reward of a discrete action is what it falls short of the best one's.
-        alike: Whether the agents of all variants meet the same chance, as candidates that are compared should; otherwise each
-            is an agent of its own. See ``Variants.draw``.
+        agents: How many agents of their own there are; variant p has agent ``p % agents``. Variants of one agent meet the same
+            chance, as candidates that are compared should. See ``Variants.draw``.
     """
 
     spec: TaskSpec
@@ -43,7 +43,7 @@ class LearnedVariants(ABC):
     max_episode_steps: int
     activation: str = "tanh"
     regret: bool = False
-    alike: bool = True
+    agents: int = 1
 
     @property
     def size(self) -> int:
@@ -73,11 +73,9 @@ class LearnedVariants(ABC):
         """Returns what the header of a file of ``gtn_envs`` says of the computation, spaces left to the caller."""
 
     def draw(self, sample: Callable[[torch.Generator], Tensor], generator: torch.Generator) -> Tensor:
-        """See ``Variants.draw``: one draw for all where they are ``alike``, else one each."""
-        if self.alike:
-            drawn = sample(generator)
-            return drawn.to(self.mean.device).expand(self.size, *drawn.shape)
-        return torch.stack([sample(generator) for _ in range(self.size)]).to(self.mean.device)
+        """See ``Variants.draw``: one draw for each agent."""
+        drawn = torch.stack([sample(generator) for _ in range(self.agents)]).to(self.mean.device)
+        return drawn.repeat(self.size // self.agents, *[1] * (drawn.dim() - 1))
 
     def members(self, initial: Callable[[torch.Generator], Tensor], generator: torch.Generator) -> Tensor:
         """See ``Variants.members``."""

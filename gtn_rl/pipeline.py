@@ -16,7 +16,7 @@ from gtn_core.tracking import NoTracker, RunTracker, Stage, Tracker
 from gtn_rl.config import RLConfig, StageConfig
 from gtn_rl.environment_file import write_environment
 from gtn_rl.harvest import Harvest, start_from_greedy
-from gtn_rl.job import Judge
+from gtn_rl.judge import Judge
 from gtn_rl.learned_teacher import LearnedTeacher
 from gtn_rl.stage_result import StageResult
 from gtn_rl.tasks import BatchedTask

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
-from gtn_core.outer_job import Validation
 from gtn_rl.agents import InnerAgent
-from gtn_rl.job import Judge
+from gtn_rl.judge import Judge, Verdict
 from gtn_rl.learned_teacher import LearnedTeacher
 
 FACTORS = (0.2, 1.0, 0.1, 0.4, 0.05, 2.0)
@@ -18,26 +16,8 @@ RATES = (1.0, 1 / 3, 3.0)
 """Learning rates beside the usual one: where a size serves all of them, other agents may be trusted to learn with it, too."""
 
 
-@dataclass(frozen=True)
-class Trial:
-    """What agents achieve with a reward of some size.
-
-    Attributes:
-        all: At every one of ``RATES``.
-        usual: At the usual one alone, a part of ``all``.
-    """
-
-    all: Validation
-    usual: Validation
-
-
-def try_sizes(
-    teacher: LearnedTeacher,
-    judge: Judge,
-    after_trial: Callable[[float, Validation], object],
-    factors: Sequence[float] = FACTORS,
-) -> dict[float, Trial]:
-    """Judges a teacher with its reward multiplied by each factor.
+def try_sizes(teacher: LearnedTeacher, judge: Judge, factors: Sequence[float] = FACTORS) -> dict[float, Verdict]:
+    """Judges a teacher with its reward multiplied by each factor, all of them at once.
 
     An agent's gradient steps are as long whatever the reward's size is (Adam), or clipped to a length that its critic's error
     shares (PPO, A2C), so a reward of the wrong size is learned late or never.
@@ -45,19 +25,14 @@ def try_sizes(
     Args:
         teacher: Left as it was.
         judge: Its agents are tried at ``RATES``.
-        after_trial: Told of each trial's validation at every rate.
         factors: To multiply by.
 
     Returns:
-        The trial of each factor, in their order.
+        The verdict on each factor, in their order.
     """
-    judge, trials = dataclasses.replace(judge, vary=at_rates), {}
-    for factor in factors:
-        teacher.resize(factor)
-        trials[factor] = Trial(*judge.with_first(teacher.model))
-        teacher.resize(1 / factor)
-        after_trial(factor, trials[factor].all)
-    return trials
+    judge = dataclasses.replace(judge, vary=at_rates)
+    verdicts = judge.each(lambda copies: teacher.model(copies, factors), len(factors))
+    return dict(zip(factors, verdicts, strict=True))
 
 
 def at_rates(agent: InnerAgent) -> list[InnerAgent]:

@@ -18,7 +18,7 @@ from gtn_core.outer_loop import Listener, Progress
 from gtn_core.run_folder import RunFolder
 from gtn_rl.config import UNBUDGETED, RLConfig
 from gtn_rl.gradient import FORMS
-from gtn_rl.job import judges, learners
+from gtn_rl.judge import judges, learners
 from gtn_rl.pipeline import Pipeline
 from gtn_rl.pipeline_start import start_pipeline
 from gtn_rl.stage_result import StageResult

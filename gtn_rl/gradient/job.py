@@ -17,7 +17,8 @@ from gtn_rl.gradient.learners import Learners, draw_hidden
 from gtn_rl.gradient.lessons import Lessons
 from gtn_rl.gradient.paper import Paper
 from gtn_rl.gradient.policy_gradient import PolicyGradient
-from gtn_rl.job import Judge, Save
+from gtn_rl.job import Save
+from gtn_rl.judge import Judge
 from gtn_rl.tasks.protocol import BatchedTask
 
 FORMS: Registry[Form] = Registry("differentiable stage")

@@ -11,7 +11,7 @@ from gtn_rl.agents import AGENTS
 from gtn_rl.agents.protocol import denormalise
 from gtn_rl.agents.sb3 import SB3Agent
 from gtn_rl.episodes import Starts
-from gtn_rl.judging import Greedy, real_returns
+from gtn_rl.fitness import Greedy, real_returns
 from gtn_rl.rewarded_task import RewardTeacher
 from gtn_rl.tasks import make_task
 

@@ -20,7 +20,7 @@ from gtn_rl.variants import Variants
 
 
 def real_returns(
-    task: BatchedTask, policies: Policies, members: int, episodes: int, random: np.random.Generator
+    task: BatchedTask, policies: Policies, members: int, episodes: int, random: np.random.Generator, shift: float = 0.0
 ) -> tuple[Tensor, int]:
     """Runs each of P policies for some episodes of the real task.
 
@@ -30,6 +30,7 @@ def real_returns(
         members: P.
         episodes: E, of each.
         random: Draws the initial states, the same for every policy.
+        shift: What is taken from the reward of every step.
 
     Returns:
         Undiscounted returns, ``(P, E)``, and the real steps that it took.
@@ -40,12 +41,13 @@ def real_returns(
         return policies.act(by_member).transpose(0, 1).flatten(0, 1)
 
     result = rollout(task, act, members * episodes, random, group=members, alike=True)
-    return result.returns.view(episodes, members).T, int(result.lengths.sum())
+    returns = result.returns - shift * result.lengths
+    return returns.view(episodes, members).T, int(result.lengths.sum())
 
 
 @torch.no_grad()
-def episode_length(variants: Variants, policies: Policies, generator: torch.Generator, copies: int = 64) -> float:
-    """Returns the mean number of steps of a learned environment's episodes, over its P variants, each under its own policy.
+def episode_lengths(variants: Variants, policies: Policies, generator: torch.Generator, copies: int = 64) -> Tensor:
+    """Returns the mean number of steps of episodes in each of P variants, under its own policy, ``(P,)``.
 
     Args:
         variants: The environments.
@@ -53,11 +55,12 @@ def episode_length(variants: Variants, policies: Policies, generator: torch.Gene
         generator: Draws the initial states.
         copies: Episodes of each variant that run side by side.
     """
-    running, steps, ends = variants.copies(copies, generator), variants.max_episode_steps, 0.0
+    running, steps = variants.copies(copies, generator), variants.max_episode_steps
+    ends = torch.zeros(variants.size, device=variants.mean.device)
     for _ in range(steps):
         actions = policies.act(running.observations())
         transition = running.step(actions if variants.spec.discrete else normalise(variants.spec, actions))
-        ends += float(transition.ended.float().mean())
+        ends += transition.ended.float().mean(dim=1)
     return steps / ends
 
 
@@ -71,6 +74,7 @@ class TransferTrial:
         streams: The run's randomness.
         index: Which draw of initial weights, experience and real episodes.
         episodes: Real episodes of each candidate.
+        shift: What is taken from the reward of every step.
         values: See ``Trial.values``.
     """
 
@@ -79,6 +83,7 @@ class TransferTrial:
     streams: Streams
     index: int
     episodes: int
+    shift: float = 0.0
     values: dict[str, float] = field(default_factory=dict)
 
     def fitness(self, teacher: Teacher, candidates: Tensor) -> Tensor:
@@ -88,7 +93,7 @@ class TransferTrial:
             variants = teacher.variants(candidates)
         policies = self.agent.train(variants, self.streams.torch("inner-agent", self.index))
         random = self.streams.numpy("real-episodes", self.index)
-        returns, steps = real_returns(self.task, policies, len(candidates), self.episodes, random)
+        returns, steps = real_returns(self.task, policies, len(candidates), self.episodes, random, self.shift)
         self.values["cost/real_steps"] = float(steps + variants.real_steps)
         return returns.mean(dim=1).to(candidates)
 

@@ -1,0 +1,146 @@
+"""Who judges a teacher: fresh agents, with the hyper-parameters that users meet, on episodes that no fitness has seen."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from gtn_core.distributed import SingleProcess, World, share_out
+from gtn_core.outer_job import Validation
+from gtn_core.seeding import Streams
+from gtn_rl.agents import AgentFamily, InnerAgent
+from gtn_rl.agents.named import families
+from gtn_rl.config import RLConfig
+from gtn_rl.fitness import episode_lengths, real_returns
+from gtn_rl.learned_variants import LearnedVariants
+from gtn_rl.tasks.protocol import BatchedTask, TaskSpec
+
+Vary = Callable[[InnerAgent], Sequence[InnerAgent]]
+"""What else is judged by beside an agent with the usual hyper-parameters, which comes first."""
+
+Figures = Mapping[str, float]
+"""What the agents of one kind achieve in one environment, and what that takes."""
+
+
+def as_usual(agent: InnerAgent) -> Sequence[InnerAgent]:
+    """Returns the agent alone."""
+    return (agent,)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What agents achieve in an environment.
+
+    Attributes:
+        all: All of them.
+        usual: Those with their usual hyper-parameters alone.
+    """
+
+    all: Validation
+    usual: Validation
+
+
+@dataclass(frozen=True)
+class Judge:
+    """Judges environments by agents that differ in their initial weights, and where ``vary`` says so in their settings.
+
+    Attributes:
+        config: All settings.
+        task: The real task.
+        streams: The run's randomness.
+        vary: Which agents of a kind judge.
+        world: The processes that share out the kinds; each returns all figures.
+    """
+
+    config: RLConfig
+    task: BatchedTask
+    streams: Streams
+    vary: Vary = as_usual
+    world: World = field(default_factory=SingleProcess)
+
+    def __call__(self, environment: Callable[[int], LearnedVariants]) -> Validation:
+        """Returns the mean real return over all agents, and the figures of each kind.
+
+        Args:
+            environment: Returns what is judged, as many times as it is told.
+        """
+        return self.each(environment, 1)[0].all
+
+    def each(self, environments: Callable[[int], LearnedVariants], count: int) -> list[Verdict]:
+        """Judges several environments, whose agents train as one population and meet the same chance in each.
+
+        Args:
+            environments: Returns each of them as many times as it is told, one after the other.
+            count: How many they are.
+        """
+        kinds = judges(self.config, self.task.spec)
+        told = share_out(self.world, kinds, lambda kind: self._judged(*kind, environments, count))
+        by_kind = {name: found for (name, _), found in zip(kinds, told, strict=True)}
+        return [_verdict({name: found[i] for name, found in by_kind.items()}) for i in range(count)]
+
+    def _judged(
+        self, name: str, family: AgentFamily, environments: Callable[[int], LearnedVariants], count: int
+    ) -> list[list[Figures]]:
+        """Returns, for each environment, the figures of each that ``vary`` makes of one kind."""
+        agents = self.vary(family.usual(self.task.spec))
+        by_agent = [self._figures(name, agent, environments, count) for agent in agents]
+        return [list(found) for found in zip(*by_agent, strict=True)]
+
+    def _figures(
+        self, name: str, agent: InnerAgent, environments: Callable[[int], LearnedVariants], count: int
+    ) -> list[Figures]:
+        started, settings = time.process_time(), self.config.agents
+        variants = environments(settings.validation_seeds)
+        policies = agent.train(variants, self.streams.torch(f"validation-{name}"))
+        random = self.streams.numpy(f"validation-episodes-{name}")
+        returns, taken = real_returns(self.task, policies, variants.size, settings.validation_episodes, random)
+        if variants.real_steps:  # its episodes are the real task's
+            lengths = [taken / returns.numel()] * count
+        else:
+            found = episode_lengths(variants, policies, self.streams.torch(f"validation-length-{name}"))
+            lengths = found.view(count, -1).mean(dim=1).tolist()
+        cost = {
+            "real_steps": (taken + variants.real_steps) / count,
+            "cpu_seconds": (time.process_time() - started) / count,
+        }
+        by_environment = returns.mean(dim=1).view(count, -1)
+        return [
+            {"mean": float(agents.mean()), "minimum": float(agents.min()), "length": length, **cost}
+            for agents, length in zip(by_environment, lengths, strict=True)
+        ]
+
+
+def _verdict(by_kind: Mapping[str, Sequence[Figures]]) -> Verdict:
+    return Verdict(_validation(by_kind), _validation({name: found[:1] for name, found in by_kind.items()}))
+
+
+def _validation(by_kind: Mapping[str, Sequence[Figures]]) -> Validation:
+    """Sums up the figures of as many agents each, by the names of their kinds."""
+    means = {name: sum(one["mean"] for one in found) / len(found) for name, found in by_kind.items()}
+    metrics: dict[str, float] = {}
+    for name, found in by_kind.items():
+        metrics |= {f"real/{name}": means[name], f"real/{name}_minimum": min(one["minimum"] for one in found)}
+    every = [one for found in by_kind.values() for one in found]
+    metrics["inner/episode_length"] = sum(one["length"] for one in every) / len(every)
+    metrics["cost/real_steps"] = float(sum(one["real_steps"] for one in every))
+    metrics["perf/cpu_seconds"] = sum(one["cpu_seconds"] for one in every)
+    return Validation(sum(means.values()) / len(means), metrics)
+
+
+def learners(config: RLConfig, spec: TaskSpec) -> tuple[tuple[str, AgentFamily], ...]:
+    """Returns the kinds of agents that a teacher is meta-trained on, with their names.
+
+    Raises:
+        UsageError: A name stands for no kind, or for one that does not take the task's actions.
+    """
+    return families(config.agents.names, spec, config.agents.sb3_steps)
+
+
+def judges(config: RLConfig, spec: TaskSpec) -> tuple[tuple[str, AgentFamily], ...]:
+    """Returns the kinds of agents that a teacher is validated on, with their names.
+
+    Raises:
+        UsageError: As ``learners``.
+    """
+    return families(config.agents.judges or config.agents.names, spec, config.agents.sb3_steps)

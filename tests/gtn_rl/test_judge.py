@@ -1,0 +1,49 @@
+import dataclasses
+
+import pytest
+
+from gtn_core.config import parse_assignments
+from gtn_core.seeding import Streams
+from gtn_rl.config import resolve_config
+from gtn_rl.judge import Judge
+
+KIND = {"CartPole-v1": "dqn", "Pendulum-v1": "td3"}
+SIZES = (1.0, 0.2, 30.0)
+
+
+def short(agent):
+    return [dataclasses.replace(agent, updates=40, lr=3e-3)]
+
+
+def short_and_shorter(agent):
+    return [*short(agent), dataclasses.replace(agent, updates=1)]
+
+
+@pytest.fixture
+def judge(task):
+    """Judges by two agents, each with three episodes."""
+    few = [f"agents.names=[{KIND[task.spec.id]}]", "agents.validation_seeds=2", "agents.validation_episodes=3"]
+    told = resolve_config(task.spec.id, "fast", parse_assignments(["environment.kind=bandit", *few]))
+    return Judge(told, task, Streams(0), vary=short)
+
+
+def test_environments_judged_at_once_are_judged_as_each_alone(judge, task, make_teacher):
+    teacher = make_teacher(task, "mdp")
+    at_once = judge.each(lambda copies: teacher.model(copies, SIZES), len(SIZES))
+    alone = [judge.each(lambda copies, size=size: teacher.model(copies, [size]), 1)[0] for size in SIZES]
+    scores = [verdict.all.score for verdict in at_once]
+    assert scores == pytest.approx([verdict.all.score for verdict in alone], rel=0.02)
+    assert len(set(scores)) == len(SIZES)
+    for together, single in zip(at_once, alone, strict=True):
+        for tag in ("real/{}_minimum", "inner/episode_length"):
+            tag = tag.format(KIND[task.spec.id])
+            assert together.all.metrics[tag] == pytest.approx(single.all.metrics[tag], rel=0.02)
+    steps = [sum(verdict.all.metrics["cost/real_steps"] for verdict in verdicts) for verdicts in (at_once, alone)]
+    assert steps[0] == pytest.approx(steps[1], rel=0.02)
+
+
+def test_the_usual_agents_come_first(judge, task, make_teacher):
+    teacher = make_teacher(task, "bandit")
+    both = dataclasses.replace(judge, vary=short_and_shorter)
+    (verdict,) = both.each(teacher.model, 1)
+    assert verdict.usual.score == judge(teacher.model).score != verdict.all.score
