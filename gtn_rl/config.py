@@ -143,6 +143,9 @@ class StageConfig:
     """Standard deviation of the candidates' noise at the start."""
     lr: PositiveReal = 1.0
     """Outer learning rate; 1 is SNES as published, Adam takes it for ``openai-es``."""
+    shift: float = 0.0
+    """What a candidate's fitness is short of for every real step, as in ARS (Mania et al., NeurIPS 2018): where a bonus is paid
+    for staying alive, a search that counts it ends at standing still. The teacher is judged by the whole return."""
     parts: tuple[Literal["reward", "initial", "transition", "termination"], ...] = ("reward", "initial")
     """What is meta-learned; the rest stays as it is. A learned reward has no initial states."""
     validations: Positive = 8

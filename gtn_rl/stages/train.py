@@ -71,7 +71,7 @@ def run_training(pipeline: Pipeline, index: int, stage: StageConfig, folder: Run
 def _evolution(pipeline: Pipeline, stage: StageConfig, seed: int, save: Save) -> tuple[Teacher, Job, Estimator]:
     """Returns what an outer loop by an evolution strategy needs."""
     judge, streams = pipeline.judge(), Streams(seed)
-    job = EvolutionJob(pipeline.config, pipeline.task, pipeline.teacher, streams, judge, save, stage=stage.name)
+    job = EvolutionJob(pipeline.config, pipeline.task, pipeline.teacher, streams, judge, save, stage)
     settings = EstimatorConfig(seed=seed % 2**31, population=stage.population, sigma=stage.sigma)
     return pipeline.teacher, job, ESTIMATORS[stage.estimator](settings)
 

@@ -12,8 +12,9 @@ from gtn_rl.agents import AGENTS
 from gtn_rl.agents.named import families
 from gtn_rl.agents.sb3 import SB3Family
 from gtn_rl.config import resolve_config
-from gtn_rl.job import EvolutionJob, Judge, judges, learners
-from gtn_rl.judging import Greedy
+from gtn_rl.fitness import Greedy
+from gtn_rl.job import EvolutionJob
+from gtn_rl.judge import Judge, judges, learners
 from gtn_rl.tasks import make_task
 
 MODULE = """
@@ -137,7 +138,7 @@ def test_generations_take_the_learners_in_turn(make_teacher, mine):
     told = config(f"agents.names=[dqn, '{mine}:Family']", "agents.judges=[dqn]")
     streams = Streams(0)
     teacher, judge = make_teacher(task, "bandit"), Judge(told, task, streams)
-    job = EvolutionJob(told, task, teacher, streams, judge, lambda *_: None)
+    job = EvolutionJob(told, task, teacher, streams, judge, lambda *_: None, told.stages[0])
     kinds = [type(job.episode(iteration, 0.0).agent).__name__ for iteration in range(4)]
     assert kinds == ["DQN", "Family", "DQN", "Family"]
 
