@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -52,7 +53,16 @@ def _warm(kind: str, started: bool, population: int = 64) -> Settings:
     }
 
 
-def _distilled(kind: str, started: bool, *, sigma: float, steps: tuple[int, int], validations: int = 1) -> Settings:
+def _distilled(
+    kind: str,
+    started: bool,
+    *,
+    sigma: tuple[float, float],
+    steps: tuple[int, int],
+    validations: int = 1,
+    population: int = 64,
+    shift: float = 0.0,
+) -> Settings:
     """Warm, with a search for what can be learned after that for what is good.
 
     The budget is in outer steps, so that a busy machine does not make a poorer environment.
@@ -60,19 +70,22 @@ def _distilled(kind: str, started: bool, *, sigma: float, steps: tuple[int, int]
     Args:
         kind: As in ``Preset``.
         started: As there.
-        sigma: Of the stage ``greedy``.
-        steps: Outer steps of ``greedy`` and ``distil``.
+        sigma: Of the stages ``greedy`` and ``distil``.
+        steps: Their outer steps.
         validations: Of ``greedy``, of whose policies the one that agents learn best is kept.
+        population: Of both.
+        shift: Of ``greedy``.
     """
-    greedy = {"name": "greedy", "sigma": sigma, "validations": validations, "iterations": steps[0]}
+    both = {"parts": ["reward"], "population": population}
+    greedy = {"name": "greedy", "sigma": sigma[0], "validations": validations, "iterations": steps[0], "shift": shift}
     distil = {
         "name": "distil",
-        "sigma": 0.2,
+        "sigma": sigma[1],
         "validations": max(2, steps[1] // 40),
         "iterations": steps[1],
         "share": 3.0,
     }
-    greedy, distil = ({**stage, "parts": ["reward"]} for stage in (greedy, distil))
+    greedy, distil = both | greedy, both | distil
     bilevel = {"name": "bilevel", "sigma": 0.05, "validations": 2, "population": 32}
     warm = [] if started else [greedy] if kind == "reward" else [greedy, distil]
     # Agents tell candidates apart more slowly than students, so nothing follows in a bandit.
@@ -87,7 +100,7 @@ def _narrow(kind: str, started: bool) -> Settings:
     Agents see the task's own units. Where an entry of the observation is as small as MountainCar's velocity, states beyond those
     that the path visits are the ones that its weight can be learned from.
     """
-    preset = _distilled(kind, started, sigma=0.3, steps=(600, 25), validations=6)
+    preset = _distilled(kind, started, sigma=(0.3, 0.2), steps=(600, 25), validations=6)
     own = {"exploration": 0.1, "centres": 512, "jitter": 2.0, "reward_scale": 0.3}
     return {**preset, "environment": {**preset["environment"], **own}}
 
@@ -98,15 +111,25 @@ def _wide(kind: str, started: bool) -> Settings:
     Initial states are many, wide, and not mostly those where the policy comes to rest; a small reward leaves TD3's critics and
     the gradient that PPO's actor shares with its critic small.
     """
-    preset = _distilled(kind, started, sigma=1.0, steps=(900, 500))
+    preset = _distilled(kind, started, sigma=(1.0, 0.2), steps=(900, 500))
     own = {"jitter": 0.3, "centres": 512, "harvest_steps": 80, "reward_scale": 0.1}
     return {**preset, "environment": {**preset["environment"], **own}}
 
 
-def _walker(kind: str, started: bool) -> Settings:
-    """Warm, with few and cheap real episodes, as a step of MuJoCo is slow and its returns vary little."""
+def _walker(kind: str, started: bool, *, bonus: float = 0.0) -> Settings:
+    """For bodies that learn to run: a linear policy, which a search of few and single episodes finds and agents learn easily.
+
+    Initial states are many and hardly spread, as the policy makes no sense of a body that moves like none.
+
+    Args:
+        kind: As in ``Preset``.
+        started: As there.
+        bonus: What the task pays for each step alive.
+    """
+    preset = _distilled(kind, started, sigma=(0.1, 0.05), steps=(500, 160), population=32, shift=bonus)
+    own = {"hidden": [], "centres": 512, "jitter": 0.1, "exploration": 0.1}
     agents = {"names": ["ppo", "td3"], "episodes": 1, "validation_seeds": 2, "validation_episodes": 4}
-    return {**_warm(kind, started, population=32), "agents": agents}
+    return {**preset, "environment": {**preset["environment"], **own}, "agents": agents}
 
 
 GENERAL: Preset = _warm
@@ -120,6 +143,6 @@ PRESETS: dict[str, dict[str, Preset]] = {
         "Pendulum-v1": _wide,
         "LunarLander-v3": _warm,
         "HalfCheetah-v5": _walker,
-        "Hopper-v5": _walker,
+        "Hopper-v5": functools.partial(_walker, bonus=1.0),
     }
 }
