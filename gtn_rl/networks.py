@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 
 import torch
@@ -36,19 +37,23 @@ class MLP:
         """Length of the flat vector."""
         return sum(self._lengths)
 
-    @property
+    @cached_property
     def _lengths(self) -> list[int]:
         """Lengths of weights and biases in turn."""
         return [length for a, b in pairwise(self.sizes) for length in (a * b, b)]
 
+    @cached_property
+    def _shapes(self) -> list[tuple[int, int]]:
+        """Shapes of the weights."""
+        return list(pairwise(self.sizes))
+
     def layers(self, phi: Tensor) -> Layers:
         """Returns views of flat vectors ``(P, parameters)`` as layers."""
         # One split, whose derivative is one concatenation; that of a slice would fill a whole vector with zeros.
-        pieces = phi.split(self._lengths, dim=1)
-        shapes = pairwise(self.sizes)
+        pieces = torch.split_with_sizes(phi, self._lengths, dim=1)  # which Tensor.split calls, late
         return [
-            (weight.unflatten(1, shape), bias.unsqueeze(1))
-            for weight, bias, shape in zip(pieces[::2], pieces[1::2], shapes, strict=True)
+            (weight.view(-1, *shape), bias.unsqueeze(1))
+            for weight, bias, shape in zip(pieces[::2], pieces[1::2], self._shapes, strict=True)
         ]
 
     def initial(self, generator: torch.Generator) -> Tensor:
@@ -59,6 +64,14 @@ class MLP:
         for a, b, gain in zip(self.sizes, self.sizes[1:], self.gains, strict=False):
             pieces += [gain * orthogonal(a, b, generator).flatten(), torch.zeros(b)]
         return torch.cat(pieces)
+
+    def of(self, phi: Tensor) -> Callable[[Tensor], Tensor]:
+        """Returns the map of ``(P, n, in)`` to ``(P, n, out)`` with flat vectors ``(P, parameters)``, which are split once.
+
+        What is changed in phi in place, by an optimizer, changes the map.
+        """
+        layers = self.layers(phi)
+        return lambda x: forward(layers, x, self.activation)
 
     def __call__(self, phi: Tensor, x: Tensor) -> Tensor:
         """Maps ``(P, n, in)`` to ``(P, n, out)`` with flat vectors ``(P, parameters)``."""

@@ -116,7 +116,7 @@ def _wide(kind: str, started: bool) -> Settings:
     return {**preset, "environment": {**preset["environment"], **own}}
 
 
-def _walker(kind: str, started: bool, *, bonus: float = 0.0) -> Settings:
+def _walker(kind: str, started: bool, *, steps: int = 500, bonus: float = 0.0) -> Settings:
     """For bodies that learn to run: a linear policy, which a search of few and single episodes finds and agents learn easily.
 
     Initial states are many and hardly spread, as the policy makes no sense of a body that moves like none.
@@ -124,9 +124,10 @@ def _walker(kind: str, started: bool, *, bonus: float = 0.0) -> Settings:
     Args:
         kind: As in ``Preset``.
         started: As there.
+        steps: Outer steps of ``greedy``.
         bonus: What the task pays for each step alive.
     """
-    preset = _distilled(kind, started, sigma=(0.1, 0.05), steps=(500, 160), population=32, shift=bonus)
+    preset = _distilled(kind, started, sigma=(0.1, 0.05), steps=(steps, 160), population=32, shift=bonus)
     own = {"hidden": [], "centres": 512, "jitter": 0.1, "exploration": 0.1}
     agents = {"names": ["ppo", "td3"], "episodes": 1, "validation_seeds": 2, "validation_episodes": 4}
     return {**preset, "environment": {**preset["environment"], **own}, "agents": agents}
@@ -143,6 +144,6 @@ PRESETS: dict[str, dict[str, Preset]] = {
         "Pendulum-v1": _wide,
         "LunarLander-v3": _warm,
         "HalfCheetah-v5": _walker,
-        "Hopper-v5": functools.partial(_walker, bonus=1.0),
+        "Hopper-v5": functools.partial(_walker, steps=200, bonus=1.0),
     }
 }

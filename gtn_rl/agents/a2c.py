@@ -49,7 +49,7 @@ class A2C:
         copies = variants.copies(count, generator, stagger=True)
         for _ in range(self.updates):
             part = collect(networks, phi.detach(), copies, steps, generator, discount=self.discount, trace=1.0)
-            log_probability, values = networks.evaluate(phi, part.observations, part.actions)
+            log_probability, values = networks.of(phi).evaluate(part.observations, part.actions)
             error = (part.returns - values).square()
             loss = (self.value_weight * error - part.advantages * log_probability).mean(dim=1).sum()
             (gradient,) = torch.autograd.grad(loss, phi)

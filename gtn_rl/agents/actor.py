@@ -10,13 +10,13 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from gtn_rl.agents.protocol import Policies, normalise
-from gtn_rl.networks import MLP, actor_critic
+from gtn_rl.networks import MLP, Layers, actor_critic, forward
 from gtn_rl.tasks.protocol import TaskSpec
 
 
 @dataclass(frozen=True)
 class ActorCritic:
-    """Networks and distribution of an on-policy agent, as functions of flat vectors ``(P, parameters)``.
+    """The networks of an on-policy agent, whose parameters are a flat vector.
 
     The initial weights are Stable-Baselines3's: orthogonal, with gain 0.01 for the actor's head; a Gaussian policy has a learned
     logarithm of its spread that does not depend on the state, and acts in the task's own units, clipped by the environment.
@@ -42,42 +42,12 @@ class ActorCritic:
         spread = torch.zeros(0 if self.spec.discrete else self.spec.action_size)
         return torch.cat([self.actor.initial(generator), self.critic.initial(generator), spread])
 
-    def outputs(self, phi: Tensor, observations: Tensor) -> Tensor:
-        """Returns logits or means, ``(P, n, m)``."""
-        return self.actor(self._parts(phi)[0], observations)
-
-    def values(self, phi: Tensor, observations: Tensor) -> Tensor:
-        """Returns the critic's values, ``(P, n)``."""
-        return self.critic(self._parts(phi)[1], observations).squeeze(2)
-
-    def log_spread(self, phi: Tensor) -> Tensor:
-        """Returns the logarithm of a Gaussian policy's spread, ``(P, 1, m)``."""
-        return self._parts(phi)[2].unsqueeze(1)
-
-    def sample(self, phi: Tensor, observations: Tensor, generator: torch.Generator, *, alike: bool = True) -> Tensor:
-        """Draws actions, ``(P, n)`` or ``(P, n, m)`` unclipped; from the same noise for every member where ``alike``."""
-        outputs = self.outputs(phi, observations)
-        shape = outputs.shape[1:] if alike else outputs.shape
-        if self.spec.discrete:  # the Gumbel trick
-            noise = torch.rand(shape, generator=generator).clamp(1e-9, 1 - 1e-7)
-            return (outputs - (-noise.log()).log().to(outputs)).argmax(dim=2)
-        noise = torch.randn(shape, generator=generator)
-        return outputs + self.log_spread(phi).exp() * noise.to(outputs)
-
-    def evaluate(self, phi: Tensor, observations: Tensor, actions: Tensor) -> tuple[Tensor, Tensor]:
-        """Returns the logarithm of the actions' probability (density), and the values, each ``(P, n)``."""
-        actor, critic, log_spread = self._parts(phi)
-        outputs, values = self.actor(actor, observations), self.critic(critic, observations).squeeze(2)
-        if self.spec.discrete:
-            return F.log_softmax(outputs, dim=2).gather(2, actions.unsqueeze(2)).squeeze(2), values
-        log_spread = log_spread.unsqueeze(1)
-        z = (actions - outputs) / log_spread.exp()
-        return -(0.5 * z.square() + log_spread + 0.5 * math.log(2 * math.pi)).sum(dim=2), values
-
-    def _parts(self, phi: Tensor) -> tuple[Tensor, ...]:
-        """Splits flat vectors into those of actor, critic and log spread."""
+    def of(self, phi: Tensor) -> ActorCritics:
+        """Returns the agents with parameters ``(P, D)``, each network's layers split from the others' once."""
         known = self.actor.parameters + self.critic.parameters
-        return phi.split([self.actor.parameters, self.critic.parameters, phi.shape[1] - known], dim=1)
+        lengths = [self.actor.parameters, self.critic.parameters, phi.shape[1] - known]
+        actor, critic, log_spread = phi.split(lengths, dim=1)
+        return ActorCritics(self, self.actor.layers(actor), self.critic.layers(critic), log_spread.unsqueeze(1))
 
     def environment_actions(self, actions: Tensor) -> Tensor:
         """Returns what a learned environment takes: continuous actions, which are in the task's units, clipped and normalised."""
@@ -85,12 +55,56 @@ class ActorCritic:
 
     def policies(self, phi: Tensor) -> Policies:
         """Returns the policies of parameters ``(P, D)``: logits, or normalised means."""
+        agents = self.of(phi)
 
         def outputs(observations: Tensor) -> Tensor:
-            raw = self.outputs(phi, observations)
+            raw = agents.outputs(observations)
             return raw if self.spec.discrete else normalise(self.spec, raw)
 
         return Policies(self.spec, outputs)
+
+
+@dataclass(frozen=True)
+class ActorCritics:
+    """P agents that act and judge states.
+
+    Attributes:
+        networks: What their networks are.
+        actor: Layers of the actors.
+        critic: Layers of the critics.
+        log_spread: Logarithm of a Gaussian policy's spread, ``(P, 1, m)``; of discrete actions ``(P, 1, 0)``.
+    """
+
+    networks: ActorCritic
+    actor: Layers
+    critic: Layers
+    log_spread: Tensor
+
+    def outputs(self, observations: Tensor) -> Tensor:
+        """Returns logits or means, ``(P, n, m)``."""
+        return forward(self.actor, observations, self.networks.actor.activation)
+
+    def values(self, observations: Tensor) -> Tensor:
+        """Returns the critic's values, ``(P, n)``."""
+        return forward(self.critic, observations, self.networks.critic.activation).squeeze(2)
+
+    def sample(self, observations: Tensor, generator: torch.Generator, *, alike: bool = True) -> Tensor:
+        """Draws actions, ``(P, n)`` or ``(P, n, m)`` unclipped; from the same noise for every member where ``alike``."""
+        outputs = self.outputs(observations)
+        shape = outputs.shape[1:] if alike else outputs.shape
+        if self.networks.spec.discrete:  # the Gumbel trick
+            noise = torch.rand(shape, generator=generator).clamp(1e-9, 1 - 1e-7)
+            return (outputs - (-noise.log()).log().to(outputs)).argmax(dim=2)
+        noise = torch.randn(shape, generator=generator)
+        return outputs + self.log_spread.exp() * noise.to(outputs)
+
+    def evaluate(self, observations: Tensor, actions: Tensor) -> tuple[Tensor, Tensor]:
+        """Returns the logarithm of the actions' probability (density), and the values, each ``(P, n)``."""
+        outputs, values = self.outputs(observations), self.values(observations)
+        if self.networks.spec.discrete:
+            return F.log_softmax(outputs, dim=2).gather(2, actions.unsqueeze(2)).squeeze(2), values
+        z = (actions - outputs) / self.log_spread.exp()
+        return -(0.5 * z.square() + self.log_spread + 0.5 * math.log(2 * math.pi)).sum(dim=2), values
 
 
 def clip_members(gradient: Tensor, largest: float) -> Tensor:

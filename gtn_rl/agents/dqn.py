@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +13,7 @@ from torch.nn import functional as F
 from gtn_rl.agents.actor import clip_members
 from gtn_rl.agents.protocol import AGENTS, Policies, log_uniform
 from gtn_rl.agents.replay import Replay
-from gtn_rl.networks import MLP, off_policy
+from gtn_rl.networks import off_policy
 from gtn_rl.tasks.protocol import TaskSpec
 from gtn_rl.variants import Copies, Variants
 
@@ -51,18 +52,19 @@ class DQN:
         """See ``InnerAgent.train``."""
         network = off_policy(variants.spec.observation_size, variants.spec.action_size, self.hidden)
         phi = variants.members(network.initial, generator)
-        target = phi.detach().clone()
+        policies = Policies(variants.spec, network.of(phi.detach()))
+        target = network.of(phi.detach().clone())
         optimizer = torch.optim.Adam([phi], lr=self.lr, fused=True)
         copies = variants.copies(self.steps, generator)
         replay = Replay(variants, copies, self.warm_up + self.updates * self.steps + self.steps)
         while replay.count < self.warm_up:
-            replay.add(self._explore(network, phi.detach(), copies, 1.0, generator))
+            replay.add(self._explore(policies, copies, 1.0, generator))
         for update in range(self.updates):
             done = update / max(1.0, self.exploring * self.updates)
             epsilon = max(self.least_epsilon, 1 - done * (1 - self.least_epsilon))
-            replay.add(self._explore(network, phi.detach(), copies, epsilon, generator))
+            replay.add(self._explore(policies, copies, epsilon, generator))
             chosen = torch.randint(replay.count, (self.batch_size,), generator=generator).to(phi.device)
-            wanted = self._wanted(network, target, replay, chosen)
+            wanted = self._wanted(target, replay, chosen)
             values = network(phi, replay.observations[:, chosen])
             taken = values.gather(2, replay.actions[:, chosen].unsqueeze(2)).squeeze(2)
             loss = F.smooth_l1_loss(taken, wanted, reduction="none").mean(dim=1).sum()
@@ -70,27 +72,27 @@ class DQN:
             phi.grad = clip_members(gradient, self.clip)
             optimizer.step()
             if (update + 1) % self.target_every == 0:
-                target = phi.detach().clone()
-        trained = phi.detach()
-        return Policies(variants.spec, lambda observations: network(trained, observations))
+                target = network.of(phi.detach().clone())
+        return policies
 
     @torch.no_grad()
-    def _explore(self, network: MLP, phi: Tensor, copies: Copies, epsilon: float, generator: torch.Generator) -> Tensor:
+    def _explore(self, policies: Policies, copies: Copies, epsilon: float, generator: torch.Generator) -> Tensor:
         """Returns epsilon-greedy actions, ``(P, E)``; who explores, and how, is the same for every member."""
-        random = torch.randint(network.sizes[-1], (copies.count,), generator=generator)
+        observations = copies.observations()
+        random = torch.randint(policies.spec.action_size, (copies.count,), generator=generator)
         exploring = torch.rand(copies.count, generator=generator) < epsilon
         if exploring.all():
-            return random.to(phi.device).expand(len(phi), -1)
-        greedy = network(phi, copies.observations()).argmax(dim=2)
-        return torch.where(exploring.to(phi.device), random.to(phi.device), greedy)
+            return random.to(observations.device).expand(len(observations), -1)
+        greedy = policies.act(observations)
+        return torch.where(exploring.to(greedy.device), random.to(greedy.device), greedy)
 
     @torch.no_grad()
-    def _wanted(self, network: MLP, target: Tensor, replay: Replay, chosen: Tensor) -> Tensor:
+    def _wanted(self, target: Callable[[Tensor], Tensor], replay: Replay, chosen: Tensor) -> Tensor:
         """Returns what Q should be, ``(P, n)``; a time limit is no end, as in Stable-Baselines3."""
         rewards = replay.rewards[:, chosen]
         if replay.bandit:
             return rewards
-        beyond = network(target, replay.following[:, chosen]).amax(dim=2)
+        beyond = target(replay.following[:, chosen]).amax(dim=2)
         return rewards + self.discount * replay.going_on[:, chosen] * beyond
 
 

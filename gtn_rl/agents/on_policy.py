@@ -53,23 +53,24 @@ def collect(
         discount: Gamma.
         trace: Lambda.
     """
+    agents = networks.of(phi)
     seen, taken, rewards, values, ends = [], [], [], [], []
     for _ in range(steps):
         observations = copies.observations()
-        actions = networks.sample(phi, observations, generator)
+        actions = agents.sample(observations, generator)
         transition = copies.step(networks.environment_actions(actions))
         reward = transition.reward
         truncated = transition.truncated
         if truncated.any():
             over = truncated.any(dim=0).nonzero().squeeze(1)
-            beyond = networks.values(phi, transition.last[:, over]) * truncated[:, over].to(reward)
+            beyond = agents.values(transition.last[:, over]) * truncated[:, over].to(reward)
             reward = reward.index_add(1, over.to(reward.device), discount * beyond)
         seen.append(observations)
         taken.append(actions)
         rewards.append(reward)
-        values.append(networks.values(phi, observations))
+        values.append(agents.values(observations))
         ends.append(transition.ended.to(reward))
-    following = values[-1] if ends[-1].all() else networks.values(phi, copies.observations())
+    following = values[-1] if ends[-1].all() else agents.values(copies.observations())
     advantage = torch.zeros_like(following)
     advantages = []
     for reward, value, end in zip(reversed(rewards), reversed(values), reversed(ends), strict=True):

@@ -60,7 +60,7 @@ class PPO:
         for _ in range(self.rollouts):
             part = collect(networks, phi.detach(), copies, steps, generator, discount=self.discount, trace=self.trace)
             with torch.no_grad():
-                before, _ = networks.evaluate(phi, part.observations, part.actions)
+                before, _ = networks.of(phi).evaluate(part.observations, part.actions)
             for _ in range(self.epochs):
                 order = torch.randperm(part.advantages.shape[1], generator=generator).to(phi.device)
                 for chosen in order.split(self.batch_size):
@@ -74,7 +74,7 @@ class PPO:
         if len(chosen) > 1:
             spread = advantages.std(dim=1, keepdim=True)
             advantages = (advantages - advantages.mean(dim=1, keepdim=True)) / (spread + 1e-8)
-        log_probability, values = networks.evaluate(phi, observations, part.actions[:, chosen])
+        log_probability, values = networks.of(phi).evaluate(observations, part.actions[:, chosen])
         ratio = (log_probability - before[:, chosen]).exp()
         clipped = ratio.clamp(1 - self.clip_ratio, 1 + self.clip_ratio)
         gain = torch.minimum(ratio * advantages, clipped * advantages)

@@ -77,13 +77,13 @@ def gather(
         generator: Draws the actions.
         random: Draws the initial states.
     """
-    members, count = learners.members(phi), learners.count
+    agents, count = learners.agents(phi), learners.count
     n = count * episodes
     sampled: list[tuple[Tensor, Tensor]] = []
 
     def act(observations: Tensor, alive: Tensor) -> Tensor:
-        by_learner = observations.view(-1, count, observations.shape[1]).transpose(0, 1).to(members)
-        actions = learners.networks.sample(members, by_learner, generator, alike=False).transpose(0, 1).flatten(0, 1)
+        by_learner = observations.view(-1, count, observations.shape[1]).transpose(0, 1).to(phi)
+        actions = agents.sample(by_learner, generator, alike=False).transpose(0, 1).flatten(0, 1)
         if task.spec.discrete:
             return actions
         sampled.append((alive, actions))

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gtn_rl.agents.actor import ActorCritic
+from gtn_rl.agents.actor import ActorCritic, ActorCritics
 
 
 @dataclass(frozen=True)
@@ -30,9 +30,9 @@ class Learners:
         """Returns S independent draws of initial weights, shape ``(S * D,)``."""
         return torch.cat([self.networks.initial(generator) for _ in range(self.count)])
 
-    def members(self, phi: Tensor) -> Tensor:
-        """Returns phi with one row a learner, ``(S, D)``."""
-        return phi.view(self.count, -1)
+    def agents(self, phi: Tensor) -> ActorCritics:
+        """Returns the learners with parameters ``(S * D,)``."""
+        return self.networks.of(phi.view(self.count, -1))
 
 
 def draw_hidden(random: np.random.Generator) -> tuple[int, ...]:

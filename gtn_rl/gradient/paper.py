@@ -75,30 +75,24 @@ class Paper:
 
     def inner_loss(self, learners: Learners, settings: GradientConfig) -> InnerLoss:
         """See ``Form.inner_loss``: the mean squared error over all outputs of a learner."""
-        networks = learners.networks
 
         def loss(phi: Tensor, batch: Batch) -> tuple[Tensor, Statistics]:
             observations, table, values = batch
-            members = learners.members(phi)
-            errors = torch.cat(
-                [
-                    networks.outputs(members, observations) - table,
-                    (networks.values(members, observations) - values).unsqueeze(2),
-                ],
-                dim=2,
-            )
+            agents = learners.agents(phi)
+            wrong = (agents.values(observations) - values).unsqueeze(2)
+            errors = torch.cat([agents.outputs(observations) - table, wrong], dim=2)
             return errors.square().mean(dim=(1, 2)).sum(), ()
 
         return loss
 
     def surrogate(self, learners: Learners, phi: Tensor, experience: Experience, settings: GradientConfig) -> Tensor:
         """See ``Form.surrogate``: policy, value and entropy."""
-        networks, members = learners.networks, learners.members(phi)
+        agents = learners.agents(phi)
         observations, actions = experience.observations.flatten(1, 2).to(phi), experience.actions.flatten(1, 2)
-        log_policy = F.log_softmax(networks.outputs(members, observations), dim=2)
-        values = networks.values(members, observations)
+        log_policy = F.log_softmax(agents.outputs(observations), dim=2)
+        values = agents.values(observations)
         scale = 1 - settings.discount
-        beyond = networks.values(members.detach(), experience.last.to(phi)) * ~experience.terminated / scale
+        beyond = learners.agents(phi.detach()).values(experience.last.to(phi)) * ~experience.terminated / scale
         returns = scale * experience.returns_to_go(settings.discount, beyond)
         taken = experience.taken
         advantages = normalised(returns - values.detach().view_as(returns), taken).flatten(1, 2).to(phi)

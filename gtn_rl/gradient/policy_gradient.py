@@ -59,23 +59,22 @@ class PolicyGradient:
 
     def inner_loss(self, learners: Learners, settings: GradientConfig) -> InnerLoss:
         """See ``Form.inner_loss``."""
-        networks, spec = learners.networks, learners.networks.spec
+        spec = learners.networks.spec
         units = 2 / (torch.from_numpy(spec.action_high) - torch.from_numpy(spec.action_low))
 
         def discrete(phi: Tensor, batch: Batch) -> tuple[Tensor, Statistics]:
             observations, table = batch
-            log_policy = F.log_softmax(networks.outputs(learners.members(phi), observations), dim=2)
+            log_policy = F.log_softmax(learners.agents(phi).outputs(observations), dim=2)
             gain = log_policy.exp() * (table - settings.entropy * log_policy)
             return -gain.sum(dim=2).mean(dim=1).sum(), ()
 
         def continuous(phi: Tensor, batch: Batch) -> tuple[Tensor, Statistics]:
             observations, targets, scale = batch
-            members = learners.members(phi)
-            means = normalise(spec, networks.outputs(members, observations))
-            log_spread = networks.log_spread(members)
-            variance = (log_spread.exp() * units.to(targets)).square()
+            agents = learners.agents(phi)
+            means = normalise(spec, agents.outputs(observations))
+            variance = (agents.log_spread.exp() * units.to(targets)).square()
             distance = ((means - targets).square() + variance).sum(dim=2).mean(dim=1)
-            return (scale * distance - settings.entropy * log_spread.sum(dim=(1, 2))).sum(), ()
+            return (scale * distance - settings.entropy * agents.log_spread.sum(dim=(1, 2))).sum(), ()
 
         return discrete if spec.discrete else continuous
 
@@ -83,7 +82,7 @@ class PolicyGradient:
         """See ``Form.surrogate``."""
         advantages = time_advantages(experience, settings.discount)
         observations, actions = experience.observations.flatten(1, 2).to(phi), experience.actions.flatten(1, 2)
-        log_probability, _ = learners.networks.evaluate(learners.members(phi), observations, actions)
+        log_probability, _ = learners.agents(phi).evaluate(observations, actions)
         return -(advantages.flatten(1, 2).to(phi) * log_probability).sum() / experience.taken.sum().to(phi)
 
 

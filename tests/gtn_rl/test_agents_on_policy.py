@@ -56,11 +56,11 @@ def test_advantages_are_those_of_stable_baselines3(terminated, truncated, rows, 
         buffer = RolloutBuffer(T, spaces.Box(-1, 1, (D,)), spaces.Discrete(2), "cpu", trace, DISCOUNT, E)
         start = np.zeros(E)
         for t in range(T):
-            values = networks.values(one, tape.seen[t, p].unsqueeze(0))[0]
-            beyond = networks.values(one, tape.last[t, p].unsqueeze(0))[0].detach().numpy()
+            values = networks.of(one).values(tape.seen[t, p].unsqueeze(0))[0]
+            beyond = networks.of(one).values(tape.last[t, p].unsqueeze(0))[0].detach().numpy()
             reward = tape.rewards[t, p].numpy() + DISCOUNT * truncated[t, p] * beyond  # as in its collect_rollouts
             buffer.add(tape.seen[t, p].numpy(), np.zeros(E), reward, start, values.detach(), torch.zeros(E))
             start = (terminated | truncated)[t, p].astype(np.float32)
-        buffer.compute_returns_and_advantage(networks.values(one, tape.seen[T, p].unsqueeze(0))[0].detach(), start)
+        buffer.compute_returns_and_advantage(networks.of(one).values(tape.seen[T, p].unsqueeze(0))[0].detach(), start)
         for ours, theirs in zip(shaped, (buffer.advantages, buffer.returns), strict=True):
             np.testing.assert_allclose(ours[p].numpy(), theirs, atol=1e-5, rtol=1e-5)

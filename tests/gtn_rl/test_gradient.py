@@ -102,7 +102,7 @@ def test_the_discrete_inner_loss_is_the_expected_reward():
     loss = work.form.inner_loss(learners, work.settings)
     phi = 20 * learners.initial(torch.Generator().manual_seed(0))  # far from uniform
     observations, table = (part.detach() for part in work.lessons.batch(0))
-    logits = learners.networks.outputs(learners.members(phi), observations)
+    logits = learners.agents(phi).outputs(observations)
     policy = torch.distributions.Categorical(logits=logits)
     torch.manual_seed(0)
     actions = policy.sample((100_000,))  # (draws, S, n)
@@ -120,9 +120,9 @@ def test_the_continuous_inner_loss_is_the_expected_reward():
     observations, targets, scale = (part.detach() for part in work.lessons.batch(0))
     model = work.lessons.environment.model(3)
     x = (observations - model.mean) / model.std
-    networks, members, generator = learners.networks, learners.members(phi), torch.Generator().manual_seed(1)
+    agents, generator = learners.agents(phi), torch.Generator().manual_seed(1)
     drawn = [
-        model.rewards(x, normalise(networks.spec, networks.sample(members, observations, generator, alike=False)))
+        model.rewards(x, normalise(work.task.spec, agents.sample(observations, generator, alike=False)))
         for _ in range(5_000)
     ]
     expected = -torch.stack(drawn).mean(dim=(0, 2)).sum()
