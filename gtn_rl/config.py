@@ -60,10 +60,11 @@ class EnvironmentConfig:
     """Centres of the mixture that initial states are drawn from; they start at states of the real task."""
     jitter: PositiveReal = 0.2
     """Spread around a centre at the start, in standard deviations of the real task's observations."""
-    spread: Literal["task", "even"] = "task"
+    spread: Literal["task", "even", "policy"] = "task"
     """How initial states are spread at the start: ``task`` as the task's observations are; ``even`` with the same spread of every
-    entry, in the task's units, where an agent would learn one that hardly varies late. Bandits and MDPs alone have them, and a
-    greedy stage starts them anew."""
+    entry, in the task's units, where an agent would learn one that hardly varies late (a greedy stage starts them anew);
+    ``policy`` as the task's, and after a greedy stage as the states are that its policy meets, which may lie far apart where a
+    random one's do not. Bandits and MDPs alone have initial states."""
     harvest_episodes: Positive = 64
     """Episodes of the real task, by a random policy, that centres, normalisation and transitions start from."""
     exploration: Share = 0.3

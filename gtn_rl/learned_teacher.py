@@ -83,8 +83,13 @@ class LearnedTeacher(Teacher, Generic[Some]):
         """Returns the variants that vectors ``(P, D)`` in theta's place make."""
         raise NotImplementedError
 
-    def set_centres(self, states: Tensor) -> None:
-        """Takes other states of the real task, in its units, ``(K, d)``, in place of those that it was made from."""
+    def set_centres(self, states: Tensor, spread: Tensor | None = None) -> None:
+        """Takes other states of the real task, in its units, in place of those that it was made from.
+
+        Args:
+            states: ``(K, d)``.
+            spread: Standard deviation of initial states around them, ``(d,)``; as before, if none.
+        """
         raise NotImplementedError
 
     def resize(self, factor: float) -> None:

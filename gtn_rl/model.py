@@ -228,7 +228,10 @@ class EnvironmentTeacher(LearnedTeacher[Model]):
         means.mul_(wider.exp())
         log_std.add_(wider)
 
-    def set_centres(self, states: Tensor) -> None:
+    @torch.no_grad()
+    def set_centres(self, states: Tensor, spread: Tensor | None = None) -> None:
         """See ``LearnedTeacher.set_centres``: the initial states have their centres there."""
-        with torch.no_grad():
-            self.initial[0].copy_((states - self.mean) / self.std)
+        means, log_std = self.initial
+        means.copy_((states - self.mean) / self.std)
+        if spread is not None:
+            log_std.copy_((spread / self.std).log())

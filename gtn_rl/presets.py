@@ -119,7 +119,7 @@ def _wide(kind: str, started: bool) -> Settings:
 def _walker(kind: str, started: bool, *, steps: int = 500, bonus: float = 0.0) -> Settings:
     """For bodies that learn to run: a linear policy, which a search of few and single episodes finds and agents learn easily.
 
-    Initial states are many and hardly spread, as the policy makes no sense of a body that moves like none.
+    Initial states are many and spread as the policy's are: an agent that errs soon meets others than the policy does.
 
     Args:
         kind: As in ``Preset``.
@@ -128,7 +128,7 @@ def _walker(kind: str, started: bool, *, steps: int = 500, bonus: float = 0.0) -
         bonus: What the task pays for each step alive.
     """
     preset = _distilled(kind, started, sigma=(0.1, 0.05), steps=(steps, 160), population=32, shift=bonus)
-    own = {"hidden": [], "centres": 512, "jitter": 0.1, "exploration": 0.1}
+    own = {"hidden": [], "centres": 512, "jitter": 0.3, "spread": "policy"}
     agents = {"names": ["ppo", "td3"], "episodes": 1, "validation_seeds": 2, "validation_episodes": 4}
     return {**preset, "environment": {**preset["environment"], **own}, "agents": agents}
 

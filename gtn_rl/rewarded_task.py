@@ -155,6 +155,6 @@ class RewardTeacher(LearnedTeacher[RewardedTask]):
             return normalised(variants, log_scale, x)
         return replace(variants, scale=scale / root_mean_square(forward(variants.reward, x, self.activation)))
 
-    def set_centres(self, states: Tensor) -> None:
+    def set_centres(self, states: Tensor, spread: Tensor | None = None) -> None:
         """See ``LearnedTeacher.set_centres``: the reward's scale is normalised on these."""
         self.states.copy_((states - self.mean) / self.std)

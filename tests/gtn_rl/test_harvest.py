@@ -2,8 +2,10 @@
 
 import numpy as np
 import pytest
+import torch
 
-from gtn_rl.harvest import harvest
+from gtn_rl.config import EnvironmentConfig
+from gtn_rl.harvest import harvest, start_from_greedy
 from gtn_rl.tasks import make_task
 
 
@@ -15,3 +17,19 @@ def test_centres_are_states_of_the_first_steps(first_steps):
     allowed = gathered.states if first_steps is None else gathered.states[steps < first_steps]
     assert centres.shape == (200, 3)
     assert bool((centres[:, None] == allowed[None]).all(dim=2).any(dim=1).all())
+
+
+@pytest.mark.parametrize("spread", ["task", "policy"])
+def test_initial_states_spread_as_the_policy_s_where_told(spread, task, make_teacher):
+    teacher = make_teacher(task, "bandit")
+    before = teacher.initial[1].detach().clone()
+    settings = EnvironmentConfig(kind="bandit", spread=spread, jitter=0.5, centres=8, exploration=0.0)
+    gathered = start_from_greedy(task, teacher, settings, np.random.default_rng(0))
+    means, log_std = (parameter.detach() for parameter in teacher.initial)
+    assert bool(
+        (means[:, None] * teacher.std + teacher.mean - gathered.states).abs().sum(dim=2).amin(dim=1).lt(1e-3).all()
+    )
+    if spread == "task":
+        assert torch.equal(log_std, before)
+    else:
+        torch.testing.assert_close(log_std.exp() * teacher.std, 0.5 * gathered.states.std(dim=0))
