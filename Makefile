@@ -77,8 +77,8 @@ weights-lunarlander: $(STAMP) ## make the shipped LunarLander environments again
 	$(call both,LunarLander,LunarLander-v3,--minutes 9,--minutes 4)
 
 weights-mujoco: $(VENV)/.installed-mujoco ## make the shipped MuJoCo environments again
-	$(call both,HalfCheetah,HalfCheetah-v5,--minutes 5,--minutes 2)
-	$(call both,Hopper,Hopper-v5,--minutes 4,--minutes 2)
+	$(call both,HalfCheetah,HalfCheetah-v5)
+	$(call both,Hopper,Hopper-v5)
 
 # Each makes one shipped teacher of images, from name, task, preset, budget and how it is checked, and stores it in float16 if it teaches
 # as well so. PRESET=, SEED= and ARGS= go to the meta-training; the file's header repeats the command.
