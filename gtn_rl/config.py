@@ -59,7 +59,7 @@ class EnvironmentConfig:
     centres: Positive = 64
     """Centres of the mixture that initial states are drawn from; they start at states of the real task."""
     jitter: PositiveReal = 0.2
-    """Spread around a centre at the start, in standard deviations of the real task's observations."""
+    """Spread around a centre at the start, in standard deviations of the real task's observations, or what ``spread`` says."""
     spread: Literal["task", "even", "policy"] = "task"
     """How initial states are spread at the start: ``task`` as the task's observations are; ``even`` with the same spread of every
     entry, in the task's units, where an agent would learn one that hardly varies late (a greedy stage starts them anew);

@@ -98,8 +98,7 @@ def start_from_greedy(
 ) -> Harvest:
     """Starts a teacher's initial states anew, from what ``harvest_from_greedy`` returns."""
     gathered = harvest_from_greedy(task, teacher, settings, random)
-    _, std = gathered.normalisation()
-    spread = settings.jitter * std if settings.spread == "policy" else None
+    spread = settings.jitter * gathered.normalisation()[1] if settings.spread == "policy" else None
     teacher.set_centres(gathered.centres(settings.centres, random, settings.harvest_steps), spread)
     return gathered
 

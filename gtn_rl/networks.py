@@ -14,6 +14,9 @@ from torch import Tensor
 Layers = list[tuple[Tensor, Tensor]]
 """Weights ``(P, in, out)`` and biases ``(P, 1, out)``, from the input on."""
 
+Network = Callable[[Tensor], Tensor]
+"""A whole population's map of ``(P, n, in)`` to ``(P, n, out)``."""
+
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {"tanh": torch.tanh, "relu": torch.relu}
 
 
@@ -65,8 +68,8 @@ class MLP:
             pieces += [gain * orthogonal(a, b, generator).flatten(), torch.zeros(b)]
         return torch.cat(pieces)
 
-    def of(self, phi: Tensor) -> Callable[[Tensor], Tensor]:
-        """Returns the map of ``(P, n, in)`` to ``(P, n, out)`` with flat vectors ``(P, parameters)``, which are split once.
+    def of(self, phi: Tensor) -> Network:
+        """Returns the map with flat vectors ``(P, parameters)``, which are split into layers once.
 
         What is changed in phi in place, by an optimizer, changes the map.
         """
@@ -75,7 +78,7 @@ class MLP:
 
     def __call__(self, phi: Tensor, x: Tensor) -> Tensor:
         """Maps ``(P, n, in)`` to ``(P, n, out)`` with flat vectors ``(P, parameters)``."""
-        return forward(self.layers(phi), x, self.activation)
+        return self.of(phi)(x)
 
 
 def actor_critic(inputs: int, outputs: int, hidden: Sequence[int], activation: str, head_gain: float) -> MLP:

@@ -40,10 +40,10 @@ def _from_scratch(kind: str, started: bool) -> Settings:
     }
 
 
-def _warm(kind: str, started: bool, population: int = 64) -> Settings:
+def _warm(kind: str, started: bool) -> Settings:
     """The greedy warm start first, unless it starts from a file: where an agent trained at random learns nothing at all."""
-    greedy = {"name": "greedy", "sigma": 0.3, "parts": ["reward"], "validations": 6, "population": population}
-    bilevel = {"name": "bilevel", "sigma": 0.05, "validations": 5, "population": population}
+    greedy = {"name": "greedy", "sigma": 0.3, "parts": ["reward"], "validations": 6}
+    bilevel = {"name": "bilevel", "sigma": 0.05, "validations": 5}
     own = {"mdp": {**HORIZON, "episode_steps": 3}, "reward": {"regret": True}}
     return {
         "environment": {"kind": kind, "jitter": 0.2, **own.get(kind, {})},

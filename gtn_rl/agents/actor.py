@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from gtn_rl.agents.protocol import Policies, normalise
-from gtn_rl.networks import MLP, Layers, actor_critic, forward
+from gtn_rl.networks import MLP, Network, actor_critic
 from gtn_rl.tasks.protocol import TaskSpec
 
 
@@ -47,7 +47,7 @@ class ActorCritic:
         known = self.actor.parameters + self.critic.parameters
         lengths = [self.actor.parameters, self.critic.parameters, phi.shape[1] - known]
         actor, critic, log_spread = phi.split(lengths, dim=1)
-        return ActorCritics(self, self.actor.layers(actor), self.critic.layers(critic), log_spread.unsqueeze(1))
+        return ActorCritics(self.spec, self.actor.of(actor), self.critic.of(critic), log_spread.unsqueeze(1))
 
     def environment_actions(self, actions: Tensor) -> Tensor:
         """Returns what a learned environment takes: continuous actions, which are in the task's units, clipped and normalised."""
@@ -69,30 +69,30 @@ class ActorCritics:
     """P agents that act and judge states.
 
     Attributes:
-        networks: What their networks are.
-        actor: Layers of the actors.
-        critic: Layers of the critics.
+        spec: The task.
+        actor: ``d -> m``, with each agent's parameters.
+        critic: ``d -> 1``, likewise.
         log_spread: Logarithm of a Gaussian policy's spread, ``(P, 1, m)``; of discrete actions ``(P, 1, 0)``.
     """
 
-    networks: ActorCritic
-    actor: Layers
-    critic: Layers
+    spec: TaskSpec
+    actor: Network
+    critic: Network
     log_spread: Tensor
 
     def outputs(self, observations: Tensor) -> Tensor:
         """Returns logits or means, ``(P, n, m)``."""
-        return forward(self.actor, observations, self.networks.actor.activation)
+        return self.actor(observations)
 
     def values(self, observations: Tensor) -> Tensor:
         """Returns the critic's values, ``(P, n)``."""
-        return forward(self.critic, observations, self.networks.critic.activation).squeeze(2)
+        return self.critic(observations).squeeze(2)
 
     def sample(self, observations: Tensor, generator: torch.Generator, *, alike: bool = True) -> Tensor:
         """Draws actions, ``(P, n)`` or ``(P, n, m)`` unclipped; from the same noise for every member where ``alike``."""
         outputs = self.outputs(observations)
         shape = outputs.shape[1:] if alike else outputs.shape
-        if self.networks.spec.discrete:  # the Gumbel trick
+        if self.spec.discrete:  # the Gumbel trick
             noise = torch.rand(shape, generator=generator).clamp(1e-9, 1 - 1e-7)
             return (outputs - (-noise.log()).log().to(outputs)).argmax(dim=2)
         noise = torch.randn(shape, generator=generator)
@@ -101,7 +101,7 @@ class ActorCritics:
     def evaluate(self, observations: Tensor, actions: Tensor) -> tuple[Tensor, Tensor]:
         """Returns the logarithm of the actions' probability (density), and the values, each ``(P, n)``."""
         outputs, values = self.outputs(observations), self.values(observations)
-        if self.networks.spec.discrete:
+        if self.spec.discrete:
             return F.log_softmax(outputs, dim=2).gather(2, actions.unsqueeze(2)).squeeze(2), values
         z = (actions - outputs) / self.log_spread.exp()
         return -(0.5 * z.square() + self.log_spread + 0.5 * math.log(2 * math.pi)).sum(dim=2), values

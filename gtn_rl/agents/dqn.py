@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +12,7 @@ from torch.nn import functional as F
 from gtn_rl.agents.actor import clip_members
 from gtn_rl.agents.protocol import AGENTS, Policies, log_uniform
 from gtn_rl.agents.replay import Replay
-from gtn_rl.networks import off_policy
+from gtn_rl.networks import Network, off_policy
 from gtn_rl.tasks.protocol import TaskSpec
 from gtn_rl.variants import Copies, Variants
 
@@ -87,7 +86,7 @@ class DQN:
         return torch.where(exploring.to(greedy.device), random.to(greedy.device), greedy)
 
     @torch.no_grad()
-    def _wanted(self, target: Callable[[Tensor], Tensor], replay: Replay, chosen: Tensor) -> Tensor:
+    def _wanted(self, target: Network, replay: Replay, chosen: Tensor) -> Tensor:
         """Returns what Q should be, ``(P, n)``; a time limit is no end, as in Stable-Baselines3."""
         rewards = replay.rewards[:, chosen]
         if replay.bandit:
