@@ -17,6 +17,7 @@ from gtn_sl.claims.scale import Scale
 from gtn_sl.config import InnerConfig, MetaTrainConfig
 from gtn_sl.data import TASKS
 from gtn_sl.plots import COLOURS
+from gtn_sl.presets import ADAM
 
 LEARNER = "convnet"
 """The literature's ConvNet-3 at its own width, 128, whatever narrower ones the images were distilled on."""
@@ -98,12 +99,15 @@ class Distillation(Claim):
 
 
 def _run(count: int, samples: int, inner: InnerConfig, scale: Scale) -> Run:
-    """Returns the meta-training of so many images per class, of which each comes once at least."""
+    """Returns the meta-training of so many images per class, of which each comes once at least.
+
+    Its inner steps are Adam's, scaled by fan-in, so that what teaches narrow ConvNets teaches those of the literature's width.
+    """
     batch_size = max(min(samples, inner.batch_size), -(-samples // inner.steps))
     settings = {
         "teacher": {"generator": "pixels", "samples": samples, "labels": "soft", "warm_start": 1},
         "learner": {"architecture": scale.convnet},
-        "inner": {"batch_size": batch_size},
+        "inner": {**ADAM, "batch_size": batch_size},
     }
     return Run(f"{count}-per-class", settings)
 
