@@ -16,16 +16,19 @@ from gtn_rl.fitness import episode_lengths, real_returns
 from gtn_rl.learned_variants import LearnedVariants
 from gtn_rl.tasks.protocol import BatchedTask, TaskSpec
 
-Vary = Callable[[InnerAgent], Sequence[InnerAgent]]
-"""What else is judged by beside an agent with the usual hyper-parameters, which comes first."""
+Panel = Sequence[tuple[InnerAgent, int]]
+"""Agents, and how many fresh ones of each judge; first comes the one with the usual hyper-parameters."""
+
+Choose = Callable[[InnerAgent, int], Panel]
+"""The usual agent of a kind and ``validation_seeds`` -> who of this kind judges."""
 
 Figures = Mapping[str, float]
-"""What the agents of one kind achieve in one environment, and what that takes."""
+"""What some agents of one kind achieve in one environment, how many they are, and what that takes."""
 
 
-def as_usual(agent: InnerAgent) -> Sequence[InnerAgent]:
-    """Returns the agent alone."""
-    return (agent,)
+def as_usual(agent: InnerAgent, seeds: int) -> Panel:
+    """Returns the usual agent alone."""
+    return ((agent, seeds),)
 
 
 @dataclass(frozen=True)
@@ -43,20 +46,20 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Judge:
-    """Judges environments by agents that differ in their initial weights, and where ``vary`` says so in their settings.
+    """Judges environments by agents that differ in their initial weights, and where ``choose`` says so in their settings.
 
     Attributes:
         config: All settings.
         task: The real task.
         streams: The run's randomness.
-        vary: Which agents of a kind judge.
+        choose: Which agents of a kind judge.
         world: The processes that share out the kinds; each returns all figures.
     """
 
     config: RLConfig
     task: BatchedTask
     streams: Streams
-    vary: Vary = as_usual
+    choose: Choose = as_usual
     world: World = field(default_factory=SingleProcess)
 
     def __call__(self, environment: Callable[[int], LearnedVariants]) -> Validation:
@@ -82,19 +85,19 @@ class Judge:
     def _judged(
         self, name: str, family: AgentFamily, environments: Callable[[int], LearnedVariants], count: int
     ) -> list[list[Figures]]:
-        """Returns, for each environment, the figures of each that ``vary`` makes of one kind."""
-        agents = self.vary(family.usual(self.task.spec))
-        by_agent = [self._figures(name, agent, environments, count) for agent in agents]
+        """Returns, for each environment, the figures of each that ``choose`` takes of one kind."""
+        panel = self.choose(family.usual(self.task.spec), self.config.agents.validation_seeds)
+        by_agent = [self._figures(name, agent, seeds, environments, count) for agent, seeds in panel]
         return [list(found) for found in zip(*by_agent, strict=True)]
 
     def _figures(
-        self, name: str, agent: InnerAgent, environments: Callable[[int], LearnedVariants], count: int
+        self, name: str, agent: InnerAgent, seeds: int, environments: Callable[[int], LearnedVariants], count: int
     ) -> list[Figures]:
-        started, settings = time.process_time(), self.config.agents
-        variants = environments(settings.validation_seeds)
+        started, episodes = time.process_time(), self.config.agents.validation_episodes
+        variants = environments(seeds)
         policies = agent.train(variants, self.streams.torch(f"validation-{name}"))
         random = self.streams.numpy(f"validation-episodes-{name}")
-        returns, taken = real_returns(self.task, policies, variants.size, settings.validation_episodes, random)
+        returns, taken = real_returns(self.task, policies, variants.size, episodes, random)
         if variants.real_steps:  # its episodes are the real task's
             lengths = [taken / returns.numel()] * count
         else:
@@ -106,7 +109,7 @@ class Judge:
         }
         by_environment = returns.mean(dim=1).view(count, -1)
         return [
-            {"mean": float(agents.mean()), "minimum": float(agents.min()), "length": length, **cost}
+            {"agents": seeds, "mean": float(agents.mean()), "minimum": float(agents.min()), "length": length, **cost}
             for agents, length in zip(by_environment, lengths, strict=True)
         ]
 
@@ -116,16 +119,20 @@ def _verdict(by_kind: Mapping[str, Sequence[Figures]]) -> Verdict:
 
 
 def _validation(by_kind: Mapping[str, Sequence[Figures]]) -> Validation:
-    """Sums up the figures of as many agents each, by the names of their kinds."""
-    means = {name: sum(one["mean"] for one in found) / len(found) for name, found in by_kind.items()}
+    """Sums up figures by the names of their kinds; every agent of a kind counts as much as another."""
+    means = {name: _mean(found, "mean") for name, found in by_kind.items()}
     metrics: dict[str, float] = {}
     for name, found in by_kind.items():
         metrics |= {f"real/{name}": means[name], f"real/{name}_minimum": min(one["minimum"] for one in found)}
     every = [one for found in by_kind.values() for one in found]
-    metrics["inner/episode_length"] = sum(one["length"] for one in every) / len(every)
+    metrics["inner/episode_length"] = _mean(every, "length")
     metrics["cost/real_steps"] = float(sum(one["real_steps"] for one in every))
     metrics["perf/cpu_seconds"] = sum(one["cpu_seconds"] for one in every)
     return Validation(sum(means.values()) / len(means), metrics)
+
+
+def _mean(figures: Sequence[Figures], name: str) -> float:
+    return sum(one["agents"] * one[name] for one in figures) / sum(one["agents"] for one in figures)
 
 
 def learners(config: RLConfig, spec: TaskSpec) -> tuple[tuple[str, AgentFamily], ...]:

@@ -35,7 +35,7 @@ def _from_scratch(kind: str, started: bool) -> Settings:
     own = {"mdp": small, "bandit": {"regret": True}}
     return {
         "environment": {"kind": kind, "jitter": 0.5, "spread": "even", **own.get(kind, {})},
-        "stages": _stages(kind, [], [{"name": "bilevel", "sigma": 0.1, "validations": 5}]),
+        "stages": _stages(kind, [], [{"name": "bilevel", "sigma": 0.1, "validations": 3}]),
         **({"minutes": 10.0} if kind == "reward" else {"iterations": 225 if kind == "bandit" else 172}),
     }
 

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Sequence
 
 from gtn_rl.agents import InnerAgent
-from gtn_rl.judge import Judge, Verdict
+from gtn_rl.judge import Judge, Panel, Verdict
 from gtn_rl.learned_teacher import LearnedTeacher
 
 FACTORS = (0.2, 1.0, 0.1, 0.4, 0.05, 2.0)
 """What the size is multiplied by."""
 
-RATES = (1.0, 1 / 3, 3.0)
-"""Learning rates beside the usual one: where a size serves all of them, other agents may be trusted to learn with it, too."""
+RATES = {1.0: 2.0, 1 / 3: 0.5, 3.0: 0.5}
+"""Multiples of the usual learning rate, and how many agents of each judge, in shares of a validation's. Where a size serves all
+rates, other agents may be trusted to learn with it, too; that the usual one fails now and then, only many of them show."""
 
 
 def try_sizes(teacher: LearnedTeacher, judge: Judge, factors: Sequence[float] = FACTORS) -> dict[float, Verdict]:
@@ -30,13 +32,14 @@ def try_sizes(teacher: LearnedTeacher, judge: Judge, factors: Sequence[float] = 
     Returns:
         The verdict on each factor, in their order.
     """
-    judge = dataclasses.replace(judge, vary=at_rates)
+    judge = dataclasses.replace(judge, choose=at_rates)
     verdicts = judge.each(lambda copies: teacher.model(copies, factors), len(factors))
     return dict(zip(factors, verdicts, strict=True))
 
 
-def at_rates(agent: InnerAgent) -> list[InnerAgent]:
+def at_rates(agent: InnerAgent, seeds: int) -> Panel:
     """Returns an agent at each of ``RATES``, first the usual; one whose learning rate is not known to be ``lr`` as it is."""
     if not dataclasses.is_dataclass(agent) or not hasattr(agent, "lr"):
-        return [agent]
-    return [dataclasses.replace(agent, lr=rate * agent.lr) for rate in RATES]
+        return ((agent, seeds),)
+    rates = ((rate, math.ceil(share * seeds)) for rate, share in RATES.items())
+    return [(dataclasses.replace(agent, lr=rate * agent.lr), count) for rate, count in rates]

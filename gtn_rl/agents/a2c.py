@@ -48,10 +48,11 @@ class A2C:
             steps, count = 1, steps * count
         copies = variants.copies(count, generator, stagger=True)
         for _ in range(self.updates):
-            part = collect(networks, phi.detach(), copies, steps, generator, discount=self.discount, trace=1.0)
+            part = collect(networks.of(phi.detach()), copies, steps, generator, discount=self.discount)
             log_probability, values = networks.of(phi).evaluate(part.observations, part.actions)
-            error = (part.returns - values).square()
-            loss = (self.value_weight * error - part.advantages * log_probability).mean(dim=1).sum()
+            advantages = part.advantages(values.detach(), trace=1.0)
+            error = (advantages + values.detach() - values).square()  # what returns exceed the values by
+            loss = (self.value_weight * error - advantages * log_probability).mean(dim=1).sum()
             (gradient,) = torch.autograd.grad(loss, phi)
             phi.grad = clip_members(gradient, self.clip)
             optimizer.step()

@@ -49,10 +49,6 @@ class ActorCritic:
         actor, critic, log_spread = phi.split(lengths, dim=1)
         return ActorCritics(self.spec, self.actor.of(actor), self.critic.of(critic), log_spread.unsqueeze(1))
 
-    def environment_actions(self, actions: Tensor) -> Tensor:
-        """Returns what a learned environment takes: continuous actions, which are in the task's units, clipped and normalised."""
-        return actions if self.spec.discrete else normalise(self.spec, actions).clamp(-1, 1)
-
     def policies(self, phi: Tensor) -> Policies:
         """Returns the policies of parameters ``(P, D)``: logits, or normalised means."""
         agents = self.of(phi)
@@ -97,6 +93,10 @@ class ActorCritics:
             return (outputs - (-noise.log()).log().to(outputs)).argmax(dim=2)
         noise = torch.randn(shape, generator=generator)
         return outputs + self.log_spread.exp() * noise.to(outputs)
+
+    def environment_actions(self, actions: Tensor) -> Tensor:
+        """Returns what a learned environment takes: continuous actions, which are in the task's units, clipped and normalised."""
+        return actions if self.spec.discrete else normalise(self.spec, actions).clamp(-1, 1)
 
     def evaluate(self, observations: Tensor, actions: Tensor) -> tuple[Tensor, Tensor]:
         """Returns the logarithm of the actions' probability (density), and the values, each ``(P, n)``."""

@@ -1,4 +1,4 @@
-"""What A2C and PPO share: a segment of experience, and the advantages of its actions."""
+"""What A2C and PPO share: experience collected under the current policy, and the advantages of its actions."""
 
 from __future__ import annotations
 
@@ -7,58 +7,70 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from gtn_rl.agents.actor import ActorCritic
+from gtn_rl.agents.actor import ActorCritics
 from gtn_rl.variants import Copies
 
 
 @dataclass(frozen=True)
-class Segment:
-    """Experience of P agents, flattened over time and copies to n entries.
+class Experience:
+    """T steps of E copies of P agents; where said, flattened over time and copies to n = T E entries, time first.
 
     Attributes:
         observations: ``(P, n, d)``.
         actions: ``(P, n)`` or ``(P, n, m)``, unclipped.
-        advantages: ``(P, n)``.
-        returns: ``(P, n)``, what the critic should say.
+        rewards: ``(P, E)`` of each step; where a time limit cut an episode off, with the discounted value of its last state.
+        ends: Whose episode was over after it, 1 or 0, ``(P, E)`` or ``(1, E)`` of each step.
+        following: What the critic says of the states after the last step, ``(P, E)``.
+        discount: Gamma.
     """
 
     observations: Tensor
     actions: Tensor
-    advantages: Tensor
-    returns: Tensor
+    rewards: list[Tensor]
+    ends: list[Tensor]
+    following: Tensor
+    discount: float
+
+    def advantages(self, values: Tensor, trace: float) -> Tensor:
+        """Returns generalised advantages (Schulman et al., ICLR 2016), ``(P, n)``.
+
+        Args:
+            values: What the critic says of ``observations``, ``(P, n)``, without a gradient.
+            trace: Lambda.
+        """
+        following = self.following
+        advantage = torch.zeros_like(following)
+        advantages = []
+        by_step = values.split(following.shape[1], dim=1)
+        for reward, value, end in zip(reversed(self.rewards), reversed(by_step), reversed(self.ends), strict=True):
+            going_on = self.discount * (1 - end)
+            advantage = reward + going_on * (following + trace * advantage) - value
+            advantages.append(advantage)
+            following = value
+        return torch.cat(advantages[::-1], dim=1)
 
 
 @torch.no_grad()
 def collect(
-    networks: ActorCritic,
-    phi: Tensor,
-    copies: Copies,
-    steps: int,
-    generator: torch.Generator,
-    *,
-    discount: float,
-    trace: float,
-) -> Segment:
-    """Steps all copies and computes generalised advantages (Schulman et al., ICLR 2016).
+    agents: ActorCritics, copies: Copies, steps: int, generator: torch.Generator, *, discount: float
+) -> Experience:
+    """Steps all copies.
 
     Nothing comes after a termination; an episode that a time limit cut off is worth the value of its last state on top, as in
-    Stable-Baselines3.
+    Stable-Baselines3. Of all other states the critic is not asked: who learns from them does, of all at once.
 
     Args:
-        networks: Actor and critic.
-        phi: Parameters, ``(P, D)``.
+        agents: Actors and critics.
         copies: The environments.
-        steps: Steps of every copy.
+        steps: T, of every copy.
         generator: Draws the actions.
         discount: Gamma.
-        trace: Lambda.
     """
-    agents = networks.of(phi)
-    seen, taken, rewards, values, ends = [], [], [], [], []
+    seen, taken, rewards, ends = [], [], [], []
     for _ in range(steps):
         observations = copies.observations()
         actions = agents.sample(observations, generator)
-        transition = copies.step(networks.environment_actions(actions))
+        transition = copies.step(agents.environment_actions(actions))
         reward = transition.reward
         truncated = transition.truncated
         if truncated.any():
@@ -68,16 +80,6 @@ def collect(
         seen.append(observations)
         taken.append(actions)
         rewards.append(reward)
-        values.append(agents.values(observations))
         ends.append(transition.ended.to(reward))
-    following = values[-1] if ends[-1].all() else agents.values(copies.observations())
-    advantage = torch.zeros_like(following)
-    advantages = []
-    for reward, value, end in zip(reversed(rewards), reversed(values), reversed(ends), strict=True):
-        going_on = 1 - end
-        delta = reward + discount * going_on * following - value
-        advantage = delta + discount * trace * going_on * advantage
-        advantages.append(advantage)
-        following = value
-    stacked = torch.cat(advantages[::-1], dim=1)
-    return Segment(torch.cat(seen, dim=1), torch.cat(taken, dim=1), stacked, stacked + torch.cat(values, dim=1))
+    following = torch.zeros_like(rewards[-1]) if ends[-1].all() else agents.values(copies.observations())
+    return Experience(torch.cat(seen, dim=1), torch.cat(taken, dim=1), rewards, ends, following, discount)

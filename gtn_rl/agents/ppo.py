@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from gtn_rl.agents.actor import ActorCritic, clip_members
-from gtn_rl.agents.on_policy import Segment, collect
+from gtn_rl.agents.actor import ActorCritic, ActorCritics, clip_members
+from gtn_rl.agents.on_policy import collect
 from gtn_rl.agents.protocol import AGENTS, Policies, log_uniform
 from gtn_rl.tasks.protocol import TaskSpec
-from gtn_rl.variants import Variants
+from gtn_rl.variants import Copies, Variants
 
 
 @dataclass(frozen=True)
@@ -58,28 +58,57 @@ class PPO:
         steps = min(variants.max_episode_steps, self.longest, self.size)
         copies = variants.copies(max(1, self.size // steps), generator)
         for _ in range(self.rollouts):
-            part = collect(networks, phi.detach(), copies, steps, generator, discount=self.discount, trace=self.trace)
-            with torch.no_grad():
-                before, _ = networks.of(phi).evaluate(part.observations, part.actions)
+            rollout = self._rollout(networks.of(phi.detach()), copies, steps, generator)
             for _ in range(self.epochs):
-                order = torch.randperm(part.advantages.shape[1], generator=generator).to(phi.device)
+                order = torch.randperm(rollout.advantages.shape[1], generator=generator).to(phi.device)
                 for chosen in order.split(self.batch_size):
-                    (gradient,) = torch.autograd.grad(self._loss(networks, phi, part, before, chosen), phi)
+                    (gradient,) = torch.autograd.grad(self._loss(networks.of(phi), rollout, chosen), phi)
                     phi.grad = clip_members(gradient, self.clip)
                     optimizer.step()
         return networks.policies(phi.detach())
 
-    def _loss(self, networks: ActorCritic, phi: Tensor, part: Segment, before: Tensor, chosen: Tensor) -> Tensor:
-        observations, advantages = part.observations[:, chosen], part.advantages[:, chosen]
+    @torch.no_grad()
+    def _rollout(self, agents: ActorCritics, copies: Copies, steps: int, generator: torch.Generator) -> _Rollout:
+        part = collect(agents, copies, steps, generator, discount=self.discount)
+        before, values = agents.evaluate(part.observations, part.actions)
+        advantages = part.advantages(values, self.trace)
+        return _Rollout(part.observations, part.actions, before, advantages, advantages + values)
+
+    def _loss(self, agents: ActorCritics, rollout: _Rollout, chosen: Tensor) -> Tensor:
+        part = rollout.at(chosen)
+        advantages = part.advantages
         if len(chosen) > 1:
             spread = advantages.std(dim=1, keepdim=True)
             advantages = (advantages - advantages.mean(dim=1, keepdim=True)) / (spread + 1e-8)
-        log_probability, values = networks.of(phi).evaluate(observations, part.actions[:, chosen])
-        ratio = (log_probability - before[:, chosen]).exp()
+        log_probability, values = agents.evaluate(part.observations, part.actions)
+        ratio = (log_probability - part.log_probability).exp()
         clipped = ratio.clamp(1 - self.clip_ratio, 1 + self.clip_ratio)
         gain = torch.minimum(ratio * advantages, clipped * advantages)
-        error = (part.returns[:, chosen] - values).square()
+        error = (part.returns - values).square()
         return (self.value_weight * error - gain).mean(dim=1).sum()
+
+
+@dataclass(frozen=True)
+class _Rollout:
+    """What P agents learn from, n entries each.
+
+    Attributes:
+        observations: ``(P, n, d)``.
+        actions: ``(P, n)`` or ``(P, n, m)``, unclipped.
+        log_probability: Of these actions, before any update, ``(P, n)``.
+        advantages: ``(P, n)``.
+        returns: What the critic should say, ``(P, n)``.
+    """
+
+    observations: Tensor
+    actions: Tensor
+    log_probability: Tensor
+    advantages: Tensor
+    returns: Tensor
+
+    def at(self, chosen: Tensor) -> _Rollout:
+        """Returns the entries ``chosen``, ``(k,)``."""
+        return _Rollout(*(getattr(self, part.name)[:, chosen] for part in fields(self)))
 
 
 class PPOFamily:

@@ -1,4 +1,4 @@
-"""Segments of experience whose episodes end per member and copy, beside Stable-Baselines3's own computation."""
+"""Experience whose episodes end per member and copy, beside Stable-Baselines3's own computation."""
 
 import numpy as np
 import pytest
@@ -48,8 +48,11 @@ def test_advantages_are_those_of_stable_baselines3(terminated, truncated, rows, 
     networks = ActorCritic.build(make_task("CartPole-v1").spec, (8,))
     generator = torch.Generator().manual_seed(3)
     phi = torch.stack([networks.initial(generator) for _ in range(P)])
-    part = collect(networks, phi, tape, T, generator, discount=DISCOUNT, trace=trace)
-    shaped = [part.advantages.view(P, T, E), part.returns.view(P, T, E)]
+    agents = networks.of(phi)
+    part = collect(agents, tape, T, generator, discount=DISCOUNT)
+    values = agents.values(part.observations).detach()
+    advantages = part.advantages(values, trace)
+    shaped = [advantages.view(P, T, E), (advantages + values).view(P, T, E)]
     terminated, truncated = (end.expand(T, P, E).numpy() for end in (tape.terminated, tape.truncated))
     for p in range(P):
         one = phi[p : p + 1]

@@ -11,12 +11,20 @@ KIND = {"CartPole-v1": "dqn", "Pendulum-v1": "td3"}
 SIZES = (1.0, 0.2, 30.0)
 
 
-def short(agent):
-    return [dataclasses.replace(agent, updates=40, lr=3e-3)]
+def brief(agent, updates=40):
+    return dataclasses.replace(agent, updates=updates, lr=3e-3)
 
 
-def short_and_shorter(agent):
-    return [*short(agent), dataclasses.replace(agent, updates=1)]
+def short(agent, seeds):
+    return [(brief(agent), seeds)]
+
+
+def short_and_shorter(agent, seeds):
+    return [(brief(agent), seeds), (brief(agent, updates=1), 3 * seeds)]
+
+
+def shorter(agent, seeds):
+    return [(brief(agent, updates=1), 3 * seeds)]
 
 
 @pytest.fixture
@@ -24,7 +32,7 @@ def judge(task):
     """Judges by two agents, each with three episodes."""
     few = [f"agents.names=[{KIND[task.spec.id]}]", "agents.validation_seeds=2", "agents.validation_episodes=3"]
     told = resolve_config(task.spec.id, "fast", parse_assignments(["environment.kind=bandit", *few]))
-    return Judge(told, task, Streams(0), vary=short)
+    return Judge(told, task, Streams(0), choose=short)
 
 
 def test_environments_judged_at_once_are_judged_as_each_alone(judge, task, make_teacher):
@@ -42,8 +50,11 @@ def test_environments_judged_at_once_are_judged_as_each_alone(judge, task, make_
     assert steps[0] == pytest.approx(steps[1], rel=0.02)
 
 
-def test_the_usual_agents_come_first(judge, task, make_teacher):
+def test_the_usual_agents_come_first_and_every_agent_counts_as_much(judge, task, make_teacher):
     teacher = make_teacher(task, "bandit")
-    both = dataclasses.replace(judge, vary=short_and_shorter)
-    (verdict,) = both.each(teacher.model, 1)
-    assert verdict.usual.score == judge(teacher.model).score != verdict.all.score
+    (usual,), (others,), (both,) = (
+        dataclasses.replace(judge, choose=choose).each(teacher.model, 1)
+        for choose in (short, shorter, short_and_shorter)
+    )
+    assert both.usual.score == usual.all.score != others.all.score
+    assert both.all.score == pytest.approx((usual.all.score + 3 * others.all.score) / 4)
