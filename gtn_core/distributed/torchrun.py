@@ -8,6 +8,10 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
+
+# Its functions have the group that there is when it is first imported, by whomever, as a default argument. Imported here, before
+# there is one, it keeps none alive beyond `close`, with threads that now and then abort the end of the interpreter.
+import torch.distributed.nn.functional
 from torch import Tensor
 from torch.distributed.rendezvous import rendezvous
 

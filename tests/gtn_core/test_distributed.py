@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -170,6 +172,26 @@ def test_a_process_that_dies_is_noticed(in_processes):
     told = in_processes(2, _lose)
     assert told[0].startswith("another process of this run has ended")
     assert told[1] is None
+
+
+LEAVES_NO_THREADS = """
+import os
+from gtn_core.distributed import join
+
+world = join("torch")
+world.gather("here")
+import torch._dynamo  # as compiled parts of PyTorch do on first use; it imports what takes the group as a default argument
+world.close()
+print([open(f"/proc/self/task/{thread}/comm").read().strip() for thread in os.listdir("/proc/self/task")])
+"""
+
+
+def test_a_closed_world_leaves_no_threads_to_the_end_of_the_interpreter():
+    alone = {"RANK": "0", "WORLD_SIZE": "1", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "0", "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-c", LEAVES_NO_THREADS]
+    done = subprocess.run(command, env={**os.environ, **alone}, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert "gloo" not in done.stdout
 
 
 def test_every_world_is_registered():
