@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +11,7 @@ from torch import Tensor
 
 from gtn_rl.agents.protocol import AGENTS, Policies, log_uniform
 from gtn_rl.agents.replay import Replay
-from gtn_rl.networks import MLP, off_policy
+from gtn_rl.networks import MLP, Network, off_policy
 from gtn_rl.tasks.protocol import TaskSpec
 from gtn_rl.variants import Copies, Variants
 
@@ -59,6 +60,8 @@ class TD3:
 
         phi, twins = start(actor), [start(critic), start(critic)]
         targets = [p.detach().clone() for p in (phi, *twins)]
+        act, target_act = actor.of(phi.detach()), actor.of(targets[0])
+        first, target_critics = critic.of(twins[0].detach()), [critic.of(target) for target in targets[1:]]
         of_actor = torch.optim.Adam([phi], lr=self.lr, fused=True)
         of_critics = torch.optim.Adam(twins, lr=self.lr, fused=True)
         copies = variants.copies(self.steps, generator)
@@ -67,9 +70,9 @@ class TD3:
             uniform = 2 * torch.rand(copies.count, spec.action_size, generator=generator).to(phi) - 1
             replay.add(uniform.expand(variants.size, -1, -1))
         for update in range(self.updates):
-            self._explore(actor, phi.detach(), copies, replay, generator)
+            self._explore(act, copies, replay, generator)
             chosen = torch.randint(replay.count, (self.batch_size,), generator=generator).to(phi.device)
-            wanted = self._wanted(actor, critic, targets, replay, chosen, generator)
+            wanted = self._wanted(target_act, target_critics, replay, chosen, generator)
             both = torch.cat([replay.observations[:, chosen], replay.actions[:, chosen]], dim=2)
             errors = [(critic(twin, both).squeeze(2) - wanted).square().mean(dim=1) for twin in twins]
             loss = torch.stack(errors).sum()
@@ -78,39 +81,33 @@ class TD3:
             if update % self.actor_every:
                 continue
             seen = replay.observations[:, chosen]
-            value = critic(twins[0].detach(), torch.cat([seen, actor(phi, seen).tanh()], dim=2))
+            value = first(torch.cat([seen, actor(phi, seen).tanh()], dim=2))
             (phi.grad,) = torch.autograd.grad(-value.mean(dim=(1, 2)).sum(), phi)
             of_actor.step()
             for target, new in zip(targets, (phi, *twins), strict=True):
                 target.lerp_(new.detach(), self.tau)
-        trained = phi.detach()
-        return Policies(spec, lambda observations: actor(trained, observations).tanh())
+        return Policies(spec, lambda observations: act(observations).tanh())
 
     @torch.no_grad()
-    def _explore(self, actor: MLP, phi: Tensor, copies: Copies, replay: Replay, generator: torch.Generator) -> None:
-        noise = torch.randn(copies.count, actor.sizes[-1], generator=generator).to(phi)
-        replay.add((actor(phi, copies.observations()).tanh() + self.noise * noise).clamp(-1, 1))
+    def _explore(self, act: Network, copies: Copies, replay: Replay, generator: torch.Generator) -> None:
+        actions = act(copies.observations()).tanh()
+        noise = torch.randn(actions.shape[1:], generator=generator).to(actions)
+        replay.add((actions + self.noise * noise).clamp(-1, 1))
 
     @torch.no_grad()
     def _wanted(
-        self,
-        actor: MLP,
-        critic: MLP,
-        targets: list[Tensor],
-        replay: Replay,
-        chosen: Tensor,
-        generator: torch.Generator,
+        self, act: Network, critics: Sequence[Network], replay: Replay, chosen: Tensor, generator: torch.Generator
     ) -> Tensor:
-        """Returns what the critics should say, ``(P, n)``; a time limit is no end."""
+        """Returns what the critics should say by the target networks, ``(P, n)``; a time limit is no end."""
         rewards = replay.rewards[:, chosen]
         if replay.bandit:
             return rewards
         after = replay.following[:, chosen]
-        noise = self.target_noise * torch.randn(len(chosen), actor.sizes[-1], generator=generator).to(after)
+        actions = act(after).tanh()
+        noise = self.target_noise * torch.randn(actions.shape[1:], generator=generator).to(after)
         bound = 2 * self.target_noise
-        actions = (actor(targets[0], after).tanh() + noise.clamp(-bound, bound)).clamp(-1, 1)
-        both = torch.cat([after, actions], dim=2)
-        least = torch.minimum(critic(targets[1], both), critic(targets[2], both)).squeeze(2)
+        both = torch.cat([after, (actions + noise.clamp(-bound, bound)).clamp(-1, 1)], dim=2)
+        least = torch.minimum(*(critic(both) for critic in critics)).squeeze(2)
         return rewards + self.discount * replay.going_on[:, chosen] * least
 
 
