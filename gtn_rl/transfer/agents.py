@@ -9,10 +9,11 @@ import time
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from gtn_core.errors import GTNError
 from gtn_core.seeding import Streams
 from gtn_rl.sb3.algorithms import algorithm
 from gtn_rl.transfer.cloning import clone
-from gtn_rl.transfer.environments import find_environment
+from gtn_rl.transfer.environments import Environment, find_environment
 from gtn_rl.transfer.judge import Judge, judge_of
 from gtn_rl.transfer.real_returns import Act, acting
 from gtn_rl.transfer.settings import hyperparameters
@@ -88,6 +89,7 @@ def run_job(job: Job) -> dict[str, Any]:
 
     Raises:
         UsageError: The algorithm does not fit the environment, or a setting is refused.
+        GTNError: The environment's file has changed since the job was made.
     """
     began = time.perf_counter()
     run = _clone if job.role == CLONING else _train
@@ -105,7 +107,7 @@ def stops_of(job: Job) -> list[int]:
 
 
 def _train(job: Job) -> dict[str, Any]:
-    env, entry, streams = find_environment(job.env), algorithm(job.algorithm), Streams(job.seed)
+    env, entry, streams = _environment(job), algorithm(job.algorithm), Streams(job.seed)
     given = hyperparameters(job.settings, entry, (env.id, job.task), streams, job.number)
     agent = make_agent(entry, env, interpret(given, entry), streams.seed(f"agent/{entry.name}", job.number) % 2**31)
     solved: dict[str, Any] = {"solved_at": None, "solved_cpu_seconds": None}
@@ -114,9 +116,8 @@ def _train(job: Job) -> dict[str, Any]:
     def visit(stop: Stop) -> bool:
         wanted = stop.steps in job.steps
         kinds = (True, False) if wanted and entry.noise else (True,)
-        played = {
-            quiet: _judge(job, len(checkpoints), acting(agent, deterministic=quiet, seed=job.seed)) for quiet in kinds
-        }
+        coins = streams.seed("exploration", job.number, stop.steps)
+        played = {quiet: _judge(job, stop, acting(agent, deterministic=quiet, seed=coins)) for quiet in kinds}
         sampled = played.get(False) if entry.noise else played[True]
         checkpoints.append(_checkpoint(stop, played[True], sampled))
         enough = job.threshold is not None and played[True]["mean"] >= job.threshold
@@ -124,7 +125,7 @@ def _train(job: Job) -> dict[str, Any]:
             solved.update(solved_at=stop.taken, solved_cpu_seconds=round(stop.cpu_seconds, 3))
         return job.budget is None or stop.steps < job.steps[-1] or solved["solved_at"] is None
 
-    train(agent, stops_of(job), visit)
+    train(agent, stops_of(job), visit, laid_out_for=job.steps[-1])
     assert agent.env is not None
     agent.env.close()
     return {"checkpoints": checkpoints, **solved, "hyperparameters": given}
@@ -133,10 +134,11 @@ def _train(job: Job) -> dict[str, Any]:
 def _clone(job: Job) -> dict[str, Any]:
     """Clones the teacher's greedy actions from as many contexts as an agent would take steps."""
     checkpoints: list[dict[str, Any]] = []
+    env = _environment(job)
     for steps in job.steps:
-        cloned = clone(find_environment(job.env), steps, Streams(job.seed).seed("cloning", job.number))
+        cloned = clone(env, steps, Streams(job.seed).seed("cloning", job.number))
         stop = Stop(steps, steps, cloned.updates, cloned.cpu_seconds)
-        checkpoints.append(_checkpoint(stop, _judge(job, len(checkpoints), cloned.act), None))
+        checkpoints.append(_checkpoint(stop, _judge(job, stop, cloned.act), None))
     return {"checkpoints": checkpoints, "solved_at": None, "solved_cpu_seconds": None, "hyperparameters": {}}
 
 
@@ -145,10 +147,24 @@ def _checkpoint(stop: Stop, deterministic: dict[str, float], stochastic: dict[st
     return {**asdict(stop), "cpu_seconds": round(stop.cpu_seconds, 3), **measured}
 
 
-def _judge(job: Job, stop: int, act: Act) -> dict[str, float]:
-    """Plays the real episodes; agents of one number meet the same initial states, whatever they were trained on."""
-    returns = _real_task(job.task, job.episodes).returns(act, Streams(job.seed).seed("real episodes", job.number, stop))
-    return figures(returns)
+def _environment(job: Job) -> Environment:
+    """Returns where the agent trains.
+
+    Raises:
+        GTNError: Its file is another one by now, so that results would mix two teachers.
+    """
+    env = find_environment(job.env)
+    if env.digest != job.digest:
+        raise GTNError(
+            f"{job.env} has changed since this study began; the same command begins anew with what it is now"
+        )
+    return env
+
+
+def _judge(job: Job, stop: Stop, act: Act) -> dict[str, float]:
+    """Plays the real episodes; agents of one number meet the same initial states at a stop, whatever they were trained on."""
+    seed = Streams(job.seed).seed("real episodes", job.number, stop.steps)
+    return figures(_real_task(job.task, job.episodes).returns(act, seed))
 
 
 @functools.lru_cache(maxsize=4)

@@ -16,18 +16,19 @@ def solve_times(results: Sequence[Mapping[str, Any]], budget: int) -> dict[str, 
 
     Returns:
         ``agents``; ``solved`` of them; ``steps``: of each agent, None where censored; ``median_steps``: the median with
-        censored agents last, None if it is censored itself; ``mean_cpu_seconds_solved`` of the training until then, over
-        the agents that solved it; ``budget``.
+        censored agents last, None if it is censored itself; ``cpu_seconds_per_solved``: of all agents' training, until solved
+        or to its end, for each of those that solved it, None where none did; ``budget``.
     """
     steps = [result["solved_at"] for result in results]
-    seconds = [result["solved_cpu_seconds"] for result in results if result["solved_at"] is not None]
+    solved = sum(step is not None for step in steps)
+    seconds = sum(result["solved_cpu_seconds"] or result["checkpoints"][-1]["cpu_seconds"] for result in results)
     middle = statistics.median_high([float("inf") if step is None else float(step) for step in steps])
     return {
         "agents": len(steps),
-        "solved": len(seconds),
+        "solved": solved,
         "steps": steps,
         "median_steps": None if middle == float("inf") else int(middle),
-        "mean_cpu_seconds_solved": statistics.fmean(seconds) if seconds else None,
+        "cpu_seconds_per_solved": seconds / solved if solved else None,
         "budget": budget,
     }
 
@@ -36,19 +37,17 @@ def pay_off(
     cost: Mapping[str, float],
     real: Mapping[str, Any],
     taught: Mapping[str, Any],
-    taught_cpu_seconds: float,
     *,
     on_real_dynamics: bool,
 ) -> dict[str, Any]:
     """Computes from how many agents on a teacher is cheaper than training each of them on the real task until it is solved.
 
-    An agent is one that solves the task: where only some of the taught ones do, those that fail are paid for, too.
+    An agent is one that solves the task: where only some do, on either, the processor time of those that fail is paid for, too.
 
     Args:
         cost: Of the teacher; what ``provenance.cost_of`` says.
         real: What ``solve_times`` says of agents that trained on the real task.
         taught: The same of agents that the teacher taught.
-        taught_cpu_seconds: Of all their training, until solved or to its end.
         on_real_dynamics: Whether taught agents step the real task, as with a learned reward.
 
     Returns:
@@ -62,7 +61,7 @@ def pay_off(
         own = taught["median_steps"] if on_real_dynamics else 0
         saved = 0 if own is None or not solved else (real["median_steps"] or real["budget"]) - own
         found[key] = cost["real_steps"] / saved if saved > 0 else None
-    if "cpu_seconds" in cost and real["mean_cpu_seconds_solved"] is not None:
-        saving = real["mean_cpu_seconds_solved"] - taught_cpu_seconds / solved if solved else 0.0
+    if "cpu_seconds" in cost and real["solved"]:
+        saving = real["cpu_seconds_per_solved"] - taught["cpu_seconds_per_solved"] if solved else 0.0
         found["agents_by_cpu_seconds"] = cost["cpu_seconds"] / saving if saving > 0 else None
     return found

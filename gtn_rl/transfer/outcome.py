@@ -129,8 +129,7 @@ def _solving(
     real, taught = ([result for _, result in agents[role]] for role in (REAL, TEACHER))
     times = solve_times(real, max(plan.control_steps, max(plan.steps)))
     taught_times = solve_times(taught, max(plan.steps))
-    spent = sum(result["solved_cpu_seconds"] or result["checkpoints"][-1]["cpu_seconds"] for result in taught)
-    pays = pay_off(cost, times, taught_times, spent, on_real_dynamics=env.document.get("form") == "reward")
+    pays = pay_off(cost, times, taught_times, on_real_dynamics=env.document.get("form") == "reward")
     return {"algorithm": algorithm, "settings": settings, "real": times, "taught": taught_times, **pays}
 
 

@@ -102,6 +102,7 @@ def train(
     advance: Callable[[int], None] = lambda taken: None,
     run_name: str = "run",
     whole_rollouts: bool = False,
+    laid_out_for: int | None = None,
 ) -> None:
     """Trains an agent up to the last stop, or until a visit says that it is enough.
 
@@ -116,7 +117,11 @@ def train(
         run_name: The run's name in TensorBoard.
         whole_rollouts: Whether to finish the last rollout and learn from it before the last stop, as ``agent.learn`` does by
             itself; PPO then takes 10,240 steps for 10,000.
+        laid_out_for: Steps by which its schedules, as of a Q-learner's exploration, end, so that an agent which may train on is
+            the same up to there as one which may not; the last stop if None.
     """
+    if laid_out_for is not None:
+        _lay_out(agent, laid_out_for)
     counter = UpdateCounter(agent)
     clock = _Clock(visit, counter)
     try:
@@ -130,6 +135,16 @@ def train(
                 clock.stop(stops[-1], agent.num_timesteps)
     finally:
         counter.close()
+
+
+def _lay_out(agent: BaseAlgorithm, steps: int) -> None:
+    """Ends an agent's schedules after so many steps; if it goes on, those that follow are laid out as ``agent.learn`` does."""
+    update = agent._update_current_progress_remaining
+
+    def lay_out(num_timesteps: int, total_timesteps: int) -> None:
+        update(num_timesteps, steps if num_timesteps <= steps else total_timesteps)
+
+    agent._update_current_progress_remaining = lay_out  # type: ignore[method-assign]
 
 
 class _Clock:

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import multiprocessing
 import threading
@@ -218,6 +219,24 @@ def test_real_agents_train_on_until_solved():
     assert (hard["checkpoints"][-1]["taken"], hard["solved_at"]) == (30, None)
 
 
+@pytest.mark.parametrize("name", ["dqn", "a2c"])
+def test_an_agent_that_may_train_on_is_the_same_up_to_there(name):
+    short = dataclasses.replace(JOB, algorithm=name, steps=(120, 200))
+    kept = [run_job(dataclasses.replace(short, budget=budget))["checkpoints"] for budget in (None, 1000)]
+    (first, last), longer = kept[0], {stop["steps"]: stop for stop in kept[1]}
+    assert len(longer) > 2
+    for stop in (first, last):
+        for kind in ("deterministic", "stochastic"):
+            assert longer[stop["steps"]][kind] == stop[kind]
+
+
+def test_a_teacher_that_changes_in_the_middle_is_an_error(teacher, tmp_path):
+    job = dataclasses.replace(JOB, env=str(teacher), digest=find_environment(str(teacher)).digest)
+    write_untrained(find_environment(str(teacher)), teacher, seed=1)
+    with pytest.raises(GTNError, match="has changed since this study began"):
+        run_job(job)
+
+
 def test_cloning_imitates_the_reward(teacher, monkeypatch):
     monkeypatch.setattr(cloning, "UPDATES", 300)
     env = find_environment(str(teacher))
@@ -283,25 +302,27 @@ def result(at, seconds):
 
 
 def test_when_a_teacher_pays():
-    times = solve_times([result(1000, 4.0), result(3000, 8.0), result(None, None)], 9000)
-    assert (times["solved"], times["median_steps"], times["mean_cpu_seconds_solved"]) == (2, 3000, 6.0)
+    times = solve_times(
+        [result(1000, 4.0), result(3000, 8.0), result(None, None)], 9000
+    )  # agents that fail are paid for, too
+    assert (times["solved"], times["median_steps"], times["cpu_seconds_per_solved"]) == (2, 3000, 7.0)
     cost = {"real_steps": 30_000, "cpu_seconds": 20.0}
-    taught = solve_times([result(1000, 2.0), result(None, None)], 1000)  # the agent that fails is paid for, too
-    found = pay_off(cost, times, taught, 4.0, on_real_dynamics=False)
+    taught = solve_times([result(1000, 3.0), result(None, None)], 1000)
+    found = pay_off(cost, times, taught, on_real_dynamics=False)
     assert (found["agents_by_real_steps"], found["agents_by_cpu_seconds"]) == (10, 10)
-    on_reward = pay_off(cost, times, solve_times([result(1000, 2.0)], 1000), 2.0, on_real_dynamics=True)
-    assert (on_reward["agents_by_real_steps"], on_reward["agents_by_cpu_seconds"]) == (15, 5)
-    assert pay_off({}, times, taught, 4.0, on_real_dynamics=False) == {}
+    on_reward = pay_off(cost, times, solve_times([result(1000, 2.0)], 1000), on_real_dynamics=True)
+    assert (on_reward["agents_by_real_steps"], on_reward["agents_by_cpu_seconds"]) == (15, 4)
+    assert pay_off({}, times, taught, on_real_dynamics=False) == {}
 
 
 def test_when_a_teacher_never_pays_or_nobody_knows():
     cost = {"real_steps": 30_000, "cpu_seconds": 20.0}
     solved, censored = (solve_times([one], 9000) for one in (result(3000, 6.0), result(None, None)))
-    by_nobody = pay_off(cost, solved, censored, 2.0, on_real_dynamics=False)
+    by_nobody = pay_off(cost, solved, censored, on_real_dynamics=False)
     assert by_nobody == {"agents_by_real_steps": None, "agents_by_cpu_seconds": None}
-    too_slow = pay_off(cost, solved, solve_times([result(4000, 7.0)], 9000), 7.0, on_real_dynamics=True)
+    too_slow = pay_off(cost, solved, solve_times([result(4000, 7.0)], 9000), on_real_dynamics=True)
     assert too_slow == {"agents_by_real_steps": None, "agents_by_cpu_seconds": None}
-    bound = pay_off(cost, censored, solved, 2.0, on_real_dynamics=False)
+    bound = pay_off(cost, censored, solved, on_real_dynamics=False)
     assert bound == {"agents_by_real_steps_at_most": pytest.approx(10 / 3)}
 
 
