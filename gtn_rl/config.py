@@ -217,10 +217,17 @@ def resolve_config(task: str, preset: str, *layers: Mapping[str, Any]) -> RLConf
         raise unknown_name("preset", preset, PRESETS)
     told: dict[str, Any] = {}
     for layer in layers:
-        told |= layer.get("environment", {})
+        environment = layer.get("environment", {})
+        if not isinstance(environment, Mapping):
+            raise UsageError(f"config key 'environment' should hold keys and values, got {environment!r}")
+        told |= environment
     settings = PRESETS[preset].get(task, GENERAL)(told.get("kind", "mdp"), told.get("start") is not None)
     if told.get("reward_mode") == "potential":  # which has no greedy policy
         settings = {**settings, "stages": [stage for stage in settings["stages"] if stage["name"] != "greedy"]}
+    if any(
+        layer.get("iterations") is not None for layer in layers
+    ):  # of each stage, so also of those that have their own
+        settings = {**settings, "stages": [{**stage, "iterations": None} for stage in settings["stages"]]}
     stack: list[Mapping[str, Any]] = [{"task": task, "preset": preset}, settings]
     for layer in layers:
         if "iterations" in layer or "minutes" in layer:

@@ -16,6 +16,9 @@ from gtn_rl.regression import evaluate, regress
 
 log = logging.getLogger(__name__)
 
+LEAST = 1e-3
+"""Spread of an entry's change, in standard deviations of the entry, below which its errors do not count for more."""
+
 
 def fit_transitions(
     teacher: EnvironmentTeacher,
@@ -40,11 +43,11 @@ def fit_transitions(
 
     Returns:
         Share of the variance of the change that the network explains on the episodes left out, the mean over the entries of a
-        state; 1 is perfect.
+        state that change at all; 1 is perfect.
     """
     assert teacher.transition is not None
     inputs, changes, left_out = _data(teacher, harvests)
-    spread = changes[~left_out].std(dim=0).clamp(min=1e-6)
+    spread = changes[~left_out].std(dim=0).clamp(min=LEAST)
     train = (~left_out).nonzero().squeeze(1)
 
     def loss(network: nn.ParameterList) -> Tensor:
@@ -54,8 +57,9 @@ def fit_transitions(
     regress(teacher.transition, loss, updates=updates, lr=lr)
     with torch.no_grad():
         found = evaluate(teacher.transition, inputs[left_out], teacher.activation)
-        error = (found - changes[left_out]).square().mean(dim=0)
-        explained = float((1 - error / changes[left_out].var(dim=0).clamp(min=1e-12)).mean())
+        error, variance = (found - changes[left_out]).square().mean(dim=0), changes[left_out].var(dim=0)
+        moving = variance > LEAST**2
+        explained = float((1 - error[moving] / variance[moving]).mean()) if moving.any() else 1.0
     log.info("fitted transitions explain %.4f of the variance of a step on episodes left out", explained)
     return explained
 

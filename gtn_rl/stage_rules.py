@@ -40,6 +40,10 @@ def refuse_nonsense(environment: EnvironmentConfig, stages: Sequence[StageConfig
         raise UsageError(f"{DYNAMICS[kind]}, so no stage fit")
     if "fit" not in names and kind == "mdp":
         raise UsageError("an mdp needs the stage fit for its dynamics")
+    if kind == "mdp" and environment.harvest_episodes < 2:
+        raise UsageError(
+            "an mdp needs environment.harvest_episodes of 2 or more: its dynamics are judged by those left out"
+        )
     if "greedy" in names and environment.reward_mode == "potential":
         raise UsageError(
             "a potential says nothing of actions, so it has no greedy policy for the stage greedy to evolve"
@@ -48,6 +52,8 @@ def refuse_nonsense(environment: EnvironmentConfig, stages: Sequence[StageConfig
         raise UsageError("the stage distil needs contexts to learn in, and a reward has none; take greedy and bilevel")
     if set(names) <= set(UNBUDGETED) and environment.start is None:
         raise UsageError(f"the stage {names[0]} alone makes no reward; add greedy, bilevel or meta-gradient")
+    if set(names) == {"fit"}:
+        raise UsageError("the stage fit alone leaves the environment unjudged; add scale or bilevel")
     for stage in stages:
         _refuse_missing_parts(environment, stage)
         if stage.name in DIFFERENTIABLE:

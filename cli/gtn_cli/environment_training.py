@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from gtn_cli.given import Given, only_given, refuse
+from gtn_core.errors import UsageError
 
 if TYPE_CHECKING:
     from gtn_core.distributed import World
@@ -20,6 +21,7 @@ class Reinforcement:
     def __init__(self, config: Any) -> None:
         self.config = config
         self.results: list[Any] = []
+        self._new_budget = False
 
     @classmethod
     def new(cls, task: str, preset: str, layers: Sequence[Mapping[str, Any]], given: Given) -> Reinforcement:
@@ -47,8 +49,11 @@ class Reinforcement:
 
         config = resolve(RLConfig, settings)
         if given.budget:
-            config = dataclasses.replace(config, **{"minutes": None, "iterations": None, **given.budget})
-        return cls(dataclasses.replace(config, device=given.device) if given.device else config)
+            stages = tuple(dataclasses.replace(stage, iterations=None) for stage in config.stages)
+            config = dataclasses.replace(config, **{"minutes": None, "iterations": None, **given.budget}, stages=stages)
+        training = cls(dataclasses.replace(config, device=given.device) if given.device else config)
+        training._new_budget = bool(given.budget)
+        return training
 
     @property
     def title(self) -> str:
@@ -65,10 +70,16 @@ class Reinforcement:
 
     def train(self, run: RunFolder, world: World, *, resume: bool, listener: Listener, command: str) -> Progress:
         """See ``MetaTraining.train``."""
-        from gtn_core.distributed import first
+        from gtn_core.distributed import everywhere, first
         from gtn_rl.report import write_training_report
+        from gtn_rl.stages import is_done
         from gtn_rl.training import meta_train
 
+        if self._new_budget and everywhere(world, lambda: is_done(run, self.config)):
+            raise UsageError(
+                f"all stages of {run.path} are done, so that it takes no new budget; go on from what it made in another"
+                f" folder with --set environment.start={run.teacher}"
+            )
         progress, self.results = meta_train(
             self.config, run, resume=resume, listener=listener, command=command, world=world
         )
@@ -103,11 +114,17 @@ def _with_estimator(stages: Sequence[Any], name: str) -> tuple[Any, ...]:
     from gtn_core.estimators import ESTIMATORS
 
     evolution = [known for known in ESTIMATORS if known != "backprop"]
-    if name == "meta-gradient":
-        return tuple(dataclasses.replace(s, name=name, estimator="snes") if s.name == "bilevel" else s for s in stages)
-    if name not in evolution:
+    if name != "meta-gradient" and name not in evolution:
         raise unknown_name("estimator", name, [*evolution, "meta-gradient"])
-    lr = 1.0 if name == "snes" else 0.02
-    return tuple(
-        dataclasses.replace(s, estimator=name, lr=lr) if s.name in ("greedy", "bilevel") else s for s in stages
-    )
+    names = [stage.name for stage in stages]
+    if name == "meta-gradient":
+        if "bilevel" not in names:
+            raise UsageError(
+                f"--estimator {name} takes the place of a stage bilevel, and there is none among {', '.join(names)};"
+                f" say which stages there should be, e.g. --set 'stages=[{{name: {name}}}]'"
+            )
+        return tuple(dataclasses.replace(s, name=name, estimator="snes") if s.name == "bilevel" else s for s in stages)
+    evolved, lr = ("greedy", "distil", "bilevel"), 1.0 if name == "snes" else 0.02
+    if not set(evolved) & set(names):
+        raise UsageError(f"no stage of {', '.join(names)} is an evolution, so --estimator {name} would change nothing")
+    return tuple(dataclasses.replace(s, estimator=name, lr=lr) if s.name in evolved else s for s in stages)

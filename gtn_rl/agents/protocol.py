@@ -72,9 +72,10 @@ def denormalise(spec: TaskSpec, actions: Tensor) -> Tensor:
 
 
 def normalise(spec: TaskSpec, actions: Tensor) -> Tensor:
-    """Maps continuous actions from the task's bounds to [-1, 1]."""
+    """Maps continuous actions from the task's bounds to [-1, 1]; an entry that has no room, to 0."""
     low, high = (torch.from_numpy(bound).to(actions) for bound in (spec.action_low, spec.action_high))
-    return 2 * (actions - low) / (high - low) - 1
+    room = high > low
+    return torch.where(room, 2 * (actions - low) / torch.where(room, high - low, 1.0) - 1, 0.0)
 
 
 def log_uniform(random: np.random.Generator, low: float, high: float) -> float:

@@ -105,6 +105,10 @@ def require_fit(entry: Algorithm, space: gym.Space, env: str) -> None:
     """
     if isinstance(space, gym.spaces.Box) and not space.is_bounded():
         raise UsageError(f"{env} has actions of {space}; only bounded ones are supported")
+    if isinstance(space, gym.spaces.Discrete) and space.start != 0:
+        raise UsageError(
+            f"{env} has actions of {space}; Stable-Baselines3 numbers them from 0 (wrap the task to do so, too)"
+        )
     if not entry.takes(space):
         fitting = ", ".join(other.name for other in ALGORITHMS.values() if other.takes(space))
         raise UsageError(f"{entry.name} does not take the actions of {env}, {space}; these do: {fitting or 'none'}")

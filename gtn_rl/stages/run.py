@@ -12,7 +12,7 @@ from gtn_core.distributed import first
 from gtn_core.distributed.files import read_first
 from gtn_core.errors import CheckpointError
 from gtn_core.run_folder import RunFolder
-from gtn_rl.config import StageConfig
+from gtn_rl.config import RLConfig, StageConfig
 from gtn_rl.pipeline import Pipeline
 from gtn_rl.stage_result import StageResult
 from gtn_rl.stages.fit import run_fit
@@ -28,11 +28,16 @@ WITHOUT_OUTER_STEPS: dict[str, Run] = {"fit": run_fit, "scale": run_scale}
 """Stages by name; all others are outer loops."""
 
 
+def is_done(run: RunFolder, config: RLConfig) -> bool:
+    """Says whether a run's folder holds the results of all its stages."""
+    return all(_result(_folder(run, index, stage)).is_file() for index, stage in enumerate(config.stages))
+
+
 def run_stage(pipeline: Pipeline, index: int) -> None:
     """Runs the stage of that index, or takes its result from the folder where it was finished before."""
     stage, world = pipeline.config.stages[index], pipeline.world
-    folder = RunFolder(pipeline.run.path / "stages" / f"{index + 1}-{stage.name}", whole=pipeline.run.path)
-    done = folder.path / "result.safetensors"
+    folder = _folder(pipeline.run, index, stage)
+    done = _result(folder)
     if first(world, done.is_file):
         _reload(pipeline, done)
         if stage.name == "greedy":
@@ -46,6 +51,14 @@ def run_stage(pipeline: Pipeline, index: int) -> None:
         pipeline.results.append(result)
         log.info("%s", result)
     pipeline.pending = Cost()
+
+
+def _folder(run: RunFolder, index: int, stage: StageConfig) -> RunFolder:
+    return RunFolder(run.path / "stages" / f"{index + 1}-{stage.name}", whole=run.path)
+
+
+def _result(folder: RunFolder) -> Path:
+    return folder.path / "result.safetensors"
 
 
 def _reload(pipeline: Pipeline, path: Path) -> None:

@@ -57,7 +57,7 @@ def run_training(pipeline: Pipeline, index: int, stage: StageConfig, folder: Run
     spent = tracker.total - pipeline.cost
     return StageResult(
         name=stage.name,
-        kept=progress.best > before,
+        kept=progress.best_iteration > 0,
         score=progress.best,
         outer_steps=progress.iteration,
         real_steps=spent.real_steps,

@@ -136,6 +136,8 @@ def spec_of(env: gym.Env) -> TaskSpec:
     if not isinstance(observation, spaces.Box) or observation.dtype.kind != "f":
         raise UsageError(f"{name} has observations of {observation}; only Box observations of floats are supported")
     if isinstance(action, spaces.Box):
+        if action.dtype.kind != "f":
+            raise UsageError(f"{name} has actions of {action}; of Box actions only those of floats are supported")
         low, high = action.low.astype(np.float32).ravel(), action.high.astype(np.float32).ravel()
     else:
         low = high = np.empty(0, np.float32)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import gymnasium as gym
 import numpy as np
@@ -16,6 +16,7 @@ from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.noise import ActionNoise, NormalActionNoise, OrnsteinUhlenbeckActionNoise
 from stable_baselines3.common.vec_env import VecEnv, VecMonitor, VecNormalize
 
+from gtn_core.errors import UsageError
 from gtn_envs.native_vector_env import NativeVectorEnv
 from gtn_rl.sb3.algorithms import Algorithm, require_fit
 from gtn_rl.sb3.fresh_agent import fresh_agent
@@ -78,8 +79,16 @@ def make_agent(
         arguments["policy_kwargs"] = policy_kwargs
     venv = training_environments(env, settings.n_envs, seed)
     if settings.normalize is not None:
-        venv = VecNormalize(venv, **{"gamma": arguments.get("gamma", 0.99), **settings.normalize})
+        venv = _normalised(venv, {"gamma": arguments.get("gamma", 0.99), **settings.normalize})
     return fresh_agent(entry, policy, venv, seed, **arguments)
+
+
+def _normalised(venv: VecEnv, arguments: Mapping[str, Any]) -> VecNormalize:
+    try:
+        return VecNormalize(venv, **arguments)
+    except (AssertionError, TypeError, ValueError) as error:
+        venv.close()
+        raise UsageError(f"VecNormalize refuses its settings (normalize, normalize_kwargs): {error}") from error
 
 
 def training_environments(env: Environment, count: int, seed: int) -> VecEnv:

@@ -82,7 +82,8 @@ def interpret(given: Mapping[str, Any], entry: Algorithm) -> Settings:
     Raises:
         UsageError: A key is not one of the algorithm's, or a value is not understood.
     """
-    known = [name for name in inspect.signature(entry.load()).parameters if name not in OURS]
+    accepted = inspect.signature(entry.load()).parameters
+    known = [name for name in accepted if name not in OURS]
     for key, value in given.items():
         if key in UNSUPPORTED and value:
             raise UsageError(f"the setting {key!r} is not supported here; the environment is used as it is")
@@ -90,6 +91,9 @@ def interpret(given: Mapping[str, Any], entry: Algorithm) -> Settings:
             raise unknown_name(f"setting of {entry.name}", key, [*known, *OUTSIDE])
     values = {key: _value(key, value) for key, value in given.items() if key not in UNSUPPORTED}
     arguments = {key: value for key, value in values.items() if key not in OUTSIDE}
+    for key, value in arguments.items():
+        if isinstance(value, str) and isinstance(accepted[key].default, int | float):
+            raise UsageError(f"the setting {key!r} should be a number, not {value!r}")
     return Settings(
         arguments=arguments,
         policy=values.get("policy"),
@@ -113,6 +117,8 @@ def _value(key: str, value: Any) -> Any:
             raise UsageError(f"the setting {key!r} should be a number or lin_NUMBER, not {value!r}")
     if key in COUNTED and value is not None:
         return _count(key, value)
+    if key.endswith("_kwargs") and value is not None and not isinstance(value, Mapping):
+        raise UsageError(f"the setting {key!r} should be a dictionary, e.g. dict(net_arch=[64, 64]), not {value!r}")
     if key == "train_freq" and isinstance(value, list):
         return tuple(value)
     if isinstance(value, Mapping):

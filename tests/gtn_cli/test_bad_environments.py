@@ -41,6 +41,7 @@ register("MultiDiscrete", observations=spaces.MultiDiscrete([3, 4]))
 register("Image", observations=spaces.Box(0, 255, (16, 16, 3), np.uint8))
 register("Unbounded", actions=spaces.Box(-np.inf, np.inf, (1,)))
 register("Compound", actions=spaces.MultiDiscrete([2, 2]))
+register("FromOne", actions=spaces.Discrete(2, start=1))
 register("Endless", limit=None)
 register("Made", fails="made")
 register("Stepped", fails="stepped")
@@ -96,6 +97,7 @@ def test_tasks_that_cannot_be_taught(call, here, name, words):
         ("Dict", "agents take Box, Discrete, MultiDiscrete, MultiBinary"),
         ("Tuple", "agents take Box, Discrete, MultiDiscrete, MultiBinary"),
         ("Unbounded", "only bounded ones are supported"),
+        ("FromOne", "Stable-Baselines3 numbers them from 0"),
         ("Absent", "there is no environment 'OddAbsent-v0'"),
     ],
 )

@@ -111,6 +111,10 @@ def test_a_run_says_what_it_came_to(call, made, tmp_path):
     assert (again["iterations"], len(again["stages"])) == (1, 1)
     assert again["real_steps"] == again["stages"][0]["real_steps"] > 0
     assert again["seconds"] > 0
+    more = call("meta-train", "--resume", tmp_path / "r", "--iterations", 5)
+    assert more.code == 2
+    assert "takes no new budget" in more.err
+    assert f"environment.start={tmp_path / 'r' / 'teacher.safetensors'}" in more.err
 
 
 @pytest.mark.slow

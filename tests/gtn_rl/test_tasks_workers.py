@@ -176,6 +176,7 @@ def test_workers_leave_with_their_parent() -> None:
             spaces.Box(-np.inf, 1, (2,)),
             r"actions of Box\(-inf, 1.0, .*; only Discrete and bounded",
         ),
+        (spaces.Box(0, 1, (2,)), spaces.Box(-3, 3, (2,), np.int32), r"actions of Box\(-3, 3, .*; of Box actions only"),
     ],
 )
 def test_spaces_that_are_not_supported_are_named(observation: spaces.Space, action: spaces.Space, message: str) -> None:

@@ -283,6 +283,13 @@ def test_differentiable_stages_run_on_every_kind_of_task(task, kind, stages, tmp
         ("CartPole-v1", ["stages=[]"], "at least one stage"),
         ("CartPole-v1", ["stages=[{name: bilevel}]"], "needs the stage fit"),
         ("CartPole-v1", ["stages=[{name: fit}]"], "alone makes no reward"),
+        (
+            "CartPole-v1",
+            ["environment.start=GTN-CartPole-v0", "stages=[{name: fit}]"],
+            "leaves the environment unjudged",
+        ),
+        ("CartPole-v1", ["environment.harvest_episodes=1"], "of 2 or more"),
+        ("CartPole-v1", ["environment=3"], "'environment' should hold keys and values, got 3"),
         ("CartPole-v1", ["environment.kind=bandit", "stages=[{name: fit}]"], "no transitions"),
         ("CartPole-v1", ["environment.kind=bandit", "environment.termination=true"], "every step of a bandit ends"),
         ("CartPole-v1", ["environment.kind=reward", "environment.termination=true"], "the real task ends its own"),

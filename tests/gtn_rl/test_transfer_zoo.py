@@ -50,6 +50,9 @@ def test_reads_off_policy_settings():
         ({"policy_kwargs": "dict(a=os.path)"}, "only names of torch.nn and torch.optim"),
         ({"noise_type": "pink"}, "unknown noise_type 'pink'"),
         ({"normalize": "yes"}, "'normalize' should be"),
+        ({"normalize": True, "normalize_kwargs": 3}, "'normalize_kwargs' should be a dictionary"),
+        ({"policy_kwargs": "foo"}, "'policy_kwargs' should be a dictionary"),
+        ({"gamma": "abc"}, "'gamma' should be a number, not 'abc'"),
     ],
 )
 def test_refuses(given, words):
