@@ -59,19 +59,20 @@ def choose_plan(
         cache: File that remembers choices per machine, torch version, thread count and size of the step; ``None`` for none.
 
     Returns:
-        The plan; why it won is logged.
+        The plan; why it won is logged. What the memory allows of it is found anew each time.
     """
     usual = [probe(StepPlan()) for probe in probes]
     key = cache_key(name, [(phi, batch) for _, phi, batch in usual], steps, one_shape)
     known = read_cache(cache)
     if key in known:
-        plan = resolve(StepPlan, known[key])
+        plan = settled(resolve(StepPlan, known[key]), steps, fits)
         log.info("plan: %s (remembered in %s)", plan.describe(), cache)
         return plan
     trials = compare_plans(probes, steps, fits(StepPlan()).keep_last_k, one_shape=one_shape)
-    plan = settled(trials[0].plan, steps, fits)
+    fast = trials[0].plan
+    plan = settled(fast, steps, fits)
     log.info("plan: %s", reason(plan, trials))
-    known[key] = to_dict(plan)
+    known[key] = to_dict(fast)
     write_cache(cache, known)
     return plan
 

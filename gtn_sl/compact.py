@@ -85,9 +85,10 @@ def compact(
         )
     n = len(finals[0])
     error = float(np.std(finals[1] - finals[0], ddof=1)) / n**0.5 if n > 1 else 0.0
+    bytes_before = file.path.stat().st_size  # which may be the file that is written
     told = {"floats": "float16", "validation_accuracy_before": before, "validation_accuracy": after, "learners": n}
     save_checkpoint(path, stored, {**document, "storage": told})
-    return Compaction(before, after, error, n, file.path.stat().st_size, path.stat().st_size)
+    return Compaction(before, after, error, n, bytes_before, path.stat().st_size)
 
 
 def units_of_work(file: TeacherFile, count: int) -> int:

@@ -102,8 +102,8 @@ def judge(file: TeacherFile, data: TaskData, plan: EvaluationPlan, advance: Adva
 
 
 def step_plan(file: TeacherFile) -> StepPlan:
-    """Returns how the teacher's own meta-training computed its steps, in float32."""
-    return dataclasses.replace(file.config.compute.plan or StepPlan(), precision="float32")
+    """Returns how the teacher's own meta-training computed its steps, in float32 and as every device can run them."""
+    return dataclasses.replace(file.config.compute.plan or StepPlan(), precision="float32", execution="eager")
 
 
 def _learns_schedule(plan: EvaluationPlan) -> bool:

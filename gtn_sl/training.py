@@ -81,7 +81,9 @@ def meta_train(
     if not resume:
         first(world, run.create)
     with held_by_first(world, run):
-        if not resume:
+        if resume:
+            config = as_this_device_can(config)
+        else:
             settled = first(world, lambda: to_dict(_with_plan(config, data, teacher, world.local_size)))
             config = resolve(MetaTrainConfig, settled)
         first(world, lambda: run.write_config(config))  # of a resumed run too: its budget may have changed
@@ -181,6 +183,16 @@ def _with_plan(
     if plan.precision == "bfloat16":
         plan = _trusted(plan, config, data, teacher)
     return dataclasses.replace(config, compute=dataclasses.replace(config.compute, plan=plan))
+
+
+def as_this_device_can(config: MetaTrainConfig) -> MetaTrainConfig:
+    """Returns the settings of a resumed run; where a GPU captured its steps and none is here, they are run one by one."""
+    compute = config.compute
+    if compute.plan is None or compute.plan.execution != "captured" or compute.device.startswith("cuda"):
+        return config
+    log.info("steps were captured on a GPU; on %s they are run one by one", compute.device)
+    plan = dataclasses.replace(compute.plan, execution="eager")
+    return dataclasses.replace(config, compute=dataclasses.replace(compute, plan=plan))
 
 
 def step_probes(config: MetaTrainConfig, teacher: SupervisedTeacher) -> dict[str, Probe]:

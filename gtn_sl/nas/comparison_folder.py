@@ -16,7 +16,7 @@ from gtn_sl.nas.comparison_plots import plot_correlations, plot_cost, plot_scatt
 from gtn_sl.nas.ground_truth import GroundTruth, find_ground_truth
 from gtn_sl.nas.ranker_names import distinct_names
 from gtn_sl.nas.results import result_folders
-from gtn_sl.nas.scoring import FIELDS, SCORES, Scores, read_scores
+from gtn_sl.nas.scoring import FIELDS, SCORES, Scores, judgement_seeds, read_scores
 from gtn_sl.nas.step_curves import plot_steps, write_curves
 
 ASKED = "asked.json"
@@ -92,7 +92,7 @@ def _scores(folder: Path, truth: GroundTruth, seeds: int) -> list[Scores]:
         identity = results.identity()
         if (identity.get("space"), identity.get("task")) != (truth.space, truth.task):
             continue
-        scores = read_scores(results, list(truth.entries), range(seeds))
+        scores = read_scores(results, list(truth.entries), judgement_seeds(int(identity.get("seed", 0)), seeds))
         if scores is not None:
             found.append((identity, scores))
     names = distinct_names([identity for identity, _ in found])

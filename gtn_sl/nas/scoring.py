@@ -43,6 +43,17 @@ FIELDS = Fields(costs=COSTS, results=("value",))
 """What every judgement has."""
 
 
+MOST_SEEDS = 1 << 16
+"""Judgements of one architecture under one root seed."""
+
+
+def judgement_seeds(root: int, count: int) -> range:
+    """Returns the seeds of ``count`` judgements under a root seed, none of which another root has."""
+    if count > MOST_SEEDS:
+        raise UsageError(f"an architecture is judged at most {MOST_SEEDS:,} times, not {count:,}")
+    return range(root * MOST_SEEDS, root * MOST_SEEDS + count)
+
+
 @dataclass(frozen=True)
 class Scores:
     """What a ranker found.

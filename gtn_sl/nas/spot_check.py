@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -45,8 +47,14 @@ class Check:
 
     @property
     def deviation(self) -> float:
-        """How far it lies from the mean, in standard deviations."""
-        return (self.accuracy - self.mean) / self.noise
+        """How far it lies from the mean, in standard deviations; without any noise, 0 or infinitely far."""
+        apart = self.accuracy - self.mean
+        return apart / self.noise if self.noise else math.copysign(math.inf, apart) if apart else 0.0
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns everything as JSON values; the accuracy of a training that diverged is null."""
+        accuracy = self.accuracy if math.isfinite(self.accuracy) else None
+        return {**dataclasses.asdict(self), "accuracy": accuracy, "agrees": self.agrees}
 
     @property
     def agrees(self) -> bool:

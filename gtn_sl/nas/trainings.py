@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -112,7 +112,7 @@ def train_all(
         for seed in seeds
         for candidate in candidates
     ]
-    missing = [job for job in jobs if job.seed not in found[job.candidate.encoding]]
+    missing = [job for job in jobs if not _is_done(job, found[job.candidate.encoding].get(job.seed))]
     for _ in range(len(jobs) - len(missing)):
         after_one(None)
 
@@ -152,11 +152,22 @@ def run_training(job: Job) -> dict[str, Any]:
     return {**result, "cpu_seconds": time.process_time() - cpu, "wall_seconds": time.perf_counter() - wall}
 
 
-def _keep(job: Job, module: nn.Module, result: dict[str, Any]) -> None:
+def _is_done(job: Job, run: Mapping[str, Any] | None) -> bool:
+    """Says whether a training need not be done again: its result is known, and its network kept where that is wanted."""
+    path = _network(job)
+    return run is not None and (path is None or path.is_file() or run["failure"] is not None)
+
+
+def _network(job: Job) -> Path | None:
+    """Returns the file that a trained network is kept in; ``None`` where none is."""
     folder = job.course.networks
-    assert folder is not None
-    make_folder(folder)
-    path = folder / f"{job.candidate.encoding}-{job.seed}.safetensors"
+    return None if folder is None else folder / f"{job.candidate.encoding}-{job.seed}.safetensors"
+
+
+def _keep(job: Job, module: nn.Module, result: dict[str, Any]) -> None:
+    path = _network(job)
+    assert path is not None
+    make_folder(path.parent)
     document = {**TASKS[job.course.task].facts(), "learner": job.candidate.learner, "seed": job.seed}
     facts = {key: result[key] for key in ("steps", "images")}
     accuracies = {f"{split}_accuracy": result[split] for split in ("validation", "test")}

@@ -169,6 +169,10 @@ def test_search_then_train_its_winner(call, tmp_path):
     shown = call("nas", "train", "--from", folder, "--seeds", 2, *QUICK, "--out", tmp_path / "t")
     assert winner in shown.out
     assert "±" in shown.out
+    (lost, *_) = (tmp_path / "t" / "networks").iterdir()
+    lost.unlink()
+    call("nas", "train", "--from", folder, "--seeds", 2, *QUICK, "--out", tmp_path / "t")
+    assert lost.is_file()
 
 
 def test_a_search_in_which_everything_failed_is_an_error(call, tmp_path, monkeypatch):

@@ -55,6 +55,8 @@ def test_of_several_learners_the_best_on_validation_images_is_kept(call, trained
     kept = learners[result["saved_seed"]]
     assert torch.equal(gtn_sl.load_learner(path)(data.test.images[:9]), kept(data.test.images[:9]))
     assert "(n = 4)" in call("train-learner", "--teacher", trained, "-n", 4).out
+    untested = call("train-learner", "--teacher", trained, "-n", 4, "--save", path, "--no-test", "--json").json
+    assert (untested["saved_seed"], untested["test_accuracy"]) == (result["saved_seed"], None)
 
 
 def test_without_real_images_it_trains_and_says_so(call, tmp_path, monkeypatch):
@@ -76,6 +78,9 @@ def test_a_file_that_is_no_safetensors_is_refused_before_any_work(call):
     outcome = call("train-learner", "--teacher", "digits", "--save", "model.pt")
     assert outcome.code == 2
     assert "--save should name a .safetensors file, not model.pt" in outcome.err
+    outcome = call("compact", "digits", "--out", "digits")
+    assert outcome.code == 2
+    assert "--out should name a .safetensors file, not digits" in outcome.err
 
 
 def test_a_place_that_cannot_be_written_is_found_out_before_any_work(call):

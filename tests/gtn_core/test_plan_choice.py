@@ -95,6 +95,14 @@ def test_a_choice_is_remembered_and_a_damaged_memory_is_made_anew(tmp_path, capl
     assert len(json.loads(cache.read_text())) == 1
 
 
+def test_what_is_remembered_is_what_is_fast_and_not_what_the_memory_held(tmp_path):
+    cache = tmp_path / "plans.json"
+    before = choose_plan("net", [probe], 4, room_for(3), cache=cache)
+    after = choose_plan("net", [probe], 4, room_for(1), cache=cache)
+    assert dataclasses.replace(before, keep_last_k=0) == dataclasses.replace(after, keep_last_k=0)
+    assert after.keep_last_k == min(1, before.keep_last_k)
+
+
 def test_an_unwritable_memory_is_no_failure():
     choose_plan("net", [probe], 4, room_for(4), cache=Path("/dev/null/plans.json"))
 

@@ -1,5 +1,6 @@
 """A trained learner as a module from pictures to logits, and its file."""
 
+import dataclasses
 import json
 
 import pytest
@@ -8,9 +9,11 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from gtn_core.errors import CheckpointError, UsageError
+from gtn_core.plan import StepPlan
 from gtn_sl import load_learner, load_task, load_teacher, save_learner, train_learner
 from gtn_sl.evaluation import accuracy_of, evaluate_stream
 from gtn_sl.judging import step_plan
+from gtn_sl.training import as_this_device_can
 
 
 @pytest.fixture(scope="module")
@@ -82,3 +85,14 @@ def test_a_file_that_contradicts_itself_is_refused(classifier, tmp_path, change,
 def test_an_unknown_learner(teacher_path):
     with pytest.raises(UsageError, match="unknown learner"):
         train_learner(teacher_path, "no_such_net")
+
+
+def test_steps_that_a_gpu_captured_are_run_one_by_one_elsewhere():
+    file = load_teacher("digits")
+    compute = dataclasses.replace(file.config.compute, plan=StepPlan(execution="captured", layout="channels_last"))
+    made = dataclasses.replace(file, config=dataclasses.replace(file.config, compute=compute))
+    assert step_plan(made) == StepPlan(layout="channels_last")
+    resumed = as_this_device_can(made.config)
+    assert resumed.compute.plan == StepPlan(layout="channels_last")
+    on_gpu = dataclasses.replace(made.config, compute=dataclasses.replace(compute, device="cuda:0"))
+    assert as_this_device_can(on_gpu) is on_gpu

@@ -9,6 +9,7 @@ import click
 from gtn_cli import console, options
 from gtn_cli.main import echo_json
 from gtn_cli.teacher_argument import data_dir_of_run, read_teacher, teacher_argument
+from gtn_core.errors import UsageError
 
 
 @click.command("compact")
@@ -49,6 +50,8 @@ def command(
 
     console.start_logging(quiet=quiet or as_json)
     reuse_pages()
+    if out.suffix != ".safetensors":
+        raise UsageError(f"--out should name a .safetensors file, not {out}")
     require_writable(out)
     file = read_teacher(teacher)
     data = load_task(file.document["task"], data_dir or data_dir_of_run(teacher))

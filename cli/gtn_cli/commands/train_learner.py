@@ -86,10 +86,13 @@ def command(
         for number in bar.track(range(count), description="learners"):
             classifiers.append(train_learner(file, learner, seed=seed + number, device=place))
     seconds = time.perf_counter() - began
-    data, missing = _real_images(file, data_dir or data_dir_of_run(teacher)) if test else (None, "--no-test was given")
-    accuracies = _accuracies(classifiers, data.test.to(place)) if data else None
+    chosen = save is not None and count > 1
+    data, missing = _real_images(file, data_dir or data_dir_of_run(teacher)) if test or chosen else (None, None)
+    if not test:
+        missing = "--no-test was given"
+    accuracies = _accuracies(classifiers, data.test.to(place)) if data and test else None
     best = 0
-    if data and save and count > 1:  # chosen on validation images: those of the test only judge
+    if data and chosen:  # on validation images: those of the test only judge
         scores = _accuracies(classifiers, data.validation.to(place))
         best = scores.index(max(scores))
     result = {
@@ -100,7 +103,7 @@ def command(
         "batch_size": file.teacher.batch_size,
         "seconds": round(seconds, 2),
         "test_accuracy": accuracies,
-        "test_images": len(data.test) if data else 0,
+        "test_images": len(data.test) if data and test else 0,
         "untested_because": missing,
         "saved": str(save) if save else None,
         "saved_seed": seed + best if save else None,

@@ -15,6 +15,7 @@ from gtn_core.config import Positive, PositiveReal, config
 from gtn_core.errors import UsageError
 from gtn_core.inner_optim import Schedule, UnboundOptimizer, inner_optimizer
 from gtn_core.second_order import Batch
+from gtn_sl.lessons import backwards, given
 from gtn_sl.nas.rankers.protocol import RANKERS, Judge, Ranker, Setting
 from gtn_sl.nas.rankers.short_training import Measure, judged_after
 from gtn_sl.shipped import find_teacher
@@ -83,8 +84,7 @@ class Teacher(_OfAFile):
         steps = self.steps or teacher.steps
         if steps > teacher.steps:
             raise UsageError(f"ranker {self.name}: the teacher has only {teacher.steps} steps")
-        same_for_all = teacher.for_learner(0) is teacher and not teacher.closed_loop
-        return (Remembered(teacher, steps) if same_for_all else teacher), steps
+        return (Remembered(teacher, steps) if _same_for_all(teacher) else teacher), steps
 
 
 @RANKERS.register("distilled")
@@ -119,6 +119,15 @@ class Distilled(_OfAFile):
         schedule = cosine_schedule(self.steps, self.lr, self.momentum)
         stream = SmallSet(images, labels, self.steps, self.batch_size, optimizer, schedule)
         return judged_after(stream, self.steps, setting, self.measure)
+
+
+@torch.no_grad()
+def _same_for_all(teacher: SupervisedTeacher) -> bool:
+    """Says whether every learner is shown the same batches: in the same order, from the same noise, with the same labels."""
+    if teacher.closed_loop or teacher.order not in (given, backwards):
+        return False
+    one, other = (teacher.for_learner(seed).batch(0) for seed in (0, 1))
+    return all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
 
 
 class Remembered(Stream):

@@ -14,15 +14,18 @@ from torch import nn
 from torch.nn import functional as F
 
 from gtn_core.errors import DivergedError, GTNError, UsageError
+from gtn_sl.config import resolve_config
+from gtn_sl.data import TASKS
 from gtn_sl.nas.candidate import decode_all
 from gtn_sl.nas.rankers import Score, find_ranker
 from gtn_sl.nas.rankers.plain_network import with_plain_weights, without_norms
 from gtn_sl.nas.rankers.protocol import Ranker
 from gtn_sl.nas.rankers.size import flop_count, parameter_count
+from gtn_sl.nas.rankers.teacher import Remembered
 from gtn_sl.nas.rankers.user import UserRanker
-from gtn_sl.nas.scoring import rank, score_folder
+from gtn_sl.nas.scoring import judgement_seeds, rank, score_folder
 from gtn_sl.nas.spaces import find_space
-from gtn_sl.teacher import load_teacher, save_teacher
+from gtn_sl.teacher import load_teacher, save_teacher, seeded_teacher
 
 FULL, SPARSE, POOLS = "c3-c3.c3-c3.c3.c3", "c3-sk.no-c1.a3.c3", "a3-sk.no-a3.a3.sk"
 
@@ -143,6 +146,28 @@ def test_a_teacher_ranks_with_its_own_first_steps(setting, three, teacher_file):
         trail = run(loop)
     assert score.value == accuracy(learner, trail.final, trail.statistics[-1], setting.data, setting.judged_by())
     assert (score.steps, score.images) == (3, 30)
+
+
+@pytest.mark.parametrize("curriculum", ["full", "shuffled-batches", "none"])
+def test_images_that_are_the_same_for_all_are_made_once(setting, three, tmp_path, curriculum):
+    own = {"hidden": 8, "channels": [2, 2], "latent": 4, "curriculum": curriculum, "warm_start": 0, "labels": "one-hot"}
+    config = resolve_config("digits", "fast", {"teacher": own, "inner": {"steps": 4, "batch_size": 10}})
+    path = tmp_path / "teacher.safetensors"
+    save_teacher(path, seeded_teacher(config, TASKS["digits"], 0), config, {})
+    ranker = find_ranker(f"teacher@file={path},measure=loss")
+    (stream, steps), teacher = ranker.lessons(), load_teacher(path).teacher
+    assert isinstance(stream, Remembered) == (curriculum == "full")
+    for seed in (0, 3):
+        shown, made = stream.for_learner(seed), teacher.for_learner(seed)
+        for step in range(steps):
+            assert all(torch.equal(a, b) for a, b in zip(shown.batch(step), made.batch(step), strict=True))
+
+
+def test_another_root_seed_judges_with_other_seeds(setting, three, tmp_path):
+    ranker = find_ranker("real@steps=2,batch_size=20,measure=loss")
+    found = [rank(ranker, three, setting, judgement_seeds(root, 2), tmp_path / str(root)).values for root in (0, 1)]
+    assert not set(judgement_seeds(0, 9)) & set(judgement_seeds(1, 9))
+    assert found[0][FULL] != found[1][FULL]
 
 
 def test_what_a_teacher_cost_is_read_where_it_is_known(teacher_file, tmp_path):

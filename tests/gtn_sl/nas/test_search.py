@@ -69,7 +69,9 @@ def test_rungs():
     assert steps("real@steps=27") == [3, 9, 27]
     assert steps("real@steps=2") == [1, 2]
     assert [f.seeds for f in rungs_of(Fidelity(find_ranker("naswot"), 8), 3, 2)] == [2, 4, 8]
-    assert [f.seeds for f in rungs_of(Fidelity(RANKER, 1), 3, 2)] == [1]
+    assert [f.seeds for f in rungs_of(Fidelity(RANKER, 1), 1, 2)] == [1]
+    with pytest.raises(UsageError, match=r"nothing to divide: .* nas search --seeds 4"):
+        rungs_of(Fidelity(RANKER, 1), 3, 2)
     with pytest.raises(UsageError, match="give them, as teacher@file=x,steps=32"):
         steps("teacher@file=x")
 

@@ -1,5 +1,6 @@
 """When architectures that were trained again agree with a ground truth."""
 
+import json
 import math
 
 import numpy as np
@@ -53,6 +54,14 @@ def test_a_training_that_diverges_does_not_agree():
     (check,) = compare_again(truth, again(truth, None, failure="the loss is nan"))
     assert math.isnan(check.accuracy)
     assert not check.agrees
+    assert json.loads(json.dumps(check.to_json(), allow_nan=False))["accuracy"] is None
+
+
+def test_without_noise_only_the_same_accuracy_agrees():
+    truth = truth_of([(1.0, 1.0)] * 3)
+    same, other = (compare_again(truth, again(truth, accuracy))[0] for accuracy in (1.0, 0.99))
+    assert (same.agrees, same.deviation) == (True, 0.0)
+    assert (other.agrees, other.deviation) == (False, -math.inf)
 
 
 def test_entries_are_drawn_by_seed():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
 
 import click
@@ -63,7 +62,7 @@ def command(
         found = train_all(course, candidates, [again], out, workers=workers, after_one=lambda job: bar.advance(shown))
     checks = compare_again(known, found)
     if as_json:
-        echo_json({"checks": [{**dataclasses.asdict(check), "agrees": check.agrees} for check in checks]})
+        echo_json({"checks": [check.to_json() for check in checks]})
         return
     console.print_table(check_table(checks), f"{truth}: {count} of {len(known.entries)} architectures, trained again")
     click.echo(f"{sum(check.agrees for check in checks)} of {count} lie within the noise between seeds")

@@ -52,7 +52,7 @@ def command(
     from gtn_sl.nas.comparison_folder import Asked, refuse_another_truth, write_correlations
     from gtn_sl.nas.ground_truth import find_ground_truth
     from gtn_sl.nas.rankers import Setting, find_ranker
-    from gtn_sl.nas.scoring import rank
+    from gtn_sl.nas.scoring import judgement_seeds, rank
     from gtn_sl.nas.spaces import find_space
 
     console.start_logging(quiet=quiet or as_json)
@@ -68,7 +68,7 @@ def command(
             for ranker in rankers:
                 shown = bar.add_task(ranker.name, total=len(candidates) * seeds)
                 after = functools.partial(bar.advance, shown)
-                rank(ranker, candidates, setting, range(seeds), out, after, world)
+                rank(ranker, candidates, setting, judgement_seeds(seed, seeds), out, after, world)
         if not told:
             return
     comparison = write_correlations(out, Asked(truth, seeds, given))

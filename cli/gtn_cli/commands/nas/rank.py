@@ -58,7 +58,7 @@ def command(
       gtn-cli nas rank --architecture c3-sk.no-c1.a3.c3 --ranker my_package.rankers:my_ranker
     """
     from gtn_sl.nas.rankers import Setting, find_ranker
-    from gtn_sl.nas.scoring import rank
+    from gtn_sl.nas.scoring import judgement_seeds, rank
     from gtn_sl.nas.spaces import find_space
 
     console.start_logging(quiet=quiet or as_json)
@@ -74,7 +74,7 @@ def command(
             with kept(out, told=told), console.counting_bar(quiet=quiet or as_json or not told) as bar:
                 shown = bar.add_task(ranker.name, total=len(candidates) * seeds)
                 after = functools.partial(bar.advance, shown)
-                found.append(rank(ranker, candidates, setting, range(seeds), out, after, world))
+                found.append(rank(ranker, candidates, setting, judgement_seeds(seed, seeds), out, after, world))
         if not told:
             return
     if as_json:
