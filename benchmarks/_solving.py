@@ -7,7 +7,7 @@ numbers of steps and judged by the same rule on the real task. Each side is then
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from statistics import median
 from typing import Any
@@ -15,7 +15,7 @@ from typing import Any
 import click
 import numpy as np
 
-from gtn_rl.sb3.algorithms import algorithm
+from gtn_rl.sb3.algorithms import algorithm, require_fit
 from gtn_rl.tasks.protocol import SOLVED
 from gtn_rl.transfer.environments import Environment
 from gtn_rl.transfer.real_returns import RealTask, acting
@@ -50,6 +50,19 @@ class Stopwatch:
         return np.array([time.perf_counter(), time.process_time()])
 
 
+def require_raceable(real: Environment, algorithms: Sequence[str]) -> None:
+    """Refuses what cannot be raced: a task of which nobody knows when it is solved, or agents that do not take its actions.
+
+    Raises:
+        click.UsageError: The task's threshold is not known.
+        UsageError: An algorithm is unknown, or does not fit.
+    """
+    if real.id not in SOLVED:
+        raise click.UsageError(f"no return is known from which {real.id} counts as solved; known: {', '.join(SOLVED)}")
+    for name in algorithms:
+        require_fit(algorithm(name), real.action_space, real.name)
+
+
 def race(synthetic: Environment, real: Environment, settings: dict[str, Any]) -> dict[str, Any]:
     """Trains one agent per algorithm, seed and side, the sides in turns.
 
@@ -66,8 +79,6 @@ def race(synthetic: Environment, real: Environment, settings: dict[str, Any]) ->
         learned), ``by_algorithm`` the ratio of median wall times, the ``threshold``, and whether most of the fastest
         algorithm's runs ``solved`` the task, by side.
     """
-    if real.id not in SOLVED:
-        raise click.UsageError(f"no return is known from which {real.id} counts as solved; known: {', '.join(SOLVED)}")
     judge, stops = RealTask(real.id, settings["episodes"]), numbers_of_steps(settings["limit"])
     sides = {"synthetic": synthetic, "real": real}
     runs: dict[str, dict[str, Runs]] = {side: {} for side in sides}

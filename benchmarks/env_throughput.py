@@ -27,7 +27,7 @@ import gymnasium as gym
 import numpy as np
 import torch
 from _shapes import with_shape
-from _solving import race
+from _solving import race, require_raceable
 from rich.console import Console
 from rich.table import Table
 
@@ -73,6 +73,8 @@ def main(name: str, json_file: Path | None, solve: bool, **settings: Any) -> Non
     console = Console(width=None if sys.stdout.isatty() else 130)
     try:
         synthetic, real = _pair(name)
+        if solve:  # before the measurements that a refusal would lose
+            require_raceable(real, settings["algo"])
         report: dict[str, Any] = {"machine": machine(), "env": name, "task": real.id, "settings": settings}
         console.print(
             "{cpu}, {cores} cores, one thread; torch {torch}, Gymnasium {gymnasium}".format(**report["machine"])

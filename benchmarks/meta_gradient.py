@@ -38,7 +38,7 @@ from gtn_sl.peers import FORMS, LAYOUTS, METHODS, WIDTHS, Task, missing_package
 BF16_FLAGS = ("avx512_bf16", "amx_bf16")
 
 
-class Names(click.ParamType[tuple[str, ...]]):
+class Names(click.ParamType):  # type: ignore[type-arg]
     """A comma-separated choice of names."""
 
     name = "names"
@@ -99,6 +99,8 @@ def main(
     console.print(describe(this_machine), soft_wrap=True)
     precision = precision or (("fp32", "bf16") if this_machine["bf16_units"] else ("fp32",))
     names = [name for name in methods if _installed(console, name)]
+    if not names:
+        raise click.ClickException("none of these methods is installed; pip install '.[bench]' installs the peers")
     settings = {"threads": threads, "reuse_pages": reuse_pages, "seconds": seconds}
 
     report: dict[str, Any] = {"machine": this_machine, "settings": {**settings, "repeats": repeats}}

@@ -110,7 +110,10 @@ def _numbers(ctx: click.Context, param: click.Parameter, value: str) -> tuple[in
     parts = value.split(",")
     if not all(part.isdecimal() and int(part) > 0 for part in parts):
         raise click.BadParameter(f"takes positive numbers such as 4,8,16, got {value!r}")
-    return tuple(int(part) for part in parts)
+    numbers = tuple(int(part) for part in parts)
+    if param.name == "population" and any(number % 2 for number in numbers):
+        raise click.BadParameter(f"takes even numbers, as noise is mirrored, got {value!r}")
+    return numbers
 
 
 @click.command(help=__doc__)

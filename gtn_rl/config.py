@@ -99,7 +99,8 @@ class GradientConfig:
     """The inner loop, the meta-loss and the outer step of ``meta-gradient`` and ``paper``."""
 
     steps: Positive = 32
-    """K, inner steps of SGD with momentum; ``paper`` always takes one."""
+    """K, inner steps of SGD with momentum. ``paper`` always takes one, and refuses this, ``momentum``, ``entropy`` and
+    ``every``."""
     learners: Positive = 16
     """S, fresh learners of an outer step, all of one drawn width, whose gradients are averaged."""
     contexts: Positive = 32

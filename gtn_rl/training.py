@@ -88,7 +88,7 @@ def _refuse_nonsense(config: RLConfig, task: BatchedTask) -> None:
         load_start(config.environment.start, task.spec)
     for stage in config.stages:
         if stage.name in FORMS:
-            FORMS[stage.name].refuse(task.spec)
+            FORMS[stage.name].refuse(task.spec, stage.gradient)
         elif stage.name not in UNBUDGETED:
             ESTIMATORS[stage.estimator](EstimatorConfig(population=stage.population))
     refuse_nonsense(config.environment, config.stages)

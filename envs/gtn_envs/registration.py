@@ -40,7 +40,7 @@ def register_from_file(path: str | os.PathLike[str], id: str) -> EnvSpec:
     """Registers a file for ``gymnasium.make`` and ``gymnasium.make_vec`` in this process.
 
     A process that starts without this registration (a spawned worker) makes the environment from the returned spec.
-    Registering the same file under the same id again changes nothing.
+    Registering the same file under the same id again registers what it holds by then.
 
     Args:
         path: A ``.safetensors`` file, a learned environment or a data stream; its absolute path is what the registry keeps.
@@ -65,11 +65,15 @@ def register_from_file(path: str | os.PathLike[str], id: str) -> EnvSpec:
     if version is None:
         raise error.RegistrationError(f"{id!r} is not an environment id: expected [namespace/]Name-v<number>")
     present = gym.registry.get(id)
-    if present is not None:
-        if str(path) in _file_arguments(present):
-            return present
+    if present is not None and str(path) not in _file_arguments(present):
         raise error.RegistrationError(f"{id!r} is registered already, with {present.kwargs or present.entry_point}")
-    return _register(id, str(path), document)
+    gym.registry.pop(id, None)  # registering over it would warn
+    try:
+        return _register(id, str(path), document)
+    except error.Error:
+        if present is not None:
+            gym.registry[id] = present
+        raise
 
 
 def register_shipped() -> None:

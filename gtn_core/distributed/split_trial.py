@@ -21,7 +21,7 @@ class SplitTrial:
     The last candidate is judged by all of them, and process 0's word counts. A population trains as one batch, and the last
     elements of a tensor take another path through the processor than those which fill its vectors: where a part ends, rounding
     would differ from that of the undivided population. So every part ends with the same candidate, and is never a batch of one,
-    which takes other paths still.
+    which takes other paths still. A process for which no candidate is left judges none.
 
     Args:
         trial: The same on every process.
@@ -43,6 +43,8 @@ class SplitTrial:
 
         def judge() -> tuple[list[float], dict[str, float]]:
             own = torch.cat([parts[self.world.rank], candidates[-1:]])
+            if self.world.rank and len(own) == 1:
+                return [], {}
             fitness = self.trial.fitness(teacher, own).tolist()
             return fitness, dict(self.trial.values)
 

@@ -21,8 +21,11 @@ from gtn_core.errors import GTNError, UsageError
 
 VARIABLES = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 
-PATIENCE = timedelta(minutes=30)
-"""How long a process waits for another that is alive and busy, say with a download; one that has died is noticed at once."""
+MEETING = timedelta(minutes=30)
+"""How long a process waits for the others to be there."""
+
+PATIENCE = timedelta(days=7)
+"""How long it waits for another that is alive and busy, say with the last agent of a study; one that died is noticed at once."""
 
 MESSAGE = 1 << 10
 """Bytes of a message that need no second round, its length in eight of them included."""
@@ -57,7 +60,7 @@ class TorchWorld(World):
         if gpus:
             torch.cuda.set_device(self.local_rank % gpus)  # so that "cuda" is this process's own
         try:
-            store, rank, size = next(rendezvous("env://", timeout=PATIENCE))
+            store, rank, size = next(rendezvous("env://", timeout=MEETING))
             # Restarted processes may find the store of those before them, with addresses at which nobody listens any more.
             store = dist.PrefixStore(f"attempt {self.restarts}", store)  # type: ignore[attr-defined]
             backend = "cpu:gloo,cuda:nccl" if gpus else "gloo"

@@ -20,8 +20,8 @@ from gtn_rl.tasks.protocol import TaskSpec
 class Form(Protocol):
     """One form of the inner loop and its meta-loss."""
 
-    def refuse(self, spec: TaskSpec) -> None:
-        """Raises UsageError where the task's actions are not for this form."""
+    def refuse(self, spec: TaskSpec, settings: GradientConfig) -> None:
+        """Raises UsageError where the task's actions are not for this form, or a setting means nothing to it."""
 
     def lessons(self, environment: EnvironmentTeacher, streams: Streams, settings: GradientConfig) -> Lessons:
         """Returns the environment as the teacher of this form."""

@@ -37,6 +37,10 @@ VALUE_HIDDEN = (32,)
 """Widths of the network of value targets."""
 
 
+MEANINGLESS = ("steps", "every", "momentum", "entropy")
+"""Settings of a longer inner loop, or of a policy's own loss."""
+
+
 class OutputLessons(Lessons):
     """Contexts with what a learner's outputs should be: a policy's preferences, and a value; see ``Lessons``."""
 
@@ -57,12 +61,17 @@ class OutputLessons(Lessons):
 class Paper:
     """See ``Form``; and the module for what is the paper's and what is ours."""
 
-    def refuse(self, spec: TaskSpec) -> None:
+    def refuse(self, spec: TaskSpec, settings: GradientConfig) -> None:
         """See ``Form.refuse``."""
         if not spec.discrete:
             raise UsageError(
                 f"the stage paper regresses on a reward for each action, which {spec.id} with {spec.action_space} has not;"
                 " take meta-gradient"
+            )
+        usual = GradientConfig()
+        if told := [name for name in MEANINGLESS if getattr(settings, name) != getattr(usual, name)]:
+            raise UsageError(
+                f"gradient.{told[0]} means nothing to the stage paper, which takes one step of regression; take meta-gradient"
             )
 
     def lessons(self, environment: EnvironmentTeacher, streams: Streams, settings: GradientConfig) -> Lessons:

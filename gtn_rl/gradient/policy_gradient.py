@@ -45,8 +45,8 @@ class RewardLessons(Lessons):
 class PolicyGradient:
     """See ``Form``; and the module for its equations."""
 
-    def refuse(self, spec: TaskSpec) -> None:
-        """See ``Form.refuse``; any actions will do."""
+    def refuse(self, spec: TaskSpec, settings: GradientConfig) -> None:
+        """See ``Form.refuse``; any actions will do, and all settings count."""
 
     def lessons(self, environment: EnvironmentTeacher, streams: Streams, settings: GradientConfig) -> Lessons:
         """See ``Form.lessons``."""

@@ -65,7 +65,7 @@ class Entry:
         accuracies: Test accuracy of each after a long training, the mean over its seeds; ``None`` where one diverged.
         judgements: Of a search, on average.
         cpu_seconds: Of a search, preparing included, on average.
-        paid_before: CPU-seconds of what the ranker rests on, e.g. a teacher's meta-training.
+        paid_before: CPU-seconds of what the ranker rests on, e.g. a teacher's meta-training; ``None`` where nobody knows them.
     """
 
     ranker: str
@@ -74,7 +74,7 @@ class Entry:
     accuracies: tuple[float | None, ...]
     judgements: float = 0.0
     cpu_seconds: float = 0.0
-    paid_before: float = 0.0
+    paid_before: float | None = 0.0
 
 
 @dataclass(frozen=True)
@@ -158,10 +158,12 @@ def hold_contest(
         after_one=count,
     )
     accuracies = {text: _accuracy(list(some.values())) for text, some in runs.items()}
-    return [
-        Entry(*side, tuple(some), tuple(accuracies[text] for text in some), *_costs(found.get(side, [])))
-        for side, some in winners.items()
-    ]
+    entries = []
+    for (ranker, search), some in winners.items():
+        judgements, seconds, paid_before = _costs(found.get((ranker, search), []))
+        reached = tuple(accuracies[text] for text in some)
+        entries.append(Entry(ranker, search, tuple(some), reached, judgements, seconds, paid_before))
+    return entries
 
 
 def _search_all(
@@ -190,10 +192,10 @@ def _search(job: _Job) -> dict[str, Any]:
 
 
 def _known(job: _Job) -> dict[str, Any] | None:
-    """Returns what a search came to that was finished before."""
+    """Returns what a search came to that was finished before, and found something."""
     try:
         document = json.loads((job.folder() / DOCUMENT).read_text(encoding="utf-8"))
-        return document if isinstance(document, dict) and document.get("winners") is not None else None
+        return document if isinstance(document, dict) and document.get("winners") else None
     except (FileNotFoundError, ValueError):
         return None
 
@@ -214,7 +216,7 @@ def _accuracy(runs: Sequence[Mapping[str, Any]]) -> float | None:
     return None if diverged else float(np.mean([run["test"] for run in runs]))
 
 
-def _costs(documents: list[dict[str, Any]]) -> tuple[float, float, float]:
+def _costs(documents: list[dict[str, Any]]) -> tuple[float, float, float | None]:
     """Returns what a search cost on average in judgements and CPU-seconds, and the CPU-seconds paid before."""
     ledgers = [document["ledger"] for document in documents]
     if not ledgers:
@@ -222,4 +224,5 @@ def _costs(documents: list[dict[str, Any]]) -> tuple[float, float, float]:
     judgements, seconds = (
         float(np.mean([ledger[key] for ledger in ledgers])) for key in ("evaluations", "cpu_seconds")
     )
-    return judgements, seconds, float(max(ledger["paid_before"] for ledger in ledgers))
+    paid_before = [ledger["paid_before"] for ledger in ledgers]
+    return judgements, seconds, None if None in paid_before else float(max(paid_before))

@@ -76,7 +76,7 @@ def contest_table(entries: Sequence[Entry]) -> list[dict[str, str]]:
             "worst": f"{_percent(entry).min():.2f}%" if _percent(entry).size else "-",
             "judgements": f"{entry.judgements:.0f}",
             "CPU s": f"{entry.cpu_seconds:.0f}",
-            "paid before, CPU s": f"{entry.paid_before:.0f}",
+            "paid before, CPU s": "unknown" if entry.paid_before is None else f"{entry.paid_before:.0f}",
         }
         for entry in entries
     ]

@@ -160,7 +160,7 @@ class Scorer:
         Raises:
             GTNError: The ranker cannot judge here, or a file cannot be written.
         """
-        runs = self.results.read(candidate.encoding)
+        runs = self.known(candidate.encoding)
         if seed not in runs:
             runs[seed] = self.judge(candidate, seed)
             self.results.write(candidate.encoding, runs)

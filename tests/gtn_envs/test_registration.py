@@ -71,6 +71,20 @@ def test_the_same_file_again(files: dict[str, Path]) -> None:
     assert register_from_file(files[id], id) is gym.spec(id)
 
 
+def test_a_file_that_was_rewritten_is_registered_anew(write: Callable[..., Path]) -> None:
+    path, id = write(max_episode_steps=500), "GTN-TestRewritten-v0"
+    try:
+        assert register_from_file(path, id).max_episode_steps == 500
+        assert write(max_episode_steps=20) == path
+        assert register_from_file(path, id).max_episode_steps == gym.spec(id).max_episode_steps == 20
+        path.write_bytes(b"no environment")
+        with pytest.raises(WeightsError):
+            register_from_file(path, id)
+        assert gym.spec(id).max_episode_steps == 20
+    finally:
+        del gym.registry[id]
+
+
 def test_a_relative_path_is_kept_absolute(write: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> None:
     path = write()
     monkeypatch.chdir(path.parent)

@@ -289,6 +289,11 @@ def test_differentiable_stages_run_on_every_kind_of_task(task, kind, stages, tmp
             "leaves the environment unjudged",
         ),
         ("CartPole-v1", ["environment.harvest_episodes=1"], "of 2 or more"),
+        (
+            "CartPole-v1",
+            ["environment.kind=bandit", "stages=[{name: paper, gradient: {every: 2}}]"],
+            "gradient.every means nothing to the stage paper",
+        ),
         ("CartPole-v1", ["environment=3"], "'environment' should hold keys and values, got 3"),
         ("CartPole-v1", ["environment.kind=bandit", "stages=[{name: fit}]"], "no transitions"),
         ("CartPole-v1", ["environment.kind=bandit", "environment.termination=true"], "every step of a bandit ends"),

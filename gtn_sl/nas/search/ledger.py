@@ -48,6 +48,7 @@ class Ledger:
         steps: Training steps.
         images: Images seen.
         paid_before: CPU-seconds of what its rankers rest on, e.g. a teacher's meta-training; not part of the budget.
+            ``None`` where nobody knows them.
     """
 
     evaluations: int = 0
@@ -55,7 +56,7 @@ class Ledger:
     wall_seconds: float = 0.0
     steps: int = 0
     images: int = 0
-    paid_before: float = 0.0
+    paid_before: float | None = 0.0
 
     def pay(self, run: Mapping[str, Any]) -> None:
         """Adds the cost of one judgement."""

@@ -168,7 +168,8 @@ class _Evaluator:
             scorer = self._scorers[ranker.name] = Scorer(ranker, self.setting, self.folder)
             prepared, before = scorer.costs()
             self.ledger.cpu_seconds += prepared
-            self.ledger.paid_before = max(self.ledger.paid_before, before or 0.0)
+            paid = self.ledger.paid_before
+            self.ledger.paid_before = None if paid is None or before is None else max(paid, before)
         return self._scorers[ranker.name]
 
     def _record(self, encoding: str, fidelity: Fidelity, value: float, failure: str | None) -> None:

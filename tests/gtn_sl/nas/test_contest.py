@@ -1,5 +1,6 @@
 """Contests: who searches, what it costs, what is trained, and that all of it is kept."""
 
+import dataclasses
 import json
 
 import pytest
@@ -93,6 +94,8 @@ def test_the_report_has_means_over_searches(tmp_path):
     ]
     document = write_contest(tmp_path, entries, {"space": "nb201-small", "task": "mnist", "training": to_dict(QUICK)})
     first, second = contest_table(entries)
+    (unknown,) = contest_table([dataclasses.replace(entries[0], paid_before=None)])
+    assert unknown["paid before, CPU s"] == "unknown"
     assert first["test accuracy of what it found"] == "98.50% ± 0.71"
     assert (first["worst"], first["judgements"], first["paid before, CPU s"]) == ("98.00%", "40", "2600")
     assert second["test accuracy of what it found"] == "diverged: 1 of 2, else 90.00%"

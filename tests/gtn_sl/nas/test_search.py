@@ -159,6 +159,12 @@ def test_all_judgements_may_fail(macro, tmp_path):
     plot_anytime(tmp_path / "anytime.png", {"evolution-0": write_search(tmp_path, found, {})})
 
 
+def test_what_a_users_ranker_failed_on_is_judged_again_by_a_search(macro, tmp_path):
+    broken, mended = (UserRanker("m:f", f) for f in (lambda *_: 1 / 0, lambda candidate, *_: len(candidate.encoding)))
+    assert search("random", macro, tmp_path, broken, budget=Budget(evaluations=3)).winners == ()
+    assert len(search("random", macro, tmp_path, mended, budget=Budget(evaluations=3)).winners) == 3
+
+
 def test_a_search_leaves_curves_and_a_result(macro, tmp_path, caplog):
     tracker = SearchTracker(tmp_path / "run", {"search": "random"})
     found = search("random", macro, tmp_path / "run", budget=Budget(evaluations=6), listener=tracker)

@@ -87,6 +87,8 @@ def command(
     spent = f"{ledger['evaluations']} judgements, {ledger['cpu_seconds']:.3g} CPU-seconds, {ledger['steps']:,} steps"
     console.print_table(list(winners_table(document, 5)), f"{search.name} by {ranker.name} on {task}: {spent}")
     if not quiet:
-        if ledger["paid_before"]:
+        if ledger["paid_before"] is None:
+            click.echo("paid before, for the ranker's teacher: nobody knows, its file does not say")
+        elif ledger["paid_before"]:
             click.echo(f"paid before, for the ranker's teacher: {ledger['paid_before']:.3g} CPU-seconds")
         click.echo(f"report: {folder}; train the winners: gtn-cli nas train --from {folder}")
