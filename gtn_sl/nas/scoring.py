@@ -153,6 +153,7 @@ class Scorer:
         self.ranker, self.setting = ranker, setting
         self.results = score_folder(ranker, setting, folder)
         self._judge: Judge | None = None
+        self._judged: set[tuple[str, int]] = set()
 
     def run(self, candidate: Candidate, seed: int) -> dict[str, Any]:
         """Returns the score of one judgement and its cost, of this or of an earlier day; see ``judge_once``.
@@ -160,9 +161,10 @@ class Scorer:
         Raises:
             GTNError: The ranker cannot judge here, or a file cannot be written.
         """
-        runs = self.known(candidate.encoding)
-        if seed not in runs:
+        runs, own = self.results.read(candidate.encoding), (candidate.encoding, seed)
+        if seed not in (runs if own in self._judged else self.known(candidate.encoding)):
             runs[seed] = self.judge(candidate, seed)
+            self._judged.add(own)
             self.results.write(candidate.encoding, runs)
         return runs[seed]
 

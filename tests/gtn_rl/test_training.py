@@ -248,7 +248,7 @@ def test_presets_of_a_potential_evolve_no_greedy_policy(task):
 @pytest.mark.parametrize(
     ("task", "kind", "stages"),
     [
-        ("CartPole-v1", "bandit", f"{{name: paper, validations: 1, {TINY}}}"),
+        ("CartPole-v1", "bandit", "{name: paper, validations: 1, gradient: {learners: 2, contexts: 4}}"),
         ("CartPole-v1", "mdp", f"{{name: fit}}, {{name: meta-gradient, validations: 1, {TINY}}}"),
         ("Pendulum-v1", "bandit", f"{{name: meta-gradient, validations: 1, {TINY}}}"),
     ],

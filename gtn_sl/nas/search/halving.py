@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import logging
 from typing import Annotated
 
 from pydantic import Field
@@ -11,6 +12,8 @@ from gtn_core.config import Positive, config
 from gtn_core.seeding import Streams
 from gtn_sl.nas.search.protocol import SEARCHES, Evaluate, Fidelity, Search, rungs_of, unseen
 from gtn_sl.nas.spaces import Genotype, Space
+
+log = logging.getLogger(__name__)
 
 
 @SEARCHES.register("halving")
@@ -31,6 +34,13 @@ class SuccessiveHalving(Search):
     def run(self, space: Space, best: Fidelity, evaluate: Evaluate, streams: Streams) -> None:
         """See ``Search.run``."""
         fidelities = rungs_of(best, self.rungs, self.eta)
+        if len(fidelities) < min(2, self.rungs):
+            log.warning(
+                "halving has nothing to divide, and is a random search: %s takes no steps, and judges each architecture once;"
+                " of several judgements, as with nas search --seeds %d, it divides the number",
+                best.ranker.name,
+                self.eta ** (self.rungs - 1),
+            )
         drawn = unseen(space, streams.numpy("sample"), set())
         while bracket := list(itertools.islice(drawn, self.candidates)):
             for rung, fidelity in enumerate(fidelities):

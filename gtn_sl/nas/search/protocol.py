@@ -104,15 +104,10 @@ def rungs_of(best: Fidelity, count: int, eta: int) -> list[Fidelity]:
     There are fewer than ``count`` where steps or seeds cannot be divided so often.
 
     Raises:
-        UsageError: The ranker's steps are its teacher's, whose number has to be given, or there is nothing to divide.
+        UsageError: The ranker's steps are its teacher's, whose number has to be given.
     """
     shares = [eta**rung for rung in reversed(range(count))]
     if not hasattr(best.ranker, "steps"):
-        if best.seeds == 1 and count > 1:
-            raise UsageError(
-                f"successive halving has nothing to divide: {best.ranker.name} takes no steps, and one judgement of each"
-                f" architecture; of several, as with nas search --seeds {eta ** (count - 1)}, it divides the number"
-            )
         return [Fidelity(best.ranker, seeds) for seeds in _distinct(best.seeds, shares)]
     if best.ranker.steps is None:
         raise UsageError(f"successive halving divides a ranker's steps: give them, as {best.ranker.name},steps=32")

@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 
 import pytest
 
@@ -62,6 +63,13 @@ def test_halving_looks_closely_at_the_better_ones(macro, tmp_path):
     assert found.history[11].incumbent is not None
 
 
+def test_halving_says_where_it_has_nothing_to_halve(macro, tmp_path, caplog):
+    for spec, words in (("halving@rungs=1", ""), ("halving@eta=2", "is a random search: .* nas search --seeds 4")):
+        caplog.clear()
+        search(spec, macro, tmp_path / spec, budget=Budget(evaluations=3))
+        assert bool(re.search(words, caplog.text)) if words else not caplog.text
+
+
 def test_rungs():
     def steps(text):
         return [fidelity.ranker.steps for fidelity in rungs_of(Fidelity(find_ranker(text)), 3, 3)]
@@ -69,9 +77,7 @@ def test_rungs():
     assert steps("real@steps=27") == [3, 9, 27]
     assert steps("real@steps=2") == [1, 2]
     assert [f.seeds for f in rungs_of(Fidelity(find_ranker("naswot"), 8), 3, 2)] == [2, 4, 8]
-    assert [f.seeds for f in rungs_of(Fidelity(RANKER, 1), 1, 2)] == [1]
-    with pytest.raises(UsageError, match=r"nothing to divide: .* nas search --seeds 4"):
-        rungs_of(Fidelity(RANKER, 1), 3, 2)
+    assert [f.seeds for f in rungs_of(Fidelity(RANKER, 1), 3, 2)] == [1]
     with pytest.raises(UsageError, match="give them, as teacher@file=x,steps=32"):
         steps("teacher@file=x")
 
