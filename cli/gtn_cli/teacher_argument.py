@@ -11,7 +11,7 @@ from click.shell_completion import CompletionItem
 
 from gtn_cli import options
 from gtn_cli.environment_file import environment_file, kind_of
-from gtn_core.errors import CheckpointError
+from gtn_core.errors import CheckpointError, UsageError
 
 if TYPE_CHECKING:
     from gtn_sl.teacher import TeacherFile
@@ -63,3 +63,16 @@ def data_dir_of_run(name: Path) -> Path | None:
     run = RunFolder(name)
     stored = run.read_config().get("data_dir") if run.config.is_file() else None
     return Path(stored) if stored else None
+
+
+def require_safetensors(option: str, path: Path) -> None:
+    """Makes sure, before any work, that an option names a ``.safetensors`` file that can be written.
+
+    Raises:
+        UsageError: It does not, or the file cannot.
+    """
+    from gtn_core.checkpoint import require_writable
+
+    if path.suffix != ".safetensors":
+        raise UsageError(f"{option} should name a .safetensors file, not {path}")
+    require_writable(path)

@@ -6,7 +6,7 @@ import dataclasses
 import logging
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -162,7 +162,7 @@ class Scorer:
             GTNError: The ranker cannot judge here, or a file cannot be written.
         """
         runs, own = self.results.read(candidate.encoding), (candidate.encoding, seed)
-        if seed not in (runs if own in self._judged else self.known(candidate.encoding)):
+        if seed not in runs or not (own in self._judged or self._stands(runs[seed])):
             runs[seed] = self.judge(candidate, seed)
             self._judged.add(own)
             self.results.write(candidate.encoding, runs)
@@ -170,9 +170,11 @@ class Scorer:
 
     def known(self, encoding: str) -> Runs:
         """Returns the judgements of an architecture that need not be made again, by seed."""
-        runs = self.results.read(encoding)
-        again = self.ranker.retries
-        return {seed: run for seed, run in runs.items() if not (again and run["failure"] is not None)}
+        return {seed: run for seed, run in self.results.read(encoding).items() if self._stands(run)}
+
+    def _stands(self, run: Mapping[str, Any]) -> bool:
+        """Says whether a judgement of an earlier day need not be made again."""
+        return not (self.ranker.retries and run["failure"] is not None)
 
     def judge(self, candidate: Candidate, seed: int) -> dict[str, Any]:
         """Judges, whatever stands in the folder; see ``judge_once``.

@@ -8,8 +8,7 @@ import click
 
 from gtn_cli import console, options
 from gtn_cli.main import echo_json
-from gtn_cli.teacher_argument import data_dir_of_run, read_teacher, teacher_argument
-from gtn_core.errors import UsageError
+from gtn_cli.teacher_argument import data_dir_of_run, read_teacher, require_safetensors, teacher_argument
 
 
 @click.command("compact")
@@ -43,16 +42,13 @@ def command(
     """
     from dataclasses import asdict
 
-    from gtn_core.checkpoint import require_writable
     from gtn_core.memory import reuse_pages
     from gtn_sl.compact import compact, units_of_work
     from gtn_sl.data import load_task
 
     console.start_logging(quiet=quiet or as_json)
     reuse_pages()
-    if out.suffix != ".safetensors":
-        raise UsageError(f"--out should name a .safetensors file, not {out}")
-    require_writable(out)
+    require_safetensors("--out", out)
     file = read_teacher(teacher)
     data = load_task(file.document["task"], data_dir or data_dir_of_run(teacher))
     with console.counting_bar(quiet=quiet or as_json) as bar:

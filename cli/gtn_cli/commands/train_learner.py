@@ -10,8 +10,8 @@ import click
 
 from gtn_cli import console, options
 from gtn_cli.main import echo_json
-from gtn_cli.teacher_argument import complete_teacher, data_dir_of_run, read_teacher
-from gtn_core.errors import DataError, UsageError
+from gtn_cli.teacher_argument import complete_teacher, data_dir_of_run, read_teacher, require_safetensors
+from gtn_core.errors import DataError
 
 if TYPE_CHECKING:
     from gtn_sl.classifier import Classifier
@@ -69,7 +69,6 @@ def command(
       gtn-cli train-learner --teacher mnist --learner base_fc_maxpool:32,64,128 --save model.safetensors
       gtn-cli train-learner --teacher runs/mnist --count 5 --json
     """
-    from gtn_core.checkpoint import require_writable
     from gtn_core.device import resolve_device
     from gtn_core.memory import reuse_pages
     from gtn_sl.classifier import save_learner, train_learner
@@ -77,9 +76,7 @@ def command(
     console.start_logging(quiet=quiet or as_json)
     reuse_pages()
     if save is not None:
-        if save.suffix != ".safetensors":
-            raise UsageError(f"--save should name a .safetensors file, not {save}")
-        require_writable(save)
+        require_safetensors("--save", save)
     file, place = read_teacher(teacher), resolve_device(device or "auto")
     classifiers, began = [], time.perf_counter()
     with console.counting_bar(quiet=quiet or as_json) as bar:
