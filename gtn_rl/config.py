@@ -21,6 +21,7 @@ WARM_STARTS = ("greedy", "distil")
 """Stages that come before an MDP's transitions are fitted, so that the environment is judged as a bandit."""
 DIFFERENTIABLE = ("meta-gradient", "paper")
 """Stages whose inner loop is differentiated."""
+Part = Literal["reward", "scale", "initial", "transition", "termination"]
 
 
 @config
@@ -143,13 +144,14 @@ class StageConfig:
     """Candidates of an outer step."""
     sigma: PositiveReal = 0.1
     """Standard deviation of the candidates' noise at the start."""
-    lr: PositiveReal = 1.0
-    """Outer learning rate; 1 is SNES as published, Adam takes it for ``openai-es``."""
+    lr: PositiveReal | None = None
+    """Outer learning rate. ``None`` takes 1 for ``snes``, as published, and 0.02, of Adam, for ``openai-es``."""
     shift: float = 0.0
     """What a candidate's fitness is short of for every real step, as in ARS (Mania et al., NeurIPS 2018): where a bonus is paid
     for staying alive, a search that counts it ends at standing still. The teacher is judged by the whole return."""
-    parts: tuple[Literal["reward", "initial", "transition", "termination"], ...] = ("reward", "initial")
-    """What is meta-learned; the rest stays as it is. A learned reward has no initial states."""
+    parts: Annotated[tuple[Part, ...], Field(min_length=1)] | None = None
+    """What is meta-learned; the rest stays as it is. ``None`` takes reward, its size (``scale``) and initial states, as far as
+    the stage can tell them apart: a greedy policy is the same whatever the size and the initial states are."""
     validations: Positive = 8
     """How often the teacher is judged."""
     gradient: GradientConfig = GradientConfig()
@@ -194,7 +196,7 @@ class RLConfig:
             iterations=iterations if minutes is None else None,
             minutes=minutes,
             optimizer="sgd" if natural else "adam",
-            lr=stage.gradient.lr if gradient else stage.lr,
+            lr=stage.gradient.lr if gradient else stage.lr or (1.0 if natural else 0.02),
             final_lr=1.0 if natural else 0.1,
             clip=stage.gradient.clip if gradient else None,
             validations=stage.validations,

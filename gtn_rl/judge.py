@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from torch import Tensor
+
 from gtn_core.distributed import SingleProcess, World, share_out
+from gtn_core.errors import DivergedError
 from gtn_core.outer_job import Validation
 from gtn_core.seeding import Streams
 from gtn_rl.agents import AgentFamily, InnerAgent
@@ -15,6 +19,8 @@ from gtn_rl.config import RLConfig
 from gtn_rl.fitness import episode_lengths, real_returns
 from gtn_rl.learned_variants import LearnedVariants
 from gtn_rl.tasks.protocol import BatchedTask, TaskSpec
+
+log = logging.getLogger(__name__)
 
 Panel = Sequence[tuple[InnerAgent, int]]
 """Agents, and how many fresh ones of each judge; first comes the one with the usual hyper-parameters."""
@@ -98,6 +104,7 @@ class Judge:
         policies = agent.train(variants, self.streams.torch(f"validation-{name}"))
         random = self.streams.numpy(f"validation-episodes-{name}")
         returns, taken = real_returns(self.task, policies, variants.size, episodes, random)
+        returns = _finite(returns, name)
         if variants.real_steps:  # its episodes are the real task's
             lengths = [taken / returns.numel()] * count
         else:
@@ -112,6 +119,19 @@ class Judge:
             {"agents": seeds, "mean": float(agents.mean()), "minimum": float(agents.min()), "length": length, **cost}
             for agents, length in zip(by_environment, lengths, strict=True)
         ]
+
+
+def _finite(returns: Tensor, name: str) -> Tensor:
+    """Returns returns ``(P, E)`` with the worst of them in place of those that are not finite, as of an agent that diverged."""
+    finite = returns.isfinite()
+    if finite.all():
+        return returns
+    if not finite.any():
+        raise DivergedError(f"no agent of {name} has a finite return on the real task")
+    log.warning(
+        "%d of %d episodes of %s have no finite return; counted as the worst", (~finite).sum(), finite.numel(), name
+    )
+    return returns.where(finite, returns[finite].min())
 
 
 def _verdict(by_kind: Mapping[str, Sequence[Figures]]) -> Verdict:

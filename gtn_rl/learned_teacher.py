@@ -55,7 +55,7 @@ class LearnedTeacher(Teacher, Generic[Some]):
 
     def parts(self) -> dict[str, list[nn.Parameter]]:
         """Returns what can be meta-learned, by name, in the order of theta."""
-        return {"reward": [*self.reward, self.log_scale]}
+        return {"reward": [*self.reward], "scale": [self.log_scale]}
 
     def parameter_groups(self) -> list[tuple[float, list[nn.Parameter]]]:
         """See ``Teacher.parameter_groups``; one group a part."""

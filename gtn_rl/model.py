@@ -194,7 +194,7 @@ class EnvironmentTeacher(LearnedTeacher[Model]):
     def variants(self, candidates: Tensor) -> Model:
         """Returns the environments that vectors ``(P, D)`` in theta's place make."""
         size, values = len(candidates), self.values(candidates)
-        *reward, log_scale = values["reward"]
+        (log_scale,) = values["scale"]
         means, log_std = values["initial"]
         transition, termination = (as_layers(values[name]) or None for name in ("transition", "termination"))
         model = Model(
@@ -203,7 +203,7 @@ class EnvironmentTeacher(LearnedTeacher[Model]):
             std=self.std,
             means=means,
             log_std=log_std.unsqueeze(1),
-            reward=as_layers(reward),
+            reward=as_layers(values["reward"]),
             scale=torch.ones(size, 1, 1).to(candidates),
             transition=transition,
             termination=termination,

@@ -42,7 +42,7 @@ def _from_scratch(kind: str, started: bool) -> Settings:
 
 def _warm(kind: str, started: bool) -> Settings:
     """The greedy warm start first, unless it starts from a file: where an agent trained at random learns nothing at all."""
-    greedy = {"name": "greedy", "sigma": 0.3, "parts": ["reward"], "validations": 6}
+    greedy = {"name": "greedy", "sigma": 0.3, "validations": 6}
     bilevel = {"name": "bilevel", "sigma": 0.05, "validations": 5}
     own = {"mdp": {**HORIZON, "episode_steps": 3}, "reward": {"regret": True}}
     return {
@@ -76,16 +76,16 @@ def _distilled(
         population: Of both.
         shift: Of ``greedy``.
     """
-    both = {"parts": ["reward"], "population": population}
     greedy = {"name": "greedy", "sigma": sigma[0], "validations": validations, "iterations": steps[0], "shift": shift}
     distil = {
         "name": "distil",
         "sigma": sigma[1],
         "validations": max(2, steps[1] // 40),
         "iterations": steps[1],
+        "parts": ["reward"],
         "share": 3.0,
     }
-    greedy, distil = both | greedy, both | distil
+    greedy, distil = ({**stage, "population": population} for stage in (greedy, distil))
     bilevel = {"name": "bilevel", "sigma": 0.05, "validations": 2, "population": 32}
     warm = [] if started else [greedy] if kind == "reward" else [greedy, distil]
     # Agents tell candidates apart more slowly than students, so nothing follows in a bandit.

@@ -136,13 +136,14 @@ class RewardTeacher(LearnedTeacher[RewardedTask]):
 
     def variants(self, candidates: Tensor) -> RewardedTask:
         """Returns the real task with the rewards that vectors ``(P, D)`` in theta's place make."""
-        *reward, log_scale = self.values(candidates)["reward"]
+        values = self.values(candidates)
+        (log_scale,) = values["scale"]
         scale = log_scale.exp().view(-1, 1, 1)
         variants = RewardedTask(
             spec=self.spec,
             mean=self.mean,
             std=self.std,
-            reward=as_layers(reward),
+            reward=as_layers(values["reward"]),
             scale=scale,
             max_episode_steps=step_limit(self.spec, None),
             activation=self.activation,

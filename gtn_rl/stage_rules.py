@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from gtn_core.errors import UsageError
-from gtn_rl.config import DIFFERENTIABLE, UNBUDGETED, EnvironmentConfig, StageConfig
+from gtn_core.errors import UsageError, unknown_name
+from gtn_core.estimators import ESTIMATORS
+from gtn_rl.config import DIFFERENTIABLE, UNBUDGETED, WARM_STARTS, EnvironmentConfig, StageConfig
+from gtn_rl.learned_parts import out_of_reach
 
 ENDS = {
     "bandit": "every step of a bandit ends an episode",
     "reward": "the real task ends its own episodes",
 }
 """Why a kind has no termination network."""
-
-TAUGHT = ("reward", "initial")
-"""The parts of an environment that differentiable stages reach; they run no others."""
 
 DYNAMICS = {
     "bandit": "a bandit has no transitions",
@@ -23,8 +22,13 @@ DYNAMICS = {
 """Why a kind has no dynamics to fit."""
 
 
-def refuse_nonsense(environment: EnvironmentConfig, stages: Sequence[StageConfig]) -> None:
+def refuse_nonsense(environment: EnvironmentConfig, stages: Sequence[StageConfig], *, discrete: bool) -> None:
     """Checks that every stage has what it works on.
+
+    Args:
+        environment: Its settings.
+        stages: In their order.
+        discrete: Whether the task's actions are.
 
     Raises:
         UsageError: One has not, or the settings of the environment contradict one another.
@@ -52,16 +56,26 @@ def refuse_nonsense(environment: EnvironmentConfig, stages: Sequence[StageConfig
         raise UsageError("the stage distil needs contexts to learn in, and a reward has none; take greedy and bilevel")
     if set(names) <= set(UNBUDGETED) and environment.start is None:
         raise UsageError(f"the stage {names[0]} alone makes no reward; add greedy, bilevel or meta-gradient")
-    if set(names) == {"fit"}:
-        raise UsageError("the stage fit alone leaves the environment unjudged; add scale or bilevel")
+    if kind == "mdp" and environment.episode_steps < 2:
+        raise UsageError("an mdp needs environment.episode_steps of 2 or more; one of 1 is a bandit: --kind bandit")
+    if "fit" in names and set(names[::-1][: names[::-1].index("fit")]) <= set(WARM_STARTS):
+        raise UsageError("after the stage fit no stage judges the mdp; add scale or bilevel behind it")
     for stage in stages:
         _refuse_missing_parts(environment, stage)
+        _refuse_fruitless_parts(stage, discrete=discrete)
+        if stage.estimator not in (known := evolution_strategies()):
+            raise unknown_name("estimator", stage.estimator, known)
         if stage.name in DIFFERENTIABLE:
             _refuse_undifferentiable(environment, stage)
 
 
+def evolution_strategies() -> list[str]:
+    """Returns the estimators of an evolution's outer gradient."""
+    return [name for name in ESTIMATORS if name != "backprop"]
+
+
 def _refuse_missing_parts(environment: EnvironmentConfig, stage: StageConfig) -> None:
-    if stage.name in UNBUDGETED:
+    if stage.name in UNBUDGETED or stage.parts is None:
         return
     cannot = f"the stage {stage.name} cannot learn"
     if "transition" in stage.parts and environment.kind != "mdp":
@@ -72,15 +86,17 @@ def _refuse_missing_parts(environment: EnvironmentConfig, stage: StageConfig) ->
         raise UsageError(f"{cannot} anything: a reward has no part but the reward")
 
 
+def _refuse_fruitless_parts(stage: StageConfig, *, discrete: bool) -> None:
+    beyond = out_of_reach(stage.name, discrete=discrete)
+    for part in stage.parts or ():
+        if part in beyond:
+            raise UsageError(f"the stage {stage.name} cannot learn {part!r}: {beyond[part]}")
+
+
 def _refuse_undifferentiable(environment: EnvironmentConfig, stage: StageConfig) -> None:
     if environment.kind == "reward":
         raise UsageError(f"the stage {stage.name} needs contexts to differentiate, and a reward has none; take bilevel")
     if stage.estimator != "snes":
         raise UsageError(
             f"the stage {stage.name} differentiates and takes no estimator, got {stage.estimator!r}; give it to bilevel"
-        )
-    if others := [part for part in stage.parts if part not in TAUGHT]:
-        raise UsageError(
-            f"the stage {stage.name} takes contexts and rewards alone, so its parts cannot hold {others[0]!r};"
-            f" known: {', '.join(TAUGHT)}"
         )

@@ -91,7 +91,7 @@ def _refuse_nonsense(config: RLConfig, task: BatchedTask) -> None:
             FORMS[stage.name].refuse(task.spec, stage.gradient)
         elif stage.name not in UNBUDGETED:
             ESTIMATORS[stage.estimator](EstimatorConfig(population=stage.population))
-    refuse_nonsense(config.environment, config.stages)
+    refuse_nonsense(config.environment, config.stages, discrete=task.spec.discrete)
 
 
 def _finish(pipeline: Pipeline) -> None:

@@ -111,9 +111,9 @@ class Reinforcement:
 def _with_estimator(stages: Sequence[Any], name: str) -> tuple[Any, ...]:
     """Returns the stages with another way to the outer gradient: by evolution, or by differentiating in place of it."""
     from gtn_core.errors import unknown_name
-    from gtn_core.estimators import ESTIMATORS
+    from gtn_rl.stage_rules import evolution_strategies
 
-    evolution = [known for known in ESTIMATORS if known != "backprop"]
+    evolution = evolution_strategies()
     if name != "meta-gradient" and name not in evolution:
         raise unknown_name("estimator", name, [*evolution, "meta-gradient"])
     names = [stage.name for stage in stages]
@@ -124,7 +124,7 @@ def _with_estimator(stages: Sequence[Any], name: str) -> tuple[Any, ...]:
                 f" say which stages there should be, e.g. --set 'stages=[{{name: {name}}}]'"
             )
         return tuple(dataclasses.replace(s, name=name, estimator="snes") if s.name == "bilevel" else s for s in stages)
-    evolved, lr = ("greedy", "distil", "bilevel"), 1.0 if name == "snes" else 0.02
+    evolved = ("greedy", "distil", "bilevel")
     if not set(evolved) & set(names):
         raise UsageError(f"no stage of {', '.join(names)} is an evolution, so --estimator {name} would change nothing")
-    return tuple(dataclasses.replace(s, estimator=name, lr=lr) if s.name in evolved else s for s in stages)
+    return tuple(dataclasses.replace(s, estimator=name, lr=None) if s.name in evolved else s for s in stages)

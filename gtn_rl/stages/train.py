@@ -18,6 +18,7 @@ from gtn_core.training_state import saved_iteration
 from gtn_rl.config import UNBUDGETED, WARM_STARTS, StageConfig
 from gtn_rl.gradient import FORMS, GradientJob
 from gtn_rl.job import EvolutionJob, Save
+from gtn_rl.learned_parts import learned_parts
 from gtn_rl.model import EnvironmentTeacher
 from gtn_rl.pipeline import Pipeline, own_metrics
 from gtn_rl.stage_result import StageResult
@@ -26,7 +27,7 @@ from gtn_rl.stage_result import StageResult
 def run_training(pipeline: Pipeline, index: int, stage: StageConfig, folder: RunFolder) -> StageResult:
     """Runs the outer loop of a stage, or goes on with it."""
     teacher, config, world = pipeline.teacher, pipeline.config, pipeline.world
-    teacher.learn_only(stage.parts)
+    teacher.learn_only(learned_parts(stage, discrete=teacher.spec.discrete))
     seed = pipeline.streams.seed("stage", index)
     best = folder.path / "best.safetensors"
 

@@ -29,7 +29,7 @@ CASES = [
 SMALL = {"steps": 4, "learners": 3, "contexts": 5, "entropy": 0.02, "every": 2}
 
 
-def job(name, id, parts=("reward", "initial"), double=False, **settings):
+def job(name, id, parts=("reward", "scale", "initial"), double=False, **settings):
     """Returns a small job of a fresh bandit, with 2 real episodes a learner."""
     task, streams = make_task(id), Streams(7)
     d = task.spec.observation_size
@@ -72,7 +72,7 @@ def test_the_meta_gradient_is_that_of_plain_autograd(name, id, kept):
     assert reached >= len(plain) - 1  # a single step has no momentum to speak of
 
 
-@pytest.mark.parametrize("part", ["reward", "initial"])
+@pytest.mark.parametrize("part", ["reward", "scale", "initial"])
 def test_only_the_parts_that_are_learned_get_a_gradient(part):
     work = job("meta-gradient", "CartPole-v1", parts=(part,))
     estimate(work, 0)

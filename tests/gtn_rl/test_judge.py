@@ -1,8 +1,10 @@
 import dataclasses
 
 import pytest
+import torch
 
 from gtn_core.config import parse_assignments
+from gtn_core.errors import DivergedError
 from gtn_core.seeding import Streams
 from gtn_rl.config import resolve_config
 from gtn_rl.judge import Judge
@@ -58,3 +60,33 @@ def test_the_usual_agents_come_first_and_every_agent_counts_as_much(judge, task,
     )
     assert both.usual.score == usual.all.score != others.all.score
     assert both.all.score == pytest.approx((usual.all.score + 3 * others.all.score) / 4)
+
+
+@pytest.mark.parametrize("task", ["Pendulum-v1"], indirect=True)
+@pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
+def test_an_agent_that_diverges_counts_as_the_worst(judge, task, make_teacher, monkeypatch, share):
+    """Its actions are no numbers, and so, where it may choose any, is what the real task pays."""
+
+    @dataclasses.dataclass(frozen=True)
+    class Diverging:
+        agent: object
+
+        def train(self, variants, generator):
+            policies = self.agent.train(variants, generator)
+            lost = torch.arange(variants.size).view(-1, 1, 1) < share * variants.size
+
+            def outputs(observations):
+                found = policies.outputs(observations)
+                return found.masked_fill(lost, float("nan"))
+
+            return dataclasses.replace(policies, outputs=outputs)
+
+    diverging = dataclasses.replace(judge, choose=lambda agent, seeds: [(Diverging(brief(agent)), seeds)])
+    teacher = make_teacher(task, "bandit")
+    if share == 1.0:
+        with pytest.raises(DivergedError, match="no agent of td3 has a finite return"):
+            diverging(teacher.model)
+        return
+    found = diverging(teacher.model)
+    assert found.score == pytest.approx(judge(teacher.model).score) if share == 0 else found.score < 0
+    assert found.metrics["real/td3_minimum"] <= found.score

@@ -40,6 +40,7 @@ STAGES = {
     "reward": "stages=[{name: greedy, population: 4, validations: 1, sigma: 0.3, parts: [reward]},"
     " {name: bilevel, population: 4, validations: 1, parts: [reward]}]",
 }
+DISCRETE = ("CartPole-v1", "MountainCar-v0")
 POTENTIAL = ["environment.reward_mode=potential", "stages=[{name: bilevel, population: 4, validations: 1}]"]
 
 
@@ -222,6 +223,24 @@ def test_an_environment_starts_with_the_size_of_reward_that_it_is_told(tmp_path)
     assert sizes[1] == pytest.approx(0.1 * sizes[0], rel=0.2)  # of a spread over states that are not quite the same
 
 
+def test_a_search_for_the_greedy_policy_leaves_alone_what_it_cannot_tell_apart(tmp_path):
+    run = RunFolder(tmp_path / "run")
+    told = ["environment.reward_scale=0.1", "environment.jitter=0.3", "agents.names=[td3]", "iterations=8"]
+    told += ["stages=[{name: greedy, population: 8, sigma: 1.0, validations: 1}]", "environment.kind=bandit"]
+    meta_train(resolve_config("Pendulum-v1", "fast", parse_assignments([*SMALL, *told])), run)
+    tensors = load_environment(run.teacher).tensors
+    assert float(tensors["reward.scale"]) == pytest.approx(0.1)
+    assert np.exp(tensors["initial.log_std"]) == pytest.approx(0.3)
+
+
+def test_adam_gets_a_rate_of_its_own():
+    rates = {}
+    for name in ("snes", "openai-es"):
+        told = config("bandit", f"stages=[{{name: bilevel, estimator: {name}}}]")
+        rates[name] = told.outer(told.stages[0]).lr
+    assert rates == {"snes": 1.0, "openai-es": 0.02}
+
+
 @pytest.mark.parametrize("task", ["Pendulum-v1", "MountainCar-v0", "HalfCheetah-v5", "BipedalWalker-v3"])
 @pytest.mark.parametrize("kind", ["bandit", "mdp", "reward"])
 def test_presets_have_stages_that_go_with_every_kind(task, kind):
@@ -229,7 +248,7 @@ def test_presets_have_stages_that_go_with_every_kind(task, kind):
         if start is not None and kind == "reward":
             continue
         resolved = resolve_config(task, "fast", {"environment": {"kind": kind, "start": start}})
-        refuse_nonsense(resolved.environment, resolved.stages)
+        refuse_nonsense(resolved.environment, resolved.stages, discrete=task in DISCRETE)
         names = [stage.name for stage in resolved.stages]
         assert ("greedy" in names) == (start is None)
         if kind == "mdp":
@@ -241,7 +260,7 @@ def test_presets_of_a_potential_evolve_no_greedy_policy(task):
     for mode, first in (("state-action", "bilevel" if task == "CartPole-v1" else "greedy"), ("potential", "bilevel")):
         resolved = resolve_config(task, "fast", {"environment": {"kind": "reward", "reward_mode": mode}})
         assert resolved.stages[0].name == first
-        refuse_nonsense(resolved.environment, resolved.stages)
+        refuse_nonsense(resolved.environment, resolved.stages, discrete=task in DISCRETE)
 
 
 @pytest.mark.slow
@@ -286,7 +305,7 @@ def test_differentiable_stages_run_on_every_kind_of_task(task, kind, stages, tmp
         (
             "CartPole-v1",
             ["environment.start=GTN-CartPole-v0", "stages=[{name: fit}]"],
-            "leaves the environment unjudged",
+            "no stage judges the mdp",
         ),
         ("CartPole-v1", ["environment.harvest_episodes=1"], "of 2 or more"),
         (
@@ -340,8 +359,22 @@ def test_differentiable_stages_run_on_every_kind_of_task(task, kind, stages, tmp
         (
             "CartPole-v1",
             ["stages=[{name: fit}, {name: meta-gradient, parts: [reward, transition]}]"],
-            "parts cannot hold 'transition'",
+            "cannot learn 'transition': it takes contexts and rewards alone",
         ),
+        ("CartPole-v1", ["stages=[{name: fit}, {name: bilevel, estimator: backprop}]"], "unknown estimator 'backprop'"),
+        (
+            "CartPole-v1",
+            ["stages=[{name: greedy, parts: [initial]}, {name: fit}, {name: scale}]"],
+            "whatever the initial",
+        ),
+        (
+            "Pendulum-v1",
+            ["environment.kind=bandit", "stages=[{name: distil, parts: [reward, scale]}]"],
+            "cannot learn 'scale': of continuous actions",
+        ),
+        ("CartPole-v1", ["stages=[{name: fit}, {name: bilevel, parts: []}]"], "stages.1.parts"),
+        ("CartPole-v1", ["environment.episode_steps=1"], "one of 1 is a bandit"),
+        ("MountainCar-v0", ["stages=[{name: greedy}, {name: fit}]"], "no stage judges the mdp"),
         ("CartPole-v1", ["environment.kind=reward", "stages=[{name: meta-gradient}]"], "a reward has none"),
         ("CartPole-v1", ["stages=[{name: meta-gradient, gradient: {learner: 3}}]"], "did you mean"),
         ("CartPole-v1", ["stages=[{name: metagradient}]"], "'stages.0.name'"),

@@ -1,0 +1,40 @@
+"""Which parts of an environment a stage meta-learns, and why not the others: what its fitness does not depend on, it cannot."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from gtn_rl.config import DIFFERENTIABLE, Part, StageConfig
+
+USUAL: tuple[Part, ...] = ("reward", "scale", "initial")
+"""What is learned where nothing else is told, as far as a stage reaches it."""
+
+
+def learned_parts(stage: StageConfig, *, discrete: bool) -> tuple[Part, ...]:
+    """Returns what a stage learns.
+
+    Args:
+        stage: Its settings.
+        discrete: Whether the task's actions are.
+    """
+    if stage.parts is not None:
+        return stage.parts
+    beyond = out_of_reach(stage.name, discrete=discrete)
+    return tuple(part for part in USUAL if part not in beyond)
+
+
+def out_of_reach(stage: str, *, discrete: bool) -> Mapping[Part, str]:
+    """Returns the parts that an evolved or differentiated stage cannot learn, with the reason.
+
+    Args:
+        stage: Its name.
+        discrete: Whether the task's actions are.
+    """
+    contexts = "it takes contexts and rewards alone"
+    dynamics: dict[Part, str] = {"transition": contexts, "termination": contexts}
+    if stage == "greedy":
+        policy = "a greedy policy is the same whatever {} is"
+        return {**dynamics, "scale": policy.format("the reward's size"), "initial": policy.format("the initial state")}
+    if stage == "distil":
+        return dynamics if discrete else {**dynamics, "scale": "of continuous actions it regresses the best one alone"}
+    return dynamics if stage in DIFFERENTIABLE else {}
