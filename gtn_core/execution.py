@@ -168,7 +168,11 @@ EXECUTIONS.register("compiled")(lambda loss: PreparedCalls(loss, compiled))
 EXECUTIONS.register("captured")(lambda loss: PreparedCalls(loss, captured))
 
 
-@functools.lru_cache(maxsize=2)
 def step_calls(loss: InnerLoss, execution: Execution) -> StepCalls:
-    """Returns the calls of an inner loss; what was prepared for the last two losses is kept."""
+    """Returns the calls of an inner loss; what was prepared for the last two losses is kept, whoever runs eagerly meanwhile."""
+    return EagerCalls(loss) if execution == "eager" else _prepared(loss, execution)
+
+
+@functools.lru_cache(maxsize=2)
+def _prepared(loss: InnerLoss, execution: Execution) -> StepCalls:
     return EXECUTIONS[execution](loss)

@@ -33,7 +33,8 @@ class Trial:
 
     Attributes:
         plan: How a step was computed.
-        seconds: Of a step and its adjoint, summed over the probes; infinity where they cannot be computed so.
+        seconds: Of a step and its adjoint, with their share of what is prepared anew for every inner loop, summed over the
+            probes; infinity where they cannot be computed so.
     """
 
     plan: StepPlan
@@ -104,7 +105,8 @@ def compare_plans(
         layouts = {(p.layout, p.precision): p for p in plans if p.backend == "reverse"}
         trials += [_trial(probes, dataclasses.replace(plan, keep_last_k=kept)) for plan in layouts.values()]
     if device.type == "cuda":
-        trials += [_trial(probes, dataclasses.replace(plan, execution="captured")) for plan in plans]
+        anew = None if one_shape else steps
+        trials += [_trial(probes, dataclasses.replace(plan, execution="captured"), anew) for plan in plans]
     if device.type == "cuda" and one_shape:
         best = min(trials, key=lambda trial: trial.seconds).plan
         trials.append(_trial(probes, dataclasses.replace(best, execution="compiled", keep_last_k=0)))
@@ -137,9 +139,11 @@ def _candidates(device: torch.device, precisions: Sequence[Precision] | None) ->
     ]
 
 
-def _trial(probes: Iterable[Probe], plan: StepPlan) -> Trial:
-    """Times one step and its adjoint, summed over the probes."""
+def _trial(probes: Iterable[Probe], plan: StepPlan, anew: int | None = None) -> Trial:
+    """Times one step and its adjoint, summed over the probes; ``anew`` is T where every inner loop prepares its own calls."""
     try:
+        if anew:
+            return Trial(plan, sum(_seconds_with_preparation(probe, plan, anew) for probe in probes))
         return Trial(plan, sum(_seconds_of_step(*probe(plan), plan) for probe in probes))
     except NotImplementedError:  # e.g. forward-mode differentiation of a user's learner
         return Trial(plan, math.inf)
@@ -159,3 +163,18 @@ def _seconds_of_step(loss: InnerLoss, phi: Tensor, batch: Batch, plan: StepPlan)
         calls.second(phi, batch, direction, (), None, plan.backend, step)
 
     return fastest(step_and_adjoint, phi.device, repeats=3, limit=math.inf)
+
+
+def _seconds_with_preparation(probe: Probe, plan: StepPlan, steps: int) -> float:
+    """Returns the same of whole inner loops, each with a loss of its own, for which everything is prepared: a step's share."""
+    fresh = [probe(plan) for _ in range(3)]  # one of them warms the libraries up
+
+    def inner_loop() -> None:
+        loss, phi, batch = fresh.pop()
+        calls, direction = step_calls(loss, plan.execution), torch.ones_like(phi)
+        for _ in range(steps):
+            calls.first(phi, batch)
+        for _ in range(steps):
+            calls.second(phi, batch, direction, (), None, plan.backend, None)
+
+    return fastest(inner_loop, fresh[0][1].device, repeats=len(fresh) - 1, limit=math.inf) / steps

@@ -10,10 +10,12 @@ from torch import Tensor
 
 from gtn_core.distributed import SingleProcess, World, share_out
 from gtn_core.estimators import Episode, Teacher
+from gtn_core.learner import Learner
 from gtn_core.meta_loss import BatchedLoss
 from gtn_core.outer_job import Validation
 from gtn_core.plan import StepPlan
 from gtn_core.run_folder import RunFolder
+from gtn_core.second_order import InnerLoss
 from gtn_core.seeding import Streams
 from gtn_sl.config import MetaTrainConfig
 from gtn_sl.data import AUGMENTATIONS, Split, TaskData
@@ -58,6 +60,7 @@ class SupervisedJob:
         self.pool = LearnerPool(learners, pool_families(learners), data.task, self.streams, plan, self.device)
         self.judges = config.judges
         self.train = data.train.to(self.device)
+        self._last: tuple[Learner, InnerLoss] | None = None
         self.augment = AUGMENTATIONS[config.meta_loss.augmentation]
 
     def episode(self, iteration: int, progress: float) -> Episode:
@@ -71,7 +74,7 @@ class SupervisedJob:
         chosen = self._real_batches(sizes, iteration)
 
         return Episode(
-            inner_loss(learner, self.plan, closed_loop=self.teacher.closed_loop),
+            self._inner_loss(learner),
             self.teacher.optimizer.bind(learner, phi),
             phi,
             BatchedLoss(real_loss(learner, self.plan), chosen),
@@ -80,6 +83,12 @@ class SupervisedJob:
             name=name,
             teacher_loss=self._autoencoder_loss(iteration) if settings.autoencoder else None,
         )
+
+    def _inner_loss(self, learner: Learner) -> InnerLoss:
+        """Returns a learner's loss, for the last learner the very same one: steps may have been compiled or captured for it."""
+        if self._last is None or self._last[0] is not learner:
+            self._last = learner, inner_loss(learner, self.plan, closed_loop=self.teacher.closed_loop)
+        return self._last[1]
 
     def _autoencoder_loss(self, iteration: int) -> Callable[[Teacher], Tensor]:
         """Returns the weighted autoencoder loss on a batch of training images, as they are."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
 
 from torch import Tensor
@@ -23,7 +22,6 @@ def soft_cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
     return -(labels * logits.to(labels.dtype).log_softmax(dim=-1)).sum(dim=-1).mean(dim=-1).sum()
 
 
-@functools.lru_cache(maxsize=2)  # the same learner has the same loss, for which steps may have been compiled
 def inner_loss(learner: Learner, plan: StepPlan, *, closed_loop: bool = False) -> InnerLoss:
     """Returns the loss of one inner step of a learner on images ``(B, C, H, W)`` and label probabilities.
 

@@ -15,7 +15,7 @@ from torch.utils.checkpoint import checkpoint as checkpointed
 
 from gtn_core.execution import Execution
 from gtn_core.inner_optim import SGD
-from gtn_core.learner import Learner, Statistics
+from gtn_core.learner import Statistics
 from gtn_core.second_order import Backend, Batch
 from gtn_core.unroll import InnerLoop, meta_gradient
 from gtn_sl.peers.work import Gradients, Work
@@ -27,12 +27,8 @@ def adjoint(
     work: Work, *, backend: Backend = "reverse", keep: int | None = 0, execution: Execution = "eager"
 ) -> Gradients:
     """Runs this project's adjoint, with the graphs of the last ``keep`` steps kept, or of all."""
-    learner = Learner(work.module())
+    learner = work.learner
     dx, dy = torch.empty_like(work.x), torch.empty_like(work.y)
-
-    def inner_loss(phi: Tensor, batch: Batch) -> tuple[Tensor, Statistics]:
-        logits, statistics = work.call(partial(learner.apply, phi), batch[0])
-        return work.inner_loss(logits, batch[1]), statistics
 
     def meta_loss(phi: Tensor, statistics: Statistics, steps: int) -> Tensor:
         return work.meta_loss(lambda x: learner.apply(phi, x, statistics)[0])
@@ -42,7 +38,7 @@ def adjoint(
 
     x, y, T = work.x.detach(), work.y.detach(), work.steps
     momentum = work.momentum.detach().expand(T)
-    loop = InnerLoop(inner_loss, SGD(), learner.initial(), lambda t, _: (x[t], y[t]), work.lr.detach(), momentum)
+    loop = InnerLoop(work.step_loss, SGD(), learner.initial(), lambda t, _: (x[t], y[t]), work.lr.detach(), momentum)
     kept = T if keep is None else keep
     found = meta_gradient(loop, meta_loss, {T: 1.0}, take, backend=backend, keep_last_k=kept, execution=execution)
     return Gradients(dx, dy, found.lr, found.momentum, found.phi)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -12,7 +13,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from gtn_core.layers import WeightNormConv2d, WeightNormLinear
+from gtn_core.learner import Learner, Statistics
 from gtn_core.norms import MeanOnlyBatchNorm
+from gtn_core.second_order import Batch
 from gtn_sl.learners import architecture
 
 WIDTHS = {"narrow": (16, 32, 64), "wide": (64, 128, 256)}
@@ -117,6 +120,16 @@ class Work:
             x = x.to(memory_format=torch.channels_last)  # `contiguous` would leave one-channel images as they are
         with torch.autocast(x.device.type, torch.bfloat16, enabled=self.task.precision == "bf16"):
             return forward(x)
+
+    @functools.cached_property
+    def learner(self) -> Learner:
+        """A learner as a pure function, made once."""
+        return Learner(self.module())
+
+    def step_loss(self, phi: Tensor, batch: Batch) -> tuple[Tensor, Statistics]:
+        """Returns the loss of an inner step of ``learner``, and its statistics."""
+        logits, statistics = self.call(functools.partial(self.learner.apply, phi), batch[0])
+        return self.inner_loss(logits, batch[1]), statistics
 
     def inner_loss(self, logits: Tensor, labels: Tensor) -> Tensor:
         """Returns the cross-entropy with soft labels."""

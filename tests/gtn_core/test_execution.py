@@ -122,7 +122,15 @@ def test_a_capture_without_a_gpu_is_refused():
 
 def test_calls_are_kept_for_the_last_losses_only():
     losses = [Setting().loss for _ in range(3)]
-    first = step_calls(losses[0], "eager")
-    assert step_calls(losses[0], "eager") is first
-    step_calls(losses[1], "eager"), step_calls(losses[2], "eager")
-    assert step_calls(losses[0], "eager") is not first
+    first = step_calls(losses[0], "compiled")
+    assert step_calls(losses[0], "compiled") is first
+    step_calls(losses[1], "compiled"), step_calls(losses[2], "compiled")
+    assert step_calls(losses[0], "compiled") is not first
+
+
+def test_eager_steps_in_between_leave_what_was_prepared():
+    losses = [Setting().loss for _ in range(4)]
+    first = step_calls(losses[0], "compiled")
+    for loss in losses[1:]:
+        step_calls(loss, "eager")
+    assert step_calls(losses[0], "compiled") is first

@@ -3,13 +3,14 @@
 import dataclasses
 import json
 import logging
+import time
 from pathlib import Path
 
 import pytest
 import torch
 from torch import nn
 
-from gtn_core import plan_choice
+from gtn_core import execution, plan_choice
 from gtn_core.learner import fresh_learner
 from gtn_core.plan import StepPlan, cosine
 from gtn_core.plan_choice import Trial, choose_plan, compare_plans, settled
@@ -81,6 +82,21 @@ def test_a_step_that_cannot_be_computed_in_some_way_loses(monkeypatch):
     assert {trial.plan.backend for trial in trials if trial.seconds == float("inf")} == {"forward"}
     assert trials[0].plan.backend == "reverse"
     assert Trial(StepPlan(), float("inf")).describe().endswith("impossible")
+
+
+def test_what_every_inner_loop_prepares_anew_is_part_of_the_choice(monkeypatch):
+    prepared = []
+
+    def slowly(function, inputs):
+        prepared.append(time.sleep(0.2))
+        return function
+
+    monkeypatch.setattr(execution, "captured", slowly)
+    plan_choice._trial([probe], StepPlan(execution="captured"))
+    assert len(prepared) == 2  # once for all inner loops
+    trial = plan_choice._trial([probe], StepPlan(execution="captured"), anew=4)
+    assert len(prepared) == 2 + 2 * 3  # for each of three
+    assert trial.seconds >= 2 * 0.2 / 4
 
 
 def test_a_choice_is_remembered_and_a_damaged_memory_is_made_anew(tmp_path, caplog):

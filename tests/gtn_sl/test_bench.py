@@ -15,6 +15,8 @@ from gtn_sl.config import resolve_config
 from gtn_sl.data import TASKS
 from gtn_sl.job import SupervisedJob
 from gtn_sl.learners.pool import has_one_shape
+from gtn_sl.peers import Task, Work
+from gtn_sl.peers.methods import adjoint
 from gtn_sl.teacher import seeded_teacher
 
 TINY = {
@@ -48,6 +50,36 @@ def test_what_is_prepared_for_one_episode_serves_the_next(backend, monkeypatch):
     assert len(prepared) == 3  # the step; its adjoint with and without statistics
     for got, wanted in zip(found, expected, strict=True):
         torch.testing.assert_close(got, wanted, rtol=1e-4, atol=1e-6)
+
+
+@pytest.fixture
+def prepared(monkeypatch):
+    """Returns the inputs of each call that was prepared."""
+    found = []
+
+    def prepare(function, inputs):
+        found.append(inputs)
+        return function
+
+    monkeypatch.setattr(execution, "compiled", prepare)
+    return found
+
+
+def test_a_validation_leaves_what_was_prepared_for_training(prepared):
+    config, task = resolve_config("digits", "fast", TINY), TASKS["digits"]
+    teacher, plan, data = seeded_teacher(config, task, 0), StepPlan(execution="compiled"), random_data(task)
+    job = SupervisedJob(config, data, teacher, plan, RunFolder("unused"))
+    for episode in range(2):
+        Backprop(EstimatorConfig(plan=plan)).estimate(teacher, job.episode(episode, 0.0))
+        job.judge(data.validation)
+    assert len(prepared) == 3
+
+
+def test_a_method_that_is_timed_again_prepares_nothing_anew(prepared):
+    work = Work(Task("ours", "base_fc:4,6,8", "named", 3, 4, "fp32", "contiguous", image=(1, 8, 8)))
+    for _ in range(2):
+        adjoint(work, execution="compiled")
+    assert len(prepared) == 3
 
 
 def test_an_outer_iteration_moves_the_teacher(monkeypatch):
