@@ -22,6 +22,6 @@ def class_progress(loss: Tensor, logits: Tensor, labels: Tensor) -> Tensor:
     logits = logits.to(labels.dtype)
     shown = labels.sum(dim=0)
     right = (labels * logits.softmax(dim=-1)).sum(dim=0)
-    present = shown > 0
-    accuracy = torch.where(present, right / torch.where(present, shown, 1.0), 1 / logits.shape[-1])
+    absent = shown <= 0  # filled, since a GPU copies the constant of a `where` from the host, which no capture allows
+    accuracy = (right / shown.masked_fill(absent, 1.0)).masked_fill(absent, 1 / logits.shape[-1])
     return torch.cat([loss.to(accuracy).view(1), accuracy])

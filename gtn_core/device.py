@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+from torch import Tensor
 
 from gtn_core.errors import DeviceError
 
@@ -27,3 +28,10 @@ def resolve_device(name: str) -> str:
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise DeviceError(f"device {name!r} asked for, but there are only {torch.cuda.device_count()} CUDA devices")
     return name
+
+
+def send(tensor: Tensor, device: torch.device) -> Tensor:
+    """Returns a tensor on a device, by a copy that the host does not wait for where it goes from main memory to a GPU."""
+    if device.type != "cuda" or tensor.device.type != "cpu":
+        return tensor.to(device)
+    return tensor.pin_memory().to(device, non_blocking=True)

@@ -14,6 +14,7 @@ from typing import ClassVar, NamedTuple, Protocol, TypeVar
 import torch
 from torch import Tensor, nn
 
+from gtn_core.device import send
 from gtn_core.learner import Learner
 from gtn_core.registry import Registry
 
@@ -224,7 +225,8 @@ class FanInRates:
 
     def bind(self, learner: Learner, phi: Tensor) -> InnerOptimizer:
         """See ``UnboundOptimizer.bind``."""
-        return ScaledRates(self.optimizer, (self.fan_in / learner.fan_in()).clamp(max=1.0).to(phi))
+        shares = (self.fan_in / learner.fan_in()).clamp(max=1.0)
+        return ScaledRates(self.optimizer, send(shares.to(phi.dtype), phi.device))
 
 
 @dataclass(frozen=True, eq=False)

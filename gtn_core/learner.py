@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
+from gtn_core.device import send
 from gtn_core.errors import UsageError
 
 Statistics = tuple[Tensor, ...]
@@ -105,7 +106,7 @@ class Learner:
     def _constants_on(self, device: torch.device) -> dict[str, Tensor]:
         for name, tensor in self._constants.items():
             if tensor.device != device:
-                self._constants[name] = tensor.to(device)
+                self._constants[name] = send(tensor, device)
         return self._constants
 
 

@@ -12,6 +12,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
+from gtn_core.device import send
 from gtn_core.registry import Registry
 from gtn_sl.closed_loop import Feedback
 from gtn_sl.lessons import Lesson, Order, Places, all_shuffled, backwards, given, shuffled_batches
@@ -48,7 +49,8 @@ class Noise(nn.Module):
 
     def _drawn(self, lesson: Lesson, step: int) -> Tensor:
         size = (self.places.batch_size, self.latent)
-        return torch.randn(size, generator=lesson.random("noise", step)).to(self.anchor)
+        drawn = torch.randn(size, generator=lesson.random("noise", step))
+        return send(drawn.to(self.anchor.dtype), self.anchor.device)
 
 
 class LearnedNoise(Noise):

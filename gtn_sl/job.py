@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from gtn_core.device import send
 from gtn_core.distributed import SingleProcess, World, share_out
 from gtn_core.estimators import Episode, Teacher
 from gtn_core.learner import Learner
@@ -93,7 +94,7 @@ class SupervisedJob:
     def _autoencoder_loss(self, iteration: int) -> Callable[[Teacher], Tensor]:
         """Returns the weighted autoencoder loss on a batch of training images, as they are."""
         random = self.streams.torch("autoencoder-batch", iteration)
-        chosen = torch.randint(len(self.train), (self.config.inner.batch_size,), generator=random).to(self.device)
+        chosen = send(torch.randint(len(self.train), (self.config.inner.batch_size,), generator=random), self.device)
         images, labels = self.data.normalise(self.train.images[chosen]), self.train.labels[chosen]
 
         def loss(teacher: Teacher) -> Tensor:
@@ -106,7 +107,7 @@ class SupervisedJob:
         """Returns normalised, augmented training images ``(N, C, H, W)`` and their labels, N as ``sizes`` has it."""
         random, variation = (self.streams.torch(name, iteration) for name in ("meta-batch", "augmentation"))
         drawn = [torch.randint(len(self.train), (size,), generator=random) for size in sizes.values()]
-        places = torch.cat(drawn).to(self.device).split(list(sizes.values()))  # at once: each copy makes the host wait
+        places = send(torch.cat(drawn), self.device).split(list(sizes.values()))  # at once: each copy has its price
         batches = {}
         for step, chosen in zip(sizes, places, strict=True):
             images = self.augment(self.data.normalise(self.train.images[chosen]), variation)

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from gtn_core.device import send
 from gtn_core.registry import Registry
 from gtn_sl.lessons import Lesson, Places
 
@@ -84,7 +85,7 @@ class RandomLabels(Labels):
         """See ``Labels.told``."""
         size = (self.places.batch_size,)
         drawn = torch.randint(self.classes, size, generator=lesson.random("labels", step))
-        return self.one_hot(drawn.to(self.anchor.device))
+        return self.one_hot(send(drawn, self.anchor.device))
 
 
 @LABELS.register("soft")

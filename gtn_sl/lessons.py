@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from gtn_core.device import send
 from gtn_core.errors import UsageError
 from gtn_core.registry import Registry
 from gtn_core.seeding import Streams
@@ -123,4 +124,4 @@ def draw_lesson(places: Places, order: Order, seed: int, steps: int, device: tor
     table = torch.arange(steps * places.batch_size) % places.samples
     samples = order(table.view(steps, places.batch_size), Streams(seed).torch("order"))
     follow = bool((samples.diff(dim=1) == 1).all())
-    return Lesson(seed, samples.to(device), samples[:, 0].tolist() if follow else None)
+    return Lesson(seed, send(samples, device), samples[:, 0].tolist() if follow else None)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from gtn_core.device import send
 from gtn_core.registry import Registry
 
 Augmentation = Callable[[Tensor, torch.Generator], Tensor]
@@ -32,7 +33,7 @@ def none(images: Tensor, generator: torch.Generator) -> Tensor:
 @AUGMENTATIONS.register("affine")
 def affine(images: Tensor, generator: torch.Generator) -> Tensor:
     """Turns each image by up to 12 degrees, scales it by up to a tenth and shifts it by up to 8% of its side, bilinearly."""
-    draws = 2 * torch.rand(4, len(images), generator=generator).to(images) - 1
+    draws = 2 * send(torch.rand(4, len(images), generator=generator).to(images.dtype), images.device) - 1
     angle, scale = MAX_ROTATION * draws[0], 1 + MAX_SCALING * draws[1]
     cos, sin = scale * angle.cos(), scale * angle.sin()
     shift = 2 * MAX_SHIFT * draws[2:]  # a side of the grid is 2 long
@@ -47,10 +48,10 @@ def crop_flip(images: Tensor, generator: torch.Generator) -> Tensor:
     count, _, height, width = images.shape
     background = images.amin(dim=(0, 2, 3), keepdim=True)
     padded = F.pad(images - background, [CROP_PADDING] * 4) + background
-    top, left = torch.randint(2 * CROP_PADDING + 1, (2, count), generator=generator).to(images.device)
+    top, left = send(torch.randint(2 * CROP_PADDING + 1, (2, count), generator=generator), images.device)
     rows = top[:, None] + torch.arange(height, device=images.device)
     columns = left[:, None] + torch.arange(width, device=images.device)
-    flipped = (torch.rand(count, generator=generator) < 0.5).to(images.device)
+    flipped = send(torch.rand(count, generator=generator) < 0.5, images.device)
     columns = torch.where(flipped[:, None], columns.flip(1), columns)
     which = torch.arange(count, device=images.device)
     return padded[which[:, None, None], :, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
@@ -64,7 +65,7 @@ def cutout(images: Tensor, generator: torch.Generator) -> Tensor:
     for side in (height, width):
         half = int(CUTOUT_SIDE * side) // 2
         offset = torch.arange(side) - torch.randint(side, (count, 1), generator=generator)
-        inside.append(((offset >= -half) & (offset < half)).to(images.device))
+        inside.append(send((offset >= -half) & (offset < half), images.device))
     hidden = inside[0][:, :, None] & inside[1][:, None, :]  # (N, H, W)
     return images.masked_fill(hidden[:, None], 0.0)
 

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from gtn_core.device import send
+
 if TYPE_CHECKING:
     from gtn_sl.data.tasks import Split
 
@@ -37,5 +39,5 @@ def sample_batches(
     size = steps * batch_size
     epochs = -(-size // len(split))
     order = torch.cat([torch.randperm(len(split), generator=generator, device=generator.device) for _ in range(epochs)])
-    index = order[:size].view(steps, batch_size).to(split.labels.device)
+    index = send(order[:size].view(steps, batch_size), split.labels.device)
     return split.images[index], split.labels[index]

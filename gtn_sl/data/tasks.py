@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -101,9 +102,17 @@ class ImageTask:
         channels = self.image_shape[0]
         if images.ndim < 3 or images.shape[-3] != channels:
             raise ValueError(f"{self.name} images are (..., {channels}, H, W), not {tuple(images.shape)}")
-        both = torch.tensor([self.mean, self.std], dtype=torch.float32, device=images.device)
-        mean, std = both.view(2, channels, 1, 1)
-        return mean, std
+        return _constants(self.mean, self.std, images.device)
+
+
+@functools.lru_cache(maxsize=16)
+def _constants(
+    mean: tuple[float, ...], std: tuple[float, ...], device: torch.device
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Returns mean and std on a device, each (C, 1, 1); copied there once."""
+    with torch.inference_mode(False):
+        both = torch.tensor([mean, std], dtype=torch.float32, device=device)
+        return both[0].view(-1, 1, 1), both[1].view(-1, 1, 1)
 
 
 @dataclass(frozen=True, eq=False)

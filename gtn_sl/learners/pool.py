@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from gtn_core.config import Natural, Positive, PositiveReal, Share, config
+from gtn_core.device import send
 from gtn_core.errors import UsageError
 from gtn_core.layers import sample_widths
 from gtn_core.learner import Learner
@@ -113,7 +114,7 @@ class LearnerPool:
         seeds = [self.streams.seed("learner", index, *([copy] if copy else [])) for copy in range(count)]
         fresh = [member.family.fresh(self.task, seed, self.plan.layout, member.form) for seed in seeds]
         (learner, *_), phis = zip(*fresh, strict=True)
-        return self._prepared(member, learner), batched(phis).to(self.device)
+        return self._prepared(member, learner), send(batched(phis), self.device)
 
     def _prepared(self, member: Member, learner: Learner) -> Learner:
         """Returns the last learner where this one is the same function: what was compiled or captured for it serves on."""

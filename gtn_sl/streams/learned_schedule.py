@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import torch
 
+from gtn_core.device import send
 from gtn_core.errors import DivergedError
 from gtn_core.estimators import Backprop, Episode, EstimatorConfig
 from gtn_core.meta_loss import BatchedLoss
@@ -54,7 +55,7 @@ def learn_schedule(
         learner, phi = family.fresh(task, streams.seed("control-learner", iteration), plan.layout)
         phi = phi.to(device)
         random = streams.torch("control-meta-batch", iteration)
-        chosen = torch.randint(len(judge), (min(meta_batch, len(judge)),), generator=random).to(device)
+        chosen = send(torch.randint(len(judge), (min(meta_batch, len(judge)),), generator=random), device)
         batch = (stream.data.normalise(judge.images[chosen]), judge.labels[chosen])
         between = range(1, stream.steps) if throughout else ()
         weights = {**{step: 1 / len(between) for step in between}, stream.steps: 1.0}

@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from typing_extensions import Self
 
+from gtn_core.device import send
 from gtn_core.inner_optim import Schedule, UnboundOptimizer
 from gtn_core.second_order import Batch
 from gtn_core.seeding import Streams
@@ -48,25 +49,26 @@ class RealData(Stream):
         self.steps, self.batch_size, self.optimizer = steps, batch_size, optimizer
         self.inner_schedule, self.augment = schedule, AUGMENTATIONS[augmentation]
         self._seed = 0
-        self._images = self._labels = torch.empty(0)
+        self._images = self._taught = torch.empty(0)
 
     def for_learner(self, seed: int) -> Self:
-        """Returns the same stream with the batches that belong to ``seed``."""
+        """Returns the same stream with the batches that belong to ``seed``, all of them on the schedule's device."""
         random, split = torch.Generator().manual_seed(seed), self.split
         if self.subset is not None and self.subset < len(split):
             chosen = torch.randperm(len(split), generator=random)[: self.subset]
             split = Split(split.images[chosen], split.labels[chosen])
         lesson = copy.copy(self)  # shares the schedule
         lesson._seed = seed
-        lesson._images, lesson._labels = sample_batches(split, self.steps, self.batch_size, random)
+        images, labels = sample_batches(split, self.steps, self.batch_size, random)
+        device = self.inner_schedule.log_lr.device
+        lesson._images, lesson._taught = send(images, device), send(self._probabilities(labels), device)
         return lesson
 
     def batch(self, step: int) -> Batch:
         """See ``Teacher.batch``."""
-        device = self.inner_schedule.log_lr.device
-        images = self.data.normalise(self._images[step].to(device))
+        images = self.data.normalise(self._images[step])
         images = self.augment(images, Streams(self._seed).torch("stream-augmentation", step))
-        return images, self._probabilities(self._labels[step]).to(device)
+        return images, self._taught[step]
 
     def schedule(self) -> tuple[Tensor, Tensor]:
         """See ``Teacher.schedule``."""
@@ -74,7 +76,7 @@ class RealData(Stream):
         return lr, momentum
 
     def _probabilities(self, labels: Tensor) -> Tensor:
-        """Returns what a batch's images are taught as, from what the split says of them: ``(B,)`` to ``(B, classes)``."""
+        """Returns what images are taught as, from what the split says of them: ``(T, B)`` to ``(T, B, classes)``."""
         return F.one_hot(labels, self.data.task.classes).float()
 
 

@@ -184,6 +184,12 @@ def test_denormalise_clamps_to_what_can_be_shown() -> None:
     torch.testing.assert_close(picture.flatten(), torch.tensor([0.0, 0.4822, 1.0]))
 
 
+def test_the_constants_of_a_task_go_to_a_device_once() -> None:
+    images = torch.zeros(2, 3, 32, 32, dtype=torch.uint8)
+    first, second = (TASKS["cifar10"]._per_channel(images) for _ in range(2))
+    assert [part.data_ptr() for part in first] == [part.data_ptr() for part in second]
+
+
 def test_normalising_twice_or_the_wrong_shape_is_refused() -> None:
     task = TASKS["cifar10"]
     images = torch.zeros(1, 3, 32, 32, dtype=torch.uint8)

@@ -106,3 +106,22 @@ def test_a_lesson_shares_the_teachers_parameters():
         before = lesson.batch(0)[0]
         made.set_theta(made.theta() + 0.1)
     assert not torch.equal(lesson.batch(0)[0], before)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
+@pytest.mark.filterwarnings("ignore:Synchronization debug mode is a prototype:UserWarning")
+@pytest.mark.parametrize(
+    ("curriculum", "labels"),
+    [("full", "soft"), ("full", "random"), ("gaussian", "soft"), ("none", "random"), ("all-shuffled", "soft")],
+)
+def test_the_host_does_not_wait_for_a_gpu_between_batches(curriculum, labels):
+    lesson = teacher(curriculum=curriculum, labels=labels).to("cuda").for_learner(1)
+    lesson.batch(0)  # constants go to the device
+    try:
+        torch.cuda.set_sync_debug_mode("error")
+        for step in range(STEPS):
+            for part in lesson.batch(step):
+                if part.requires_grad:
+                    part.sum().backward(retain_graph=True)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")

@@ -56,6 +56,14 @@ def test_augmented_batches_repeat_by_seed_and_differ_from_the_images(data):
         RealData(data, data.train, 4, 16, SGD(), Schedule(4, 0.02, 0.5), augmentation="cut")
 
 
+def test_a_lesson_lies_where_it_is_learned(data):
+    schedule = Schedule(4, 0.02, 0.5).to("meta")
+    images, labels = RealData(data, data.train, 4, 16, SGD(), schedule).for_learner(1).batch(2)
+    assert (images.device.type, labels.device.type) == ("meta", "meta")
+    lesson = RealData(data, data.train, 4, 16, SGD(), schedule).for_learner(1)
+    assert lesson._images.device.type == "meta"  # as a whole: no batch is copied within the inner loop
+
+
 def test_soft_labels_follow_their_images(data):
     probabilities = torch.rand(len(data.train), 10).softmax(dim=1)
     images = data.train.images
