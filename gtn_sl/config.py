@@ -139,8 +139,9 @@ class ComputeConfig:
     """``cpu``, ``cuda`` or ``cuda:N``."""
     threads: Positive | None = None
     """CPU threads; ``None`` takes torch's default. A resumed run keeps what it started with, so that sums stay the same."""
-    memory_mib: PositiveReal = 4096.0
-    """What an outer step may take beside teacher and data; graphs of inner steps are kept as far as it goes."""
+    memory_mib: PositiveReal | None = None
+    """What an outer step may take beside teacher and data; graphs of inner steps are kept as far as it goes. ``None`` is 4096 on
+    a CPU, and on a GPU what is free of it."""
     plan: StepPlan | None = None
     """Layout, precision, back-end and kept graphs; ``None`` chooses by a micro-benchmark."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 
 import torch
 from torch import Tensor
@@ -20,18 +21,21 @@ from gtn_sl.teacher import SupervisedTeacher
 
 log = logging.getLogger(__name__)
 
+CPU_MIB = 4096.0
+"""What an outer step may take of main memory, which other programs need, too, unless the user says otherwise."""
+
 
 def fitting_plan(config: MetaTrainConfig, teacher: SupervisedTeacher, plan: StepPlan, *, sharers: int = 1) -> StepPlan:
     """Returns the plan with as many graphs kept, and as many real images judged at a time, as the memory holds.
 
     Args:
-        config: The meta-training; ``compute.memory_mib`` bounds what an outer step may take, and so does what is free.
+        config: The meta-training; ``compute.memory_mib`` bounds what an outer step may take, and so does a share of what is free.
         teacher: On the device where it will be trained.
         plan: How steps are computed.
-        sharers: Processes that share this machine's memory; a GPU is one process's alone.
+        sharers: Processes of this machine, which share its memory, and its GPUs where they are fewer.
     """
-    device, budget = torch.device(config.compute.device), int(config.compute.memory_mib * (1 << 20))
-    free = available_bytes(device)
+    device = torch.device(config.compute.device)
+    budget = memory_budget(config.compute.memory_mib, device, available_bytes(device), sharers)
     try:
         memories = outer_memories(config, teacher, plan)
     except Exception as error:
@@ -40,9 +44,22 @@ def fitting_plan(config: MetaTrainConfig, teacher: SupervisedTeacher, plan: Step
         log.info("plan: not even one step can be measured in this memory, so no graph is kept")
         release_memory()
         return plan
-    if free is not None:
-        budget = min(budget, int(SPARE * free / (1 if device.type == "cuda" else sharers)))
     return fit(memories, plan, budget)
+
+
+def memory_budget(told: float | None, device: torch.device, free: int | None, sharers: int) -> int:
+    """Returns the bytes that an outer step may take.
+
+    Args:
+        told: MiB that the user allows; ``None`` for the device's default.
+        device: Where.
+        free: Bytes free there; ``None`` where that is unknown.
+        sharers: Processes of this machine.
+    """
+    on_gpu = device.type == "cuda"
+    share = math.ceil(sharers / torch.cuda.device_count()) if on_gpu else sharers
+    most = math.inf if told is None and on_gpu and free is not None else told or CPU_MIB
+    return int(min(most * (1 << 20), math.inf if free is None else SPARE * free / share))
 
 
 def outer_memories(config: MetaTrainConfig, teacher: SupervisedTeacher, plan: StepPlan) -> list[OuterMemory]:

@@ -173,7 +173,7 @@ def _with_plan(
     if plan is None:
         probes = step_probes(config, teacher)
         plan = choose_plan(
-            f"{' '.join(probes)} {config.compute.memory_mib:g} MiB",
+            f"{' '.join(probes)} {config.compute.memory_mib or 'usual'} MiB",
             list(probes.values()),
             config.inner.steps,
             lambda plan: fitting_plan(config, teacher, plan, sharers=sharers),

@@ -18,6 +18,7 @@ from torch.distributed.rendezvous import rendezvous
 from gtn_core.distributed.launch import WORLDS
 from gtn_core.distributed.world import LostRankError, Wait, World
 from gtn_core.errors import GTNError, UsageError
+from gtn_core.memory import is_out_of_memory
 
 VARIABLES = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 
@@ -31,9 +32,13 @@ MESSAGE = 1 << 10
 """Bytes of a message that need no second round, its length in eight of them included."""
 
 
+LOST = ("/gloo/", "connection", "timed out", "broken pipe", "socket")
+"""Signs of a lost process in a message: gloo's name the file of its own that they come from."""
+
+
 @WORLDS.register("torch")
 class TorchWorld(World):
-    """torch.distributed: gloo for what is in main memory, NCCL for what is on GPUs.
+    """torch.distributed: gloo for what is in main memory, NCCL for what is on GPUs, or gloo, too, where processes share one.
 
     Args:
         environment: The variables that the launcher has set.
@@ -63,7 +68,7 @@ class TorchWorld(World):
             store, rank, size = next(rendezvous("env://", timeout=MEETING))
             # Restarted processes may find the store of those before them, with addresses at which nobody listens any more.
             store = dist.PrefixStore(f"attempt {self.restarts}", store)  # type: ignore[attr-defined]
-            backend = "cpu:gloo,cuda:nccl" if gpus else "gloo"
+            backend = "cpu:gloo,cuda:nccl" if _all_have(store, size, gpus >= self.local_size) else "gloo"
             dist.init_process_group(backend, store=store, rank=rank, world_size=size, timeout=PATIENCE)
         except (RuntimeError, ValueError) as error:
             raise GTNError(f"--world torch: the processes do not find each other: {error}") from error
@@ -96,9 +101,20 @@ class TorchWorld(World):
         return [other.numpy().tobytes() for other in all_of_them]
 
 
+def _all_have(store: dist.Store, size: int, here: bool) -> bool:
+    """Says on every process whether what is said of all is true: with NCCL, say, that each has a GPU of its own."""
+    store.add("lacking", int(not here))
+    if store.add("counted", 1) == size:  # the last one, so that all have said what they lack
+        store.set("all have", str(not store.add("lacking", 0)))
+    return bool(store.get("all have") == b"True")
+
+
 def _reached(operation: Callable[[], Any]) -> Any:
-    """Runs a collective operation, whose failure means that another process has gone."""
+    """Runs a collective operation; where it fails by its connections, another process has gone."""
     try:
         return operation()
-    except RuntimeError as error:  # DistBackendError and DistNetworkError are of this kind
+    except RuntimeError as error:
+        told = str(error).lower()
+        if is_out_of_memory(error) or not (isinstance(error, dist.DistError) or any(sign in told for sign in LOST)):
+            raise
         raise LostRankError(str(error).partition(". This is typically")[0].splitlines()[0][:200]) from error

@@ -7,6 +7,7 @@ import sys
 
 import pytest
 import torch
+from torch.distributed.distributed_c10d import _get_default_store
 
 from gtn_core.distributed import (
     WORLDS,
@@ -24,6 +25,7 @@ from gtn_core.distributed import (
 )
 from gtn_core.distributed.files import first_tensors
 from gtn_core.distributed.launch import detected, launched_size
+from gtn_core.distributed.torchrun import _all_have, _reached
 from gtn_core.distributed.world import buckets
 from gtn_core.errors import DataError, GTNError, UnknownNameError, UsageError
 
@@ -172,6 +174,36 @@ def test_a_process_that_dies_is_noticed(in_processes):
     told = in_processes(2, _lose)
     assert told[0].startswith("another process of this run has ended")
     assert told[1] is None
+
+
+@pytest.mark.parametrize(
+    ("error", "lost"),
+    [
+        (RuntimeError("[/pytorch/third_party/gloo/gloo/transport/tcp/pair.cc:547] Connection closed by peer"), True),
+        (torch.distributed.DistBackendError("NCCL communicator was aborted on rank 1"), True),
+        (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB"), False),
+        (torch.distributed.DistBackendError("NCCL error: Cuda failure 2 'out of memory'"), False),
+        (RuntimeError("The size of tensor a (3) must match the size of tensor b (4)"), False),
+    ],
+)
+def test_only_a_broken_connection_means_a_lost_process(error, lost):
+    def fail():
+        raise error
+
+    with pytest.raises(LostRankError if lost else type(error)) as raised:
+        _reached(fail)
+    assert lost or raised.value is error
+
+
+def _agree(world):
+    def all_have(name, here):
+        return _all_have(torch.distributed.PrefixStore(name, _get_default_store()), world.size, here)
+
+    return [all_have("one", True), all_have("two", world.rank == 0), all_have("three", False)]
+
+
+def test_processes_agree_whether_each_has_a_gpu_of_its_own(in_processes):
+    assert in_processes(2, _agree) == [[True, False, False]] * 2
 
 
 LEAVES_NO_THREADS = """

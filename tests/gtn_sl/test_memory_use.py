@@ -14,7 +14,7 @@ from gtn_core.plan import StepPlan
 from gtn_sl.bench import outer_iteration, random_data
 from gtn_sl.config import resolve_config
 from gtn_sl.data import TASKS
-from gtn_sl.memory_use import fitting_plan, outer_memories
+from gtn_sl.memory_use import fitting_plan, memory_budget, outer_memories
 from gtn_sl.teacher import seeded_teacher
 
 WITHIN = 0.15
@@ -64,6 +64,23 @@ def test_a_budget_decides_how_many_graphs_are_kept():
     assert kept(1 << 32) == 8
     assert 0 < kept(model.peak(5) + 1) <= 5
     assert kept(1) == 0
+
+
+@pytest.mark.parametrize(
+    ("told", "device", "free", "sharers", "mib"),
+    [
+        (None, "cpu", 100_000, 1, 4096),
+        (None, "cpu", 1000, 2, 300),
+        (50_000, "cpu", 100_000, 1, 50_000),
+        (None, "cuda", 100_000, 1, 60_000),  # all of a GPU may be used
+        (None, "cuda", 100_000, 2, 60_000),  # each of two GPUs
+        (None, "cuda", 100_000, 3, 30_000),  # two processes on one of them
+        (2048, "cuda", 100_000, 3, 2048),
+    ],
+)
+def test_the_budget_is_a_share_of_what_is_free(told, device, free, sharers, mib, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert memory_budget(told, torch.device(device), free << 20, sharers) == pytest.approx(mib << 20, abs=1)
 
 
 CHILD = """
