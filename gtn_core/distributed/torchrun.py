@@ -101,7 +101,7 @@ class TorchWorld(World):
         return [other.numpy().tobytes() for other in all_of_them]
 
 
-def _all_have(store: dist.Store, size: int, here: bool) -> bool:
+def _all_have(store: Any, size: int, here: bool) -> bool:
     """Says on every process whether what is said of all is true: with NCCL, say, that each has a GPU of its own."""
     store.add("lacking", int(not here))
     if store.add("counted", 1) == size:  # the last one, so that all have said what they lack

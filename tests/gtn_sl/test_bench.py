@@ -10,7 +10,7 @@ from gtn_core.estimators import Backprop, EstimatorConfig
 from gtn_core.execution import traced
 from gtn_core.plan import StepPlan
 from gtn_core.run_folder import RunFolder
-from gtn_sl.bench import Roofline, outer_iteration, random_data
+from gtn_sl.bench import Roofline, outer_iteration, random_data, run_bench
 from gtn_sl.config import resolve_config
 from gtn_sl.data import TASKS
 from gtn_sl.job import SupervisedJob
@@ -90,6 +90,19 @@ def test_an_outer_iteration_moves_the_teacher(monkeypatch):
     before = seen[0].theta()
     iterate()
     assert not torch.equal(before, seen[0].theta())
+
+
+def test_float32_is_no_tf32_for_anything_that_is_measured():
+    allowed = []
+
+    def look(what):
+        allowed.append((torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32))
+
+    before = torch.backends.cudnn.allow_tf32
+    found = list(run_bench(resolve_config("digits", "fast", TINY), ["float32"], side=16, copy_mib=1, advance=look))
+    assert len(found) == 1
+    assert set(allowed) == {(False, False)}
+    assert torch.backends.cudnn.allow_tf32 == before
 
 
 def test_the_gap_is_to_the_nearer_ceiling():
