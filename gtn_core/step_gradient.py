@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -16,6 +16,7 @@ from gtn_core.errors import DivergedError
 from gtn_core.estimators import Estimate, Estimator, Teacher, Trial
 from gtn_core.memory import is_out_of_memory, release_memory
 from gtn_core.outer_job import Job
+from gtn_core.room import Room, TrialInParts
 
 log = logging.getLogger(__name__)
 
@@ -53,6 +54,7 @@ class StepGradient:
         estimator: Estimates the gradient of one.
         world: The processes.
         count: Episodes of each.
+        room: How many candidates fit into this process's memory at a time.
     """
 
     teacher: Teacher
@@ -61,6 +63,7 @@ class StepGradient:
     estimator: Estimator
     world: World
     count: int
+    room: Room = field(default_factory=Room)
 
     def leave(self, start: int, share: float, clock: Callable[[], float]) -> StepReport:
         """Leaves the mean gradient in the parameters' ``grad``, where any episode was good.
@@ -119,8 +122,9 @@ class StepGradient:
             for parameter in self.parameters:
                 parameter.grad = None
             trial = self.job.episode(episode, share)
-            if self.estimator.splits_candidates and self.world.size > 1:
-                trial = SplitTrial(trial, self.world)
+            if self.estimator.splits_candidates:
+                trial = TrialInParts(trial, self.room)
+                trial = SplitTrial(trial, self.world) if self.world.size > 1 else trial
             try:
                 return trial, self.estimator.estimate(self.teacher, trial)
             except Exception as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,12 +15,18 @@ from torch import Tensor
 
 from gtn_core.errors import DivergedError
 from gtn_core.learner import Learner, Statistics
+from gtn_core.memory import is_out_of_memory, release_memory
 from gtn_core.plan import StepPlan
 from gtn_core.unroll import InnerLoop, Trajectory, run
 from gtn_sl.data import Split, TaskData
 from gtn_sl.learners import architecture
 from gtn_sl.losses import inner_loss
 from gtn_sl.stream import Stream
+
+log = logging.getLogger(__name__)
+
+AT_A_TIME = 1000
+"""Real images that are classified at a time; fewer where memory is short."""
 
 
 @dataclass(frozen=True)
@@ -175,8 +182,18 @@ def accuracy_of(classify: Callable[[Tensor], Tensor], split: Split) -> float:
         classify: From pictures, bytes ``(N, C, H, W)``, to logits ``(N, classes)``.
         split: Real images.
     """
-    right = 0
-    with torch.no_grad():
-        for images, labels in zip(split.images.split(1000), split.labels.split(1000), strict=True):
-            right += int((classify(images).argmax(dim=1) == labels).sum())
-    return right / len(split.labels)
+    right, done, count = 0, 0, min(AT_A_TIME, len(split))
+    while done < len(split):
+        part = slice(done, done + count)
+        try:
+            with torch.no_grad():
+                right += int((classify(split.images[part]).argmax(dim=1) == split.labels[part]).sum())
+            done += count
+            continue
+        except Exception as error:
+            if count == 1 or not is_out_of_memory(error):
+                raise
+        count //= 2
+        log.warning("out of memory, so the remaining images are classified %d at a time", count)
+        release_memory()
+    return right / len(split)

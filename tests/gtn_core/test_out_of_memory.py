@@ -9,11 +9,12 @@ import torch
 
 from gtn_core.distributed import SingleProcess
 from gtn_core.errors import DivergedError
-from gtn_core.estimators import ESTIMATORS, Episode, EstimatorConfig
+from gtn_core.estimators import ESTIMATORS, Episode, EstimatorConfig, Teacher
 from gtn_core.inner_optim import SGD
 from gtn_core.memory import available_bytes, is_out_of_memory
 from gtn_core.meta_loss import BatchedLoss, parts_of
 from gtn_core.plan import StepPlan
+from gtn_core.room import Room, TrialInParts
 from gtn_core.step_gradient import StepGradient
 
 EXECUTION = """
@@ -127,6 +128,56 @@ def test_graphs_are_halved_first_then_real_samples_and_the_gradient_stays_what_i
 def test_where_nothing_is_left_to_save_the_error_stands():
     with pytest.raises(MemoryError):
         gradient(0, 0, StepPlan())
+
+
+class Crowd:
+    """A trial that holds three candidates at most."""
+
+    def __init__(self):
+        self.values, self.asked = {}, []
+
+    def fitness(self, teacher, candidates):
+        self.asked.append(len(candidates))
+        if len(candidates) > 3:
+            raise MemoryError
+        self.values = {"cost/real_steps": float(len(candidates))}
+        return -candidates.square().sum(dim=1)
+
+
+def test_candidates_are_judged_in_parts_where_all_of_them_do_not_fit(caplog):
+    candidates, room, crowd = torch.arange(8.0)[:, None], Room(), Crowd()
+    trial = TrialInParts(crowd, room)
+    with caplog.at_level(logging.WARNING):
+        found = trial.fitness(None, candidates)
+    assert found.tolist() == [-float(i * i) for i in range(8)]
+    assert crowd.asked == [8, 4, 2, 2, 2, 2, 2, 2, 2]  # the last candidate with every other one
+    assert (room.most, trial.values) == (1, {"cost/real_steps": 14.0})
+    assert "from now on 3 candidates judged at a time instead of 7" in caplog.text
+    assert TrialInParts(crowd, room).fitness(None, candidates[:2]).tolist() == [0.0, -1.0]
+    assert TrialInParts(crowd, room).fitness(None, candidates[:1]).tolist() == [0.0]
+
+
+def test_an_evolution_goes_on_with_fewer_candidates_at_a_time():
+    class Job:
+        def episode(self, number, share):
+            return Crowd()
+
+    teacher = Teacher()
+    teacher.x = torch.nn.Parameter(torch.ones(3))
+    estimator = ESTIMATORS["snes"](EstimatorConfig(population=8))
+    step = StepGradient(teacher, [teacher.x], Job(), estimator, SingleProcess(), 1)
+    assert step.leave(0, 0.0, lambda: 0.0).good == 1
+    assert teacher.x.grad is not None
+    assert step.room.most == 2
+
+
+def test_where_nothing_of_a_population_is_left_to_save_the_error_stands():
+    class Full(Crowd):
+        def fitness(self, teacher, candidates):
+            raise MemoryError
+
+    with pytest.raises(MemoryError):
+        TrialInParts(Full(), Room()).fitness(None, torch.arange(8.0)[:, None])
 
 
 def test_parts_have_their_share_of_the_mean():
