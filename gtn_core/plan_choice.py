@@ -78,6 +78,39 @@ def choose_plan(
     return plan
 
 
+def choose_threads(name: str, probes: Sequence[Probe], plan: StepPlan, most: int, *, cache: Path | None = None) -> int:
+    """Times one step and its adjoint on 1, 2, 4 and so on CPU threads, and returns how many are fastest.
+
+    Args:
+        name: See ``choose_plan``.
+        probes: See ``choose_plan``.
+        plan: How the steps are computed.
+        most: Threads that this process may have; it has them now.
+        cache: See ``choose_plan``.
+    """
+    built = [probe(plan) for probe in probes]
+    way = (plan.layout, plan.precision, plan.backend, plan.execution, plan.keep_last_k > 0)
+    key = cache_key(f"threads {name}", [(phi, batch) for _, phi, batch in built], way)
+    known = read_cache(cache)
+    if key in known:
+        threads = int(str(known[key]["threads"]))
+        log.info("threads: %d of %d (remembered in %s)", threads, most, cache)
+        return threads
+    seconds: dict[int, float] = {}
+    try:
+        for threads in [*(1 << n for n in range((most - 1).bit_length())), most]:
+            torch.set_num_threads(threads)
+            seconds[threads] = sum(_seconds_of_step(*step, plan) for step in built)
+    finally:
+        torch.set_num_threads(most)
+    best = min(seconds, key=lambda threads: seconds[threads])
+    times = ", ".join(f"{1e3 * taken:.0f} ms on {threads}" for threads, taken in seconds.items())
+    log.info("threads: %d of %d; a step and its adjoint: %s", best, most, times)
+    known[key] = {"threads": best}
+    write_cache(cache, known)
+    return best
+
+
 def compare_plans(
     probes: Sequence[Probe],
     steps: int,

@@ -138,7 +138,8 @@ class ComputeConfig:
     device: str = "cpu"
     """``cpu``, ``cuda`` or ``cuda:N``."""
     threads: Positive | None = None
-    """CPU threads; ``None`` takes torch's default. A resumed run keeps what it started with, so that sums stay the same."""
+    """CPU threads; ``None`` takes as many of torch's default as are fastest, and of several processes each its part. A resumed
+    run keeps what it started with, so that sums stay the same."""
     memory_mib: PositiveReal | None = None
     """What an outer step may take beside teacher and data; graphs of inner steps are kept as far as it goes. ``None`` is 4096 on
     a CPU, and on a GPU what is free of it."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import os
 from pathlib import Path
 
 import torch
@@ -21,7 +22,7 @@ from gtn_core.memory import reuse_pages
 from gtn_core.outer_loop import Listener, OuterLoop, Progress
 from gtn_core.plan import Probe, StepPlan, cosine
 from gtn_core.plan_cache import default_cache
-from gtn_core.plan_choice import choose_plan
+from gtn_core.plan_choice import choose_plan, choose_threads
 from gtn_core.run_folder import RunFolder
 from gtn_core.second_order import Batch, InnerLoss
 from gtn_core.seeding import Streams
@@ -72,6 +73,7 @@ def meta_train(
     clock = cpu_seconds()
     reuse_pages()
     world = world or SingleProcess()
+    threads_are_open = config.compute.threads is None and world.size == 1 and "OMP_NUM_THREADS" not in os.environ
     config = everywhere(world, lambda: _with_compute(config, world))
     data = first_on_each_machine(world, lambda: load_task(config.task, config.data_dir))
     streams = Streams(config.seed)
@@ -86,6 +88,8 @@ def meta_train(
         else:
             settled = first(world, lambda: to_dict(_with_plan(config, data, teacher, world.local_size)))
             config = resolve(MetaTrainConfig, settled)
+            if threads_are_open:
+                config = _with_threads(config, teacher)
         first(world, lambda: run.write_config(config))  # of a resumed run too: its budget may have changed
         command, continued = first(world, lambda: (run.remember_command(command), run.state.is_file()))
         if not continued and config.teacher.warm_start:
@@ -183,6 +187,17 @@ def _with_plan(
     if plan.precision == "bfloat16":
         plan = _trusted(plan, config, data, teacher)
     return dataclasses.replace(config, compute=dataclasses.replace(config.compute, plan=plan))
+
+
+def _with_threads(config: MetaTrainConfig, teacher: SupervisedTeacher) -> MetaTrainConfig:
+    """Settles and applies how many of the threads that this process may have are used, on a CPU by a micro-benchmark."""
+    most, plan = torch.get_num_threads(), config.compute.plan
+    if most == 1 or plan is None or not config.compute.device.startswith("cpu"):
+        return config
+    probes = step_probes(config, teacher)
+    threads = choose_threads(" ".join(probes), list(probes.values()), plan, most, cache=default_cache())
+    torch.set_num_threads(threads)
+    return dataclasses.replace(config, compute=dataclasses.replace(config.compute, threads=threads))
 
 
 def as_this_device_can(config: MetaTrainConfig) -> MetaTrainConfig:

@@ -26,7 +26,8 @@ MEETING = timedelta(minutes=30)
 """How long a process waits for the others to be there."""
 
 PATIENCE = timedelta(days=7)
-"""How long it waits for another that is alive and busy, say with the last agent of a study; one that died is noticed at once."""
+"""How long it waits for another that is busy, say with the last agent of a study; one that died is noticed at once, unless its
+machine vanished with it (docs/scaling.md)."""
 
 MESSAGE = 1 << 10
 """Bytes of a message that need no second round, its length in eight of them included."""

@@ -13,7 +13,7 @@ from torch import nn
 from gtn_core import execution, plan_choice
 from gtn_core.learner import fresh_learner
 from gtn_core.plan import StepPlan, cosine
-from gtn_core.plan_choice import Trial, choose_plan, compare_plans, settled
+from gtn_core.plan_choice import Trial, choose_plan, choose_threads, compare_plans, settled
 from gtn_core.second_order import first_order
 
 
@@ -109,6 +109,24 @@ def test_a_choice_is_remembered_and_a_damaged_memory_is_made_anew(tmp_path, capl
     cache.write_text("{")
     assert choose_plan("net", [probe], 4, room_for(4), cache=cache).precision in ("float32", "bfloat16")
     assert len(json.loads(cache.read_text())) == 1
+
+
+def test_the_number_of_threads_is_chosen_and_remembered(tmp_path, monkeypatch, caplog):
+    cache, before = tmp_path / "plans.json", torch.get_num_threads()
+    monkeypatch.setattr(
+        plan_choice, "_seconds_of_step", lambda *step: {1: 3.0, 2: 1.0, 3: 2.0}[torch.get_num_threads()]
+    )
+    try:
+        torch.set_num_threads(3)
+        with caplog.at_level(logging.INFO):
+            assert choose_threads("net", [probe], StepPlan(), 3, cache=cache) == 2
+            assert torch.get_num_threads() == 3
+            monkeypatch.undo()  # what is remembered is not timed again
+            assert choose_threads("net", [probe], StepPlan(), 3, cache=cache) == 2
+    finally:
+        torch.set_num_threads(before)
+    assert "threads: 2 of 3; a step and its adjoint: 3000 ms on 1, 1000 ms on 2, 2000 ms on 3" in caplog.text
+    assert "threads: 2 of 3 (remembered" in caplog.text
 
 
 def test_what_is_remembered_is_what_is_fast_and_not_what_the_memory_held(tmp_path):

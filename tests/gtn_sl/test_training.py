@@ -16,7 +16,7 @@ from gtn_core.seeding import Streams
 from gtn_sl import training
 from gtn_sl.config import resolve_config
 from gtn_sl.data import load_task
-from gtn_sl.evaluation import evaluate_stream, refuse_divergence
+from gtn_sl.evaluation import accuracy_of, evaluate_stream, refuse_divergence
 from gtn_sl.judging import EvaluationPlan, judge, units_of_work
 from gtn_sl.report import write_evaluation_report, write_training_report
 from gtn_sl.streams import RealData, images_of_equal_storage, learn_schedule
@@ -58,6 +58,23 @@ def test_a_run_leaves_what_design_promises(tmp_path, config):
     best = load_teacher(run.teacher)
     assert best.document["metrics"]["real/validation_accuracy"] == progress.best
     assert list(run.tensorboard.glob("events.*"))
+
+
+@pytest.mark.parametrize(("told", "environment", "used"), [(None, None, 1), (None, "2", 2), (2, None, 2)])
+def test_threads_are_chosen_where_nobody_has_said_how_many(told, environment, used, tmp_path, config, monkeypatch):
+    monkeypatch.setattr(training, "choose_threads", lambda name, probes, plan, most, cache: most - 1)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    if environment:
+        monkeypatch.setenv("OMP_NUM_THREADS", environment)
+    run, before = RunFolder(tmp_path / "run"), torch.get_num_threads()
+    compute, outer = dataclasses.replace(config.compute, threads=told), dataclasses.replace(config.outer, iterations=0)
+    try:
+        torch.set_num_threads(2)
+        meta_train(dataclasses.replace(config, compute=compute, outer=outer), run)
+        assert torch.get_num_threads() == used
+    finally:
+        torch.set_num_threads(before)
+    assert run.read_config()["compute"]["threads"] == used
 
 
 def test_a_pool_is_judged_by_several_whose_mean_counts(tmp_path):
@@ -193,6 +210,21 @@ def test_evaluation_is_repeatable_and_its_curve_ends_at_the_final_accuracy(data,
     assert np.array_equal(results[0].curves[:, -1], results[0].final)
     assert results[0].minimum <= results[0].mean <= results[0].final.max()
     assert results[0].spread == pytest.approx(np.std(results[0].final, ddof=1))
+
+
+def test_images_are_classified_in_parts_where_all_of_them_do_not_fit(data, caplog):
+    sizes = []
+
+    def classify(images):
+        sizes.append(len(images))
+        if len(images) > 100:
+            raise MemoryError
+        return torch.eye(10)[torch.zeros(len(images), dtype=torch.int64)]
+
+    expected = float((data.validation.labels == 0).float().mean())
+    assert accuracy_of(classify, data.validation) == pytest.approx(expected)
+    assert sizes == [200, 100, 100]
+    assert "classified 100 at a time" in caplog.text
 
 
 def test_judging_puts_the_controls_beside_the_teacher(tmp_path, config, data):

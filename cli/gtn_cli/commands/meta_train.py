@@ -52,7 +52,9 @@ log = logging.getLogger("gtn_cli")
     "--iterations", type=click.IntRange(min=0), help="Train for so many outer steps; an environment, in each stage."
 )
 @click.option("--seed", type=click.IntRange(min=0), help="Root of all randomness.  [default: 0]")
-@click.option("--threads", type=click.IntRange(min=1), help="CPU threads.  [default: torch's; environments 1]")
+@click.option(
+    "--threads", type=click.IntRange(min=1), help="CPU threads.  [default: as many as are fastest; environments 1]"
+)
 @click.option("--kind", type=click.Choice(["mdp", "bandit", "reward"]), help="What is learned.  [default: mdp]")
 @click.option(
     "--estimator", metavar="snes|openai-es|meta-gradient", help="Estimator of an environment's outer gradient."
