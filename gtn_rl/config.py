@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
@@ -241,4 +243,8 @@ def resolve_config(task: str, preset: str, *layers: Mapping[str, Any]) -> RLConf
         raise UsageError("give one budget: either --iterations or --minutes")
     if not resolved.stages:
         raise UsageError("a meta-training needs at least one stage")
+    start = resolved.environment.start
+    if start is not None and start.endswith(".safetensors"):  # else the name of one that comes with the package
+        found = replace(resolved.environment, start=str(Path(start).absolute()))
+        resolved = replace(resolved, environment=found)
     return resolved

@@ -5,15 +5,17 @@ from __future__ import annotations
 import importlib.metadata
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from gtn_core.config import to_dict
+from gtn_core.errors import GTNError
+from gtn_envs import Weights, WeightsError
 from gtn_envs.weights_file import save_environment
 from gtn_rl.config import RLConfig
 from gtn_rl.learned_teacher import LearnedTeacher
 from gtn_rl.stage_result import StageResult
-from gtn_rl.starting_point import load_start
-from gtn_rl.tasks.protocol import TaskSpec
+
+TOLD_OF_START = ("command", "seed", "stages", "metrics", "start")
+"""What the header says of the file that a meta-training started from."""
 
 
 def write_environment(
@@ -23,6 +25,8 @@ def write_environment(
     results: Sequence[StageResult],
     metrics: Mapping[str, float],
     command: str,
+    *,
+    start: Weights | None = None,
 ) -> None:
     """Writes an environment.
 
@@ -33,6 +37,10 @@ def write_environment(
         results: The stages so far.
         metrics: Its figures, and what it cost.
         command: What the user typed.
+        start: The environment that ``config.environment.start`` names: what made it is part of what made this.
+
+    Raises:
+        GTNError: The file cannot be written, or the environment holds a value that is not finite.
     """
     spec = teacher.spec
     document = teacher.document(
@@ -44,15 +52,11 @@ def write_environment(
         config=to_dict(config),
         observation_space=spec.observation_space,
         action_space=spec.action_space,
-        **_origin(config.environment.start, spec),
     )
-    save_environment(path, {name: tensor.numpy() for name, tensor in teacher.tensors().items()}, document)
-
-
-def _origin(start: str | None, spec: TaskSpec) -> dict[str, Any]:
-    """Returns what the header says of the file that it started from: what made it is part of what made this."""
-    if start is None:
-        return {}
-    document = load_start(start, spec).document
-    told = ("command", "seed", "stages", "metrics", "start")
-    return {"start": {"file": start, **{key: document[key] for key in told if key in document}}}
+    if start is not None:
+        told = {key: start.document[key] for key in TOLD_OF_START if key in start.document}
+        document["start"] = {"file": config.environment.start, **told}
+    try:
+        save_environment(path, {name: tensor.cpu().numpy() for name, tensor in teacher.tensors().items()}, document)
+    except WeightsError as error:
+        raise GTNError(str(error)) from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,8 +65,13 @@ def plot_episodes(path: Path, env: Environment, seed: int = 0) -> None:
 
 
 def can_be_drawn(env: Environment) -> bool:
-    """Says whether the real task's own picture of a state can be had: its steps are real, or its observation says it all."""
-    return env.file is not None and (env.document["form"] == "reward" or is_drawable(load_environment(env.file)))
+    """Says whether the real task's own picture of a state can be had: it has one, or its observation says it all."""
+    if env.file is None:
+        return False
+    if env.document["form"] != "reward":
+        return is_drawable(load_environment(env.file))
+    with contextlib.closing(gym.make(env.id, disable_env_checker=True)) as made:  # whose steps are the real task's
+        return "rgb_array" in made.metadata.get("render_modes", ())
 
 
 def _rows(id: str, weights: Weights, seed: int) -> list[list[Cell]]:

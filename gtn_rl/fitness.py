@@ -47,7 +47,7 @@ def real_returns(
 
 @torch.no_grad()
 def episode_lengths(variants: Variants, policies: Policies, generator: torch.Generator, copies: int = 64) -> Tensor:
-    """Returns the mean number of steps of episodes in each of P variants, under its own policy, ``(P,)``.
+    """Returns the mean number of steps of first episodes in each of P variants, under its own policy, ``(P,)``.
 
     Args:
         variants: The environments.
@@ -55,13 +55,15 @@ def episode_lengths(variants: Variants, policies: Policies, generator: torch.Gen
         generator: Draws the initial states.
         copies: Episodes of each variant that run side by side.
     """
-    running, steps = variants.copies(copies, generator), variants.max_episode_steps
-    ends = torch.zeros(variants.size, device=variants.mean.device)
-    for _ in range(steps):
+    running, device = variants.copies(copies, generator), variants.mean.device
+    lengths = torch.zeros(variants.size, copies, device=device)
+    going_on = torch.ones_like(lengths, dtype=torch.bool)
+    while going_on.any():
+        lengths += going_on
         actions = policies.act(running.observations())
         transition = running.step(actions if variants.spec.discrete else normalise(variants.spec, actions))
-        ends += transition.ended.float().mean(dim=1)
-    return steps / ends
+        going_on &= ~transition.ended.to(device)
+    return lengths.mean(dim=1)
 
 
 @dataclass

@@ -33,6 +33,11 @@ class Harvest:
     returns: Tensor
     real_steps: int
 
+    def to(self, device: torch.device | str) -> Harvest:
+        """Returns the same on a device."""
+        moved = {name: tensor.to(device) for name, tensor in vars(self.transitions).items()}
+        return Harvest(Transitions(**moved), self.returns.to(device), self.real_steps)
+
     @property
     def states(self) -> Tensor:
         """The observations, ``(N, d)``."""

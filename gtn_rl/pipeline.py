@@ -13,6 +13,7 @@ from gtn_core.outer_loop import Listener
 from gtn_core.run_folder import RunFolder
 from gtn_core.seeding import Streams
 from gtn_core.tracking import NoTracker, RunTracker, Stage, Tracker
+from gtn_envs import Weights
 from gtn_rl.config import RLConfig, StageConfig
 from gtn_rl.environment_file import write_environment
 from gtn_rl.harvest import Harvest, start_from_greedy
@@ -33,6 +34,7 @@ class Pipeline:
         teacher: The environment as it stands.
         harvests: Steps of the real task that dynamics are fitted to.
         results: The stages so far.
+        start: The environment that it started from, where it did from one.
         command: What the user typed, for the file's header.
         listener: Told after every outer step.
         pending: What was harvested before the first stage, which it counts to.
@@ -45,6 +47,7 @@ class Pipeline:
     teacher: LearnedTeacher
     harvests: list[Harvest]
     results: list[StageResult]
+    start: Weights | None
     command: str
     listener: Listener | None
     pending: Cost
@@ -112,7 +115,9 @@ class Pipeline:
             "meta_real_steps": cost.real_steps,
             "meta_cpu_seconds": round(cost.cpu_seconds, 1),
         }
-        write_environment(self.run.teacher, self.teacher, self.config, self.results, facts, self.command)
+        write_environment(
+            self.run.teacher, self.teacher, self.config, self.results, facts, self.command, start=self.start
+        )
 
 
 def own_metrics(metrics: Mapping[str, float]) -> dict[str, float]:

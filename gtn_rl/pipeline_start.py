@@ -26,7 +26,10 @@ from gtn_rl.tasks.rollout import Transitions
 def start_pipeline(
     config: RLConfig, run: RunFolder, task: BatchedTask, listener: Listener | None, command: str, world: World
 ) -> Pipeline:
-    """Returns a meta-training before its first stage, see ``Pipeline`` for the arguments."""
+    """Returns a meta-training before its first stage, see ``Pipeline`` for the arguments.
+
+    All is made on the CPU, the same on every process, and moved to the run's device once.
+    """
     settings, streams, clock = config.environment, Streams(config.seed), cpu_seconds()
     random = streams.numpy("harvest")
     gathered = _harvested(world, lambda: harvest(task, settings.harvest_episodes, random))
@@ -36,23 +39,26 @@ def start_pipeline(
         config = dataclasses.replace(config, environment=settings)
     scales = gathered.normalisation() if start is None else normalisation(start)
     teacher = fresh_teacher(settings, task, gathered, scales, random, streams.seed("teacher"))
-    harvests = [gathered]
     if start is not None:
         take_over(teacher, start)
+    teacher.to(config.device)
+    harvests = [gathered]
+    if start is not None:
         again = streams.numpy("harvest-start")
         harvests.append(_harvested(world, lambda: harvest_from_greedy(task, teacher, settings, again)))
     world.broadcast_(teacher.state_dict().values())  # the first process alone drew the centres after a harvest
     pending = Cost(sum(part.real_steps for part in harvests), cpu_seconds() - clock)
-    return Pipeline(config, run, task, teacher.to(config.device), harvests, [], command, listener, pending, world)
+    harvests = [part.to(config.device) for part in harvests]
+    return Pipeline(config, run, task, teacher, harvests, [], start, command, listener, pending, world)
 
 
 def _harvested(world: World, work: Callable[[], Harvest]) -> Harvest:
-    """Returns a harvest that the first process gathers, on all of them."""
+    """Returns a harvest that the first process gathers, on all of them, on the CPU."""
     if world.size == 1:
-        return work()
+        return work().to("cpu")
 
     def packed() -> tuple[dict[str, Tensor], dict[str, int]]:
-        gathered = work()
+        gathered = work().to("cpu")
         return {**vars(gathered.transitions), "returns": gathered.returns}, {"real_steps": gathered.real_steps}
 
     tensors, values = first_tensors(world, packed)

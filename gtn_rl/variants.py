@@ -20,7 +20,7 @@ class Transition:
     Attributes:
         reward: ``(P, E)``.
         terminated: Whose episode the environment ended, so that nothing comes after it. Bool, ``(P, E)``, or ``(1, E)`` where
-            the episodes of all variants end together.
+            the episodes of all variants end together; where they do by their number of steps alone, it may lie on the CPU.
         truncated: Whose episode a time limit cut off, and which had not terminated; alike.
         last: Observations after the step, before any fresh start, in the task's units, ``(P, E, d)``.
     """

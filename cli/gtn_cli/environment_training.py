@@ -28,7 +28,7 @@ class Reinforcement:
         """Resolves the settings of a new run."""
         from gtn_rl.config import resolve_config
 
-        refuse({"--data-dir": given.data_dir}, f"{task} is an environment, which has no image files")
+        _refuse_images(task, given)
         last: dict[str, Any] = {
             "seed": given.seed,
             "device": given.device,
@@ -48,6 +48,7 @@ class Reinforcement:
         from gtn_rl.config import RLConfig
 
         config = resolve(RLConfig, settings)
+        _refuse_images(config.task, given)
         if given.budget:
             stages = tuple(dataclasses.replace(stage, iterations=None) for stage in config.stages)
             config = dataclasses.replace(config, **{"minutes": None, "iterations": None, **given.budget}, stages=stages)
@@ -70,12 +71,12 @@ class Reinforcement:
 
     def train(self, run: RunFolder, world: World, *, resume: bool, listener: Listener, command: str) -> Progress:
         """See ``MetaTraining.train``."""
-        from gtn_core.distributed import everywhere, first
+        from gtn_core.distributed import first
         from gtn_rl.report import write_training_report
         from gtn_rl.stages import is_done
         from gtn_rl.training import meta_train
 
-        if self._new_budget and everywhere(world, lambda: is_done(run, self.config)):
+        if self._new_budget and first(world, lambda: is_done(run, self.config)):
             raise UsageError(
                 f"all stages of {run.path} are done, so that it takes no new budget; go on from what it made in another"
                 f" folder with --set environment.start={run.teacher}"
@@ -106,6 +107,10 @@ class Reinforcement:
         cost = f"{result['real_steps']:,} real steps, {result['cpu_seconds']:,.0f} CPU-seconds"
         sentence = f"{run.teacher}: mean real return {progress.best:.1f} of fresh agents ({kept}); {cost}"
         return result, sentence, f"gtn-cli train-agent --env {run.teacher} --algo ppo --steps 10000"
+
+
+def _refuse_images(task: str, given: Given) -> None:
+    refuse({"--data-dir": given.data_dir}, f"{task} is an environment, which has no image files")
 
 
 def _with_estimator(stages: Sequence[Any], name: str) -> tuple[Any, ...]:

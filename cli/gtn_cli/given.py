@@ -36,7 +36,13 @@ class Given:
 
     @property
     def budget(self) -> dict[str, Any]:
-        """Returns the budget, if one was given."""
+        """Returns the budget, if one was given.
+
+        Raises:
+            UsageError: Two were.
+        """
+        if self.minutes is not None and self.iterations is not None:
+            raise UsageError("give one budget: either --iterations or --minutes")
         return only_given({"minutes": self.minutes, "iterations": self.iterations})
 
 

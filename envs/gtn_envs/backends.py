@@ -57,6 +57,7 @@ class NumpyBackend:
             array = np.asarray(actions)
             if array.shape != (copies,) or array.dtype.kind not in "iu":
                 raise _refused(actions, copies, space)
+            array = array.astype(np.int64, copy=False)  # small integers would overflow further on
             index = array if space.start == 0 else array - space.start
             return index, bool(index.min() < 0 or index.max() >= space.n)
         try:

@@ -97,14 +97,16 @@ def make_with_learned_reward(
 
     Args:
         weights: Path or shipped name of a file of the reward form.
-        render_mode: Of the real task.
+        render_mode: Of the real task, which need know of none where it is not given.
         **kwargs: For the real task.
 
     Raises:
         WeightsError: As ``LearnedReward``.
     """
     task = load_environment(weights).task
-    env = gym.make(task, max_episode_steps=-1, disable_env_checker=True, render_mode=render_mode, **kwargs)
+    if render_mode is not None:
+        kwargs["render_mode"] = render_mode
+    env = gym.make(task, max_episode_steps=-1, disable_env_checker=True, **kwargs)
     return LearnedReward(env, weights)
 
 

@@ -189,7 +189,9 @@ def _check_refusals(env: gym.vector.VectorEnv[Any, Any, Any], seed: int) -> None
 
 
 def _limit(env: gym.vector.VectorEnv[Any, Any, Any]) -> int | None:
-    return None if env.spec is None else env.spec.kwargs.get("max_episode_steps", env.spec.max_episode_steps)
+    """Returns the time limit that the spec tells of, which may be -1 for none."""
+    limit = None if env.spec is None else env.spec.kwargs.get("max_episode_steps", env.spec.max_episode_steps)
+    return None if limit == -1 else limit
 
 
 def _host(array: Any) -> npt.NDArray[Any]:

@@ -117,6 +117,21 @@ def test_a_run_says_what_it_came_to(call, made, tmp_path):
     assert f"environment.start={tmp_path / 'r' / 'teacher.safetensors'}" in more.err
 
 
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--minutes", 1, "--iterations", 5), "either --iterations or --minutes"),
+        (("--data-dir", "."), "CartPole-v1 is an environment, which has no image files"),
+    ],
+)
+def test_what_a_resumed_run_refuses(call, made, options, words):
+    settings = (made / "config.yaml").read_bytes()
+    outcome = call("meta-train", "--resume", made, *options)
+    assert outcome.code == 2, outcome
+    assert words in outcome.err
+    assert (made / "config.yaml").read_bytes() == settings
+
+
 @pytest.mark.slow
 def test_an_interrupted_run_goes_on(call, start, tmp_path):
     folder = tmp_path / "r"

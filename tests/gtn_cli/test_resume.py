@@ -72,6 +72,13 @@ def test_an_interrupt_saves_and_prints_how_to_go_on(start, tmp_path, number, sma
     assert "Traceback" not in err
 
 
+def test_two_new_budgets_are_refused_and_the_run_still_goes_on(call, tmp_path, small):
+    assert call("meta-train", *small, "--iterations", 1, "--out", tmp_path / "r").code == 0
+    outcome = call("meta-train", "--resume", tmp_path / "r", "--iterations", 2, "--minutes", 1)
+    assert (outcome.code, "either --iterations or --minutes" in outcome.err) == (2, True), outcome.err
+    assert call("meta-train", "--resume", tmp_path / "r", "--iterations", 2, "--json").json["iterations"] == 2
+
+
 def test_one_process_at_a_time(start, call, tmp_path, small):
     folder = tmp_path / "r"
     process = start("meta-train", *small, "--iterations", 100000, "--out", folder)

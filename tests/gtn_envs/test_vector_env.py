@@ -35,6 +35,19 @@ def test_checker(id: str, mode: str, backend: str, files: dict[str, Path]) -> No
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("id", ["GTN-MountainCar-v0", "GTN-MountainCarBandit-v0"])
+def test_actions_of_any_integer_dtype(id: str, backend: str) -> None:
+    actions = np.arange(200) % 3
+    found = []
+    for dtype in (np.int64, np.uint8, np.int8, np.int16, np.uint32):
+        env = gym.make_vec(id, num_envs=len(actions), backend=backend)
+        env.reset(seed=0)
+        found.append(np.asarray(env.step(actions.astype(dtype))[1]))
+    for rewards in found[1:]:
+        np.testing.assert_array_equal(rewards, found[0])
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("id", EVERY_KIND)
 def test_as_sync_vector_env(id: str, mode: str, backend: str, files: dict[str, Path]) -> None:
@@ -304,6 +317,10 @@ def test_the_checker_sees(name: str, files: dict[str, Path]) -> None:
     broken.spec = env.spec
     with pytest.raises(AssertionError, match=message):
         check_vector_env(broken, steps=30)
+
+
+def test_the_checker_knows_of_no_limit(files: dict[str, Path]) -> None:
+    check_vector_env(gym.make_vec("GTN-TestEndless-v0", num_envs=3, max_episode_steps=-1), steps=30)
 
 
 @pytest.mark.parametrize("mode", MODES)

@@ -6,7 +6,9 @@ import torch
 from gtn_core.config import parse_assignments
 from gtn_core.errors import DivergedError
 from gtn_core.seeding import Streams
+from gtn_rl.agents.protocol import normalise
 from gtn_rl.config import resolve_config
+from gtn_rl.fitness import Greedy, episode_lengths
 from gtn_rl.judge import Judge
 
 KIND = {"CartPole-v1": "dqn", "Pendulum-v1": "td3"}
@@ -50,6 +52,23 @@ def test_environments_judged_at_once_are_judged_as_each_alone(judge, task, make_
             assert together.all.metrics[tag] == pytest.approx(single.all.metrics[tag], rel=0.02)
     steps = [sum(verdict.all.metrics["cost/real_steps"] for verdict in verdicts) for verdicts in (at_once, alone)]
     assert steps[0] == pytest.approx(steps[1], rel=0.02)
+
+
+def test_the_length_of_an_episode_is_that_of_the_first_one_of_each_copy(task, make_teacher):
+    teacher = make_teacher(task, "ending mdp")
+    ends_often, ends_seldom, ends_never = (teacher.theta().clone() for _ in range(3))
+    ends_seldom[-1], ends_never[-1] = -0.5, -9.0  # the last bias of the termination network
+    model = teacher.variants(torch.stack([ends_often, ends_seldom, ends_never]))
+    policies = Greedy().train(model, torch.Generator())
+    copies = model.copies(64, torch.Generator().manual_seed(4))
+    first = torch.zeros(3, 64)
+    for step in range(1, model.max_episode_steps + 1):
+        actions = policies.act(copies.observations())
+        ended = copies.step(actions if task.spec.discrete else normalise(task.spec, actions)).ended
+        first[(first == 0) & ended] = step
+    found = episode_lengths(model, policies, torch.Generator().manual_seed(4))
+    torch.testing.assert_close(found, first.mean(dim=1))
+    assert found[0] < found[2] == model.max_episode_steps
 
 
 def test_the_usual_agents_come_first_and_every_agent_counts_as_much(judge, task, make_teacher):

@@ -1,19 +1,30 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 
+from gtn_core.cost import Cost
+from gtn_core.distributed import SingleProcess
 from gtn_core.errors import UsageError
 from gtn_core.run_folder import RunFolder
-from gtn_envs import load_environment, make_weights
+from gtn_envs import load_environment, make_weights, save_environment
 from gtn_rl.config import resolve_config
+from gtn_rl.pipeline_start import start_pipeline
 from gtn_rl.rewarded_task import RewardTeacher
 from gtn_rl.starting_point import load_start, normalisation, take_over
 from gtn_rl.tasks import make_task
 from gtn_rl.training import meta_train
 
 SMALL = {"environment": {"hidden": [8], "harvest_episodes": 8, "centres": 8}, "agents": {"validation_seeds": 1}}
+
+
+def save(path, teacher, **facts):
+    spec = teacher.spec
+    spaces = {"observation_space": spec.observation_space, "action_space": spec.action_space}
+    save_environment(path, {k: v.numpy() for k, v in teacher.tensors().items()}, teacher.document(**spaces, **facts))
 
 
 def made(folder, kind, start=None, iterations=0):
@@ -42,6 +53,25 @@ def test_an_mdp_goes_on_from_a_bandit(tmp_path):
         np.testing.assert_allclose(mdp.tensors[name], tensor, rtol=1e-5, atol=1e-6, err_msg=name)
     assert mdp.document["start"]["command"] == "made bandit"
     assert mdp.document["start"]["stages"] == first.document["stages"]
+
+
+def test_a_start_that_is_gone_by_then_is_still_told_of(tmp_path, monkeypatch, make_teacher):
+    monkeypatch.chdir(tmp_path)
+    save(Path("bandit.safetensors"), make_teacher(make_task("CartPole-v1"), "bandit"), command="made bandit")
+    config = resolve_config("CartPole-v1", "fast", SMALL, {"environment": {"start": "bandit.safetensors"}})
+    run = RunFolder(tmp_path / "run")
+    run.path.mkdir()
+    monkeypatch.chdir(run.path)
+    pipeline = start_pipeline(config, run, make_task("CartPole-v1"), None, "", SingleProcess())
+    (tmp_path / "bandit.safetensors").unlink()
+    pipeline.write(1.0, {}, Cost())
+    told = load_environment(run.teacher).document["start"]
+    assert told == {"file": str(tmp_path / "bandit.safetensors"), "command": "made bandit"}
+
+
+def test_the_name_of_a_shipped_start_stays_a_name():
+    config = resolve_config("CartPole-v1", "fast", {"environment": {"start": "GTN-CartPole-v0"}})
+    assert config.environment.start == "GTN-CartPole-v0"
 
 
 @pytest.mark.slow

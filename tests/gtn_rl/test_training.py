@@ -82,6 +82,20 @@ def test_a_run_leaves_an_environment_that_tells_how_it_was_made(kind, tmp_path):
     assert len(json.loads((run.path / "stages.json").read_text())["stages"]) == len(results)
 
 
+@pytest.mark.slow
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.parametrize("kind", ["bandit", "mdp"])
+@pytest.mark.parametrize("start", ["null", "GTN-CartPoleBandit-v0"])
+def test_a_gpu_meta_trains(kind, start, tmp_path):
+    stages = STAGES[kind].replace("]", ", {name: scale}, {name: meta-gradient, validations: 1}]")
+    told = ["device=cuda", f"environment.start={start}", f"environment.termination={kind == 'mdp'}".lower(), stages]
+    run = RunFolder(tmp_path / "run")
+    progress, _ = meta_train(config(kind, *told), run)
+    assert load_environment(run.teacher).document["metrics"]["score"] == progress.best
+    again, _ = meta_train(config(kind, *told), run, resume=True)
+    assert again.best == progress.best
+
+
 SHORT_DQN = """
 from gtn_rl.agents.dqn import DQN, DQNFamily
 

@@ -134,7 +134,8 @@ def command(
                 with _shown(env.name, quiet=quiet or as_json or not speaks) as advance:
                     transfer = study(env, real, plan, folder, advance, world)
             except KeyboardInterrupt:
-                click.echo(f"interrupted; what is done is kept in {folder}; go on with: {made_by}", err=True)
+                if speaks:
+                    click.echo(f"interrupted; what is done is kept in {folder}; go on with: {made_by}", err=True)
                 raise SystemExit(EXIT_INTERRUPTED) from None
             if not speaks:
                 continue
