@@ -40,14 +40,16 @@ def fit_terminations(
 
     Returns:
         Balanced accuracy on the episodes left out: the mean of the shares of terminations, and of other steps, that are told
-        right; 0.5 is chance, 1 perfect. None where the harvests hold no termination: the network then ends no episode.
+        right; 0.5 is chance, 1 perfect. None where the episodes left out hold one of the two alone. None, too, where the others
+        do, so that there is nothing to fit: the network then ends every episode at once, or none.
     """
     assert teacher.termination is not None
     states, terminated, left_out = _data(teacher, harvests)
     classes = [(~left_out & (terminated == over)).nonzero().squeeze(1) for over in (False, True)]
-    if not len(classes[1]):
-        log.warning("the real task never terminated in %d steps, so no state will end an episode", len(states))
-        _end_nothing(teacher.termination)
+    if not all(map(len, classes)):
+        seen, which, output = ("always", "every", 1.0) if len(classes[1]) else ("never", "no", -1.0)
+        log.warning("the real task %s terminated in %d steps, so %s state will end an episode", seen, len(states), which)
+        _say_everywhere(teacher.termination, output)
         return None
     half = batch_size // 2
     wanted = torch.arange(2, device=states.device).repeat_interleave(half).float()
@@ -62,19 +64,20 @@ def fit_terminations(
     regress(teacher.termination, loss, updates=updates, lr=lr)
     with torch.no_grad():
         right = (evaluate(teacher.termination, states, teacher.activation)[:, 0] > 0) == terminated
-    shares = [
-        float(right[of].float().mean()) for over in (False, True) if (of := left_out & (terminated == over)).any()
-    ]
-    accuracy = sum(shares) / len(shares)
+    judged = [left_out & (terminated == over) for over in (False, True)]
+    if not all(of.any() for of in judged):
+        log.warning("the episodes left out terminate always or never, so the fitted terminations are not judged")
+        return None
+    accuracy = sum(float(right[of].float().mean()) for of in judged) / 2
     log.info("fitted terminations have a balanced accuracy of %.4f on episodes left out", accuracy)
     return accuracy
 
 
 @torch.no_grad()
-def _end_nothing(network: nn.ParameterList) -> None:
-    """Makes the output -1 everywhere."""
+def _say_everywhere(network: nn.ParameterList, output: float) -> None:
+    """Makes the output the same in every state."""
     network[-2].zero_()
-    network[-1].fill_(-1)
+    network[-1].fill_(output)
 
 
 def _data(teacher: EnvironmentTeacher, harvests: Sequence[Harvest]) -> tuple[Tensor, Tensor, Tensor]:

@@ -60,7 +60,8 @@ class PolicyGradient:
     def inner_loss(self, learners: Learners, settings: GradientConfig) -> InnerLoss:
         """See ``Form.inner_loss``."""
         spec = learners.networks.spec
-        units = 2 / (torch.from_numpy(spec.action_high) - torch.from_numpy(spec.action_low))
+        room = torch.from_numpy(spec.action_high) - torch.from_numpy(spec.action_low)
+        units = torch.where(room > 0, 2 / room, 0.0)  # of an entry that has no room, as normalise has it
 
         def discrete(phi: Tensor, batch: Batch) -> tuple[Tensor, Statistics]:
             observations, table = batch

@@ -116,4 +116,5 @@ def require_fit(entry: Algorithm, space: gym.Space, env: str) -> None:
 
 def fitting_algorithms(space: gym.Space) -> tuple[str, ...]:
     """Returns the algorithms that a transfer study trains unasked."""
-    return FITTING["continuous" if isinstance(space, gym.spaces.Box) else "discrete"]
+    usual = FITTING["continuous" if isinstance(space, gym.spaces.Box) else "discrete"]
+    return tuple(name for name in usual if ALGORITHMS[name].takes(space))

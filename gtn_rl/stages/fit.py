@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 from gtn_core.distributed import SingleProcess, first
 from gtn_core.run_folder import RunFolder
 from gtn_rl.config import StageConfig
@@ -22,13 +24,12 @@ def run_fit(pipeline: Pipeline, index: int, stage: StageConfig, folder: RunFolde
 def _fitted(pipeline: Pipeline, index: int, stage: StageConfig, folder: RunFolder) -> StageResult:
     teacher, harvests, streams = pipeline.teacher, pipeline.harvests, pipeline.streams
     assert isinstance(teacher, EnvironmentTeacher)
-    tracker = pipeline.tracker(folder, stage, None, SingleProcess())
-    explained = fit_transitions(teacher, harvests, streams.torch("fit", index))
-    metrics = {"fit/explained_variance": explained}
-    if teacher.termination is not None:
-        accuracy = fit_terminations(teacher, harvests, streams.torch("fit-termination", index))
-        metrics |= {} if accuracy is None else {"fit/termination_balanced_accuracy": accuracy}
-    tracker.scalars(0, metrics)
-    tracker.close()
+    with contextlib.closing(pipeline.tracker(folder, stage, None, SingleProcess())) as tracker:
+        explained = fit_transitions(teacher, harvests, streams.torch("fit", index))
+        metrics = {"fit/explained_variance": explained}
+        if teacher.termination is not None:
+            accuracy = fit_terminations(teacher, harvests, streams.torch("fit-termination", index))
+            metrics |= {} if accuracy is None else {"fit/termination_balanced_accuracy": accuracy}
+        tracker.scalars(0, metrics)
     spent = tracker.total - pipeline.cost
     return StageResult("fit", True, explained, 0, spent.real_steps, round(spent.cpu_seconds, 2), metrics=metrics)

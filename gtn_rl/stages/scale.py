@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 from gtn_core.run_folder import RunFolder
 from gtn_rl.config import StageConfig
 from gtn_rl.pipeline import Pipeline, own_metrics
@@ -12,18 +14,17 @@ from gtn_rl.stage_result import StageResult
 def run_scale(pipeline: Pipeline, index: int, stage: StageConfig, folder: RunFolder) -> StageResult:
     """Tries the sizes and takes the best."""
     teacher = pipeline.teacher
-    tracker = pipeline.tracker(folder, stage, None, pipeline.world)
-    tried = try_sizes(teacher, pipeline.judge())
-    for i, (factor, verdict) in enumerate(tried.items()):
-        tracker.scalars(i, {"meta/reward_factor": factor, **verdict.all.metrics})
-    best = max(tried, key=lambda factor: tried[factor].all.score)  # the first of equally good ones
-    before, after = tried[1.0].usual, tried[best].usual  # judged as in the other stages, so that scores compare
-    kept = best != 1.0 and after.score >= before.score
-    factor, reached = (best, after) if kept else (1.0, before)
-    teacher.resize(factor)
-    metrics = {**own_metrics(reached.metrics), "meta/reward_factor": factor}
-    tracker.scalars(len(tried), metrics)
-    tracker.close()
+    with contextlib.closing(pipeline.tracker(folder, stage, None, pipeline.world)) as tracker:
+        tried = try_sizes(teacher, pipeline.judge())
+        for i, (factor, verdict) in enumerate(tried.items()):
+            tracker.scalars(i, {"meta/reward_factor": factor, **verdict.all.metrics})
+        best = max(tried, key=lambda factor: tried[factor].all.score)  # the first of equally good ones
+        before, after = tried[1.0].usual, tried[best].usual  # judged as in the other stages, so that scores compare
+        kept = best != 1.0 and after.score >= before.score
+        factor, reached = (best, after) if kept else (1.0, before)
+        teacher.resize(factor)
+        metrics = {**own_metrics(reached.metrics), "meta/reward_factor": factor}
+        tracker.scalars(len(tried), metrics)
     spent = tracker.total - pipeline.cost
     return StageResult(
         name="scale",

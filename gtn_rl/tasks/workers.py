@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from gymnasium.envs.registration import EnvSpec
 
-from gtn_core.errors import UsageError
+from gtn_core.errors import WHERE, GTNError, UsageError
 from gtn_rl.tasks.crew import Crew
 from gtn_rl.tasks.env_worker import Arrays, EnvBlock, Layout, arrays_in, nbytes
 from gtn_rl.tasks.protocol import Starts, Step, TaskSpec
@@ -69,14 +71,15 @@ class EnvPool:
         """See ``BatchedTask.begin``.
 
         Raises:
-            GTNError: A worker failed.
+            GTNError: A worker, or its environment, failed.
         """
         (seeds,), spec, n = starts, self.spec, len(starts[0])
         layout = Layout(n, spec.observation_size, 1 if spec.discrete else spec.action_size, spec.discrete)
         if self.workers == 0:
             self._block = self._block or EnvBlock(self._env_spec)
             self._arrays = arrays_in(bytearray(nbytes(layout)), layout)
-            self._block.reset(seeds, self._arrays)
+            with self._user_errors():
+                self._block.reset(seeds, self._arrays)
         else:
             if self._crew is None or self._crew.closed:
                 self._crew = Crew(spec.id, self._env_spec, self.workers)
@@ -87,7 +90,7 @@ class EnvPool:
         """See ``BatchedTask.restart``.
 
         Raises:
-            GTNError: A worker failed.
+            GTNError: A worker, or its environment, failed.
             RuntimeError: The state is not the latest.
         """
         arrays = self._latest(state)
@@ -95,7 +98,8 @@ class EnvPool:
         if self._crew is not None:
             self._crew.restart(rows, starts[0])
         elif self._block is not None:
-            self._block.restart(rows, starts[0], arrays)
+            with self._user_errors():
+                self._block.restart(rows, starts[0], arrays)
         return self._next(state.rows)
 
     def observe(self, state: PoolState) -> torch.Tensor:
@@ -106,7 +110,7 @@ class EnvPool:
         """See ``BatchedTask.step``.
 
         Raises:
-            GTNError: A worker failed.
+            GTNError: A worker, or its environment, failed.
             RuntimeError: The state is not the latest.
         """
         arrays = self._latest(state)
@@ -115,7 +119,8 @@ class EnvPool:
         if self._crew is not None:
             self._crew.step()
         elif self._block is not None:
-            self._block.step(arrays)
+            with self._user_errors():
+                self._block.step(arrays)
         rewards, terminated, truncated = arrays.rewards, arrays.terminated, arrays.truncated
         return Step(self._next(state.rows), *(self._tensor(part, state) for part in (rewards, terminated, truncated)))
 
@@ -135,6 +140,15 @@ class EnvPool:
         if self._block is not None:
             self._block.close()
         self._crew = self._block = self._arrays = None
+
+    @contextlib.contextmanager
+    def _user_errors(self) -> Iterator[None]:
+        """Turns what an environment of this process raises into the error that one of a worker's would be."""
+        try:
+            yield
+        except Exception as error:
+            what = f"{type(error).__name__}: {' '.join(str(error).split())}"
+            raise GTNError(f"{self.spec.id} failed: {what} ({WHERE})") from error
 
     def _tensor(self, array: np.ndarray, state: PoolState) -> torch.Tensor:
         return torch.from_numpy(array.copy() if state.rows is None else array[state.rows]).to(self.device)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -161,7 +162,7 @@ def _node(node: ast.expr) -> Any:
 
 
 def _count(key: str, value: Any) -> int:
-    if not isinstance(value, int | float) or value < 1 or value != int(value):
+    if not isinstance(value, int | float) or not 1 <= value < math.inf or value != int(value):
         raise UsageError(f"the setting {key!r} should be a whole number above 0, not {value!r}")
     return int(value)
 
@@ -179,4 +180,6 @@ def _noise(kind: Any, spread: Any) -> tuple[str, float] | None:
         return None
     if kind not in NOISES:
         raise unknown_name("noise_type", str(kind), NOISES)
+    if spread is not None and not (isinstance(spread, int | float) and 0 <= spread < math.inf):
+        raise UsageError(f"the setting 'noise_std' should be a number from 0, not {spread!r}")
     return str(kind), float(spread or 0.0)

@@ -1,5 +1,6 @@
 """Differentiable stages: their meta-gradient against plain autograd, their losses against sampling, and that they teach."""
 
+import dataclasses
 import math
 
 import numpy as np
@@ -110,6 +111,16 @@ def test_the_discrete_inner_loss_is_the_expected_reward():
     expected = -rewards.mean(dim=(0, 2, 3)) - work.settings.entropy * policy.entropy().mean(dim=1)
     assert float(loss(phi, (observations, table))[0]) == pytest.approx(float(expected.sum()), abs=0.02)
     assert episode.steps == 4
+
+
+def test_an_action_without_room_leaves_the_continuous_inner_loss_finite():
+    work = job("meta-gradient", "Pendulum-v1")
+    spec = dataclasses.replace(work.task.spec, action_low=work.task.spec.action_high)
+    learners = Learners(ActorCritic.build(spec, (8,)), 3)
+    work.lessons.draw(0)
+    batch = tuple(part.detach() for part in work.lessons.batch(0))
+    phi = learners.initial(torch.Generator().manual_seed(0))
+    assert work.form.inner_loss(learners, work.settings)(phi, batch)[0].isfinite()
 
 
 def test_the_continuous_inner_loss_is_the_expected_reward():

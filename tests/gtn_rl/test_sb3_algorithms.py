@@ -38,6 +38,7 @@ def test_action_spaces():
         require_fit(algorithm("dqn"), box, "Pendulum-v1")
     assert fitting_algorithms(box) == ("ppo", "sac", "td3")
     assert fitting_algorithms(gym.spaces.Discrete(3)) == ("ppo", "a2c", "dqn")
+    assert fitting_algorithms(gym.spaces.MultiDiscrete([3, 2])) == ("ppo", "a2c")
 
 
 def test_a_missing_package_is_named(monkeypatch):

@@ -143,6 +143,13 @@ def test_an_exception_in_a_worker_arrives_here() -> None:
     task.close()
 
 
+def test_an_exception_in_this_process_reads_as_one_in_a_worker() -> None:
+    task = make_task("Countdown-v0", workers=0)
+    with pytest.raises(GTNError, match="Countdown-v0 failed: FloatingPointError: the countdown broke"):
+        rollout(task, always(2), 4, np.random.default_rng(0), max_steps=20)
+    task.close()
+
+
 def test_a_worker_that_dies_is_named() -> None:
     task = make_task("Countdown-v0", workers=2)
     with pytest.raises(GTNError, match="worker 0 of 2 of Countdown-v0 died with exit code -9"):

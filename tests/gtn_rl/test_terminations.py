@@ -1,5 +1,7 @@
 """Terminations learned from the real task's."""
 
+import dataclasses
+
 import numpy as np
 import torch
 
@@ -11,13 +13,20 @@ from gtn_rl.terminations import fit_terminations
 
 def fitted(id, episodes=40):
     task = make_task(id)
-    gathered = harvest(task, episodes, np.random.default_rng(0))
+    return task, *fit(task, episodes)
+
+
+def fit(task, episodes):
+    return fit_to(task, harvest(task, episodes, np.random.default_rng(0)))
+
+
+def fit_to(task, gathered):
     mean, std = gathered.normalisation()
     centres = gathered.centres(8, np.random.default_rng(1))
     sizes = {"hidden": (8,), "transition_hidden": (8,), "termination_hidden": (16,), "max_episode_steps": 9}
     teacher = EnvironmentTeacher(task.spec, mean, std, centres, seed=0, **sizes)
     accuracy = fit_terminations(teacher, [gathered], torch.Generator().manual_seed(0), updates=1000)
-    return task, teacher, accuracy
+    return teacher, accuracy
 
 
 def test_falling_poles_end_the_episode():
@@ -38,3 +47,33 @@ def test_a_task_that_never_terminates_ends_nowhere(caplog):
     assert "never terminated" in caplog.text
     model = teacher.model()
     assert not model.terminated(3 * torch.randn(1, 500, 3)).any()
+
+
+def test_a_task_of_one_step_ends_everywhere(caplog):
+    class OneStep:
+        """CartPole whose every step is the last."""
+
+        def __init__(self):
+            self.cartpole = make_task("CartPole-v1")
+
+        def __getattr__(self, name):
+            return getattr(self.cartpole, name)
+
+        def step(self, state, actions):
+            step = self.cartpole.step(state, actions)
+            return step._replace(terminated=torch.ones_like(step.terminated))
+
+    teacher, accuracy = fit(OneStep(), episodes=40)
+    assert accuracy is None
+    assert "always terminated" in caplog.text
+    assert teacher.model().terminated(3 * torch.randn(1, 500, 4)).all()
+
+
+def test_one_class_alone_is_no_balanced_accuracy():
+    """The one episode left out is cut off by a time limit that the others do not reach."""
+    task = make_task("CartPole-v1")
+    gathered = harvest(task, 20, np.random.default_rng(0))
+    steps = gathered.transitions
+    cut = steps.terminated & (steps.copies % 10 != 0)
+    _, accuracy = fit_to(task, dataclasses.replace(gathered, transitions=dataclasses.replace(steps, terminated=cut)))
+    assert accuracy is None

@@ -1,6 +1,8 @@
 """Whole meta-trainings of environments, small: stages, the file they leave, interruption and resuming, refusals."""
 
 import json
+import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,11 +10,12 @@ import torch
 
 from gtn_core.checkpoint import load_checkpoint
 from gtn_core.config import parse_assignments, to_dict
-from gtn_core.errors import UsageError
+from gtn_core.errors import GTNError, UsageError
 from gtn_core.run_folder import RunFolder
 from gtn_envs.weights_file import load_environment, save_environment
 from gtn_rl.agents import AGENTS
 from gtn_rl.config import UNBUDGETED, WARM_STARTS, resolve_config
+from gtn_rl.environment_file import write_environment
 from gtn_rl.run_progress import run_progress
 from gtn_rl.scaling import FACTORS
 from gtn_rl.stage_rules import refuse_nonsense
@@ -94,6 +97,36 @@ def test_a_gpu_meta_trains(kind, start, tmp_path):
     assert load_environment(run.teacher).document["metrics"]["score"] == progress.best
     again, _ = meta_train(config(kind, *told), run, resume=True)
     assert again.best == progress.best
+
+
+FAILING_DQN = """
+from gtn_rl.agents.dqn import DQN, DQNFamily
+
+class Failing(DQN):
+    def train(self, variants, generator):
+        raise FloatingPointError("nobody can learn this")
+
+class Family(DQNFamily):
+    def usual(self, spec):
+        return Failing()
+"""
+
+
+def test_a_stage_that_fails_leaves_nothing_open(tmp_path, monkeypatch):
+    (tmp_path / "failing_dqn.py").write_text(FAILING_DQN)
+    monkeypatch.syspath_prepend(tmp_path)
+    told = ["environment.start=GTN-CartPoleBandit-v0", "stages=[{name: scale}]", "agents.names=['failing_dqn:Family']"]
+    run = RunFolder(tmp_path / "run")
+    with pytest.raises(FloatingPointError, match="nobody can learn this"):
+        meta_train(config("bandit", *told), run)
+    opened = [os.readlink(link) for link in Path("/proc/self/fd").iterdir() if link.is_symlink()]
+    assert not [name for name in opened if name.startswith(str(run.path))]
+
+
+def test_a_file_that_cannot_be_written_is_an_error_of_ours(tmp_path, make_teacher):
+    teacher = make_teacher(make_task("CartPole-v1"), "bandit")
+    with pytest.raises(GTNError, match=r"cannot write .*teacher.safetensors: No such file"):
+        write_environment(tmp_path / "gone" / "teacher.safetensors", teacher, config("bandit"), [], {}, "")
 
 
 SHORT_DQN = """

@@ -1,3 +1,5 @@
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -49,6 +51,10 @@ def test_reads_off_policy_settings():
         ({"policy_kwargs": "dict(a=__import__('os'))"}, "not understood"),
         ({"policy_kwargs": "dict(a=os.path)"}, "only names of torch.nn and torch.optim"),
         ({"noise_type": "pink"}, "unknown noise_type 'pink'"),
+        ({"noise_type": "normal", "noise_std": "abc"}, "'noise_std' should be a number from 0, not 'abc'"),
+        ({"noise_type": "normal", "noise_std": math.inf}, "'noise_std' should be a number from 0, not inf"),
+        ({"n_envs": math.inf}, "'n_envs' should be a whole number above 0, not inf"),
+        ({"batch_size": math.inf}, "'batch_size' should be a whole number above 0, not inf"),
         ({"normalize": "yes"}, "'normalize' should be"),
         ({"normalize": True, "normalize_kwargs": 3}, "'normalize_kwargs' should be a dictionary"),
         ({"policy_kwargs": "foo"}, "'policy_kwargs' should be a dictionary"),
