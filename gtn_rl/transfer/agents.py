@@ -33,7 +33,7 @@ class Job:
         role: One of ``ROLES``: what the agent learns from.
         env: The environment that it trains in, by the name that ``find_environment`` takes.
         digest: Of that environment's file; None for any other environment.
-        task: The real task's id, with the package to import where it has one.
+        task: The real task, by the name that ``find_environment`` takes.
         algorithm: The algorithm's name; for ``CLONING`` that role's own name.
         settings: One of ``SETTINGS``.
         number: The agent's number, from 0; with ``seed`` it seeds everything.
@@ -42,6 +42,7 @@ class Job:
         episodes: Real episodes of one judgement.
         threshold: Mean return from which the real task is solved.
         budget: Steps up to which it trains on until the real task is solved; None to stop at the last of ``steps``.
+        task_digest: Of the real task's file; None where it has none.
     """
 
     role: str
@@ -56,6 +57,7 @@ class Job:
     episodes: int
     threshold: float | None
     budget: int | None = None
+    task_digest: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Returns the job as JSON values."""
@@ -63,9 +65,15 @@ class Job:
 
     @property
     def identity(self) -> str:
-        """The job as one string; a teacher's file counts by its content, wherever it lies."""
+        """The job as one string; a file counts by its content, wherever it lies."""
         values = self.to_json()
-        return json.dumps({**values, "env": None} if self.digest else values, sort_keys=True)
+        if self.digest:
+            values["env"] = None
+        if self.task_digest:
+            values["task"] = None
+        else:  # as in files from before there was such a field
+            del values["task_digest"]
+        return json.dumps(values, sort_keys=True)
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> Job:
@@ -107,7 +115,7 @@ def stops_of(job: Job) -> list[int]:
 
 
 def _train(job: Job) -> dict[str, Any]:
-    env, entry, streams = _environment(job), algorithm(job.algorithm), Streams(job.seed)
+    env, entry, streams = _unchanged(job.env, job.digest), algorithm(job.algorithm), Streams(job.seed)
     given = hyperparameters(job.settings, entry, (env.id, job.task), streams, job.number)
     agent = make_agent(entry, env, interpret(given, entry), streams.seed(f"agent/{entry.name}", job.number) % 2**31)
     solved: dict[str, Any] = {"solved_at": None, "solved_cpu_seconds": None}
@@ -134,7 +142,7 @@ def _train(job: Job) -> dict[str, Any]:
 def _clone(job: Job) -> dict[str, Any]:
     """Clones the teacher's greedy actions from as many contexts as an agent would take steps."""
     checkpoints: list[dict[str, Any]] = []
-    env = _environment(job)
+    env = _unchanged(job.env, job.digest)
     for steps in job.steps:
         cloned = clone(env, steps, Streams(job.seed).seed("cloning", job.number))
         stop = Stop(steps, steps, cloned.updates, cloned.cpu_seconds)
@@ -147,26 +155,24 @@ def _checkpoint(stop: Stop, deterministic: dict[str, float], stochastic: dict[st
     return {**asdict(stop), "cpu_seconds": round(stop.cpu_seconds, 3), **measured}
 
 
-def _environment(job: Job) -> Environment:
-    """Returns where the agent trains.
+def _unchanged(name: str, digest: str | None) -> Environment:
+    """Returns an environment that a job names.
 
     Raises:
-        GTNError: Its file is another one by now, so that results would mix two teachers.
+        GTNError: Its file is another one by now, so that results would mix two.
     """
-    env = find_environment(job.env)
-    if env.digest != job.digest:
-        raise GTNError(
-            f"{job.env} has changed since this study began; the same command begins anew with what it is now"
-        )
+    env = find_environment(name)
+    if env.digest != digest:
+        raise GTNError(f"{name} has changed since this study began; the same command begins anew with what it is now")
     return env
 
 
 def _judge(job: Job, stop: Stop, act: Act) -> dict[str, float]:
     """Plays the real episodes; agents of one number meet the same initial states at a stop, whatever they were trained on."""
     seed = Streams(job.seed).seed("real episodes", job.number, stop.steps)
-    return figures(_real_task(job.task, job.episodes).returns(act, seed))
+    return figures(_real_task(job.task, job.task_digest, job.episodes).returns(act, seed))
 
 
 @functools.lru_cache(maxsize=4)
-def _real_task(task: str, episodes: int) -> Judge:
-    return judge_of(find_environment(task), episodes)  # a hundred copies take a while to make
+def _real_task(task: str, digest: str | None, episodes: int) -> Judge:
+    return judge_of(_unchanged(task, digest), episodes)  # a hundred copies take a while to make

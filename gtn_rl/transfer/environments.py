@@ -18,6 +18,9 @@ from gtn_rl.tasks.registry import make_env
 OBSERVATIONS = (gym.spaces.Box, gym.spaces.Discrete, gym.spaces.MultiDiscrete, gym.spaces.MultiBinary)
 """What agents with a perceptron as their policy may see."""
 
+FROM_FILE = "GTN-File-"
+"""How the ids begin under which this process registers files."""
+
 
 @dataclass(frozen=True)
 class Environment:
@@ -61,7 +64,9 @@ class Environment:
 
     @property
     def full_id(self) -> str:
-        """The id with the package that registers it, where it was given with one: what another process needs to know."""
+        """What another process finds it by: its id, with the package that registers it where it was given with one, or a path."""
+        if self.id.startswith(FROM_FILE):
+            return self.name
         package = self.name.rpartition(":")[0] if self.file is None else ""
         return f"{package}:{self.id}" if package else self.id
 
@@ -121,7 +126,7 @@ def _register_file(path: Path) -> str:
     if not path.is_file():
         raise UsageError(f"there is no environment file {path}")
     where = hashlib.sha256(str(path.absolute()).encode() + path.read_bytes()).hexdigest()[:12]
-    return gtn_envs.register_from_file(path, f"GTN-File-{where}-v0").id
+    return gtn_envs.register_from_file(path, f"{FROM_FILE}{where}-v0").id
 
 
 def _registered(name: str) -> str:
@@ -137,4 +142,6 @@ def _registered(name: str) -> str:
     try:
         return gym.spec(bare).id
     except gym.error.Error as error:
+        if Path(name).is_dir():
+            raise UsageError(f"{name} has no teacher yet: there is no {Path(name, 'teacher.safetensors')}") from None
         raise UsageError(f"there is no environment {bare!r}: {str(error).strip('.')}") from None

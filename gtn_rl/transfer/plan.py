@@ -67,14 +67,24 @@ def check(env: Environment, task: str, plan: TransferPlan) -> None:
 
 def jobs_of(env: Environment, task: str, plan: TransferPlan, folder: Path) -> Iterator[Job]:
     """Yields the study's jobs, the teacher's agents first; writes the untrained teachers that they need."""
-    threshold = threshold_of(task)
+    real, threshold = find_environment(task), threshold_of(task)
     steps = tuple(sorted(set(plan.steps)))
 
-    def job(role: str, where: Environment | str, name: str, kind: str, number: int, budget: int | None = None) -> Job:
-        trained_in = where if isinstance(where, str) else where.name
-        digest = None if isinstance(where, str) else where.digest
+    def job(role: str, where: Environment, name: str, kind: str, number: int, budget: int | None = None) -> Job:
         return Job(
-            role, trained_in, digest, task, name, kind, number, plan.seed, steps, plan.episodes, threshold, budget
+            role=role,
+            env=where.name,
+            digest=where.digest,
+            task=task,
+            algorithm=name,
+            settings=kind,
+            number=number,
+            seed=plan.seed,
+            steps=steps,
+            episodes=plan.episodes,
+            threshold=threshold,
+            budget=budget,
+            task_digest=real.digest,
         )
 
     groups = [(name, kind, i) for name in _algorithms(env, plan) for kind in plan.settings for i in range(plan.agents)]
@@ -90,7 +100,7 @@ def jobs_of(env: Environment, task: str, plan: TransferPlan, folder: Path) -> It
     if plan.controls and env.full_id != task:
         budget = None if threshold is None else max(plan.control_steps, steps[-1])
         for name, kind, number in groups:
-            yield job(REAL, task, name, kind, number, budget)
+            yield job(REAL, real, name, kind, number, budget)
 
 
 def _algorithms(env: Environment, plan: TransferPlan) -> tuple[str, ...]:

@@ -113,6 +113,43 @@ def test_study_with_controls(teacher, tmp_path, monkeypatch):
     assert (tmp_path / "out" / "transfer.png").stat().st_size > 10_000
 
 
+def judged_in(real, teacher, folder, **settings):
+    env = find_environment(str(teacher))
+    plan = TransferPlan(**{**TINY, "agents": 1, "steps": (20,), "control_steps": 20, **settings})
+    task = find_environment(str(real)).full_id
+    return study(env, task, plan, folder, silent), (folder / "agents.jsonl").read_text()
+
+
+def test_a_real_task_may_be_synthetic_itself(teacher, tmp_path, monkeypatch):
+    monkeypatch.setattr(cloning, "UPDATES", 3)
+    transfer, _ = judged_in("GTN-CartPole-v0", teacher, tmp_path / "out")
+    assert [curve.role for curve in transfer.curves] == [TEACHER, CLONING, UNTRAINED, REAL]
+
+
+@pytest.mark.slow
+def test_a_real_task_may_be_a_file_and_counts_by_its_content(teacher, tmp_path):
+    real = tmp_path / "Real.safetensors"
+    weights = load_environment("GTN-CartPole-v0")
+    save_environment(real, weights.tensors, weights.document)
+    _, done = judged_in(real, teacher, tmp_path / "out", workers=2)
+    real.rename(tmp_path / "Moved.safetensors")
+    _, again = judged_in(tmp_path / "Moved.safetensors", teacher, tmp_path / "out", workers=2)
+    assert again == done
+    save_environment(real, weights.tensors, {**weights.document, "max_episode_steps": 3})
+    _, more = judged_in(real, teacher, tmp_path / "out", workers=2)
+    assert len(more.splitlines()) == 2 * len(done.splitlines())
+
+
+def test_results_from_before_real_tasks_had_digests_are_still_found():
+    old = {key: value for key, value in JOB.to_json().items() if key != "task_digest"}
+    assert Job.from_json(old).identity == JOB.identity == json.dumps(old, sort_keys=True)
+
+
+def test_a_run_without_a_teacher_says_so(tmp_path):
+    with pytest.raises(UsageError, match=f"{tmp_path} has no teacher yet"):
+        find_environment(str(tmp_path))
+
+
 def test_goes_on_where_it_stopped(tmp_path, monkeypatch):
     env, plan = find_environment("CartPole-v1"), TransferPlan(**{**TINY, "agents": 3}, controls=False)
 
