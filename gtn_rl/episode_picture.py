@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from matplotlib.figure import Figure
 from gtn_core.saved_figure import save_figure
 from gtn_envs import Weights, load_environment
 from gtn_envs.real_picture import is_drawable
+from gtn_rl.desktop import need_no_desktop
 from gtn_rl.greedy_actions import greedy_action
 from gtn_rl.transfer.environments import Environment
 
@@ -75,8 +75,7 @@ def can_be_drawn(env: Environment) -> bool:
 
 
 def _rows(id: str, weights: Weights, seed: int) -> list[list[Cell]]:
-    for driver in ("SDL_VIDEODRIVER", "SDL_AUDIODRIVER"):
-        os.environ.setdefault(driver, "dummy")  # else SDL looks for a desktop and complains when there is none
+    need_no_desktop()
     env = gym.make(id, render_mode="rgb_array", disable_env_checker=True)
     env.action_space.seed(seed)
     try:

@@ -10,7 +10,7 @@ from gtn_rl.harvest import Harvest
 from gtn_rl.learned_teacher import LearnedTeacher
 from gtn_rl.model import EnvironmentTeacher
 from gtn_rl.rewarded_task import RewardTeacher
-from gtn_rl.tasks.protocol import BatchedTask
+from gtn_rl.tasks.protocol import BatchedTask, TaskSpec
 
 
 def fresh_teacher(
@@ -31,28 +31,42 @@ def fresh_teacher(
         random: Draws centres.
         seed: Seed of the networks.
     """
-    mean, std = scales
     centres = gathered.centres(settings.centres, random)
     if settings.kind == "reward":
-        potential = settings.reward_mode == "potential"
-        return RewardTeacher(
-            task,
-            mean,
-            std,
-            centres,
-            seed=seed,
-            hidden=settings.hidden,
-            activation=settings.activation,
-            regret=settings.regret,
-            gamma=settings.gamma if potential else None,
-            # a potential is less than what it is added to, yet felt
-            scale=gathered.return_size() / 10 if potential else settings.reward_scale,
-        )
+        return _reward(settings, task, scales, centres, gathered.return_size(), seed)
+    return _environment(settings, task.spec, scales, centres, seed)
+
+
+def _reward(
+    settings: EnvironmentConfig,
+    task: BatchedTask,
+    scales: tuple[Tensor, Tensor],
+    states: Tensor,
+    return_size: float,
+    seed: int,
+) -> RewardTeacher:
+    potential = settings.reward_mode == "potential"
+    return RewardTeacher(
+        task,
+        *scales,
+        states,
+        seed=seed,
+        hidden=settings.hidden,
+        activation=settings.activation,
+        regret=settings.regret,
+        gamma=settings.gamma if potential else None,
+        # a potential is less than what it is added to, yet felt
+        scale=return_size / 10 if potential else settings.reward_scale,
+    )
+
+
+def _environment(
+    settings: EnvironmentConfig, spec: TaskSpec, scales: tuple[Tensor, Tensor], centres: Tensor, seed: int
+) -> EnvironmentTeacher:
     mdp = settings.kind == "mdp"
     teacher = EnvironmentTeacher(
-        task.spec,
-        mean,
-        std,
+        spec,
+        *scales,
         centres,
         seed=seed,
         hidden=settings.hidden,

@@ -48,7 +48,9 @@ def fit_terminations(
     classes = [(~left_out & (terminated == over)).nonzero().squeeze(1) for over in (False, True)]
     if not all(map(len, classes)):
         seen, which, output = ("always", "every", 1.0) if len(classes[1]) else ("never", "no", -1.0)
-        log.warning("the real task %s terminated in %d steps, so %s state will end an episode", seen, len(states), which)
+        log.warning(
+            "the real task %s terminated in %d steps, so %s state will end an episode", seen, len(states), which
+        )
         _say_everywhere(teacher.termination, output)
         return None
     half = batch_size // 2

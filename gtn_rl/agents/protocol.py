@@ -37,7 +37,7 @@ class Policies:
 class InnerAgent(Protocol):
     """One way to learn a task, with its hyper-parameters.
 
-    A new one is a frozen dataclass whose fields are the hyper-parameters, in a file of its own, with ``draw`` and ``train``.
+    A new one is a frozen dataclass whose fields are the hyper-parameters, in a file of its own with its ``AgentFamily``.
     """
 
     def train(self, variants: Variants, generator: torch.Generator) -> Policies:
@@ -50,7 +50,7 @@ class InnerAgent(Protocol):
 
 
 class AgentFamily(Protocol):
-    """Where the inner agents of one kind come from: the class that implements ``InnerAgent``."""
+    """Where the inner agents of one kind come from, and which tasks they are for; registered in ``AGENTS``."""
 
     def draw(self, spec: TaskSpec, random: np.random.Generator) -> InnerAgent:
         """Returns an agent with hyper-parameters drawn anew, so that a teacher serves agents that it never saw."""

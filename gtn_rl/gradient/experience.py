@@ -10,7 +10,7 @@ from torch import Tensor
 
 from gtn_rl.gradient.learners import Learners
 from gtn_rl.tasks.protocol import BatchedTask, TaskSpec
-from gtn_rl.tasks.rollout import rollout
+from gtn_rl.tasks.rollout import Transitions, rollout
 
 
 @dataclass(frozen=True)
@@ -77,50 +77,85 @@ def gather(
         generator: Draws the actions.
         random: Draws the initial states.
     """
-    agents, count = learners.agents(phi), learners.count
-    n = count * episodes
-    sampled: list[tuple[Tensor, Tensor]] = []
-
-    def act(observations: Tensor, alive: Tensor) -> Tensor:
-        by_learner = observations.view(-1, count, observations.shape[1]).transpose(0, 1).to(phi)
-        actions = agents.sample(by_learner, generator, alike=False).transpose(0, 1).flatten(0, 1)
-        if task.spec.discrete:
-            return actions
-        sampled.append((alive, actions))
-        return clipped(task.spec, actions)
-
-    result = rollout(task, act, n, random, group=count, record=True)
+    policy = _Sampling(task.spec, learners, phi, generator)
+    result = rollout(task, policy, learners.count * episodes, random, group=learners.count, record=True)
     steps = result.transitions
     assert steps is not None
-    longest = int(result.lengths.max())
-
-    def padded(values: Tensor) -> Tensor:
-        """Puts one entry a step, ``(N, ...)``, in its place: ``(S, E, L, ...)``."""
-        grid = values.new_zeros(longest, n, *values.shape[1:])
-        grid[steps.steps, steps.copies] = values
-        return grid.unflatten(1, (episodes, count)).movedim((2, 1, 0), (0, 1, 2))
-
-    actions = steps.actions
-    if not task.spec.discrete:  # transitions hold what the task was given, clipped; densities are of what was drawn
-        grid = [drawn.new_zeros(n, *drawn.shape[1:]).index_copy(0, copies, drawn) for copies, drawn in sampled]
-        actions = torch.stack(grid)[steps.steps, steps.copies]
-    final = steps.steps == result.lengths[steps.copies] - 1
-    last = steps.next_observations.new_zeros(n, task.spec.observation_size)
-    last[steps.copies[final]] = steps.next_observations[final]
-
-    def by_learner(values: Tensor) -> Tensor:
-        """Turns one entry a copy, ``(n, ...)``, into ``(S, E, ...)``."""
-        return values.unflatten(0, (episodes, count)).transpose(0, 1)
-
+    places = _Places(steps, episodes, learners.count, int(result.lengths.max()))
+    # transitions hold what the task was given, clipped; densities are of what was drawn
+    actions = steps.actions if task.spec.discrete else policy.drawn_at(steps, places.copies)
     return Experience(
-        observations=padded(steps.observations),
-        actions=padded(actions),
-        rewards=padded(steps.rewards),
-        taken=padded(torch.ones_like(steps.rewards)),
-        last=by_learner(last),
-        terminated=by_learner(result.terminated),
-        returns=by_learner(result.returns),
+        observations=places.padded(steps.observations),
+        actions=places.padded(actions),
+        rewards=places.padded(steps.rewards),
+        taken=places.padded(torch.ones_like(steps.rewards)),
+        last=places.by_learner(_last_seen(steps, result.lengths)),
+        terminated=places.by_learner(result.terminated),
+        returns=places.by_learner(result.returns),
     )
+
+
+class _Sampling:
+    """The policy of S learners that draw their actions, and remember those of a Box as they were before they were clipped."""
+
+    def __init__(self, spec: TaskSpec, learners: Learners, phi: Tensor, generator: torch.Generator) -> None:
+        self._spec, self._count, self._phi, self._generator = spec, learners.count, phi, generator
+        self._agents = learners.agents(phi)
+        self._drawn: list[tuple[Tensor, Tensor]] = []
+
+    def __call__(self, observations: Tensor, alive: Tensor) -> Tensor:
+        """See ``rollout.Policy``."""
+        by_learner = observations.view(-1, self._count, observations.shape[1]).transpose(0, 1).to(self._phi)
+        actions = self._agents.sample(by_learner, self._generator, alike=False).transpose(0, 1).flatten(0, 1)
+        if self._spec.discrete:
+            return actions
+        self._drawn.append((alive, actions))
+        return clipped(self._spec, actions)
+
+    def drawn_at(self, steps: Transitions, n: int) -> Tensor:
+        """Returns the unclipped action of each of N steps of n copies, ``(N, m)``."""
+        grid = [drawn.new_zeros(n, *drawn.shape[1:]).index_copy(0, copies, drawn) for copies, drawn in self._drawn]
+        return torch.stack(grid)[steps.steps, steps.copies]
+
+
+@dataclass(frozen=True)
+class _Places:
+    """Where the N steps of n = E S copies belong, copy ``e * S + s`` being episode e of learner s.
+
+    Attributes:
+        steps: The steps.
+        episodes: E.
+        count: S.
+        longest: L.
+    """
+
+    steps: Transitions
+    episodes: int
+    count: int
+    longest: int
+
+    @property
+    def copies(self) -> int:
+        """How many there are: n."""
+        return self.episodes * self.count
+
+    def padded(self, values: Tensor) -> Tensor:
+        """Puts one entry a step, ``(N, ...)``, in its place: ``(S, E, L, ...)``."""
+        grid = values.new_zeros(self.longest, self.copies, *values.shape[1:])
+        grid[self.steps.steps, self.steps.copies] = values
+        return grid.unflatten(1, (self.episodes, self.count)).movedim((2, 1, 0), (0, 1, 2))
+
+    def by_learner(self, values: Tensor) -> Tensor:
+        """Turns one entry a copy, ``(n, ...)``, into ``(S, E, ...)``."""
+        return values.unflatten(0, (self.episodes, self.count)).transpose(0, 1)
+
+
+def _last_seen(steps: Transitions, lengths: Tensor) -> Tensor:
+    """Returns what each of n copies saw after its last step, ``(n, d)``, from the lengths of their episodes, ``(n,)``."""
+    final = steps.steps == lengths[steps.copies] - 1
+    last = steps.next_observations.new_zeros(len(lengths), steps.next_observations.shape[1])
+    last[steps.copies[final]] = steps.next_observations[final]
+    return last
 
 
 def clipped(spec: TaskSpec, actions: Tensor) -> Tensor:

@@ -46,7 +46,6 @@ class TaskSpec:
         action_low: Lower bounds (m,), float32; empty for discrete actions.
         action_high: Upper bounds (m,), float32; empty for discrete actions.
         max_episode_steps: The time limit, which ``rollout`` keeps, not the task; None where there is none.
-        solved: The mean return from which the task counts as solved, where one is known.
     """
 
     id: str
@@ -60,7 +59,6 @@ class TaskSpec:
     action_low: np.ndarray
     action_high: np.ndarray
     max_episode_steps: int | None
-    solved: float | None
 
 
 class Step(NamedTuple):
@@ -155,5 +153,4 @@ def spec_of(env: gym.Env) -> TaskSpec:
         action_low=low,
         action_high=high,
         max_episode_steps=env.spec.max_episode_steps,
-        solved=SOLVED.get(name, env.spec.reward_threshold),
     )

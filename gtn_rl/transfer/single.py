@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gtn_core.checkpoint import require_writable
 from gtn_core.errors import UsageError
@@ -21,6 +21,9 @@ from gtn_rl.transfer.statistics import figures, threshold_of
 from gtn_rl.transfer.training import Stop, make_agent, train
 from gtn_rl.transfer.video import film, require_rendering
 from gtn_rl.transfer.zoo import Settings, interpret, select
+
+if TYPE_CHECKING:
+    from stable_baselines3.common.base_class import BaseAlgorithm
 
 STEPS = 10_000
 
@@ -131,8 +134,31 @@ def run(wanted: Request, advance: Callable[[int], None]) -> dict[str, Any]:
 
 
 def _run(wanted: Request, advance: Callable[[int], None]) -> dict[str, Any]:
-    env, real, streams = wanted.env, wanted.real, Streams(wanted.seed)
-    began = time.perf_counter()
+    streams, began = Streams(wanted.seed), time.perf_counter()
+    agent, stop = _trained(wanted, streams, advance)
+    seconds = time.perf_counter() - began
+    saved = save_agent(agent, wanted.save) if wanted.save else []
+    result = {
+        "env": wanted.env.name,
+        "algorithm": wanted.entry.name,
+        "settings": dict(wanted.given),
+        "seed": wanted.seed,
+        "steps": stop.taken,
+        "updates": stop.updates,
+        "seconds": round(seconds, 1),
+        **_played(wanted, streams, agent),
+        "saved": [str(path) for path in saved],
+    }
+    if wanted.video:
+        seed = streams.seed("video")
+        act = acting(agent, deterministic=True, seed=seed)
+        result["video"] = {"file": str(wanted.video), "return": film(wanted.video, wanted.real, act, seed)}
+    return result
+
+
+def _trained(wanted: Request, streams: Streams, advance: Callable[[int], None]) -> tuple[BaseAlgorithm, Stop]:
+    """Returns the trained agent, and where its training ended."""
+    env = wanted.env
     agent = make_agent(wanted.entry, env, wanted.settings, streams.seed("agent") % 2**31, wanted.tensorboard)
     stops: list[Stop] = []
 
@@ -140,39 +166,24 @@ def _run(wanted: Request, advance: Callable[[int], None]) -> dict[str, Any]:
         stops.append(stop)
         return False
 
-    train(
-        agent,
-        [wanted.steps],
-        visit,
-        advance,
-        run_name=f"{wanted.entry.name}-{env.id.replace('/', '-')}",
-        whole_rollouts=True,
-    )
-    seconds = time.perf_counter() - began
-    saved = save_agent(agent, wanted.save) if wanted.save else []
+    name = f"{wanted.entry.name}-{env.id.replace('/', '-')}"
+    train(agent, [wanted.steps], visit, advance, run_name=name, whole_rollouts=True)
+    return agent, stops[-1]
+
+
+def _played(wanted: Request, streams: Streams, agent: BaseAlgorithm) -> dict[str, Any]:
+    """Returns what an agent earns on the real task."""
+    real = wanted.real
     judge, threshold = judge_of(real, wanted.episodes), threshold_of(real.id)
     returns = {}
     for kind in ("deterministic", "stochastic"):
         seed = streams.seed(f"real episodes/{kind}")
         returns[kind] = judge.returns(acting(agent, deterministic=kind == "deterministic", seed=seed), seed)
-    result = {
-        "env": env.name,
-        "algorithm": wanted.entry.name,
-        "settings": dict(wanted.given),
-        "seed": wanted.seed,
-        "steps": stops[-1].taken,
-        "updates": stops[-1].updates,
-        "seconds": round(seconds, 1),
+    return {
         "real_task": real.id,
         "measure": judge.measure,
         judge.counted: judge.count,
         **{kind: figures(values) for kind, values in returns.items()},
         "threshold": threshold,
         "solved": None if threshold is None else bool(returns["deterministic"].mean() >= threshold),
-        "saved": [str(path) for path in saved],
     }
-    if wanted.video:
-        seed = streams.seed("video")
-        act = acting(agent, deterministic=True, seed=seed)
-        result["video"] = {"file": str(wanted.video), "return": film(wanted.video, real, act, seed)}
-    return result

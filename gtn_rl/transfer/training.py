@@ -18,6 +18,7 @@ from stable_baselines3.common.vec_env import VecEnv, VecMonitor, VecNormalize
 
 from gtn_core.errors import UsageError
 from gtn_envs.native_vector_env import NativeVectorEnv
+from gtn_envs.sb3 import SB3VecEnv
 from gtn_rl.sb3.algorithms import Algorithm, require_fit
 from gtn_rl.sb3.fresh_agent import fresh_agent
 from gtn_rl.sb3.small_cnn import fitting_policy
@@ -94,8 +95,6 @@ def _normalised(venv: VecEnv, arguments: Mapping[str, Any]) -> VecNormalize:
 def training_environments(env: Environment, count: int, seed: int) -> VecEnv:
     """Returns copies of an environment that step together, as Stable-Baselines3 takes them."""
     if env.native and count > 1:
-        from gtn_envs.sb3 import SB3VecEnv
-
         made = gym.make_vec(env.id, num_envs=count, autoreset_mode=AutoresetMode.SAME_STEP)
         assert isinstance(made, NativeVectorEnv)
         native = SB3VecEnv(made)

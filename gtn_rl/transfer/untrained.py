@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from gtn_core.errors import UsageError
+from gtn_envs import load_environment, save_environment
 from gtn_rl.provenance import TOLD
 from gtn_rl.transfer.environments import Environment
 
@@ -33,8 +34,6 @@ def write_untrained(env: Environment, path: Path, seed: int) -> None:
     Raises:
         UsageError: The environment has no file.
     """
-    from gtn_envs import load_environment, save_environment
-
     if not can_be_untrained(env):
         raise UsageError(f"{env.name} is no teacher of ours: it has no networks to draw anew")
     assert env.file is not None

@@ -25,11 +25,6 @@ class UpdateCounter:
         self._handles = [self._watch(name, optimizer) for name, optimizer in _optimizers(model).items()]
 
     @property
-    def by_optimizer(self) -> dict[str, int]:
-        """Steps so far by the optimizer's name, e.g. ``{"actor": 900, "critic": 900}``."""
-        return dict(self._steps)
-
-    @property
     def updates(self) -> int:
         """Steps so far of the optimizer that made the most: of SAC's three, a joint step counts once."""
         return max(self._steps.values(), default=0)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 from pathlib import Path
 
 import gymnasium as gym
@@ -12,6 +11,7 @@ from PIL import Image
 
 from gtn_core.checkpoint import replacing
 from gtn_core.errors import GTNError, UsageError
+from gtn_rl.desktop import need_no_desktop
 from gtn_rl.sb3.randomness import own_randomness
 from gtn_rl.transfer.environments import Environment
 from gtn_rl.transfer.real_returns import ENDLESS, Act
@@ -66,8 +66,7 @@ def film(path: Path, task: Environment, act: Act, seed: int) -> float:
 
 
 def _filmed(task: Environment) -> gym.Env:
-    for driver in ("SDL_VIDEODRIVER", "SDL_AUDIODRIVER"):
-        os.environ.setdefault(driver, "dummy")  # else SDL looks for a desktop and complains when there is none
+    need_no_desktop()
     try:
         limit = {"max_episode_steps": IMAGES} if task.stream else {}
         env = gym.make(task.id, render_mode="rgb_array", disable_env_checker=True, **limit, **task.judged)
