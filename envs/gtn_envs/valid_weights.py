@@ -62,7 +62,7 @@ class Weights:
 
     @property
     def max_episode_steps(self) -> int | None:
-        """Steps after which an episode is over (``limit_terminates`` says how); None in the reward form, whose real task knows."""
+        """Steps after which an episode ends (``limit_terminates`` says how); None in the reward form, whose real task knows."""
         limit = self.document.get("max_episode_steps")
         return None if limit is None else int(limit)
 

@@ -90,7 +90,7 @@ def test_a_run_leaves_an_environment_that_tells_how_it_was_made(kind, tmp_path):
 @pytest.mark.parametrize("kind", ["bandit", "mdp"])
 @pytest.mark.parametrize("start", ["null", "GTN-CartPoleBandit-v0"])
 def test_a_gpu_meta_trains(kind, start, tmp_path):
-    stages = STAGES[kind].replace("]", ", {name: scale}, {name: meta-gradient, validations: 1}]")
+    stages = STAGES[kind][:-1] + ", {name: scale}, {name: meta-gradient, validations: 1}]"
     told = ["device=cuda", f"environment.start={start}", f"environment.termination={kind == 'mdp'}".lower(), stages]
     run = RunFolder(tmp_path / "run")
     progress, _ = meta_train(config(kind, *told), run)
