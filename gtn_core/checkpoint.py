@@ -73,16 +73,21 @@ def save_checkpoint(path: Path, tensors: Mapping[str, Tensor], document: Mapping
 
     Args:
         path: Where to; an existing file is replaced in one step.
-        tensors: What to store, by name.
+        tensors: What to store, by name; those that share memory are stored each.
         document: What a reader needs to make sense of them; must hold ``kind``.
 
     Raises:
         GTNError: The file cannot be written.
     """
     metadata = {_KEY: json.dumps({"format": FORMAT, **document}, sort_keys=True)}
-    plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    plain = {name: _own_copy(tensor) for name, tensor in tensors.items()}
     with replacing(path) as file:
         file.write(save(plain, metadata))
+
+
+def _own_copy(tensor: Tensor) -> Tensor:
+    """Returns a contiguous copy on the CPU, which shares no memory: the format refuses tied weights otherwise."""
+    return tensor.detach().to("cpu", copy=True, memory_format=torch.contiguous_format)
 
 
 def load_document(path: Path, kind: str) -> dict[str, Any]:

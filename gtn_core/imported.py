@@ -13,18 +13,20 @@ def import_named(what: str, path: str) -> Any:
 
     Args:
         what: What it is to be, for messages, e.g. ``"ranker"``.
-        path: ``package.module:name``.
+        path: ``package.module:name``, or ``package.module:Class.name``.
 
     Raises:
         UsageError: The module cannot be imported, or has no such attribute.
     """
-    module, _, name = path.partition(":")
+    module, _, names = path.partition(":")
     try:
-        source = importlib.import_module(module)
+        found: Any = importlib.import_module(module)
     except Exception as error:  # whatever a user's module does when it is imported
         where = "; it has to be installed, or its folder in PYTHONPATH" if isinstance(error, ImportError) else ""
         raise UsageError(f"cannot import the {what} {path!r}: {type(error).__name__}: {error}{where}") from error
-    if not hasattr(source, name):
-        public = [known for known in vars(source) if not known.startswith("_")]
-        raise unknown_name(f"attribute of the module {module!r}", name, public)
-    return getattr(source, name)
+    for name in names.split("."):
+        if not hasattr(found, name):
+            public = [known for known in dir(found) if not known.startswith("_")]
+            raise unknown_name(f"attribute of the module {module!r}", name, public)
+        found = getattr(found, name)
+    return found

@@ -25,7 +25,8 @@ class Learner:
     S learners of this kind can live side by side: phi has the shape ``(S, D)`` then, and what belongs to a learner has S first.
 
     Args:
-        module: Any module whose forward pass is a deterministic function of its parameters and input. It is copied.
+        module: Any module whose forward pass is a deterministic function of its parameters and input. It is copied. A
+            parameter that several layers share stands in phi once.
         layout: Memory layout that images and all that follows from them are kept in.
 
     Raises:
@@ -38,7 +39,14 @@ class Learner:
     def __init__(self, module: nn.Module, layout: Layout = "contiguous") -> None:
         _refuse_impure(module)
         self._module = copy.deepcopy(module)
-        self._shapes = {name: parameter.shape for name, parameter in module.named_parameters()}
+        first = {parameter: name for name, parameter in module.named_parameters()}
+        self._shapes = {name: parameter.shape for parameter, name in first.items()}
+        self._tied = {
+            name: first[parameter]
+            for prefix, child in module.named_modules()
+            for name, parameter in child.named_parameters(prefix, recurse=False, remove_duplicate=False)
+            if name != first[parameter]
+        }
         self._sizes = [shape.numel() for shape in self._shapes.values()]
         self.layout = layout
         self.size = sum(self._sizes)
@@ -82,7 +90,9 @@ class Learner:
     def _apply(self, phi: Tensor, inputs: Tensor, statistics: Statistics | None) -> tuple[Tensor, Statistics]:
         if self.layout == "channels_last" and inputs.dim() == 4:
             inputs = inputs.to(memory_format=torch.channels_last)  # contiguous() would leave one-channel images be
-        state: dict[str, Tensor] = {**self.parameters(phi), **self._constants_on(phi.device)}
+        parameters = self.parameters(phi)
+        tied = {name: parameters[first] for name, first in self._tied.items()}
+        state: dict[str, Tensor] = {**parameters, **tied, **self._constants_on(phi.device)}
         module = self._module
         if module.training != (statistics is None):
             module.train(statistics is None)

@@ -24,7 +24,7 @@ from gtn_core.interrupts import InterruptedRun, interrupts_held_back
 from gtn_core.memory import peak_memory_mib
 from gtn_core.outer_job import Job
 from gtn_core.run_folder import RunFolder
-from gtn_core.step_gradient import StepGradient, StepReport
+from gtn_core.step_gradient import StepGradient, StepReport, gradient_norm
 from gtn_core.tracking import Tracker
 from gtn_core.training_state import load_state, save_state, saved_iteration
 
@@ -220,8 +220,9 @@ class OuterLoop:
         self._refuse_fruitlessness(report)
         values = report.values
         if report.good:
-            norm = nn.utils.clip_grad_norm_(self.parameters, self.settings.clip or math.inf)
-            values["meta/gradient_norm"] = float(norm)
+            values["meta/gradient_norm"] = float(gradient_norm(p.grad for p in self.parameters if p.grad is not None))
+            if self.settings.clip is not None:
+                nn.utils.clip_grad_norm_(self.parameters, self.settings.clip)
             self.optimizer.step()
         progress.episodes += report.used
         progress.iteration += 1

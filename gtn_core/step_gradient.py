@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -110,8 +110,8 @@ class StepGradient:
         """Adds one episode's gradient to ``sums``, all of it or nothing, and returns what to log of it."""
         trial, estimate = self._estimate(episode, share)
         gradients = [(total, p.grad) for total, p in zip(sums, self.parameters, strict=True) if p.grad is not None]
-        if gradients and not torch.stack([gradient.isfinite().all() for _, gradient in gradients]).all():
-            raise DivergedError("the meta-gradient is not finite")
+        if gradients and not gradient_norm(gradient for _, gradient in gradients).isfinite():
+            raise DivergedError("the meta-gradient is not finite, or its norm is not")
         for total, gradient in gradients:
             total += gradient
         return {**estimate.values, **trial.values}
@@ -134,3 +134,9 @@ class StepGradient:
             log.warning("episode %d: out of memory, so from now on %s", episode, changed)
             del trial  # and the error, with all that its traceback holds, is gone too
             release_memory()
+
+
+def gradient_norm(gradients: Iterable[Tensor]) -> Tensor:
+    """Returns the norm of a gradient's parts as one vector, a scalar; infinite where the squares overflow."""
+    norm: Tensor = torch.stack([part.norm() for part in gradients]).norm()
+    return norm

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import importlib.metadata
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -69,7 +70,7 @@ def train_learner(
 
     Args:
         teacher: A shipped teacher's name, a file, a run folder, or what ``load_teacher`` returned.
-        learner: A name of ``gtn_sl.learners``; ``None`` takes the one that the teacher was validated on.
+        learner: A name of ``gtn_sl.learners``; ``None`` takes ``learner.architecture`` of its config.
         seed: Of the learner's initial parameters, and of the lesson where the teacher gives each learner another one.
         device: Where.
 
@@ -81,7 +82,7 @@ def train_learner(
     """
     file = teacher if isinstance(teacher, TeacherFile) else load_teacher(teacher)
     name = learner or file.config.learner.architecture
-    plan, stream = step_plan(file), file.teacher.to(device)
+    plan, stream = step_plan(file), copy.deepcopy(file.teacher).to(device)
     fresh, phi = architecture(name).fresh(stream.task, seed, plan.layout)
     trail = train(stream.for_learner(seed), fresh, phi.to(device), plan)
     document = {

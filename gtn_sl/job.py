@@ -82,6 +82,7 @@ class SupervisedJob:
             weights,
             lesson=self.streams.seed("lesson", iteration),
             name=name,
+            plan=self.plan,
             teacher_loss=self._autoencoder_loss(iteration) if settings.autoencoder else None,
         )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import functools
 import logging
@@ -62,8 +63,8 @@ def units_of_work(plan: EvaluationPlan) -> int:
 def judge(file: TeacherFile, data: TaskData, plan: EvaluationPlan, advance: Advance = _unseen) -> list[Evaluation]:
     """Trains fresh learners on a teacher and on the controls, and tests them on the test split.
 
-    The test split is read here and by ``gtn_sl.claims``, and nowhere else. Every stream trains the same learners: same seeds,
-    same initial weights.
+    The test split is read to report, here, by ``gtn_sl.claims``, by final trainings (``gtn_sl.nas``) and by ``gtn-cli
+    train-learner``; nothing is chosen by it. Every stream trains the same learners: same seeds, same initial weights.
 
     Args:
         file: The teacher.
@@ -126,4 +127,4 @@ def _streams(
             after_iteration=functools.partial(advance, "meta-learning the real-data control's schedule"),
         )
     made = (STREAMS[name]().make(setting) for name in plan.controls)
-    return {"teacher": file.teacher, **dict(made)}
+    return {"teacher": copy.deepcopy(file.teacher), **dict(made)}

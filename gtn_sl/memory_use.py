@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import math
 
@@ -43,7 +44,7 @@ def fitting_plan(config: MetaTrainConfig, teacher: SupervisedTeacher, plan: Step
             raise
         log.info("plan: not even one step can be measured in this memory, so no graph is kept")
         release_memory()
-        return plan
+        return dataclasses.replace(plan, keep_last_k=0)
     return fit(memories, plan, budget)
 
 

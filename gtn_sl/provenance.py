@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from gtn_core.checkpoint import load_checkpoint, save_checkpoint
+from gtn_core.plan_cache import processor
 
 
 @dataclass(frozen=True)
@@ -41,16 +42,7 @@ def hardware(device: str, threads: int) -> str:
     if torch.device(device).type == "cuda":
         return torch.cuda.get_device_name(device)
     cores = torch.multiprocessing.cpu_count()
-    return f"{threads} thread{'s' if threads > 1 else ''} of {_processor()} ({cores} core{'s' if cores > 1 else ''})"
-
-
-def _processor() -> str:
-    """Returns the processor's model name, where Linux tells it."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        lines = []
-    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "a CPU")
+    return f"{threads} thread{'s' if threads > 1 else ''} of {processor()} ({cores} core{'s' if cores > 1 else ''})"
 
 
 def tell(path: Path, provenance: Provenance) -> None:

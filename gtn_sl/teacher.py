@@ -231,12 +231,12 @@ def load_teacher(path: str | Path) -> TeacherFile:
         if made_for != tuple(document[key] for key in ("image_shape", "class_names", "mean", "std")):
             raise CheckpointError(f"{path}: image shape, classes or normalisation are not those of {task.name}")
         teacher = SupervisedTeacher(config, task)
-    except KeyError as error:
-        raise CheckpointError(f"{path}: the header lacks {error}") from error
     except CheckpointError:
         raise
-    except GTNError as error:
+    except GTNError as error:  # an unknown name is a KeyError, too
         raise CheckpointError(f"{path}: the header makes no teacher: {error}") from error
+    except KeyError as error:
+        raise CheckpointError(f"{path}: the header lacks {error}") from error
     tensors, _ = load_checkpoint(path, "teacher")
     load_into(teacher, tensors, path)
     return TeacherFile(teacher, config, document, path)

@@ -68,7 +68,8 @@ class _EvolutionStrategy:
         theta = teacher.theta()
         if self.sigma is None:
             groups = [(m, p) for m, group in teacher.parameter_groups() for p in group if p.requires_grad]
-            self.sigma = torch.cat([torch.full((p.numel(),), self.settings.sigma * m) for m, p in groups]).to(theta)
+            self.sigma = torch.cat([torch.full((p.numel(),), self.settings.sigma * m) for m, p in groups])
+        self.sigma = self.sigma.to(theta)  # that of a saved state is read to the CPU
         half = torch.randn(
             self.settings.population // 2, len(theta), generator=self.streams.torch("es-noise", self.count)
         ).to(theta)

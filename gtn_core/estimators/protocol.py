@@ -14,7 +14,7 @@ from typing_extensions import Self
 from gtn_core.config import Natural, Positive, PositiveReal, config
 from gtn_core.errors import DivergedError
 from gtn_core.inner_optim import InnerOptimizer
-from gtn_core.meta_loss import MetaLoss
+from gtn_core.meta_loss import MetaLoss, parts_of
 from gtn_core.plan import StepPlan
 from gtn_core.registry import Registry
 from gtn_core.second_order import Batch, InnerLoss
@@ -99,6 +99,7 @@ class Episode:
         lesson: Seed of what chance decides of the teacher's batches; see ``Teacher.for_learner``.
         teacher_loss: A loss of the teacher itself, added to the meta-loss; ``None`` for none.
         name: What the learner is called in messages.
+        plan: How ``fitness`` runs steps, and how many real samples it judges at a time.
     """
 
     loss: InnerLoss
@@ -110,6 +111,7 @@ class Episode:
     lesson: int = 0
     teacher_loss: Callable[[Teacher], Tensor] | None = None
     name: str = "the learner"
+    plan: StepPlan = field(default_factory=StepPlan)
 
     @property
     def steps(self) -> int:
@@ -138,10 +140,12 @@ class Episode:
             nonlocal total
             if steps in self.weights:
                 with torch.no_grad():
-                    total = total + self.weights[steps] * self.meta_loss(phi, statistics, steps)
+                    for share, part in parts_of(self.meta_loss, steps, self.plan.judge_chunk):
+                        total = total + self.weights[steps] * share * part(phi, statistics)
 
         try:
-            run(self.inner_loop(teacher.for_learner(self.lesson)), after_step=judge)
+            loop = self.inner_loop(teacher.for_learner(self.lesson))
+            run(loop, execution=self.plan.execution, after_step=judge)
         except DivergedError:
             return candidate.new_tensor(float("-inf"))
         if self.teacher_loss is not None:

@@ -114,7 +114,7 @@ def _run(count: int, samples: int, inner: InnerConfig, scale: Scale) -> Run:
 
 
 def _real(lab: Lab, made: Made, count: int) -> dict[str, Any]:
-    """Tests learners on as many real images, other ones for each, in the same batches.
+    """Tests learners on as many real images, other ones for each, in as many batches of the same size.
 
     Their schedule is learned on the ConvNets that the images are distilled on, as that of the distilled ones is.
     """

@@ -122,7 +122,7 @@ class Lab:
 
         Args:
             stream: What they learn from.
-            learner: Their architecture; ``None`` takes the one that the study's teachers were validated on.
+            learner: Their architecture; ``None`` takes ``learner.architecture`` of the study.
             curve: Whether to take the accuracy after every inner step, too.
 
         Returns:

@@ -152,11 +152,6 @@ class TaskData:
     validation: Split
     test: Split
 
-    @property
-    def value_range(self) -> tuple[torch.Tensor, torch.Tensor]:
-        """See ``ImageTask.value_range``."""
-        return self.task.value_range
-
     def normalise(self, images: torch.Tensor) -> torch.Tensor:
         """See ``ImageTask.normalise``."""
         return self.task.normalise(images)

@@ -99,6 +99,7 @@ class UpsampledConv2d(_Doubling):
 
 
 @functools.lru_cache(maxsize=8)
+@torch.inference_mode(False)  # what is kept may serve a training next
 def _responses(height: int, width: int, dtype: torch.dtype, device: torch.device) -> Tensor:
     """Returns what each tap makes of an impulse, upsampled, shape ``(9, height * width, 4 * height * width)``."""
     impulses = torch.eye(height * width).view(-1, 1, height, width)

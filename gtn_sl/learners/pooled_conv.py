@@ -62,6 +62,7 @@ class AveragePooledConv2d(WeightNormConv2d):
 
 
 @functools.lru_cache(maxsize=8)
+@torch.inference_mode(False)  # what is kept may serve a training next
 def _responses(height: int, width: int, dtype: torch.dtype, device: torch.device) -> Tensor:
     """Returns what each tap of the 3x3 kernel, pooled, makes of an impulse, shape ``(9, height * width, height * width / 4)``."""
     impulses = torch.eye(height * width).view(-1, 1, height, width)

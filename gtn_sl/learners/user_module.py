@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import inspect
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -11,6 +10,7 @@ import torch
 from torch import nn
 
 from gtn_core.errors import WHERE, UsageError
+from gtn_core.imported import import_named
 from gtn_core.learner import Learner
 from gtn_sl.learners.form import Form
 from gtn_sl.learners.registry import Architecture
@@ -44,16 +44,7 @@ def user_architecture(name: str) -> Architecture:
 
 
 def _imported(name: str) -> Callable[..., Any]:
-    path, _, attributes = name.partition(":")
-    try:
-        value = importlib.import_module(path)
-        for attribute in attributes.split("."):
-            value = getattr(value, attribute)
-    except Exception as error:
-        reason = f"{type(error).__name__}: {error}"
-        raise UsageError(
-            f"cannot import the learner {name!r}: {reason}; it is installed, or its folder is in PYTHONPATH? {WHERE}"
-        ) from error
+    value = import_named("learner", name)
     if not callable(value):
         raise UsageError(
             f"the learner {name!r} is a {type(value).__name__}, not a class or function that makes a module"

@@ -130,3 +130,10 @@ def test_an_unwritable_place_is_found_out_before_the_work(tmp_path):
         (tmp_path / "a").touch()
         with pytest.raises(UsageError, match="cannot write"):
             require_writable(path)
+
+
+def test_tensors_that_share_memory_are_stored_each(tmp_path):
+    one = torch.arange(6.0).view(2, 3)
+    save_checkpoint(tmp_path / "x.safetensors", {"a": one, "b": one, "c": one.T}, {"kind": "thing"})
+    tensors, _ = load_checkpoint(tmp_path / "x.safetensors", "thing")
+    assert all(torch.equal(tensors[name], tensor) for name, tensor in {"a": one, "b": one, "c": one.T}.items())

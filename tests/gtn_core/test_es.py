@@ -80,6 +80,22 @@ def test_a_resumed_strategy_goes_on_the_same(strategy):
     assert not torch.equal(estimate(one, teacher)[0], estimate(strategy(settings), teacher)[0])
 
 
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.parametrize("strategy", [OpenAIES, SNES])
+def test_a_strategy_is_resumed_on_a_gpu_from_a_state_read_to_the_cpu(strategy):
+    class Nearness(Distance):
+        def fitness(self, teacher, candidates):
+            return super().fitness(teacher, candidates.cpu())
+
+    settings, teacher = EstimatorConfig(population=8), Point().cuda()
+    one, other = strategy(settings), strategy(settings)
+    estimate(one, teacher, Nearness())
+    tensors, values = one.state()
+    other.load_state({name: tensor.cpu() for name, tensor in tensors.items()}, values)
+    expected, found = (estimate(each, teacher, Nearness())[0] for each in (one, other))
+    assert torch.equal(expected, found)
+
+
 def test_the_population_and_its_mean_are_logged():
     values = estimate(OpenAIES(EstimatorConfig(population=8, sigma=0.1)), Point())[1].values
     assert values["meta/fitness_of_mean"] == pytest.approx(-float(GOAL.square().sum()))

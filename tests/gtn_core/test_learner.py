@@ -114,3 +114,27 @@ def test_depthwise_and_oblong_convolutions_equal_torchs(images):
             images, weight_norm(layer.v, layer.g), stride=stride, padding=padding, groups=groups
         )
         torch.testing.assert_close(layer(images), expected)
+
+
+class Tied(nn.Module):
+    """Two layers of one weight, and a module that stands at two places."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.twice = nn.Linear(4, 4), nn.Linear(4, 4)
+        self.second, self.again = nn.Linear(4, 4), self.twice
+        self.second.weight = self.first.weight
+
+    def forward(self, x):
+        return self.again(self.second(self.twice(self.first(x)).relu()).relu())
+
+
+def test_tied_weights_stay_tied():
+    learner, phi = fresh_learner(Tied, 0)
+    assert learner.size == 16 + 3 * 4 + 16
+    x, phi = torch.randn(3, 4), phi + 0.3
+    module = learner.module(phi, ())
+    assert module.second.weight is module.first.weight
+    torch.testing.assert_close(learner.apply(phi, x)[0], module(x))
+    side_by_side = torch.stack([phi, phi - 0.1])
+    torch.testing.assert_close(learner.apply(side_by_side, x)[0][1], learner.apply(phi - 0.1, x)[0])

@@ -277,6 +277,22 @@ def test_a_gradient_that_is_not_finite_is_a_divergence(make):
     assert torch.equal(loop.teacher.point, torch.zeros(2))
 
 
+@pytest.mark.parametrize("clip", [None, 1.0])
+def test_a_gradient_whose_norm_overflows_is_a_divergence(make, clip):
+    loop = make(patience=1, clip=clip)
+    estimate = loop.estimator.estimate
+
+    def steep(teacher, episode):
+        result = estimate(teacher, episode)
+        teacher.point.grad.fill_(1e20)  # finite, but not its square
+        return result
+
+    loop.estimator.estimate = steep
+    with pytest.raises(DivergedError, match="outer step 0: the meta-gradient is not finite, or its norm is not"):
+        loop.run()
+    assert torch.equal(loop.teacher.point, torch.zeros(2))
+
+
 def test_clipping_bounds_the_step_of_the_first_iteration(make):
     seen = []
     loop = make(iterations=1, clip=1e-3)

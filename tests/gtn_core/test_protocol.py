@@ -6,8 +6,11 @@ import pytest
 import torch
 from torch import nn
 
+from gtn_core.errors import DeviceError
 from gtn_core.estimators import Backprop, Episode, EstimatorConfig, Teacher
 from gtn_core.inner_optim import SGD, Schedule
+from gtn_core.meta_loss import BatchedLoss
+from gtn_core.plan import StepPlan
 
 
 class Wanderer(Teacher):
@@ -77,3 +80,25 @@ def test_the_teachers_own_loss_adds_its_gradient_and_its_value():
     theta = plain.theta()[None]
     difference = episode().fitness(plain, theta) - episode(teacher_loss=own).fitness(plain, theta)
     torch.testing.assert_close(difference, torch.tensor([3.5]))
+
+
+def test_fitness_judges_so_many_samples_at_a_time_as_the_plan_says():
+    sizes, real = [], torch.linspace(-1, 1, 10)
+
+    def judge(phi, statistics, batch):
+        sizes.append(len(batch[0]))
+        return (phi.sum() - batch[0]).square().mean()
+
+    def fitness(plan):
+        trial = Episode(inner_loss, SGD(), torch.ones(2), BatchedLoss(judge, {3: (real,)}), {3: 1.0}, plan=plan)
+        return trial.fitness(Wanderer(), Wanderer().theta()[None])
+
+    whole, parts = fitness(StepPlan()), fitness(StepPlan(judge_chunk=4))
+    assert sizes == [10, 4, 4, 2]
+    torch.testing.assert_close(parts, whole)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="is about a machine without CUDA")
+def test_fitness_runs_steps_as_the_plan_says():
+    with pytest.raises(DeviceError, match="captured on a GPU only"):
+        episode(plan=StepPlan(execution="captured")).fitness(Wanderer(), Wanderer().theta()[None])

@@ -12,7 +12,7 @@ from gtn_core.errors import CheckpointError, UsageError
 from gtn_core.plan import StepPlan
 from gtn_sl import load_learner, load_task, load_teacher, save_learner, train_learner
 from gtn_sl.evaluation import accuracy_of, evaluate_stream
-from gtn_sl.judging import step_plan
+from gtn_sl.judging import EvaluationPlan, judge, step_plan
 from gtn_sl.training import as_this_device_can
 
 
@@ -96,3 +96,14 @@ def test_steps_that_a_gpu_captured_are_run_one_by_one_elsewhere():
     assert resumed.compute.plan == StepPlan(layout="channels_last")
     on_gpu = dataclasses.replace(made.config, compute=dataclasses.replace(compute, device="cuda:0"))
     assert as_this_device_can(on_gpu) is on_gpu
+
+
+def test_the_teacher_of_a_file_stays_where_it_is(teacher_path, data):
+    file = load_teacher(teacher_path)
+    for use in (
+        lambda: train_learner(file, device="meta"),
+        lambda: judge(file, data, EvaluationPlan(["base_fc:4,6,8"], count=1, controls=(), device="meta")),
+    ):
+        with pytest.raises((RuntimeError, NotImplementedError)):  # nothing is computed there
+            use()
+        assert {p.device.type for p in file.teacher.parameters()} == {"cpu"}

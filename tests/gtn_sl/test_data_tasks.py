@@ -174,7 +174,7 @@ def test_a_loaded_task_normalises_like_its_description(digits: TaskData) -> None
     images = digits.normalise(digits.train.images)
     assert torch.equal(images, digits.task.normalise(digits.train.images))
     assert torch.equal(digits.denormalise(images), digits.task.denormalise(images))
-    low, high = digits.value_range
+    low, high = digits.task.value_range
     assert low.item() == images.min()
     assert high.item() == images.max()
 

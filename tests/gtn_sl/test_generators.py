@@ -7,7 +7,7 @@ import torch
 from torch.nn import functional as F
 
 from gtn_sl.data import TASKS
-from gtn_sl.generators import GENERATORS, ConditionalGenerator, GeneratorShape, PixelGenerator
+from gtn_sl.generators import GENERATORS, ConditionalGenerator, GeneratorShape, PixelGenerator, layers
 from gtn_sl.generators.layers import TransposedConv2d, UpsampledConv2d
 
 NETWORKS = sorted(name for name, form in GENERATORS.items() if form.is_network)
@@ -101,3 +101,15 @@ def test_the_original_width_has_the_originals_size():
     original = dataclasses.replace(shape((1, 28, 28)), latent=128, hidden=1024, channels=(128, 64))
     count = sum(p.numel() for p in ConditionalGenerator(original).parameters())
     assert count == pytest.approx(6.66e6, rel=0.005)
+
+
+def test_a_layer_that_was_used_for_inference_first_can_be_trained():
+    torch.manual_seed(0)
+    layer, x = UpsampledConv2d(3, 2, normed=False), torch.randn(2, 3, 1, 1)
+    layers._responses.cache_clear()
+    with torch.inference_mode():
+        expected = layer(x).clone()
+    y = layer(x)
+    torch.testing.assert_close(y, expected)
+    y.sum().backward()
+    assert layer.v.grad.abs().sum() > 0

@@ -12,7 +12,7 @@ from gtn_core.layers import WeightNormConv2d, weight_norm
 from gtn_core.learner import Learner
 from gtn_core.norms import BatchNorm, GroupNorm, MeanOnlyBatchNorm
 from gtn_sl.data import TASKS
-from gtn_sl.learners import LEARNERS, architecture
+from gtn_sl.learners import LEARNERS, architecture, pooled_conv
 from gtn_sl.learners.pooled_conv import AveragePooledConv2d
 
 COUNTS = {
@@ -159,7 +159,7 @@ def test_a_users_module_is_a_learner(nets, name):
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("users_nets:Missing", "cannot import the learner 'users_nets:Missing': AttributeError"),
+        ("users_nets:Missing", "unknown attribute of the module 'users_nets' 'Missing'"),
         ("users_nest:Fixed", "cannot import the learner 'users_nest:Fixed': ModuleNotFoundError"),
         ("users_nets:number", "is a int, not a class"),
         ("users_nets:no_module", "makes a int, not a torch.nn.Module"),
@@ -187,3 +187,14 @@ def test_a_form_changes_one_member_and_not_the_family():
     form = dataclasses.replace(family.form, activation="relu")
     assert isinstance(family.module((1, 8, 8), 3, form)[2], nn.ReLU)
     assert family.form.activation == "leaky_relu"
+
+
+def test_folded_pooling_that_was_used_for_inference_first_can_be_trained():
+    layer, x = AveragePooledConv2d(2, 5), torch.randn(2, 2, 2, 2)
+    pooled_conv._responses.cache_clear()
+    with torch.inference_mode():
+        expected = layer(x).clone()
+    y = layer(x)
+    torch.testing.assert_close(y, expected)
+    y.sum().backward()
+    assert layer.v.grad.abs().sum() > 0

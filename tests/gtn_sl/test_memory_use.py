@@ -11,6 +11,7 @@ import torch
 
 from gtn_core.peak_memory import peak_bytes
 from gtn_core.plan import StepPlan
+from gtn_sl import memory_use
 from gtn_sl.bench import outer_iteration, random_data
 from gtn_sl.config import resolve_config
 from gtn_sl.data import TASKS
@@ -81,6 +82,16 @@ def test_a_budget_decides_how_many_graphs_are_kept():
 def test_the_budget_is_a_share_of_what_is_free(told, device, free, sharers, mib, monkeypatch):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     assert memory_budget(told, torch.device(device), free << 20, sharers) == pytest.approx(mib << 20, abs=1)
+
+
+def test_where_not_even_one_step_can_be_measured_no_graph_is_kept(monkeypatch):
+    def short(config, teacher, plan):
+        raise MemoryError
+
+    config = setting("digits", "base_fc:8,16,32", 8, 16, 64)
+    monkeypatch.setattr(memory_use, "outer_memories", short)
+    teacher = seeded_teacher(config, TASKS["digits"], 0)
+    assert fitting_plan(config, teacher, StepPlan(keep_last_k=8, backend="forward")) == StepPlan(backend="forward")
 
 
 CHILD = """

@@ -78,7 +78,7 @@ def test_a_file_of_before_there_were_kinds_of_generators_loads(saved, config):
     [
         (lambda d, t: d.update(domain="rl"), "holds a 'rl' teacher"),
         (lambda d, t: d.pop("task"), "lacks 'task'"),
-        (lambda d, t: d.update(task="digit"), "did you mean 'digits'"),
+        (lambda d, t: d.update(task="digit"), "makes no teacher: unknown task 'digit'; did you mean 'digits'"),
         (lambda d, t: d.update(image_shape=[1, 9, 9]), "image shape, classes or normalisation"),
         (lambda d, t: d.update(config=3), "lacks 'config'"),
         (lambda d, t: d["config"]["inner"].update(step=1), r"unknown config key 'inner\.step'"),

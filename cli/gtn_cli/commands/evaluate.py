@@ -11,6 +11,7 @@ from gtn_cli import console, options
 from gtn_cli.main import echo_json
 from gtn_cli.teacher_argument import data_dir_of_run, read_teacher, teacher_argument
 from gtn_core.errors import UsageError
+from gtn_core.folder import make_folder
 
 if TYPE_CHECKING:
     from gtn_sl.data import TaskData
@@ -161,9 +162,4 @@ def _report_folder(teacher: Path, out: Path | None) -> Path:
     from gtn_sl.shipped import is_shipped
 
     usual = Path("runs") / "evaluate" / teacher.stem if is_shipped(teacher) else teacher.parent / "report"
-    folder = out or usual
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UsageError(f"cannot make the report folder {folder}: {error.strerror}") from error
-    return folder
+    return make_folder(out or usual)

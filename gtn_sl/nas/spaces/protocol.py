@@ -22,7 +22,7 @@ Genotype = tuple[int, ...]
 class Space(abc.ABC):
     """A search space; its subclasses are configs, whose fields are the settings of the networks that it builds.
 
-    A subclass gives ``choices``, ``encode``, ``_parts``, ``build`` and ``graphs``; drawing, mutating, counting and
+    A subclass gives ``choices``, ``encode``, ``_read``, ``build`` and ``graphs``; drawing, mutating, counting and
     enumerating follow from the choices.
     """
 
