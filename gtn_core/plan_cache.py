@@ -21,6 +21,10 @@ from gtn_core.second_order import Batch
 log = logging.getLogger(__name__)
 
 
+FORMAT = 2
+"""Version of what is remembered, part of every key."""
+
+
 def default_cache() -> Path:
     """Returns the file that remembers plans, in the user's cache folder."""
     root = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
@@ -37,11 +41,12 @@ def cache_key(name: str, steps_timed: Sequence[tuple[Tensor, Batch]], *more: obj
     """
     phi = steps_timed[0][0]
     facts = (
+        FORMAT,
         name,
         torch.cuda.get_device_name(phi.device) if phi.is_cuda else processor(),
         torch.__version__,
         torch.get_num_threads(),
-        [(len(phi), [tuple(part.shape) for part in batch]) for phi, batch in steps_timed],
+        [(tuple(phi.shape), [tuple(part.shape) for part in batch]) for phi, batch in steps_timed],
         *more,
     )
     return hashlib.sha256(repr(facts).encode()).hexdigest()[:16]
@@ -56,21 +61,22 @@ def processor() -> str:
     return platform.processor() or platform.machine()
 
 
-def read_cache(cache: Path | None) -> dict[str, dict[str, object]]:
-    """Returns the remembered plans by key; none where there is no such file, or it is damaged."""
-    with contextlib.suppress(OSError, json.JSONDecodeError):
-        content = json.loads(cache.read_text()) if cache else {}
+def read_cache(cache: Path | None) -> dict[str, object]:
+    """Returns what is remembered by key; nothing where there is no such file, or it is damaged."""
+    with contextlib.suppress(OSError, ValueError):  # no text, or no JSON
+        content = json.loads(cache.read_text(encoding="utf-8")) if cache else {}
         if isinstance(content, dict):
             return content
     return {}
 
 
-def write_cache(cache: Path | None, known: dict[str, dict[str, object]]) -> None:
-    """Stores the remembered plans, where that can be done."""
+def add_to_cache(cache: Path | None, key: str, choice: dict[str, object]) -> None:
+    """Remembers a choice beside what other runs have left there meanwhile, where that can be done."""
     if cache is None:
         return
     try:
         cache.parent.mkdir(parents=True, exist_ok=True)
+        known = {**read_cache(cache), key: choice}
         with replacing(cache) as file:
             file.write(json.dumps(known, indent=1).encode())
     except (OSError, GTNError) as error:  # a plan that is not remembered is only chosen again

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import logging
 import math
@@ -12,12 +13,13 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from gtn_core.config import resolve, to_dict
+from gtn_core.config import config, resolve, to_dict
+from gtn_core.errors import UsageError
 from gtn_core.execution import step_calls
 from gtn_core.learner import Layout
 from gtn_core.memory import is_out_of_memory
 from gtn_core.plan import Precision, Probe, StepPlan, has_bfloat16_units
-from gtn_core.plan_cache import cache_key, read_cache, write_cache
+from gtn_core.plan_cache import add_to_cache, cache_key, read_cache
 from gtn_core.second_order import Backend, Batch, InnerLoss
 from gtn_core.timing import fastest
 
@@ -46,6 +48,16 @@ class Trial:
         return f"{self.plan.describe()} {cost}"
 
 
+@config
+class Choice:
+    """What is remembered of a micro-benchmark."""
+
+    plan: StepPlan
+    """The fastest."""
+    keeping_timed: bool
+    """Whether graphs could be kept when it was chosen, so that not to keep any was slower or faster."""
+
+
 def choose_plan(
     name: str, probes: Sequence[Probe], steps: int, fits: Fits, *, one_shape: bool = False, cache: Path | None = None
 ) -> StepPlan:
@@ -64,17 +76,17 @@ def choose_plan(
     """
     usual = [probe(StepPlan()) for probe in probes]
     key = cache_key(name, [(phi, batch) for _, phi, batch in usual], steps, one_shape)
-    known = read_cache(cache)
-    if key in known:
-        plan = settled(resolve(StepPlan, known[key]), steps, fits)
+    known = _remembered(read_cache(cache).get(key))
+    if known is not None:
+        plan = settled(known, fits)
         log.info("plan: %s (remembered in %s)", plan.describe(), cache)
         return plan
-    trials = compare_plans(probes, steps, fits(StepPlan()).keep_last_k, one_shape=one_shape)
-    fast = trials[0].plan
-    plan = settled(fast, steps, fits)
+    kept = fits(StepPlan()).keep_last_k
+    trials = compare_plans(probes, steps, kept, one_shape=one_shape)
+    choice = Choice(plan=trials[0].plan, keeping_timed=kept == steps)
+    plan = settled(choice, fits)
     log.info("plan: %s", reason(plan, trials))
-    known[key] = to_dict(fast)
-    write_cache(cache, known)
+    add_to_cache(cache, key, to_dict(choice))
     return plan
 
 
@@ -91,9 +103,9 @@ def choose_threads(name: str, probes: Sequence[Probe], plan: StepPlan, most: int
     built = [probe(plan) for probe in probes]
     way = (plan.layout, plan.precision, plan.backend, plan.execution, plan.keep_last_k > 0)
     key = cache_key(f"threads {name}", [(phi, batch) for _, phi, batch in built], way)
-    known = read_cache(cache)
-    if key in known:
-        threads = int(str(known[key]["threads"]))
+    known = read_cache(cache).get(key)
+    if isinstance(known, dict) and known.get("threads") in range(1, most + 1):
+        threads = int(known["threads"])
         log.info("threads: %d of %d (remembered in %s)", threads, most, cache)
         return threads
     seconds: dict[int, float] = {}
@@ -106,9 +118,15 @@ def choose_threads(name: str, probes: Sequence[Probe], plan: StepPlan, most: int
     best = min(seconds, key=lambda threads: seconds[threads])
     times = ", ".join(f"{1e3 * taken:.0f} ms on {threads}" for threads, taken in seconds.items())
     log.info("threads: %d of %d; a step and its adjoint: %s", best, most, times)
-    known[key] = {"threads": best}
-    write_cache(cache, known)
+    add_to_cache(cache, key, {"threads": best})
     return best
+
+
+def _remembered(entry: object) -> Choice | None:
+    """Returns what a cache's entry says; ``None`` where there is none, or it is another version's or damaged."""
+    with contextlib.suppress(UsageError):
+        return resolve(Choice, entry) if isinstance(entry, dict) else None
+    return None
 
 
 def compare_plans(
@@ -146,11 +164,11 @@ def compare_plans(
     return sorted(trials, key=lambda trial: trial.seconds)
 
 
-def settled(best: StepPlan, steps: int, fits: Fits) -> StepPlan:
-    """Returns the fastest plan as the memory allows it, with graphs kept where it can use them and more would not fit."""
+def settled(choice: Choice, fits: Fits) -> StepPlan:
+    """Returns the fastest plan as the memory allows it, with graphs kept where it can use them and they did not lose."""
+    best, fitting = choice.plan, fits(choice.plan)
     able = best.execution == "eager" and best.backend == "reverse"
-    fitting = fits(best)
-    wanted = best.keep_last_k or fitting.keep_last_k < steps
+    wanted = best.keep_last_k or not choice.keeping_timed
     return fitting if able and wanted else dataclasses.replace(fitting, keep_last_k=0)
 
 

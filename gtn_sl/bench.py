@@ -22,7 +22,7 @@ from gtn_core.memory import is_out_of_memory
 from gtn_core.outer_loop import outer_optimizer
 from gtn_core.peak_memory import peak_bytes
 from gtn_core.plan import Precision, StepPlan
-from gtn_core.plan_choice import Trial, compare_plans, reason, settled
+from gtn_core.plan_choice import Choice, Trial, compare_plans, reason, settled
 from gtn_core.run_folder import RunFolder
 from gtn_core.step_gradient import StepGradient
 from gtn_core.timing import fastest
@@ -185,7 +185,7 @@ def _chosen(config: MetaTrainConfig, task: ImageTask, precision: Precision) -> t
 
     kept = fits(StepPlan(precision=precision)).keep_last_k
     trials = compare_plans(probes, steps, kept, precisions=[precision], one_shape=True)
-    return trials, settled(trials[0].plan, steps, fits)
+    return trials, settled(Choice(plan=trials[0].plan, keeping_timed=kept == steps), fits)
 
 
 def _methods(config: MetaTrainConfig, plan: StepPlan, task: ImageTask) -> Iterator[MethodTime]:

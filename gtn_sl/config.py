@@ -138,8 +138,11 @@ class ComputeConfig:
     device: str = "cpu"
     """``cpu``, ``cuda`` or ``cuda:N``."""
     threads: Positive | None = None
-    """CPU threads; ``None`` takes as many of torch's default as are fastest, and of several processes each its part. A resumed
-    run keeps what it started with, so that sums stay the same."""
+    """CPU threads of each process; ``None`` takes as many of torch's default as are fastest, and of several processes each its part.
+    A resumed run keeps what it started with, so that sums stay the same; where other ``sharers`` are there, they share as
+    many."""
+    sharers: Positive | None = None
+    """Processes of the run on each machine; a run writes down how many it finds."""
     memory_mib: PositiveReal | None = None
     """What an outer step may take beside teacher and data; graphs of inner steps are kept as far as it goes. ``None`` is 4096 on
     a CPU, and on a GPU what is free of it."""

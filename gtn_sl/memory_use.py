@@ -63,6 +63,16 @@ def memory_budget(told: float | None, device: torch.device, free: int | None, sh
     return int(min(most * (1 << 20), math.inf if free is None else SPARE * free / share))
 
 
+def reduced_plan(config: MetaTrainConfig, teacher: SupervisedTeacher, plan: StepPlan, *, sharers: int = 1) -> StepPlan:
+    """Returns the plan with fewer graphs kept, or fewer real images judged at a time, where the memory does not hold those.
+
+    Arguments as those of ``fitting_plan``.
+    """
+    fitting = fitting_plan(config, teacher, plan, sharers=sharers)
+    kept = min(plan.keep_last_k, fitting.keep_last_k)
+    return dataclasses.replace(plan, keep_last_k=kept, judge_chunk=fitting.judge_chunk or plan.judge_chunk)
+
+
 def outer_memories(config: MetaTrainConfig, teacher: SupervisedTeacher, plan: StepPlan) -> list[OuterMemory]:
     """Measures the calls of an outer step, with the widest learner of each family of the pool."""
     made = _teacher_bytes(teacher)

@@ -20,12 +20,13 @@ from gtn_core.errors import DivergedError
 from gtn_core.estimators import ESTIMATORS, Backprop, EstimatorConfig
 from gtn_core.memory import reuse_pages
 from gtn_core.outer_loop import Listener, OuterLoop, Progress
-from gtn_core.plan import Probe, StepPlan, cosine
+from gtn_core.plan import Probe, StepPlan, cosine, has_bfloat16_units
 from gtn_core.plan_cache import default_cache
 from gtn_core.plan_choice import choose_plan, choose_threads
 from gtn_core.run_folder import RunFolder
 from gtn_core.second_order import Batch, InnerLoss
 from gtn_core.seeding import Streams
+from gtn_core.step_gradient import StepGradient
 from gtn_core.tracking import NoTracker, RunTracker, Tracker
 from gtn_core.training_state import saved_iteration
 from gtn_sl.config import MetaTrainConfig
@@ -34,7 +35,7 @@ from gtn_sl.job import SupervisedJob
 from gtn_sl.learners import Architecture, architecture
 from gtn_sl.learners.pool import batched, has_one_shape, pool_families, side_by_side, widest
 from gtn_sl.losses import inner_loss
-from gtn_sl.memory_use import fitting_plan
+from gtn_sl.memory_use import fitting_plan, reduced_plan
 from gtn_sl.provenance import Provenance, hardware, tell
 from gtn_sl.teacher import SupervisedTeacher, seeded_teacher
 from gtn_sl.warm_start import warm_start
@@ -83,13 +84,16 @@ def meta_train(
     if not resume:
         first(world, run.create)
     with held_by_first(world, run):
-        if resume:
-            config = as_this_device_can(config)
-        else:
-            settled = first(world, lambda: to_dict(_with_plan(config, data, teacher, world.local_size)))
-            config = resolve(MetaTrainConfig, settled)
-            if threads_are_open:
-                config = _with_threads(config, teacher)
+
+        def settled() -> MetaTrainConfig:
+            if not resume:
+                return _with_plan(config, data, teacher, world.local_size)
+            before = resolve(MetaTrainConfig, run.read_config()).compute.device
+            return as_this_device_can(config, teacher, before, world.local_size)
+
+        config = resolve(MetaTrainConfig, first(world, lambda: to_dict(settled())))
+        if threads_are_open and not resume:
+            config = _with_threads(config, teacher)
         first(world, lambda: run.write_config(config))  # of a resumed run too: its budget may have changed
         command, continued = first(world, lambda: (run.remember_command(command), run.state.is_file()))
         if not continued and config.teacher.warm_start:
@@ -163,15 +167,16 @@ def _outer_loop(
 
 def _with_compute(config: MetaTrainConfig, world: World) -> MetaTrainConfig:
     """Settles device and threads, and applies the latter; processes of one machine share its processors."""
-    threads = config.compute.threads or world.threads()
+    compute, sharers, threads = config.compute, world.local_size, world.threads()
+    if compute.threads is not None:  # of a resumed run as many in all as it started with
+        threads = max(1, compute.threads * (compute.sharers or sharers) // sharers)
     torch.set_num_threads(threads)
-    compute = dataclasses.replace(config.compute, threads=threads, device=resolve_device(config.compute.device))
+    device = resolve_device(compute.device)
+    compute = dataclasses.replace(compute, threads=threads, sharers=sharers, device=device)
     return dataclasses.replace(config, compute=compute)
 
 
-def _with_plan(
-    config: MetaTrainConfig, data: TaskData, teacher: SupervisedTeacher, sharers: int = 1
-) -> MetaTrainConfig:
+def _with_plan(config: MetaTrainConfig, data: TaskData, teacher: SupervisedTeacher, sharers: int) -> MetaTrainConfig:
     """Settles how steps are computed: as the user said, or by a micro-benchmark; bfloat16 only where it may be trusted."""
     plan = config.compute.plan
     if plan is None:
@@ -185,7 +190,7 @@ def _with_plan(
             cache=default_cache(),
         )
     if plan.precision == "bfloat16":
-        plan = _trusted(plan, config, data, teacher)
+        plan = _trusted(plan, config, data, teacher, sharers)
     return dataclasses.replace(config, compute=dataclasses.replace(config.compute, plan=plan))
 
 
@@ -200,13 +205,27 @@ def _with_threads(config: MetaTrainConfig, teacher: SupervisedTeacher) -> MetaTr
     return dataclasses.replace(config, compute=dataclasses.replace(config.compute, threads=threads))
 
 
-def as_this_device_can(config: MetaTrainConfig) -> MetaTrainConfig:
-    """Returns the settings of a resumed run; where a GPU captured its steps and none is here, they are run one by one."""
-    compute = config.compute
-    if compute.plan is None or compute.plan.execution != "captured" or compute.device.startswith("cuda"):
+def as_this_device_can(
+    config: MetaTrainConfig, teacher: SupervisedTeacher, before: str, sharers: int = 1
+) -> MetaTrainConfig:
+    """Returns the settings of a resumed run; on another kind of device, with a plan that this one has units and memory for.
+
+    Args:
+        config: The settings, with the device that is there now.
+        teacher: On that device.
+        before: The device that the run computed on until now.
+        sharers: Processes that share this machine's memory.
+    """
+    compute, device = config.compute, torch.device(config.compute.device)
+    if compute.plan is None or torch.device(before).type == device.type:
         return config
-    log.info("steps were captured on a GPU; on %s they are run one by one", compute.device)
-    plan = dataclasses.replace(compute.plan, execution="eager")
+    plan = compute.plan
+    if device.type != "cuda":
+        plan = dataclasses.replace(plan, execution="eager")
+    if not has_bfloat16_units(device):
+        plan = dataclasses.replace(plan, precision="float32")
+    plan = reduced_plan(config, teacher, plan, sharers=sharers)
+    log.info("plan: %s, on %s where the run was on %s", plan.describe(), device, before)
     return dataclasses.replace(config, compute=dataclasses.replace(compute, plan=plan))
 
 
@@ -228,19 +247,20 @@ def _probe(family: Architecture, config: MetaTrainConfig, teacher: SupervisedTea
     return probe
 
 
-def _trusted(plan: StepPlan, config: MetaTrainConfig, data: TaskData, teacher: SupervisedTeacher) -> StepPlan:
-    """Returns the plan, or the same in float32 where bfloat16 turns the meta-gradient away from its direction."""
-    exact = dataclasses.replace(plan, precision="float32")
+def _trusted(
+    plan: StepPlan, config: MetaTrainConfig, data: TaskData, teacher: SupervisedTeacher, sharers: int
+) -> StepPlan:
+    """Returns the plan, or that of float32 where bfloat16 turns the meta-gradient away from its direction."""
+    exact = reduced_plan(config, teacher, dataclasses.replace(plan, precision="float32"), sharers=sharers)
     gradients = []
     for candidate in (plan, exact):
-        teacher.zero_grad()
         job = SupervisedJob(config, data, teacher, candidate, RunFolder(Path()))
-        try:
-            Backprop(EstimatorConfig(plan=candidate)).estimate(teacher, job.episode(0, 0.0))
-        except DivergedError:
+        estimator, parameters = Backprop(EstimatorConfig(plan=candidate)), teacher.trained()
+        step = StepGradient(teacher, parameters, job, estimator, SingleProcess(), 1)
+        if not step.leave(0, 0.0, lambda: 0.0).good:
             log.warning("the %s meta-gradient diverges", candidate.precision)
             return exact
-        gradients.append([p.grad.clone() for p in teacher.parameters() if p.grad is not None])
+        gradients.append([p.grad.clone() for p in parameters if p.grad is not None])
     teacher.zero_grad()
     similarity = cosine(*gradients)
     if similarity >= SAME_DIRECTION:

@@ -52,7 +52,7 @@ class Reinforcement:
         if given.budget:
             stages = tuple(dataclasses.replace(stage, iterations=None) for stage in config.stages)
             config = dataclasses.replace(config, **{"minutes": None, "iterations": None, **given.budget}, stages=stages)
-        training = cls(dataclasses.replace(config, device=given.device) if given.device else config)
+        training = cls(dataclasses.replace(config, **only_given({"device": given.device, "threads": given.threads})))
         training._new_budget = bool(given.budget)
         return training
 

@@ -47,7 +47,7 @@ def new_meta_training(task: str, preset: str, layers: Sequence[Mapping[str, Any]
 
 
 def resumed_meta_training(settings: Mapping[str, Any], given: Given) -> MetaTraining:
-    """Returns a run's own meta-training, with the few settings that may change: the budget, and where data and device are."""
+    """Returns a run's own meta-training, with the few settings that may change: budget, threads, data folder and device."""
     if is_environment(str(settings.get("task", ""))):
         return Reinforcement.resumed(settings, given)
     return Supervised.resumed(settings, given)

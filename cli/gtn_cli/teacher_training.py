@@ -44,8 +44,10 @@ class Supervised:
         if given.budget:
             outer = dataclasses.replace(config.outer, **{"minutes": None, "iterations": None, **given.budget})
             config = dataclasses.replace(config, outer=outer)
-        if given.device is not None:
-            config = dataclasses.replace(config, compute=dataclasses.replace(config.compute, device=given.device))
+        changed = only_given({"device": given.device, "threads": given.threads})
+        if given.threads is not None:
+            changed["sharers"] = None  # it is what each process gets
+        config = dataclasses.replace(config, compute=dataclasses.replace(config.compute, **changed))
         if given.data_dir is not None:
             config = dataclasses.replace(config, data_dir=str(given.data_dir.absolute()))
         return cls(config)

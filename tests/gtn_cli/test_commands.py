@@ -3,6 +3,7 @@
 import json
 
 import pytest
+import torch
 
 from gtn_cli.main import COMMANDS
 
@@ -56,6 +57,17 @@ def test_a_finished_run_can_be_extended(call, tmp_path, small):
     call("meta-train", *small, "--iterations", 2, "--out", tmp_path / "r", "--quiet")
     outcome = call("meta-train", "--resume", tmp_path / "r", "--iterations", 3, "--json")
     assert outcome.json["iterations"] == 3
+
+
+def test_a_run_is_resumed_with_other_threads(call, tmp_path, small):
+    before = torch.get_num_threads()
+    try:
+        call("meta-train", *small, "--iterations", 1, "--out", tmp_path / "r", "--quiet")
+        outcome = call("meta-train", "--resume", tmp_path / "r", "--iterations", 2, "--threads", 2, "--json")
+        assert outcome.code == 0, outcome.err
+        assert "threads: 2" in (tmp_path / "r" / "config.yaml").read_text()
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_evaluate_prints_a_table_and_writes_a_report(call, trained, tmp_path):

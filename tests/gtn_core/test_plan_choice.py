@@ -13,7 +13,8 @@ from torch import nn
 from gtn_core import execution, plan_choice
 from gtn_core.learner import fresh_learner
 from gtn_core.plan import StepPlan, cosine
-from gtn_core.plan_choice import Trial, choose_plan, choose_threads, compare_plans, settled
+from gtn_core.plan_cache import cache_key
+from gtn_core.plan_choice import Choice, Trial, choose_plan, choose_threads, compare_plans, settled
 from gtn_core.second_order import first_order
 
 
@@ -50,18 +51,26 @@ def test_the_fastest_plan_wins_and_the_reason_is_logged(monkeypatch, caplog):
 
 
 @pytest.mark.parametrize(
-    ("fastest", "fitting", "kept"),
+    ("fastest", "timed", "fitting", "kept"),
     [
-        (StepPlan(), 3, 3),  # some graphs spare a forward pass each
-        (StepPlan(), 10, 0),  # all could be kept, but making them again was faster
-        (StepPlan(keep_last_k=10), 10, 10),
-        (StepPlan(keep_last_k=10), 7, 7),
-        (StepPlan(backend="forward"), 3, 0),  # which has no use for them
-        (StepPlan(execution="compiled"), 3, 0),
+        (StepPlan(), False, 3, 3),  # some graphs spare a forward pass each
+        (StepPlan(), False, 10, 10),
+        (StepPlan(), True, 10, 0),  # all could be kept, but making them again was faster
+        (StepPlan(), True, 7, 0),
+        (StepPlan(keep_last_k=10), True, 10, 10),
+        (StepPlan(keep_last_k=10), True, 7, 7),
+        (StepPlan(backend="forward"), False, 3, 0),  # which has no use for them
+        (StepPlan(execution="compiled"), False, 3, 0),
     ],
 )
-def test_graphs_are_kept_where_they_are_of_use(fastest, fitting, kept):
-    assert settled(fastest, 10, room_for(fitting)).keep_last_k == kept
+def test_graphs_are_kept_where_they_are_of_use(fastest, timed, fitting, kept):
+    assert settled(Choice(plan=fastest, keeping_timed=timed), room_for(fitting)).keep_last_k == kept
+
+
+def test_keeping_that_lost_is_not_taken_up_where_the_memory_has_become_less(monkeypatch, tmp_path):
+    monkeypatch.setattr(plan_choice, "_seconds_of_step", lambda loss, phi, batch, plan: 1.0 + plan.keep_last_k)
+    for room in (4, 3):
+        assert choose_plan("net", [probe], 4, room_for(room), cache=tmp_path / "plans.json").keep_last_k == 0
 
 
 def test_a_step_that_cannot_be_computed_in_some_way_loses(monkeypatch):
@@ -127,6 +136,44 @@ def test_the_number_of_threads_is_chosen_and_remembered(tmp_path, monkeypatch, c
         torch.set_num_threads(before)
     assert "threads: 2 of 3; a step and its adjoint: 3000 ms on 1, 1000 ms on 2, 2000 ms on 3" in caplog.text
     assert "threads: 2 of 3 (remembered" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "entry", [3, [], {}, {"layout": "contiguous"}, {"plan": {"layout": "sideways"}, "keeping_timed": True}]
+)
+def test_an_entry_of_another_version_is_made_anew(tmp_path, entry):
+    cache = tmp_path / "plans.json"
+    choose_plan("net", [probe], 4, room_for(4), cache=cache)
+    (key,) = json.loads(cache.read_text())
+    cache.write_text(json.dumps({key: entry, "another": 1}))
+    choose_plan("net", [probe], 4, room_for(4), cache=cache)
+    known = json.loads(cache.read_text())
+    assert set(known[key]) == {"plan", "keeping_timed"}
+    assert known["another"] == 1
+
+
+def test_a_memory_that_is_no_text_is_made_anew(tmp_path):
+    cache = tmp_path / "plans.json"
+    cache.write_bytes(b"\xff\xfe\x00")
+    choose_plan("net", [probe], 4, room_for(4), cache=cache)
+    assert len(json.loads(cache.read_text())) == 1
+
+
+def test_what_another_run_remembered_meanwhile_is_kept(tmp_path):
+    cache = tmp_path / "plans.json"
+
+    def fits(plan):
+        cache.write_text('{"another": 1}')
+        return dataclasses.replace(plan, keep_last_k=4)
+
+    choose_plan("net", [probe], 4, fits, cache=cache)
+    assert json.loads(cache.read_text())["another"] == 1
+
+
+def test_learners_side_by_side_are_remembered_by_their_size():
+    batch = (torch.ones(2, 3),)
+    keys = {cache_key("net", [(torch.ones(shape), batch)]) for shape in ((3,), (3, 5), (3, 7))}
+    assert len(keys) == 3
 
 
 def test_what_is_remembered_is_what_is_fast_and_not_what_the_memory_held(tmp_path):

@@ -113,7 +113,7 @@ def command(
         console.start_logging(quiet=silent or document)
         if resume is not None:
             others = {"--task": task, "--preset": preset, "--config": config_file, "--set": assignments, "--seed": seed}
-            more = {"--out": out, "--threads": threads, "--kind": kind, "--estimator": estimator}
+            more = {"--out": out, "--kind": kind, "--estimator": estimator}
             _refuse_beside_resume({**others, **more}, world)
         begun = resume or _restarted(out, world)
         if begun is not None:
@@ -211,7 +211,7 @@ def _refuse_beside_resume(given: Mapping[str, Any], world: World) -> None:
         return
     error = UsageError(
         f"{', '.join(extra)} cannot go with --resume: a run keeps its settings"
-        " (only --minutes, --iterations, --data-dir, --device and --world may change)"
+        " (only --minutes, --iterations, --data-dir, --device, --threads and --world may change)"
     )
     error.rank = 0  # all processes were told the same
     raise error
