@@ -89,6 +89,13 @@ _RULES = (
         "learners side by side see the same batches, and here each has its own; set outer.accumulate instead",
     ),
     _Rule(
+        lambda c: (
+            not (c.generator.is_network or c.noise.is_learned or c.labels.is_learned or c.config.inner.learn_schedule)
+        ),
+        ("teacher.generator", "teacher.curriculum", "teacher.labels", "inner.learn_schedule"),
+        "nothing is left to meta-learn; let images, labels or the schedule be learned",
+    ),
+    _Rule(
         lambda c: c.config.inner.batch_size < 2 and c.generator.is_network,
         ("inner.batch_size", "teacher.generator"),
         "this generator normalises over its batch, which takes two images at least",

@@ -31,6 +31,8 @@ class Noise(nn.Module):
 
     has_samples: ClassVar[bool] = True
     """Whether there is a table of samples, so that an image (and a label of its own) can be learned for each."""
+    is_learned: ClassVar[bool] = True
+    """Whether anything of it is meta-learned."""
 
     anchor: Tensor
 
@@ -72,6 +74,8 @@ class LearnedNoise(Noise):
 class FixedNoise(LearnedNoise):
     """Noise vectors that stay as they were drawn when the teacher was made."""
 
+    is_learned: ClassVar[bool] = False
+
     def __init__(self, places: Places, latent: int) -> None:
         super().__init__(places, latent)
         self.noise.requires_grad_(False)
@@ -99,6 +103,7 @@ class FreshNoise(Noise):
     """Standard normal noise, other for every learner and step, without end."""
 
     has_samples: ClassVar[bool] = False
+    is_learned: ClassVar[bool] = False
 
     def forward(self, lesson: Lesson, step: int) -> Tensor:
         """See ``Noise.forward``."""

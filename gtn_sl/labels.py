@@ -32,6 +32,8 @@ class Labels(nn.Module):
     """Whether the generator must be told the class, since an image's class is not settled otherwise."""
     from_generator: ClassVar[bool] = False
     """Whether the generator puts them out."""
+    is_learned: ClassVar[bool] = False
+    """Whether they have parameters of their own."""
 
     classes_of_batch: Tensor
     classes_of_samples: Tensor
@@ -96,6 +98,7 @@ class SoftLabels(Labels):
     """
 
     belong_to_samples: ClassVar[bool] = True
+    is_learned: ClassVar[bool] = True
 
     def __init__(self, places: Places, classes: int, *, start: float = 0.95) -> None:
         super().__init__(places, classes)

@@ -142,7 +142,7 @@ def hold_contest(
     winners[DRAWN, ""] = [_drawn(contest.space, seed).encoding for seed in range(contest.seeds)]
 
     everyone = list(dict.fromkeys(text for some in winners.values() for text in some))
-    course, trained = Course(contest.space, contest.task, training, contest.data_dir, work / "networks"), 0
+    course, trained = Course(contest.space, contest.task, training, contest.data_dir, keeps_networks=True), 0
 
     def count(job: object) -> None:
         nonlocal trained

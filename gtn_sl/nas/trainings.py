@@ -31,6 +31,9 @@ TRAININGS = "trainings"
 CURVES = "curves"
 """Folder, beside the results, of each training's TensorBoard events and ``metrics.jsonl``."""
 
+NETWORKS = "networks"
+"""Folder, beside the results, of the trained networks where they are kept: ``ENCODING-SEED.safetensors``."""
+
 
 @dataclass(frozen=True)
 class Course:
@@ -41,14 +44,14 @@ class Course:
         task: Name of the real task.
         settings: How each is trained.
         data_dir: Folder of the image files; see ``gtn_sl.data.load_task``.
-        networks: Folder that trained networks are kept in, for ``gtn_sl.load_learner``; ``None`` keeps none.
+        keeps_networks: Whether trained networks are kept, for ``gtn_sl.load_learner``.
     """
 
     space: Space
     task: str
     settings: FinalTraining
     data_dir: Path | None = None
-    networks: Path | None = None
+    keeps_networks: bool = False
 
     def identity(self) -> dict[str, Any]:
         """Returns what the results hang on, as JSON values."""
@@ -64,12 +67,14 @@ class Job:
         candidate: The architecture.
         seed: Of everything that is drawn.
         curves: Folder of its curves.
+        network: File that its network is kept in; ``None`` where it is not.
     """
 
     course: Course
     candidate: Candidate
     seed: int
     curves: Path
+    network: Path | None
 
     @property
     def title(self) -> str:
@@ -107,11 +112,7 @@ def train_all(
     results = training_folder(course, folder)
     results.identify(course.identity())
     found = {candidate.encoding: results.read(candidate.encoding) for candidate in candidates}
-    jobs = [
-        Job(course, candidate, seed, results.path / CURVES / f"{candidate.encoding}-{seed}")
-        for seed in seeds
-        for candidate in candidates
-    ]
+    jobs = [_job(course, candidate, seed, results.path) for seed in seeds for candidate in candidates]
     missing = [job for job in jobs if not _is_done(job, found[job.candidate.encoding].get(job.seed))]
     for _ in range(len(jobs) - len(missing)):
         after_one(None)
@@ -147,26 +148,23 @@ def run_training(job: Job) -> dict[str, Any]:
             result["failure"] = str(error)
         else:
             curves.end(trained)
-            if job.course.networks is not None:
-                _keep(job, trained.module, result)
+            if job.network is not None:
+                _keep(job.network, job, trained.module, result)
     return {**result, "cpu_seconds": time.process_time() - cpu, "wall_seconds": time.perf_counter() - wall}
+
+
+def _job(course: Course, candidate: Candidate, seed: int, results: Path) -> Job:
+    name = f"{candidate.encoding}-{seed}"
+    network = results / NETWORKS / f"{name}.safetensors" if course.keeps_networks else None
+    return Job(course, candidate, seed, results / CURVES / name, network)
 
 
 def _is_done(job: Job, run: Mapping[str, Any] | None) -> bool:
     """Says whether a training need not be done again: its result is known, and its network kept where that is wanted."""
-    path = _network(job)
-    return run is not None and (path is None or path.is_file() or run["failure"] is not None)
+    return run is not None and (job.network is None or job.network.is_file() or run["failure"] is not None)
 
 
-def _network(job: Job) -> Path | None:
-    """Returns the file that a trained network is kept in; ``None`` where none is."""
-    folder = job.course.networks
-    return None if folder is None else folder / f"{job.candidate.encoding}-{job.seed}.safetensors"
-
-
-def _keep(job: Job, module: nn.Module, result: dict[str, Any]) -> None:
-    path = _network(job)
-    assert path is not None
+def _keep(path: Path, job: Job, module: nn.Module, result: dict[str, Any]) -> None:
     make_folder(path.parent)
     document = {**TASKS[job.course.task].facts(), "learner": job.candidate.learner, "seed": job.seed}
     facts = {key: result[key] for key in ("steps", "images")}

@@ -198,3 +198,16 @@ def test_one_image_a_batch_is_for_pixels_alone():
     assert seeded_teacher(single("pixels"), TASK, 0).batch(0)[0].shape == (1, 1, 8, 8)
     with pytest.raises(UsageError, match=r"inner\.batch_size=1 with teacher\.generator=conditional"):
         seeded_teacher(single("conditional"), TASK, 0)
+
+
+def test_something_must_be_left_to_learn():
+    def fixed(*names):
+        settings = config(*names)
+        return dataclasses.replace(settings, inner=dataclasses.replace(settings.inner, learn_schedule=False))
+
+    with pytest.raises(UsageError, match=r"inner\.learn_schedule=False: nothing is left to meta-learn"):
+        seeded_teacher(fixed("random-fixed", "pixels", "one-hot"), TASK, 0)
+    for names in ALLOWED:
+        if names != ("random-fixed", "pixels", "one-hot"):
+            assert seeded_teacher(fixed(*names), TASK, 0).trained()
+    assert seeded_teacher(config("random-fixed", "pixels", "one-hot"), TASK, 0).trained()

@@ -1,6 +1,7 @@
 """``gtn-cli nas``, as a user calls it, on a space and a task that take seconds."""
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -162,14 +163,14 @@ def test_search_then_train_its_winner(call, tmp_path):
     trained = call("nas", "train", "--from", folder, "--seeds", 2, *QUICK, "--out", tmp_path / "t", "--json").json
     winner = found["winners"][0][0]
     assert set(trained["results"][winner]) == {"0", "1"}
-    assert len(list((tmp_path / "t" / "networks").iterdir())) == 2
+    assert len(list(Path(trained["networks"]).iterdir())) == 2
     wrong = call("nas", "train", "--from", folder, "--task", "mnist")
     assert wrong.code == 2
     assert "was one of --task digits" in wrong.err
     shown = call("nas", "train", "--from", folder, "--seeds", 2, *QUICK, "--out", tmp_path / "t")
     assert winner in shown.out
     assert "±" in shown.out
-    (lost, *_) = (tmp_path / "t" / "networks").iterdir()
+    (lost, *_) = Path(trained["networks"]).iterdir()
     lost.unlink()
     call("nas", "train", "--from", folder, "--seeds", 2, *QUICK, "--out", tmp_path / "t")
     assert lost.is_file()

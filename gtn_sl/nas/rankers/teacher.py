@@ -112,6 +112,7 @@ class Distilled(_OfAFile):
     def prepare(self, setting: Setting) -> Judge:
         """See ``Ranker.prepare``."""
         teacher = self.read_teacher()
+        teacher.require_open(f"ranker {self.name}")
         with torch.no_grad():
             parts = [teacher.batch(step) for step in range(teacher.steps)]
         images, labels = (torch.cat(part) for part in zip(*parts, strict=True))

@@ -92,9 +92,13 @@ def test_trainings_go_on_where_they_stopped(course, tmp_path):
 
 
 def test_networks_are_kept_and_read_again(course, digits, tmp_path):
-    course = dataclasses.replace(course, networks=tmp_path / "networks")
+    course = dataclasses.replace(course, keeps_networks=True)
     run = train_all(course, [candidate(SPARSE)], [2], tmp_path)[SPARSE][2]
-    classifier = load_learner(tmp_path / "networks" / f"{SPARSE}-2.safetensors")
+    other = dataclasses.replace(course, settings=dataclasses.replace(SHORT, lr=0.05))
+    train_all(other, [candidate(SPARSE)], [2], tmp_path)  # which leaves what is there as it is
+    paths = [training_folder(each, tmp_path).path / "networks" / f"{SPARSE}-2.safetensors" for each in (course, other)]
+    assert load_learner(paths[1]).document["training"]["lr"] == 0.05
+    classifier = load_learner(paths[0])
     assert classifier.document["learner"] == candidate(SPARSE).learner
     assert classifier.document["test_accuracy"] == run["test"] == share_right(classifier.net, digits, digits.test)
     answers = classifier(digits.test.images).argmax(dim=1)

@@ -124,6 +124,18 @@ def test_real_data_can_be_learned_by_the_optimizer_of_a_teacher(setting, three, 
         find_ranker(f"{name}adm").prepare(setting)(three[0], 0)
 
 
+def test_images_of_a_teacher_that_answers_its_learner_are_no_distilled_set(setting, tmp_path):
+    closed = resolve_config(
+        "digits", "fast", {"teacher": {"curriculum": "closed-loop", "hidden": 8, "channels": [2, 2]}}
+    )
+    path = tmp_path / "teacher.safetensors"
+    save_teacher(path, seeded_teacher(closed, TASKS["digits"], 0), closed, {})
+    with pytest.raises(
+        UsageError, match=r"ranker distilled@.* needs batches that are the same whatever the learner does"
+    ):
+        find_ranker(f"distilled@file={path}").prepare(setting)
+
+
 def test_a_teacher_ranks_with_its_own_first_steps(setting, three, teacher_file):
     from gtn_core.unroll import InnerLoop, run
     from gtn_sl.evaluation import accuracy

@@ -45,7 +45,8 @@ def command(
     """Train architectures on real data until they have converged, and test them.
 
     SGD with momentum, a warm-up and a cosine; augmentation, cutout where the augmentation has it, and an auxiliary head
-    (--set auxiliary=0.4) where asked for. The trained networks lie in OUT/networks.
+    (--set auxiliary=0.4) where asked for. The trained networks lie beside the results, in
+    OUT/trainings/SPACE-TASK-.../networks, which is printed.
 
     \b
     Examples:
@@ -56,7 +57,7 @@ def command(
     from gtn_core.config import parse_assignments, resolve
     from gtn_sl.nas.final_training import FinalTraining
     from gtn_sl.nas.spaces import find_space
-    from gtn_sl.nas.trainings import Course, train_all
+    from gtn_sl.nas.trainings import NETWORKS, Course, train_all, training_folder
 
     console.start_logging(quiet=quiet or as_json)
     console.interrupt_on_sigterm()
@@ -67,18 +68,19 @@ def command(
         encodings = (*encodings, *winners)
     space = find_space(space_name)
     candidates = choices.chosen(space, encodings, count, seed)
-    course = Course(space, task, settings, data_dir, out / "networks")
+    course = Course(space, task, settings, data_dir, keeps_networks=True)
     with kept(out), console.counting_bar(quiet=quiet or as_json) as bar:
         shown = bar.add_task("trainings", total=len(candidates) * seeds)
         found = train_all(
             course, candidates, range(seeds), out, workers=workers, after_one=lambda job: bar.advance(shown)
         )
+    networks = training_folder(course, out).path / NETWORKS
     if as_json:
-        echo_json({**course.identity(), "results": found, "networks": str(course.networks)})
+        echo_json({**course.identity(), "results": found, "networks": str(networks)})
         return
     console.print_table([_row(text, runs) for text, runs in found.items()], f"{space.name} on {task}, {seeds} seeds")
     if not quiet:
-        click.echo(f"networks: {course.networks}")
+        click.echo(f"networks: {networks}")
 
 
 def _refuse_others(source: Path, **of_the_search: str) -> None:
