@@ -13,6 +13,8 @@ from pathlib import Path
 
 import torch
 
+from gtn_core.control_groups import bytes_left
+
 _M_TRIM_THRESHOLD = -1  # names and numbers of glibc's malloc.h
 _M_MMAP_THRESHOLD = -3
 
@@ -65,13 +67,10 @@ def available_bytes(device: torch.device) -> int | None:
     """Returns the bytes that this process may still take on a device, or ``None`` where that is unknown."""
     if device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[0])
-    known: list[int] = []
+    known = bytes_left()
     with contextlib.suppress(OSError, ValueError, KeyError):
         fields = dict(line.split(":", 1) for line in Path("/proc/meminfo").read_text().splitlines())
         known.append(int(fields["MemAvailable"].split()[0]) * 1024)
-    with contextlib.suppress(OSError, ValueError):  # of a container; without a limit the file says "max"
-        group = Path("/sys/fs/cgroup")
-        known.append(int((group / "memory.max").read_text()) - int((group / "memory.current").read_text()))
     limit = resource.getrlimit(resource.RLIMIT_AS)[0]
     with contextlib.suppress(OSError, ValueError):
         if limit != resource.RLIM_INFINITY:

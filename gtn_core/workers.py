@@ -104,6 +104,8 @@ def serve(pipe: Connection, work: Callable[[Any], Any]) -> None:
             pipe.send(answer)
         except BrokenPipeError:  # the parent has gone
             return
+        except Exception as error:  # whatever a user's object does when it is pickled; nothing has been sent then
+            pipe.send((None, f"its result cannot be handed over: {type(error).__name__}: {error}"))
 
 
 @contextmanager

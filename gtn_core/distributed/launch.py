@@ -16,6 +16,7 @@ SIGNS = {
     "HOROVOD_RANK": "horovod",
     "OMPI_COMM_WORLD_RANK": "horovod",
     "PMIX_RANK": "horovod",
+    "PMI_RANK": "horovod",  # of MPICH and Intel MPI, and of srun --mpi=pmi2
 }
 """Variables that launchers set, and the world that each stands for."""
 

@@ -8,7 +8,7 @@ import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from gtn_core.checkpoint import replacing
 from gtn_core.errors import GTNError
@@ -17,20 +17,19 @@ from gtn_rl.transfer.agents import Job
 
 
 class ResultsFile:
-    """The results of a study's agents.
+    """The results of a study's agents, known within ``locked``.
 
     Args:
         folder: Of the study; made if it is not there.
 
     Raises:
         UsageError: The folder cannot be made.
-        GTNError: The file holds something else.
     """
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / "agents.jsonl"
         make_folder(folder)
-        self._results = self._read()
+        self._results: dict[str, dict[str, Any]] = {}
 
     def get(self, job: Job) -> dict[str, Any] | None:
         """Returns a job's result; None if it has not been done."""
@@ -53,17 +52,22 @@ class ResultsFile:
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
-        """Keeps the folder to this process.
+        """Keeps the folder to this process, and reads what is there.
 
         Raises:
-            GTNError: Another process has it, or the folder cannot be written.
+            GTNError: Another process has it, the folder cannot be written, or the file holds something else.
         """
-        try:
-            with (self.path.parent / ".lock").open("w") as file:
+        with self._opened_lock() as file:
+            try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                yield
-        except BlockingIOError:
-            raise GTNError(f"another process is working on {self.path.parent}") from None
+            except BlockingIOError:
+                raise GTNError(f"another process is working on {self.path.parent}") from None
+            self._results = self._read()
+            yield
+
+    def _opened_lock(self) -> IO[str]:
+        try:
+            return (self.path.parent / ".lock").open("w")
         except PermissionError as error:
             raise GTNError(f"cannot write {error.filename}: {error.strerror}") from error
 

@@ -40,6 +40,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threade
         (["HOROVOD_RANK"], "horovod"),
         (["OMPI_COMM_WORLD_RANK"], "horovod"),
         (["PMIX_RANK"], "horovod"),
+        (["PMI_RANK", "PMI_SIZE"], "horovod"),
         (["PMIX_RANK", "TORCHELASTIC_RUN_ID"], "torch"),  # torchrun, started on each machine by an MPI launcher
         (["RANK", "WORLD_SIZE"], "single"),  # too common to mean anything
     ],

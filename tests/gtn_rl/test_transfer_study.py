@@ -242,8 +242,29 @@ def test_one_process_at_a_time_and_foreign_files(tmp_path):
     with first.locked(), pytest.raises(GTNError, match="another process is working on"), second.locked():
         pass
     (tmp_path / "agents.jsonl").write_text('{"a": 1}\n')
-    with pytest.raises(GTNError, match="not a file of ours"):
-        ResultsFile(tmp_path)
+    with pytest.raises(GTNError, match="not a file of ours"), first.locked():
+        pass
+
+
+def test_a_second_start_does_not_replace_the_file_of_the_first(tmp_path):
+    first = ResultsFile(tmp_path)
+    with first.locked():
+        first.path.write_text('{"job": ')  # a line that is being written
+        before = first.path.stat().st_ino
+        second = ResultsFile(tmp_path)
+        with pytest.raises(GTNError, match="another process"), second.locked():
+            pass
+        assert first.path.stat().st_ino == before
+        first.path.write_text("")
+        first.add(JOB, {"score": 1.0})
+    with second.locked():
+        assert second.get(JOB) == {"score": 1.0}
+
+
+@pytest.mark.parametrize("error", [PermissionError(13, "denied", "elsewhere"), BlockingIOError()])
+def test_an_error_of_the_work_is_not_taken_for_one_of_the_lock(tmp_path, error):
+    with pytest.raises(type(error)), ResultsFile(tmp_path).locked():
+        raise error
 
 
 def test_real_agents_train_on_until_solved():

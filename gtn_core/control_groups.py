@@ -1,0 +1,56 @@
+"""What Linux's control groups leave a process of memory, in either version: its own group, and all that this one lies in."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+
+class _Names(NamedTuple):
+    limit: str
+    usage: str
+    cache: str
+
+
+_FIRST = _Names("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
+_SECOND = _Names("memory.max", "memory.current", "inactive_file")
+
+
+def bytes_left(root: Path = Path("/sys/fs/cgroup"), own: Path = Path("/proc/self/cgroup")) -> list[int]:
+    """Returns how many bytes each group with a limit still lets its processes take; files that can be read again do not count.
+
+    Args:
+        root: Where the groups are mounted.
+        own: The file that names the groups of this process.
+    """
+    left = []
+    for folder, names in _groups(root, own):
+        with contextlib.suppress(
+            OSError, ValueError
+        ):  # a container does not see all; without a limit the file says "max"
+            taken = int((folder / names.usage).read_text()) - _cached(folder, names)
+            left.append(int((folder / names.limit).read_text()) - taken)
+    return left
+
+
+def _groups(root: Path, own: Path) -> Iterator[tuple[Path, _Names]]:
+    """Yields the folder of each group that limits the memory of this process, from its own up."""
+    try:
+        lines = own.read_text().splitlines()
+    except OSError:
+        lines = ["0::/"]
+    for line in lines:
+        _, controllers, path = line.split(":", 2)
+        group = Path(path.lstrip("/"))
+        for each in (group, *group.parents):
+            if not controllers:
+                yield root / each, _SECOND
+            elif "memory" in controllers.split(","):
+                yield root / "memory" / each, _FIRST
+
+
+def _cached(folder: Path, names: _Names) -> int:
+    stat = dict(line.split() for line in (folder / "memory.stat").read_text().splitlines())
+    return int(stat.get(names.cache, 0))

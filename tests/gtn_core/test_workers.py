@@ -1,0 +1,17 @@
+"""Jobs on several processes: their results come back, and what fails says what it is."""
+
+import pytest
+
+from gtn_core.errors import GTNError
+from gtn_core.workers import run_jobs
+
+
+def test_results_come_with_their_jobs():
+    found = {}
+    run_jobs(abs, [-1, 2, -3], 2, found.__setitem__)
+    assert found == {-1: 1, 2: 2, -3: 3}
+
+
+def test_a_result_that_cannot_be_pickled_is_told_as_that():
+    with pytest.raises(GTNError, match=r"^job \d: its result cannot be handed over: TypeError: cannot pickle"):
+        run_jobs(memoryview, [b"1", b"2"], 2, lambda job, result: None, lambda job: f"job {int(job)}")
