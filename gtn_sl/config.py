@@ -138,9 +138,9 @@ class ComputeConfig:
     device: str = "cpu"
     """``cpu``, ``cuda`` or ``cuda:N``."""
     threads: Positive | None = None
-    """CPU threads of each process; ``None`` takes as many of torch's default as are fastest, and of several processes each its part.
-    A resumed run keeps what it started with, so that sums stay the same; where other ``sharers`` are there, they share as
-    many."""
+    """CPU threads of each process; ``None`` takes as many of torch's default as are fastest, and of several processes each its
+    part. A resumed run keeps what it started with, so that sums stay the same; where other ``sharers`` are there, they share
+    as many."""
     sharers: Positive | None = None
     """Processes of the run on each machine; a run writes down how many it finds."""
     memory_mib: PositiveReal | None = None
