@@ -59,7 +59,7 @@ class EnvironmentConfig:
     whatever the transitions are."""
     reward_scale: PositiveReal = 1.0
     """Size of the reward at the start; the stage ``scale`` chooses among multiples of it. A potential has a size of its own."""
-    centres: Positive = 64
+    centres: Annotated[int, Field(gt=0, le=100_000)] = 64
     """Centres of the mixture that initial states are drawn from; they start at states of the real task."""
     jitter: PositiveReal = 0.2
     """Spread around a centre at the start, in standard deviations of the real task's observations, or what ``spread`` says."""

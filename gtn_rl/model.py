@@ -68,7 +68,7 @@ class Model(LearnedVariants):
     def env(self, member: int) -> gym.Env[Any, Any]:
         """See ``Variants.env``; it stays in memory."""
         env = SyntheticEnv(self.weights(member))
-        return env if self.limit_terminates else TimeLimit(env, self.max_episode_steps)
+        return env if self.limit_terminates or self.bandit else TimeLimit(env, self.max_episode_steps)
 
     def initial(self, n: int, generator: torch.Generator) -> Tensor:
         """Draws n initial states of each variant, all from the same noise, shape ``(P, n, d)``."""

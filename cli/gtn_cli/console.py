@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import signal
+import sys
 from collections.abc import Sequence
 from types import FrameType
 
@@ -22,7 +23,7 @@ from rich.progress import (
 from rich.table import Table
 
 err = Console(stderr=True)
-out = Console()
+out = Console(width=None if sys.stdout.isatty() else 1000)  # a table takes what it needs, and breaks no path in a pipe
 
 
 def start_logging(*, quiet: bool) -> None:

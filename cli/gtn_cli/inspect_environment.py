@@ -68,13 +68,23 @@ def _print_details(weights: Weights, sizes: Mapping[str, Sequence[int]]) -> None
     from gtn_core.tracking import flatten
 
     document = weights.document
-    if metrics := flatten(document.get("metrics") or {}):
+    told = flatten(document.get("metrics") or {})
+    if metrics := {
+        key: value for key, value in told.items() if not key.startswith("meta_")
+    }:  # the stages' table has costs
         console.print_table([{"metric": key, "value": _number(value)} for key, value in metrics.items()])
     if config := document.get("config"):
-        stages = {f"{i + 1}-{stage.get('name')}": stage for i, stage in enumerate(config.get("stages", []))}
+        stages = {f"{i + 1}-{stage.get('name')}": _own(stage) for i, stage in enumerate(config.get("stages", []))}
         settings = flatten({**config, "stages": stages})
         console.print_table([{"setting": key, "value": str(value)} for key, value in settings.items()])
     console.print_table([{"tensor": name, "shape": str(tuple(shape))} for name, shape in sizes.items()])
+
+
+def _own(stage: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the settings of a stage that it reads: those of a differentiated inner loop only where there is one."""
+    from gtn_rl.config import DIFFERENTIABLE
+
+    return {key: value for key, value in stage.items() if key != "gradient" or stage.get("name") in DIFFERENTIABLE}
 
 
 def _stage_rows(stages: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:

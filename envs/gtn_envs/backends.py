@@ -97,6 +97,8 @@ class TorchBackend:
         import torch
 
         self.device = torch.device(device or "cpu")
+        if self.device.type == "cuda" and not torch.cuda.is_available():
+            raise ValueError(f"device {str(device)!r} asked for, but PyTorch sees no GPU")
         self._space = space
         if isinstance(space, spaces.Box):
             self._low, self._high = self.array(space.low), self.array(space.high)

@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 WIDTH, HEIGHT = 600, 420
 FPS = 30
 STEPS = 200
-"""How many of the last steps are shown."""
+"""How many of the last steps are shown, or all of an episode that is shorter."""
+DOTTED = 50
+"""Steps up to which each is a dot."""
 _MARGIN, _TITLE = 44, 22
 _COLOURS = (
     (31, 119, 180),
@@ -59,12 +61,12 @@ class HistoryPlot:
             limits = float(space.low.min()), float(space.high.max())
         rewards = np.array(history.rewards[-STEPS:]).reshape(-1, 1)
         steps = len(history.rewards)
-        first = max(0, steps - STEPS)
-        self._panel(0, f"observation, in standard deviations (step {steps})", states, 0, None)
-        self._panel(1, f"action ({space})", actions, 1, limits)
-        self._panel(2, f"reward (return {sum(history.rewards):.3f})", rewards, 1, None)
+        first, shown = max(0, steps - STEPS), min(STEPS, self._weights.max_episode_steps or STEPS)
+        self._panel(0, f"observation, in standard deviations (step {steps})", states, 0, shown, None)
+        self._panel(1, f"action ({space})", actions, 1, shown, limits)
+        self._panel(2, f"reward (return {sum(history.rewards):.3f})", rewards, 1, shown, None)
         self._canvas.text(str(first), _MARGIN, HEIGHT - 14)
-        self._canvas.text(str(first + STEPS), WIDTH - 34, HEIGHT - 14)
+        self._canvas.text(str(first + shown), WIDTH - 34, HEIGHT - 14)
         return self._canvas.shown()
 
     def close(self) -> None:
@@ -72,9 +74,9 @@ class HistoryPlot:
         self._canvas.close()
 
     def _panel(
-        self, row: int, title: str, values: npt.NDArray[Any], first: int, limits: tuple[float, float] | None
+        self, row: int, title: str, values: npt.NDArray[Any], first: int, shown: int, limits: tuple[float, float] | None
     ) -> None:
-        """Draws the columns of ``values`` (steps, columns), the first of them at step ``first``, into one of three rows."""
+        """Draws the columns of ``values`` (steps, columns), from step ``first`` of ``shown`` on, into one of three rows."""
         pygame, surface = self._canvas.pygame, self._canvas.surface
         top = row * (HEIGHT - 18) // 3 + _TITLE
         bottom = (row + 1) * (HEIGHT - 18) // 3 - 4
@@ -87,10 +89,11 @@ class HistoryPlot:
             low, high = low - 0.5, high + 0.5
         self._canvas.text(f"{high:.2g}", 4, top)
         self._canvas.text(f"{low:.2g}", 4, bottom - 12)
-        x = _MARGIN + (np.arange(len(values)) + first) * (WIDTH - _MARGIN - 10) / STEPS
+        x = _MARGIN + (np.arange(len(values)) + first) * (WIDTH - _MARGIN - 10) / shown
         y = bottom - 2 - (values - low) / (high - low) * (bottom - top - 4)
         for i in range(values.shape[1]):
             points, colour = np.stack([x, y[:, i]], -1).tolist(), _COLOURS[i % len(_COLOURS)]
-            pygame.draw.circle(surface, colour, points[-1], 2)
+            for point in points if shown <= DOTTED else points[-1:]:
+                pygame.draw.circle(surface, colour, point, 3)
             if len(points) > 1:
                 pygame.draw.aalines(surface, colour, False, points)

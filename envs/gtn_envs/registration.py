@@ -118,10 +118,11 @@ def _register_environment(id: str, file: str, document: Mapping[str, Any]) -> No
         limit = _task_spec(str(document["task"])).max_episode_steps
         gym.register(id, _REWARD_ENTRY_POINT, max_episode_steps=limit, kwargs={"weights": file})
     else:
+        ends_itself = document["form"] == "bandit" or document.get("limit_terminates")
         gym.register(
             id,
             _ENTRY_POINT,
-            max_episode_steps=None if document.get("limit_terminates") else document["max_episode_steps"],
+            max_episode_steps=None if ends_itself else document["max_episode_steps"],
             kwargs={"weights": file},
             vector_entry_point=_VECTOR_ENTRY_POINT,
         )

@@ -26,10 +26,15 @@ class SB3VecEnv(VecEnv):
         env: With the numpy backend and the autoreset mode ``SameStep``, which is SB3's.
 
     Raises:
+        TypeError: It is no vector environment of this package.
         ValueError: The environment has another backend or autoreset mode.
     """
 
     def __init__(self, env: NativeVectorEnv) -> None:
+        if not isinstance(env, NativeVectorEnv):
+            raise TypeError(
+                f"expected a SyntheticVectorEnv or DataStreamVectorEnv, e.g. of gymnasium.make_vec, got {env}"
+            )
         if env.autoreset_mode is not AutoresetMode.SAME_STEP:
             raise ValueError(f"the environment has autoreset_mode {env.autoreset_mode.value!r}, SB3 needs 'SameStep'")
         if not isinstance(env.backend, NumpyBackend):

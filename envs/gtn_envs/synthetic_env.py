@@ -25,8 +25,9 @@ _METADATA: dict[str, Any] = {"render_modes": list(RENDER_MODES), "render_fps": R
 class SyntheticEnv(gym.Env[Any, Any]):
     """One copy of a learned environment of the form ``mdp`` or ``bandit``.
 
-    An episode that reaches the file's ``max_episode_steps`` is terminated here where the file says ``limit_terminates``;
-    else ``gymnasium.make`` adds that number as a time limit, and there is none of its own.
+    An episode that reaches the file's ``max_episode_steps`` is terminated here where the file says ``limit_terminates``, as
+    that of a bandit is after its only step; else ``gymnasium.make`` adds that number as a time limit, and there is none of its
+    own.
 
     Args:
         weights: Path of a ``.safetensors`` file, the name of an environment that comes with the package, or an environment

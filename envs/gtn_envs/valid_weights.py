@@ -87,6 +87,11 @@ class Weights:
         return bool(self.document.get("limit_terminates", False))
 
     @property
+    def horizon(self) -> int | None:
+        """Steps after which every episode is terminated, whatever its state: 1 of a bandit; None where no number says so."""
+        return self.max_episode_steps if self.limit_terminates or self.form == "bandit" else None
+
+    @property
     def gamma(self) -> float:
         """Discount of the potential."""
         return float(self.document["gamma"])

@@ -36,7 +36,7 @@ class SyntheticVectorEnv(NativeVectorEnv):
             in memory (``make_weights``).
         num_envs: n.
         max_episode_steps: Steps after which an episode is truncated; None takes the file's, -1 sets no limit. Episodes of a
-            file with ``limit_terminates`` are terminated after the file's steps whatever is given.
+            bandit, and of a file with ``limit_terminates``, are terminated after the file's steps whatever is given.
         backend: ``"numpy"``, or ``"torch"`` for tensors on ``device``: observations of the space's dtype, float32 rewards, and
             in the mode ``SameStep`` a ``final_obs`` that is one tensor (n, ...), valid where ``_final_obs`` is.
         device: Of the torch backend; the CPU if None.
@@ -63,13 +63,12 @@ class SyntheticVectorEnv(NativeVectorEnv):
         loaded = load_environment(weights)
         if loaded.form == "reward":
             raise WeightsError(f"{loaded.source} is a reward for {loaded.task}, not an environment: use LearnedReward")
-        terminates = loaded.limit_terminates
-        default = None if terminates else loaded.max_episode_steps
+        default = None if loaded.horizon else loaded.max_episode_steps
         super().__init__(
             loaded.observation_space,
             loaded.action_space,
             num_envs,
-            horizon=loaded.max_episode_steps if terminates else None,
+            horizon=loaded.horizon,
             max_episode_steps=default if max_episode_steps is None else max_episode_steps,
             backend=backend,
             device=device,

@@ -8,6 +8,7 @@ from __future__ import annotations
 import mmap
 import os
 import pickle
+import signal
 import subprocess
 import sys
 import weakref
@@ -23,7 +24,16 @@ from gtn_core.errors import WHERE, GTNError
 from gtn_rl.tasks import env_worker
 from gtn_rl.tasks.env_worker import Arrays, Layout, arrays_in, nbytes
 
-START = "import runpy, sys; sys.path[:] = {path!r}; runpy.run_path({file!r}, run_name='__main__')"
+SIGNALS = {signal.SIGINT, signal.SIGTERM}
+"""Sent to the whole group of processes; they are this one's to handle, which hangs up on its workers."""
+START = """
+import runpy, signal, sys
+for number in {signals}:
+    signal.signal(number, signal.SIG_IGN)
+signal.pthread_sigmask(signal.SIG_UNBLOCK, {signals})
+sys.path[:] = {path!r}
+runpy.run_path({file!r}, run_name="__main__")
+"""
 PATIENCE = 2.0  # seconds a worker gets to leave before it is killed
 
 
@@ -131,14 +141,18 @@ def start(pipe: Connection, memory: int) -> subprocess.Popen[bytes]:
 
     What its environments print goes to stderr: stdout belongs to this process.
     """
-    code = START.format(path=sys.path, file=env_worker.__file__)
-    return subprocess.Popen(
-        [sys.executable, "-c", code, str(pipe.fileno()), str(memory)],
-        pass_fds=(pipe.fileno(), memory),
-        stdin=subprocess.DEVNULL,
-        stdout=2,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-    )
+    code = START.format(path=sys.path, file=env_worker.__file__, signals={int(number) for number in SIGNALS})
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)  # the worker inherits it, until it ignores them
+    try:
+        return subprocess.Popen(
+            [sys.executable, "-c", code, str(pipe.fileno()), str(memory)],
+            pass_fds=(pipe.fileno(), memory),
+            stdin=subprocess.DEVNULL,
+            stdout=2,
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
+        )
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def dismiss(memory: int, processes: list[subprocess.Popen[bytes]], pipes: list[Connection]) -> None:

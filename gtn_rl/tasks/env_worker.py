@@ -8,7 +8,6 @@ from __future__ import annotations
 import mmap
 import os
 import pickle
-import signal
 import sys
 import traceback
 from multiprocessing.connection import Connection
@@ -156,11 +155,6 @@ def serve(connection: Connection, memory: int) -> None:
 
 
 if __name__ == "__main__":
-    for number in (
-        signal.SIGINT,
-        signal.SIGTERM,
-    ):  # sent to the whole group; they are the parent's to handle, who hangs up
-        signal.signal(number, signal.SIG_IGN)
     try:
         serve(Connection(int(sys.argv[1])), int(sys.argv[2]))
     except (EOFError, ConnectionError):

@@ -26,7 +26,7 @@ BATCHED: Registry[Callable[[TaskSpec, torch.device], BatchedTask]] = Registry("b
 """Re-implementations by Gymnasium id, each a factory from spec and device."""
 
 EXTRAS = {"gymnasium.envs.box2d": "box2d", "gymnasium.envs.mujoco": "mujoco"}
-"""Which extra of this package installs what Gymnasium's environments of a module need."""
+"""Which extra, of Gymnasium's and of this package, installs what Gymnasium's environments of a module need."""
 
 
 def make_task(
@@ -101,7 +101,7 @@ def how_to_install(id: str) -> str | None:
     entry_point = spec.entry_point if spec else None
     for module, extra in EXTRAS.items():
         if isinstance(entry_point, str) and entry_point.startswith(module):
-            return f'pip install "generative-teaching-networks[{extra}]"'
+            return f'pip install "gymnasium[{extra}]"'
     return None
 
 

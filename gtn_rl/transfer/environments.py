@@ -144,4 +144,6 @@ def _registered(name: str) -> str:
     except gym.error.Error as error:
         if Path(name).is_dir():
             raise UsageError(f"{name} has no teacher yet: there is no {Path(name, 'teacher.safetensors')}") from None
+        if isinstance(error, gym.error.NamespaceNotFound):  # as every path has one
+            raise UsageError(f"there is neither an environment nor a run folder {name!r}") from None
         raise UsageError(f"there is no environment {bare!r}: {str(error).strip('.')}") from None

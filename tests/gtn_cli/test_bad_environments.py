@@ -187,9 +187,9 @@ BLOCKED = "import sys; sys.modules[sys.argv[1]] = None; from gtn_cli.main import
 @pytest.mark.parametrize(
     ("module", "arguments", "code", "words"),
     [
-        ("mujoco", [*META_TRAIN, "HalfCheetah-v5"], 2, 'pip install "generative-teaching-networks[mujoco]"'),
-        ("mujoco", [*TRAIN_AGENT, "HalfCheetah-v5"], 2, 'pip install "generative-teaching-networks[mujoco]"'),
-        ("Box2D", [*META_TRAIN, "LunarLander-v3"], 2, 'pip install "generative-teaching-networks[box2d]"'),
+        ("mujoco", [*META_TRAIN, "HalfCheetah-v5"], 2, 'pip install "gymnasium[mujoco]"'),
+        ("mujoco", [*TRAIN_AGENT, "HalfCheetah-v5"], 2, 'pip install "gymnasium[mujoco]"'),
+        ("Box2D", [*META_TRAIN, "LunarLander-v3"], 2, 'pip install "gymnasium[box2d]"'),
         ("pygame", [*TRAIN_AGENT, "CartPole-v1", "--video", "a.gif"], 2, "pictures of CartPole-v1 need a package"),
         ("sb3_contrib", [*TRAIN_AGENT, "CartPole-v1", "--algo", "trpo"], 1, "trpo needs the package sb3-contrib"),
     ],

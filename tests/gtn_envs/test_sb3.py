@@ -80,6 +80,9 @@ def test_what_is_refused(files: dict[str, Path]) -> None:
         SB3VecEnv(gym.make_vec("GTN-TestDiscrete-v0"))  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="SB3 needs numpy"):
         adapter("GTN-TestDiscrete-v0", 1, backend="torch")
+    for other in (gym.make("GTN-TestDiscrete-v0"), gym.make_vec("CartPole-v1", num_envs=2)):
+        with pytest.raises(TypeError, match="expected a SyntheticVectorEnv or DataStreamVectorEnv"):
+            SB3VecEnv(other)  # type: ignore[arg-type]
 
 
 def test_ppo_learns_a_bandit(files: dict[str, Path]) -> None:

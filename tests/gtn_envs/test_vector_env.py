@@ -202,6 +202,9 @@ def test_limits(files: dict[str, Path]) -> None:
         terminated, truncated = (np.array(part)[:, 0].tolist() for part in zip(*steps, strict=True))
         assert terminated == [False] * (ended - 1) + [ended == 4]
         assert truncated == [False] * (ended - 1) + [ended == 3]
+    for bandit in (gym.make("GTN-TestBandit-v0"), gym.make_vec("GTN-TestBandit-v0", num_envs=2)):
+        bandit.reset(seed=0)
+        assert [bool(np.all(part)) for part in bandit.step(bandit.action_space.sample())[2:4]] == [True, False]
     direct = SyntheticVectorEnv(files["GTN-TestEndless-v0"], 1)
     direct.reset(seed=0)
     assert [direct.step(np.zeros(1, int))[3][0] for _ in range(21)].index(True) == 19
@@ -274,6 +277,12 @@ def test_first_reset_of_some(files: dict[str, Path]) -> None:
 def test_wrong_arguments(arguments: dict[str, Any], message: str, files: dict[str, Path]) -> None:
     with pytest.raises(ValueError, match=message):
         SyntheticVectorEnv(files["GTN-TestBandit-v0"], **arguments)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU is here")
+def test_a_gpu_that_is_not_there(files: dict[str, Path]) -> None:
+    with pytest.raises(ValueError, match="device 'cuda' asked for, but PyTorch sees no GPU"):
+        SyntheticVectorEnv(files["GTN-TestBandit-v0"], backend="torch", device="cuda")
 
 
 def test_wrong_files_and_modes(files: dict[str, Path]) -> None:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from multiprocessing import Pipe
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from gymnasium import spaces
 
 from gtn_core.errors import GTNError, UsageError
 from gtn_rl.tasks import make_task, rollout
+from gtn_rl.tasks.crew import start
 from gtn_rl.tasks.workers import EnvPool
 
 
@@ -170,6 +172,21 @@ def test_workers_leave_with_their_parent() -> None:
         while os.path.exists(f"/proc/{pid}") and time.monotonic() < deadline:
             time.sleep(0.05)
         assert not os.path.exists(f"/proc/{pid}")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_worker_that_starts_leaves_interrupts_to_its_parent(number: signal.Signals) -> None:
+    """Even the first moments of its interpreter, before it has imported anything."""
+    memory = os.memfd_create("copies")
+    for wait in (0.0, 0.05, 0.3):
+        ours, theirs = Pipe()
+        process = start(theirs, memory)
+        time.sleep(wait)
+        process.send_signal(number)
+        ours.close()  # so that it leaves by itself
+        theirs.close()
+        assert process.wait(30) == 0
+    os.close(memory)
 
 
 @pytest.mark.parametrize(

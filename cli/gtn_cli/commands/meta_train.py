@@ -47,7 +47,11 @@ log = logging.getLogger("gtn_cli")
     metavar="KEY=VALUE",
     help="One setting of gtn_sl/config.py, e.g. outer.lr=0.003, or of gtn_rl/config.py, e.g. environment.centres=32; repeatable.",
 )
-@click.option("--minutes", type=click.FloatRange(min=0, min_open=True), help="Train for so many minutes.")
+@click.option(
+    "--minutes",
+    type=click.FloatRange(min=0, min_open=True),
+    help="Train for so many minutes; an environment's stages fit and scale come on top.",
+)
 @click.option(
     "--iterations", type=click.IntRange(min=0), help="Train for so many outer steps; an environment, in each stage."
 )
