@@ -5,11 +5,13 @@ The process runs this file by its path, so it imports neither torch nor anything
 
 from __future__ import annotations
 
+import contextlib
 import mmap
 import os
 import pickle
 import sys
 import traceback
+from collections.abc import Iterator
 from multiprocessing.connection import Connection
 from typing import Any, NamedTuple
 
@@ -88,7 +90,8 @@ class EnvBlock:
     def reset(self, seeds: np.ndarray, arrays: Arrays) -> None:
         """Starts one episode of each copy with the seeds (n,)."""
         while len(self._envs) < len(seeds):
-            self._envs.append(gym.make(self._spec, max_episode_steps=-1, disable_env_checker=True))
+            with _silent_stderr() if self._envs else contextlib.nullcontext():  # MuJoCo warns of each copy alike
+                self._envs.append(gym.make(self._spec, max_episode_steps=-1, disable_env_checker=True))
         self.restart(np.arange(len(seeds)), seeds, arrays)
 
     def restart(self, copies: np.ndarray, seeds: np.ndarray, arrays: Arrays) -> None:
@@ -118,6 +121,19 @@ class EnvBlock:
         """Closes every environment."""
         while self._envs:
             self._envs.pop().close()
+
+
+@contextlib.contextmanager
+def _silent_stderr() -> Iterator[None]:
+    """Hides what is written to standard error, by libraries in C too."""
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
 
 
 def serve(connection: Connection, memory: int) -> None:
