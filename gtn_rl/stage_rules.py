@@ -82,8 +82,8 @@ def _refuse_missing_parts(environment: EnvironmentConfig, stage: StageConfig) ->
         raise UsageError(f"{cannot} a transition: {DYNAMICS[environment.kind]}")
     if "termination" in stage.parts and not environment.termination:
         raise UsageError(f"{cannot} a termination: there is none without environment.termination=true")
-    if environment.kind == "reward" and "reward" not in stage.parts:
-        raise UsageError(f"{cannot} anything: a reward has no part but the reward")
+    if environment.kind == "reward" and not {"reward", "scale"} & set(stage.parts):
+        raise UsageError(f"{cannot} anything: a reward has no part but the reward and its scale")
 
 
 def _refuse_fruitless_parts(stage: StageConfig, *, discrete: bool) -> None:

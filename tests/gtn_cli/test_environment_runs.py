@@ -68,7 +68,7 @@ def test_inspect_shows_stages_cost_and_a_picture(call, made, tmp_path):
     outcome = call("inspect", made, "--out", tmp_path)
     assert outcome.code == 0, outcome.err
     assert "sigma: 0.3, parts: [reward]" in " ".join(outcome.out.replace("│", " ").split())  # of the command
-    for words in ("Discrete(2)", "greedy", "real steps", "meta_cpu_seconds", "stages.1-greedy.sigma", "initial.means"):
+    for words in ("Discrete(2)", "greedy", "real steps", "CPU-seconds", "stages.1-greedy.sigma", "initial.means"):
         assert words in outcome.out
     assert [path.name for path in tmp_path.iterdir()] == ["episodes.png"]
     found = call("inspect", made / "teacher.safetensors", "--out", tmp_path, "--json").json

@@ -128,7 +128,7 @@ def test_a_reward_has_the_scale_that_it_says(task):
 
 def test_only_the_reward_is_learned(task):
     teacher = teacher_of(task)
-    teacher.learn_only(["reward", "initial"])
+    teacher.learn_only(["reward", "scale", "initial"])
     assert len(teacher.trained()) == len(list(teacher.parameters()))
     teacher.learn_only(["initial"])
     assert teacher.trained() == []

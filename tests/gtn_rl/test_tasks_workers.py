@@ -259,7 +259,7 @@ def test_a_missing_package_is_named(
     for name in [name for name in sys.modules if name.startswith(module)]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, block, None)
-    with pytest.raises(UsageError, match=rf'{id} needs a .*pip install "generative-teaching-networks\[{extra}\]"'):
+    with pytest.raises(UsageError, match=rf'{id} needs a .*pip install "gymnasium\[{extra}\]"'):
         make_task(id)
 
 
