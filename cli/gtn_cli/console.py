@@ -32,6 +32,7 @@ def start_logging(*, quiet: bool) -> None:
     handler = RichHandler(console=err, show_path=False, show_level=False, rich_tracebacks=False, markup=False)
     handler.setLevel(logging.WARNING if quiet else logging.INFO)
     logging.basicConfig(level=logging.INFO, format="%(message)s", handlers=[handler], force=True)
+    logging.getLogger("torch").setLevel(logging.WARNING)  # it does so itself, unless its import is interrupted
 
 
 def training_bar(*, quiet: bool) -> Progress:
