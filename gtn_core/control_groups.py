@@ -27,11 +27,10 @@ def bytes_left(root: Path = Path("/sys/fs/cgroup"), own: Path = Path("/proc/self
     """
     left = []
     for folder, names in _groups(root, own):
-        with contextlib.suppress(
-            OSError, ValueError
-        ):  # a container does not see all; without a limit the file says "max"
-            taken = int((folder / names.usage).read_text()) - _cached(folder, names)
-            left.append(int((folder / names.limit).read_text()) - taken)
+        # A container does not see all of them; without a limit the file says "max".
+        with contextlib.suppress(OSError, ValueError):
+            limit = int((folder / names.limit).read_text())
+            left.append(limit - int((folder / names.usage).read_text()) + _cached(folder, names))
     return left
 
 

@@ -220,9 +220,12 @@ class OuterLoop:
         self._refuse_fruitlessness(report)
         values = report.values
         if report.good:
-            values["meta/gradient_norm"] = float(gradient_norm(p.grad for p in self.parameters if p.grad is not None))
-            if self.settings.clip is not None:
-                nn.utils.clip_grad_norm_(self.parameters, self.settings.clip)
+            clip = self.settings.clip
+            if clip is None:
+                norm = gradient_norm(p.grad for p in self.parameters if p.grad is not None)
+            else:
+                norm = nn.utils.clip_grad_norm_(self.parameters, clip)
+            values["meta/gradient_norm"] = float(norm)
             self.optimizer.step()
         progress.episodes += report.used
         progress.iteration += 1

@@ -28,7 +28,7 @@ def start_pipeline(
 ) -> Pipeline:
     """Returns a meta-training before its first stage, see ``Pipeline`` for the arguments.
 
-    All is made on the CPU, the same on every process, and moved to the run's device once.
+    What it starts from is made on the CPU, the same on every process, and moved to the run's device.
     """
     settings, streams, clock = config.environment, Streams(config.seed), cpu_seconds()
     random = streams.numpy("harvest")

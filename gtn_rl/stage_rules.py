@@ -58,7 +58,7 @@ def refuse_nonsense(environment: EnvironmentConfig, stages: Sequence[StageConfig
         raise UsageError(f"the stage {names[0]} alone makes no reward; add greedy, bilevel or meta-gradient")
     if kind == "mdp" and environment.episode_steps < 2:
         raise UsageError("an mdp needs environment.episode_steps of 2 or more; one of 1 is a bandit: --kind bandit")
-    if "fit" in names and set(names[::-1][: names[::-1].index("fit")]) <= set(WARM_STARTS):
+    if [name for name in names if name not in WARM_STARTS][-1:] == ["fit"]:
         raise UsageError("after the stage fit no stage judges the mdp; add scale or bilevel behind it")
     for stage in stages:
         _refuse_missing_parts(environment, stage)

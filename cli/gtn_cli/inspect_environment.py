@@ -69,9 +69,8 @@ def _print_details(weights: Weights, sizes: Mapping[str, Sequence[int]]) -> None
 
     document = weights.document
     told = flatten(document.get("metrics") or {})
-    if metrics := {
-        key: value for key, value in told.items() if not key.startswith("meta_")
-    }:  # the stages' table has costs
+    metrics = {key: value for key, value in told.items() if not key.startswith("meta_")}  # the stages' table has costs
+    if metrics:
         console.print_table([{"metric": key, "value": _number(value)} for key, value in metrics.items()])
     if config := document.get("config"):
         stages = {f"{i + 1}-{stage.get('name')}": _own(stage) for i, stage in enumerate(config.get("stages", []))}

@@ -106,13 +106,13 @@ class ImageTask:
 
 
 @functools.lru_cache(maxsize=16)
+@torch.inference_mode(False)  # what is kept may serve a training next
 def _constants(
     mean: tuple[float, ...], std: tuple[float, ...], device: torch.device
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Returns mean and std on a device, each (C, 1, 1); copied there once."""
-    with torch.inference_mode(False):
-        both = torch.tensor([mean, std], dtype=torch.float32, device=device)
-        return both[0].view(-1, 1, 1), both[1].view(-1, 1, 1)
+    both = torch.tensor([mean, std], dtype=torch.float32, device=device)
+    return both[0].view(-1, 1, 1), both[1].view(-1, 1, 1)
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,4 +1,4 @@
-"""Real image data for the tests of gtn_sl: found, or skipped with the reason."""
+"""What the tests of gtn_sl share: real image data, found or skipped with the reason, and a check of layers."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 from gtn_sl.config import resolve_config
 from gtn_sl.data import TASKS
@@ -68,3 +69,18 @@ def teacher_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("teacher") / "small.safetensors"
     save_teacher(path, seeded_teacher(config, TASKS["digits"], 5), config, {"real/validation_accuracy": 0.1})
     return path
+
+
+@pytest.fixture
+def train_after_inference():
+    """Uses a weight-normed layer under inference mode, then asserts that it computes the same, and gradients, outside."""
+
+    def used(layer, x):
+        with torch.inference_mode():
+            expected = layer(x).clone()
+        y = layer(x)
+        torch.testing.assert_close(y, expected)
+        y.sum().backward()
+        assert layer.v.grad.abs().sum() > 0
+
+    return used
