@@ -200,7 +200,9 @@ def _agree(world):
     def all_have(name, here):
         return _all_have(torch.distributed.PrefixStore(name, _get_default_store()), world.size, here)
 
-    return [all_have("one", True), all_have("two", world.rank == 0), all_have("three", False)]
+    found = [all_have("one", True), all_have("two", world.rank == 0), all_have("three", False)]
+    world.gather(0)  # the store goes with the first process, which waits for those that still read it
+    return found
 
 
 def test_processes_agree_whether_each_has_a_gpu_of_its_own(in_processes):
