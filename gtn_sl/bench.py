@@ -27,7 +27,7 @@ from gtn_core.run_folder import RunFolder
 from gtn_core.step_gradient import StepGradient
 from gtn_core.timing import fastest
 from gtn_sl.config import MetaTrainConfig
-from gtn_sl.data import TASKS, ImageTask, Split, TaskData
+from gtn_sl.data import ImageTask, Split, TaskData, find_task
 from gtn_sl.job import SupervisedJob
 from gtn_sl.memory_use import fitting_plan
 from gtn_sl.peers import METHODS, Method, Task, Work, missing_package
@@ -135,7 +135,7 @@ def run_bench(
         copy_mib: Size of what is copied for the other ceiling.
         advance: Told what is measured next.
     """
-    device, task = torch.device(config.compute.device), TASKS[config.task]
+    device, task = torch.device(config.compute.device), find_task(config.task)
     data = random_data(task)
     for precision in precisions:
         with full_float32():

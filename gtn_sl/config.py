@@ -10,8 +10,9 @@ from gtn_core.errors import UsageError, unknown_name
 from gtn_core.inner_optim import Schedule, UnboundOptimizer, inner_optimizer
 from gtn_core.outer_loop import OuterConfig
 from gtn_core.plan import StepPlan
+from gtn_sl.data import ImageTask, find_task
 from gtn_sl.learners.pool import LearnerConfig
-from gtn_sl.presets import PRESETS
+from gtn_sl.presets import PRESETS, Settings, alike
 
 
 @config
@@ -155,7 +156,7 @@ class MetaTrainConfig:
     """One supervised meta-training."""
 
     task: str = "digits"
-    """A name of ``gtn_sl.data.TASKS``."""
+    """A name of ``gtn_sl.data.TASKS``, or a user's own images: ``my_package:my_task``, or an ``.npz`` file."""
     preset: str = "fast"
     """The preset that the other settings started from."""
     seed: Natural = 0
@@ -180,7 +181,7 @@ def resolve_config(task: str, preset: str, *layers: Mapping[str, Any]) -> MetaTr
     """Builds the config of a run from a task, a preset, and what the user adds.
 
     Args:
-        task: Task name.
+        task: As in ``gtn_sl.data.find_task``.
         preset: ``fast``, ``search``, ``paper`` or ``original``.
         layers: Nested dictionaries, later ones winning. A budget (``iterations`` or ``minutes``) in one replaces the budget of
             those before, and a learner (``learner.architecture``) the learners of those before, pool and judges included; a pool
@@ -188,21 +189,27 @@ def resolve_config(task: str, preset: str, *layers: Mapping[str, Any]) -> MetaTr
 
     Raises:
         UsageError: A name, key or value is not accepted.
+        DataError: The task is a file that is absent, or holds no data set.
     """
     if preset not in PRESETS:
         raise unknown_name("preset", preset, PRESETS)
-    if task not in PRESETS[preset]:
-        raise unknown_name("task", task, PRESETS[preset])
-    stack: list[Mapping[str, Any]] = [{"task": task, "preset": preset}, PRESETS[preset][task]]
+    found = find_task(task)
+    stack: list[Mapping[str, Any]] = [{"preset": preset}, _preset(preset, found)]
     for layer in layers:
         stack += [*_replaced(layer), layer]
-    resolved = resolve(MetaTrainConfig, *stack)
+    resolved = resolve(MetaTrainConfig, *stack, {"task": found.name})
     if (resolved.outer.iterations is None) == (resolved.outer.minutes is None):
         raise UsageError("give one budget: either --iterations or --minutes")
     if resolved.inner.first_steps > resolved.inner.steps:
         first, last = resolved.inner.first_steps, resolved.inner.steps
         raise UsageError(f"inner.first_steps={first} is more than inner.steps={last}, which the inner steps grow to")
     return resolved
+
+
+def _preset(name: str, task: ImageTask) -> Settings:
+    """Returns a preset's settings of a task; a user's own has those of the task that is most like it."""
+    of_tasks = PRESETS[name]
+    return of_tasks[task.name if task.name in of_tasks else alike(task.image_shape)]
 
 
 def _replaced(layer: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:

@@ -151,3 +151,11 @@ PRESETS: dict[str, dict[str, Settings]] = {
         "cifar10": _published(128, 256, 16, 0.004, "base_larger2", (0.9, 0.9), 1e-5, "crop-flip", "cell_network"),
     },
 }
+
+
+def alike(image_shape: tuple[int, int, int]) -> str:
+    """Returns the task of ``PRESETS`` whose settings suit other images, ``(C, H, W)``, best."""
+    channels, height, width = image_shape
+    if channels > 1:
+        return "cifar10"
+    return "digits" if max(height, width) <= 12 else "mnist"

@@ -10,7 +10,7 @@ import numpy as np
 
 from gtn_core.errors import unknown_name
 from gtn_envs import DataStream, DataStreamEnv, DataStreamVectorEnv, make_stream
-from gtn_sl.data import TASKS, load_task
+from gtn_sl.data import find_task, load_task
 
 SPLITS = ("train", "validation", "test")
 
@@ -21,7 +21,7 @@ def make_real_stream(
     """Makes a real data set's environment; an episode is the whole split, in random order.
 
     Args:
-        task: A name of ``gtn_sl.data.TASKS``.
+        task: As in ``gtn_sl.data.find_task``.
         split: ``"train"``, ``"validation"`` or ``"test"``.
         data_dir: Folder of the image files; None for GTN_DATA_DIR, else the user's cache.
         download: Whether absent files may be fetched.
@@ -77,7 +77,8 @@ def real_stream(task: str, split: str, data_dir: str | Path | None = None, *, do
 @functools.lru_cache(maxsize=4)
 def _load(task: str, split: str, data_dir: str | None, download: bool) -> DataStream:
     chosen = getattr(load_task(task, data_dir, download=download), split)
-    described, one_hot = TASKS[task], np.eye(TASKS[task].classes, dtype=np.float16)
+    described = find_task(task)
+    one_hot = np.eye(described.classes, dtype=np.float16)
     document = {
         "task": task,
         "class_names": list(described.class_names),

@@ -21,7 +21,7 @@ from gtn_sl.autoencoder import Encoder, reconstruction_loss
 from gtn_sl.combinations import refuse_impossible
 from gtn_sl.config import MetaTrainConfig
 from gtn_sl.curricula import CURRICULA
-from gtn_sl.data import TASKS, ImageTask
+from gtn_sl.data import ImageTask, find_task, is_own, task_elsewhere
 from gtn_sl.generators import GENERATORS, GeneratorShape
 from gtn_sl.labels import LABELS
 from gtn_sl.lessons import ORDERS, Lesson, Places, draw_lesson
@@ -226,10 +226,7 @@ def load_teacher(path: str | Path) -> TeacherFile:
             raise CheckpointError(f"{path}: the header lacks {part!r}")
     try:
         config = resolve(MetaTrainConfig, document["config"])
-        task = TASKS[document["task"]]
-        made_for = (list(task.image_shape), list(task.class_names), list(task.mean), list(task.std))
-        if made_for != tuple(document[key] for key in ("image_shape", "class_names", "mean", "std")):
-            raise CheckpointError(f"{path}: image shape, classes or normalisation are not those of {task.name}")
+        task = _task_of(document, path)
         teacher = SupervisedTeacher(config, task)
     except CheckpointError:
         raise
@@ -240,3 +237,24 @@ def load_teacher(path: str | Path) -> TeacherFile:
     tensors, _ = load_checkpoint(path, "teacher")
     load_into(teacher, tensors, path)
     return TeacherFile(teacher, config, document, path)
+
+
+def _task_of(document: Mapping[str, Any], path: Path) -> ImageTask:
+    """Returns the task that a header names; a user's own, whose images are elsewhere, as the header describes it.
+
+    Raises:
+        CheckpointError: The task is here, but is another one.
+        UsageError: No such task comes with the package.
+        KeyError: The header lacks something.
+    """
+    facts = {key: document[key] for key in ("task", "image_shape", "class_names", "mean", "std")}
+    name = str(document["task"])
+    try:
+        task = find_task(name)
+    except GTNError as error:
+        if not is_own(name):
+            raise
+        return task_elsewhere(facts, error)
+    if task.facts() != facts:
+        raise CheckpointError(f"{path}: image shape, classes or normalisation are not those of {task.name}")
+    return task

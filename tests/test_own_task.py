@@ -65,9 +65,38 @@ def test_meta_train_train_and_transfer(tmp_path):
     assert header["metrics"]["meta_real_steps"] > 1000
     trained = gtn_cli("train-agent", "--env", teacher, "--algo", "a2c", "--steps", 50, "--episodes", 2)
     assert trained.returncode == 0, trained.stderr
-    assert "real return of a2c on Thermostat-v0" in trained.stdout
+    assert "real return of a2c on thermostat:Thermostat-v0" in trained.stdout
     assert "solved from -30: not reached" in trained.stdout
     study = ("--algo", "a2c", "--seeds", 1, "--steps", 20, "--episodes", 2, "--control-steps", 20, "--workers", 2)
     moved = gtn_cli("transfer", teacher, *study, "--out", tmp_path / "transfer")
     assert moved.returncode == 0, moved.stderr
     assert "real task" in moved.stdout
+
+
+@pytest.mark.slow
+def test_a_teacher_of_ones_own_images(tmp_path):
+    run, small = (
+        tmp_path / "run",
+        {
+            "teacher.warm_start": 3,
+            "inner.steps": 4,
+            "learner.architecture": "base_fc:6,8,10",
+            "compute.plan.keep_last_k": 2,
+        },
+    )
+    settings = [word for key, value in small.items() for word in ("--set", f"{key}={value}")]
+    made = gtn_cli("meta-train", "--task", "shapes:shapes", *settings, "--iterations", 2, "--out", run, "-q")
+    assert made.returncode == 0, made.stderr
+    tested = gtn_cli("evaluate", run, "-n", 2, "--no-controls", "--curve-images", 0)
+    assert tested.returncode == 0, tested.stderr
+    assert "600 real images" in tested.stdout
+    stream = tmp_path / "stream.safetensors"
+    assert gtn_cli("export-dataset", run, "--out", stream).returncode == 0
+    played = gtn_cli("train-agent", "--env", stream, "--algo", "ppo", "--steps", 64, "--set", "n_steps=64")
+    assert played.returncode == 0, played.stderr
+    assert "shapes:shapes" in played.stdout
+    ranked = gtn_cli(
+        *("nas", "rank", "--task", "shapes:shapes", "--count", 2, "--ranker", f"teacher@file={run}"),
+        *("--ranker", "synflow", "--out", tmp_path / "nas"),
+    )
+    assert ranked.returncode == 0, ranked.stderr

@@ -54,15 +54,19 @@ def resumed_meta_training(settings: Mapping[str, Any], given: Given) -> MetaTrai
 
 
 def is_environment(task: str) -> bool:
-    """Says whether a task's name is a Gymnasium id: it ends in a version, or names a module."""
-    return re.search(r"-v\d+$", task) is not None or ":" in task
+    """Says whether a task's name is a Gymnasium id: it ends in a version, or names a module that has no images of that name."""
+    if re.search(r"-v\d+$", task):
+        return True
+    from gtn_sl.data import names_images
+
+    return ":" in task and not names_images(task)
 
 
 def _refuse_without_version(task: str) -> None:
     """Raises UsageError where a name is a Gymnasium id that lacks its version, and no image task's."""
-    from gtn_sl.presets import PRESETS
+    from gtn_sl.data import names_images
 
-    if task in PRESETS["fast"]:
+    if names_images(task):
         return
     import gymnasium as gym
 

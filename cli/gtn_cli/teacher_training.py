@@ -60,7 +60,9 @@ class Supervised:
     @property
     def slug(self) -> str:
         """See ``MetaTraining.slug``."""
-        return f"{self.config.task}-{self.config.preset}"
+        from gtn_sl.data import find_task
+
+        return f"{find_task(self.config.task).slug}-{self.config.preset}"
 
     def train(self, run: RunFolder, world: World, *, resume: bool, listener: Listener, command: str) -> Progress:
         """See ``MetaTraining.train``."""

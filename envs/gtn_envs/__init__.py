@@ -9,7 +9,14 @@ from __future__ import annotations
 from gtn_envs.document_file import read_document
 from gtn_envs.errors import WeightsError
 from gtn_envs.learned_reward import LearnedReward
-from gtn_envs.registration import REAL_STREAMS, file_of, register_from_file, register_real, register_shipped
+from gtn_envs.registration import (
+    REAL_STREAMS,
+    file_of,
+    register_from_file,
+    register_images,
+    register_real,
+    register_shipped,
+)
 from gtn_envs.space_encoding import decode_space, encode_space
 from gtn_envs.stream_env import DataStreamEnv
 from gtn_envs.stream_file import load_stream, save_stream
@@ -41,6 +48,7 @@ __all__ = [
     "make_weights",
     "read_document",
     "register_from_file",
+    "register_images",
     "save_environment",
     "save_stream",
 ]

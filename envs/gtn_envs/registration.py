@@ -87,8 +87,22 @@ def register_real() -> None:
     """Registers the real data sets of ``REAL_STREAMS``."""
     for task, id in REAL_STREAMS.items():
         if id not in gym.registry:
-            kwargs = {"task": task, "split": "train"}
-            gym.register(id, _REAL_ENTRY_POINT, kwargs=kwargs, vector_entry_point=_REAL_VECTOR_ENTRY_POINT)
+            register_images(task, id)
+
+
+def register_images(task: str, id: str) -> EnvSpec:
+    """Registers a real data set, such as a user's own images; neither they nor gtn_sl are looked at before one is made.
+
+    Args:
+        task: As in ``gtn_sl.data.find_task``.
+        id: ``[namespace/]Name-v<number>``.
+
+    Returns:
+        What was registered.
+    """
+    kwargs = {"task": task, "split": "train"}
+    gym.register(id, _REAL_ENTRY_POINT, kwargs=kwargs, vector_entry_point=_REAL_VECTOR_ENTRY_POINT)
+    return gym.registry[id]
 
 
 def file_of(spec: EnvSpec) -> Path | None:

@@ -7,6 +7,7 @@ import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import gymnasium as gym
@@ -17,6 +18,9 @@ from gtn_rl.tasks.registry import make_env
 
 OBSERVATIONS = (gym.spaces.Box, gym.spaces.Discrete, gym.spaces.MultiDiscrete, gym.spaces.MultiBinary)
 """What agents with a perceptron as their policy may see."""
+
+IMAGES = ".npz"
+"""How the name of a file of real images ends."""
 
 FROM_FILE = "GTN-File-"
 """How the ids begin under which this process registers files."""
@@ -49,7 +53,7 @@ class Environment:
         """The task that agents are meant for: what the file names, else the environment itself."""
         named = self.document.get("task")
         if self.stream:  # its file names a data set
-            named = gtn_envs.REAL_STREAMS.get(str(named))
+            named = gtn_envs.REAL_STREAMS.get(str(named), named)
         return str(named or self.full_id)
 
     @property
@@ -85,7 +89,8 @@ def find_environment(name: str) -> Environment:
     """Finds what a name means, and registers it where it is a file.
 
     Args:
-        name: A Gymnasium id, ``package:id``, or the path of a ``.safetensors`` file or of a run folder that holds one.
+        name: A Gymnasium id, ``package:id``, the path of a ``.safetensors`` file or of a run folder that holds one, or a user's
+            own images.
 
     Raises:
         UsageError: There is no such environment, package or file, it needs a package that is not installed, or no agent takes
@@ -94,7 +99,10 @@ def find_environment(name: str) -> Environment:
     """
     try:
         path = Path(name) / "teacher.safetensors" if Path(name, "teacher.safetensors").is_file() else Path(name)
-        found = _register_file(path) if path.suffix == ".safetensors" else _registered(name)
+        if path.suffix == ".safetensors":
+            found = _register_file(path)
+        else:
+            found = _register_images(name) if _names_images(name) else _registered(name)
         env = make_env(found, {})
         file = gtn_envs.file_of(gym.spec(found))
         document = gtn_envs.read_document(file) if file else {}
@@ -129,14 +137,25 @@ def _register_file(path: Path) -> str:
     return gtn_envs.register_from_file(path, f"{FROM_FILE}{where}-v0").id
 
 
+def _names_images(name: str) -> bool:
+    """Says whether a name is a user's own image data set, as in ``gtn_sl.data.find_task``, which is not imported for that."""
+    if name.endswith(IMAGES):
+        return True
+    package, colon, attribute = name.rpartition(":")
+    return bool(colon) and hasattr(getattr(_imported(package, name), attribute, None), "image_shape")
+
+
+def _register_images(task: str) -> str:
+    """Registers a user's own images; the same ones again stay as they are."""
+    id = f"{FROM_FILE}{hashlib.sha256(str(task).encode()).hexdigest()[:12]}-v0"
+    return id if id in gym.registry else gtn_envs.register_images(task, id).id
+
+
 def _registered(name: str) -> str:
     """Imports the package of ``package:id`` and returns the id, completed with its newest version."""
     package, colon, bare = name.rpartition(":")
     if colon:
-        try:
-            importlib.import_module(package)
-        except ImportError as error:
-            raise UsageError(f"cannot import the package {package!r} of {name!r}: {error}") from None
+        _imported(package, name)
     if Path(name).is_file():
         raise UsageError(f"{name} is no environment: one is a .safetensors file, as gtn-cli export-dataset writes")
     try:
@@ -147,3 +166,10 @@ def _registered(name: str) -> str:
         if isinstance(error, gym.error.NamespaceNotFound):  # as every path has one
             raise UsageError(f"there is neither an environment nor a run folder {name!r}") from None
         raise UsageError(f"there is no environment {bare!r}: {str(error).strip('.')}") from None
+
+
+def _imported(package: str, name: str) -> ModuleType:
+    try:
+        return importlib.import_module(package)
+    except ImportError as error:
+        raise UsageError(f"cannot import the package {package!r} of {name!r}: {error}") from None

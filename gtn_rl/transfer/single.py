@@ -180,7 +180,7 @@ def _played(wanted: Request, streams: Streams, agent: BaseAlgorithm) -> dict[str
         seed = streams.seed(f"real episodes/{kind}")
         returns[kind] = judge.returns(acting(agent, deterministic=kind == "deterministic", seed=seed), seed)
     return {
-        "real_task": real.id,
+        "real_task": real.full_id,
         "measure": judge.measure,
         judge.counted: judge.count,
         **{kind: figures(values) for kind, values in returns.items()},

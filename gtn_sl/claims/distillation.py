@@ -15,7 +15,7 @@ from gtn_sl.claims.protocol import CLAIMS, Claim, Evidence, Row, Run, Verdict
 from gtn_sl.claims.report import percent, tidy
 from gtn_sl.claims.scale import Scale
 from gtn_sl.config import InnerConfig, MetaTrainConfig
-from gtn_sl.data import TASKS
+from gtn_sl.data import find_task
 from gtn_sl.plots import COLOURS
 from gtn_sl.presets import ADAM
 
@@ -43,7 +43,7 @@ class Distillation(Claim):
 
     def runs(self, base: MetaTrainConfig, scale: Scale) -> Sequence[Run]:
         """See ``Claim.runs``."""
-        classes = TASKS[base.task].classes
+        classes = find_task(base.task).classes
         return [_run(count, count * classes, base.inner, scale) for count in scale.images_per_class]
 
     def measure(self, lab: Lab, made: Mapping[str, Made]) -> dict[str, Any]:

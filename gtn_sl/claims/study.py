@@ -20,7 +20,8 @@ from gtn_sl.claims.protocol import CLAIMS, Evidence, Run
 from gtn_sl.claims.report import write_report
 from gtn_sl.claims.scale import Scale
 from gtn_sl.config import MetaTrainConfig, resolve_config
-from gtn_sl.data import load_task
+from gtn_sl.data import find_task, load_task
+from gtn_sl.presets import alike
 
 SETTINGS = "settings"
 """What a study's identity calls the digest of all that is not asked for."""
@@ -33,7 +34,7 @@ class Setup:
     Attributes:
         claim: A name of ``CLAIMS``.
         scale: How much work.
-        task: A name of ``gtn_sl.data.TASKS``; ``None`` takes the scale's.
+        task: As in ``gtn_sl.data.find_task``; ``None`` takes the scale's.
         minutes: Bound on the whole; ``None`` takes the scale's outer steps.
         seed: Root of all randomness.
         device: Where.
@@ -86,9 +87,10 @@ def reproduce(setup: Setup, folder: Path, show: Show, command: str = "") -> dict
 
 
 def _digest(setup: Setup) -> str:
-    """Returns a digest of everything else that is not asked for but settled: settings of all meta-trainings, and the scale."""
+    """Returns a digest of all else that results hang on: settings of the meta-trainings, the scale, a user's own images."""
     runs = [{**to_dict(config), "compute": None, "data_dir": None} for config in settings(setup).values()]
     text = json.dumps([runs, dataclasses.asdict(setup.scale)], sort_keys=True, default=str)
+    text += find_task(setup.task_name).digest or ""
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
@@ -115,18 +117,24 @@ def _train(lab: Lab, configs: Mapping[str, MetaTrainConfig], command: str, show:
 
 def _base(setup: Setup) -> MetaTrainConfig:
     """Returns the settings that all runs share; their budget is not settled yet."""
-    budget: dict[str, Any] = {"iterations": 1} if setup.scale.steps.get(setup.task_name) else {}
+    budget: dict[str, Any] = {"iterations": 1} if setup.scale.steps.get(_alike(setup)) else {}
     return _resolved(setup, {"outer": budget})
 
 
 def _config(setup: Setup, run: Run, runs: int) -> MetaTrainConfig:
     """Returns the settings of one of so many runs, which share the budget out evenly."""
-    steps = setup.scale.steps.get(setup.task_name)
+    steps = setup.scale.steps.get(_alike(setup))
     budget: dict[str, Any] = {"iterations": max(1, steps // runs)} if steps else {}
     if setup.minutes is not None:
         budget = {"minutes": TRAINING_SHARE * setup.minutes / runs}
     config = _resolved(setup, run.settings, {"outer": budget})
     return dataclasses.replace(config, seed=setup.seed + run.seed)
+
+
+def _alike(setup: Setup) -> str:
+    """Returns the task whose scale a task has: its own, or, of a user's images, that of the task most like it."""
+    task = find_task(setup.task_name)
+    return task.name if task.digest is None else alike(task.image_shape)
 
 
 def _resolved(setup: Setup, *layers: Mapping[str, Any]) -> MetaTrainConfig:
@@ -136,7 +144,7 @@ def _resolved(setup: Setup, *layers: Mapping[str, Any]) -> MetaTrainConfig:
         "data_dir": str(setup.data_dir.absolute()) if setup.data_dir else None,
         "compute": {"device": resolve_device(setup.device)},
     }
-    return resolve_config(task, scale.preset, scale.settings.get(task, {}), *layers, place)
+    return resolve_config(task, scale.preset, scale.settings.get(_alike(setup), {}), *layers, place)
 
 
 def _claim_folder(folder: Path, setup: Setup) -> None:

@@ -151,5 +151,6 @@ def _rows(teacher: SupervisedTeacher) -> Tensor:
 def _real_rows(lab: Lab) -> Tensor:
     test, classes = lab.data.test, lab.data.task.classes
     normal = lab.data.normalise(test.images)
-    parts = zip(normal.split(len(normal) // ROWS), test.labels.split(len(normal) // ROWS), strict=True)
+    size = max(1, len(normal) // ROWS)
+    parts = zip(normal.split(size), test.labels.split(size), strict=True)
     return torch.cat([one_of_each(images, F.one_hot(labels, classes)) for images, labels in list(parts)[:ROWS]])

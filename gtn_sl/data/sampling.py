@@ -9,7 +9,7 @@ import torch
 from gtn_core.device import send
 
 if TYPE_CHECKING:
-    from gtn_sl.data.tasks import Split
+    from gtn_sl.data.task import Split
 
 
 def sample_batches(

@@ -1,164 +1,69 @@
-"""The real image tasks and how one is loaded: the registry, the splits, the normalisation."""
+"""The real image tasks by name, a user's own among them, and how one is loaded."""
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable
-from dataclasses import dataclass
+import dataclasses
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from gtn_core.errors import UsageError
+from gtn_core.imported import import_named
 from gtn_core.registry import Registry
 from gtn_sl.data.cifar10 import load_cifar10
 from gtn_sl.data.digits import load_digits
 from gtn_sl.data.mnist import load_fashion_mnist, load_mnist
-from gtn_sl.data.raw import RawImages
+from gtn_sl.data.own import task_of_file
 from gtn_sl.data.splits import stratified_indices
+from gtn_sl.data.task import ImageTask, Split, TaskData
 
 
-@dataclass(frozen=True)
-class ImageTask:
-    """A real image classification task, described without loading it.
+def find_task(name: str) -> ImageTask:
+    """Finds a task by its name.
 
-    Attributes:
-        name: Its name in ``TASKS``.
-        title: What to call it in a text for people.
-        image_shape: (C, H, W).
-        class_names: One per class, in label order.
-        mean: Per channel, over the train set (validation images included), where a pixel is in [0, 1].
-        std: Per channel, likewise.
-        train_size: Images in the train set, before the validation split is taken out of it.
-        test_size: Images in the test set.
-        validation_size: How many of the train images are set aside for validation.
-        source: How it is obtained, one line.
-        licence: Licence and origin, one line.
-        load: ``(data_dir, download)`` -> the train and test sets as published.
+    Args:
+        name: A key of ``TASKS``, a user's own as ``module:attribute``, or the path of an ``.npz`` file (see
+            ``gtn_sl.data.own``).
+
+    Returns:
+        The task; its name finds it again, from any folder.
+
+    Raises:
+        UsageError: There is no such task, or what the name stands for is none.
+        DataError: The file is absent, or no data set.
     """
-
-    name: str
-    title: str
-    image_shape: tuple[int, int, int]
-    class_names: tuple[str, ...]
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
-    train_size: int
-    test_size: int
-    validation_size: int
-    source: str
-    licence: str
-    load: Callable[[Path | None, bool], RawImages]
-
-    @property
-    def classes(self) -> int:
-        """How many classes there are."""
-        return len(self.class_names)
-
-    def facts(self) -> dict[str, Any]:
-        """Returns what the header of a file says of the task that it is for, as JSON values."""
-        return {
-            "task": self.name,
-            "image_shape": list(self.image_shape),
-            "class_names": list(self.class_names),
-            "mean": list(self.mean),
-            "std": list(self.std),
-        }
-
-    @property
-    def value_range(self) -> tuple[torch.Tensor, torch.Tensor]:
-        """The least and the greatest value that a normalised pixel takes, float32, each (C,)."""
-        extremes = torch.tensor([0, 255], dtype=torch.uint8).view(2, 1, 1, 1).expand(2, self.image_shape[0], 1, 1)
-        low, high = self.normalise(extremes).flatten(1)
-        return low, high
-
-    def normalise(self, images: torch.Tensor) -> torch.Tensor:
-        """Returns ``(images / 255 - mean) / std``.
-
-        Args:
-            images: uint8, (..., C, H, W).
-
-        Returns:
-            float32, the same shape and device.
-
-        Raises:
-            TypeError: The images are not uint8: they may have been normalised already.
-        """
-        if images.dtype != torch.uint8:
-            raise TypeError(f"normalise takes uint8 images, not {images.dtype}")
-        mean, std = self._per_channel(images)
-        return images.to(torch.float32).div_(255.0).sub_(mean).div_(std)
-
-    def denormalise(self, images: torch.Tensor) -> torch.Tensor:
-        """Returns pictures with pixels in [0, 1], clamped, from normalised float images (..., C, H, W)."""
-        mean, std = self._per_channel(images)
-        return (images * std + mean).clamp(0.0, 1.0)
-
-    def _per_channel(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Returns mean and std, (C, 1, 1), once the images are known to have as many channels."""
-        channels = self.image_shape[0]
-        if images.ndim < 3 or images.shape[-3] != channels:
-            raise ValueError(f"{self.name} images are (..., {channels}, H, W), not {tuple(images.shape)}")
-        return _constants(self.mean, self.std, images.device)
+    if is_file(name):
+        return task_of_file(Path(name).absolute())
+    if ":" not in name:
+        return TASKS[name]
+    found = import_named("image task", name)
+    if not isinstance(found, ImageTask):
+        raise UsageError(
+            f"{name!r} is no ImageTask but a {type(found).__name__}; gtn_sl.data.image_task makes one of arrays"
+        )
+    return dataclasses.replace(found, name=name)
 
 
-@functools.lru_cache(maxsize=16)
-@torch.inference_mode(False)  # what is kept may serve a training next
-def _constants(
-    mean: tuple[float, ...], std: tuple[float, ...], device: torch.device
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Returns mean and std on a device, each (C, 1, 1); copied there once."""
-    both = torch.tensor([mean, std], dtype=torch.float32, device=device)
-    return both[0].view(-1, 1, 1), both[1].view(-1, 1, 1)
+def is_file(name: str) -> bool:
+    """Says whether a task's name is the path of its file."""
+    return name.endswith(".npz")
 
 
-@dataclass(frozen=True, eq=False)
-class Split:
-    """Images and their labels, kept as bytes: normalise on use.
-
-    Attributes:
-        images: uint8, (N, C, H, W).
-        labels: int64, (N,).
-    """
-
-    images: torch.Tensor
-    labels: torch.Tensor
-
-    def __len__(self) -> int:
-        """How many images there are."""
-        return len(self.labels)
-
-    def to(self, device: torch.device | str) -> Split:
-        """Returns the same split on another device."""
-        return Split(self.images.to(device), self.labels.to(device))
+def is_own(name: str) -> bool:
+    """Says whether a task's name has the form of a user's own; there may be none."""
+    return is_file(name) or ":" in name
 
 
-@dataclass(frozen=True, eq=False)
-class TaskData:
-    """A loaded task.
-
-    Attributes:
-        task: What it is.
-        train: What a teacher may learn from.
-        validation: Held out of the train set; hyper-parameters and checkpoints are chosen on it.
-        test: The test set, untouched; for the final figure only.
-    """
-
-    task: ImageTask
-    train: Split
-    validation: Split
-    test: Split
-
-    def normalise(self, images: torch.Tensor) -> torch.Tensor:
-        """See ``ImageTask.normalise``."""
-        return self.task.normalise(images)
-
-    def denormalise(self, images: torch.Tensor) -> torch.Tensor:
-        """See ``ImageTask.denormalise``."""
-        return self.task.denormalise(images)
+def names_images(name: str) -> bool:
+    """Says whether a name stands for images, where it may as well be the id of an environment, ``package:id``."""
+    if ":" not in name:
+        return is_file(name) or name in TASKS
+    try:
+        return isinstance(import_named("image task", name), ImageTask)
+    except UsageError:
+        return False
 
 
 def load_task(name: str, data_dir: str | Path | None = None, *, download: bool = True, split_seed: int = 0) -> TaskData:
@@ -167,7 +72,7 @@ def load_task(name: str, data_dir: str | Path | None = None, *, download: bool =
     Files that are in the data folder are used without any network.
 
     Args:
-        name: A key of ``TASKS``.
+        name: As in ``find_task``.
         data_dir: Where the files are; ``None`` means ``GTN_DATA_DIR``, else the cache of the operating system.
         download: Whether absent files may be fetched.
         split_seed: Which validation split; the same seed draws the same images on every machine.
@@ -176,7 +81,7 @@ def load_task(name: str, data_dir: str | Path | None = None, *, download: bool =
         UsageError: No such task, or a negative seed.
         DataError: A file is absent and cannot be fetched, or is damaged.
     """
-    task = TASKS[name]
+    task = find_task(name)
     if split_seed < 0:
         raise UsageError(f"split_seed must be at least 0, not {split_seed}")
     raw = task.load(None if data_dir is None else Path(data_dir), download)
@@ -193,7 +98,8 @@ def load_task(name: str, data_dir: str | Path | None = None, *, download: bool =
 
 def validation_indices(task: ImageTask, train_labels: NDArray[np.int64], split_seed: int) -> NDArray[np.int64]:
     """Returns which train images ``load_task`` sets aside for validation, ascending."""
-    return stratified_indices(train_labels, task.validation_size, f"{task.name}/validation", split_seed)
+    name = "own" if task.digest else task.name  # wherever a user's file lies, it has the same split
+    return stratified_indices(train_labels, task.validation_size, f"{name}/validation", split_seed)
 
 
 def _split(images: NDArray[np.uint8], labels: NDArray[np.int64]) -> Split:

@@ -15,6 +15,7 @@ from gtn_core.config import to_dict
 from gtn_core.errors import GTNError
 from gtn_core.seeding import Streams
 from gtn_core.workers import run_jobs
+from gtn_sl.data import find_task
 from gtn_sl.nas.candidate import Candidate, decode_all
 from gtn_sl.nas.final_training import FinalTraining
 from gtn_sl.nas.rankers import Setting, find_ranker
@@ -96,7 +97,8 @@ class _Job:
     def folder(self) -> Path:
         """Returns where this search lies: elsewhere as soon as anything that it hangs on differs."""
         contest, ranker = self.contest, find_ranker(self.ranker)
-        own = {"space": contest.space.name, "task": contest.task, "search": self.search, "seed": self.seed}
+        task = find_task(contest.task).identity()
+        own = {"space": contest.space.name, **task, "search": self.search, "seed": self.seed}
         identity = {**ranker.identity(), **own, "budget": to_dict(contest.budget)}
         results = folder_for(self.work / SEARCHES, f"{ranker.name}-{self.search}-{self.seed}", identity)
         results.identify(identity)

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from gtn_core.checkpoint import replacing
 from gtn_core.errors import DataError, DivergedError, unknown_name
-from gtn_sl.data import TASKS
+from gtn_sl.data import find_task
 from gtn_sl.nas.candidate import Candidate, sample_distinct
 from gtn_sl.nas.rankers.size import flop_count, parameter_count
 from gtn_sl.nas.results import Runs
@@ -106,9 +106,10 @@ def sample_seeing(space: Space, task: str, count: int, rng: np.random.Generator)
 
 def sees(candidate: Candidate, task: str) -> bool:
     """Says whether a network answers different images differently."""
-    module, shape = candidate.module(TASKS[task], 0), TASKS[task].image_shape
+    found = find_task(task)
+    module = candidate.module(found, 0)
     with torch.no_grad():
-        logits = module(torch.randn(4, *shape, generator=torch.Generator().manual_seed(0)))
+        logits = module(torch.randn(4, *found.image_shape, generator=torch.Generator().manual_seed(0)))
     return bool((logits.std(dim=0) > 0).any())
 
 
@@ -118,7 +119,7 @@ def put_together(course: Course, found: Mapping[str, Runs]) -> GroundTruth:
     Raises:
         DivergedError: None is left.
     """
-    task = TASKS[course.task]
+    task = find_task(course.task)
     entries = {}
     for encoding, runs in found.items():
         if any(run["failure"] is not None for run in runs.values()):

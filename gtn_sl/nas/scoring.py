@@ -280,7 +280,7 @@ def _identity(ranker: Ranker, setting: Setting) -> dict[str, Any]:
     return {
         **ranker.identity(),
         "space": setting.space.name,
-        "task": setting.task.name,
+        **setting.task.identity(),
         "images": setting.images,
         "seed": setting.seed,
     }

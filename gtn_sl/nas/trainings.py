@@ -18,7 +18,7 @@ from gtn_core.folder import make_folder
 from gtn_core.memory import reuse_pages
 from gtn_core.workers import run_jobs
 from gtn_sl.classifier import Classifier, save_learner
-from gtn_sl.data import AUGMENTATIONS, TASKS, TaskData, load_task
+from gtn_sl.data import AUGMENTATIONS, TaskData, find_task, load_task
 from gtn_sl.nas.candidate import Candidate
 from gtn_sl.nas.final_training import FinalTraining, train_finally
 from gtn_sl.nas.results import Fields, ResultFolder, Runs, folder_for
@@ -55,7 +55,7 @@ class Course:
 
     def identity(self) -> dict[str, Any]:
         """Returns what the results hang on, as JSON values."""
-        return {"space": self.space.name, "task": self.task, "training": to_dict(self.settings)}
+        return {"space": self.space.name, **find_task(self.task).identity(), "training": to_dict(self.settings)}
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,7 @@ def train_all(
         UsageError: The task or the augmentation is unknown.
         GTNError: A file cannot be read or written, or a worker died; what was done is kept.
     """
-    TASKS[course.task], AUGMENTATIONS[course.settings.augmentation]  # a wrong name fails before any work
+    find_task(course.task), AUGMENTATIONS[course.settings.augmentation]  # a wrong name fails before any work
     results = training_folder(course, folder)
     results.identify(course.identity())
     found = {candidate.encoding: results.read(candidate.encoding) for candidate in candidates}
@@ -131,7 +131,9 @@ def train_all(
 def training_folder(course: Course, folder: Path) -> ResultFolder:
     """Returns where the trainings of a course lie in a folder of work."""
     fields = Fields(costs=("cpu_seconds", "wall_seconds"), results=("validation", "test"))
-    return folder_for(folder / TRAININGS, f"{course.space.name}-{course.task}", course.identity(), fields)
+    return folder_for(
+        folder / TRAININGS, f"{course.space.name}-{find_task(course.task).slug}", course.identity(), fields
+    )
 
 
 def run_training(job: Job) -> dict[str, Any]:
@@ -166,7 +168,7 @@ def _is_done(job: Job, run: Mapping[str, Any] | None) -> bool:
 
 def _keep(path: Path, job: Job, module: nn.Module, result: dict[str, Any]) -> None:
     make_folder(path.parent)
-    document = {**TASKS[job.course.task].facts(), "learner": job.candidate.learner, "seed": job.seed}
+    document = {**find_task(job.course.task).facts(), "learner": job.candidate.learner, "seed": job.seed}
     facts = {key: result[key] for key in ("steps", "images")}
     accuracies = {f"{split}_accuracy": result[split] for split in ("validation", "test")}
     save_learner(path, Classifier(module, document), **job.course.identity(), **facts, **accuracies)

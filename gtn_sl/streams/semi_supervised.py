@@ -70,7 +70,7 @@ def label_the_rest(
         label is used, the classifier's where it is not.
     """
     train, classes = data.train, data.task.classes
-    count = max(classes, round(LABELLED * len(train)))
+    count = min(max(classes, round(LABELLED * len(train))), len(train) - 1)
     labelled = torch.from_numpy(stratified_indices(train.labels.numpy(), count, f"{data.task.name}/labelled", 0))
     few = Split(train.images[labelled], train.labels[labelled])
     classifier = train_on_real(data, few, learner, seed, training or RealTraining(), plan)

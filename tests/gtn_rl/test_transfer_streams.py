@@ -1,10 +1,13 @@
 """Agents of data streams: a convolutional policy by default, and one pass over the real test split to judge them."""
 
+import sys
+
 import gymnasium as gym
 import numpy as np
 import pytest
 from stable_baselines3.common.torch_layers import NatureCNN
 
+import gtn_envs
 from gtn_core.config import read_yaml
 from gtn_core.errors import GTNError, UsageError
 from gtn_core.seeding import Streams
@@ -45,8 +48,40 @@ def test_a_data_set_that_is_not_there(monkeypatch, tmp_path):
     with pytest.raises(GTNError, match="is absent; run `gtn-cli tasks --download mnist`"):
         find_environment("GTN-MNIST-Real-v0")
     (tmp_path / "digits.npz").write_bytes(b"")
-    with pytest.raises(UsageError, match=r"digits.npz is no environment: one is a .safetensors file"):
+    with pytest.raises(GTNError, match=r"digits.npz: it is no .npz file"):
         find_environment(str(tmp_path / "digits.npz"))
+
+
+@pytest.fixture
+def own(tmp_path, monkeypatch):
+    """Returns the path of a user's own images, which a module ``my_greys`` in the current folder holds, too."""
+    random = np.random.default_rng(0)
+    images, labels = random.integers(0, 256, (40, 8, 8)).astype(np.uint8), np.arange(40) % 4
+    path = tmp_path / "greys.npz"
+    np.savez(path, train_images=images, train_labels=labels, test_images=images[:12], test_labels=labels[:12])
+    module = f"import numpy as np\nfrom gtn_sl.data import image_task\ngreys = image_task('Greys', **np.load({str(path)!r}))\n"
+    (tmp_path / "my_greys.py").write_text(module)
+    monkeypatch.syspath_prepend(tmp_path)
+    yield path
+    sys.modules.pop("my_greys", None)
+
+
+@pytest.mark.parametrize("named", ["file", "module"])
+def test_a_users_own_images_are_an_environment(own, named):
+    name = str(own) if named == "file" else "my_greys:greys"
+    env = find_environment(name)
+    assert (env.stream, env.judged, env.full_id) == (True, {"split": "test"}, name)
+    assert (env.observation_space.shape, env.action_space.n) == ((8, 8, 1), 4)
+    judge = RealImages(env.id, env.judged)
+    assert (judge.count, judge.returns(lambda seen: np.zeros(len(seen), int), 0).mean()) == (12, 0.25)
+    assert find_environment(name).id == env.id
+
+
+def test_a_stream_of_a_users_own_images_is_judged_on_the_real_ones(own, tmp_path):
+    images, labels = np.zeros((1, 8, 8, 8, 1), np.uint8), np.eye(4)[np.arange(8) % 4][None]
+    document = {"task": str(own), "class_names": list("0123"), "mean": [0.5], "std": [0.3]}
+    gtn_envs.save_stream(tmp_path / "s.safetensors", gtn_envs.make_stream(images, labels, document))
+    assert find_environment(str(tmp_path / "s.safetensors")).real_task == str(own)
 
 
 SMALL, LARGE = gym.spaces.Box(0, 255, (8, 8, 1), np.uint8), gym.spaces.Box(0, 255, (3, 40, 40), np.uint8)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gtn_sl.data.sampling import sample_batches
-from gtn_sl.data.tasks import Split
+from gtn_sl.data.task import Split
 
 
 def numbered(size: int) -> Split:

@@ -68,7 +68,7 @@ def test_images_depend_on_the_label_where_the_generator_says_so(name):
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_sides_must_be_divisible_by_four(name):
-    with pytest.raises(ValueError, match=r"divisible by 4, got an image of \(1, 10, 8\)"):
+    with pytest.raises(ValueError, match="divisible by 4, not 10x8"):
         make(name, (1, 10, 8))
 
 

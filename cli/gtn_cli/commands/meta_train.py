@@ -30,7 +30,7 @@ log = logging.getLogger("gtn_cli")
 @click.option(
     "--task",
     default=None,
-    help="An image task (see `gtn-cli tasks`), a Gymnasium id, or package:id.  [default: digits]",
+    help="An image task (see `gtn-cli tasks`), your own images (an .npz file, module:name), or a Gymnasium id.  [default: digits]",
     shell_complete=options.complete_task,
 )
 @click.option(
@@ -103,6 +103,7 @@ def command(
       gtn-cli meta-train --task CartPole-v1 --kind reward --minutes 5
       gtn-cli meta-train --task CartPole-v1 --kind bandit --estimator meta-gradient --minutes 3
       gtn-cli meta-train --task my_package:MyEnv-v0 --minutes 20 --out runs/mine
+      gtn-cli meta-train --task flowers.npz --minutes 30 --out runs/flowers
       gtn-cli meta-train --resume runs/digits
       torchrun --nproc-per-node 2 --no-python gtn-cli meta-train --task mnist --out runs/mnist
     """

@@ -34,7 +34,10 @@ def complete_claim(ctx: click.Context, parameter: click.Parameter, typed: str) -
     type=click.Choice(["small", "full"]),
     help="small: at most 20 minutes on 2 cores; full: the paper's setting.",
 )
-@click.option("--task", default=None, help="An image task.  [default: digits; with the full budget mnist]")
+@click.option(
+    "--task",
+    help="An image task, or your own.  [default: digits; with the full budget mnist]",
+)
 @click.option(
     "--minutes",
     type=click.FloatRange(min=0, min_open=True),
@@ -78,11 +81,12 @@ def command(
       gtn-cli reproduce transfer --budget full --device cuda
     """
     from gtn_sl.claims import SCALES, Setup, reproduce
+    from gtn_sl.data import find_task
 
     console.start_logging(quiet=True)  # what each run says of itself is in its folder
     console.interrupt_on_sigterm()
     setup = Setup(claim, SCALES[budget], task, minutes, seed, device or "auto", data_dir)
-    folder = out or Path("runs") / "reproduce" / f"{claim}-{setup.task_name}-{budget}"
+    folder = out or Path("runs") / "reproduce" / f"{claim}-{find_task(setup.task_name).slug}-{budget}"
     given, began = options.given_command(), time.monotonic()
     try:
         with _shown(quiet=quiet or as_json) as show:

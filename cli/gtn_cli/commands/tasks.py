@@ -10,6 +10,7 @@ import click
 from gtn_cli import console, options
 from gtn_cli.main import echo_json
 
+OWN_IMAGES = "an .npz file with train_images, train_labels, test_images and test_labels, or module:name (docs/own-images.md)"
 ENVIRONMENTS = (
     "of any Gymnasium task with Box observations and Discrete or bounded Box actions, by its id or package:id; with settings of"
     " their own:"
@@ -38,9 +39,9 @@ def command(download: tuple[str, ...], data_dir: Path | None, quiet: bool, as_js
       gtn-cli tasks --download mnist --data-dir data
     """
     from gtn_rl.presets import PRESETS
-    from gtn_sl.data import TASKS, load_task
+    from gtn_sl.data import TASKS, find_task, load_task
 
-    wanted = [TASKS[name] for name in download]
+    wanted = [find_task(name) for name in download]
     for task in wanted:
         data = load_task(task.name, data_dir)
         if not as_json:
@@ -64,6 +65,7 @@ def command(download: tuple[str, ...], data_dir: Path | None, quiet: bool, as_js
         console.print_table(rows)
         for name, task in TASKS.items():
             click.echo(f"{name}: {task.source}; {task.licence}")
+        click.echo(f"your own images: {OWN_IMAGES}")
         click.echo(f"\nsynthetic environments: {ENVIRONMENTS} {', '.join(PRESETS['fast'])}")
         for what, names, use in _shipped():
             click.echo(f"\nshipped {what} ({use}):\n  {', '.join(names) or 'none'}")

@@ -14,7 +14,7 @@ from torch import Tensor
 from typing_extensions import Self
 
 from gtn_core.registry import Registry
-from gtn_sl.data import TASKS, ImageTask, Split, TaskData, load_task
+from gtn_sl.data import ImageTask, Split, TaskData, find_task, load_task
 from gtn_sl.nas.candidate import Candidate
 from gtn_sl.nas.spaces import Space
 from gtn_sl.nas.specification import specify
@@ -47,7 +47,7 @@ class Setting:
         Raises:
             UsageError: The task is unknown.
         """
-        return cls(space, TASKS[task], functools.cache(lambda: load_task(task, data_dir)), images, seed)
+        return cls(space, find_task(task), functools.cache(lambda: load_task(task, data_dir)), images, seed)
 
     @property
     def data(self) -> TaskData:

@@ -79,9 +79,18 @@ def space(command: F) -> F:
 
 
 def task(command: F) -> F:
-    """Adds ``--task``."""
+    """Adds ``--task``, of which a file is given with its whole path, so that results of another folder are told apart."""
+
+    def whole(ctx: click.Context, parameter: click.Parameter, name: str) -> str:
+        return str(Path(name).absolute()) if name.endswith(".npz") else name
+
     return click.option(
-        "--task", default="mnist", show_default=True, help="Real image task.", shell_complete=options.complete_task
+        "--task",
+        default="mnist",
+        show_default=True,
+        callback=whole,
+        help="Real image task, or your own: my_package:my_task, or an .npz file.",
+        shell_complete=options.complete_task,
     )(command)
 
 

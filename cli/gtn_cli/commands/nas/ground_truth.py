@@ -47,6 +47,7 @@ def command(
     """
     from gtn_core.config import parse_assignments, resolve
     from gtn_core.seeding import Streams
+    from gtn_sl.data import find_task
     from gtn_sl.nas.final_training import FinalTraining
     from gtn_sl.nas.ground_truth import put_together, sample_seeing, save_ground_truth
     from gtn_sl.nas.results import safe_name
@@ -64,7 +65,7 @@ def command(
             course, candidates, range(seeds), out, workers=workers, after_one=lambda job: bar.advance(shown)
         )
     truth = put_together(course, found)
-    path = out / f"{safe_name(space.name)}-{task}.json"
+    path = out / f"{safe_name(space.name)}-{find_task(task).slug}.json"
     save_ground_truth(path, truth, made_by)
     accuracies = 100 * truth.accuracies()
     if as_json:

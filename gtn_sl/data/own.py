@@ -1,0 +1,199 @@
+"""A user's own images as a task: from arrays, or from an ``.npz`` file that holds them."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import hashlib
+import zipfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from gtn_core.errors import DataError, GTNError
+from gtn_sl.data.raw import RawImages
+from gtn_sl.data.task import ImageTask
+
+ARRAYS = ("train_images", "train_labels", "test_images", "test_labels")
+"""What an ``.npz`` file of a task holds; ``class_names`` may lie beside them."""
+
+CHANNELS = (1, 3)
+
+
+def image_task(
+    title: str,
+    train_images: ArrayLike,
+    train_labels: ArrayLike,
+    test_images: ArrayLike,
+    test_labels: ArrayLike,
+    *,
+    class_names: Sequence[str] | None = None,
+    validation_size: int | None = None,
+    source: str = "a user's own",
+    licence: str = "not stated",
+) -> ImageTask:
+    """Makes a task of images at hand, for ``--task my_package:my_task``.
+
+    Args:
+        title: What to call it in tables and pictures.
+        train_images: uint8, (N, H, W), (N, C, H, W) or (N, H, W, C) with one or three channels. Generators, all but ``pixels``,
+            need sides that are multiples of 4.
+        train_labels: Whole numbers from 0, (N,), each class twice or more.
+        test_images: uint8, (M, ...), of the same shape.
+        test_labels: Whole numbers from 0, (M,).
+        class_names: In label order; ``None`` takes the numbers.
+        validation_size: How many train images are set aside for validation; ``None`` takes a sixth, 5,000 at most.
+        source: See ``ImageTask``.
+        licence: See ``ImageTask``.
+
+    Raises:
+        DataError: The arrays are no data set: types or shapes that do not fit, or labels without images or classes.
+    """
+    train, test = _images("train_images", train_images), _images("test_images", test_images)
+    of_train = _labels("train_labels", train_labels, len(train))
+    of_test = _labels("test_labels", test_labels, len(test))
+    names = tuple(map(str, range(of_train.max() + 1) if class_names is None else class_names))
+    if len(names) < 2 or len(set(names)) < len(names):
+        raise DataError(f"a task has two classes or more, each of its own name, not {', '.join(names)}")
+    highest = max(of_train.max(), of_test.max())
+    if highest >= len(names):
+        raise DataError(f"there are labels up to {highest}, but the classes are 0 to {len(names) - 1}")
+    if test.shape[1:] != train.shape[1:]:
+        raise DataError(f"test_images are {test.shape[1:]} each, but train_images {train.shape[1:]}")
+    rare = np.flatnonzero(np.bincount(of_train, minlength=len(names)) < 2)
+    if rare.size:  # whose only image might be set aside for validation
+        raise DataError(f"train_labels have less than two images of the class {names[rare[0]]}")
+    held_out = min(5_000, max(1, len(train) // 6)) if validation_size is None else validation_size
+    if not 0 < held_out <= len(train) // 2:
+        raise DataError(
+            f"{held_out} of {len(train)} train images cannot be set aside for validation; half of them at most"
+        )
+    raw, (mean, std) = RawImages(train, of_train, test, of_test), _moments(train)
+    return ImageTask(
+        name=title,
+        title=title,
+        image_shape=(train.shape[1], train.shape[2], train.shape[3]),
+        class_names=names,
+        mean=mean,
+        std=std,
+        train_size=len(train),
+        test_size=len(test),
+        validation_size=held_out,
+        source=source,
+        licence=licence,
+        load=lambda data_dir, download: raw,
+        digest=_digest(raw),
+    )
+
+
+def task_of_file(path: Path) -> ImageTask:
+    """Makes a task of an ``.npz`` file with the arrays that ``image_task`` takes, under the same names.
+
+    Args:
+        path: An absolute path, which is the task's name.
+
+    Raises:
+        DataError: The file is absent, is no ``.npz`` file, or its arrays are no data set.
+    """
+    try:
+        found = path.stat()
+    except OSError as error:
+        raise DataError(f"cannot read the images {path}: {error.strerror}") from error
+    try:
+        return _task_of_file(path, found.st_mtime_ns)
+    except DataError as error:
+        raise DataError(f"{path}: {error}") from error
+
+
+@functools.lru_cache(maxsize=2)
+def _task_of_file(path: Path, changed: int) -> ImageTask:
+    """Reads a file, once for as long as it has not ``changed``."""
+    try:
+        if not zipfile.is_zipfile(path):
+            raise ValueError(path)
+        with np.load(path) as file:
+            arrays = {name: file[name] for name in (*ARRAYS, "class_names") if name in file}
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:  # ValueError: objects, too, which are not read
+        raise DataError("it is no .npz file, or damaged, or holds other things than arrays") from error
+    missing = [name for name in ARRAYS if name not in arrays]
+    if missing:
+        raise DataError(
+            f"it lacks {', '.join(missing)}; a task's file holds {', '.join(ARRAYS)} and, if wanted, class_names"
+        )
+    named = arrays.pop("class_names", None)
+    names = None if named is None else [str(name) for name in named.ravel()]
+    return dataclasses.replace(image_task(path.stem, **arrays, class_names=names, source="a file"), name=str(path))
+
+
+def task_elsewhere(facts: Mapping[str, Any], reason: GTNError) -> ImageTask:
+    """Returns the task that ``ImageTask.facts`` describe, whose images are not here for a ``reason``, which loading raises."""
+
+    def load(data_dir: Path | None, download: bool) -> RawImages:
+        raise reason
+
+    channels, height, width = facts["image_shape"]
+    return ImageTask(
+        name=facts["task"],
+        title=facts["task"],
+        image_shape=(channels, height, width),
+        class_names=tuple(facts["class_names"]),
+        mean=tuple(facts["mean"]),
+        std=tuple(facts["std"]),
+        train_size=0,
+        test_size=0,
+        validation_size=0,
+        source="elsewhere",
+        licence="not stated",
+        load=load,
+    )
+
+
+def _images(what: str, given: ArrayLike) -> NDArray[np.uint8]:
+    """Returns images (N, C, H, W)."""
+    images = np.asarray(given)
+    if images.dtype != np.uint8:
+        raise DataError(f"{what} are {images.dtype}, but pixels are uint8, from 0 to 255")
+    if images.ndim == 3:
+        images = images[:, None]
+    elif images.ndim == 4 and images.shape[1] not in CHANNELS:
+        images = images.transpose(0, 3, 1, 2)
+    if images.ndim != 4 or images.shape[1] not in CHANNELS or not images.size:
+        shape = np.asarray(given).shape
+        raise DataError(f"{what} have the shape {shape}, not (N, H, W), (N, C, H, W) or (N, H, W, C) with C of 1 or 3")
+    return np.ascontiguousarray(images)
+
+
+def _labels(what: str, given: ArrayLike, images: int) -> NDArray[np.int64]:
+    """Returns labels (N,) of as many images."""
+    labels = np.asarray(given)
+    if labels.dtype.kind not in "iu" or labels.shape != (images,) or labels.min() < 0:
+        raise DataError(
+            f"{what} are {labels.dtype} of shape {labels.shape}, not a whole number from 0 for each of {images} images"
+        )
+    return labels.astype(np.int64)
+
+
+def _digest(raw: RawImages) -> str:
+    content = hashlib.sha256()
+    for array in vars(raw).values():
+        content.update(f"{array.dtype} {array.shape}".encode())
+        content.update(array)
+    return content.hexdigest()[:12]
+
+
+def _moments(images: NDArray[np.uint8]) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Returns mean and standard deviation of each channel, of pixels in [0, 1], without a copy of all images."""
+    levels = np.arange(256) / 255
+    parts = np.array_split(images, max(1, len(images) // 1000))
+    means, stds = [], []
+    for channel in range(images.shape[1]):
+        counts = sum(np.bincount(part[:, channel].ravel(), minlength=256) for part in parts)
+        mean = float(np.average(levels, weights=counts))
+        means.append(round(mean, 5))
+        stds.append(round(float(np.average((levels - mean) ** 2, weights=counts)) ** 0.5, 5))
+    if not all(stds):
+        raise DataError("all pixels of a channel of train_images are alike")
+    return tuple(means), tuple(stds)

@@ -1,0 +1,171 @@
+"""A user's own images as a task: from arrays, a module, or an ``.npz`` file."""
+
+import shutil
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+from gtn_core.errors import DataError, UsageError
+from gtn_sl.config import resolve_config
+from gtn_sl.data import find_task, image_task, load_task
+from gtn_sl.presets import PRESETS
+from gtn_sl.teacher import load_teacher, save_teacher, seeded_teacher
+
+NAMES = ["red", "green", "blue"]
+
+
+@pytest.fixture
+def arrays():
+    """Returns 60 train and 30 test images of 8x12, three classes by colour."""
+    random = np.random.default_rng(0)
+
+    def some(count):
+        labels = np.arange(count) % 3
+        images = random.integers(0, 100, (count, 8, 12, 3))
+        images[np.arange(count), :, :, labels] += 100
+        return images.astype(np.uint8), labels
+
+    return dict(
+        zip(("train_images", "train_labels", "test_images", "test_labels"), (*some(60), *some(30)), strict=True)
+    )
+
+
+@pytest.fixture
+def file(arrays, tmp_path):
+    np.savez(tmp_path / "colours.npz", **arrays, class_names=NAMES)
+    return tmp_path / "colours.npz"
+
+
+def test_a_task_of_arrays_describes_them(arrays):
+    task = image_task("Colours", **arrays, class_names=NAMES)
+    pixels = arrays["train_images"].transpose(3, 0, 1, 2).reshape(3, -1) / 255
+    assert (task.image_shape, task.class_names, task.title) == ((3, 8, 12), tuple(NAMES), "Colours")
+    assert (task.train_size, task.test_size, task.validation_size) == (60, 30, 10)
+    np.testing.assert_allclose(task.mean, pixels.mean(axis=1), atol=6e-6)
+    np.testing.assert_allclose(task.std, pixels.std(axis=1), atol=6e-6)
+
+
+@pytest.mark.parametrize(
+    ("given", "shape"),
+    [
+        ((60, 8, 12), (1, 8, 12)),
+        ((60, 1, 8, 12), (1, 8, 12)),
+        ((60, 3, 8, 12), (3, 8, 12)),
+        ((60, 8, 12, 1), (1, 8, 12)),
+    ],
+)
+def test_images_come_with_channels_first_last_or_none(arrays, given, shape):
+    images = np.random.default_rng(1).integers(0, 256, given).astype(np.uint8)
+    task = image_task("any", images, arrays["train_labels"], images[:30], arrays["test_labels"])
+    assert task.image_shape == shape
+    assert task.class_names == ("0", "1", "2")
+
+
+def test_channels_that_come_last_are_moved_not_mixed(arrays):
+    last = image_task("a", **arrays).load(None, False).train_images
+    assert np.array_equal(last.transpose(0, 2, 3, 1), arrays["train_images"])
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"train_images": np.zeros((60, 8, 12))}, "train_images are float64, but pixels are uint8"),
+        ({"train_images": np.zeros((60, 8), np.uint8)}, r"shape \(60, 8\), not \(N, H, W\)"),
+        ({"train_images": np.zeros((60, 8, 12, 2), np.uint8)}, "with C of 1 or 3"),
+        ({"test_images": np.zeros((30, 8, 8, 3), np.uint8)}, r"test_images are \(3, 8, 8\) each"),
+        ({"train_labels": np.zeros(60)}, "train_labels are float64"),
+        ({"train_labels": np.arange(60) % 3 - 1}, "not a whole number from 0"),
+        ({"train_labels": np.arange(59) % 3}, "not a whole number from 0 for each of 60 images"),
+        ({"test_labels": np.arange(30) % 4}, "labels up to 3, but the classes are 0 to 2"),
+        ({"train_labels": np.zeros(60, int)}, "two classes or more"),
+        ({"class_names": ["a", "b", "b"]}, "each of its own name"),
+        ({"class_names": ["a", "b", "c", "d"]}, "less than two images of the class d"),
+        ({"validation_size": 31}, "31 of 60 train images"),
+        ({"train_images": np.zeros((60, 8, 12, 3), np.uint8)}, "all pixels of a channel"),
+    ],
+)
+def test_arrays_that_are_no_data_set_are_refused(arrays, changed, message):
+    with pytest.raises(DataError, match=message):
+        image_task("odd", **(arrays | changed))
+
+
+def test_a_file_is_loaded_and_split_by_class(file, monkeypatch):
+    monkeypatch.chdir(file.parent)
+    data = load_task("colours.npz")
+    assert data.task.name == str(file)  # found from any folder
+    assert data.task.slug == "colours"
+    assert [len(split) for split in (data.train, data.validation, data.test)] == [50, 10, 30]
+    assert data.validation.labels.bincount().tolist() == [4, 3, 3]
+
+
+def test_a_file_that_was_moved_keeps_its_split(file, tmp_path):
+    before = load_task(str(file)).validation
+    moved = shutil.move(file, tmp_path / "others.npz")
+    assert torch.equal(load_task(str(moved)).validation.images, before.images)
+
+
+def test_a_file_that_was_changed_is_read_anew_and_is_another_task(file, arrays):
+    before = find_task(str(file))
+    np.savez(file, **(arrays | {"test_labels": (arrays["test_labels"] + 1) % 3}))
+    after = find_task(str(file))
+    assert before.facts() | {"class_names": ["0", "1", "2"]} == after.facts()
+    assert before.identity() != after.identity()
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [(None, "No such file"), (b"hello", "no .npz file"), (b"PK\x03\x04 cut off", "no .npz file")],
+)
+def test_a_file_that_is_none_is_refused(tmp_path, content, message):
+    path = tmp_path / "odd.npz"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(DataError, match=message):
+        find_task(str(path))
+
+
+def test_a_file_that_lacks_arrays_is_refused(tmp_path, arrays):
+    np.savez(tmp_path / "half.npz", train_images=arrays["train_images"])
+    with pytest.raises(DataError, match="lacks train_labels, test_images, test_labels"):
+        find_task(str(tmp_path / "half.npz"))
+
+
+def test_a_module_may_hold_a_task(file, tmp_path, monkeypatch):
+    (tmp_path / "my_colours.py").write_text(
+        "import numpy as np\nfrom gtn_sl.data import image_task\n"
+        f"colours = image_task('Colours', **np.load({str(file)!r}))\nnothing = 3\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    task = find_task("my_colours:colours")
+    assert (task.name, task.title, task.slug) == ("my_colours:colours", "Colours", "my_colours-colours")
+    assert len(load_task("my_colours:colours").test) == 30
+    with pytest.raises(UsageError, match="is no ImageTask but a int"):
+        find_task("my_colours:nothing")
+    with pytest.raises(UsageError, match="unknown attribute"):
+        find_task("my_colours:colors")
+    sys.modules.pop("my_colours")
+
+
+def test_a_preset_is_that_of_the_task_most_like_it(file, arrays, tmp_path):
+    settings = PRESETS["paper"]["cifar10"]
+    assert resolve_config(str(file), "paper").inner.steps == settings["inner"]["steps"]
+    for side, alike in ((8, "digits"), (28, "mnist")):
+        path = tmp_path / f"grey-{side}.npz"
+        images = np.random.default_rng(0).integers(0, 256, (60, side, side)).astype(np.uint8)
+        np.savez(path, **(arrays | {"train_images": images, "test_images": images[:30]}))
+        found = resolve_config(str(path), "fast")
+        assert (found.task, found.inner.steps) == (str(path), PRESETS["fast"][alike]["inner"]["steps"])
+
+
+def test_a_teacher_needs_no_images_to_be_read(file, tmp_path):
+    config, path = resolve_config(str(file), "fast"), tmp_path / "teacher.safetensors"
+    save_teacher(path, seeded_teacher(config, find_task(str(file)), 0), config, {})
+    here = load_teacher(path).teacher.batch(0)[0]
+    file.unlink()
+    elsewhere = load_teacher(path).teacher
+    assert torch.equal(elsewhere.batch(0)[0], here)
+    assert elsewhere.task.class_names == tuple(NAMES)
+    with pytest.raises(DataError, match="No such file"):
+        load_task(elsewhere.task.name)
