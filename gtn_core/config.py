@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import typing
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import yaml
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass as _dataclass
+from pydantic_core import to_jsonable_python
 from typing_extensions import dataclass_transform
 
 from gtn_core.errors import UsageError, unknown_name
@@ -57,8 +59,8 @@ class Described:
     """One setting of a config class, for people.
 
     Attributes:
-        name: Of the field.
-        default: As it is written; ``None`` where it has none.
+        name: Of the field; of one within another config, dotted, as ``parse_assignments`` takes it.
+        default: As it is written; ``None`` where it has none. Of ``described_values``, the value.
         text: What its docstring says, that of the class it is inherited from where the nearer one has none.
     """
 
@@ -74,9 +76,41 @@ def describe(cls: type[Any]) -> list[Described]:
         infos = [base.__pydantic_fields__.get(field.name) for base in cls.__mro__ if dataclasses.is_dataclass(base)]  # type: ignore[attr-defined]
         text = next((info.description for info in infos if info and info.description), "")
         has_default = field.default is not dataclasses.MISSING
-        default = yaml.safe_dump(field.default).removesuffix("...\n").strip() if has_default else None
-        described.append(Described(field.name, default, " ".join(text.split())))
+        described.append(
+            Described(field.name, _written(field.default) if has_default else None, " ".join(text.split()))
+        )
     return described
+
+
+def described_values(value: Any, prefix: str = "") -> Iterator[Described]:
+    """Yields the settings of a config and of those within it, with their values.
+
+    Of a list of configs it yields the names of its entries, and then the settings that each may have, with their defaults, as
+    ``stages[].sigma``.
+    """
+    for setting in describe(type(value)):
+        found, name = getattr(value, setting.name), prefix + setting.name
+        if dataclasses.is_dataclass(found):
+            yield from described_values(found, f"{name}.")
+        elif found and isinstance(found, tuple) and dataclasses.is_dataclass(found[0]):
+            yield Described(name, _written([entry.name for entry in found]), setting.text)
+            yield from _described_defaults(type(found[0]), f"{name}[].")
+        else:
+            yield Described(name, _written(found), setting.text)
+
+
+def _described_defaults(cls: type[Any], prefix: str) -> Iterator[Described]:
+    for field, setting in zip(dataclasses.fields(cls), describe(cls), strict=True):
+        if dataclasses.is_dataclass(field.default):
+            yield from _described_defaults(type(field.default), f"{prefix}{setting.name}.")
+        else:
+            yield dataclasses.replace(setting, name=prefix + setting.name)
+
+
+def _written(value: Any) -> str:
+    """Returns a value as YAML in a line."""
+    written = yaml.safe_dump(to_jsonable_python(value), default_flow_style=True, width=math.inf)
+    return written.removesuffix("\n").removesuffix("\n...")
 
 
 def parse_assignments(assignments: Iterable[str]) -> dict[str, Any]:

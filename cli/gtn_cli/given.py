@@ -25,14 +25,14 @@ class Given:
         estimator: Estimator of the outer gradient, or ``None``; reinforcement learning only.
     """
 
-    minutes: float | None
-    iterations: int | None
-    seed: int | None
-    threads: int | None
-    device: str | None
-    data_dir: Path | None
-    kind: str | None
-    estimator: str | None
+    minutes: float | None = None
+    iterations: int | None = None
+    seed: int | None = None
+    threads: int | None = None
+    device: str | None = None
+    data_dir: Path | None = None
+    kind: str | None = None
+    estimator: str | None = None
 
     @property
     def budget(self) -> dict[str, Any]:

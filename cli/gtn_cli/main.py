@@ -33,6 +33,10 @@ COMMANDS = {
     ),
     "inspect": ("gtn_cli.commands.inspect", "Show what a teacher or an environment is, and a picture of it."),
     "tasks": ("gtn_cli.commands.tasks", "List what can be taught; download and check the images."),
+    "settings": (
+        "gtn_cli.commands.settings",
+        "List the settings of a meta-training, with their values and what they are.",
+    ),
     "bench": ("gtn_cli.commands.bench", "Time an outer step, beside the machine's limits and other methods."),
     "runs": ("gtn_cli.commands.runs", "List the runs in a folder."),
     "completion": ("gtn_cli.commands.completion", "Print the shell completion script."),

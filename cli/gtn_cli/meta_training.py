@@ -21,6 +21,10 @@ class MetaTraining(Protocol):
     """One kind of meta-training, with its settings resolved."""
 
     @property
+    def config(self) -> Any:
+        """All its settings."""
+
+    @property
     def title(self) -> str:
         """What is made, for the log's first line."""
 

@@ -6,12 +6,10 @@ from gtn_cli.given import Given
 from gtn_cli.meta_training import new_meta_training
 from gtn_core.errors import UsageError
 
-NOTHING = dict.fromkeys(Given.__dataclass_fields__)
-
 
 def stages(estimator, task="CartPole-v1", kind="bandit", **settings):
     """Returns name, estimator and sigma of each stage."""
-    given = Given(**{**NOTHING, "iterations": 1, "kind": kind, "estimator": estimator})
+    given = Given(iterations=1, kind=kind, estimator=estimator)
     config = new_meta_training(task, "fast", [settings], given).config
     return [(stage.name, stage.estimator, stage.sigma) for stage in config.stages]
 
@@ -47,7 +45,7 @@ def test_an_estimator_that_would_change_nothing_is_refused(estimator, settings, 
 
 
 def test_told_outer_steps_are_those_of_each_stage():
-    given = Given(**{**NOTHING, "iterations": 7})
+    given = Given(iterations=7)
     config = new_meta_training("Pendulum-v1", "fast", [{"environment": {"kind": "bandit"}}], given).config
     assert [config.outer(stage).iterations for stage in config.stages] == [7, 7]
     own = {"stages": [{"name": "greedy", "iterations": 3}, {"name": "distil"}]}

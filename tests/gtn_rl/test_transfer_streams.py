@@ -9,7 +9,7 @@ from stable_baselines3.common.torch_layers import NatureCNN
 
 import gtn_envs
 from gtn_core.config import read_yaml
-from gtn_core.errors import GTNError, UsageError
+from gtn_core.errors import GTNError
 from gtn_core.seeding import Streams
 from gtn_rl.sb3.algorithms import ALGORITHMS, algorithm
 from gtn_rl.sb3.small_cnn import SmallCNN, fitting_policy

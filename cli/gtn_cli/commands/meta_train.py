@@ -30,7 +30,7 @@ log = logging.getLogger("gtn_cli")
 @click.option(
     "--task",
     default=None,
-    help="An image task (see `gtn-cli tasks`), your own images (an .npz file, module:name), or a Gymnasium id.  [default: digits]",
+    help="An image task (see `gtn-cli tasks`), your own images (.npz file, module:name), or a Gymnasium id.  [default: digits]",
     shell_complete=options.complete_task,
 )
 @click.option(
@@ -45,7 +45,7 @@ log = logging.getLogger("gtn_cli")
     "assignments",
     multiple=True,
     metavar="KEY=VALUE",
-    help="One setting of gtn_sl/config.py, e.g. outer.lr=0.003, or of gtn_rl/config.py, e.g. environment.centres=32; repeatable.",
+    help="One setting, e.g. outer.lr=0.003 or environment.centres=32; repeatable. `gtn-cli settings` lists them.",
 )
 @click.option(
     "--minutes",

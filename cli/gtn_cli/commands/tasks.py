@@ -10,7 +10,9 @@ import click
 from gtn_cli import console, options
 from gtn_cli.main import echo_json
 
-OWN_IMAGES = "an .npz file with train_images, train_labels, test_images and test_labels, or module:name (docs/own-images.md)"
+OWN_IMAGES = (
+    "an .npz file with train_images, train_labels, test_images and test_labels, or module:name (docs/own-images.md)"
+)
 ENVIRONMENTS = (
     "of any Gymnasium task with Box observations and Discrete or bounded Box actions, by its id or package:id; with settings of"
     " their own:"
