@@ -22,7 +22,7 @@ def import_named(what: str, path: str) -> Any:
     try:
         found: Any = importlib.import_module(module)
     except Exception as error:  # whatever a user's module does when it is imported
-        where = "; it has to be installed, or its folder in PYTHONPATH" if isinstance(error, ImportError) else ""
+        where = "; it must be installed, in this folder or in PYTHONPATH" if isinstance(error, ImportError) else ""
         raise UsageError(f"cannot import the {what} {path!r}: {type(error).__name__}: {error}{where}") from error
     for name in names.split("."):
         if not hasattr(found, name):

@@ -23,7 +23,7 @@ class Student:
 
     It follows the all-action policy gradient of a bandit (Sutton et al., *Comparing Policy-Gradient Algorithms*, 2001), which for
     a distance to an action is regression; a ``critic`` of discrete actions regresses the rewards. A reward whose greedy
-    policy students do not learn in a few updates is one that no agent will learn in some thousand steps.
+    policy students do not learn in a few updates is one that no agent will learn in a few thousand steps.
 
     Attributes:
         kind: ``actor`` starts as the actor of PPO and A2C does, ``critic`` as the networks of DQN and TD3.

@@ -26,7 +26,7 @@ _POOL = (
     "base_larger4:4-8,8-16,12-24,32-64",
     "sampled:6-12",
 )
-"""Narrow enough that an outer step is not much dearer than with ``base_fc`` alone; docs/learners.md has each one's time."""
+"""Narrow enough that an outer step is hardly more expensive than with ``base_fc`` alone; docs/learners.md has each one's time."""
 
 _LEARNERS: Settings = {
     "architecture": "base_fc:32,64,128",

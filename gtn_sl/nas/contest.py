@@ -95,7 +95,7 @@ class _Job:
         return self.ranker, self.search, self.seed
 
     def folder(self) -> Path:
-        """Returns where this search lies: elsewhere as soon as anything that it hangs on differs."""
+        """Returns where this search lies: elsewhere as soon as anything that it depends on differs."""
         contest, ranker = self.contest, find_ranker(self.ranker)
         task = find_task(contest.task).identity()
         own = {"space": contest.space.name, **task, "search": self.search, "seed": self.seed}

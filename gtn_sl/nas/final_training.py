@@ -1,4 +1,4 @@
-"""Training one architecture on real data until it has converged: the ground truth, and what becomes of a search's winner."""
+"""A long training of one architecture on real data: the ground truth, and what becomes of a search's winner."""
 
 from __future__ import annotations
 

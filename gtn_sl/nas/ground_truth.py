@@ -84,7 +84,7 @@ class GroundTruth:
 
 
 def sample_seeing(space: Space, task: str, count: int, rng: np.random.Generator) -> list[Candidate]:
-    """Draws distinct architectures whose logits hang on the image at all; the others are too easy to rank.
+    """Draws distinct architectures whose logits depend on the image at all; the others are too easy to rank.
 
     Args:
         space: Where from.

@@ -54,7 +54,7 @@ class Course:
     keeps_networks: bool = False
 
     def identity(self) -> dict[str, Any]:
-        """Returns what the results hang on, as JSON values."""
+        """Returns what the results depend on, as JSON values."""
         return {"space": self.space.name, **find_task(self.task).identity(), "training": to_dict(self.settings)}
 
 

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     type=click.Choice(["fp32", "bf16"]),
     default=("fp32", "bf16"),
     show_default=True,
-    help="Repeatable.",
+    help="Precision to measure; repeatable.",
 )
 @click.option("--threads", type=click.IntRange(min=1), help="CPU threads.  [default: torch's]")
 @click.option(

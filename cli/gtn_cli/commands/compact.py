@@ -33,7 +33,8 @@ def command(
     """Store a teacher in float16, at half the size, if learners do not lose by it.
 
     The same fresh learners are trained on the teacher before and after, and tested on validation data. A teacher that
-    loses more than the tolerance is not written. This is how the shipped teachers are stored; every command reads such a file.
+    loses more than the tolerance is not written. The shipped teachers are stored so, with --tolerance 0.3; every
+    command reads such a file.
 
     \b
     Examples:

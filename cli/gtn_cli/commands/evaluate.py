@@ -31,7 +31,12 @@ if TYPE_CHECKING:
 @click.option(
     "-n", "--count", default=20, show_default=True, type=click.IntRange(min=1), help="Fresh learners of each."
 )
-@click.option("--controls/--no-controls", default=True, help="Real data, a random subset, an untrained teacher.")
+@click.option(
+    "--controls/--no-controls",
+    default=True,
+    show_default=True,
+    help="Real data, a random subset, an untrained teacher.",
+)
 @click.option(
     "--control",
     "named",
@@ -59,7 +64,8 @@ if TYPE_CHECKING:
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
-    help="Folder for the report.  [default: the run's report/; of a shipped one runs/evaluate/NAME]",
+    help="Folder for the report.  [default: report/ in the run, or beside the file; of a shipped teacher"
+    " runs/evaluate/NAME]",
 )
 @options.output_mode
 def command(

@@ -24,7 +24,7 @@ FORMATS = ("stream", "safetensors", "npz", "png")  # importing none
     default=0,
     show_default=True,
     type=click.IntRange(min=0),
-    help="Which learner's lesson, of a teacher that gives each another.",
+    help="Seed of the noise, labels or order that is exported, where the curriculum draws them anew for each learner.",
 )
 @options.output_mode
 def command(teacher: Path, format: str, out: Path, seed: int, quiet: bool, as_json: bool) -> None:

@@ -14,8 +14,8 @@ OWN_IMAGES = (
     "an .npz file with train_images, train_labels, test_images and test_labels, or module:name (docs/own-images.md)"
 )
 ENVIRONMENTS = (
-    "of any Gymnasium task with Box observations and Discrete or bounded Box actions, by its id or package:id; with settings of"
-    " their own:"
+    "of any Gymnasium task with Box observations, Discrete or bounded Box actions and a time limit, by its id or package:id; with"
+    " settings of their own:"
 )
 
 TOLD = ("title", "source", "licence")

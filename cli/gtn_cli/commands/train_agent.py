@@ -70,7 +70,11 @@ def complete_algorithm(ctx: click.Context, parameter: click.Parameter, typed: st
 )
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(min=0), help="Root of all randomness.")
 @click.option("--tensorboard", type=click.Path(file_okay=False, path_type=Path), help="Folder for TensorBoard events.")
-@click.option("--save", type=click.Path(path_type=Path), help="Write the agent to this zip file.")
+@click.option(
+    "--save",
+    type=click.Path(path_type=Path),
+    help="Write the agent to this zip, for load of its class (and, where observations are normalised, NAME.vecnormalize.pkl).",
+)
 @click.option("--video", type=click.Path(path_type=Path), help="Film one real episode as a GIF.")
 @options.data_dir
 @options.output_mode

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     "--save", type=click.Path(dir_okay=False, path_type=Path), help="Write the classifier to this .safetensors file."
 )
 @click.option(
-    "--seed", default=0, show_default=True, type=click.IntRange(min=0), help="Of the (first) learner's weights."
+    "--seed", default=0, show_default=True, type=click.IntRange(min=0), help="Seed of the (first) learner's weights."
 )
 @click.option(
     "-n",
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     type=click.IntRange(min=1),
     help="Learners, of seeds SEED, SEED + 1, ...",
 )
-@click.option("--test/--no-test", default=True, help="Measure the accuracy on real test images.")
+@click.option("--test/--no-test", default=True, show_default=True, help="Measure the accuracy on real test images.")
 @options.device()
 @options.data_dir
 @options.output_mode

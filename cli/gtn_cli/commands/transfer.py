@@ -42,7 +42,13 @@ log = logging.getLogger("gtn_cli")
     show_default=True,
     help="Hyper-parameters; repeatable.",
 )
-@click.option("--seeds", default=20, show_default=True, type=click.IntRange(min=1), help="Agents of each.")
+@click.option(
+    "--seeds",
+    default=20,
+    show_default=True,
+    type=click.IntRange(min=1),
+    help="Agents of each algorithm and settings.",
+)
 @click.option("--steps", default="1000,3000,10000,50000", show_default=True, help="Steps at which agents are judged.")
 @click.option(
     "--episodes", default=100, show_default=True, type=click.IntRange(min=1), help="Real episodes of a judgement."
@@ -51,6 +57,7 @@ log = logging.getLogger("gtn_cli")
 @click.option(
     "--controls/--no-controls",
     default=True,
+    show_default=True,
     help="The real task, behaviour cloning of the teacher, an untrained teacher.",
 )
 @click.option(

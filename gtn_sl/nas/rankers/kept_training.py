@@ -36,7 +36,7 @@ class Training(Protocol):
         """Takes a step; returns its loss."""
 
     def state(self) -> dict[str, Tensor]:
-        """Returns everything that the next step hangs on."""
+        """Returns everything that the next step depends on."""
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
         """Goes back to a state."""

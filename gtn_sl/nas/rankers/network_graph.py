@@ -41,7 +41,7 @@ def network_graph(module: nn.Module) -> NetworkGraph:
     """Follows an image through a network.
 
     Raises:
-        GTNError: Its path hangs on the image, or it has parameters that nothing reads.
+        GTNError: Its path depends on the image, or it has parameters that nothing reads.
     """
     try:
         nodes = list(_Tracer().trace(module).nodes)

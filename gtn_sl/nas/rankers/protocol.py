@@ -122,7 +122,7 @@ class Ranker(abc.ABC):
             setting.load()
 
     def identity(self) -> dict[str, Any]:
-        """Returns what tells its scores from others': JSON values. Those of a file hang on what is in it, too."""
+        """Returns what tells its scores from others': JSON values. Those of a file depend on what is in it, too."""
         return {"ranker": self.name}
 
     def paid_before(self) -> float | None:

@@ -13,7 +13,7 @@ COMMANDS = {
     "correlate": ("gtn_cli.commands.nas.correlate", "How well rankers order architectures whose accuracy is known."),
     "search": ("gtn_cli.commands.nas.search", "Search for the best architecture by any ranker, within a budget."),
     "contest": ("gtn_cli.commands.nas.contest", "Let rankers search at equal cost, and train what they find."),
-    "train": ("gtn_cli.commands.nas.train", "Train architectures on real data until they have converged."),
+    "train": ("gtn_cli.commands.nas.train", "Train architectures on real data for some epochs, and test them."),
     "ground-truth": ("gtn_cli.commands.nas.ground_truth", "Train many architectures: what rankers are measured by."),
     "check": ("gtn_cli.commands.nas.check", "Train a few architectures of a ground truth again: does it still stand?"),
     "report": ("gtn_cli.commands.nas.report", "Write the tables and pictures of a folder again."),

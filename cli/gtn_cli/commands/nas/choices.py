@@ -104,7 +104,7 @@ def seeds(what: str, default: int = 1) -> Callable[[F], F]:
     return click.option("--seeds", default=default, show_default=True, type=click.IntRange(min=1), help=what)
 
 
-judgements = seeds("Judgements of each; averaged.")
+judgements = seeds("Judgements of each architecture, averaged.")
 """Adds ``--seeds`` to a command that ranks."""
 
 

@@ -21,7 +21,11 @@ from gtn_cli.main import echo_json
 @choices.budget
 @choices.seeds("Searches of each ranker.", 3)
 @click.option(
-    "--trainings", default=1, show_default=True, type=click.IntRange(min=1), help="Of each architecture found."
+    "--trainings",
+    default=1,
+    show_default=True,
+    type=click.IntRange(min=1),
+    help="Long trainings of each architecture found.",
 )
 @choices.final_training
 @choices.workers
@@ -45,10 +49,10 @@ def command(
 ) -> None:
     """Let rankers search at equal cost, and train on real data what they find.
 
-    Each ranker searches several times with the same budget, by each --search; preparing counts, what a teacher cost before is
-    told beside it. The best architecture of each search is trained as gtn-cli nas train does, and so is one drawn at random,
-    the control that costs nothing. OUT gets contest.md, contest.json and contest.png; what is done is kept, search by search
-    and training by training.
+    Each ranker searches several times with the same budget, by each --search; at least one of --evaluations, --cpu-seconds,
+    --steps and --images is required. Preparing counts; what a teacher cost before is reported beside it. The best architecture
+    of each search is trained as gtn-cli nas train does, and so is one drawn at random, the control that costs nothing. OUT gets
+    contest.md, contest.json and contest.png; what is done is kept, search by search and training by training.
 
     \b
     Examples:

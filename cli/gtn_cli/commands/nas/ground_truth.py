@@ -1,4 +1,4 @@
-"""``gtn-cli nas ground-truth``: many architectures trained to convergence, which rankers are then measured by."""
+"""``gtn-cli nas ground-truth``: many architectures after long trainings, which rankers are then measured by."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def command(
 ) -> None:
     """Draw architectures, train each with several seeds, and write what they reach to one file.
 
-    Architectures whose logits do not hang on the image are not drawn. Every training is kept in OUT/trainings as soon as it is
+    Architectures whose logits do not depend on the image are not drawn. Every training is kept in OUT/trainings as soon as it is
     done, so that the command can be stopped at any time and given again. The file is OUT/SPACE-TASK.json; correlate --truth
     reads it.
 

@@ -47,6 +47,8 @@ def command(
 ) -> None:
     """Score architectures by one or more rankers, best first.
 
+    Name the architectures (--architecture), or draw some (--count).
+
     Each result is a JSON file in OUT/scores; one that is damaged is made again. An architecture that a ranker fails on is
     recorded with the reason and ranked last.
 

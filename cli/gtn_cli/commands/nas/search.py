@@ -43,7 +43,8 @@ def command(
 
     Judgements are kept in OUT/scores, and the search in OUT/SEARCH-SEED: search.json with the winners, the ledger and every
     judgement, metrics.jsonl, TensorBoard events and the anytime curve. The same command, run again after an
-    interruption, comes to the same result. The budget counts judging and preparing; what a teacher cost before is told beside it.
+    interruption, comes to the same result. At least one of --evaluations, --cpu-seconds, --steps and --images is required; the
+    budget counts judging and preparing, and what a teacher cost before is reported beside it.
 
     \b
     Examples:

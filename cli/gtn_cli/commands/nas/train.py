@@ -1,4 +1,4 @@
-"""``gtn-cli nas train``: architectures, e.g. a search's winners, trained on real data until they have converged."""
+"""``gtn-cli nas train``: architectures, e.g. a search's winners, trained on real data for some epochs, and tested."""
 
 from __future__ import annotations
 
@@ -42,7 +42,9 @@ def command(
     quiet: bool,
     as_json: bool,
 ) -> None:
-    """Train architectures on real data until they have converged, and test them.
+    """Train architectures on real data for some epochs (--set epochs=40; 5 by default), and test them.
+
+    Name them (--architecture), draw some (--count), or take a search's winners (--from).
 
     SGD with momentum, a warm-up and a cosine; augmentation, cutout where the augmentation has it, and an auxiliary head
     (--set auxiliary=0.4) where asked for. The trained networks lie beside the results, in
