@@ -151,6 +151,10 @@ class StageConfig:
     shift: float = 0.0
     """What a candidate's fitness is short of for every real step, as in ARS (Mania et al., NeurIPS 2018): where a bonus is paid
     for staying alive, a search that counts it ends at standing still. The teacher is judged by the whole return."""
+    gain: tuple[PositiveReal, PositiveReal] = (1.0, 1.0)
+    """Range of a factor, drawn for each outer step of ``greedy`` evenly on a logarithmic scale, on what the greedy policy's
+    continuous actions are the hyperbolic tangent of. Agents follow a reward less sharply than its greedy policy does, so that
+    one found at factors below 1 is what they return."""
     parts: Annotated[tuple[Part, ...], Field(min_length=1)] | None = None
     """What is meta-learned; the rest stays as it is. ``None`` takes reward, its size (``scale``) and initial states, as far as
     the stage can tell them apart: a greedy policy is the same whatever the size and the initial states are."""

@@ -102,7 +102,13 @@ class TransferTrial:
 
 @dataclass(frozen=True)
 class Greedy:
-    """The agent that does what the reward likes best at once: no training, the upper bound of what a bandit can teach."""
+    """The agent that does what the reward likes best at once: no training, the upper bound of what a bandit can teach.
+
+    Attributes:
+        gain: Of continuous actions; see ``LearnedVariants.targets``.
+    """
+
+    gain: float = 1.0
 
     def train(self, variants: Variants, generator: torch.Generator) -> Policies:
         """See ``InnerAgent.train``."""
@@ -111,6 +117,6 @@ class Greedy:
 
         def outputs(observations: Tensor) -> Tensor:
             x = (observations - learned.mean) / learned.std
-            return learned.table(x) if learned.spec.discrete else learned.targets(x)
+            return learned.table(x) if learned.spec.discrete else learned.targets(x, self.gain)
 
         return Policies(learned.spec, outputs)

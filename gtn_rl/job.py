@@ -12,6 +12,7 @@ from gtn_core.distributed import first
 from gtn_core.outer_job import Validation
 from gtn_core.seeding import Streams
 from gtn_rl.agents import InnerAgent
+from gtn_rl.agents.protocol import log_uniform
 from gtn_rl.config import WARM_STARTS, RLConfig, StageConfig
 from gtn_rl.distillation import draw_student
 from gtn_rl.fitness import Greedy, TransferTrial, real_returns
@@ -25,9 +26,9 @@ from gtn_rl.tasks.protocol import BatchedTask
 Save = Callable[[Validation, int], None]
 """``(validation, outer step)``: stores the teacher, the best so far."""
 
-INSTEAD: Mapping[str, Callable[[np.random.Generator, float], InnerAgent]] = {
-    "greedy": lambda random, progress: Greedy(),
-    "distil": draw_student,
+INSTEAD: Mapping[str, Callable[[StageConfig, np.random.Generator, float], InnerAgent]] = {
+    "greedy": lambda stage, random, progress: Greedy(log_uniform(random, *stage.gain)),
+    "distil": lambda stage, random, progress: draw_student(random, progress),
 }
 """What the warm starts run in place of an agent that is trained inside, drawn by chance as the stage proceeds from 0 to 1."""
 
@@ -67,7 +68,7 @@ class EvolutionJob:
     def _agent(self, iteration: int, progress: float) -> InnerAgent:
         random = self.streams.numpy("agent", iteration)
         if self.stage.name in INSTEAD:
-            return INSTEAD[self.stage.name](random, progress)
+            return INSTEAD[self.stage.name](self.stage, random, progress)
         _, family = self.learners[iteration % len(self.learners)]
         return family.draw(self.task.spec, random)
 

@@ -90,9 +90,14 @@ class LearnedVariants(ABC):
         table = self.scale * forward(self.reward, x, self.activation)
         return table - table.amax(dim=2, keepdim=True) if self.regret else table
 
-    def targets(self, x: Tensor) -> Tensor:
-        """Returns the normalised actions that the reward points at, ``(P, n, m)``; for continuous actions."""
-        return forward(self.reward, x, self.activation).tanh()
+    def targets(self, x: Tensor, gain: float = 1.0) -> Tensor:
+        """Returns the normalised actions that the reward points at, ``(P, n, m)``; for continuous actions.
+
+        Args:
+            x: Normalised contexts, ``(P, n, d)``.
+            gain: What the network's outputs are multiplied by before the hyperbolic tangent; below 1, the policy bends less sharply.
+        """
+        return (gain * forward(self.reward, x, self.activation)).tanh()
 
     def rewards(self, x: Tensor, actions: Tensor) -> Tensor:
         """Returns rewards ``(P, n)`` of actions ``(P, n)`` (discrete) or normalised ``(P, n, m)``."""

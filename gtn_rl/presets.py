@@ -62,6 +62,7 @@ def _distilled(
     validations: int = 1,
     population: int = 64,
     shift: float = 0.0,
+    gain: tuple[float, float] = (1.0, 1.0),
 ) -> Settings:
     """Warm, with a search for what can be learned after that for what is good.
 
@@ -71,12 +72,20 @@ def _distilled(
         kind: As in ``Preset``.
         started: As there.
         sigma: Of the stages ``greedy`` and ``distil``.
-        steps: Their outer steps.
+        steps: Their outer steps; none of the second leave it out.
         validations: Of ``greedy``, of whose policies the one that agents learn best is kept.
         population: Of both.
         shift: Of ``greedy``.
+        gain: Of ``greedy``.
     """
-    greedy = {"name": "greedy", "sigma": sigma[0], "validations": validations, "iterations": steps[0], "shift": shift}
+    greedy = {
+        "name": "greedy",
+        "sigma": sigma[0],
+        "validations": validations,
+        "iterations": steps[0],
+        "shift": shift,
+        "gain": gain,
+    }
     distil = {
         "name": "distil",
         "sigma": sigma[1],
@@ -87,7 +96,7 @@ def _distilled(
     }
     greedy, distil = ({**stage, "population": population} for stage in (greedy, distil))
     bilevel = {"name": "bilevel", "sigma": 0.05, "validations": 2, "population": 32}
-    warm = [] if started else [greedy] if kind == "reward" else [greedy, distil]
+    warm = [] if started else [greedy] if kind == "reward" or not steps[1] else [greedy, distil]
     # Agents tell candidates apart more slowly than students, so nothing follows in a bandit.
     then = [] if kind == "bandit" and not started else [bilevel]
     budget = {"minutes": None, "iterations": 20}
@@ -116,7 +125,14 @@ def _wide(kind: str, started: bool) -> Settings:
     return {**preset, "environment": {**preset["environment"], **own}}
 
 
-def _walker(kind: str, started: bool, *, steps: int = 500, bonus: float = 0.0) -> Settings:
+def _walker(
+    kind: str,
+    started: bool,
+    *,
+    steps: tuple[int, int],
+    bonus: float = 0.0,
+    gain: tuple[float, float] = (1.0, 1.0),
+) -> Settings:
     """For bodies that learn to run: a linear policy, which a search of few and single episodes finds and agents learn easily.
 
     Initial states are many and spread as the policy's are: an agent that errs soon meets others than the policy does.
@@ -124,10 +140,11 @@ def _walker(kind: str, started: bool, *, steps: int = 500, bonus: float = 0.0) -
     Args:
         kind: As in ``Preset``.
         started: As there.
-        steps: Outer steps of ``greedy``.
+        steps: As of ``_distilled``.
         bonus: What the task pays for each step alive.
+        gain: As of ``_distilled``.
     """
-    preset = _distilled(kind, started, sigma=(0.1, 0.05), steps=(steps, 160), population=32, shift=bonus)
+    preset = _distilled(kind, started, sigma=(0.1, 0.05), steps=steps, population=32, shift=bonus, gain=gain)
     own = {"hidden": [], "centres": 512, "jitter": 0.3, "spread": "policy"}
     agents = {"names": ["ppo", "td3"], "episodes": 1, "validation_seeds": 2, "validation_episodes": 4}
     return {**preset, "environment": {**preset["environment"], **own}, "agents": agents}
@@ -143,7 +160,7 @@ PRESETS: dict[str, dict[str, Preset]] = {
         "MountainCar-v0": _narrow,
         "Pendulum-v1": _wide,
         "LunarLander-v3": _warm,
-        "HalfCheetah-v5": _walker,
-        "Hopper-v5": functools.partial(_walker, steps=200, bonus=1.0),
+        "HalfCheetah-v5": functools.partial(_walker, steps=(600, 0), gain=(0.35, 1.0)),
+        "Hopper-v5": functools.partial(_walker, steps=(200, 160), bonus=1.0),
     }
 }

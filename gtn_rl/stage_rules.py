@@ -67,6 +67,8 @@ def refuse_nonsense(environment: EnvironmentConfig, stages: Sequence[StageConfig
             raise unknown_name("estimator", stage.estimator, known)
         if stage.name in DIFFERENTIABLE:
             _refuse_undifferentiable(environment, stage)
+        if stage.gain != (1.0, 1.0):
+            _refuse_gain(stage, discrete=discrete)
 
 
 def evolution_strategies() -> list[str]:
@@ -91,6 +93,18 @@ def _refuse_fruitless_parts(stage: StageConfig, *, discrete: bool) -> None:
     for part in stage.parts or ():
         if part in beyond:
             raise UsageError(f"the stage {stage.name} cannot learn {part!r}: {beyond[part]}")
+
+
+def _refuse_gain(stage: StageConfig, *, discrete: bool) -> None:
+    low, high = stage.gain
+    if stage.name != "greedy":
+        raise UsageError(f"the stage {stage.name} plays no greedy policy that could have a gain; give it to greedy")
+    if discrete:
+        raise UsageError("a greedy policy of discrete actions is the same whatever its gain is")
+    if low > high:
+        raise UsageError(
+            f"the gain of the stage greedy reaches from its least value to its greatest, not from {low} to {high}"
+        )
 
 
 def _refuse_undifferentiable(environment: EnvironmentConfig, stage: StageConfig) -> None:
