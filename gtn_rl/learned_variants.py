@@ -95,7 +95,7 @@ class LearnedVariants(ABC):
 
         Args:
             x: Normalised contexts, ``(P, n, d)``.
-            gain: What the network's outputs are multiplied by before the hyperbolic tangent; less than 1 makes the policy smoother.
+            gain: What the network's outputs are multiplied by before the hyperbolic tangent; below 1 the policy is smoother.
         """
         return (gain * forward(self.reward, x, self.activation)).tanh()
 
