@@ -11,10 +11,13 @@ from dataclasses import dataclass
 
 from gtn_core.plan import StepPlan
 from gtn_core.seeding import Streams
+from gtn_sl.config import ComputeConfig, MetaLossConfig
 from gtn_sl.data import TaskData
 from gtn_sl.evaluation import Evaluation, evaluate_stream, refuse_divergence
+from gtn_sl.learners.pool import LearnerConfig
+from gtn_sl.memory_use import fitting_plan
 from gtn_sl.stream import Stream
-from gtn_sl.streams import STREAMS, Setting, learn_schedule, real_stream
+from gtn_sl.streams import META_BATCH, STREAMS, Setting, learn_schedule, real_stream
 from gtn_sl.teacher import TeacherFile
 
 log = logging.getLogger(__name__)
@@ -103,8 +106,19 @@ def judge(file: TeacherFile, data: TaskData, plan: EvaluationPlan, advance: Adva
 
 
 def step_plan(file: TeacherFile) -> StepPlan:
-    """Returns how the teacher's own meta-training computed its steps, in float32 and as every device can run them."""
-    return dataclasses.replace(file.config.compute.plan or StepPlan(), precision="float32", execution="eager")
+    """Returns the layout of the teacher's own meta-training, in float32 and as every device and memory can run the steps."""
+    return StepPlan(layout=(file.config.compute.plan or StepPlan()).layout)
+
+
+def control_plan(file: TeacherFile, learner: str, device: str) -> StepPlan:
+    """Returns how the outer steps of a control's schedule are computed: with as many graphs kept as this memory holds."""
+    config = dataclasses.replace(
+        file.config,
+        learner=LearnerConfig(architecture=learner),
+        meta_loss=MetaLossConfig(batch_size=META_BATCH),
+        compute=ComputeConfig(device=device),
+    )
+    return fitting_plan(config, copy.deepcopy(file.teacher).to(device), step_plan(file))
 
 
 def _learns_schedule(plan: EvaluationPlan) -> bool:
@@ -123,7 +137,7 @@ def _streams(
             learner,
             streams,
             iterations=plan.control_iterations,
-            plan=setting.plan,
+            plan=control_plan(file, learner, plan.device),
             after_iteration=functools.partial(advance, "meta-learning the real-data control's schedule"),
         )
     made = (STREAMS[name]().make(setting) for name in plan.controls)

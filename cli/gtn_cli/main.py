@@ -43,7 +43,9 @@ COMMANDS = {
 }
 """Name -> (module whose ``command`` it is, one line for ``--help``)."""
 
-OUT_OF_MEMORY = "out of memory; a smaller compute.memory_mib, inner.batch_size or inner.steps needs less"
+OUT_OF_MEMORY = (
+    "out of memory; a meta-training with a smaller compute.memory_mib, inner.batch_size or inner.steps needs less"
+)
 
 EXIT_FAILED, EXIT_INTERRUPTED = 1, 130
 

@@ -1,11 +1,12 @@
 """What stands beside a teacher, by name. A new one is one file here, its import below, and one ``@STREAMS.register`` line."""
 
 from gtn_sl.streams import real, semi_supervised, untrained
-from gtn_sl.streams.learned_schedule import learn_schedule
+from gtn_sl.streams.learned_schedule import META_BATCH, learn_schedule
 from gtn_sl.streams.protocol import STREAMS, Control, Setting
 from gtn_sl.streams.real import RealData, images_of_equal_storage, real_stream
 
 __all__ = [
+    "META_BATCH",
     "STREAMS",
     "Control",
     "RealData",

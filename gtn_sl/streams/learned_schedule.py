@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 
 import torch
@@ -9,12 +10,18 @@ import torch
 from gtn_core.device import send
 from gtn_core.errors import DivergedError
 from gtn_core.estimators import Backprop, Episode, EstimatorConfig
+from gtn_core.memory import is_out_of_memory, release_memory
 from gtn_core.meta_loss import BatchedLoss
 from gtn_core.plan import StepPlan
 from gtn_core.seeding import Streams
 from gtn_sl.learners import architecture
 from gtn_sl.losses import inner_loss, real_loss
 from gtn_sl.streams.real import RealData
+
+log = logging.getLogger(__name__)
+
+META_BATCH = 1024
+"""Validation images that an outer step judges by."""
 
 
 def learn_schedule(
@@ -25,7 +32,7 @@ def learn_schedule(
     iterations: int,
     throughout: bool = False,
     lr: float = 0.1,
-    meta_batch: int = 1024,
+    meta_batch: int = META_BATCH,
     plan: StepPlan | None = None,
     after_iteration: Callable[[], object] | None = None,
 ) -> None:
@@ -64,9 +71,8 @@ def learn_schedule(
         episode = Episode(
             inner_loss(learner, plan), stream.optimizer.bind(learner, phi), phi, meta_loss, weights, lesson=lesson
         )
-        optimizer.zero_grad()
         try:
-            estimator.estimate(stream, episode)
+            _estimate(estimator, stream, episode)
             if not all(torch.isfinite(p.grad).all() for p in stream.inner_schedule.parameters() if p.grad is not None):
                 raise DivergedError("the meta-gradient is not finite")
             optimizer.step()
@@ -76,3 +82,18 @@ def learn_schedule(
         decay.step()
         if after_iteration is not None:
             after_iteration()
+
+
+def _estimate(estimator: Backprop, stream: RealData, episode: Episode) -> None:
+    """Leaves an episode's gradient in the schedule's ``grad``, with less memory where there is not enough."""
+    while True:
+        stream.inner_schedule.zero_grad()
+        try:
+            estimator.estimate(stream, episode)
+            return
+        except Exception as error:
+            changed = estimator.shrink(episode) if is_out_of_memory(error) else None
+            if changed is None:
+                raise
+        log.warning("a schedule on real data: out of memory, so from now on %s", changed)
+        release_memory()

@@ -89,6 +89,14 @@ def test_evaluate_takes_other_learners(call, trained, tmp_path):
     assert [r["architecture"] for r in outcome.json["results"]] == names
 
 
+def test_evaluate_refuses_a_learner_that_does_not_fit_before_any_work(call, trained, tmp_path):
+    names, out = ["base_fc:4,4,4", "convnet:depth=5"], tmp_path / "report"
+    outcome = call("evaluate", trained, *(f"--learner={name}" for name in names), "-n", 1, "--out", out)
+    assert outcome.code == 2
+    assert "images of 1x8x8 are too small for this learner of depth 5" in outcome.err
+    assert not out.exists()
+
+
 def test_inspect_shows_header_sizes_and_pictures(call, trained, tmp_path):
     outcome = call("inspect", trained, "--out", tmp_path)
     assert "curriculum.noise" in outcome.out

@@ -1,5 +1,7 @@
 """Streams of real data: augmentation by seed, soft labels that follow their images, every control by name."""
 
+import dataclasses
+
 import pytest
 import torch
 
@@ -7,10 +9,12 @@ from gtn_core.errors import UsageError
 from gtn_core.inner_optim import SGD, Schedule
 from gtn_core.plan import StepPlan
 from gtn_core.run_folder import RunFolder
+from gtn_core.seeding import Streams
+from gtn_sl import memory_use
 from gtn_sl.config import resolve_config
 from gtn_sl.data import AUGMENTATIONS, load_task
-from gtn_sl.judging import EvaluationPlan, judge, units_of_work
-from gtn_sl.streams import STREAMS, RealData
+from gtn_sl.judging import EvaluationPlan, control_plan, judge, units_of_work
+from gtn_sl.streams import STREAMS, RealData, learn_schedule
 from gtn_sl.streams.real_classifier import RealTraining
 from gtn_sl.streams.semi_supervised import SoftlyLabelled, label_the_rest
 from gtn_sl.teacher import load_teacher
@@ -95,3 +99,55 @@ def test_every_control_stands_beside_a_teacher(tmp_path, data):
     assert names[:2] == ["teacher", "real data, cutout"]
     assert len(set(names)) == len(STREAMS) + 1
     assert len(seen) == units_of_work(plan)
+
+
+NETS = """
+from torch import nn
+
+class Smooth(nn.Sequential):
+    def __init__(self, image_shape, classes):
+        super().__init__(nn.Flatten(), nn.Linear(64, 8), nn.SiLU(), nn.Linear(8, classes))
+
+class Large(Smooth):
+    def forward(self, images):
+        if len(images) > 100:
+            raise MemoryError
+        return super().forward(images)
+"""
+
+
+@pytest.fixture
+def nets(tmp_path, monkeypatch):
+    (tmp_path / "nets_of_streams.py").write_text(NETS)
+    monkeypatch.syspath_prepend(tmp_path)
+    return "nets_of_streams"
+
+
+def planned(path, plan):
+    file = load_teacher(path)
+    compute = dataclasses.replace(file.config.compute, plan=plan)
+    return dataclasses.replace(file, config=dataclasses.replace(file.config, compute=compute))
+
+
+def test_a_controls_schedule_is_learned_as_its_own_learner_allows(teacher_path, data, nets):
+    file = planned(teacher_path, StepPlan(backend="forward"))  # for which SiLU has no rule
+    plan = EvaluationPlan([f"{nets}:Smooth"], count=1, controls=("real",), control_iterations=1, curve_images=0)
+    assert [result.n for result in judge(file, data, plan)] == [1, 1]
+
+
+def test_graphs_are_kept_for_a_controls_schedule_as_far_as_memory_goes(teacher_path, monkeypatch):
+    file = planned(teacher_path, StepPlan(layout="channels_last", keep_last_k=5))
+    assert control_plan(file, "base_fc:4,6,8", "cpu") == StepPlan(layout="channels_last", keep_last_k=5)
+    monkeypatch.setattr(memory_use, "CPU_MIB", 8.0)
+    small = control_plan(file, "base_fc:64,64,64", "cpu")
+    assert small.keep_last_k < 5
+    assert small.layout == "channels_last"
+
+
+def test_a_schedule_is_learned_in_parts_where_memory_is_short(data, nets, caplog):
+    stream = RealData(data, data.train, 3, 16, SGD(), Schedule(3, 0.02, 0.5))
+    before = stream.inner_schedule.log_lr.detach().clone()
+    learn_schedule(stream, f"{nets}:Large", Streams(0), iterations=2, plan=StepPlan(keep_last_k=3))
+    assert not torch.equal(stream.inner_schedule.log_lr, before)
+    assert "graphs of 1 steps kept instead of 3" in caplog.text
+    assert caplog.text.count("100 real samples judged at a time instead of 200") == 1

@@ -114,8 +114,8 @@ def command(
     reuse_pages()
     file = read_teacher(teacher)
     names = learners or (file.config.learner.architecture,)
-    for name in names:
-        architecture(name)  # a wrong name fails here, before any work
+    for name in names:  # one that is unknown, or does not fit, fails here, before any work
+        architecture(name).module(file.teacher.task.image_shape, file.teacher.task.classes)
     for name in named:
         STREAMS[name]
     plan = EvaluationPlan(
