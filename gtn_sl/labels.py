@@ -14,9 +14,10 @@ from gtn_sl.lessons import Lesson, Places
 
 
 class Labels(nn.Module):
-    """Base of all kinds of labels; classes are evenly distributed unless a kind says otherwise.
+    """Base of all kinds of labels: the classes in turn, unless a kind says otherwise.
 
-    Sample b of every batch is of class ``b mod classes``; where samples are few, sample m of all is of ``m mod classes``.
+    Sample b of every batch is of class ``b mod classes``. Where samples are few, or a batch has not room for every class,
+    sample m of all is of ``m mod classes``.
 
     Args:
         places: T, B and M.
@@ -43,8 +44,11 @@ class Labels(nn.Module):
         super().__init__()
         self.places, self.classes = places, classes
         self.register_buffer("classes_of_batch", torch.arange(places.table[-1]) % classes)
-        repeats = places.samples // places.table[-1]
-        self.register_buffer("classes_of_samples", self.classes_of_batch.repeat(repeats), persistent=False)
+        if len(self.classes_of_batch) < classes:
+            every = torch.arange(places.samples) % classes
+        else:
+            every = self.classes_of_batch.repeat(places.samples // places.table[-1])
+        self.register_buffer("classes_of_samples", every, persistent=False)
         self.register_buffer("anchor", torch.empty(0), persistent=False)  # knows the dtype
 
     def one_hot(self, classes: Tensor) -> Tensor:
@@ -74,7 +78,7 @@ LABELS: Registry[type[Labels]] = Registry("label kind")
 
 @LABELS.register("one-hot")
 class OneHotLabels(Labels):
-    """The learner is taught the very class that the generator is told, evenly distributed."""
+    """The learner is taught the very class that the generator is told."""
 
 
 @LABELS.register("random")
@@ -103,7 +107,7 @@ class SoftLabels(Labels):
     def __init__(self, places: Places, classes: int, *, start: float = 0.95) -> None:
         super().__init__(places, classes)
         margin = torch.logit(torch.tensor(start)) + torch.log(torch.tensor(classes - 1.0))
-        self.logits = nn.Parameter(margin * self.one_hot(self.classes_of_batch).repeat(*places.table[:-1], 1, 1))
+        self.logits = nn.Parameter(margin * self.one_hot(self.classes_of_samples).view(*places.table, classes))
 
     def forward(self, lesson: Lesson, step: int, generated: Tensor | None = None) -> Tensor:
         """See ``Labels.forward``."""
