@@ -273,6 +273,10 @@ def inner_optimizer(name: str, eps: float, fan_in: int = 0) -> UnboundOptimizer:
     return FanInRates(optimizer, fan_in) if fan_in else optimizer
 
 
+MAX_MOMENTUM = 0.99
+"""Bound on momenta unless another is given."""
+
+
 class Schedule(nn.Module):
     """Learning rate and momentum of each inner step, meta-learned through a logarithm and a bounded logit.
 
@@ -288,7 +292,7 @@ class Schedule(nn.Module):
     """
 
     def __init__(
-        self, steps: int, lr: float, momentum: float, *, max_momentum: float = 0.99, learned: bool = True
+        self, steps: int, lr: float, momentum: float, *, max_momentum: float = MAX_MOMENTUM, learned: bool = True
     ) -> None:
         super().__init__()
         if not (lr > 0 and 0 < momentum < max_momentum < 1):

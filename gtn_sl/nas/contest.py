@@ -135,7 +135,10 @@ def hold_contest(
     rankers = dict.fromkeys(find_ranker(text).name for text in contest.rankers)  # a wrong name fails before any work
     searches = dict.fromkeys(find_search(text).name for text in contest.searches)
     sides = list(itertools.product(rankers, searches))
-    jobs = [_Job(contest, *side, seed, work) for seed in range(contest.seeds) for side in sides]
+    turns = itertools.product(
+        searches, range(contest.seeds), rankers
+    )  # the next search finds what a ranker has prepared
+    jobs = [_Job(contest, ranker, search, seed, work) for search, seed, ranker in turns]
     documents = _search_all(jobs, workers, progress)
     found = {
         (ranker, search): [documents[ranker, search, seed] for seed in range(contest.seeds)] for ranker, search in sides

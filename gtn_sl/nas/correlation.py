@@ -117,7 +117,8 @@ class Ceiling:
 
     Attributes:
         between_seeds: Mean Spearman correlation between the accuracies of two seeds.
-        reliability: The same between means over as many seeds as there are, by the Spearman-Brown formula.
+        reliability: The same between means over as many seeds as there are, by the Spearman-Brown formula; NaN where seeds
+            disagree more than by chance.
         ceiling: What a ranker that knew the true order would reach against that mean: the root of the reliability.
     """
 
@@ -131,8 +132,8 @@ def seed_noise(by_seed: Array) -> Ceiling:
     seeds = by_seed.shape[1]
     pairs = [float(spearman(by_seed[:, i], by_seed[:, j])) for i, j in itertools.combinations(range(seeds), 2)]
     one = float(np.mean(pairs)) if pairs else math.nan
-    many = seeds * one / (1 + (seeds - 1) * one)
-    return Ceiling(one, many, math.sqrt(many) if many >= 0 else math.nan)
+    many = seeds * one / (1 + (seeds - 1) * one) if one >= 0 else math.nan
+    return Ceiling(one, many, math.sqrt(many))
 
 
 def top_half(accuracies: Array) -> NDArray[np.int64]:

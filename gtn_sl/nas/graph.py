@@ -34,14 +34,6 @@ class Graph:
     nodes: tuple[str, ...]
     edges: tuple[Edge, ...]
 
-    def ranks(self) -> dict[str, int]:
-        """Returns each node's distance from the inputs: the longest path that leads there."""
-        ranks = dict.fromkeys(self.nodes, 0)
-        for node in self.nodes:
-            behind = [ranks[edge.source] + 1 for edge in self.edges if edge.target == node]
-            ranks[node] = max(behind, default=0)
-        return ranks
-
 
 def to_dot(graphs: Mapping[str, Graph]) -> str:
     """Returns graphs as one DOT document (Graphviz), each a cluster with its title."""

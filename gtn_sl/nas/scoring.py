@@ -23,6 +23,7 @@ from gtn_core.distributed import (
     share_out,
 )
 from gtn_core.errors import UsageError
+from gtn_core.memory import is_out_of_memory
 from gtn_sl.nas.candidate import Candidate
 from gtn_sl.nas.rankers import Judge, Ranker, Score, Setting
 from gtn_sl.nas.rankers.kept_training import spent_on
@@ -42,6 +43,9 @@ COSTS = ("cpu_seconds", "wall_seconds", "steps", "images")
 FIELDS = Fields(costs=COSTS, results=("value",))
 """What every judgement has."""
 
+
+OUT_OF_MEMORY = "out of memory"
+"""What the failures begin with that another day may not have."""
 
 MOST_SEEDS = 1 << 16
 """Judgements of one architecture under one root seed."""
@@ -174,7 +178,8 @@ class Scorer:
 
     def _stands(self, run: Mapping[str, Any]) -> bool:
         """Says whether a judgement of an earlier day need not be made again."""
-        return not (self.ranker.retries and run["failure"] is not None)
+        failure = run["failure"]
+        return failure is None or not (self.ranker.retries or failure.startswith(OUT_OF_MEMORY))
 
     def judge(self, candidate: Candidate, seed: int) -> dict[str, Any]:
         """Judges, whatever stands in the folder; see ``judge_once``.
@@ -243,7 +248,7 @@ def _guarded(judge: Judge, candidate: Candidate, seed: int) -> tuple[Score, str 
         score = judge(candidate, seed)
         finite = math.isfinite(score.value)
     except Exception as error:
-        return Score(math.nan), f"{type(error).__name__}: {error}"
+        return Score(math.nan), f"{OUT_OF_MEMORY if is_out_of_memory(error) else type(error).__name__}: {error}"
     return score, None if finite else f"the score is {score.value}"
 
 

@@ -124,6 +124,7 @@ def train_all(
         after_one(job)
 
     if missing:
+        _loaded(course.task, course.data_dir)  # and downloads, once for all workers
         run_jobs(run_training, missing, workers, keep, lambda job: job.title)
     return {encoding: {seed: runs[seed] for seed in seeds} for encoding, runs in found.items()}
 

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import math
+from typing import Annotated
 
 import torch
+from pydantic import Field
 
-from gtn_core.inner_optim import Schedule
+from gtn_core.inner_optim import MAX_MOMENTUM, Schedule
+
+Momentum = Annotated[float, Field(gt=0, lt=MAX_MOMENTUM)]
+"""A setting that ``cosine_schedule`` takes."""
 
 
 def cosine_schedule(steps: int, lr: float, momentum: float) -> Schedule:

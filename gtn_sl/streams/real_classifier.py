@@ -8,7 +8,7 @@ from gtn_core.plan import StepPlan
 from gtn_sl.data import Split, TaskData
 from gtn_sl.evaluation import train
 from gtn_sl.learners import architecture
-from gtn_sl.streams.cosine_schedule import cosine_schedule
+from gtn_sl.streams.cosine_schedule import Momentum, cosine_schedule
 from gtn_sl.streams.real import RealData
 from gtn_sl.trained_learner import TrainedLearner
 
@@ -23,7 +23,7 @@ class RealTraining:
     """Images a step."""
     lr: PositiveReal = 0.05
     """Learning rate at the start."""
-    momentum: PositiveReal = 0.9
+    momentum: Momentum = 0.9
     """Momentum."""
 
 

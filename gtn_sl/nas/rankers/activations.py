@@ -24,15 +24,15 @@ class JacobianCovariance(Ranker):
     """``- sum_i log(v_i + k) + 1 / (v_i + k)`` over the eigenvalues v of the correlations between images' Jacobians."""
 
     batch_size: Positive = 64
-    """Real training images."""
+    """Real training images, no two of them the same."""
 
     def prepare(self, setting: Setting) -> Judge:
         """See ``Ranker.prepare``."""
 
         def judge(candidate: Candidate, seed: int) -> Score:
-            images, _ = setting.batch(self.batch_size, seed)
+            images = setting.different(self.batch_size, seed)
             jacobian = _jacobian(candidate.module(setting.task, seed), images)
-            return Score(_told_apart(jacobian.numpy()), images=self.batch_size)
+            return Score(_told_apart(jacobian.numpy()), images=len(images))
 
         return judge
 
@@ -43,15 +43,15 @@ class Naswot(Ranker):
     """``log |det K|``, with K the number of units that are on for both of two images, or off for both."""
 
     batch_size: Positive = 64
-    """Real training images."""
+    """Real training images, no two of them the same."""
 
     def prepare(self, setting: Setting) -> Judge:
         """See ``Ranker.prepare``."""
 
         def judge(candidate: Candidate, seed: int) -> Score:
-            images, _ = setting.batch(self.batch_size, seed)
+            images = setting.different(self.batch_size, seed)
             kernel = _agreement(candidate.module(setting.task, seed), images)
-            return Score(float(torch.linalg.slogdet(kernel).logabsdet), images=self.batch_size)
+            return Score(float(torch.linalg.slogdet(kernel).logabsdet), images=len(images))
 
         return judge
 

@@ -69,6 +69,15 @@ class Setting:
         chosen = torch.randint(len(train), (count,), generator=torch.Generator().manual_seed(seed))
         return self.data.normalise(train.images[chosen]), train.labels[chosen]
 
+    def different(self, count: int, seed: int) -> Tensor:
+        """Returns the images of ``batch``, but for repeats, in whose place others are drawn; all where there are no more."""
+        train, random = self.data.train, torch.Generator().manual_seed(seed)
+        chosen: dict[int, None] = {}
+        while len(chosen) < min(count, len(train)):
+            drawn = torch.randint(len(train), (count - len(chosen),), generator=random)
+            chosen |= dict.fromkeys(drawn.tolist())
+        return self.data.normalise(train.images[list(chosen)])
+
 
 @dataclass(frozen=True)
 class Score:

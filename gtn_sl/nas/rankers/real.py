@@ -8,6 +8,7 @@ import time
 import torch
 
 from gtn_core.config import Natural, Positive, PositiveReal, config
+from gtn_core.errors import DivergedError
 from gtn_core.inner_optim import Schedule, UnboundOptimizer, inner_optimizer
 from gtn_core.learner import Statistics
 from gtn_core.second_order import first_order
@@ -18,7 +19,7 @@ from gtn_sl.nas.rankers.protocol import RANKERS, Judge, Ranker, Score, Setting
 from gtn_sl.nas.rankers.short_training import PLAN, Measure, judge, judged_after, train
 from gtn_sl.nas.rankers.teacher import Teacher
 from gtn_sl.streams import RealData, learn_schedule
-from gtn_sl.streams.cosine_schedule import cosine_schedule
+from gtn_sl.streams.cosine_schedule import Momentum, cosine_schedule
 from gtn_sl.trained_learner import TrainedLearner
 
 AT_ONCE = 32
@@ -36,7 +37,7 @@ class Real(Ranker):
     """Images a step."""
     lr: PositiveReal = 0.05
     """Learning rate at the start, a cosine to 0."""
-    momentum: PositiveReal = 0.9
+    momentum: Momentum = 0.9
     """Momentum; Adam's beta1."""
     optimizer: str = "sgd"
     """``sgd``, ``rmsprop`` or ``adam``."""
@@ -92,7 +93,7 @@ class EqualTime(Teacher):
     """Images a step."""
     lr: PositiveReal = 0.05
     """Learning rate at the start, a cosine over the time to 0."""
-    momentum: PositiveReal = 0.9
+    momentum: Momentum = 0.9
     """Momentum; Adam's beta1."""
     optimizer: str = "sgd"
     """``sgd``, ``rmsprop`` or ``adam``."""
@@ -123,7 +124,11 @@ class EqualTime(Teacher):
         return 0.0
 
     def _train(self, candidate: Candidate, seed: int, budget: float, setting: Setting) -> tuple[TrainedLearner, int]:
-        """Trains for so many CPU-seconds; returns the network and the steps that it took."""
+        """Trains for so many CPU-seconds; returns the network and the steps that it took.
+
+        Raises:
+            DivergedError: The training loss is not finite at the end.
+        """
         started, taken = time.process_time(), 0
         learner, phi = candidate.fresh(setting.task, seed, PLAN.layout)
         loss, optimizer = inner_loss(learner, PLAN), inner_optimizer(self.optimizer, self.eps)
@@ -139,6 +144,8 @@ class EqualTime(Teacher):
             lr = torch.tensor(self.lr * 0.5 * (1 + math.cos(math.pi * min(done, 1.0))))
             phi, state = bound.update(phi, step.grad, state, lr, momentum)
             statistics, taken = step.statistics, taken + 1
+        if not math.isfinite(step.loss):
+            raise DivergedError(f"the training loss is {float(step.loss)} at step {taken - 1}")
         return TrainedLearner(learner, phi, statistics), taken
 
 

@@ -25,7 +25,7 @@ from gtn_sl.nas.rankers.given_weights import GivenWeights
 from gtn_sl.nas.rankers.protocol import RANKERS, Setting
 from gtn_sl.nas.rankers.shared_weights import Borrowed, SharedWeights, shared_names
 from gtn_sl.nas.rankers.short_training import PLAN, Measure
-from gtn_sl.streams.cosine_schedule import cosine_schedule
+from gtn_sl.streams.cosine_schedule import Momentum, cosine_schedule
 
 CLIP = 5.0
 """Largest norm of a gradient."""
@@ -42,7 +42,7 @@ class Supernet(GivenWeights):
     """Images a step."""
     lr: PositiveReal = 0.2
     """Learning rate at the start, a cosine to 0."""
-    momentum: PositiveReal = 0.9
+    momentum: Momentum = 0.9
     """Momentum."""
     measure: Measure = "accuracy"
     """What decides on validation data: ``accuracy`` or ``loss``."""

@@ -20,7 +20,7 @@ from gtn_sl.nas.rankers.protocol import RANKERS, Judge, Ranker, Setting
 from gtn_sl.nas.rankers.short_training import Measure, judged_after
 from gtn_sl.shipped import find_teacher
 from gtn_sl.stream import Stream
-from gtn_sl.streams.cosine_schedule import cosine_schedule
+from gtn_sl.streams.cosine_schedule import Momentum, cosine_schedule
 from gtn_sl.teacher import SupervisedTeacher, load_teacher
 
 
@@ -100,7 +100,7 @@ class Distilled(_OfAFile):
     """Images a step."""
     lr: PositiveReal = 0.05
     """Learning rate at the start, a cosine to 0."""
-    momentum: PositiveReal = 0.9
+    momentum: Momentum = 0.9
     """Momentum; Adam's beta1."""
     optimizer: str = "sgd"
     """``sgd``, ``rmsprop`` or ``adam``."""

@@ -47,12 +47,14 @@ def recorded_search(
         What ``search.json`` holds.
 
     Raises:
-        UsageError: Search and ranker do not go together, a folder cannot be made, or it holds another search.
+        UsageError: Search and ranker do not go together, a folder cannot be made, or it holds another search or one with a
+            larger budget.
         GTNError: The ranker cannot judge here, or a file cannot be written.
     """
-    asked = {**facts, "search": search.name, "ranker": ranker.name}
-    _refuse_another(folder, asked)
-    tracker = SearchTracker(make_folder(folder), asked)
+    own = {"search": search.name, "seeds": seeds, **ranker.identity()}
+    _refuse_another(folder, {**{key: facts[key] for key in ("space", "task")}, **own}, budget)
+    facts = {**facts, **own}
+    tracker = SearchTracker(make_folder(folder), facts)
 
     def listen(evaluation: Evaluation, share: float) -> None:
         tracker(evaluation, share)
@@ -67,12 +69,14 @@ def recorded_search(
     return document
 
 
-def _refuse_another(folder: Path, asked: Mapping[str, Any]) -> None:
-    """Raises UsageError where a folder holds a finished search of something else, which would be lost."""
+def _refuse_another(folder: Path, asked: Mapping[str, Any], budget: Budget) -> None:
+    """Raises UsageError where a folder holds a finished search of something else, or of a larger budget, which would be lost."""
     try:
-        found = json.loads((folder / "search.json").read_text(encoding="utf-8"))
-        others = [f"{key} {found[key]}" for key in ("space", "task", "search", "ranker") if found[key] != asked[key]]
-    except (OSError, ValueError, KeyError, TypeError):
+        found = dict(json.loads((folder / "search.json").read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
         return  # there is none, or nothing that could be read of it
+    others = [f"{key} {found[key]}" for key, value in asked.items() if found.get(key, value) != value]
+    before = found.get("budget", {})
+    others += [f"{key} {before[key]}" for key, limit in budget.limits().items() if limit < (before.get(key) or 0)]
     if others:
         raise UsageError(f"{folder} holds a search with {', '.join(others)}: give this one another folder (--out)")

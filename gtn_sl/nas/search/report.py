@@ -32,11 +32,13 @@ class SearchTracker:
 
     def __call__(self, evaluation: Evaluation, share: float) -> None:
         """Takes a judgement; see ``run_search``."""
-        values = {f"cost/{key}": value for key, value in evaluation.spent.items() if key != "evaluations"}
+        spent = {key: value for key, value in evaluation.spent.items() if value is not None}
+        number = int(spent.pop("evaluations"))
+        values = {f"cost/{key}": value for key, value in spent.items()}
         values |= {"search/score": evaluation.value} if evaluation.value is not None else {}
         if evaluation.incumbent_value is not None:
             values["search/best"] = evaluation.incumbent_value
-        self._tracker.scalars(int(evaluation.spent["evaluations"]), values)
+        self._tracker.scalars(number, values)
 
     def close(self) -> None:
         """Writes what is still held back."""

@@ -35,7 +35,7 @@ class Evaluation:
         failure: Why.
         incumbent: Encoding of the best architecture so far, at the best fidelity so far reached.
         incumbent_value: Its score.
-        spent: The ledger after it.
+        spent: The ledger after it; ``None`` for what nobody knows.
     """
 
     architecture: str
@@ -45,7 +45,7 @@ class Evaluation:
     failure: str | None
     incumbent: str | None
     incumbent_value: float | None
-    spent: dict[str, float]
+    spent: dict[str, float | None]
 
 
 @dataclass(frozen=True)

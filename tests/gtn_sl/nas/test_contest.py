@@ -69,6 +69,14 @@ def test_it_goes_on_where_it_was_interrupted(whole, tmp_path):
         assert (ours.architectures, ours.accuracies) == (theirs.architectures, theirs.accuracies)
 
 
+def test_a_search_finds_what_the_one_before_has_prepared(tmp_path):
+    both = contest(rankers=("parameters",), searches=("random", "evolution"), budget=Budget(evaluations=2))
+    hold_contest(both, QUICK, tmp_path)
+    written = sorted((tmp_path / "searches").glob("*/search.json"), key=lambda path: path.stat().st_mtime_ns)
+    kinds = [json.loads(path.read_text())["search"] for path in written]
+    assert kinds == ["random", "random", "evolution", "evolution"]
+
+
 def test_another_budget_is_another_search(whole):
     entries, folder = whole
     more = hold_contest(contest(budget=Budget(evaluations=20), rankers=("parameters",)), QUICK, folder)

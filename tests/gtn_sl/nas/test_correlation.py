@@ -74,6 +74,14 @@ def test_the_ceiling_is_what_the_true_order_reaches():
     assert math.isnan(seed_noise(by_seed[:, :1]).ceiling)
 
 
+@pytest.mark.parametrize("orders", [[[1, 2, 3], [3, 2, 1]], [[1, 2, 3], [2, 3, 1], [3, 1, 2]]])
+def test_seeds_that_disagree_have_no_ceiling(orders):
+    noise = seed_noise(np.array(orders, float).T)
+    assert noise.between_seeds == pytest.approx(-1 / (len(orders) - 1))
+    assert math.isnan(noise.reliability)
+    assert math.isnan(noise.ceiling)
+
+
 def test_the_top_half_is_the_better_one():
     assert top_half(np.array([0.1, 0.9, 0.5, 0.8, 0.2])).tolist() == [1, 2, 3]
 

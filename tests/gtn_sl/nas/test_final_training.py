@@ -8,8 +8,9 @@ import pytest
 import torch
 
 from gtn_core.config import resolve
-from gtn_core.errors import DataError, DivergedError, UsageError
+from gtn_core.errors import DataError, DivergedError, GTNError, UsageError
 from gtn_sl import load_learner
+from gtn_sl.data import download
 from gtn_sl.nas.candidate import Candidate, decode_all
 from gtn_sl.nas.final_training import FinalTraining, share_right, train_finally
 from gtn_sl.nas.ground_truth import (
@@ -179,3 +180,10 @@ def test_evaluation_uses_the_statistics_of_clean_training_images(digits):
     again = [m.mean for m in trained.module.modules() if hasattr(m, "variance")]
     for one, other in zip(means, again, strict=True):
         torch.testing.assert_close(one, other, atol=1e-4, rtol=1e-3)
+
+
+def test_images_are_fetched_before_the_processes_start(tmp_path, monkeypatch):
+    monkeypatch.setattr(download, "BASE_URLS", dict.fromkeys(download.BASE_URLS, "http://127.0.0.1:9/"))
+    course, both = Course(SPACE, "mnist", SHORT, tmp_path / "none"), [candidate(FULL), candidate(SPARSE)]
+    with pytest.raises(GTNError, match=r"^cannot fetch"):
+        train_all(course, both, [0], tmp_path, workers=2)

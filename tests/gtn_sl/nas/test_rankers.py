@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from gtn_core.errors import DivergedError, GTNError, UsageError
 from gtn_sl.config import resolve_config
-from gtn_sl.data import TASKS
+from gtn_sl.data import TASKS, Split
 from gtn_sl.nas.candidate import decode_all
 from gtn_sl.nas.rankers import Score, find_ranker
 from gtn_sl.nas.rankers.plain_network import with_plain_weights, without_norms
@@ -103,6 +103,17 @@ def test_naswot_counts_units_in_which_images_agree(setting):
 
     images = torch.tensor([[1.0, -1.0, 2.0], [1.0, 1.0, -2.0]])
     assert _agreement(nn.LeakyReLU(0.1), images).tolist() == [[3.0, 1.0], [1.0, 3.0]]
+
+
+def test_no_image_is_compared_with_itself(setting, three):
+    train = setting.data.train
+    few = Split(train.images[:70], train.labels[:70])  # 64 of them drawn with repeats are hardly ever different ones
+    data = dataclasses.replace(setting.data, train=few)
+    narrow = dataclasses.replace(setting, load=lambda: data)
+    assert len(torch.unique(narrow.different(64, 0), dim=0)) == 64
+    assert len(narrow.different(100, 0)) == 70
+    assert torch.equal(setting.different(8, 1), setting.batch(8, 1)[0])
+    assert all(math.isfinite(find_ranker("naswot").prepare(narrow)(three[0], seed).value) for seed in range(3))
 
 
 def test_training_for_longer_learns_more(setting, three):
@@ -204,6 +215,12 @@ def test_equal_time_takes_as_long_as_the_teacher_and_its_share_of_the_meta_train
     assert alone.cpu_seconds < 12.5 / 50 + 0.2
 
 
+def test_equal_time_fails_where_it_diverges(setting, three, teacher_file):
+    judge = find_ranker(f"equal-time@file={teacher_file},batch_size=16,lr=1e30,architectures=50").prepare(setting)
+    with pytest.raises(DivergedError, match="the training loss is nan"):
+        judge(three[0], 0)
+
+
 def test_the_schedule_of_real_data_can_be_meta_learned(setting, three):
     plain, learned = (
         find_ranker(f"real@steps=4,batch_size=16,lr=0.001,measure=loss,learn={n}").prepare(setting)(three[0], 0).value
@@ -277,6 +294,20 @@ def test_what_a_users_ranker_failed_on_is_judged_again(setting, three, tmp_path)
     assert rows[-1]["score/best"] == 1.0
 
 
+def test_what_memory_was_short_for_is_judged_again(setting, three, tmp_path):
+    class Kept(UserRanker):
+        retries = False
+
+    def short(*_):
+        raise MemoryError
+
+    found = rank(Kept("mine:score", short), three[:1], setting, [0], tmp_path)
+    assert found.failures[FULL].startswith("out of memory")
+    assert rank(Kept("mine:score", lambda *_: 2.0), three[:1], setting, [0], tmp_path).values == {FULL: 2.0}
+    assert "ZeroDiv" in rank(Kept("mine:score", lambda *_: 1 / 0), three[1:2], setting, [0], tmp_path).failures[SPARSE]
+    assert SPARSE in rank(Kept("mine:score", lambda *_: 2.0), three[1:2], setting, [0], tmp_path).failures
+
+
 def test_a_ranker_that_returns_no_number_fails(setting, three, tmp_path):
     assert "TypeError" in rank(ranker_of(lambda *_: None), three[:1], setting, [0], tmp_path).failures[FULL]
 
@@ -344,6 +375,9 @@ def test_a_users_own_ranker(setting, three, tmp_path, monkeypatch):
         ("synflw", "unknown ranker 'synflw'; did you mean 'synflow'"),
         ("real@step=3", "unknown config key 'step'; did you mean 'steps'"),
         ("real@steps=0", "greater than 0"),
+        ("real@momentum=0.99", "less than 0.99"),
+        ("equal-time@momentum=1", "less than 0.99"),
+        ("supernet@momentum=0.995", "less than 0.99"),
     ],
 )
 def test_wrong_rankers(text, words):

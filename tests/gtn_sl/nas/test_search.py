@@ -3,9 +3,13 @@
 import json
 import math
 import re
+import shutil
+from pathlib import Path
 
 import pytest
+import torch
 
+from gtn_core.config import to_dict
 from gtn_core.errors import UsageError
 from gtn_sl.nas.rankers import Score, Setting, find_ranker
 from gtn_sl.nas.rankers.user import UserRanker
@@ -14,6 +18,7 @@ from gtn_sl.nas.search import Budget, Fidelity, find_search, recorded_search, ru
 from gtn_sl.nas.search.protocol import rungs_of
 from gtn_sl.nas.search.report import SearchTracker, plot_anytime, read_searches, winners_table, write_search
 from gtn_sl.nas.spaces import find_space
+from gtn_sl.teacher import load_teacher, save_teacher
 
 
 def convolutions(candidate, setting, seed):
@@ -156,6 +161,44 @@ def test_another_search_does_not_replace_one(macro, tmp_path):
         with pytest.raises(UsageError, match=r"random-0 holds a search with .*another folder"):
             record(ranker, **facts)
     assert (tmp_path / "random-0" / "search.json").read_bytes() == kept
+
+
+def test_a_search_is_not_replaced_by_less_of_it(macro, tmp_path, teacher_file):
+    folder = tmp_path / "random-0"
+
+    def record(ranker, evaluations, seeds=1):
+        budget = Budget(evaluations=evaluations)
+        facts = {"space": macro.space.name, "task": "digits", "budget": to_dict(budget)}
+        return recorded_search(find_search("random"), ranker, macro, budget, tmp_path, folder, facts, seeds=seeds)
+
+    record(RANKER, 4)
+    assert record(RANKER, 6)["ledger"]["evaluations"] == 6
+    with pytest.raises(UsageError, match="random-0 holds a search with evaluations 6:"):
+        record(RANKER, 4)
+    with pytest.raises(UsageError, match="random-0 holds a search with seeds 1:"):
+        record(RANKER, 6, seeds=2)
+    shutil.rmtree(folder)
+    file = Path(shutil.copy(teacher_file, tmp_path))
+    record(find_ranker(f"teacher@file={file},steps=1"), 1)
+    teacher = load_teacher(file)
+    with torch.no_grad():
+        teacher.teacher.inner_schedule.log_lr += 1
+    save_teacher(file, teacher.teacher, teacher.config, {})
+    with pytest.raises(UsageError, match="random-0 holds a search with teacher"):
+        record(find_ranker(f"teacher@file={file},steps=1"), 1)
+
+
+def test_a_search_by_a_teacher_of_which_nobody_knows_the_cost_leaves_curves(macro, tmp_path, teacher_file):
+    file, facts = load_teacher(teacher_file), {"space": macro.space.name, "task": "digits"}
+    save_teacher(tmp_path / "unknown.safetensors", file.teacher, file.config, {})
+    ranker = find_ranker(f"teacher@file={tmp_path / 'unknown.safetensors'},steps=1")
+    made = recorded_search(
+        find_search("random"), ranker, macro, Budget(evaluations=1), tmp_path, tmp_path / "run", facts
+    )
+    assert made["ledger"]["paid_before"] is None
+    (row,) = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+    assert row["cost/steps"] == 1
+    assert "cost/paid_before" not in row
 
 
 def test_all_judgements_may_fail(macro, tmp_path):
