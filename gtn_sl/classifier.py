@@ -59,7 +59,7 @@ class Classifier(nn.Module):
         shape: tuple[int, ...] = tuple(self.document["image_shape"])
         if tuple(images.shape[1:]) != shape:
             raise ValueError(f"this classifier takes images {('N', *shape)}, not {tuple(images.shape)}")
-        pixels = images.float() / 255 if images.dtype == torch.uint8 else images
+        pixels = images.to(self.mean.dtype) / (255 if images.dtype == torch.uint8 else 1)
         return self.net((pixels - self.mean) / self.std)
 
 

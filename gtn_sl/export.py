@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import re
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -76,7 +77,8 @@ def export(stream: DataStream, format: str, path: Path) -> None:
     Args:
         stream: What ``to_stream`` returns.
         format: A name of ``EXPORTERS``.
-        path: File, or for ``png`` folder; a file is replaced in one step, a folder must be new or empty.
+        path: File, or for ``png`` folder; a file is replaced in one step, a folder must be new or empty, and stays empty where it
+            cannot be filled.
 
     Raises:
         UsageError: There is no such format, or the path does not fit it.
@@ -111,13 +113,22 @@ def _export_npz(path: Path, stream: DataStream) -> None:
 def _export_png(path: Path, stream: DataStream) -> None:
     if path.is_file() or (path.is_dir() and any(path.iterdir())):
         raise UsageError(f"{path} is there already; a folder of images has to be new or empty")
-    folders = [path / name for name in folder_names(stream.class_names)]
     try:
-        for folder in folders:
-            folder.mkdir(parents=True, exist_ok=True)
-        rows = [_write_picture(path, folders, stream, *divmod(i, stream.batch_size)) for i in range(len(stream))]
+        path.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".", dir=path) as temporary:
+            _write_pictures(Path(temporary), stream)
+            for part in sorted(Path(temporary).iterdir()):
+                part.replace(path / part.name)
     except OSError as error:
         raise GTNError(f"cannot write {path}: {error.strerror or error}") from error
+
+
+def _write_pictures(path: Path, stream: DataStream) -> None:
+    """Writes a folder of images by class, the table of their labels, and what made them."""
+    folders = [path / name for name in folder_names(stream.class_names)]
+    for folder in folders:
+        folder.mkdir()
+    rows = [_write_picture(path, folders, stream, *divmod(i, stream.batch_size)) for i in range(len(stream))]
     table = io.StringIO()
     csv.writer(table).writerows([["file", "step", "position", *stream.class_names], *rows])
     for name, text in (("labels.csv", table.getvalue()), ("dataset.json", json.dumps(dict(stream.document), indent=1))):

@@ -159,11 +159,14 @@ def _joined(architecture: str, learners: Sequence[tuple[float, int, str]]) -> Ev
 
 
 def _accuracies(results: Sequence[Evaluation]) -> dict[str, float]:
-    """Returns what to log: the accuracy over all learners and, where there are several, that of each architecture."""
+    """Returns what to log: the accuracy over all learners and, where there are several, that of each architecture.
+
+    The spread is that of fresh learners of one architecture, the root of the mean variance where there are several.
+    """
     final = np.concatenate([result.final for result in results])
     metrics = {
         "real/validation_accuracy": float(np.mean([result.mean for result in results])),
-        "real/validation_accuracy_spread": float(final.std(ddof=1)) if len(final) > 1 else 0.0,
+        "real/validation_accuracy_spread": float(np.sqrt(np.mean([result.spread**2 for result in results]))),
         "real/validation_accuracy_minimum": float(final.min()),
     }
     if len(results) > 1:

@@ -157,7 +157,8 @@ def _outer_loop(
         )  # the best one was saved earlier, but was found by the whole run
         return progress
     except DivergedError as error:
-        kept = f"the last good state and the best teacher are kept in {run.path}"
+        best = " and the best teacher are" if run.teacher.is_file() else " is"
+        kept = f"the last good state{best} kept in {run.path}"
         hint = "a new run with --set inner.lr=... or outer.lr=... below its own may go further"
         error.args = (f"{error}; {kept}; {hint}",)
         raise

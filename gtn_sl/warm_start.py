@@ -29,7 +29,8 @@ def warm_start(teacher: SupervisedTeacher, data: TaskData, epochs: int, streams:
         streams: The run's randomness.
 
     Returns:
-        The mean squared error of the last epoch, in normalised units (real pixels have variance 1).
+        The mean loss of the last epoch: the squared error in normalised units (real pixels have variance 1), and the
+        cross-entropy of the labels where the generator makes those.
     """
     stored = teacher.curriculum.stored()  # (M, latent)
     targets = _targets(teacher, data, streams).to(stored.device)  # (M, C, H, W)
@@ -39,9 +40,9 @@ def warm_start(teacher: SupervisedTeacher, data: TaskData, epochs: int, streams:
         return 0.0
     if stored.requires_grad:
         stored.detach().copy_(_whitened_components(targets, teacher.curriculum.latent, streams))
-    error = _fit(teacher, targets, epochs, streams)
-    log.info("warm start: mean squared error %.3f after %d epochs", error, epochs)
-    return error
+    loss = _fit(teacher, targets, epochs, streams)
+    log.info("warm start: mean loss of the reconstruction %.3f after %d epochs", loss, epochs)
+    return loss
 
 
 def _fit(teacher: SupervisedTeacher, targets: torch.Tensor, epochs: int, streams: Streams) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -48,7 +49,13 @@ class Made:
     diverged: str | None = None
 
     def file(self) -> TeacherFile:
-        """Returns its best teacher."""
+        """Returns its best teacher.
+
+        Raises:
+            DivergedError: It diverged before it had one.
+        """
+        if self.diverged and not self.run.teacher.is_file():
+            raise DivergedError(f"{self.run.path} has no teacher to measure: {self.diverged}")
         return load_teacher(self.run.teacher)
 
     def validations(self) -> list[tuple[int, float]]:
@@ -79,7 +86,10 @@ class Lab:
         self.tested_on = _some(data.test, scale.test_images, self.streams.torch("test-images"))
 
     def train(self, name: str, config: MetaTrainConfig, command: str, show: Show) -> Made:
-        """Meta-trains in the run folder of a name, goes on with a run that is not finished, or reads one that is."""
+        """Meta-trains in the run folder of a name, goes on with a run that is not finished, or reads one that is.
+
+        Where it goes on, device and folder of images are those that are asked for now.
+        """
         run, kept = RunFolder(self.folder / "runs" / name), self.folder / "runs" / name / "outcome.json"
         if not kept.is_file():
             self._write(kept, self._train(run, config, command, show))
@@ -90,7 +100,9 @@ class Lab:
         progress, diverged = Progress(), None
         resume = run.config.is_file()
         if resume:
-            config = resolve(MetaTrainConfig, run.read_config())
+            begun, place = resolve(MetaTrainConfig, run.read_config()), config
+            compute = dataclasses.replace(begun.compute, device=place.compute.device)
+            config = dataclasses.replace(begun, data_dir=place.data_dir, compute=compute)
 
         def listener(now: Progress, share: float, values: Mapping[str, float]) -> None:
             nonlocal progress

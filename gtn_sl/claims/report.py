@@ -37,6 +37,9 @@ def write_report(name: str, claim: Claim, evidence: Evidence, facts: Mapping[str
         "held": verdict.held,
         "saw": verdict.saw,
         "cannot show": _shortfall(evidence),
+        "diverged": ", ".join(
+            f"{run} after {made.outer_steps} outer steps" for run, made in evidence.made.items() if made.diverged
+        ),
         "table": claim.table(evidence),
         "runs": {
             key: {"outer steps": made.outer_steps, "seconds": made.seconds, "diverged": made.diverged}
@@ -90,6 +93,7 @@ def _page(name: str, result: Mapping[str, Any]) -> str:
         f"- the claim: {result['says']}",
         f"- seen: {result['saw']}",
         *([f"- cannot show: {result['cannot show']}"] if result["cannot show"] else []),
+        *([f"- diverged before the end: {result['diverged']}"] if result["diverged"] else []),
         f"- task {result['task']}, budget {result['budget']}, seed {result['seed']}, learner {result['learner']},"
         f" {result['test images']} test images",
         *([f"- made by `{result['command']}`"] if result["command"] else []),

@@ -118,18 +118,18 @@ def _teachers(lab: Lab, made: Mapping[str, Made]) -> dict[str, SupervisedTeacher
 def _readings(lab: Lab, teachers: Mapping[str, SupervisedTeacher]) -> dict[str, Any]:
     """Trains the classifier, and returns what it reads, by the source of the images."""
     seed, data = lab.streams.seed("reader"), lab.data
-    reader = train_on_real(data, data.train, lab.learner, seed, lab.scale.reader, StepPlan())
+    reader = train_on_real(data, data.train.to(lab.device), lab.learner, seed, lab.scale.reader, StepPlan())
     real = _reading(reader, data.normalise(lab.tested_on.images), lab.tested_on.labels, _real_rows(lab))
     return {REAL: real, **{name: _reading(reader, *_all(one), _rows(one)) for name, one in teachers.items()}}
 
 
 def _reading(reader: TrainedLearner, images: Tensor, labels: Tensor, shown: Tensor) -> dict[str, Any]:
-    probabilities = reader.probabilities(images)
-    confidence, read = probabilities.max(dim=1)
+    device = reader.phi.device
+    confidence, read = reader.probabilities(images.to(device)).cpu().max(dim=1)
     return {
         "recognised": float((read == labels).float().mean()),
         "confidence": float(confidence.mean()),
-        "shown": reader.probabilities(shown).argmax(dim=1).tolist(),
+        "shown": reader.probabilities(shown.to(device)).argmax(dim=1).tolist(),
     }
 
 

@@ -92,10 +92,10 @@ class WeightNorm(Claim):
         for axes, factor in zip(panels, FACTORS, strict=True):
             for form, colour in zip(FORMS, COLOURS, strict=False):
                 for place, run in enumerate(_chosen(evidence, form, [factor])):
-                    steps, values = zip(*run["curve"], strict=True)
+                    steps, values = zip(*run["curve"], strict=True) if run["curve"] else ((), ())
                     label = f"{form} weight norm" if place == 0 else None
                     axes.plot(steps, 100 * np.array(values), color=colour, marker="o", markersize=3, label=label)
-                    if run["diverged"]:
+                    if run["diverged"] and run["curve"]:
                         axes.plot(steps[-1], 100 * values[-1], color=colour, marker="X", markersize=11, label=None)
             axes.set_title(f"outer learning rate {factor * evidence.lab.base.outer.lr:g}", loc="left", fontsize=10)
             tidy(axes, "outer step", "accuracy of fresh learners, validation (%)" if axes is panels[0] else "")

@@ -29,7 +29,7 @@ def architecture(name: str) -> Architecture:
     prefix, _, spec = name.partition(":")
     if prefix in PREFIXES:
         return PREFIXES[prefix](spec)
-    if is_user_module(name):
+    if prefix not in LEARNERS and is_user_module(name):
         return user_architecture(name)
     family, items = LEARNERS[prefix](), spec.split(",") if spec else []
     if widths := [item for item in items if "=" not in item]:

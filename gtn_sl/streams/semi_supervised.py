@@ -54,7 +54,12 @@ class SoftlyLabelled(RealData):
 
 
 def label_the_rest(
-    data: TaskData, learner: str, seed: int, plan: StepPlan, training: RealTraining | None = None
+    data: TaskData,
+    learner: str,
+    seed: int,
+    plan: StepPlan,
+    training: RealTraining | None = None,
+    device: torch.device | str = "cpu",
 ) -> tuple[Tensor, Tensor]:
     """Trains a classifier on the labelled part of the training images, and lets it label the rest.
 
@@ -64,18 +69,19 @@ def label_the_rest(
         seed: Of the classifier.
         plan: How steps are computed.
         training: How the classifier is trained.
+        device: Where it is trained and labels.
 
     Returns:
-        All training images, bytes ``(N, C, H, W)``, and a label distribution for each, ``(N, classes)``: one-hot where the
-        label is used, the classifier's where it is not.
+        All training images, bytes ``(N, C, H, W)``, and a label distribution for each, ``(N, classes)``, both where the task's
+        images lie: one-hot where the label is used, the classifier's where it is not.
     """
     train, classes = data.train, data.task.classes
     count = min(max(classes, round(LABELLED * len(train))), len(train) - 1)
     labelled = torch.from_numpy(stratified_indices(train.labels.numpy(), count, f"{data.task.name}/labelled", 0))
     few = Split(train.images[labelled], train.labels[labelled])
-    classifier = train_on_real(data, few, learner, seed, training or RealTraining(), plan)
-    parts = [classifier.probabilities(data.normalise(part)) for part in train.images.split(1000)]
-    probabilities = torch.cat(parts)
+    classifier = train_on_real(data, few.to(device), learner, seed, training or RealTraining(), plan)
+    parts = [classifier.probabilities(data.normalise(part.to(device))) for part in train.images.split(1000)]
+    probabilities = torch.cat(parts).to(train.images.device)
     probabilities[labelled] = F.one_hot(few.labels, classes).float()
     return train.images, probabilities
 
@@ -88,7 +94,8 @@ class SemiSupervisedControl(Control):
         """See ``Control.make``."""
         inner, data = setting.file.config.inner, setting.data
         seed = setting.streams.seed("semi-supervised-classifier")
-        images, probabilities = label_the_rest(data, setting.learner, seed, setting.plan)
+        device = setting.schedule.log_lr.device
+        images, probabilities = label_the_rest(data, setting.learner, seed, setting.plan, device=device)
         stream = SoftlyLabelled(
             data,
             images,

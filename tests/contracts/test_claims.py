@@ -8,13 +8,15 @@ import numpy as np
 import pytest
 
 from gtn_cli.commands.reproduce import NAMES
-from gtn_core.errors import UsageError
+from gtn_core.errors import DivergedError, UsageError
+from gtn_core.run_folder import RunFolder
 from gtn_sl.claims import CLAIMS, SCALES, Scale, Setup, reproduce
+from gtn_sl.claims.lab import Lab
 from gtn_sl.claims.protocol import Evidence
 from gtn_sl.claims.study import settings
 from gtn_sl.claims.transfer import HELD_OUT, TAUGHT
 from gtn_sl.combinations import refuse_impossible
-from gtn_sl.data import TASKS
+from gtn_sl.data import TASKS, load_task
 from gtn_sl.learners import architecture
 from gtn_sl.learners.pool import pool_families
 from gtn_sl.streams.real_classifier import RealTraining
@@ -79,6 +81,31 @@ def test_a_claim_is_made_again_and_never_twice(name, tmp_path):
         reproduce(Setup(name, TINY, seed=1), tmp_path, ignore)
     with pytest.raises(UsageError, match="with settings of another version"):
         reproduce(Setup(name, dataclasses.replace(TINY, control_steps=3)), tmp_path, ignore)
+
+
+def test_meta_trainings_that_diverge_are_told(tmp_path):
+    digits = TINY.settings["digits"]
+    wild = dataclasses.replace(TINY, settings={"digits": {**digits, "inner": {**digits["inner"], "lr": 1e30}}})
+    result = reproduce(Setup("weight-norm", wild), tmp_path / "all", ignore)
+    assert result["diverged"].count("after 0 outer steps") == len(result["runs"])
+    assert f"- diverged before the end: {result['diverged']}" in (tmp_path / "all" / "weight-norm.md").read_text()
+    for _ in range(2):
+        with pytest.raises(DivergedError, match=r"runs/none has no teacher to measure: .* the last good state is kept"):
+            reproduce(Setup("endless", wild), tmp_path / "one", ignore)
+
+
+def test_a_study_goes_on_where_it_is_asked_to_now(tmp_path):
+    setup = Setup("endless", TINY, device="cpu")
+    config = next(iter(settings(setup).values()))
+    lab = Lab(tmp_path, config, TINY, load_task("digits"), ignore)
+    elsewhere = dataclasses.replace(config.compute, device="cuda:99")
+    begun = RunFolder(tmp_path / "runs" / "none")
+    begun.create()
+    begun.write_config(dataclasses.replace(config, data_dir="/gone", compute=elsewhere))
+    made = lab.train("none", config, "", ignore)
+    assert made.diverged is None
+    assert begun.read_config()["compute"]["device"] == "cpu"
+    assert begun.read_config()["data_dir"] is None
 
 
 def evidence(measured):

@@ -112,6 +112,19 @@ def test_pictures(stream, tmp_path):
     assert json.loads((tmp_path / "d" / "dataset.json").read_text())["task"] == "digits"
 
 
+def test_pictures_that_are_interrupted_leave_the_folder_empty(stream, tmp_path, monkeypatch):
+    def press(*_, **__):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(json, "dumps", press)  # when all pictures are there
+        with pytest.raises(KeyboardInterrupt):
+            export(stream, "png", tmp_path / "d")
+    assert list((tmp_path / "d").iterdir()) == []
+    export(stream, "png", tmp_path / "d")
+    assert len(list((tmp_path / "d").iterdir())) == 10 + 2
+
+
 def test_folders_are_in_label_order():
     names = folder_names(TASKS["fashion-mnist"].class_names)
     assert names[0] == "0-T-shirt-top"

@@ -85,6 +85,7 @@ def test_wrong_widths_are_refused_with_an_example(name):
         ("base:norm=bach", "unknown norm 'bach'; did you mean 'batch'"),
         ("base:activation=rel", "unknown activation 'rel'; did you mean 'relu'"),
         ("base:depth=2", "unknown setting of learner 'base': 'depth'; known: activation, norm"),
+        ("base_fc:wide", "takes 3 widths such as base_fc:64,128,256, got 'wide'"),
         ("sampled:depth=5", "takes a depth from 0 to 4, got '5'"),
     ],
 )

@@ -18,7 +18,8 @@ from gtn_core.seeding import Streams
 from gtn_sl import training
 from gtn_sl.config import resolve_config
 from gtn_sl.data import load_task
-from gtn_sl.evaluation import accuracy_of, evaluate_stream, refuse_divergence
+from gtn_sl.evaluation import Evaluation, accuracy_of, evaluate_stream, refuse_divergence
+from gtn_sl.job import _accuracies
 from gtn_sl.judging import EvaluationPlan, judge, units_of_work
 from gtn_sl.memory_use import outer_memories
 from gtn_sl.report import write_evaluation_report, write_training_report
@@ -273,6 +274,16 @@ def test_evaluation_is_repeatable_and_its_curve_ends_at_the_final_accuracy(data,
     assert np.array_equal(results[0].curves[:, -1], results[0].final)
     assert results[0].minimum <= results[0].mean <= results[0].final.max()
     assert results[0].spread == pytest.approx(np.std(results[0].final, ddof=1))
+
+
+def test_the_spread_of_a_validation_is_that_within_an_architecture():
+    def found(*final):
+        return Evaluation("teacher", "base_fc", np.array(final), [], np.empty((len(final), 0)), 0)
+
+    metrics = _accuracies([found(0.5, 0.7), found(0.9, 0.9)])
+    assert metrics["real/validation_accuracy_spread"] == pytest.approx(np.sqrt(0.02 / 2))
+    assert _accuracies([found(0.5, 0.7)])["real/validation_accuracy_spread"] == pytest.approx(np.sqrt(0.02))
+    assert _accuracies([found(0.5)])["real/validation_accuracy_spread"] == 0
 
 
 def test_images_are_classified_in_parts_where_all_of_them_do_not_fit(data, caplog):

@@ -99,6 +99,8 @@ def command(
         return
     console.print_table(result["table"], f"{claim}: {result['says']}")
     click.echo(f"{'held' if result['held'] else 'did not hold'}: {result['saw']}")
+    if result["diverged"]:
+        click.echo(f"diverged before the end: {result['diverged']}")
     if quiet:
         return
     if result["cannot show"]:
