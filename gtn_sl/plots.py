@@ -99,7 +99,8 @@ def plot_curves(path: Path, rows: Sequence[Mapping[str, float]], title: str) -> 
         axes.set_title(panel, fontsize=10, loc="left", pad=22)
         axes.grid(alpha=0.3)
         axes.set_xlabel("outer step", fontsize=9)
-        axes.legend(fontsize=8, loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=2, frameon=False)
+        if axes.get_legend_handles_labels()[0]:  # a run of no outer steps has no curves
+            axes.legend(fontsize=8, loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=2, frameon=False)
         if logarithmic:
             axes.set_yscale("log")
     save_figure(figure, path)

@@ -127,6 +127,11 @@ def test_runs_lists_what_is_there(call, trained, tmp_path):
     assert "there is no file" in call("runs", tmp_path, "--json").json[0]["state"]
 
 
+def test_a_run_that_was_to_take_no_step_is_done(call, small, tmp_path):
+    assert call("meta-train", *small, "--iterations", 0, "--out", tmp_path / "none", "-q").code == 0
+    assert call("runs", tmp_path, "--json").json[0]["state"] == "done"
+
+
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_completion_scripts(call, shell):
     assert "_GTN_CLI_COMPLETE" in call("completion", shell).out

@@ -62,7 +62,7 @@ def _progress(run: RunFolder, settings: Mapping[str, Any]) -> dict[str, Any]:
 
     progress, outer = load_document(run.state, "training-state")["progress"], settings["outer"]
     if outer.get("iterations") is not None:
-        done = progress["iteration"] / max(1, outer["iterations"])
+        done = progress["iteration"] / outer["iterations"] if outer["iterations"] else 1.0
     else:
         done = progress["seconds"] / (60 * outer["minutes"])
     state = "done" if done >= 1 else f"{100 * done:.0f}%"
