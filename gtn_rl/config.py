@@ -16,10 +16,10 @@ from gtn_rl.presets import GENERAL, PRESETS
 
 Kind = Literal["mdp", "bandit", "reward"]
 RewardMode = Literal["state-action", "potential"]
-StageName = Literal["greedy", "distil", "fit", "scale", "bilevel", "meta-gradient", "paper"]
-UNBUDGETED = ("fit", "scale")
+StageName = Literal["greedy", "distil", "soften", "fit", "scale", "bilevel", "meta-gradient", "paper"]
+UNBUDGETED = ("fit", "scale", "soften")
 """Stages without outer steps, which take what time they take."""
-WARM_STARTS = ("greedy", "distil")
+WARM_STARTS = ("greedy", "distil", "soften")
 """Stages that come before an MDP's transitions are fitted, so that the environment is judged as a bandit."""
 DIFFERENTIABLE = ("meta-gradient", "paper")
 """Stages whose inner loop is differentiated."""
@@ -131,17 +131,17 @@ class StageConfig:
 
     name: StageName
     """``greedy``: evolve the reward's own greedy policy; ``distil``: evolve what small perceptrons return that are regressed on
-    it; ``fit``: fit transitions and terminations to real ones; ``scale``: choose the reward's size by agents at learning rates
-    about the usual ones;
-    ``bilevel``: evolve what agents trained inside return on the real task; ``meta-gradient``: differentiate what policies trained
-    inside return there; ``paper``: the same through one step of regression, as the paper's CartPole."""
+    it; ``soften``: choose the gain (see below) at which the greedy policy does best; ``fit``: fit transitions and terminations
+    to real ones; ``scale``: choose the reward's size by agents at learning rates about the usual ones; ``bilevel``: evolve what
+    agents trained inside return on the real task; ``meta-gradient``: differentiate what policies trained inside return there;
+    ``paper``: the same through one step of regression, as the paper's CartPole."""
     share: PositiveReal = 1.0
     """Part of the budget in minutes, beside the other stages'."""
     iterations: Natural | None = None
     """Outer steps of this stage, where no minutes are given; none for those of all."""
     estimator: str = "snes"
-    """``snes`` or ``openai-es``; it and the next three are of no meaning to ``fit``, ``scale``, ``meta-gradient`` and
-    ``paper``."""
+    """``snes`` or ``openai-es``; it and the next three are of no meaning to ``fit``, ``scale``, ``soften``, ``meta-gradient``
+    and ``paper``."""
     population: Positive = 64
     """Candidates of an outer step."""
     sigma: PositiveReal = 0.1
@@ -153,8 +153,8 @@ class StageConfig:
     for staying alive, a search that counts it ends at standing still. The teacher is judged by the whole return."""
     gain: tuple[PositiveReal, PositiveReal] = (1.0, 1.0)
     """Range of a factor, drawn for each outer step of ``greedy`` evenly on a logarithmic scale, on what the greedy policy's
-    continuous actions are the hyperbolic tangent of. Agents follow a reward less sharply than its greedy policy does, so that
-    one found at factors below 1 is what they return."""
+    continuous actions are the hyperbolic tangent of. Agents follow a reward less sharply than its greedy policy does. Where
+    the range is wide, ``soften`` chooses among factors in the end."""
     parts: Annotated[tuple[Part, ...], Field(min_length=1)] | None = None
     """What is meta-learned; the rest stays as it is. ``None`` takes reward, its size (``scale``) and initial states, as far as
     the stage can tell them apart: a greedy policy is the same whatever the size and the initial states are."""

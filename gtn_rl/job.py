@@ -20,7 +20,7 @@ from gtn_rl.harvest import start_from_greedy
 from gtn_rl.judge import Judge, learners
 from gtn_rl.learned_teacher import LearnedTeacher
 from gtn_rl.learned_variants import LearnedVariants
-from gtn_rl.model import Model
+from gtn_rl.model import as_bandit
 from gtn_rl.tasks.protocol import BatchedTask
 
 Save = Callable[[Validation, int], None]
@@ -103,9 +103,8 @@ class EvolutionJob:
         return float(returns.mean()), steps, time.process_time() - started
 
     def _bandits(self, copies: int) -> LearnedVariants:
-        """Returns where the greedy policy is learned with the least effort; a reward has no place but the real task."""
-        variants = self.teacher.model(copies)
-        return variants.one_step() if isinstance(variants, Model) else variants
+        """Returns where the greedy policy is learned with the least effort."""
+        return as_bandit(self.teacher.model(copies))
 
     def save_teacher(self, validation: Validation, iteration: int) -> None:
         """See ``Job.save_teacher``."""

@@ -97,6 +97,12 @@ class LearnedTeacher(Teacher, Generic[Some]):
         with torch.no_grad():
             self.log_scale.add_(math.log(factor))
 
+    def soften(self, gain: float) -> None:
+        """Multiplies what continuous actions are the hyperbolic tangent of; see ``LearnedVariants.targets``."""
+        with torch.no_grad():
+            for parameter in [*self.reward][-2:]:  # the last layer's weights and biases
+                parameter.mul_(gain)
+
     def model(self, copies: int = 1, sizes: Sequence[float] = (1.0,)) -> Some:
         """Returns the variant as it is, ``copies`` times, for as many agents of their own; so often for each size of the reward.
 

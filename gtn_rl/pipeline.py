@@ -107,6 +107,14 @@ class Pipeline:
         self.world.broadcast_(self.teacher.state_dict().values())
         return steps
 
+    def forget_harvest(self) -> None:
+        """Drops the last harvest, that of a policy that is not kept."""
+
+        def work() -> None:
+            self.harvests.pop()
+
+        first(self.world, work)
+
     def write(self, score: float, metrics: Mapping[str, float], cost: Cost) -> None:
         """Writes the environment as it stands, with all that is known of how it was made and what that cost."""
         facts = {

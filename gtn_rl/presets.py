@@ -96,7 +96,9 @@ def _distilled(
     }
     greedy, distil = ({**stage, "population": population} for stage in (greedy, distil))
     bilevel = {"name": "bilevel", "sigma": 0.05, "validations": 2, "population": 32}
-    warm = [] if started else [greedy] if kind == "reward" or not steps[1] else [greedy, distil]
+    soften: list[Settings] = [] if gain == (1.0, 1.0) else [{"name": "soften"}]
+    search: list[Settings] = [greedy, *soften] if kind == "reward" or not steps[1] else [greedy, *soften, distil]
+    warm = [] if started else search
     # Agents tell candidates apart more slowly than students, so nothing follows in a bandit.
     then = [] if kind == "bandit" and not started else [bilevel]
     budget = {"minutes": None, "iterations": 20}

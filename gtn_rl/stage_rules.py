@@ -48,10 +48,12 @@ def refuse_nonsense(environment: EnvironmentConfig, stages: Sequence[StageConfig
         raise UsageError(
             "an mdp needs environment.harvest_episodes of 2 or more: its dynamics are judged by those left out"
         )
-    if "greedy" in names and environment.reward_mode == "potential":
+    if environment.reward_mode == "potential" and (played := {"greedy", "soften"} & set(names)):
         raise UsageError(
-            "a potential says nothing of actions, so it has no greedy policy for the stage greedy to evolve"
+            f"a potential says nothing of actions, so it has no greedy policy for the stage {min(played)} to play"
         )
+    if "soften" in names and discrete:
+        raise UsageError("a greedy policy of discrete actions has no gain for the stage soften to choose")
     if "distil" in names and kind == "reward":
         raise UsageError("the stage distil needs contexts to learn in, and a reward has none; take greedy and bilevel")
     if set(names) <= set(UNBUDGETED) and environment.start is None:

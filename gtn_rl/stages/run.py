@@ -17,6 +17,7 @@ from gtn_rl.pipeline import Pipeline
 from gtn_rl.stage_result import StageResult
 from gtn_rl.stages.fit import run_fit
 from gtn_rl.stages.scale import run_scale
+from gtn_rl.stages.soften import run_soften
 from gtn_rl.stages.train import run_training
 
 log = logging.getLogger(__name__)
@@ -24,7 +25,7 @@ log = logging.getLogger(__name__)
 Run = Callable[[Pipeline, int, StageConfig, RunFolder], StageResult]
 """``(pipeline, index of the stage, its settings, its folder)``: changes the pipeline's teacher, and says what came of it."""
 
-WITHOUT_OUTER_STEPS: dict[str, Run] = {"fit": run_fit, "scale": run_scale}
+WITHOUT_OUTER_STEPS: dict[str, Run] = {"fit": run_fit, "scale": run_scale, "soften": run_soften}
 """Stages by name; all others are outer loops."""
 
 
@@ -40,7 +41,7 @@ def run_stage(pipeline: Pipeline, index: int) -> None:
     done = _result(folder)
     if first(world, done.is_file):
         _reload(pipeline, done)
-        if stage.name == "greedy":
+        if stage.name == "greedy" or (stage.name == "soften" and pipeline.results[-1].kept):
             pipeline.harvest_from_greedy()
     else:
         log.info("stage %d of %d: %s", index + 1, len(pipeline.config.stages), stage.name)

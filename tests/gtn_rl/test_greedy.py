@@ -1,14 +1,22 @@
 """The greedy warm start: what a reward prefers, played more or less sharply."""
 
+import dataclasses
+
+import pytest
 import torch
 
+from gtn_core.checkpoint import load_checkpoint
 from gtn_core.config import parse_assignments
+from gtn_core.run_folder import RunFolder
 from gtn_core.seeding import Streams
 from gtn_rl.agents.protocol import normalise
 from gtn_rl.config import resolve_config
 from gtn_rl.fitness import Greedy
 from gtn_rl.job import EvolutionJob
+from gtn_rl.judge import Judge
+from gtn_rl.stages import soften
 from gtn_rl.tasks import make_task
+from gtn_rl.training import meta_train
 
 
 def test_a_gain_makes_a_greedy_policy_smoother_and_leaves_its_signs(make_teacher):
@@ -29,3 +37,41 @@ def test_the_greedy_search_plays_at_gains_of_its_range(tmp_path):
     gains = [job.episode(i, 0.0).agent.gain for i in range(50)]
     assert 0.3 <= min(gains) < 0.4
     assert 0.8 < max(gains) <= 0.9
+
+
+def test_softening_a_reward_is_playing_it_at_that_gain(make_teacher):
+    teacher = make_teacher(make_task("Pendulum-v1"), "bandit")
+    seen = torch.randn(1, 50, teacher.spec.observation_size, generator=torch.Generator().manual_seed(0))
+    played = Greedy(0.35).train(teacher.model(), torch.Generator()).act(seen)
+    teacher.soften(0.35)
+    torch.testing.assert_close(Greedy().train(teacher.model(), torch.Generator()).act(seen), played)
+
+
+@pytest.mark.parametrize("better", [True, False])
+def test_the_stage_soften_takes_the_best_gain_if_agents_do_no_worse(tmp_path, monkeypatch, better):
+    returns = iter([[-900.0, 5], [-300.0, 6], [-400.0, 7], [-1500.0, 8]])
+    monkeypatch.setattr(soften, "_played", lambda pipeline, gain: next(returns))
+    scores = iter([-1000.0, -1000.0, -1000.0, -990.0 if better else -1001.0])  # two of the stage greedy
+    judge = Judge.__call__
+    monkeypatch.setattr(Judge, "__call__", lambda *given: dataclasses.replace(judge(*given), score=next(scores)))
+    settings = ["environment.kind=bandit", "environment.harvest_episodes=2", "environment.centres=8", "iterations=1"]
+    agents = ["agents.names=[a2c]", "agents.validation_seeds=1", "agents.validation_episodes=1", "agents.episodes=1"]
+    stages = "stages=[{name: greedy, population: 2, validations: 1}, {name: soften}]"
+    run = RunFolder(tmp_path / "run")
+    _, results = meta_train(resolve_config("Pendulum-v1", "fast", parse_assignments([*settings, *agents, stages])), run)
+    result, gain = results[1], 0.6 if better else 1.0
+    assert (result.name, result.kept, result.metrics["meta/gain"]) == ("soften", better, gain)
+    assert result.metrics["real/greedy"] == (-300 if better else -900)
+    assert result.real_steps > 26
+    before, _ = load_checkpoint(tmp_path / "run" / "stages" / "1-greedy" / "result.safetensors", "stage")
+    after, _ = load_checkpoint(tmp_path / "run" / "stages" / "2-soften" / "result.safetensors", "stage")
+    assert after.keys() == before.keys()
+    last = ("reward.2", "reward.3")
+    for name in before:
+        factor = gain if name in last else 1.0
+        if not name.startswith("initial") or not better:
+            torch.testing.assert_close(after[name], factor * before[name])
+    _, once_more = meta_train(
+        resolve_config("Pendulum-v1", "fast", parse_assignments([*settings, *agents, stages])), run, resume=True
+    )
+    assert once_more == results
