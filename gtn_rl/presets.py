@@ -134,6 +134,7 @@ def _walker(
     steps: tuple[int, int],
     bonus: float = 0.0,
     gain: tuple[float, float] = (1.0, 1.0),
+    states: tuple[int, float] = (512, 0.3),
 ) -> Settings:
     """For bodies that learn to run: a linear policy, which a search of few and single episodes finds and agents learn easily.
 
@@ -145,9 +146,10 @@ def _walker(
         steps: As of ``_distilled``.
         bonus: What the task pays for each step alive.
         gain: As of ``_distilled``.
+        states: Centres and jitter of initial states; a policy that is smooth is learned best in many that lie close to its own.
     """
     preset = _distilled(kind, started, sigma=(0.1, 0.05), steps=steps, population=32, shift=bonus, gain=gain)
-    own = {"hidden": [], "centres": 512, "jitter": 0.3, "spread": "policy"}
+    own = {"hidden": [], "centres": states[0], "jitter": states[1], "spread": "policy"}
     agents = {"names": ["ppo", "td3"], "episodes": 1, "validation_seeds": 2, "validation_episodes": 4}
     return {**preset, "environment": {**preset["environment"], **own}, "agents": agents}
 
@@ -162,7 +164,7 @@ PRESETS: dict[str, dict[str, Preset]] = {
         "MountainCar-v0": _narrow,
         "Pendulum-v1": _wide,
         "LunarLander-v3": _warm,
-        "HalfCheetah-v5": functools.partial(_walker, steps=(450, 0), gain=(0.35, 1.0)),
+        "HalfCheetah-v5": functools.partial(_walker, steps=(600, 0), gain=(0.35, 1.0), states=(4096, 0.1)),
         "Hopper-v5": functools.partial(_walker, steps=(200, 160), bonus=1.0),
     }
 }
