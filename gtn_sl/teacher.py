@@ -21,7 +21,7 @@ from gtn_sl.autoencoder import Encoder, reconstruction_loss
 from gtn_sl.combinations import refuse_impossible
 from gtn_sl.config import MetaTrainConfig
 from gtn_sl.curricula import CURRICULA
-from gtn_sl.data import ImageTask, find_task, is_own, task_elsewhere
+from gtn_sl.data import ImageTask, TaskData, compare_images, described_task, find_task, is_own, load_task
 from gtn_sl.generators import GENERATORS, GeneratorShape
 from gtn_sl.labels import LABELS
 from gtn_sl.lessons import ORDERS, Lesson, Places, draw_lesson
@@ -239,22 +239,33 @@ def load_teacher(path: str | Path) -> TeacherFile:
     return TeacherFile(teacher, config, document, path)
 
 
-def _task_of(document: Mapping[str, Any], path: Path) -> ImageTask:
-    """Returns the task that a header names; a user's own, whose images are elsewhere, as the header describes it.
+def load_real_images(file: TeacherFile, data_dir: str | Path | None = None) -> TaskData:
+    """Loads the real images of a teacher's task; see ``load_task``. A user's own that have changed are told in a warning.
 
     Raises:
-        CheckpointError: The task is here, but is another one.
+        UsageError: There is no such task.
+        DataError: A file is absent or damaged, or the images do not fit the teacher's.
+    """
+    task = file.teacher.task
+    data = load_task(task.name, data_dir)
+    if is_own(task.name):
+        compare_images(data.task, task, str(file.path))
+    return data
+
+
+def _task_of(document: Mapping[str, Any], path: Path) -> ImageTask:
+    """Returns the task that a header names; a user's own as the header describes it, whether or not its images are here.
+
+    Raises:
+        CheckpointError: The task comes with the package, but is another one.
         UsageError: No such task comes with the package.
+        DataError: The header describes none.
         KeyError: The header lacks something.
     """
     facts = {key: document[key] for key in ("task", "image_shape", "class_names", "mean", "std")}
-    name = str(document["task"])
-    try:
-        task = find_task(name)
-    except GTNError as error:
-        if not is_own(name):
-            raise
-        return task_elsewhere(facts, error)
+    if isinstance(facts["task"], str) and is_own(facts["task"]):
+        return described_task(facts)
+    task = find_task(str(facts["task"]))
     if task.facts() != facts:
         raise CheckpointError(f"{path}: image shape, classes or normalisation are not those of {task.name}")
     return task

@@ -6,14 +6,15 @@ import dataclasses
 import functools
 import hashlib
 import zipfile
-from collections.abc import Mapping, Sequence
+import zlib
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from gtn_core.errors import DataError, GTNError
+from gtn_core.errors import DataError
 from gtn_sl.data.raw import RawImages
 from gtn_sl.data.task import ImageTask
 
@@ -21,6 +22,9 @@ ARRAYS = ("train_images", "train_labels", "test_images", "test_labels")
 """What an ``.npz`` file of a task holds; ``class_names`` may lie beside them."""
 
 CHANNELS = (1, 3)
+
+UNREADABLE = (ValueError, EOFError, zipfile.BadZipFile, zlib.error, RuntimeError)
+"""What numpy and zipfile raise for a file that is none, is damaged, or is encrypted; ValueError for objects, too."""
 
 
 def image_task(
@@ -85,7 +89,7 @@ def image_task(
         source=source,
         licence=licence,
         load=lambda data_dir, download: raw,
-        digest=_digest(raw),
+        digest=_digest(raw, held_out),
     )
 
 
@@ -112,11 +116,11 @@ def task_of_file(path: Path) -> ImageTask:
 def _task_of_file(path: Path, changed: int) -> ImageTask:
     """Reads a file, once for as long as it has not ``changed``."""
     try:
-        if not zipfile.is_zipfile(path):
-            raise ValueError(path)
-        with np.load(path) as file:
-            arrays = {name: file[name] for name in (*ARRAYS, "class_names") if name in file}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:  # ValueError: objects, too, which are not read
+        with path.open("rb") as stream:
+            arrays = _arrays(stream)
+    except OSError as error:
+        raise DataError(f"it cannot be read: {error.strerror or error}") from error
+    except UNREADABLE as error:
         raise DataError("it is no .npz file, or damaged, or holds other things than arrays") from error
     missing = [name for name in ARRAYS if name not in arrays]
     if missing:
@@ -128,27 +132,12 @@ def _task_of_file(path: Path, changed: int) -> ImageTask:
     return dataclasses.replace(image_task(path.stem, **arrays, class_names=names, source="a file"), name=str(path))
 
 
-def task_elsewhere(facts: Mapping[str, Any], reason: GTNError) -> ImageTask:
-    """Returns the task that ``ImageTask.facts`` describe, whose images are not here for a ``reason``, which loading raises."""
-
-    def load(data_dir: Path | None, download: bool) -> RawImages:
-        raise reason
-
-    channels, height, width = facts["image_shape"]
-    return ImageTask(
-        name=facts["task"],
-        title=facts["task"],
-        image_shape=(channels, height, width),
-        class_names=tuple(facts["class_names"]),
-        mean=tuple(facts["mean"]),
-        std=tuple(facts["std"]),
-        train_size=0,
-        test_size=0,
-        validation_size=0,
-        source="elsewhere",
-        licence="not stated",
-        load=load,
-    )
+def _arrays(stream: BinaryIO) -> dict[str, Any]:
+    """Returns what a file holds of a task's arrays."""
+    if not zipfile.is_zipfile(stream):
+        raise zipfile.BadZipFile
+    with np.load(stream) as file:
+        return {name: file[name] for name in (*ARRAYS, "class_names") if name in file}
 
 
 def _images(what: str, given: ArrayLike) -> NDArray[np.uint8]:
@@ -163,7 +152,7 @@ def _images(what: str, given: ArrayLike) -> NDArray[np.uint8]:
     if images.ndim != 4 or images.shape[1] not in CHANNELS or not images.size:
         shape = np.asarray(given).shape
         raise DataError(f"{what} have the shape {shape}, not (N, H, W), (N, C, H, W) or (N, H, W, C) with C of 1 or 3")
-    return np.ascontiguousarray(images)
+    return np.array(images, order="C")  # a copy: what the user does to theirs later changes no task
 
 
 def _labels(what: str, given: ArrayLike, images: int) -> NDArray[np.int64]:
@@ -176,8 +165,8 @@ def _labels(what: str, given: ArrayLike, images: int) -> NDArray[np.int64]:
     return labels.astype(np.int64)
 
 
-def _digest(raw: RawImages) -> str:
-    content = hashlib.sha256()
+def _digest(raw: RawImages, validation_size: int) -> str:
+    content = hashlib.sha256(str(validation_size).encode())
     for array in vars(raw).values():
         content.update(f"{array.dtype} {array.shape}".encode())
         content.update(array)

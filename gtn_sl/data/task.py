@@ -30,7 +30,7 @@ class ImageTask:
         source: How it is obtained, one line.
         licence: Licence and origin, one line.
         load: ``(data_dir, download)`` -> the train and test sets as published.
-        digest: Of a user's own images, twelve hex digits that change with them.
+        digest: Of a user's own images, twelve hex digits that change with them and with the size of their validation split.
     """
 
     name: str
@@ -56,6 +56,11 @@ class ImageTask:
     def slug(self) -> str:
         """Its name as a part of a file's: without the folders of a file, or the colon of a module."""
         return Path(self.name).name.removesuffix(".npz").replace(":", "-")
+
+    @property
+    def split_name(self) -> str:
+        """What subsets of its train images are drawn under; a user's own have the same ones wherever their file lies."""
+        return "own" if self.digest else self.name
 
     def identity(self) -> dict[str, Any]:
         """Returns what tells results on it from those on another task, or on other images of its name, as JSON values."""

@@ -35,7 +35,7 @@ def find_task(name: str) -> ImageTask:
         DataError: The file is absent, or no data set.
     """
     if is_file(name):
-        return task_of_file(Path(name).absolute())
+        return task_of_file(Path(whole_name(name)))
     if ":" not in name:
         return TASKS[name]
     found = import_named("image task", name)
@@ -44,6 +44,11 @@ def find_task(name: str) -> ImageTask:
             f"{name!r} is no ImageTask but a {type(found).__name__}; gtn_sl.data.image_task makes one of arrays"
         )
     return dataclasses.replace(found, name=name)
+
+
+def whole_name(name: str) -> str:
+    """Returns the name under which ``find_task`` finds a task from any folder: of a file its path, one however it is written."""
+    return str(Path(name).parent.resolve() / Path(name).name) if is_file(name) else name
 
 
 def is_file(name: str) -> bool:
@@ -58,7 +63,7 @@ def is_own(name: str) -> bool:
 
 def names_images(name: str) -> bool:
     """Says whether a name stands for images, where it may as well be the id of an environment, ``package:id``."""
-    if ":" not in name:
+    if is_file(name) or ":" not in name:
         return is_file(name) or name in TASKS
     try:
         return isinstance(import_named("image task", name), ImageTask)
@@ -98,8 +103,7 @@ def load_task(name: str, data_dir: str | Path | None = None, *, download: bool =
 
 def validation_indices(task: ImageTask, train_labels: NDArray[np.int64], split_seed: int) -> NDArray[np.int64]:
     """Returns which train images ``load_task`` sets aside for validation, ascending."""
-    name = "own" if task.digest else task.name  # wherever a user's file lies, it has the same split
-    return stratified_indices(train_labels, task.validation_size, f"{name}/validation", split_seed)
+    return stratified_indices(train_labels, task.validation_size, f"{task.split_name}/validation", split_seed)
 
 
 def _split(images: NDArray[np.uint8], labels: NDArray[np.int64]) -> Split:

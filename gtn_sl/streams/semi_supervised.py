@@ -77,7 +77,7 @@ def label_the_rest(
     """
     train, classes = data.train, data.task.classes
     count = min(max(classes, round(LABELLED * len(train))), len(train) - 1)
-    labelled = torch.from_numpy(stratified_indices(train.labels.numpy(), count, f"{data.task.name}/labelled", 0))
+    labelled = torch.from_numpy(stratified_indices(train.labels.numpy(), count, f"{data.task.split_name}/labelled", 0))
     few = Split(train.images[labelled], train.labels[labelled])
     classifier = train_on_real(data, few.to(device), learner, seed, training or RealTraining(), plan)
     parts = [classifier.probabilities(data.normalise(part.to(device))) for part in train.images.split(1000)]

@@ -1,17 +1,24 @@
 """A user's own images as a task: from arrays, a module, or an ``.npz`` file."""
 
+import json
 import shutil
 import sys
+import zipfile
 
 import numpy as np
 import pytest
 import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
 
-from gtn_core.errors import DataError, UsageError
+from gtn_core.errors import CheckpointError, DataError, UsageError
+from gtn_core.plan import StepPlan
 from gtn_sl.config import resolve_config
 from gtn_sl.data import find_task, image_task, load_task
 from gtn_sl.presets import PRESETS
-from gtn_sl.teacher import load_teacher, save_teacher, seeded_teacher
+from gtn_sl.streams.real_classifier import RealTraining
+from gtn_sl.streams.semi_supervised import label_the_rest
+from gtn_sl.teacher import load_real_images, load_teacher, save_teacher, seeded_teacher
 
 NAMES = ["red", "green", "blue"]
 
@@ -100,6 +107,35 @@ def test_a_file_is_loaded_and_split_by_class(file, monkeypatch):
     assert data.validation.labels.bincount().tolist() == [4, 3, 3]
 
 
+def test_a_path_is_one_name_however_it_is_written(file, monkeypatch):
+    (file.parent / "here").mkdir()
+    (file.parent / "link").symlink_to(file.parent / "here")
+    monkeypatch.chdir(file.parent / "here")
+    for written in ("../colours.npz", str(file.parent / "link" / ".." / "colours.npz"), str(file)):
+        assert find_task(written).name == str(file)
+
+
+def test_images_are_copied_whoever_owns_them(arrays, tmp_path, monkeypatch):
+    for images in (arrays["train_images"], arrays["test_images"]):
+        images.flags.writeable = False
+    channels_first = {
+        key: np.moveaxis(value, -1, 1).copy() if "images" in key else value for key, value in arrays.items()
+    }
+    channels_first["test_images"].flags.writeable = False
+    module = type(sys)("my_images")
+    module.task = image_task("Mine", **channels_first)
+    monkeypatch.setitem(sys.modules, "my_images", module)
+    before = module.task.load(None, False).train_images.copy()
+    assert len(load_task("my_images:task").test) == 30  # torch warns of arrays that it may not write to
+    channels_first["train_images"][:] = 7
+    assert np.array_equal(module.task.load(None, False).train_images, before)
+
+
+def test_another_validation_split_makes_another_task(arrays):
+    assert image_task("a", **arrays).identity() != image_task("a", **arrays, validation_size=20).identity()
+    assert image_task("a", **arrays).identity() == image_task("a", **arrays, validation_size=10).identity()
+
+
 def test_a_file_that_was_moved_keeps_its_split(file, tmp_path):
     before = load_task(str(file)).validation
     moved = shutil.move(file, tmp_path / "others.npz")
@@ -124,6 +160,29 @@ def test_a_file_that_is_none_is_refused(tmp_path, content, message):
         path.write_bytes(content)
     with pytest.raises(DataError, match=message):
         find_task(str(path))
+
+
+@pytest.mark.parametrize("damage", ["compressed data", "encrypted"])
+def test_a_damaged_file_is_refused(file, arrays, damage):
+    np.savez_compressed(file, **arrays)
+    content = bytearray(file.read_bytes())
+    if damage == "encrypted":
+        content[6] |= 1  # the flags of the first array, in its own header and in the directory
+        content[content.index(b"PK\1\2") + 8] |= 1
+    else:
+        with zipfile.ZipFile(file) as archive:
+            first = archive.infolist()[0]
+        begins = 30 + int.from_bytes(content[26:28], "little") + int.from_bytes(content[28:30], "little")
+        content[begins : begins + first.compress_size // 2] = b"\xff" * (first.compress_size // 2)
+    file.write_bytes(content)
+    with pytest.raises(DataError, match=r"no \.npz file, or damaged"):
+        find_task(str(file))
+
+
+def test_what_cannot_be_read_says_why(tmp_path):
+    (tmp_path / "folder.npz").mkdir()
+    with pytest.raises(DataError, match=r"folder\.npz: it cannot be read: Is a directory"):
+        find_task(str(tmp_path / "folder.npz"))
 
 
 def test_a_file_that_lacks_arrays_is_refused(tmp_path, arrays):
@@ -159,13 +218,68 @@ def test_a_preset_is_that_of_the_task_most_like_it(file, arrays, tmp_path):
         assert (found.task, found.inner.steps) == (str(path), PRESETS["fast"][alike]["inner"]["steps"])
 
 
-def test_a_teacher_needs_no_images_to_be_read(file, tmp_path):
+@pytest.fixture
+def teacher(file, tmp_path):
+    """Returns the file of a teacher of the colours."""
     config, path = resolve_config(str(file), "fast"), tmp_path / "teacher.safetensors"
     save_teacher(path, seeded_teacher(config, find_task(str(file)), 0), config, {})
-    here = load_teacher(path).teacher.batch(0)[0]
+    return path
+
+
+def test_a_teacher_needs_no_images_to_be_read(file, teacher):
+    here = load_teacher(teacher).teacher.batch(0)[0]
     file.unlink()
-    elsewhere = load_teacher(path).teacher
+    elsewhere = load_teacher(teacher).teacher
     assert torch.equal(elsewhere.batch(0)[0], here)
     assert elsewhere.task.class_names == tuple(NAMES)
-    with pytest.raises(DataError, match="No such file"):
-        load_task(elsewhere.task.name)
+    assert elsewhere.task.title == "colours"
+    for load in (lambda: elsewhere.task.load(None, False), lambda: load_real_images(load_teacher(teacher))):
+        with pytest.raises(DataError, match="No such file"):
+            load()
+
+
+def test_a_teacher_of_images_that_have_changed_is_read_and_tested_on_what_there_is(file, arrays, teacher, caplog):
+    here = load_teacher(teacher).teacher.batch(0)[0]
+    load_real_images(load_teacher(teacher))
+    assert not caplog.records
+    changed = arrays | {"train_images": arrays["train_images"] // 2}
+    np.savez(file, **changed, class_names=NAMES)
+    read = load_teacher(teacher)
+    assert torch.equal(read.teacher.batch(0)[0], here)
+    assert load_real_images(read).task.mean[0] < read.teacher.task.mean[0]
+    assert [record.getMessage().split(": ")[1].split(" [")[0] for record in caplog.records] == ["mean", "std"]
+    assert "colours.npz have changed since" in caplog.text
+    np.savez(file, **{key: value[:, :4] if value.ndim == 4 else value for key, value in arrays.items()})
+    with pytest.raises(DataError, match=r"are \(3, 4, 12\) of 3 classes, but .* was made for \(3, 8, 12\) of 3"):
+        load_real_images(load_teacher(teacher))
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("image_shape", [8, 8]),
+        ("image_shape", 3),
+        ("image_shape", [2, 8, 8]),
+        ("class_names", ["a"]),
+        ("class_names", [1, 2, 3]),
+        ("mean", [0.5]),
+        ("mean", "abc"),
+        ("std", [0.1, 0.0, 0.1]),
+    ],
+)
+def test_a_header_that_describes_no_task_is_refused(teacher, key, value):
+    with safe_open(teacher, framework="pt") as read:
+        document = json.loads(read.metadata()["gtn"])
+        tensors = {name: read.get_tensor(name) for name in read.keys()}  # noqa: SIM118
+    save_file(tensors, teacher, {"gtn": json.dumps({**document, key: value})})
+    with pytest.raises(CheckpointError, match=f"makes no teacher: {key} "):
+        load_teacher(teacher)
+
+
+def test_the_labelled_part_of_the_images_is_the_same_wherever_their_file_lies(file, tmp_path):
+    moved = shutil.copy(file, tmp_path / "others.npz")
+    labelled = []
+    for path in (file, moved):
+        _, labels = label_the_rest(load_task(str(path)), "base_fc:4,6,8", 0, StepPlan(), RealTraining(steps=2))
+        labelled.append(labels.max(dim=1).values == 1)
+    assert torch.equal(*labelled)

@@ -45,13 +45,13 @@ def command(
 
     from gtn_core.memory import reuse_pages
     from gtn_sl.compact import compact, units_of_work
-    from gtn_sl.data import load_task
+    from gtn_sl.teacher import load_real_images
 
     console.start_logging(quiet=quiet or as_json)
     reuse_pages()
     require_safetensors("--out", out)
     file = read_teacher(teacher)
-    data = load_task(file.document["task"], data_dir or data_dir_of_run(teacher))
+    data = load_real_images(file, data_dir or data_dir_of_run(teacher))
     with console.counting_bar(quiet=quiet or as_json) as bar:
         task = bar.add_task("validating", total=units_of_work(file, count))
         done = compact(

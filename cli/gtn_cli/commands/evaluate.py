@@ -102,11 +102,11 @@ def command(
     """
     from gtn_core.device import resolve_device
     from gtn_core.memory import reuse_pages
-    from gtn_sl.data import load_task
     from gtn_sl.judging import CONTROLS, EvaluationPlan, judge, units_of_work
     from gtn_sl.learners import architecture
     from gtn_sl.report import result_table, write_evaluation_report
     from gtn_sl.streams import STREAMS
+    from gtn_sl.teacher import load_real_images
 
     if named and not controls:
         raise UsageError(f"--control {named[0]} cannot go with --no-controls")
@@ -128,7 +128,7 @@ def command(
         resolve_device(device or "auto"),
     )
     folder = _report_folder(file.path, out)
-    data = load_task(file.document["task"], data_dir or data_dir_of_run(teacher))
+    data = load_real_images(file, data_dir or data_dir_of_run(teacher))
     with console.counting_bar(quiet=quiet or as_json) as bar:
         task = bar.add_task("", total=units_of_work(plan))
         results = judge(file, data, plan, lambda what: bar.update(task, advance=1, description=what))

@@ -116,10 +116,10 @@ def command(
 
 def _real_images(file: TeacherFile, data_dir: Path | None) -> tuple[TaskData | None, str | None]:
     """Returns the task's data, or why it is not there."""
-    from gtn_sl.data import load_task
+    from gtn_sl.teacher import load_real_images
 
     try:
-        return load_task(file.document["task"], data_dir), None
+        return load_real_images(file, data_dir), None
     except DataError as error:
         return None, str(error)
 

@@ -13,11 +13,11 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from gtn_core.errors import DivergedError, GTNError, UsageError
+from gtn_core.errors import DataError, DivergedError, GTNError, UsageError
 from gtn_sl.config import resolve_config
 from gtn_sl.data import TASKS, Split
 from gtn_sl.nas.candidate import decode_all
-from gtn_sl.nas.rankers import Score, find_ranker
+from gtn_sl.nas.rankers import Score, Setting, find_ranker
 from gtn_sl.nas.rankers.plain_network import with_plain_weights, without_norms
 from gtn_sl.nas.rankers.protocol import Ranker
 from gtn_sl.nas.rankers.size import flop_count, parameter_count
@@ -191,6 +191,31 @@ def test_another_root_seed_judges_with_other_seeds(setting, three, tmp_path):
     found = [rank(ranker, three, setting, judgement_seeds(root, 2), tmp_path / str(root)).values for root in (0, 1)]
     assert not set(judgement_seeds(0, 9)) & set(judgement_seeds(1, 9))
     assert found[0][FULL] != found[1][FULL]
+
+
+def test_a_teacher_ranks_on_own_images_wherever_their_file_lies(tmp_path, setting, caplog):
+    random, path, teacher = np.random.default_rng(0), tmp_path / "greys.npz", tmp_path / "teacher.safetensors"
+    images, labels = random.integers(0, 256, (40, 8, 8)).astype(np.uint8), np.arange(40) % 4
+
+    def save(images, to):
+        np.savez(to, train_images=images, train_labels=labels, test_images=images, test_labels=labels)
+        return Setting.of(setting.space, str(to))
+
+    here = save(images, path)
+    config = resolve_config(str(path), "fast", {"teacher": {"hidden": 8, "channels": [2, 2]}})
+    save_teacher(teacher, seeded_teacher(config, here.task, 0), config, {})
+    ranker = find_ranker(f"teacher@file={teacher}")
+    ranker.check(here)
+    ranker.check(save(images, tmp_path / "moved.npz"))
+    assert not caplog.records
+    with pytest.raises(UsageError, match=r"teaches .*greys\.npz, but architectures are judged on .*others\.npz"):
+        ranker.check(save(images // 2, tmp_path / "others.npz"))
+    with pytest.raises(UsageError, match=r"but architectures are judged on digits"):
+        ranker.check(setting)
+    ranker.check(save(images // 2, path))
+    assert "have changed since" in caplog.text
+    with pytest.raises(DataError, match=r"are \(1, 4, 8\) of 4 classes"):
+        ranker.check(save(images[:, :4], path))
 
 
 def test_what_a_teacher_cost_is_read_where_it_is_known(teacher_file, tmp_path):

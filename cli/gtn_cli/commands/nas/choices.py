@@ -82,7 +82,11 @@ def task(command: F) -> F:
     """Adds ``--task``, of which a file is given with its whole path, so that results of another folder are told apart."""
 
     def whole(ctx: click.Context, parameter: click.Parameter, name: str) -> str:
-        return str(Path(name).absolute()) if name.endswith(".npz") else name
+        if ctx.resilient_parsing:  # of a shell that completes
+            return name
+        from gtn_sl.data import whole_name
+
+        return whole_name(name)
 
     return click.option(
         "--task",

@@ -1,0 +1,89 @@
+"""A user's own images as the header of a file describes them, wherever they are, and beside those that are here."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from gtn_core.errors import DataError
+from gtn_sl.data.own import CHANNELS
+from gtn_sl.data.task import ImageTask
+from gtn_sl.data.tasks import find_task, is_file
+
+log = logging.getLogger(__name__)
+
+
+def described_task(header: Mapping[str, Any]) -> ImageTask:
+    """Returns the task that a header describes by ``ImageTask.facts``; its images are looked for when they are loaded.
+
+    Raises:
+        DataError: The header describes no task.
+        KeyError: It lacks something.
+    """
+    name, shape, names = header["task"], header["image_shape"], header["class_names"]
+    if not isinstance(shape, list) or [type(size) for size in shape] != [int] * 3:
+        raise DataError(f"image_shape is {shape}, not three whole numbers")
+    channels, height, width = shape
+    if channels not in CHANNELS or height < 1 or width < 1:
+        raise DataError(f"image_shape is {shape}, not one or three channels, height and width")
+    if (
+        not isinstance(names, list)
+        or not all(isinstance(each, str) for each in names)
+        or not 2 <= len(set(names)) == len(names)
+    ):
+        raise DataError(f"class_names are {names}, not two names or more, each another")
+    mean, std = (_of_channels(key, header[key], channels) for key in ("mean", "std"))
+    if min(std) <= 0:
+        raise DataError(f"std is {list(std)}, not above 0")
+    return ImageTask(
+        name=name,
+        title=Path(name).stem if is_file(name) else name,
+        image_shape=(channels, height, width),
+        class_names=tuple(names),
+        mean=mean,
+        std=std,
+        train_size=0,
+        test_size=0,
+        validation_size=0,
+        source="as a file's header describes it",
+        licence="not stated",
+        load=lambda data_dir, download: find_task(name).load(data_dir, download),
+    )
+
+
+def compare_images(task: ImageTask, described: ImageTask, user: str) -> None:
+    """Warns where a task's images have changed since a header described them.
+
+    Args:
+        task: What is here.
+        described: What the header says.
+        user: What was made for those that the header describes, for messages.
+
+    Raises:
+        DataError: They have another shape, or another number of classes.
+    """
+    if (task.image_shape, task.classes) != (described.image_shape, described.classes):
+        raise DataError(
+            f"the images of {task.name} are {task.image_shape} of {task.classes} classes, but {user} was made for"
+            f" {described.image_shape} of {described.classes}"
+        )
+    for key, before in described.facts().items():
+        now = task.facts()[key]
+        if key != "task" and now != before:
+            log.warning(
+                "the images of %s have changed since %s was made: %s %s, now %s", task.name, user, key, before, now
+            )
+
+
+def _of_channels(key: str, values: Any, channels: int) -> tuple[float, ...]:
+    """Returns a finite number for each channel."""
+    if not isinstance(values, list) or not all(
+        isinstance(value, (int, float)) and math.isfinite(value) for value in values
+    ):
+        raise DataError(f"{key} is {values}, not a list of numbers")
+    if len(values) != channels:
+        raise DataError(f"{key} is {values}, but images have {channels} channels")
+    return tuple(map(float, values))
