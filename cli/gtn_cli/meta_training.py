@@ -46,35 +46,41 @@ def new_meta_training(task: str, preset: str, layers: Sequence[Mapping[str, Any]
     """Returns the meta-training of a task: of an environment where the name is a Gymnasium id, else supervised."""
     if is_environment(task):
         return Reinforcement.new(task, preset, layers, given)
-    _refuse_without_version(task)
+    _refuse_unknown(task)
     return Supervised.new(task, preset, layers, given)
 
 
 def resumed_meta_training(settings: Mapping[str, Any], given: Given) -> MetaTraining:
     """Returns a run's own meta-training, with the few settings that may change: budget, threads, data folder and device."""
-    if is_environment(str(settings.get("task", ""))):
+    if "stages" in settings:
         return Reinforcement.resumed(settings, given)
     return Supervised.resumed(settings, given)
 
 
 def is_environment(task: str) -> bool:
-    """Says whether a task's name is a Gymnasium id: it ends in a version, or names a module that has no images of that name."""
+    """Says whether a task's name is a Gymnasium id: it ends in a version, or is registered by the module that it names."""
     if re.search(r"-v\d+$", task):
         return True
     from gtn_sl.data import names_images
 
-    return ":" in task and not names_images(task)
+    if ":" not in task or names_images(task):
+        return False
+    import gymnasium as gym
+
+    return task.rpartition(":")[2] in gym.registry  # names_images has imported the module, if it can be
 
 
-def _refuse_without_version(task: str) -> None:
-    """Raises UsageError where a name is a Gymnasium id that lacks its version, and no image task's."""
-    from gtn_sl.data import names_images
+def _refuse_unknown(task: str) -> None:
+    """Raises where a name is no image task's; a Gymnasium id that lacks its version is recognised."""
+    from gtn_sl.data import find_task, names_images
 
     if names_images(task):
         return
     import gymnasium as gym
 
-    known = [spec for spec in gym.registry.values() if spec.name == task and spec.namespace is None]
+    package, colon, name = task.rpartition(":")
+    known = [spec for spec in gym.registry.values() if spec.name == name and spec.namespace is None]
     if known:
         newest = max(known, key=lambda spec: spec.version or 0)
-        raise UsageError(f"unknown task {task!r}; did you mean the environment {newest.id!r}?")
+        raise UsageError(f"unknown task {task!r}; did you mean the environment {package + colon + newest.id!r}?")
+    find_task(task)

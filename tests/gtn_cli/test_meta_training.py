@@ -1,10 +1,16 @@
 """From options to the settings of a meta-training."""
 
+import sys
+from pathlib import Path
+
+import gymnasium as gym
+import numpy as np
 import pytest
 
 from gtn_cli.given import Given
-from gtn_cli.meta_training import new_meta_training
-from gtn_core.errors import UsageError
+from gtn_cli.meta_training import is_environment, new_meta_training
+from gtn_core.errors import GTNError, UsageError
+from gtn_sl.data import image_task
 
 
 def stages(estimator, task="CartPole-v1", kind="bandit", **settings):
@@ -51,3 +57,44 @@ def test_told_outer_steps_are_those_of_each_stage():
     own = {"stages": [{"name": "greedy", "iterations": 3}, {"name": "distil"}]}
     config = new_meta_training("Pendulum-v1", "fast", [{"environment": {"kind": "bandit"}, **own}], given).config
     assert [config.outer(stage).iterations for stage in config.stages] == [3, 7]
+
+
+@pytest.fixture
+def own(tmp_path, monkeypatch):
+    """Makes a module with images and an environment, and a file of images with a colon in its name, in the current folder."""
+    labels = np.arange(40) % 4
+    images = np.random.default_rng(0).integers(0, 256, (40, 8, 8)).astype(np.uint8)
+    module = type(sys)("my_pieces")
+    module.greys = image_task("Greys", images, labels, images, labels)
+    monkeypatch.setitem(sys.modules, "my_pieces", module)
+    monkeypatch.chdir(tmp_path)
+    np.savez("a:b.npz", train_images=images, train_labels=labels, test_images=images, test_labels=labels)
+    for id in ("MyCart", "MyPole-v3"):
+        gym.register(id, "gymnasium.envs.classic_control:CartPoleEnv")
+    yield
+    for id in ("MyCart", "MyPole-v3"):
+        del gym.registry[id]
+
+
+def test_images_and_environments_are_told_apart(own):
+    assert [is_environment(name) for name in ("my_pieces:greys", "a:b.npz", "digits", "my_pieces:MyPole")] == [
+        False
+    ] * 4
+    assert [is_environment(name) for name in ("my_pieces:MyCart", "my_pieces:MyPole-v3", "CartPole-v1")] == [True] * 3
+    for name, stored in (("my_pieces:greys",) * 2, ("a:b.npz", str(Path("a:b.npz").resolve()))):
+        assert new_meta_training(name, "paper", [], Given(iterations=1)).config.task == stored
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("my_pieces:grey", "unknown attribute of the module 'my_pieces' 'grey'; did you mean 'greys'"),
+        ("my_pieces:MyPole", "unknown task 'my_pieces:MyPole'; did you mean the environment 'my_pieces:MyPole-v3'"),
+        ("no_such_module:greys", "cannot import the image task 'no_such_module:greys'"),
+        ("c:d.npz", "No such file"),
+    ],
+)
+@pytest.mark.parametrize("preset", ["fast", "paper"])
+def test_a_name_that_is_wrong_is_told_as_that_of_images(own, name, words, preset):
+    with pytest.raises(GTNError, match=words):
+        new_meta_training(name, preset, [], Given(iterations=1))
