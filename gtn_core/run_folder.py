@@ -86,13 +86,17 @@ class RunFolder:
 
     def remember_command(self, command: str) -> str:
         """Returns the command that began the run: this one, unless an earlier process left one."""
-        path = self.path / "command.txt"
+        return self.remember("command", command)
+
+    def remember(self, what: str, text: str) -> str:
+        """Returns a line that the run began with: this one, unless an earlier process left one."""
+        path = self.path / f"{what}.txt"
         if path.is_file():
             return path.read_text(encoding="utf-8").strip()
-        if command:
+        if text:
             with replacing(path) as file:
-                file.write(f"{command}\n".encode())
-        return command
+                file.write(f"{text}\n".encode())
+        return text
 
     def read_config(self) -> dict[str, Any]:
         """Returns the resolved config.

@@ -71,16 +71,16 @@ def real_stream(task: str, split: str, data_dir: str | Path | None = None, *, do
     """
     if split not in SPLITS:
         raise unknown_name("split", split, SPLITS)
-    return _load(task, split, None if data_dir is None else str(data_dir), download)
+    return _load(find_task(task).digest, task, split, None if data_dir is None else str(data_dir), download)
 
 
 @functools.lru_cache(maxsize=4)
-def _load(task: str, split: str, data_dir: str | None, download: bool) -> DataStream:
-    chosen = getattr(load_task(task, data_dir, download=download), split)
-    described = find_task(task)
+def _load(digest: str | None, task: str, split: str, data_dir: str | None, download: bool) -> DataStream:
+    data = load_task(task, data_dir, download=download)
+    chosen, described = getattr(data, split), data.task
     one_hot = np.eye(described.classes, dtype=np.float16)
     document = {
-        "task": task,
+        **(described.identity() | {"task": task}),
         "class_names": list(described.class_names),
         "mean": list(described.mean),
         "std": list(described.std),

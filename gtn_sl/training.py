@@ -16,7 +16,7 @@ from gtn_core.cpu_time import cpu_seconds
 from gtn_core.device import resolve_device
 from gtn_core.distributed import SingleProcess, World, everywhere, first, first_on_each_machine
 from gtn_core.distributed.files import held_by_first
-from gtn_core.errors import DivergedError
+from gtn_core.errors import DataError, DivergedError
 from gtn_core.estimators import ESTIMATORS, Backprop, EstimatorConfig
 from gtn_core.memory import reuse_pages
 from gtn_core.outer_loop import Listener, OuterLoop, Progress
@@ -84,6 +84,7 @@ def meta_train(
     if not resume:
         first(world, run.create)
     with held_by_first(world, run):
+        first(world, lambda: _refuse_other_images(run, data.task))
 
         def settled() -> MetaTrainConfig:
             if not resume:
@@ -115,6 +116,12 @@ def _tracker(config: MetaTrainConfig, run: RunFolder, continued: bool, clock: fl
 
     before, spent = Cost(*first(world, make)), sum(world.gather(cpu_seconds() - clock))
     return CostTracker(made[0] if made else NoTracker(), before + Cost(cpu_seconds=spent), world)
+
+
+def _refuse_other_images(run: RunFolder, task: ImageTask) -> None:
+    """Raises a DataError where a user's own images are not those that the run began with."""
+    if task.digest and run.remember("images", task.digest) != task.digest:
+        raise DataError(f"the images of {task.name} have changed since {run.path} began; train on them in a new run")
 
 
 def _refuse_unfit(config: MetaTrainConfig, task: ImageTask) -> None:

@@ -38,6 +38,7 @@ class Environment:
         file: The synthetic environment's file; None for any other environment.
         document: The file's header.
         stream: Whether it is a data stream, synthetic or real: an action says the class of an image.
+        images: Of a user's own real images, twelve hex digits that change with them.
     """
 
     name: str
@@ -47,13 +48,14 @@ class Environment:
     file: Path | None = None
     document: Mapping[str, Any] = field(default_factory=dict)
     stream: bool = False
+    images: str | None = None
 
     @property
     def real_task(self) -> str:
         """The task that agents are meant for: what the file names, else the environment itself."""
         named = self.document.get("task")
         if self.stream:  # its file names a data set
-            named = gtn_envs.REAL_STREAMS.get(str(named), named)
+            named = gtn_envs.REAL_STREAMS.get(str(named), named if _is_own(str(named)) else None)
         return str(named or self.full_id)
 
     @property
@@ -81,8 +83,8 @@ class Environment:
 
     @property
     def digest(self) -> str | None:
-        """Twelve hex digits of the file's content, which tell one teacher from another of the same name."""
-        return hashlib.sha256(self.file.read_bytes()).hexdigest()[:12] if self.file else None
+        """Twelve hex digits of the content of a file or of a user's own images, which tell it from another of the same name."""
+        return hashlib.sha256(self.file.read_bytes()).hexdigest()[:12] if self.file else self.images
 
 
 def find_environment(name: str) -> Environment:
@@ -109,11 +111,13 @@ def find_environment(name: str) -> Environment:
     except (gtn_envs.WeightsError, gym.error.RegistrationError) as error:
         raise GTNError(str(error)) from error
     env.close()
-    observations, stream = env.observation_space, isinstance(env.unwrapped, gtn_envs.DataStreamEnv)
+    observations, inner = env.observation_space, env.unwrapped
+    stream = inner.stream if isinstance(inner, gtn_envs.DataStreamEnv) else None
     if not isinstance(observations, OBSERVATIONS):
         kinds = ", ".join(kind.__name__ for kind in OBSERVATIONS)
         raise UsageError(f"{name} has observations of {observations}; agents take {kinds}")
-    return Environment(name, found, observations, env.action_space, file, document, stream)
+    images = None if stream is None else stream.document.get("data")
+    return Environment(name, found, observations, env.action_space, file, document, stream is not None, images)
 
 
 def require_same_spaces(place: Environment, real: Environment) -> None:
@@ -143,6 +147,11 @@ def _names_images(name: str) -> bool:
         return True
     package, colon, attribute = name.rpartition(":")
     return bool(colon) and hasattr(getattr(_imported(package, name), attribute, None), "image_shape")
+
+
+def _is_own(task: str) -> bool:
+    """Says whether the name of a task has the form of a user's own images, which may be elsewhere."""
+    return task.endswith(IMAGES) or ":" in task
 
 
 def _register_images(task: str) -> str:

@@ -62,12 +62,24 @@ class GroundTruth:
         task: Name of the real task.
         training: Settings of each training; see ``FinalTraining``.
         entries: By encoding.
+        data: Of a user's own images, what tells them from others of that name; see ``ImageTask.digest``.
     """
 
     space: str
     task: str
     training: Mapping[str, Any]
     entries: Mapping[str, Entry]
+    data: str | None = None
+
+    def refuse_other_images(self) -> None:
+        """Refuses a user's own images that are not those of the trainings.
+
+        Raises:
+            UsageError: There is no such task.
+            DataError: The images have changed, or are absent.
+        """
+        if find_task(self.task).digest != self.data:
+            raise DataError(f"the images of {self.task} are not those that this ground truth was made on")
 
     def candidates(self) -> list[Candidate]:
         """Returns the architectures, in the order of the entries."""
@@ -135,7 +147,7 @@ def put_together(course: Course, found: Mapping[str, Runs]) -> GroundTruth:
         )
     if not entries:
         raise DivergedError("every architecture diverged with a seed: try a smaller lr")
-    return GroundTruth(course.space.name, course.task, course.identity()["training"], entries)
+    return GroundTruth(course.space.name, course.task, course.identity()["training"], entries, task.digest)
 
 
 def save_ground_truth(path: Path, truth: GroundTruth, made_by: str) -> None:
@@ -151,6 +163,7 @@ def save_ground_truth(path: Path, truth: GroundTruth, made_by: str) -> None:
         "kind": KIND,
         "space": truth.space,
         "task": truth.task,
+        **({"data": truth.data} if truth.data else {}),
         "training": dict(truth.training),
         "made_by": made_by,
         "version": importlib.metadata.version("generative-teaching-networks"),
@@ -173,7 +186,7 @@ def load_ground_truth(path: Path) -> GroundTruth:
         if document["kind"] != KIND or document["format"] > FORMAT:
             raise ValueError(f"it is a {document['kind']!r} of format {document['format']}")
         entries = {encoding: _entry(values) for encoding, values in document["architectures"].items()}
-        truth = GroundTruth(document["space"], document["task"], document["training"], entries)
+        truth = GroundTruth(document["space"], document["task"], document["training"], entries, document.get("data"))
         truth.by_seed()  # refuses architectures with other numbers of seeds
     except OSError as error:
         raise DataError(f"cannot read the ground truth {path}: {error.strerror}") from error

@@ -124,7 +124,7 @@ def train_all(
         after_one(job)
 
     if missing:
-        _loaded(course.task, course.data_dir)  # and downloads, once for all workers
+        _loaded(course)  # and downloads, once for all workers
         run_jobs(run_training, missing, workers, keep, lambda job: job.title)
     return {encoding: {seed: runs[seed] for seed in seeds} for encoding, runs in found.items()}
 
@@ -140,7 +140,7 @@ def training_folder(course: Course, folder: Path) -> ResultFolder:
 def run_training(job: Job) -> dict[str, Any]:
     """Trains one network; one that diverges has ``failure`` in place of accuracies."""
     reuse_pages()
-    data = _loaded(job.course.task, job.course.data_dir)
+    data = _loaded(job.course)
     wall, cpu = time.perf_counter(), time.process_time()
     result: dict[str, Any] = {"validation": None, "test": None, "failure": None}
     with contextlib.closing(TrainingCurves(make_folder(job.curves), job.course.identity())) as curves:
@@ -175,6 +175,10 @@ def _keep(path: Path, job: Job, module: nn.Module, result: dict[str, Any]) -> No
     save_learner(path, Classifier(module, document), **job.course.identity(), **facts, **accuracies)
 
 
+def _loaded(course: Course) -> TaskData:
+    return _kept(course.task, course.data_dir, find_task(course.task).digest)
+
+
 @functools.lru_cache(maxsize=1)
-def _loaded(task: str, data_dir: Path | None) -> TaskData:
+def _kept(task: str, data_dir: Path | None, digest: str | None) -> TaskData:
     return load_task(task, data_dir)

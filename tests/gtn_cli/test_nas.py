@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from gtn_cli.commands.nas import COMMANDS
@@ -24,6 +25,23 @@ def truth(tmp_path_factory):
         main(["nas", "ground-truth", *DIGITS, "--count", "7", "--seeds", "2", *QUICK, "--out", str(out), "--quiet"])
     assert caught.value.code == 0
     return out / "nb201-small-channels=3-digits.json"
+
+
+def test_a_search_on_images_that_have_changed_does_not_replace_one(call, tmp_path, monkeypatch):
+    folder, labels = tmp_path / "here", np.arange(40) % 2
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+
+    def search(images, path):
+        np.savez(path, train_images=images, train_labels=labels, test_images=images, test_labels=labels)
+        given = ("--ranker", "parameters", "--evaluations", 2, "--search", "random", "--out", tmp_path / "out")
+        return call("nas", "search", *SPACE, "--task", path, *given, "--json")
+
+    images = np.random.default_rng(0).integers(0, 256, (40, 8, 8)).astype(np.uint8)
+    assert search(images, "../greys.npz").json["task"] == str(tmp_path / "greys.npz")
+    assert search(images, tmp_path / "greys.npz").code == 0
+    outcome = search(images // 2, "../greys.npz")
+    assert (outcome.code, "holds a search with data " in outcome.err) == (2, True), outcome.err
 
 
 @pytest.mark.parametrize("name", sorted(COMMANDS))

@@ -3,8 +3,10 @@
 import json
 import random
 import signal
+import sys
 import time
 
+import numpy as np
 import pytest
 
 from gtn_core.checkpoint import load_checkpoint
@@ -77,6 +79,42 @@ def test_two_new_budgets_are_refused_and_the_run_still_goes_on(call, tmp_path, s
     outcome = call("meta-train", "--resume", tmp_path / "r", "--iterations", 2, "--minutes", 1)
     assert (outcome.code, "either --iterations or --minutes" in outcome.err) == (2, True), outcome.err
     assert call("meta-train", "--resume", tmp_path / "r", "--iterations", 2, "--json").json["iterations"] == 2
+
+
+@pytest.fixture
+def own(tmp_path, monkeypatch):
+    """Makes a module ``my_greys``, in a folder that is on Python's path, and the file of its images."""
+    labels, folder = np.arange(80) % 4, tmp_path / "package"
+    folder.mkdir()
+    images = np.random.default_rng(0).integers(0, 256, (80, 8, 8)).astype(np.uint8)
+    arrays = {"train_images": images, "train_labels": labels, "test_images": images, "test_labels": labels}
+    np.savez(folder / "greys.npz", **arrays)
+    module = "import numpy as np, pathlib\nfrom gtn_sl.data import image_task\n"
+    module += "greys = image_task('Greys', **np.load(pathlib.Path(__file__).with_name('greys.npz')))\n"
+    (folder / "my_greys.py").write_text(module)
+    monkeypatch.syspath_prepend(folder)
+    yield folder
+    sys.modules.pop("my_greys", None)
+
+
+@pytest.mark.parametrize("named", ["file", "module"])
+def test_a_run_goes_on_with_the_images_that_it_began_with(call, tmp_path, small, own, monkeypatch, named):
+    name = own / "greys.npz" if named == "file" else "my_greys:greys"
+    made = call("meta-train", *small[2:], "--task", name, "--iterations", 1, "--out", tmp_path / "r")
+    assert made.code == 0, made.err
+    go_on = ("meta-train", "--resume", tmp_path / "r", "--iterations", 2, "--json")
+    assert call(*go_on).json["iterations"] == 2
+    arrays = dict(np.load(own / "greys.npz"))
+    np.savez(own / "greys.npz", **arrays | {"test_labels": arrays["test_labels"][::-1]})
+    sys.modules.pop("my_greys", None)
+    outcome = call(*go_on)
+    assert (outcome.code, "have changed since" in outcome.err) == (1, True), outcome.err
+    if named == "module":
+        sys.modules.pop("my_greys", None)
+        monkeypatch.setattr(sys, "path", [entry for entry in sys.path if entry != str(own)])
+        outcome = call(*go_on)
+        assert outcome.code == 2
+        assert "cannot import the image task 'my_greys:greys'" in outcome.err
 
 
 def test_one_process_at_a_time(start, call, tmp_path, small):

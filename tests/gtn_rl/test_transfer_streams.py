@@ -1,5 +1,6 @@
 """Agents of data streams: a convolutional policy by default, and one pass over the real test split to judge them."""
 
+import dataclasses
 import sys
 
 import gymnasium as gym
@@ -13,7 +14,7 @@ from gtn_core.errors import GTNError
 from gtn_core.seeding import Streams
 from gtn_rl.sb3.algorithms import ALGORITHMS, algorithm
 from gtn_rl.sb3.small_cnn import SmallCNN, fitting_policy
-from gtn_rl.transfer.agents import REAL, TEACHER
+from gtn_rl.transfer.agents import REAL, TEACHER, Job, run_job
 from gtn_rl.transfer.environments import find_environment
 from gtn_rl.transfer.judge import judge_of
 from gtn_rl.transfer.plan import TransferPlan
@@ -82,6 +83,31 @@ def test_a_stream_of_a_users_own_images_is_judged_on_the_real_ones(own, tmp_path
     document = {"task": str(own), "class_names": list("0123"), "mean": [0.5], "std": [0.3]}
     gtn_envs.save_stream(tmp_path / "s.safetensors", gtn_envs.make_stream(images, labels, document))
     assert find_environment(str(tmp_path / "s.safetensors")).real_task == str(own)
+
+
+def test_a_stream_of_what_nobody_has_is_judged_on_itself(own, tmp_path):
+    images, labels = np.zeros((1, 8, 8, 8, 1), np.uint8), np.eye(4)[np.arange(8) % 4][None]
+    document = {"task": "mine", "class_names": list("0123"), "mean": [0.5], "std": [0.3]}
+    path = tmp_path / "s.safetensors"
+    gtn_envs.save_stream(path, gtn_envs.make_stream(images, labels, document))
+    found = find_environment(str(path))
+    assert found.real_task == found.full_id == str(path)
+
+
+@pytest.mark.parametrize("named", ["file", "module"])
+def test_a_users_own_images_count_by_their_content(own, named):
+    name = str(own) if named == "file" else "my_greys:greys"
+    before = find_environment(name)
+    job = Job(TEACHER, name, before.digest, name, "ppo", "default", 0, 0, (10,), 2, None, task_digest=before.digest)
+    assert len(before.digest) == 12
+    arrays = dict(np.load(own))
+    np.savez(own, **arrays | {"test_labels": arrays["test_labels"][::-1]})
+    sys.modules.pop("my_greys", None)
+    after = find_environment(name)
+    assert after.digest != before.digest
+    assert dataclasses.replace(job, digest=after.digest, task_digest=after.digest).identity != job.identity
+    with pytest.raises(GTNError, match="has changed since this study began"):
+        run_job(job)
 
 
 SMALL, LARGE = gym.spaces.Box(0, 255, (8, 8, 1), np.uint8), gym.spaces.Box(0, 255, (3, 40, 40), np.uint8)

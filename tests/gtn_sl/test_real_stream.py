@@ -60,6 +60,22 @@ def test_wrong_names():
         real_stream("digit", "test")
 
 
+def test_images_that_have_changed_are_read_anew(tmp_path):
+    random, path = np.random.default_rng(0), tmp_path / "greys.npz"
+    images, labels = random.integers(0, 256, (40, 8, 8)).astype(np.uint8), np.arange(40) % 4
+
+    def stream():
+        np.savez(path, train_images=images, train_labels=labels, test_images=images[:12], test_labels=labels[:12])
+        return real_stream(str(path), "test")
+
+    before = stream()
+    assert stream() is before
+    images = 255 - images
+    after = stream()
+    np.testing.assert_array_equal(after.images[0, ..., 0], images[:12])
+    assert before.document["data"] != after.document["data"]
+
+
 @pytest.mark.parametrize("id", ["GTN-MNIST-Real-v0", "GTN-FashionMNIST-Real-v0"])
 def test_downloaded_images(id, data_dir):
     env = gym.make(id, split="test", data_dir=str(data_dir))

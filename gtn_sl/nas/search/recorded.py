@@ -52,7 +52,7 @@ def recorded_search(
         GTNError: The ranker cannot judge here, or a file cannot be written.
     """
     own = {"search": search.name, "seeds": seeds, **ranker.identity()}
-    _refuse_another(folder, {**{key: facts[key] for key in ("space", "task")}, **own}, budget)
+    _refuse_another(folder, {**{key: facts[key] for key in ("space", "task", "data") if key in facts}, **own}, budget)
     facts = {**facts, **own}
     tracker = SearchTracker(make_folder(folder), facts)
 

@@ -152,6 +152,24 @@ def test_a_ground_truth_goes_there_and_back(course, tmp_path, caplog):
     assert [c.encoding for c in truth.candidates()] == [FULL, SPARSE]
 
 
+def test_trainings_on_images_that_have_changed_are_others(tmp_path):
+    path = tmp_path / "colours.npz"
+    labels = np.arange(60) % 2
+    images = (labels[:, None, None] * 150 + np.random.default_rng(0).integers(0, 100, (60, 8, 8))).astype(np.uint8)
+    course = Course(SPACE, str(path), FinalTraining(epochs=10, batch_size=10))
+    made = []
+    for tested in (0, 1):
+        mine = {"test_images": images[labels == 0], "test_labels": np.full(30, tested)}
+        np.savez(path, train_images=images, train_labels=labels, **mine)
+        found = train_all(course, [candidate(SPARSE)], range(1), tmp_path)
+        made.append((found[SPARSE][0]["test"], put_together(course, found)))
+    assert made[0][0] == pytest.approx(1 - made[1][0])
+    save_ground_truth(tmp_path / "truth.json", made[0][1], "")
+    with pytest.raises(DataError, match=r"colours\.npz are not those that this ground truth was made on"):
+        load_ground_truth(tmp_path / "truth.json").refuse_other_images()
+    made[1][1].refuse_other_images()
+
+
 def test_damaged_ground_truths_are_refused(course, tmp_path):
     path = tmp_path / "truth.json"
     with pytest.raises(DataError, match="cannot read the ground truth"):

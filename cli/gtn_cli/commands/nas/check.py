@@ -54,6 +54,7 @@ def command(
     console.start_logging(quiet=quiet or as_json)
     console.interrupt_on_sigterm()
     known = find_ground_truth(truth)
+    known.refuse_other_images()
     candidates = drawn_entries(known, count, seed)
     again = known.by_seed().shape[1] if training_seed is None else training_seed
     course = Course(find_space(known.space), known.task, training_of(known), data_dir)

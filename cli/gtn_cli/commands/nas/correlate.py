@@ -58,6 +58,7 @@ def command(
     console.start_logging(quiet=quiet or as_json)
     console.interrupt_on_sigterm()
     known = find_ground_truth(truth)
+    known.refuse_other_images()
     rankers = [find_ranker(name) for name in ranker_names]  # a wrong name fails here, before any work
     refuse_another_truth(out, truth)
     candidates, given = known.candidates(), options.given_command()

@@ -66,7 +66,12 @@ def command(
     budget.limits()
     setting = Setting.of(space, task, data_dir, seed=seed)
     folder = make_folder(out / f"{safe_name(search.name)}-{seed}")
-    facts = {"space": space.name, "task": task, "budget": to_dict(budget), "command": options.given_command()}
+    facts = {
+        "space": space.name,
+        **setting.task.identity(),
+        "budget": to_dict(budget),
+        "command": options.given_command(),
+    }
     with kept(out), console.counting_bar(quiet=quiet or as_json) as bar:
         shown = bar.add_task(search.name, total=1000)
 
