@@ -7,7 +7,7 @@ from typing import Any
 
 from gtn_core.config import BelowOne, Natural, NaturalReal, Positive, PositiveReal, Share, config, resolve, to_dict
 from gtn_core.errors import UsageError, unknown_name
-from gtn_core.inner_optim import Schedule, UnboundOptimizer, inner_optimizer
+from gtn_core.inner_optim import MAX_MOMENTUM, Schedule, UnboundOptimizer, inner_optimizer
 from gtn_core.outer_loop import OuterConfig
 from gtn_core.plan import StepPlan
 from gtn_sl.data import ImageTask, find_task
@@ -68,7 +68,7 @@ class InnerConfig:
     fan_in: Natural = 0
     """Inputs of a weight up to which it has the whole learning rate; with more it has as much less of it, so that a rate of Adam
     suits wide networks, too. 0 gives all the same rate."""
-    max_momentum: BelowOne = 0.99
+    max_momentum: BelowOne = MAX_MOMENTUM
     """Bound on the learned momentum."""
     learn_schedule: bool = True
     """Whether learning rate and momentum of each step are meta-learned."""

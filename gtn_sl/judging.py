@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from gtn_core.plan import StepPlan
 from gtn_core.seeding import Streams
-from gtn_sl.config import ComputeConfig, MetaLossConfig
+from gtn_sl.config import MetaLossConfig
 from gtn_sl.data import TaskData
 from gtn_sl.evaluation import Evaluation, evaluate_stream, refuse_divergence
 from gtn_sl.learners.pool import LearnerConfig
@@ -116,7 +116,7 @@ def control_plan(file: TeacherFile, learner: str, device: str) -> StepPlan:
         file.config,
         learner=LearnerConfig(architecture=learner),
         meta_loss=MetaLossConfig(batch_size=META_BATCH),
-        compute=ComputeConfig(device=device),
+        compute=dataclasses.replace(file.config.compute, device=device, plan=None),
     )
     return fitting_plan(config, copy.deepcopy(file.teacher).to(device), step_plan(file))
 
@@ -131,7 +131,7 @@ def _streams(
     """Returns the teacher and its controls by name."""
     schedule = file.config.inner.fresh_schedule().to(plan.device)
     setting = Setting(file, data, learner, schedule, streams, step_plan(file))
-    if _learns_schedule(plan):
+    if _learns_schedule(plan) and plan.control_iterations:
         learn_schedule(
             real_stream(setting, data.train),
             learner,

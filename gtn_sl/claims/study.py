@@ -87,7 +87,7 @@ def reproduce(setup: Setup, folder: Path, show: Show, command: str = "") -> dict
 
 
 def _digest(setup: Setup) -> str:
-    """Returns a digest of all else that results hang on: settings of the meta-trainings, the scale, a user's own images."""
+    """Returns a digest of all else that results depend on: settings of the meta-trainings, the scale, a user's own images."""
     runs = [{**to_dict(config), "compute": None, "data_dir": None} for config in settings(setup).values()]
     text = json.dumps([runs, dataclasses.asdict(setup.scale)], sort_keys=True, default=str)
     text += find_task(setup.task_name).digest or ""

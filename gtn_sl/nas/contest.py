@@ -135,9 +135,8 @@ def hold_contest(
     rankers = dict.fromkeys(find_ranker(text).name for text in contest.rankers)  # a wrong name fails before any work
     searches = dict.fromkeys(find_search(text).name for text in contest.searches)
     sides = list(itertools.product(rankers, searches))
-    turns = itertools.product(
-        searches, range(contest.seeds), rankers
-    )  # the next search finds what a ranker has prepared
+    # Rankers in turn, so that the next search finds what a ranker has prepared.
+    turns = itertools.product(searches, range(contest.seeds), rankers)
     jobs = [_Job(contest, ranker, search, seed, work) for search, seed, ranker in turns]
     documents = _search_all(jobs, workers, progress)
     found = {

@@ -10,7 +10,7 @@ from gtn_core.inner_optim import SGD, Schedule
 from gtn_core.plan import StepPlan
 from gtn_core.run_folder import RunFolder
 from gtn_core.seeding import Streams
-from gtn_sl import memory_use
+from gtn_sl import judging, memory_use
 from gtn_sl.config import resolve_config
 from gtn_sl.data import AUGMENTATIONS, load_task
 from gtn_sl.judging import EvaluationPlan, control_plan, judge, units_of_work
@@ -142,6 +142,20 @@ def test_graphs_are_kept_for_a_controls_schedule_as_far_as_memory_goes(teacher_p
     small = control_plan(file, "base_fc:64,64,64", "cpu")
     assert small.keep_last_k < 5
     assert small.layout == "channels_last"
+
+
+def test_a_controls_schedule_keeps_within_the_memory_that_the_teacher_was_given(teacher_path):
+    file = planned(teacher_path, StepPlan(keep_last_k=5))
+    compute = dataclasses.replace(file.config.compute, memory_mib=8.0)
+    narrow = dataclasses.replace(file, config=dataclasses.replace(file.config, compute=compute))
+    kept = [control_plan(one, "base_fc:64,64,64", "cpu").keep_last_k for one in (file, narrow)]
+    assert kept[1] < kept[0]
+
+
+def test_no_outer_step_of_a_control_is_planned_where_none_is_taken(teacher_path, data, monkeypatch):
+    monkeypatch.setattr(judging, "control_plan", None)
+    plan = EvaluationPlan(["base_fc:4,6,8"], count=1, controls=("real",), control_iterations=0, curve_images=0)
+    assert [result.n for result in judge(load_teacher(teacher_path), data, plan)] == [1, 1]
 
 
 def test_a_schedule_is_learned_in_parts_where_memory_is_short(data, nets, caplog):

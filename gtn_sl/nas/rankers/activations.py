@@ -6,6 +6,8 @@ of 2020 has jacob_cov, that of ICML 2021 naswot).
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -26,6 +28,10 @@ class JacobianCovariance(Ranker):
     batch_size: Positive = 64
     """Real training images, no two of them the same."""
 
+    def identity(self) -> dict[str, Any]:
+        """See ``Ranker.identity``: scores of batches that held repeats are others."""
+        return {**super().identity(), "images": "different"}
+
     def prepare(self, setting: Setting) -> Judge:
         """See ``Ranker.prepare``."""
 
@@ -44,6 +50,10 @@ class Naswot(Ranker):
 
     batch_size: Positive = 64
     """Real training images, no two of them the same."""
+
+    def identity(self) -> dict[str, Any]:
+        """See ``Ranker.identity``: scores of batches that held repeats are others."""
+        return {**super().identity(), "images": "different"}
 
     def prepare(self, setting: Setting) -> Judge:
         """See ``Ranker.prepare``."""

@@ -106,6 +106,8 @@ def test_naswot_counts_units_in_which_images_agree(setting):
 
 
 def test_no_image_is_compared_with_itself(setting, three):
+    for name in ("naswot", "jacob_cov"):  # scores are told from those of batches that held repeats
+        assert find_ranker(name).identity() == {"ranker": name, "images": "different"}
     train = setting.data.train
     few = Split(train.images[:70], train.labels[:70])  # 64 of them drawn with repeats are hardly ever different ones
     data = dataclasses.replace(setting.data, train=few)
