@@ -61,12 +61,12 @@ class Described:
 
     Attributes:
         name: Of the field; of one within another config, dotted, as ``parse_assignments`` takes it.
-        default: As it is written; ``None`` where it has none. Of ``described_values``, the value.
+        value: Its default, or, in a config, its value, as it is written; ``None`` where it has none.
         text: What its docstring says, that of the class it is inherited from where the nearer one has none.
     """
 
     name: str
-    default: str | None
+    value: str | None
     text: str
 
 
@@ -86,15 +86,15 @@ def describe(cls: type[Any]) -> list[Described]:
 def described_values(value: Any, prefix: str = "") -> Iterator[Described]:
     """Yields the settings of a config and of those within it, with their values.
 
-    Of a list of configs it yields the names of its entries, and then the settings that each may have, with their defaults, as
-    ``stages[].sigma``.
+    Of a list of configs it yields what its entries have other than by default, as ``parse_assignments`` takes it, and then the
+    settings that each may have, with their defaults, as ``stages[].sigma``.
     """
     for setting in describe(type(value)):
         found, name = getattr(value, setting.name), prefix + setting.name
         if dataclasses.is_dataclass(found):
             yield from described_values(found, f"{name}.")
         elif found and isinstance(found, tuple) and dataclasses.is_dataclass(found[0]):
-            yield Described(name, _written([entry.name for entry in found]), setting.text)
+            yield Described(name, _written([_told(entry) for entry in found]), setting.text)
             yield from _described_defaults(type(found[0]), f"{name}[].")
         else:
             yield Described(name, _written(found), setting.text)
@@ -108,9 +108,19 @@ def _described_defaults(cls: type[Any], prefix: str) -> Iterator[Described]:
             yield dataclasses.replace(setting, name=prefix + setting.name)
 
 
+def _told(value: Any) -> dict[str, Any]:
+    """Returns the settings of a config that differ from their defaults."""
+    told = {}
+    for field in dataclasses.fields(value):
+        found = getattr(value, field.name)
+        if found != field.default:
+            told[field.name] = _told(found) if dataclasses.is_dataclass(found) else found
+    return told
+
+
 def _written(value: Any) -> str:
     """Returns a value as YAML in a line."""
-    written = yaml.safe_dump(to_jsonable_python(value), default_flow_style=True, width=math.inf)
+    written = yaml.safe_dump(to_jsonable_python(value), default_flow_style=True, sort_keys=False, width=math.inf)
     return written.removesuffix("\n").removesuffix("\n...")
 
 

@@ -11,6 +11,7 @@ from pydantic import Field
 
 from gtn_core.config import Natural, NaturalReal, Positive, PositiveReal, Share, config, resolve
 from gtn_core.errors import UsageError, unknown_name
+from gtn_core.inner_optim import MAX_MOMENTUM
 from gtn_core.outer_loop import OuterConfig
 from gtn_rl.presets import GENERAL, PRESETS
 
@@ -19,7 +20,9 @@ RewardMode = Literal["state-action", "potential"]
 StageName = Literal["greedy", "distil", "soften", "fit", "scale", "bilevel", "meta-gradient", "paper"]
 UNBUDGETED = ("fit", "scale", "soften")
 """Stages without outer steps, which take what time they take."""
-WARM_STARTS = ("greedy", "distil", "soften")
+GREEDY = ("greedy", "soften")
+"""Stages that play the reward's own greedy policy, which a potential has not."""
+WARM_STARTS = (*GREEDY, "distil")
 """Stages that come before an MDP's transitions are fitted, so that the environment is judged as a bandit."""
 DIFFERENTIABLE = ("meta-gradient", "paper")
 """Stages whose inner loop is differentiated."""
@@ -111,7 +114,7 @@ class GradientConfig:
     inner_lr: PositiveReal | None = None
     """Inner learning rate at the start; that of every step is meta-learned. ``None`` takes 0.02, with which the first learners
     are still undecided (one that is certain has no score function), and 0.3 for the only step of ``paper``."""
-    momentum: Annotated[float, Field(gt=0, lt=0.99)] = 0.9
+    momentum: Annotated[float, Field(gt=0, lt=MAX_MOMENTUM)] = 0.9
     """Inner momentum at the start; that of every step is meta-learned."""
     entropy: NaturalReal = 0.0
     """Weight of the policy's entropy in the inner loss of ``meta-gradient``."""
@@ -231,8 +234,8 @@ def resolve_config(task: str, preset: str, *layers: Mapping[str, Any]) -> RLConf
             raise UsageError(f"config key 'environment' should hold keys and values, got {environment!r}")
         told |= environment
     settings = PRESETS[preset].get(task, GENERAL)(told.get("kind", "mdp"), told.get("start") is not None)
-    if told.get("reward_mode") == "potential":  # which has no greedy policy
-        settings = {**settings, "stages": [stage for stage in settings["stages"] if stage["name"] != "greedy"]}
+    if told.get("reward_mode") == "potential":
+        settings = {**settings, "stages": [stage for stage in settings["stages"] if stage["name"] not in GREEDY]}
     if any(
         layer.get("iterations") is not None for layer in layers
     ):  # of each stage, so also of those that have their own

@@ -18,7 +18,7 @@ def _stages(kind: str, warm: Sequence[Settings], then: Sequence[Settings], *, si
     """Adds what a kind needs beside evolution.
 
     An MDP's transitions are fitted once states are harvested, before agents train inside. The size of the reward is chosen
-    last, unless it is told; trials on the real task's own dynamics would cost too many real steps.
+    last, unless it is told; trials on the real task's own dynamics would cost too many real steps, as the stage ``soften`` would.
     """
     fit = [{"name": "fit"}] if kind == "mdp" else []
     scale = [] if sized or kind == "reward" else [{"name": "scale"}]
@@ -96,7 +96,7 @@ def _distilled(
     }
     greedy, distil = ({**stage, "population": population} for stage in (greedy, distil))
     bilevel = {"name": "bilevel", "sigma": 0.05, "validations": 2, "population": 32}
-    soften: list[Settings] = [] if gain == (1.0, 1.0) else [{"name": "soften"}]
+    soften: list[Settings] = [] if gain == (1.0, 1.0) or kind == "reward" else [{"name": "soften"}]
     search: list[Settings] = [greedy, *soften] if kind == "reward" or not steps[1] else [greedy, *soften, distil]
     warm = [] if started else search
     # Agents tell candidates apart more slowly than students, so nothing follows in a bandit.

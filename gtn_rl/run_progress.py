@@ -57,13 +57,16 @@ def run_progress(run: RunFolder, settings: Mapping[str, Any]) -> RunProgress:
             break
         ended += over
         name = stage.name
-        if stage.name in UNBUDGETED:
+        if over and name != "fit":
+            score = float(load_document(folder.path / "result.safetensors", "stage")["result"]["score"])
+        if name in UNBUDGETED:
             continue
         progress = load_document(folder.state, "training-state")["progress"]
         spent += share * (1.0 if over else _share(config, stage, progress))
         seconds += progress["seconds"]
         outer_steps += progress["iteration"]
-        score = float(progress["best"])
+        if not over:
+            score = float(progress["best"])
     rows = list(run.metric_rows())
     cost = Cost.of(rows[-1]) if rows else Cost()
     share = spent / sum(shares) if sum(shares) else ended / len(shares)

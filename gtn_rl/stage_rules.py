@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from gtn_core.errors import UsageError, unknown_name
 from gtn_core.estimators import ESTIMATORS
-from gtn_rl.config import DIFFERENTIABLE, UNBUDGETED, WARM_STARTS, EnvironmentConfig, StageConfig
+from gtn_rl.config import DIFFERENTIABLE, GREEDY, UNBUDGETED, WARM_STARTS, EnvironmentConfig, StageConfig
 from gtn_rl.learned_parts import out_of_reach
 
 ENDS = {
@@ -48,7 +48,7 @@ def refuse_nonsense(environment: EnvironmentConfig, stages: Sequence[StageConfig
         raise UsageError(
             "an mdp needs environment.harvest_episodes of 2 or more: its dynamics are judged by those left out"
         )
-    if environment.reward_mode == "potential" and (played := {"greedy", "soften"} & set(names)):
+    if environment.reward_mode == "potential" and (played := set(GREEDY) & set(names)):
         raise UsageError(
             f"a potential says nothing of actions, so it has no greedy policy for the stage {min(played)} to play"
         )
@@ -99,6 +99,8 @@ def _refuse_fruitless_parts(stage: StageConfig, *, discrete: bool) -> None:
 
 def _refuse_gain(stage: StageConfig, *, discrete: bool) -> None:
     low, high = stage.gain
+    if stage.name == "soften":
+        raise UsageError("the stage soften tries gains of its own; give the range of gains to greedy")
     if stage.name != "greedy":
         raise UsageError(f"the stage {stage.name} plays no greedy policy that could have a gain; give it to greedy")
     if discrete:

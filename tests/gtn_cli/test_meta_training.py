@@ -7,6 +7,7 @@ import gymnasium as gym
 import numpy as np
 import pytest
 
+from gtn_cli.commands.meta_train import command as meta_train
 from gtn_cli.given import Given
 from gtn_cli.meta_training import is_environment, new_meta_training
 from gtn_core.errors import GTNError, UsageError
@@ -48,6 +49,16 @@ def test_every_evolved_stage_takes_the_evolution_strategy():
 def test_an_estimator_that_would_change_nothing_is_refused(estimator, settings, words):
     with pytest.raises(UsageError, match=words):
         stages(estimator, **settings)
+
+
+def test_the_help_tells_the_budgets_of_the_presets():
+    told = next(parameter.help for parameter in meta_train.params if parameter.name == "minutes")
+    for task, name in (("digits", "digits"), ("mnist", "MNIST"), ("cifar10", "CIFAR-10")):
+        minutes = new_meta_training(task, "fast", [], Given()).config.outer.minutes
+        assert f"{name} {minutes:g}" in told
+    for task in ("Acrobot-v1", "LunarLander-v3", "my_package:Mine-v0"):
+        minutes = new_meta_training(task, "fast", [], Given()).config.minutes
+        assert f"most environments {minutes:g}" in told
 
 
 def test_told_outer_steps_are_those_of_each_stage():

@@ -1,19 +1,10 @@
 """``gtn-cli settings``: every setting of a meta-training, with its value and what it is."""
 
 import pytest
-import yaml
 
 from gtn_core.config import parse_assignments
 from gtn_rl.config import resolve_config as resolve_environment
 from gtn_sl.config import resolve_config
-
-
-def leaves(settings, prefix=""):
-    """Returns a nested dictionary's leaves by dotted name."""
-    found = {}
-    for key, value in settings.items():
-        found |= leaves(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
-    return found
 
 
 @pytest.mark.parametrize(("task", "preset"), [("digits", "fast"), ("mnist", "paper"), ("cifar10", "original")])
@@ -27,17 +18,29 @@ def test_what_is_listed_makes_the_preset_again(call, task, preset):
 def test_every_setting_says_what_it_is(call):
     for arguments in (["--task", "mnist"], ["--task", "CartPole-v1"], ["--task", "Pendulum-v1", "--kind", "bandit"]):
         for name, setting in call("settings", *arguments, "--json").json.items():
-            assert setting["what"] or name in ("environment", "outer.lr"), name
+            assert setting["what"] or name == "outer.lr", name
 
 
-def test_stages_are_named_and_their_settings_listed_once(call):
+@pytest.mark.parametrize(
+    ("task", "kind"),
+    [("CartPole-v1", "mdp"), ("Acrobot-v1", "mdp"), ("HalfCheetah-v5", "bandit"), ("Pendulum-v1", "reward")],
+)
+def test_what_is_listed_makes_the_preset_of_an_environment_again(call, task, kind):
+    listed = call("settings", "--task", task, "--kind", kind, "--json").json
+    told = parse_assignments(f"{name}={each['value']}" for name, each in listed.items() if "value" in each)
+    assert resolve_environment(task, "fast", told) == resolve_environment(task, "fast", {"environment": {"kind": kind}})
+
+
+def test_stages_are_listed_as_they_are_told_and_what_they_may_have_once(call):
     listed = call("settings", "stages", "--task", "Acrobot-v1", "--json").json
-    assert yaml.safe_load(listed["stages"]["value"]) == [
-        s.name for s in resolve_environment("Acrobot-v1", "fast").stages
-    ]
-    assert listed["stages[].population"]["value"] == "64"
-    assert listed["stages[].gradient.steps"]["value"] == "32"
-    assert listed["stages[].name"]["value"] is None
+    assert listed["stages"]["value"].startswith("[{name: greedy, sigma: 0.3, validations: 6}, {name: fit}, ")
+    assert listed["stages[].population"]["default"] == "64"
+    assert listed["stages[].gradient.steps"]["default"] == "32"
+    assert listed["stages[].name"]["default"] is None
+    assert "value" not in listed["stages[].sigma"]
+    lines = call("settings", "gain", "--task", "HalfCheetah-v5").out.splitlines()
+    assert "gain: [0.35, 1.0]" in lines[0]
+    assert "stages[].gain=[1.0, 1.0]  (default)" in lines
 
 
 def test_words_choose_settings_by_name_or_text(call):
@@ -48,6 +51,7 @@ def test_words_choose_settings_by_name_or_text(call):
     )
     missing = call("settings", "cosine", "bandit")
     assert (missing.code, missing.out) == (2, "")
+    assert call("settings", "cosine", "bandit", "--json").code == 2
     assert "no setting of digits has 'cosine' and 'bandit'" in missing.err
 
 

@@ -1,22 +1,34 @@
 """The greedy warm start: what a reward prefers, played more or less sharply."""
 
 import dataclasses
+import functools
 
+import numpy as np
 import pytest
 import torch
 
 from gtn_core.checkpoint import load_checkpoint
-from gtn_core.config import parse_assignments
+from gtn_core.config import parse_assignments, to_dict
 from gtn_core.run_folder import RunFolder
 from gtn_core.seeding import Streams
+from gtn_envs.weights_file import load_environment
 from gtn_rl.agents.protocol import normalise
 from gtn_rl.config import resolve_config
 from gtn_rl.fitness import Greedy
 from gtn_rl.job import EvolutionJob
 from gtn_rl.judge import Judge
+from gtn_rl.run_progress import run_progress
 from gtn_rl.stages import soften
+from gtn_rl.stages.run import WITHOUT_OUTER_STEPS
 from gtn_rl.tasks import make_task
 from gtn_rl.training import meta_train
+
+SOFTENED = [
+    *("environment.harvest_episodes=3", "environment.hidden=[8]", "environment.transition_hidden=[8]"),
+    *("environment.centres=8", "environment.episode_steps=3", "agents.names=[a2c]", "agents.episodes=1"),
+    *("agents.validation_seeds=1", "agents.validation_episodes=1", "iterations=1"),
+    "stages=[{name: greedy, population: 2, validations: 1}, {name: soften}, {name: fit}, {name: scale}]",
+]
 
 
 def test_a_gain_makes_a_greedy_policy_smoother_and_leaves_its_signs(make_teacher):
@@ -28,7 +40,7 @@ def test_a_gain_makes_a_greedy_policy_smoother_and_leaves_its_signs(make_teacher
     torch.testing.assert_close(smooth, 0.5 * sharp, rtol=1e-3, atol=1e-5)
 
 
-def test_the_greedy_search_plays_at_gains_of_its_range(tmp_path):
+def test_the_greedy_search_plays_at_gains_of_its_range():
     settings = ["environment.kind=bandit", "iterations=1", "stages=[{name: greedy, gain: [0.3, 0.9]}]"]
     resolved = resolve_config("Pendulum-v1", "fast", parse_assignments(settings))
     task = make_task("Pendulum-v1")
@@ -58,7 +70,8 @@ def test_the_stage_soften_takes_the_best_gain_if_agents_do_no_worse(tmp_path, mo
     agents = ["agents.names=[a2c]", "agents.validation_seeds=1", "agents.validation_episodes=1", "agents.episodes=1"]
     stages = "stages=[{name: greedy, population: 2, validations: 1}, {name: soften}]"
     run = RunFolder(tmp_path / "run")
-    _, results = meta_train(resolve_config("Pendulum-v1", "fast", parse_assignments([*settings, *agents, stages])), run)
+    config = resolve_config("Pendulum-v1", "fast", parse_assignments([*settings, *agents, stages]))
+    _, results = meta_train(config, run)
     result, gain = results[1], 0.6 if better else 1.0
     assert (result.name, result.kept, result.metrics["meta/gain"]) == ("soften", better, gain)
     assert result.metrics["real/greedy"] == (-300 if better else -900)
@@ -71,7 +84,46 @@ def test_the_stage_soften_takes_the_best_gain_if_agents_do_no_worse(tmp_path, mo
         factor = gain if name in last else 1.0
         if not name.startswith("initial") or not better:
             torch.testing.assert_close(after[name], factor * before[name])
-    _, once_more = meta_train(
-        resolve_config("Pendulum-v1", "fast", parse_assignments([*settings, *agents, stages])), run, resume=True
-    )
-    assert once_more == results
+    assert run_progress(run, to_dict(config)).score == result.score
+
+
+@pytest.mark.parametrize("better", [True, False])
+def test_a_softened_environment_interrupted_while_it_is_fitted_ends_where_another_does(tmp_path, monkeypatch, better):
+    """The harvest of a policy that is kept is what dynamics are fitted to, and no other is."""
+    monkeypatch.setattr(soften, "_played", lambda pipeline, gain: (-abs(gain - 0.6), 5))  # 0.6 is the best one
+    fit, judge, harvests = WITHOUT_OUTER_STEPS["fit"], Judge.__call__, []
+
+    def fitted(pipeline, *given, stop=False):
+        harvests.append(len(pipeline.harvests))
+        if stop:
+            raise KeyboardInterrupt
+        return fit(pipeline, *given)
+
+    def train(name, **more):
+        scores = iter([0.0, 0.0, 0.0, 1.0 if better else -1.0])  # the first two are of the stage greedy
+
+        def judged(*given):
+            found = judge(*given)
+            return dataclasses.replace(found, score=next(scores, found.score))
+
+        monkeypatch.setattr(Judge, "__call__", judged)
+        return meta_train(resolve_config("Pendulum-v1", "fast", parse_assignments(SOFTENED)), runs[name], **more)[1]
+
+    runs = {name: RunFolder(tmp_path / name) for name in ("whole", "broken")}
+    monkeypatch.setitem(WITHOUT_OUTER_STEPS, "fit", fitted)
+    whole = train("whole")
+    monkeypatch.setitem(WITHOUT_OUTER_STEPS, "fit", functools.partial(fitted, stop=True))
+    with pytest.raises(KeyboardInterrupt):
+        train("broken")
+    monkeypatch.setitem(WITHOUT_OUTER_STEPS, "fit", fitted)
+    monkeypatch.setattr(Judge, "__call__", judge)
+    ended = meta_train(resolve_config("Pendulum-v1", "fast", parse_assignments(SOFTENED)), runs["broken"], resume=True)
+    assert harvests == [3 if better else 2] * 3  # at random, by the greedy policy, and by the softened one
+    assert [result.kept for result in whole][1] == better
+    for one, other in zip(whole, ended[1], strict=True):
+        assert dataclasses.replace(one, cpu_seconds=0, seconds=0) == dataclasses.replace(
+            other, cpu_seconds=0, seconds=0
+        )
+    tensors, others = (load_environment(run.teacher).tensors for run in runs.values())
+    assert tensors.keys() == others.keys()
+    assert all(np.array_equal(tensor, others[name]) for name, tensor in tensors.items())

@@ -302,12 +302,18 @@ def test_presets_have_stages_that_go_with_every_kind(task, kind):
             assert names.index("fit") > max([names.index(name) for name in WARM_STARTS if name in names], default=-1)
 
 
-@pytest.mark.parametrize("task", ["CartPole-v1", "MountainCar-v0", "BipedalWalker-v3"])
+@pytest.mark.parametrize("task", ["CartPole-v1", "MountainCar-v0", "HalfCheetah-v5", "BipedalWalker-v3"])
 def test_presets_of_a_potential_evolve_no_greedy_policy(task):
     for mode, first in (("state-action", "bilevel" if task == "CartPole-v1" else "greedy"), ("potential", "bilevel")):
         resolved = resolve_config(task, "fast", {"environment": {"kind": "reward", "reward_mode": mode}})
         assert resolved.stages[0].name == first
         refuse_nonsense(resolved.environment, resolved.stages, discrete=task in DISCRETE)
+
+
+def test_a_reward_is_not_softened_at_the_cost_of_real_steps():
+    for kind, expected in (("bandit", True), ("mdp", True), ("reward", False)):
+        resolved = resolve_config("HalfCheetah-v5", "fast", {"environment": {"kind": kind}})
+        assert ("soften" in [stage.name for stage in resolved.stages]) == expected
 
 
 @pytest.mark.slow
@@ -359,6 +365,11 @@ def test_differentiable_stages_run_on_every_kind_of_task(task, kind, stages, tmp
             "CartPole-v1",
             ["environment.kind=bandit", "stages=[{name: paper, gradient: {every: 2}}]"],
             "gradient.every means nothing to the stage paper",
+        ),
+        (
+            "Pendulum-v1",
+            ["environment.kind=bandit", "stages=[{name: greedy}, {name: soften, gain: [0.5, 1]}]"],
+            "soften tries gains of its own",
         ),
         ("CartPole-v1", ["environment=3"], "'environment' should hold keys and values, got 3"),
         ("CartPole-v1", ["environment.kind=bandit", "stages=[{name: fit}]"], "no transitions"),

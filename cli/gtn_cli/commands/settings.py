@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import textwrap
+from typing import TYPE_CHECKING
 
 import click
 
@@ -12,6 +13,9 @@ from gtn_cli.given import Given
 from gtn_cli.main import echo_json
 from gtn_cli.meta_training import new_meta_training
 from gtn_core.errors import UsageError
+
+if TYPE_CHECKING:
+    from gtn_core.config import Described
 
 
 @click.command("settings")
@@ -31,8 +35,8 @@ from gtn_core.errors import UsageError
 def command(words: tuple[str, ...], task: str, preset: str, kind: str | None, quiet: bool, as_json: bool) -> None:
     """List the settings of a meta-training: name, value in a preset, and what it is.
 
-    With WORDs, those that have them all in their name or text. `meta-train --set NAME=VALUE` or a file for `meta-train --config`
-    changes one; a list, such as an environment's stages, is given as a whole.
+    With WORDs, those that have them all in name, value or text. `meta-train --set NAME=VALUE` or a file for `meta-train --config`
+    changes one; a list, such as an environment's stages, is given as a whole, and what stages[] may hold has its default here.
 
     \b
     Examples:
@@ -44,19 +48,25 @@ def command(words: tuple[str, ...], task: str, preset: str, kind: str | None, qu
     from gtn_core.config import described_values
 
     console.start_logging(quiet=quiet or as_json)
-    config = new_meta_training(task, preset, [{"task": task, "preset": preset}], Given(kind=kind)).config
+    config = new_meta_training(task, preset, [], Given(kind=kind)).config
     found = [
         setting
         for setting in described_values(config)
-        if all(word.lower() in f"{setting.name} {setting.text}".lower() for word in words)
+        if all(word.lower() in f"{setting.name} {setting.value} {setting.text}".lower() for word in words)
     ]
-    if as_json:
-        echo_json({setting.name: {"value": setting.default, "what": setting.text} for setting in found})
-        return
     if not found:
-        raise UsageError(f"no setting of {task} has {' and '.join(map(repr, words))} in its name or text")
+        raise UsageError(f"no setting of {task} has {' and '.join(map(repr, words))} in its name, value or text")
+    if as_json:
+        echo_json({each.name: {_shows(each): each.value, "what": each.text} for each in found})
+        return
     width = min(120, shutil.get_terminal_size().columns)
     for setting in found:
-        click.echo(setting.name if setting.default is None else f"{setting.name}={setting.default}")
+        mark = "  (default)" if _shows(setting) == "default" else ""
+        click.echo(setting.name if setting.value is None else f"{setting.name}={setting.value}{mark}")
         text = setting.text.replace("``", "")
         click.echo(textwrap.fill(text, width, initial_indent="    ", subsequent_indent="    "))
+
+
+def _shows(setting: Described) -> str:
+    """Says what a setting stands with: of the entries of a list each may have another value, so the default."""
+    return "default" if "[]." in setting.name else "value"

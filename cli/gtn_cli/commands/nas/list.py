@@ -47,7 +47,13 @@ def command(name: str | None, quiet: bool, as_json: bool) -> None:
         echo_json(
             {
                 kind: {
-                    known: {"what": summary(cls), "settings": {each.name: vars(each) for each in describe(cls)}}
+                    known: {
+                        "what": summary(cls),
+                        "settings": {
+                            each.name: {"name": each.name, "default": each.value, "text": each.text}
+                            for each in describe(cls)
+                        },
+                    }
                     for known, cls in classes.items()
                     if name in (None, known)
                 }
@@ -69,7 +75,7 @@ def command(name: str | None, quiet: bool, as_json: bool) -> None:
             continue
         click.echo(f"{kind} {name}: {_plain(summary(classes[name]))}")
         settings = [
-            {"setting": each.name, "default": each.default or "", "what": _plain(each.text)}
+            {"setting": each.name, "default": each.value or "", "what": _plain(each.text)}
             for each in describe(classes[name])
         ]
         if settings:
