@@ -6,6 +6,16 @@ import torch
 from gtn_rl.model import EnvironmentTeacher
 from gtn_rl.tasks import make_task
 
+SHORT_A2C = """
+from gtn_rl.agents.a2c import A2C, A2CFamily
+
+class Short(A2CFamily):
+    def usual(self, spec):
+        return A2C(updates=20)
+
+short = Short()
+"""
+
 
 @pytest.fixture(scope="session", params=["CartPole-v1", "Pendulum-v1"])
 def task(request):
@@ -41,3 +51,10 @@ def build(task, kind, seed=0):
         termination_hidden=(8,) if kind == "ending mdp" else None,
         max_episode_steps=4 if mdp else 1,
     )
+
+
+@pytest.fixture
+def short_agents(tmp_path, monkeypatch):
+    """Makes ``short_a2c:short`` known, agents that are trained for so short a time that a stage takes a moment."""
+    (tmp_path / "short_a2c.py").write_text(SHORT_A2C)
+    monkeypatch.syspath_prepend(tmp_path)

@@ -25,8 +25,8 @@ from gtn_rl.training import meta_train
 
 SOFTENED = [
     *("environment.harvest_episodes=3", "environment.hidden=[8]", "environment.transition_hidden=[8]"),
-    *("environment.centres=8", "environment.episode_steps=3", "agents.names=[a2c]", "agents.episodes=1"),
-    *("agents.validation_seeds=1", "agents.validation_episodes=1", "iterations=1"),
+    *("environment.centres=8", "environment.episode_steps=3", "agents.names=['short_a2c:short']"),
+    *("agents.episodes=1", "agents.validation_seeds=1", "agents.validation_episodes=1", "iterations=1"),
     "stages=[{name: greedy, population: 2, validations: 1}, {name: soften}, {name: fit}, {name: scale}]",
 ]
 
@@ -59,6 +59,7 @@ def test_softening_a_reward_is_playing_it_at_that_gain(make_teacher):
     torch.testing.assert_close(Greedy().train(teacher.model(), torch.Generator()).act(seen), played)
 
 
+@pytest.mark.usefixtures("short_agents")
 @pytest.mark.parametrize("better", [True, False])
 def test_the_stage_soften_takes_the_best_gain_if_agents_do_no_worse(tmp_path, monkeypatch, better):
     returns = iter([[-900.0, 5], [-300.0, 6], [-400.0, 7], [-1500.0, 8]])
@@ -67,7 +68,12 @@ def test_the_stage_soften_takes_the_best_gain_if_agents_do_no_worse(tmp_path, mo
     judge = Judge.__call__
     monkeypatch.setattr(Judge, "__call__", lambda *given: dataclasses.replace(judge(*given), score=next(scores)))
     settings = ["environment.kind=bandit", "environment.harvest_episodes=2", "environment.centres=8", "iterations=1"]
-    agents = ["agents.names=[a2c]", "agents.validation_seeds=1", "agents.validation_episodes=1", "agents.episodes=1"]
+    agents = [
+        "agents.names=['short_a2c:short']",
+        "agents.validation_seeds=1",
+        "agents.validation_episodes=1",
+        "agents.episodes=1",
+    ]
     stages = "stages=[{name: greedy, population: 2, validations: 1}, {name: soften}]"
     run = RunFolder(tmp_path / "run")
     config = resolve_config("Pendulum-v1", "fast", parse_assignments([*settings, *agents, stages]))
@@ -87,6 +93,7 @@ def test_the_stage_soften_takes_the_best_gain_if_agents_do_no_worse(tmp_path, mo
     assert run_progress(run, to_dict(config)).score == result.score
 
 
+@pytest.mark.usefixtures("short_agents")
 @pytest.mark.parametrize("better", [True, False])
 def test_a_softened_environment_interrupted_while_it_is_fitted_ends_where_another_does(tmp_path, monkeypatch, better):
     """The harvest of a policy that is kept is what dynamics are fitted to, and no other is."""

@@ -10,6 +10,7 @@ from gtn_core.distributed import SingleProcess
 from gtn_core.run_folder import RunFolder
 from gtn_envs.weights_file import load_environment
 from gtn_rl.config import resolve_config
+from gtn_rl.stages import soften
 from gtn_rl.training import meta_train
 
 pytestmark = [
@@ -75,6 +76,19 @@ def test_evolution_is_the_same_on_any_number_of_processes(in_processes, tmp_path
             ours, theirs = load_file(state), load_file(path / state.relative_to(tmp_path / "1"))
             assert all(torch.equal(tensor, theirs[name]) for name, tensor in ours.items())
         assert rows_of(path) == rows_of(tmp_path / "1")
+
+
+@pytest.mark.usefixtures("short_agents")
+def test_a_softened_environment_is_the_same_on_two_processes(in_processes, tmp_path, monkeypatch):
+    monkeypatch.setattr(soften, "_played", lambda pipeline, gain: (-abs(gain - 0.6), 5))
+    stages = "stages=[{name: greedy, population: 4, validations: 1}, {name: soften}, {name: fit}, {name: scale}]"
+    settings = [stages, "agents.names=['short_a2c:short']", "agents.judges=['short_a2c:short']"]
+    alone = train(SingleProcess(), tmp_path / "1", "Pendulum-v1", "mdp", settings)
+    results = in_processes(2, train, tmp_path / "2", "Pendulum-v1", "mdp", settings)
+    assert results[0] == results[1]
+    assert [stage[:4] for stage in results[0][1]] == [stage[:4] for stage in alone[1]]
+    one, other = (load_environment(RunFolder(tmp_path / size).teacher).tensors for size in ("1", "2"))
+    assert all(np.array_equal(tensor, other[name]) for name, tensor in one.items())
 
 
 def test_differentiated_stages_average_over_processes(in_processes, tmp_path):
