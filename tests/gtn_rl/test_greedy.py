@@ -93,6 +93,7 @@ def test_the_stage_soften_takes_the_best_gain_if_agents_do_no_worse(tmp_path, mo
     assert run_progress(run, to_dict(config)).score == result.score
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("short_agents")
 @pytest.mark.parametrize("better", [True, False])
 def test_a_softened_environment_interrupted_while_it_is_fitted_ends_where_another_does(tmp_path, monkeypatch, better):
