@@ -164,7 +164,7 @@ PRESETS: dict[str, dict[str, Preset]] = {
         "MountainCar-v0": _narrow,
         "Pendulum-v1": _wide,
         "LunarLander-v3": _warm,
-        "HalfCheetah-v5": functools.partial(_walker, steps=(600, 0), gain=(0.35, 1.0), states=(4096, 0.1)),
+        "HalfCheetah-v5": functools.partial(_walker, steps=(462, 0), gain=(0.35, 1.0), states=(4096, 0.1)),
         "Hopper-v5": functools.partial(_walker, steps=(200, 160), bonus=1.0),
     }
 }
