@@ -43,19 +43,24 @@ def write_environment(
         GTNError: The file cannot be written, or the environment holds a value that is not finite.
     """
     spec = teacher.spec
+    named = (
+        config.environment.start and Path(config.environment.start).name
+    )  # a folder of this machine means nothing elsewhere
+    told_config = to_dict(config)
+    told_config["environment"]["start"] = named
     document = teacher.document(
         stages=[vars(result) for result in results],
         command=command,
         seed=config.seed,
         version=importlib.metadata.version("generative-teaching-networks"),
         metrics=dict(metrics),
-        config=to_dict(config),
+        config=told_config,
         observation_space=spec.observation_space,
         action_space=spec.action_space,
     )
     if start is not None:
         told = {key: start.document[key] for key in TOLD_OF_START if key in start.document}
-        document["start"] = {"file": config.environment.start, **told}
+        document["start"] = {"file": named, **told}
     try:
         save_environment(path, {name: tensor.cpu().numpy() for name, tensor in teacher.tensors().items()}, document)
     except WeightsError as error:
