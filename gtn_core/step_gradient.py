@@ -117,23 +117,40 @@ class StepGradient:
         return {**estimate.values, **trial.values}
 
     def _estimate(self, episode: int, share: float) -> tuple[Trial, Estimate]:
-        """Leaves one episode's gradient in the parameters' ``grad``, with less memory where there is not enough."""
-        while True:
+        """Leaves one episode's gradient in the parameters' ``grad``."""
+
+        def fresh() -> Trial:
             for parameter in self.parameters:
                 parameter.grad = None
             trial = self.job.episode(episode, share)
             if self.estimator.splits_candidates:
                 trial = TrialInParts(trial, self.room)
                 trial = SplitTrial(trial, self.world) if self.world.size > 1 else trial
-            try:
-                return trial, self.estimator.estimate(self.teacher, trial)
-            except Exception as error:
-                changed = self.estimator.shrink(trial) if is_out_of_memory(error) else None
-                if changed is None:
-                    raise
-            log.warning("episode %d: out of memory, so from now on %s", episode, changed)
-            del trial  # and the error, with all that its traceback holds, is gone too
-            release_memory()
+            return trial
+
+        return estimated(self.estimator, self.teacher, fresh, f"episode {episode}")
+
+
+def estimated(estimator: Estimator, teacher: Teacher, fresh: Callable[[], Trial], what: str) -> tuple[Trial, Estimate]:
+    """Estimates the gradient of a trial, with less memory where there is not enough.
+
+    Args:
+        estimator: Leaves the gradient in the ``grad`` of the teacher's parameters.
+        teacher: What is trained.
+        fresh: Makes the trial, each time that it is begun, and clears what is left of another's gradient.
+        what: What to call it where memory ends.
+    """
+    while True:
+        trial = fresh()
+        try:
+            return trial, estimator.estimate(teacher, trial)
+        except Exception as error:
+            changed = estimator.shrink(trial) if is_out_of_memory(error) else None
+            if changed is None:
+                raise
+        log.warning("%s: out of memory, so from now on %s", what, changed)
+        del trial  # and the error, with all that its traceback holds, is gone too
+        release_memory()
 
 
 def gradient_norm(gradients: Iterable[Tensor]) -> Tensor:

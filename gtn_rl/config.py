@@ -99,6 +99,11 @@ class AgentsConfig:
     validation_episodes: Positive = 10
     """Real episodes of each of these."""
 
+    @property
+    def greedy_episodes(self) -> int:
+        """Real episodes that the one greedy policy is judged by."""
+        return 4 * self.validation_episodes
+
 
 @config
 class GradientConfig:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from gtn_core.config import to_dict
@@ -43,24 +44,22 @@ def write_environment(
         GTNError: The file cannot be written, or the environment holds a value that is not finite.
     """
     spec = teacher.spec
-    named = (
-        config.environment.start and Path(config.environment.start).name
-    )  # a folder of this machine means nothing elsewhere
-    told_config = to_dict(config)
-    told_config["environment"]["start"] = named
+    began = config.environment.start
+    if began is not None:  # by its name alone: a folder of this machine means nothing elsewhere
+        config = replace(config, environment=replace(config.environment, start=Path(began).name))
     document = teacher.document(
         stages=[vars(result) for result in results],
         command=command,
         seed=config.seed,
         version=importlib.metadata.version("generative-teaching-networks"),
         metrics=dict(metrics),
-        config=told_config,
+        config=to_dict(config),
         observation_space=spec.observation_space,
         action_space=spec.action_space,
     )
     if start is not None:
         told = {key: start.document[key] for key in TOLD_OF_START if key in start.document}
-        document["start"] = {"file": named, **told}
+        document["start"] = {"file": config.environment.start, **told}
     try:
         save_environment(path, {name: tensor.cpu().numpy() for name, tensor in teacher.tensors().items()}, document)
     except WeightsError as error:

@@ -120,3 +120,17 @@ class Greedy:
             return learned.table(x) if learned.spec.discrete else learned.targets(x, self.gain)
 
         return Policies(learned.spec, outputs)
+
+
+def greedy_policies(teacher: LearnedTeacher, gain: float = 1.0) -> Policies:
+    """Returns the greedy policy of a teacher's reward, one (P = 1); see ``Greedy``."""
+    with torch.no_grad():
+        return Greedy(gain).train(teacher.model(), torch.Generator())
+
+
+def greedy_return(
+    task: BatchedTask, teacher: LearnedTeacher, episodes: int, random: np.random.Generator, gain: float = 1.0
+) -> tuple[float, int]:
+    """Returns the mean return of a teacher's greedy policy over real episodes, and the real steps; see ``real_returns``."""
+    returns, steps = real_returns(task, greedy_policies(teacher, gain), 1, episodes, random)
+    return float(returns.mean()), steps

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from gtn_rl.agents import Policies
 from gtn_rl.config import EnvironmentConfig
-from gtn_rl.fitness import Greedy
+from gtn_rl.fitness import greedy_policies
 from gtn_rl.learned_teacher import LearnedTeacher
 from gtn_rl.tasks.protocol import BatchedTask, TaskSpec
 from gtn_rl.tasks.rollout import Transitions, rollout
@@ -93,8 +93,7 @@ def harvest_from_greedy(
     task: BatchedTask, teacher: LearnedTeacher, settings: EnvironmentConfig, random: np.random.Generator
 ) -> Harvest:
     """Runs episodes under the policy that takes the action of the greatest reward, and errs now and then; see ``harvest``."""
-    with torch.no_grad():
-        policies = Greedy().train(teacher.model(), torch.Generator())
+    policies = greedy_policies(teacher)
     return harvest(task, settings.harvest_episodes, random, policies=policies, exploration=settings.exploration)
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 
 import numpy as np
-import torch
 
 from gtn_core.distributed import first
 from gtn_core.outer_job import Validation
@@ -15,12 +15,11 @@ from gtn_rl.agents import InnerAgent
 from gtn_rl.agents.protocol import log_uniform
 from gtn_rl.config import WARM_STARTS, RLConfig, StageConfig
 from gtn_rl.distillation import draw_student
-from gtn_rl.fitness import Greedy, TransferTrial, real_returns
+from gtn_rl.fitness import Greedy, TransferTrial, greedy_return
 from gtn_rl.harvest import start_from_greedy
 from gtn_rl.judge import Judge, learners
 from gtn_rl.learned_teacher import LearnedTeacher
-from gtn_rl.learned_variants import LearnedVariants
-from gtn_rl.model import as_bandit
+from gtn_rl.model import bandits
 from gtn_rl.tasks.protocol import BatchedTask
 
 Save = Callable[[Validation, int], None]
@@ -76,7 +75,7 @@ class EvolutionJob:
         """See ``Job.validate``."""
         if self.stage.name == "greedy":
             return self._validate_greedy()
-        return self.judge(self._bandits if self.stage.name in WARM_STARTS else self.teacher.model)
+        return self.judge(partial(bandits, self.teacher) if self.stage.name in WARM_STARTS else self.teacher.model)
 
     def _validate_greedy(self) -> Validation:
         """Judges by agents that learn the greedy policy from its own rewards, in states that it meets when it errs.
@@ -85,7 +84,7 @@ class EvolutionJob:
         """
         mean, steps, seconds = first(self.judge.world, self._greedy_figures)
         self.judge.world.broadcast_(self.teacher.state_dict().values())
-        judged = self.judge(self._bandits)
+        judged = self.judge(partial(bandits, self.teacher))
         metrics = {**judged.metrics, "real/greedy": mean}
         metrics["cost/real_steps"] += steps
         metrics["perf/cpu_seconds"] += seconds
@@ -94,17 +93,11 @@ class EvolutionJob:
     def _greedy_figures(self) -> tuple[float, int, float]:
         """Starts initial states anew from where the greedy policy goes; returns its mean return, real steps and CPU-seconds."""
         started, settings = time.process_time(), self.config.environment
-        with torch.no_grad():
-            policies = Greedy().train(self.teacher.model(), torch.Generator())
-        episodes = 4 * self.config.agents.validation_episodes
-        returns, steps = real_returns(self.task, policies, 1, episodes, self.streams.numpy("validation-greedy"))
+        episodes, random = self.config.agents.greedy_episodes, self.streams.numpy("validation-greedy")
+        mean, steps = greedy_return(self.task, self.teacher, episodes, random)
         random = self.judge.streams.numpy("harvest-greedy")  # the one that the stage's end draws from
         steps += start_from_greedy(self.task, self.teacher, settings, random).real_steps
-        return float(returns.mean()), steps, time.process_time() - started
-
-    def _bandits(self, copies: int) -> LearnedVariants:
-        """Returns where the greedy policy is learned with the least effort."""
-        return as_bandit(self.teacher.model(copies))
+        return mean, steps, time.process_time() - started
 
     def save_teacher(self, validation: Validation, iteration: int) -> None:
         """See ``Job.save_teacher``."""

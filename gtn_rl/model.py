@@ -122,8 +122,9 @@ class Model(LearnedVariants):
         return x.clamp(self.low, self.high)
 
 
-def as_bandit(variants: LearnedVariants) -> LearnedVariants:
-    """Returns where a greedy policy is learned with the least effort; a reward has no place but the real task."""
+def bandits(teacher: LearnedTeacher[Any], copies: int) -> LearnedVariants:
+    """Returns where a greedy policy is learned with the least effort, so often; a reward has no place but the real task."""
+    variants: LearnedVariants = teacher.model(copies)
     return variants.one_step() if isinstance(variants, Model) else variants
 
 

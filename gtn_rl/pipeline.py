@@ -91,6 +91,23 @@ class Pipeline:
         before = Cost(*first(world, make))
         return CostTracker(made[0] if made else NoTracker(), before, world)
 
+    def result(
+        self,
+        name: str,
+        tracker: CostTracker,
+        *,
+        kept: bool,
+        score: float,
+        metrics: Mapping[str, float],
+        before: float | None = None,
+        outer_steps: int = 0,
+        seconds: float = 0.0,
+    ) -> StageResult:
+        """Returns what a stage came to, see ``StageResult``; its tracker tells what it took."""
+        spent = tracker.total - self.cost
+        cpu_seconds = round(spent.cpu_seconds, 2)
+        return StageResult(name, kept, score, outer_steps, spent.real_steps, cpu_seconds, metrics, before, seconds)
+
     def rows(self, folder: RunFolder) -> list[dict[str, Any]]:
         """Returns a stage's rows of the run's metrics."""
         return [row for row in self.run.metric_rows() if row.get("stage") == folder.path.name]

@@ -96,9 +96,9 @@ def _distilled(
     }
     greedy, distil = ({**stage, "population": population} for stage in (greedy, distil))
     bilevel = {"name": "bilevel", "sigma": 0.05, "validations": 2, "population": 32}
-    soften: list[Settings] = [] if gain == (1.0, 1.0) or kind == "reward" else [{"name": "soften"}]
-    search: list[Settings] = [greedy, *soften] if kind == "reward" or not steps[1] else [greedy, *soften, distil]
-    warm = [] if started else search
+    soften: list[Settings] = [] if gain == (1.0, 1.0) else [{"name": "soften"}]
+    students: list[Settings] = [distil] if steps[1] else []
+    warm: list[Settings] = [] if started else [greedy] if kind == "reward" else [greedy, *soften, *students]
     # Agents tell candidates apart more slowly than students, so nothing follows in a bandit.
     then = [] if kind == "bandit" and not started else [bilevel]
     budget = {"minutes": None, "iterations": 20}

@@ -10,9 +10,9 @@ from gtn_core.errors import UsageError, unknown_name
 from gtn_core.inner_optim import MAX_MOMENTUM, Schedule, UnboundOptimizer, inner_optimizer
 from gtn_core.outer_loop import OuterConfig
 from gtn_core.plan import StepPlan
-from gtn_sl.data import ImageTask, find_task
+from gtn_sl.data import find_task
 from gtn_sl.learners.pool import LearnerConfig
-from gtn_sl.presets import PRESETS, Settings, alike
+from gtn_sl.presets import PRESETS, alike
 
 
 @config
@@ -194,7 +194,7 @@ def resolve_config(task: str, preset: str, *layers: Mapping[str, Any]) -> MetaTr
     if preset not in PRESETS:
         raise unknown_name("preset", preset, PRESETS)
     found = find_task(task)
-    stack: list[Mapping[str, Any]] = [{"preset": preset}, _preset(preset, found)]
+    stack: list[Mapping[str, Any]] = [{"preset": preset}, PRESETS[preset][alike(found)]]
     for layer in layers:
         stack += [*_replaced(layer), layer]
     resolved = resolve(MetaTrainConfig, *stack, {"task": found.name})
@@ -204,12 +204,6 @@ def resolve_config(task: str, preset: str, *layers: Mapping[str, Any]) -> MetaTr
         first, last = resolved.inner.first_steps, resolved.inner.steps
         raise UsageError(f"inner.first_steps={first} is more than inner.steps={last}, which the inner steps grow to")
     return resolved
-
-
-def _preset(name: str, task: ImageTask) -> Settings:
-    """Returns a preset's settings of a task; a user's own has those of the task that is most like it."""
-    of_tasks = PRESETS[name]
-    return of_tasks[task.name if task.name in of_tasks else alike(task.image_shape)]
 
 
 def _replaced(layer: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:

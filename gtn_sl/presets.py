@@ -8,7 +8,10 @@ et al. (ICML 2020) with our smooth learner; ``original`` has those of the author
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from gtn_sl.data import ImageTask
 
 Settings = Mapping[str, Any]
 
@@ -153,9 +156,11 @@ PRESETS: dict[str, dict[str, Settings]] = {
 }
 
 
-def alike(image_shape: tuple[int, int, int]) -> str:
-    """Returns the task of ``PRESETS`` whose settings suit other images, ``(C, H, W)``, best."""
-    channels, height, width = image_shape
+def alike(task: ImageTask) -> str:
+    """Returns the task of ``PRESETS`` whose settings a task has: itself, or, of a user's own images, the one most like it."""
+    if task.name in _FAST:
+        return task.name
+    channels, height, width = task.image_shape
     if channels > 1:
         return "cifar10"
     return "digits" if max(height, width) <= 12 else "mnist"

@@ -31,5 +31,4 @@ def _fitted(pipeline: Pipeline, index: int, stage: StageConfig, folder: RunFolde
             accuracy = fit_terminations(teacher, harvests, streams.torch("fit-termination", index))
             metrics |= {} if accuracy is None else {"fit/termination_balanced_accuracy": accuracy}
         tracker.scalars(0, metrics)
-    spent = tracker.total - pipeline.cost
-    return StageResult("fit", True, explained, 0, spent.real_steps, round(spent.cpu_seconds, 2), metrics=metrics)
+    return pipeline.result("fit", tracker, kept=True, score=explained, metrics=metrics)

@@ -25,14 +25,4 @@ def run_scale(pipeline: Pipeline, index: int, stage: StageConfig, folder: RunFol
         teacher.resize(factor)
         metrics = {**own_metrics(reached.metrics), "meta/reward_factor": factor}
         tracker.scalars(len(tried), metrics)
-    spent = tracker.total - pipeline.cost
-    return StageResult(
-        name="scale",
-        kept=kept,
-        score=reached.score,
-        outer_steps=0,
-        real_steps=spent.real_steps,
-        cpu_seconds=round(spent.cpu_seconds, 2),
-        metrics=metrics,
-        before=before.score,
-    )
+    return pipeline.result("scale", tracker, kept=kept, score=reached.score, metrics=metrics, before=before.score)

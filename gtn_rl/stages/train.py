@@ -55,14 +55,12 @@ def run_training(pipeline: Pipeline, index: int, stage: StageConfig, folder: Run
     finally:
         tracker.close()
     before = first(world, lambda: next(row["real/score"] for row in pipeline.rows(folder) if "real/score" in row))
-    spent = tracker.total - pipeline.cost
-    return StageResult(
-        name=stage.name,
+    return pipeline.result(
+        stage.name,
+        tracker,
         kept=progress.best_iteration > 0,
         score=progress.best,
         outer_steps=progress.iteration,
-        real_steps=spent.real_steps,
-        cpu_seconds=round(spent.cpu_seconds, 2),
         metrics=document["metrics"],
         before=before,
         seconds=round(progress.seconds, 1),

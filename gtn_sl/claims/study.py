@@ -132,9 +132,7 @@ def _config(setup: Setup, run: Run, runs: int) -> MetaTrainConfig:
 
 
 def _alike(setup: Setup) -> str:
-    """Returns the task whose scale a task has: its own, or, of a user's images, that of the task most like it."""
-    task = find_task(setup.task_name)
-    return task.name if task.digest is None else alike(task.image_shape)
+    return alike(find_task(setup.task_name))
 
 
 def _resolved(setup: Setup, *layers: Mapping[str, Any]) -> MetaTrainConfig:

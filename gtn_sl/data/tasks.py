@@ -63,8 +63,10 @@ def is_own(name: str) -> bool:
 
 def names_images(name: str) -> bool:
     """Says whether a name stands for images, where it may as well be the id of an environment, ``package:id``."""
-    if is_file(name) or ":" not in name:
-        return is_file(name) or name in TASKS
+    if not is_own(name):
+        return name in TASKS
+    if is_file(name):
+        return True
     try:
         return isinstance(import_named("image task", name), ImageTask)
     except UsageError:

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
+from functools import partial
 
 import torch
 
 from gtn_core.device import send
 from gtn_core.errors import DivergedError
 from gtn_core.estimators import Backprop, Episode, EstimatorConfig
-from gtn_core.memory import is_out_of_memory, release_memory
 from gtn_core.meta_loss import BatchedLoss
 from gtn_core.plan import StepPlan
 from gtn_core.seeding import Streams
+from gtn_core.step_gradient import estimated
 from gtn_sl.learners import architecture
 from gtn_sl.losses import inner_loss, real_loss
 from gtn_sl.streams.real import RealData
-
-log = logging.getLogger(__name__)
 
 META_BATCH = 1024
 """Validation images that an outer step judges by."""
@@ -58,6 +56,11 @@ def learn_schedule(
     optimizer = torch.optim.Adam(stream.inner_schedule.parameters(), lr=lr)
     decay = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, max(1, iterations))
     estimator = Backprop(EstimatorConfig(plan=plan))
+
+    def begun(episode: Episode) -> Episode:
+        optimizer.zero_grad()
+        return episode
+
     for iteration in range(iterations):
         learner, phi = family.fresh(task, streams.seed("control-learner", iteration), plan.layout)
         phi = phi.to(device)
@@ -72,7 +75,7 @@ def learn_schedule(
             inner_loss(learner, plan), stream.optimizer.bind(learner, phi), phi, meta_loss, weights, lesson=lesson
         )
         try:
-            _estimate(estimator, stream, episode)
+            estimated(estimator, stream, partial(begun, episode), "a schedule on real data")
             if not all(torch.isfinite(p.grad).all() for p in stream.inner_schedule.parameters() if p.grad is not None):
                 raise DivergedError("the meta-gradient is not finite")
             optimizer.step()
@@ -82,18 +85,3 @@ def learn_schedule(
         decay.step()
         if after_iteration is not None:
             after_iteration()
-
-
-def _estimate(estimator: Backprop, stream: RealData, episode: Episode) -> None:
-    """Leaves an episode's gradient in the schedule's ``grad``, with less memory where there is not enough."""
-    while True:
-        stream.inner_schedule.zero_grad()
-        try:
-            estimator.estimate(stream, episode)
-            return
-        except Exception as error:
-            changed = estimator.shrink(episode) if is_out_of_memory(error) else None
-            if changed is None:
-                raise
-        log.warning("a schedule on real data: out of memory, so from now on %s", changed)
-        release_memory()

@@ -50,7 +50,7 @@ log = logging.getLogger("gtn_cli")
 @click.option(
     "--minutes",
     type=click.FloatRange(min=0, min_open=True),
-    help="Train for so many minutes; an environment's stages fit and scale come on top."
+    help="Train for so many minutes; an environment's stages fit, scale and soften come on top."
     "  [default: the preset's: digits 4.4, MNIST 48, CIFAR-10 120, most environments 10; some count outer steps instead]",
 )
 @click.option(
