@@ -55,7 +55,7 @@ def test_it_survives_its_file(classifier, tmp_path, data):
     loaded = load_learner(path)
     few = data.test.images[:50]
     assert torch.equal(loaded(few), classifier(few))
-    assert torch.equal(loaded(few[:1]), classifier(few)[:1]) or torch.allclose(loaded(few[:1]), classifier(few)[:1])
+    torch.testing.assert_close(loaded(few[:1]), classifier(few)[:1])  # another batch size is summed in another order
     assert not loaded.training
     assert loaded.document["test_accuracy"] == 0.5
     assert loaded.document["teacher"] == "small"
