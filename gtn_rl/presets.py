@@ -72,7 +72,7 @@ def _distilled(
         kind: As in ``Preset``.
         started: As there.
         sigma: Of the stages ``greedy`` and ``distil``.
-        steps: Their outer steps; none of the second leave it out.
+        steps: Their outer steps; none of the second leave it out, and soften where gains differ.
         validations: Of ``greedy``, of whose policies the one that agents learn best is kept.
         population: Of both.
         shift: Of ``greedy``.
@@ -97,8 +97,8 @@ def _distilled(
     greedy, distil = ({**stage, "population": population} for stage in (greedy, distil))
     bilevel = {"name": "bilevel", "sigma": 0.05, "validations": 2, "population": 32}
     soften: list[Settings] = [] if gain == (1.0, 1.0) else [{"name": "soften"}]
-    students: list[Settings] = [distil] if steps[1] else []
-    warm: list[Settings] = [] if started else [greedy] if kind == "reward" else [greedy, *soften, *students]
+    learnable: list[Settings] = [distil] if steps[1] else soften
+    warm: list[Settings] = [] if started else [greedy] if kind == "reward" else [greedy, *learnable]
     # Agents tell candidates apart more slowly than students, so nothing follows in a bandit.
     then = [] if kind == "bandit" and not started else [bilevel]
     budget = {"minutes": None, "iterations": 20}
@@ -165,6 +165,6 @@ PRESETS: dict[str, dict[str, Preset]] = {
         "Pendulum-v1": _wide,
         "LunarLander-v3": _warm,
         "HalfCheetah-v5": functools.partial(_walker, steps=(462, 0), gain=(0.35, 1.0), states=(4096, 0.1)),
-        "Hopper-v5": functools.partial(_walker, steps=(200, 160), bonus=1.0),
+        "Hopper-v5": functools.partial(_walker, steps=(250, 160), bonus=1.0, gain=(0.35, 1.0), states=(2048, 0.2)),
     }
 }
