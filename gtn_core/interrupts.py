@@ -14,7 +14,9 @@ class InterruptedRun(KeyboardInterrupt):
 
 
 @contextlib.contextmanager
-def interrupts_held_back(*, patient: bool = False) -> Iterator[Callable[[], bool]]:
+def interrupts_held_back(
+    *, patient: bool = False, told_to_end: Callable[[], None] | None = None
+) -> Iterator[Callable[[], bool]]:
     """Holds Ctrl-C and SIGTERM back, so that no step, row or file is left half done.
 
     Signals can only be handled in the main thread; elsewhere nothing is held back.
@@ -22,6 +24,8 @@ def interrupts_held_back(*, patient: bool = False) -> Iterator[Callable[[], bool
     Args:
         patient: Whether a second one is held back, too: a launcher of several processes passes one on and sends its own. Else
             it is raised at once: whoever presses Ctrl-C twice does not want to wait.
+        told_to_end: Called at once, in the middle of whatever is under way, by the first SIGTERM: who sends it may send SIGKILL
+            before that has ended, as ``horovodrun`` does after five seconds.
 
     Yields:
         Says whether one came.
@@ -34,6 +38,8 @@ def interrupts_held_back(*, patient: bool = False) -> Iterator[Callable[[], bool
     def hold(number: int, frame: FrameType | None) -> None:
         if pending and not patient:
             raise KeyboardInterrupt
+        if number == signal.SIGTERM and number not in pending and told_to_end is not None:
+            told_to_end()
         pending.append(number)
 
     before = {number: signal.signal(number, hold) for number in (signal.SIGINT, signal.SIGTERM)}

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import contextlib
 import math
+import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -26,7 +27,7 @@ from gtn_core.outer_job import Job
 from gtn_core.run_folder import RunFolder
 from gtn_core.step_gradient import StepGradient, StepReport, gradient_norm
 from gtn_core.tracking import Tracker
-from gtn_core.training_state import load_state, save_state, saved_iteration
+from gtn_core.training_state import EstimatorState, load_state, save_state, saved_iteration
 
 
 @config
@@ -81,6 +82,9 @@ class Progress:
     fruitless: int = 0
 
 
+Standing = tuple[EstimatorState, dict[str, Any]]
+"""What a state holds beside teacher and optimizer: that of the estimator, and the counters."""
+
 Listener = Callable[[Progress, float, Mapping[str, float]], None]
 """``(progress, share done, values logged)``, called after every outer step."""
 
@@ -129,6 +133,7 @@ class OuterLoop:
         self.optimizer = outer_optimizer(groups, settings)
         self.gradient = StepGradient(teacher, self.parameters, job, estimator, self.world, settings.accumulate)
         self._started = self._saved_at = 0.0
+        self._whole: Standing | None = None
 
     def resume(self) -> None:
         """Puts teacher, optimizer, estimator and counters back to where the saved state has them.
@@ -148,7 +153,7 @@ class OuterLoop:
         """Trains until the budget is spent; returns where it ended.
 
         Ctrl-C and SIGTERM take effect between outer steps, after a save; a second one at once, without. Where they reach one of
-        several processes, all stop.
+        several processes, all stop. SIGTERM saves the last whole step at once, too: its sender may not wait for this one's end.
 
         Raises:
             InterruptedRun: The user interrupted it.
@@ -157,7 +162,8 @@ class OuterLoop:
         """
         self._started = time.monotonic() - self.progress.seconds
         self._saved_at = time.monotonic()
-        with interrupts_held_back(patient=self.world.size > 1) as interrupted:
+        patient = self.world.size > 1
+        with interrupts_held_back(patient=patient, told_to_end=self._save_whole_step) as interrupted:
             try:
                 self._train(interrupted)
             except (DivergedError, InterruptedRun):  # the teacher stands as the last whole step left it
@@ -184,16 +190,47 @@ class OuterLoop:
         """Writes the state that ``resume`` reads; process 0 does."""
         self._saved_at = time.monotonic()
         if self.world.rank == 0:
-            save_state(self.run_folder, self.teacher, self.optimizer, self.estimator, vars(self.progress))
+            self._write(*self._standing())
 
     def _save_for_the_lost(self) -> None:
         """Saves, in the stead of process 0 where that is the one that has gone: then the run's lock is free."""
         if self.world.rank == 0:
             self.save()
+        else:
+            self._write_for_the_lost(*self._standing())
+
+    def _save_whole_step(self) -> None:
+        """Saves the last whole step in the middle of the next one, or of a validation: teacher and optimizer stand still."""
+        if self._whole is None:
             return
+        if self.world.size > 1:  # a launcher's, mostly; not by the log, which may be in the middle of a line
+            done = self._whole[1]["iteration"]
+            os.write(2, f"process {self.world.rank} was told to end; outer step {done} is being saved\n".encode())
+        if self.world.rank == 0:
+            with contextlib.suppress(GTNError):  # what was saved before still stands
+                self._write(*self._whole)
+        else:
+            self._write_for_the_lost(*self._whole)
+
+    def _write_for_the_lost(self, estimator: EstimatorState, progress: Mapping[str, Any]) -> None:
         with contextlib.suppress(GTNError, OSError), self.run_folder.lock():
-            if saved_iteration(self.run_folder) < self.progress.iteration:
-                save_state(self.run_folder, self.teacher, self.optimizer, self.estimator, vars(self.progress))
+            if saved_iteration(self.run_folder) < progress["iteration"]:
+                self._write(estimator, progress)
+
+    def _write(self, estimator: EstimatorState, progress: Mapping[str, Any]) -> None:
+        save_state(self.run_folder, self.teacher, self.optimizer, estimator, progress)
+
+    def _standing(self) -> Standing:
+        return self.estimator.state(), dict(vars(self.progress))
+
+    @contextlib.contextmanager
+    def _under_way(self) -> Iterator[EstimatorState]:
+        """Keeps what stands, beside teacher and optimizer, while something long is under way that changes neither."""
+        self._whole = self._standing()
+        try:
+            yield self._whole[0]
+        finally:
+            self._whole = None
 
     def _state_tensors(self) -> list[Tensor]:
         moments = [v for slot in self.optimizer.state.values() for v in slot.values() if isinstance(v, Tensor)]
@@ -209,13 +246,14 @@ class OuterLoop:
     def _step(self, share: float) -> dict[str, float]:
         """Takes one outer step and returns what to log of it; the parameters stay as they are if every learner diverges."""
         start = time.perf_counter()
-        lr, before = self._set_learning_rates(share), self.estimator.state()
+        lr = self._set_learning_rates(share)
         gradient, progress = self.gradient, self.progress
-        try:
-            report = gradient.leave(progress.episodes, share, lambda: time.monotonic() - self._started)
-        except LostRankError:
-            self.estimator.load_state(*before)  # it may have moved on already
-            raise
+        with self._under_way() as before:
+            try:
+                report = gradient.leave(progress.episodes, share, lambda: time.monotonic() - self._started)
+            except LostRankError:
+                self.estimator.load_state(*before)  # it may have moved on already
+                raise
         progress.seconds = report.seconds
         self._refuse_fruitlessness(report)
         values = report.values
@@ -264,7 +302,8 @@ class OuterLoop:
         iteration = self.progress.iteration
         keep_in_step(self.world, self._state_tensors())
         try:
-            validation = self.job.validate()
+            with self._under_way():
+                validation = self.job.validate()
         except DivergedError as error:
             error.args = (f"validation after outer step {iteration}: {error}",)
             raise

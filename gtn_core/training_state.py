@@ -16,21 +16,31 @@ from gtn_core.run_folder import RunFolder
 
 KIND = "training-state"
 
+EstimatorState = tuple[Mapping[str, torch.Tensor], Mapping[str, Any]]
+"""What ``Estimator.state`` returns: tensors, and JSON values."""
+
 
 def save_state(
     run: RunFolder,
     teacher: Teacher,
     optimizer: torch.optim.Optimizer,
-    estimator: Estimator,
+    estimator: EstimatorState,
     progress: Mapping[str, Any],
 ) -> None:
     """Writes a run's state in place of the one before.
+
+    Args:
+        run: The run's folder.
+        teacher: What is trained.
+        optimizer: What takes the outer step.
+        estimator: The estimator's state.
+        progress: The loop's counters, JSON values.
 
     Raises:
         GTNError: It cannot be written; the one before still stands.
     """
     moments, values = pack_optimizer(optimizer)
-    own, counters = estimator.state()
+    own, counters = estimator
     parts = {"teacher": teacher.state_dict(), "optimizer": moments, "estimator": own}
     tensors = {f"{part}.{name}": tensor for part, named in parts.items() for name, tensor in named.items()}
     document = {"kind": KIND, "optimizer": values, "estimator": counters, "progress": dict(progress)}

@@ -8,6 +8,7 @@ import gymnasium as gym
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from gtn_core.saved_figure import save_figure
 from gtn_rl.transfer.environments import Environment
@@ -56,6 +57,7 @@ def _panel(axes: Axes, title: str, episodes: list[np.ndarray], first: int) -> No
         axes.plot(
             np.arange(len(episode)) + first, episode, color=LINE, alpha=0.4, linewidth=1, marker=".", markersize=3
         )
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_xlabel("step", fontsize=8)
 
 

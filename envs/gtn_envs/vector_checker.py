@@ -28,6 +28,7 @@ def check_vector_env(env: gym.vector.VectorEnv[Any, Any, Any], steps: int = 200,
     Raises:
         AssertionError: Something is wrong; one line says what.
     """
+    assert isinstance(env, gym.vector.VectorEnv), f"{env!r} is not a gymnasium.vector.VectorEnv"
     _check_spaces(env)
     first = _run(env, steps, seed)
     second = _run(env, steps, seed)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Any
@@ -35,6 +36,9 @@ MESSAGE = 1 << 10
 
 LOST = ("/gloo/", "connection", "timed out", "broken pipe", "socket")
 """Signs of a lost process in a message: gloo's name the file of its own that they come from."""
+
+SOURCE_LINE = re.compile(r"^\[\S+:\d+\] ")
+"""Where in its own source a message of gloo's comes from."""
 
 
 @WORLDS.register("torch")
@@ -118,4 +122,5 @@ def _reached(operation: Callable[[], Any]) -> Any:
         told = str(error).lower()
         if is_out_of_memory(error) or not (isinstance(error, dist.DistError) or any(sign in told for sign in LOST)):
             raise
-        raise LostRankError(str(error).partition(". This is typically")[0].splitlines()[0][:200]) from error
+        reason = str(error).partition(". This is typically")[0].splitlines()[0]
+        raise LostRankError(SOURCE_LINE.sub("", reason)[:200]) from error

@@ -83,7 +83,8 @@ class Job:
     @property
     def title(self) -> str:
         """What to call the agent on a screen."""
-        return f"{self.role}: {self.algorithm}, {self.settings}, agent {self.number}"
+        agent = "" if self.role == CLONING else f"{self.algorithm}, {self.settings}, "
+        return f"{self.role}: {agent}agent {self.number}"
 
 
 def run_job(job: Job) -> dict[str, Any]:

@@ -27,7 +27,7 @@ def plot_transfer(path: Path, transfer: Transfer) -> None:
         transfer: What to draw.
     """
     algorithms = list(dict.fromkeys(curve.algorithm for curve in transfer.curves if curve.role != CLONING))
-    figure = Figure(figsize=(1.2 + 4.0 * len(algorithms), 4.6), layout="constrained")
+    figure = Figure(figsize=(max(9.0, 1.2 + 4.0 * len(algorithms)), 4.6), layout="constrained")
     panels = figure.subplots(1, len(algorithms), sharey=True, squeeze=False)[0]
     for axes, name in zip(panels, algorithms, strict=True):
         curves = [curve for curve in transfer.curves if curve.algorithm == name or curve.role == CLONING]
@@ -36,9 +36,9 @@ def plot_transfer(path: Path, transfer: Transfer) -> None:
     drawn = [line for axes in panels for line in axes.get_legend_handles_labels()[0]]
     handles = {line.get_label(): line for line in sorted(drawn, key=lambda line: line.get_label() == SOLVED)}
     figure.legend(handles=list(handles.values()), loc="outside lower center", ncols=3, fontsize=9, frameon=False)
-    agents = transfer.plan.agents
+    agents, name = transfer.plan.agents, "/".join(Path(transfer.env.name).parts[-2:])  # of a long path its end
     figure.suptitle(
-        f"{transfer.env.name} → {transfer.task}: interquartile mean of {agents} agents, 95% bootstrap interval",
+        f"{name} → {transfer.task}: interquartile mean of {agents} agents, 95% bootstrap interval",
         x=0.01, ha="left", fontsize=11,
     )  # fmt: skip
     save_figure(figure, path)

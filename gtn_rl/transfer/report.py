@@ -55,7 +55,7 @@ def short_table(transfer: Transfer, settings: str) -> Rows:
                 "trained on": {CLONING: "cloning", UNTRAINED: "untrained"}.get(curve.role, curve.role),
                 "agent": "-" if curve.role == CLONING else curve.algorithm,
                 **{_thousands(point.steps): _short(point.deterministic.iqm) for point in curve.points},
-                "95%": "-" if last.low is None or last.high is None else f"{_short(last.low)} - {_short(last.high)}",
+                "95%": "-" if last.low is None or last.high is None else f"{_short(last.low)} to {_short(last.high)}",
                 "min": _short(last.minimum),
                 "solved": _percent(last.solve_rate),
             }

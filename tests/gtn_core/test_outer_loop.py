@@ -145,6 +145,29 @@ def test_interrupted_and_resumed_it_ends_bit_for_bit_the_same(make, stops, accum
     assert (whole.run_folder.path / "best").read_text() == (last.run_folder.path / "best").read_text()
 
 
+@pytest.mark.parametrize(("place", "step"), [("episode", 7), ("validate", 6)])
+def test_sigterm_saves_the_last_whole_step_though_the_next_is_never_finished(make, place, step):
+    whole, part = make("whole", iterations=8, validations=4), make("parts", iterations=8, validations=4, save_every=1e6)
+    whole.run()
+    work = getattr(part.job, place)
+
+    def killed(*args):
+        if part.progress.iteration == step:
+            signal.raise_signal(signal.SIGTERM)
+            raise SystemExit  # stands in for the SIGKILL that follows
+        return work(*args)
+
+    setattr(part.job, place, killed)
+    with pytest.raises(SystemExit):
+        part.run()
+    assert saved_iteration(part.run_folder) == step
+    last = make("parts", iterations=8, validations=4)
+    last.resume()
+    last.run()
+    assert all(map(torch.equal, whole.teacher.state_dict().values(), last.teacher.state_dict().values()))
+    assert last.progress.best == whole.progress.best
+
+
 def test_a_second_interrupt_is_raised_at_once(make):
     loop = make()
     loop.listener = lambda progress, share, values: [signal.raise_signal(signal.SIGINT) for _ in range(2)]

@@ -185,7 +185,9 @@ def _restarted(out: Path | None, world: World) -> Path | None:
 
 
 def _train(training: MetaTraining, run: RunFolder, world: World, *, resume: bool, quiet: bool, as_json: bool) -> None:
-    began = time.monotonic()
+    from gtn_core.distributed import LostRankError
+
+    began, hint = time.monotonic(), f"go on with: gtn-cli meta-train --resume {shlex.quote(str(run.path))}"
     log.info("%s %s in %s", "resuming" if resume else "making", training.title, run.path)
     try:
         with console.training_bar(quiet=quiet or as_json or not console.err.is_terminal) as bar:
@@ -198,8 +200,11 @@ def _train(training: MetaTraining, run: RunFolder, world: World, *, resume: bool
                     log.info("%3.0f%%  %s", 100 * share, figures)
 
             progress = training.train(run, world, resume=resume, listener=show, command=options.given_command())
+    except LostRankError as error:
+        if run.config.exists() and not world.may_restart:
+            error.args = (f"{error}; {hint}",)
+        raise
     except KeyboardInterrupt:
-        hint = f"go on with: gtn-cli meta-train --resume {shlex.quote(str(run.path))}"
         if world.rank == 0:
             click.echo(f"interrupted; {hint if run.config.exists() else 'nothing had been trained yet'}", err=True)
         raise SystemExit(EXIT_INTERRUPTED) from None

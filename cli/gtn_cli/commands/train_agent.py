@@ -157,7 +157,11 @@ def _show(result: dict[str, Any], *, quiet: bool) -> None:
     accurate = result["measure"] == "accuracy"
     shown = _accuracy if accurate else _figures
     rows = [{"actions": kind, **shown(result[kind])} for kind in ("deterministic", "stochastic")]
-    many = f"{result['images']:,} test images" if accurate else f"{result['episodes']} episodes each"
+    many = (
+        f"{result['images']:,} test images"
+        if accurate
+        else f"{result['episodes']} episode{'s' if result['episodes'] > 1 else ''} each"
+    )
     title = f"real {result['measure']} of {result['algorithm']} on {result['real_task']}, {many}"
     console.print_table(rows, title)
     if quiet:
