@@ -27,6 +27,6 @@ def import_named(what: str, path: str) -> Any:
     for name in names.split("."):
         if not hasattr(found, name):
             public = [known for known in dir(found) if not known.startswith("_")]
-            raise unknown_name(f"attribute of the module {module!r}", name, public)
+            raise unknown_name(f"attribute of the module {module!r}:", name, public)
         found = getattr(found, name)
     return found

@@ -60,7 +60,7 @@ def _schedule_figure(teacher: SupervisedTeacher) -> Figure:
     with torch.no_grad():
         lr, momentum = (values.cpu().numpy() for values in teacher.schedule())
     figure, axes = _figure(f"{teacher.task.title}: learned inner schedule", "inner step", "learning rate")
-    steps = np.arange(len(lr))
+    steps = np.arange(1, len(lr) + 1)
     (rate,) = axes.plot(steps, lr, color=COLOURS[0], marker="o", markersize=3, label="learning rate (left)")
     axes.set_ylim(0, 1.1 * lr.max())
     right = axes.twinx()

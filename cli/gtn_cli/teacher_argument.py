@@ -76,3 +76,18 @@ def require_safetensors(option: str, path: Path) -> None:
     if path.suffix != ".safetensors":
         raise UsageError(f"{option} should name a .safetensors file, not {path}")
     require_writable(path)
+
+
+def refuse_to_replace(teacher: Path, option: str, path: Path) -> None:
+    """Makes sure that what is made of a teacher does not take its place.
+
+    Args:
+        teacher: The file that is read.
+        option: Names ``path``.
+        path: The file that will be written.
+
+    Raises:
+        UsageError: They are one file.
+    """
+    if path.exists() and path.samefile(teacher):
+        raise UsageError(f"{option}: {path} is the teacher itself, which would be lost; give another path")

@@ -15,6 +15,7 @@ from gtn_sl.claims.lab import Lab
 from gtn_sl.claims.protocol import Evidence
 from gtn_sl.claims.study import settings
 from gtn_sl.claims.transfer import HELD_OUT, TAUGHT
+from gtn_sl.claims.weight_norm import FACTORS
 from gtn_sl.combinations import refuse_impossible
 from gtn_sl.data import TASKS, load_task
 from gtn_sl.learners import architecture
@@ -138,6 +139,16 @@ def test_transfer_holds_where_accuracies_differ_clearly(other, pool, held):
     rows = {own: {name: {"mean": 0.9 if name == own else other} for name in learners} for own in TAUGHT}
     rows["pool"] = {name: {"mean": pool} for name in learners}
     assert CLAIMS["transfer"]().verdict(evidence(rows)).held is held
+
+
+@pytest.mark.parametrize(("with_it", "without", "held"), [(0.8, 0.7, True), (0.7, 0.8, False), (0.12, 0.11, False)])
+def test_weight_norm_holds_where_learners_are_taught(with_it, without, held):
+    ends = {"with": with_it, "without": without}
+    runs = {f"{form}-lr-{factor:g}-{seed}": {"last": end + 0.01 * seed, "diverged": False}
+            for form, end in ends.items() for factor in FACTORS for seed in range(2)}  # fmt: skip
+    seen = evidence(runs)
+    seen.lab.scale = SimpleNamespace(seeds=2)
+    assert CLAIMS["weight-norm"]().verdict(seen).held is held
 
 
 @pytest.mark.parametrize("budget", SCALES)

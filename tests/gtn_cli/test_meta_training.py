@@ -99,7 +99,7 @@ def test_images_and_environments_are_told_apart(own):
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("my_pieces:grey", "unknown attribute of the module 'my_pieces' 'grey'; did you mean 'greys'"),
+        ("my_pieces:grey", "unknown attribute of the module 'my_pieces': 'grey'; did you mean 'greys'"),
         ("my_pieces:MyPole", "unknown task 'my_pieces:MyPole'; did you mean the environment 'my_pieces:MyPole-v3'"),
         ("no_such_module:greys", "cannot import the image task 'no_such_module:greys'"),
         ("c:d.npz", "No such file"),

@@ -1,5 +1,6 @@
 """Commands that use a teacher of images: shipped names, trained classifiers, compact files."""
 
+import pytest
 import torch
 
 import gtn_sl
@@ -81,6 +82,18 @@ def test_a_file_that_is_no_safetensors_is_refused_before_any_work(call):
     outcome = call("compact", "digits", "--out", "digits")
     assert outcome.code == 2
     assert "--out should name a .safetensors file, not digits" in outcome.err
+
+
+@pytest.mark.parametrize(
+    "command", [("export-dataset", "FILE", "--out", "FILE"), ("train-learner", "--teacher", "FILE", "--save", "FILE")]
+)
+def test_a_teacher_is_not_replaced_by_what_is_made_of_it(call, trained, tmp_path, command):
+    file = tmp_path / "mine.safetensors"
+    file.write_bytes((trained / "teacher.safetensors").read_bytes())
+    before = file.read_bytes()
+    outcome = call(*(file if word == "FILE" else word for word in command))
+    assert (outcome.code, "is the teacher itself" in outcome.err) == (2, True), outcome.err
+    assert file.read_bytes() == before
 
 
 def test_a_place_that_cannot_be_written_is_found_out_before_any_work(call):

@@ -30,6 +30,8 @@ class Outer:
     """A part that need not be."""
     parts: tuple[Inner, ...] = ()
     """Parts in a row."""
+    names: tuple[str, ...] = ()
+    """Names in a row."""
 
 
 def test_later_layers_win_and_the_rest_stays():
@@ -58,6 +60,10 @@ def test_configs_are_frozen():
         ({"parts": [{}, {"step": 1}]}, r"unknown config key 'parts\.1\.step'; did you mean 'parts\.1\.steps'\?"),
         ({"inner": {"steps": "many"}}, r"config key 'inner\.steps': .*integer.*got 'many'"),
         ({"inner": 3}, r"config key 'inner'"),
+        (
+            {"names": ["b:8", 16]},
+            r"config key 'names\.1': .*string, got 16; an entry with a comma of its own needs quotes",
+        ),
     ],
 )
 def test_wrong_keys_and_values_are_named(layer, words):

@@ -90,7 +90,7 @@ def test_lists_may_mix(spec, mine):
         ("sb3-ppo_lstm", "unknown inner agent 'sb3-ppo_lstm'; did you mean"),
         ("no_such_module:X", "cannot import .* ModuleNotFoundError: No module named 'no_such_module'; .* PYTHONPATH"),
         ("{mine}_broken:X", "cannot import .* ZeroDivisionError: division by zero$"),
-        ("{mine}:Famly", "unknown attribute of the module '{mine}' 'Famly'; did you mean 'Family'"),
+        ("{mine}:Famly", "unknown attribute of the module '{mine}': 'Famly'; did you mean 'Family'"),
         ("{mine}:", "unknown attribute of the module"),
         (":Family", "cannot import the inner agent ':Family'"),
         ("{mine}:Lacking", "'{mine}:Lacking' is no family of agents: it has no method usual, fits"),

@@ -160,7 +160,7 @@ def test_a_users_module_is_a_learner(nets, name):
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("users_nets:Missing", "unknown attribute of the module 'users_nets' 'Missing'"),
+        ("users_nets:Missing", "unknown attribute of the module 'users_nets': 'Missing'"),
         ("users_nest:Fixed", "cannot import the learner 'users_nest:Fixed': ModuleNotFoundError"),
         ("users_nets:number", "is a int, not a class"),
         ("users_nets:no_module", "makes a int, not a torch.nn.Module"),

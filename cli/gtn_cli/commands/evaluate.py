@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from gtn_sl.data import TaskData
     from gtn_sl.judging import EvaluationPlan
     from gtn_sl.teacher import TeacherFile
+
+log = logging.getLogger("gtn_cli")
 
 
 @click.command("evaluate")
@@ -111,6 +114,7 @@ def command(
     if named and not controls:
         raise UsageError(f"--control {named[0]} cannot go with --no-controls")
     console.start_logging(quiet=quiet or as_json)
+    console.interrupt_on_sigterm()
     reuse_pages()
     file = read_teacher(teacher)
     names = learners or (file.config.learner.architecture,)
@@ -130,8 +134,16 @@ def command(
     folder = _report_folder(file.path, out)
     data = load_real_images(file, data_dir or data_dir_of_run(teacher))
     with console.counting_bar(quiet=quiet or as_json) as bar:
-        task = bar.add_task("", total=units_of_work(plan))
-        results = judge(file, data, plan, lambda what: bar.update(task, advance=1, description=what))
+        task, shown = bar.add_task("", total=units_of_work(plan)), ""
+
+        def advance(what: str) -> None:
+            nonlocal shown
+            bar.update(task, advance=1, description=what)
+            if what != shown and not console.err.is_terminal:
+                log.info("%s", what)
+            shown = what
+
+        results = judge(file, data, plan, advance)
     facts = {**_facts(file, data, plan), "command": options.given_command()}
     write_evaluation_report(folder, results, data.task.title, facts)
     if as_json:

@@ -8,7 +8,7 @@ import click
 
 from gtn_cli import console, options
 from gtn_cli.main import echo_json
-from gtn_cli.teacher_argument import read_teacher, teacher_argument
+from gtn_cli.teacher_argument import read_teacher, refuse_to_replace, teacher_argument
 
 FORMATS = ("stream", "safetensors", "npz", "png")  # importing none
 
@@ -43,7 +43,9 @@ def command(teacher: Path, format: str, out: Path, seed: int, quiet: bool, as_js
     from gtn_sl.export import export, to_stream
 
     console.start_logging(quiet=quiet or as_json)
-    stream = to_stream(read_teacher(teacher), seed)
+    file = read_teacher(teacher)
+    refuse_to_replace(file.path, "--out", out)
+    stream = to_stream(file, seed)
     export(stream, format, out)
     facts = {
         "file": str(out),

@@ -50,7 +50,8 @@ log = logging.getLogger("gtn_cli")
 @click.option(
     "--minutes",
     type=click.FloatRange(min=0, min_open=True),
-    help="Train for so many minutes; an environment's stages fit, scale and soften come on top."
+    help="Train for so many minutes. On top come, for images, the choice of a step plan and a warm start, a minute or two; for"
+    " environments, the stages fit, scale and soften."
     "  [default: the preset's: digits 4.4, MNIST 48, CIFAR-10 120, most environments 10; some count outer steps instead]",
 )
 @click.option(

@@ -10,7 +10,13 @@ import click
 
 from gtn_cli import console, options
 from gtn_cli.main import echo_json
-from gtn_cli.teacher_argument import complete_teacher, data_dir_of_run, read_teacher, require_safetensors
+from gtn_cli.teacher_argument import (
+    complete_teacher,
+    data_dir_of_run,
+    read_teacher,
+    refuse_to_replace,
+    require_safetensors,
+)
 from gtn_core.errors import DataError
 
 if TYPE_CHECKING:
@@ -78,6 +84,8 @@ def command(
     if save is not None:
         require_safetensors("--save", save)
     file, place = read_teacher(teacher), resolve_device(device or "auto")
+    if save is not None:
+        refuse_to_replace(file.path, "--save", save)
     classifiers, began = [], time.perf_counter()
     with console.counting_bar(quiet=quiet or as_json) as bar:
         for number in bar.track(range(count), description="learners"):

@@ -380,7 +380,7 @@ def test_a_users_own_ranker(setting, three, tmp_path, monkeypatch):
     assert scores.order() == [FULL, SPARSE, POOLS]
     assert rank(find_ranker("my_rankers:counted"), three, setting, [0], tmp_path).costs["steps"] == 7
     for path, words in [
-        ("my_rankers:dept", "unknown attribute of the module 'my_rankers' 'dept'; did you mean 'depth'"),
+        ("my_rankers:dept", "unknown attribute of the module 'my_rankers': 'dept'; did you mean 'depth'"),
         ("my_rankers:limit", "is a int, not a function"),
         ("no_such_module:f", "cannot import the ranker 'no_such_module:f'"),
     ]:
