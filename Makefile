@@ -76,14 +76,8 @@ weights-pendulum: $(STAMP)
 weights-lunarlander: $(STAMP) ## make the shipped LunarLander environments again
 	$(call both,LunarLander,LunarLander-v3,--minutes 9,--minutes 4)
 
-# HalfCheetah's bandit is the preset's, taken further by what small perceptrons return that learn its policy.
-SOFTENED = runs/weights/HalfCheetah-softened
-DISTIL   = stages=[{name: distil, iterations: 120, population: 32, sigma: 0.03, parts: [reward], validations: 3}]
-
 weights-mujoco: $(VENV)/.installed-mujoco ## make the shipped MuJoCo environments again
-	rm -rf $(SOFTENED)
-	OMP_NUM_THREADS=1 $(BIN)/gtn-cli meta-train --task HalfCheetah-v5 --kind bandit --seed $(SEED) --out $(SOFTENED)
-	$(call both,HalfCheetah,HalfCheetah-v5,--set environment.start=$(SOFTENED)/teacher.safetensors --set '$(DISTIL)')
+	$(call both,HalfCheetah,HalfCheetah-v5)
 	$(call both,Hopper,Hopper-v5)
 
 # Each makes one shipped teacher of images, from name, task, preset, budget and how it is checked, and stores it in float16 if it teaches
