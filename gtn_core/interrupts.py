@@ -38,9 +38,10 @@ def interrupts_held_back(
     def hold(number: int, frame: FrameType | None) -> None:
         if pending and not patient:
             raise KeyboardInterrupt
-        if number == signal.SIGTERM and number not in pending and told_to_end is not None:
+        new = number not in pending
+        pending.append(number)  # first, as another may come meanwhile
+        if number == signal.SIGTERM and new and told_to_end is not None:
             told_to_end()
-        pending.append(number)
 
     before = {number: signal.signal(number, hold) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
