@@ -39,7 +39,7 @@ class OuterConfig:
     minutes: PositiveReal | None = None
     """Wall-clock minutes of meta-training, validation included; ``None`` where ``iterations`` bounds the run."""
     optimizer: Literal["adam", "sgd", "rmsprop"] = "adam"
-    """What takes the outer step: Adam, plain gradient descent, or RMSProp."""
+    """What takes the outer step: ``adam``, ``sgd``, plain gradient descent, or ``rmsprop``."""
     lr: PositiveReal = 0.01
     """Learning rate at the start."""
     final_lr: Share = 0.1

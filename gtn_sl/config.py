@@ -20,7 +20,8 @@ class TeacherConfig:
     """The teacher's architecture and start; ``docs/teachers.md`` shows how its parts go together."""
 
     generator: str = "conditional"
-    """What makes the images; see ``gtn_sl.generators``. ``pixels`` has no layers: the stored noise is the images."""
+    """What makes the images: ``conditional``, ``joint``, ``dcgan``, or ``pixels``, which has no layers: the stored noise is the
+    images."""
     weight_norm: bool = True
     """Whether the generator's layers have weight norm."""
     hidden: Positive = 256
@@ -30,12 +31,13 @@ class TeacherConfig:
     latent: Positive = 64
     """Length of a noise vector; ``pixels`` takes one per pixel."""
     curriculum: str = "full"
-    """Which noise comes when; see ``gtn_sl.curricula``."""
+    """Which noise comes when: ``full``, ``reversed``, ``shuffled-batches``, ``all-shuffled``, ``random-fixed``, ``gaussian``,
+    ``none`` (fresh noise and labels without end), or ``closed-loop``."""
     samples: Positive | None = None
     """How many samples there are, where each is to come again and again: from ``inner.batch_size`` (every batch is the whole set)
     to T x B; ``None`` makes one for each place."""
     labels: str = "soft"
-    """What the learner is taught; see ``gtn_sl.labels``."""
+    """What the learner is taught: ``one-hot`` (every class in turn), ``random``, ``soft`` (learned), or ``generated``."""
     noise_lr: PositiveReal = 1.0
     """Outer learning rate of learned noise (with ``pixels``, of the images), as a multiple of ``outer.lr``; the generator's own
     multiple is 1."""
@@ -109,7 +111,7 @@ class MetaLossConfig:
     intermediate_batch_size: Positive = 128
     """Real images for an intermediate loss."""
     augmentation: str = "none"
-    """How these images are varied; see ``gtn_sl.data.augmentation``."""
+    """How these images are varied: ``none``, ``affine``, ``crop-flip``, ``cutout`` or ``crop-flip-cutout``."""
     autoencoder: NaturalReal = 0.0
     """Weight of an outer loss beside the meta-loss: how well the generator decodes what an encoder, learned with it, makes of
     ``inner.batch_size`` real images; 0 for none."""

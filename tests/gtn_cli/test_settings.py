@@ -1,10 +1,17 @@
 """``gtn-cli settings``: every setting of a meta-training, with its value and what it is."""
 
+import re
+
 import pytest
 
 from gtn_core.config import parse_assignments
+from gtn_core.inner_optim import INNER_OPTIMIZERS
 from gtn_rl.config import resolve_config as resolve_environment
 from gtn_sl.config import resolve_config
+from gtn_sl.curricula import CURRICULA
+from gtn_sl.data.augmentation import AUGMENTATIONS
+from gtn_sl.generators import GENERATORS
+from gtn_sl.labels import LABELS
 
 
 @pytest.mark.parametrize(("task", "preset"), [("digits", "fast"), ("mnist", "paper"), ("cifar10", "original")])
@@ -41,6 +48,21 @@ def test_stages_are_listed_as_they_are_told_and_what_they_may_have_once(call):
     lines = call("settings", "gain", "--task", "HalfCheetah-v5").out.splitlines()
     assert "gain: [0.35, 1.0]" in lines[0]
     assert "stages[].gain=[1.0, 1.0]  (default)" in lines
+
+
+@pytest.mark.parametrize(
+    ("setting", "names"),
+    [
+        ("teacher.generator", GENERATORS),
+        ("teacher.curriculum", CURRICULA),
+        ("teacher.labels", LABELS),
+        ("inner.optimizer", INNER_OPTIMIZERS),
+        ("meta_loss.augmentation", AUGMENTATIONS),
+    ],
+)
+def test_a_setting_that_is_a_name_says_which_there_are(call, setting, names):
+    text = call("settings", setting, "--json").json[setting]["what"]
+    assert set(names) <= set(re.findall(r"[\w-]+", text)), text
 
 
 def test_words_choose_settings_by_name_or_text(call):
