@@ -183,7 +183,7 @@ def _explain(cls: type[Any], given: Mapping[str, Any], error: ValidationError) -
         known = [".".join([*path[:-1], field]) for field in _fields(cls, path[:-1])]
         return unknown_name("config key", ".".join(path), known)
     listed = first["type"] == "string_type" and path[-1].isdigit()
-    hint = "; an entry with a comma of its own needs quotes, as in [lenet, 'base_fc:8,16,32']" if listed else ""
+    hint = "; an entry with a comma of its own needs quotes, as in [a, 'b:1,2']" if listed else ""
     return UsageError(f"config key {'.'.join(path)!r}: {first['msg']}, got {first['input']!r}{hint}")
 
 

@@ -123,9 +123,7 @@ def _with_estimator(stages: Sequence[Any], name: str) -> tuple[Any, ...]:
         raise unknown_name("estimator", name, [*evolution, "meta-gradient"])
     names = [stage.name for stage in stages]
     if name == "meta-gradient":
-        if name in names:
-            return tuple(stages)
-        if "bilevel" not in names:
+        if not {"bilevel", name} & set(names):
             raise UsageError(
                 f"--estimator {name} takes the place of a stage bilevel, and there is none among {', '.join(names)};"
                 f" say which stages there should be, e.g. --set 'stages=[{{name: {name}}}]'"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +55,7 @@ def short_table(transfer: Transfer, settings: str) -> Rows:
                 "trained on": {CLONING: "cloning", UNTRAINED: "untrained"}.get(curve.role, curve.role),
                 "agent": "-" if curve.role == CLONING else curve.algorithm,
                 **{_thousands(point.steps): _short(point.deterministic.iqm) for point in curve.points},
-                "95%": "-" if last.low is None or last.high is None else f"{_short(last.low)} to {_short(last.high)}",
+                "95%": _interval(last, _short),
                 "min": _short(last.minimum),
                 "solved": _percent(last.solve_rate),
             }
@@ -142,7 +142,7 @@ def _row(role: str, algorithm: str, settings: str, point: Point) -> dict[str, st
         "steps": f"{point.steps:,}",
         "updates": f"{point.updates:,.0f}",
         "IQM": _exact(figures.iqm),
-        "95% interval": _interval(figures),
+        "95% interval": _interval(figures, _exact),
         "mean": _exact(figures.mean),
         "spread": "-" if figures.spread is None else _exact(figures.spread),
         "minimum": _exact(figures.minimum),
@@ -152,8 +152,8 @@ def _row(role: str, algorithm: str, settings: str, point: Point) -> dict[str, st
     }
 
 
-def _interval(figures: Summary) -> str:
-    return "-" if figures.low is None or figures.high is None else f"{_exact(figures.low)} to {_exact(figures.high)}"
+def _interval(figures: Summary, written: Callable[[float], str]) -> str:
+    return "-" if figures.low is None or figures.high is None else f"{written(figures.low)} to {written(figures.high)}"
 
 
 def _percent(share: float | None) -> str:

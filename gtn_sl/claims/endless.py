@@ -15,9 +15,6 @@ from gtn_sl.claims.report import percent
 from gtn_sl.claims.scale import Scale
 from gtn_sl.config import MetaTrainConfig
 
-TAUGHT = 2
-"""Times what guessing gives that learners must reach after T steps, for anything to be seen at all."""
-
 LONGER = 8
 """How many times as many steps as in meta-training."""
 
@@ -57,7 +54,7 @@ class Endless(Claim):
         parts.append(
             f"with fresh noise a learner gains {100 * gains.mean():.1f} ± {100 * standard_error(gains):.1f} points"
         )
-        taught = fresh[:, trained - 1].mean() > TAUGHT / evidence.lab.data.task.classes
+        taught = evidence.taught(fresh[:, trained - 1].mean())
         return Verdict(bool(taught and gains.mean() > 2 * standard_error(gains)), "; ".join(parts))
 
     def table(self, evidence: Evidence) -> list[Row]:

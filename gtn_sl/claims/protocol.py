@@ -18,6 +18,10 @@ Row = dict[str, str]
 """A row of a claim's table, each cell as text."""
 
 
+TAUGHT = 2
+"""Times what guessing gives that learners must reach to count as taught."""
+
+
 @dataclass(frozen=True)
 class Run:
     """One meta-training of a claim.
@@ -46,6 +50,10 @@ class Evidence:
     lab: Lab
     made: Mapping[str, Made]
     measured: Mapping[str, Any]
+
+    def taught(self, accuracy: float) -> bool:
+        """Says whether learners of that mean accuracy are far enough above guessing for anything to be seen at all."""
+        return accuracy > TAUGHT / self.lab.data.task.classes
 
 
 @dataclass(frozen=True)

@@ -18,9 +18,6 @@ from gtn_sl.plots import COLOURS
 FACTORS = (0.5, 2.0, 8.0)
 """Outer learning rates, as multiples of the preset's."""
 
-TAUGHT = 2
-"""Times guessing from which learners count as taught, so that runs too short to teach show nothing."""
-
 FORMS = {"with": True, "without": False}
 
 
@@ -65,7 +62,7 @@ class WeightNorm(Claim):
         """See ``Claim.verdict``."""
         last = {form: np.array(_last(evidence, form, FACTORS)) for form in FORMS}
         gone = {form: sum(run["diverged"] for run in _chosen(evidence, form, FACTORS)) for form in FORMS}
-        taught = last["with"].mean() > TAUGHT / evidence.lab.data.task.classes
+        taught = evidence.taught(last["with"].mean())
         held = taught and last["with"].mean() > last["without"].mean() and last["with"].min() > last["without"].min()
         parts = [
             f"{form} weight norm {percent(values.mean())} on average over {len(values)} runs, {percent(values.min())} in the"

@@ -93,6 +93,7 @@ def test_fresh_noise_goes_on_and_a_table_begins_anew(steps):
         full.inner_schedule.log_lr.copy_(torch.arange(STEPS))
     lr, momentum = again.schedule()
     assert lr.shape == momentum.shape == (steps,)
+    assert torch.equal(lr, full.schedule()[0][torch.arange(steps).clamp(max=STEPS - 1)])
     torch.testing.assert_close(lr.log(), torch.arange(steps).clamp(max=STEPS - 1).float())
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -133,16 +135,7 @@ def command(
     )
     folder = _report_folder(file.path, out)
     data = load_real_images(file, data_dir or data_dir_of_run(teacher))
-    with console.counting_bar(quiet=quiet or as_json) as bar:
-        task, shown = bar.add_task("", total=units_of_work(plan)), ""
-
-        def advance(what: str) -> None:
-            nonlocal shown
-            bar.update(task, advance=1, description=what)
-            if what != shown and not console.err.is_terminal:
-                log.info("%s", what)
-            shown = what
-
+    with _shown(units_of_work(plan), quiet=quiet or as_json) as advance:
         results = judge(file, data, plan, advance)
     facts = {**_facts(file, data, plan), "command": options.given_command()}
     write_evaluation_report(folder, results, data.task.title, facts)
@@ -155,6 +148,22 @@ def command(
     )
     if not quiet:
         click.echo(f"report: {folder}")
+
+
+@contextlib.contextmanager
+def _shown(total: int, *, quiet: bool) -> Iterator[Callable[[str], None]]:
+    """Shows progress: a bar on a terminal, else a line for each stream and learner."""
+    with console.counting_bar(quiet=quiet or not console.err.is_terminal) as bar:
+        task, shown = bar.add_task("", total=total), ""
+
+        def advance(what: str) -> None:
+            nonlocal shown
+            bar.update(task, advance=1, description=what)
+            if what != shown and not console.err.is_terminal:
+                log.info("%s", what)
+            shown = what
+
+        yield advance
 
 
 def _facts(file: TeacherFile, data: TaskData, plan: EvaluationPlan) -> dict[str, Any]:

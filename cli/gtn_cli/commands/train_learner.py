@@ -81,10 +81,9 @@ def command(
 
     console.start_logging(quiet=quiet or as_json)
     reuse_pages()
-    if save is not None:
-        require_safetensors("--save", save)
     file, place = read_teacher(teacher), resolve_device(device or "auto")
     if save is not None:
+        require_safetensors("--save", save)
         refuse_to_replace(file.path, "--save", save)
     classifiers, began = [], time.perf_counter()
     with console.counting_bar(quiet=quiet or as_json) as bar:
