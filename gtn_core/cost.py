@@ -68,6 +68,10 @@ class CostTracker:
         """See ``Tracker.picture``."""
         self._tracker.picture(iteration, tag, picture)
 
+    def flush(self) -> None:
+        """See ``Tracker.flush``."""
+        self._tracker.flush()
+
     def close(self) -> None:
         """See ``Tracker.close``."""
         self._tracker.close()

@@ -218,7 +218,10 @@ class OuterLoop:
                 self._write(estimator, progress)
 
     def _write(self, estimator: EstimatorState, progress: Mapping[str, Any]) -> None:
-        save_state(self.run_folder, self.teacher, self.optimizer, estimator, progress)
+        try:
+            self.tracker.flush()
+        finally:
+            save_state(self.run_folder, self.teacher, self.optimizer, estimator, progress)
 
     def _standing(self) -> Standing:
         return self.estimator.state(), dict(vars(self.progress))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -17,6 +17,9 @@ from gtn_core.run_folder import RunFolder
 Picture = NDArray[np.uint8]
 """An RGB picture, shape ``(height, width, 3)``."""
 
+FLUSH_SECONDS = 10
+"""How much of TensorBoard's curves, at most, a killed process takes along; ``metrics.jsonl`` has it all."""
+
 
 class Tracker(Protocol):
     """Takes what a run has to show."""
@@ -27,21 +30,11 @@ class Tracker(Protocol):
     def picture(self, iteration: int, tag: str, picture: Picture) -> None:
         """Takes a picture, shape ``(height, width, 3)``."""
 
+    def flush(self) -> None:
+        """Brings to the disk what was taken so far: a state is about to be saved, so that none of it will come again."""
+
     def close(self) -> None:
         """Writes what is still held back."""
-
-
-class NoTracker:
-    """Shows nothing: for the processes beside the first."""
-
-    def scalars(self, iteration: int, values: Mapping[str, float]) -> None:
-        """Does nothing."""
-
-    def picture(self, iteration: int, tag: str, picture: Picture) -> None:
-        """Does nothing."""
-
-    def close(self) -> None:
-        """Does nothing."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +76,7 @@ class RunTracker:
         try:
             run.drop_metrics_after(last, stage.name if stage else None)
             self._rows = run.metrics.open("a", encoding="utf-8")
-            self._writer = SummaryWriter(str(events), purge_step=last + 1)
+            self._writer = SummaryWriter(str(events), purge_step=last + 1, flush_secs=FLUSH_SECONDS)
         except OSError as error:
             raise GTNError(f"cannot write to {run.path}: {error.strerror}") from error
         if settings and after is None:
@@ -105,12 +98,62 @@ class RunTracker:
         """See ``Tracker.picture``."""
         self._writer.add_image(tag, picture, self._start + iteration, dataformats="HWC")
 
+    def flush(self) -> None:
+        """See ``Tracker.flush``."""
+        try:
+            self._writer.flush()
+        except OSError as error:
+            raise GTNError(f"cannot write {self._writer.log_dir}: {error.strerror}") from error
+
     def close(self) -> None:
         """See ``Tracker.close``."""
         try:
             self._rows.close()
         finally:
             self._writer.close()
+
+
+class StandbyTracker:
+    """For the processes beside the first: holds what the last iteration showed, for one that saves in the stead of the first.
+
+    That one may have gone after the others knew all of an iteration, and before it wrote a word of it.
+
+    Args:
+        run: The folder.
+        stage: See ``RunTracker``.
+    """
+
+    def __init__(self, run: RunFolder, *, stage: Stage | None = None) -> None:
+        self._run, self._stage = run, stage
+        self._iteration = 0
+        self._held: list[Callable[[Tracker], None]] = []
+
+    def scalars(self, iteration: int, values: Mapping[str, float]) -> None:
+        """See ``Tracker.scalars``."""
+        self._hold(iteration, lambda tracker: tracker.scalars(iteration, values))
+
+    def picture(self, iteration: int, tag: str, picture: Picture) -> None:
+        """See ``Tracker.picture``."""
+        self._hold(iteration, lambda tracker: tracker.picture(iteration, tag, picture))
+
+    def flush(self) -> None:
+        """Writes what it holds in place of what the first process wrote of it; only who holds the run's lock may call this."""
+        if not self._held:
+            return
+        tracker = RunTracker(self._run, after=self._iteration - 1, stage=self._stage)
+        try:
+            for show in self._held:
+                show(tracker)
+        finally:
+            tracker.close()
+
+    def close(self) -> None:
+        """Does nothing: the first process has written it all."""
+
+    def _hold(self, iteration: int, show: Callable[[Tracker], None]) -> None:
+        if iteration != self._iteration:
+            self._iteration, self._held = iteration, []
+        self._held.append(show)
 
 
 def flatten(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -12,7 +12,7 @@ from gtn_core.distributed import World, first
 from gtn_core.outer_loop import Listener
 from gtn_core.run_folder import RunFolder
 from gtn_core.seeding import Streams
-from gtn_core.tracking import NoTracker, RunTracker, Stage, Tracker
+from gtn_core.tracking import RunTracker, Stage, StandbyTracker, Tracker
 from gtn_envs import Weights
 from gtn_rl.config import RLConfig, StageConfig
 from gtn_rl.environment_file import write_environment
@@ -89,7 +89,7 @@ class Pipeline:
             return before.real_steps, before.cpu_seconds
 
         before = Cost(*first(world, make))
-        return CostTracker(made[0] if made else NoTracker(), before, world)
+        return CostTracker(made[0] if made else StandbyTracker(self.run, stage=named), before, world)
 
     def result(
         self,

@@ -27,7 +27,7 @@ from gtn_core.run_folder import RunFolder
 from gtn_core.second_order import Batch, InnerLoss
 from gtn_core.seeding import Streams
 from gtn_core.step_gradient import StepGradient
-from gtn_core.tracking import NoTracker, RunTracker, Tracker
+from gtn_core.tracking import RunTracker, StandbyTracker, Tracker
 from gtn_core.training_state import saved_iteration
 from gtn_sl.config import MetaTrainConfig
 from gtn_sl.data import AUGMENTATIONS, ImageTask, TaskData, load_task
@@ -115,7 +115,7 @@ def _tracker(config: MetaTrainConfig, run: RunFolder, continued: bool, clock: fl
         return before.real_steps, before.cpu_seconds
 
     before, spent = Cost(*first(world, make)), sum(world.gather(cpu_seconds() - clock))
-    return CostTracker(made[0] if made else NoTracker(), before + Cost(cpu_seconds=spent), world)
+    return CostTracker(made[0] if made else StandbyTracker(run), before + Cost(cpu_seconds=spent), world)
 
 
 def _refuse_other_images(run: RunFolder, task: ImageTask) -> None:

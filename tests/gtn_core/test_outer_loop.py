@@ -17,7 +17,7 @@ from gtn_core.outer_job import Validation
 from gtn_core.outer_loop import OuterConfig, OuterLoop
 from gtn_core.run_folder import RunFolder
 from gtn_core.seeding import Streams
-from gtn_core.tracking import NoTracker, RunTracker
+from gtn_core.tracking import RunTracker
 from gtn_core.training_state import saved_iteration
 
 GOAL = torch.tensor([1.0, -2.0])
@@ -63,6 +63,22 @@ class PointJob:
         (self.folder.path / "best").write_text(f"{iteration} {validation.score}")
 
 
+class Unseen:
+    """A tracker for those who look at something else."""
+
+    def scalars(self, iteration, values):
+        pass
+
+    def picture(self, iteration, tag, picture):
+        pass
+
+    def flush(self):
+        pass
+
+    def close(self):
+        pass
+
+
 @pytest.fixture
 def make(tmp_path):
     def build(name="run", tracker=None, **settings):
@@ -71,7 +87,7 @@ def make(tmp_path):
         teacher = PointTeacher()
         job = PointJob(teacher, folder)
         config = OuterConfig(**{"iterations": 40, "lr": 0.1, "save_every": 0.0, **settings})
-        return OuterLoop(teacher, job, Backprop(EstimatorConfig()), config, folder, tracker or NoTracker())
+        return OuterLoop(teacher, job, Backprop(EstimatorConfig()), config, folder, tracker or Unseen())
 
     return build
 
@@ -117,7 +133,7 @@ def test_the_learning_rate_follows_a_cosine(make):
 def test_a_teachers_groups_have_their_own_rates(make):
     loop = make(iterations=1)
     loop.teacher.parameter_groups = lambda: [(1.0, [loop.teacher.point]), (5.0, [loop.teacher.inner_schedule.log_lr])]
-    loop = OuterLoop(loop.teacher, loop.job, loop.estimator, loop.settings, loop.run_folder, NoTracker())
+    loop = OuterLoop(loop.teacher, loop.job, loop.estimator, loop.settings, loop.run_folder, Unseen())
     loop.run()
     assert [group["lr"] for group in loop.optimizer.param_groups] == pytest.approx([0.1, 0.5])
 

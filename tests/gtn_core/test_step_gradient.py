@@ -18,7 +18,7 @@ from gtn_core.outer_job import Validation
 from gtn_core.outer_loop import OuterConfig, OuterLoop
 from gtn_core.run_folder import RunFolder
 from gtn_core.seeding import Streams
-from gtn_core.tracking import NoTracker, RunTracker
+from gtn_core.tracking import RunTracker, StandbyTracker
 from gtn_core.training_state import saved_iteration
 
 pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
@@ -68,7 +68,7 @@ class Job:
         (self.folder.path / "best").write_text(f"{iteration}")
 
 
-def train(world, path, estimator="backprop", trouble=None, resume=False, **settings):
+def train(world, path, estimator="backprop", trouble=None, resume=False, unwritten=None, **settings):
     """Runs an outer loop and returns the parameters, one after the other, or what stopped it."""
     folder = RunFolder(path)
     if world.rank == 0:
@@ -76,7 +76,12 @@ def train(world, path, estimator="backprop", trouble=None, resume=False, **setti
     world.gather(None)
     held = folder.lock() if world.rank == 0 else None
     after = saved_iteration(folder) if resume else None
-    tracker = RunTracker(folder, after=after) if world.rank == 0 else NoTracker()
+    tracker = RunTracker(folder, after=after) if world.rank == 0 else StandbyTracker(folder)
+    if unwritten is not None and world.rank == 0:  # dies when all know what the step came to, and nobody has written it
+        write = tracker.scalars
+        tracker.scalars = lambda step, values: (
+            os.kill(os.getpid(), signal.SIGKILL) if step == unwritten else write(step, values)
+        )
     teacher = Points()
     how = ESTIMATORS[estimator](EstimatorConfig(population=10, sigma=0.1, seed=2))
     config = OuterConfig(**{"iterations": 12, "lr": 0.05, "save_every": 1000.0, "validations": 2, **settings})
@@ -177,6 +182,26 @@ def test_a_killed_process_ends_the_run_and_another_number_goes_on(in_processes, 
     assert saved_iteration(RunFolder(path)) == 12
     if estimator == "snes":  # the same whoever took part
         assert resumed == train(SingleProcess(), tmp_path / "whole", estimator)
+
+
+def _unwritten(world, path, step):
+    return train(world, path, unwritten=step, iterations=6, validations=6)
+
+
+def test_what_the_first_process_did_not_come_to_write_is_written_in_its_stead(in_processes, tmp_path):
+    path, whole = tmp_path / "run", tmp_path / "whole"
+    lost, left = in_processes(2, _unwritten, path, 4)
+    assert lost is None
+    assert left[0] == "LostRankError"
+    in_processes(2, _unwritten, whole, None)
+    assert saved_iteration(RunFolder(path)) == 4
+    rows, wanted = ([clean(row) for row in RunFolder(p).metric_rows()] for p in (path, whole))
+    assert rows == wanted[: len(rows)]
+    assert [row["iteration"] for row in rows if "meta/loss" in row] == [1, 2, 3, 4]
+
+
+def clean(row):
+    return {tag: value for tag, value in row.items() if not tag.startswith("perf/")}
 
 
 def test_no_episode_comes_twice_when_the_number_of_processes_changes(in_processes, tmp_path):
