@@ -34,7 +34,7 @@ class Request:
 
     Attributes:
         env: Where the agent trains.
-        real: Where it is played.
+        real: Where it is played; ``None`` where it is trained alone.
         entry: Its algorithm.
         given: Its hyper-parameters in rl-zoo3's form.
         settings: The same as Stable-Baselines3 takes them.
@@ -47,7 +47,7 @@ class Request:
     """
 
     env: Environment
-    real: Environment
+    real: Environment | None
     entry: Algorithm
     given: Mapping[str, Any]
     settings: Settings
@@ -73,6 +73,7 @@ def request(
     tensorboard: Path | None = None,
     save: Path | None = None,
     video: Path | None = None,
+    play: bool = True,
 ) -> Request:
     """Checks what an agent is to be.
 
@@ -89,6 +90,7 @@ def request(
         tensorboard: Folder for TensorBoard events.
         save: File for the agent; ``.zip`` is added where it has no suffix.
         video: GIF file of one real episode.
+        play: Whether it is to play the real task, whose packages are then needed.
 
     Raises:
         UsageError: A name is unknown, a setting is not accepted, the algorithm does not fit the environment, the agent could not
@@ -96,9 +98,12 @@ def request(
         GTNError: A package or an environment's file is missing or damaged.
     """
     entry, place = algorithm(algo), find_environment(env)
-    judge = find_environment(real or place.real_task)
+    judge = find_environment(real or place.real_task) if play else None
     require_fit(entry, place.action_space, place.name)
-    require_same_spaces(place, judge)
+    if judge is not None:
+        require_same_spaces(place, judge)
+    elif real is not None or video is not None:
+        raise UsageError("an agent that does not play cannot be filmed, and needs no real task")
     given = {**select(config or {}, entry.name, place.tasks, source), **(overrides or {})}
     settings = interpret(given, entry)
     save = agent_path(save) if save else None
@@ -107,7 +112,7 @@ def request(
             require_writable(path)
     if tensorboard is not None:
         require_writable(tensorboard / "events")
-    if video is not None:
+    if video is not None and judge is not None:
         if video.suffix.lower() != ".gif":
             raise UsageError(f"the video should be a .gif file, not {video}")
         require_rendering(judge)
@@ -146,10 +151,10 @@ def _run(wanted: Request, advance: Callable[[int], None]) -> dict[str, Any]:
         "steps": stop.taken,
         "updates": stop.updates,
         "seconds": round(seconds, 1),
-        **_played(wanted, streams, agent),
+        **(_played(wanted.real, wanted.episodes, streams, agent) if wanted.real else {}),
         "saved": [str(path) for path in saved],
     }
-    if wanted.video:
+    if wanted.video and wanted.real:
         seed = streams.seed("video")
         act = acting(agent, deterministic=True, seed=seed)
         result["video"] = {"file": str(wanted.video), "return": film(wanted.video, wanted.real, act, seed)}
@@ -171,10 +176,9 @@ def _trained(wanted: Request, streams: Streams, advance: Callable[[int], None]) 
     return agent, stops[-1]
 
 
-def _played(wanted: Request, streams: Streams, agent: BaseAlgorithm) -> dict[str, Any]:
+def _played(real: Environment, episodes: int, streams: Streams, agent: BaseAlgorithm) -> dict[str, Any]:
     """Returns what an agent earns on the real task."""
-    real = wanted.real
-    judge, threshold = judge_of(real, wanted.episodes), threshold_of(real.id)
+    judge, threshold = judge_of(real, episodes), threshold_of(real.id)
     returns = {}
     for kind in ("deterministic", "stochastic"):
         seed = streams.seed(f"real episodes/{kind}")

@@ -1,4 +1,5 @@
 import signal
+import sys
 import time
 
 import pytest
@@ -47,9 +48,23 @@ def test_says_what_it_did(call):
     assert "solved from -200: not reached" in outcome.out
 
 
+def test_without_the_real_tasks_package_it_trains_and_saves(call, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "Box2D", None)  # as where the package is not installed
+    for name in [name for name in sys.modules if name.startswith("gymnasium.envs.box2d")]:
+        monkeypatch.delitem(sys.modules, name)
+    train = ("train-agent", "--env", "GTN-LunarLander-v0", "--steps", 20, "--algo", "dqn", "--save", tmp_path / "a.zip")
+    assert "needs a package that is not installed" in call(*train).err
+    outcome = call(*train, "--no-eval", "--json")
+    assert outcome.code == 0, outcome.err
+    assert outcome.json["saved"] == [str(tmp_path / "a.zip")]
+    assert not {"real_task", "deterministic", "solved"} & outcome.json.keys()
+    assert "trained in GTN-LunarLander-v0: 20 steps" in call(*train, "--no-eval").out
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
+        (["--env", "CartPole-v1", "--no-eval", "--video", "film.gif"], 2, "that does not play cannot be filmed"),
         (["--env", "CartPole-v1", "--algo", "pppo"], 2, "unknown algorithm 'pppo'; did you mean 'ppo'"),
         (["--env", "CartPole-v1", "--algo", "sac"], 2, "sac does not take the actions of CartPole-v1, Discrete(2)"),
         (["--env", "CartPole-v1", "--set", "lr=1"], 2, "unknown setting of ppo 'lr'"),

@@ -51,6 +51,7 @@ def complete_algorithm(ctx: click.Context, parameter: click.Parameter, typed: st
     help="Environment steps to train for.  [default: --config's n_timesteps, else 10000]",
 )
 @click.option("--eval", "task", help="Real task to play.  [default: the one in the environment's file, else --env]")
+@click.option("--no-eval", is_flag=True, help="Do not play: where the real task's package is missing, or for --save alone.")
 @click.option(
     "--episodes",
     default=20,
@@ -83,6 +84,7 @@ def command(
     algo: str,
     steps: int | None,
     task: str | None,
+    no_eval: bool,
     episodes: int,
     n_envs: int | None,
     config_file: Path | None,
@@ -134,6 +136,7 @@ def command(
             tensorboard=tensorboard,
             save=save,
             video=video,
+            play=not no_eval,
         )
         with console.counting_bar(quiet=quiet or as_json or not console.err.is_terminal) as bar:
             shown = bar.add_task(f"{wanted.entry.name} in {name}", total=wanted.steps)
@@ -154,6 +157,25 @@ def command(
 
 
 def _show(result: dict[str, Any], *, quiet: bool) -> None:
+    played = "real_task" in result
+    if played:
+        _show_returns(result)
+    if quiet:
+        return
+    click.echo(
+        f"trained in {result['env']}: {result['steps']:,} steps, {result['updates']:,} gradient updates,"
+        f" {result['seconds']:.0f} s"
+    )
+    if played and result["threshold"] is not None:
+        outcome = "reached" if result["solved"] else "not reached"
+        click.echo(f"solved from {result['threshold']:g}: {outcome}")
+    for path in result["saved"]:
+        click.echo(f"saved: {path}")
+    if "video" in result:
+        click.echo(f"video: {result['video']['file']} (one further episode, return {result['video']['return']:.1f})")
+
+
+def _show_returns(result: Mapping[str, Any]) -> None:
     accurate = result["measure"] == "accuracy"
     shown = _accuracy if accurate else _figures
     rows = [{"actions": kind, **shown(result[kind])} for kind in ("deterministic", "stochastic")]
@@ -164,19 +186,6 @@ def _show(result: dict[str, Any], *, quiet: bool) -> None:
     )
     title = f"real {result['measure']} of {result['algorithm']} on {result['real_task']}, {many}"
     console.print_table(rows, title)
-    if quiet:
-        return
-    click.echo(
-        f"trained in {result['env']}: {result['steps']:,} steps, {result['updates']:,} gradient updates,"
-        f" {result['seconds']:.0f} s"
-    )
-    if result["threshold"] is not None:
-        outcome = "reached" if result["solved"] else "not reached"
-        click.echo(f"solved from {result['threshold']:g}: {outcome}")
-    for path in result["saved"]:
-        click.echo(f"saved: {path}")
-    if "video" in result:
-        click.echo(f"video: {result['video']['file']} (one further episode, return {result['video']['return']:.1f})")
 
 
 def _figures(figures: Mapping[str, float]) -> dict[str, str]:
