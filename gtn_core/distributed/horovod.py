@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -12,6 +13,10 @@ from torch import Tensor
 from gtn_core.distributed.launch import WORLDS, launched_size
 from gtn_core.distributed.world import LostRankError, OtherRanksError, Wait, World
 from gtn_core.errors import GTNError, UsageError
+
+
+POLL_SECONDS = 1e-4
+"""Between two looks at an operation that is under way; Horovod's own cycle is a millisecond."""
 
 
 @WORLDS.register("horovod")
@@ -63,20 +68,30 @@ class HorovodWorld(World):
 
     def _start_sum(self, flat: Tensor) -> Wait:
         handle = _reached(lambda: self._hvd.allreduce_async_(flat, op=self._hvd.Sum))
-        return lambda: _reached(lambda: self._hvd.synchronize(handle))
+        return lambda: self._end_of(handle)
 
     def _broadcast(self, flat: Tensor) -> None:
-        _reached(lambda: self._hvd.broadcast_(flat, 0))
+        self._end_of(_reached(lambda: self._hvd.broadcast_async_(flat, 0)))
 
     def _gather(self, message: bytes) -> list[bytes]:
         body = torch.frombuffer(bytearray(len(message).to_bytes(8, "little") + message), dtype=torch.uint8)
-        rest: bytes = _reached(lambda: self._hvd.allgather(body)).numpy().tobytes()
+        rest: bytes = self._end_of(_reached(lambda: self._hvd.allgather_async(body))).numpy().tobytes()
         found = []
         while rest:
             end = 8 + int.from_bytes(rest[:8], "little")
             found.append(rest[8:end])
             rest = rest[end:]
         return found
+
+    def _end_of(self, handle: int) -> Any:
+        """Returns what an operation came to.
+
+        Python handles no signal while Horovod waits. Under MPI nothing else tells that another process has gone: after the
+        launcher's SIGTERM comes SIGKILL.
+        """
+        while not self._hvd.poll(handle):
+            time.sleep(POLL_SECONDS)
+        return _reached(lambda: self._hvd.synchronize(handle))
 
 
 class ElasticHorovod(HorovodWorld):

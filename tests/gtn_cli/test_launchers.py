@@ -13,6 +13,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from gtn_core.run_folder import RunFolder
+from gtn_core.training_state import saved_iteration
+
 pytestmark = pytest.mark.slow
 
 STEPS = 60
@@ -172,6 +175,17 @@ def test_horovod_elastic_carries_on_with_those_that_are_left_and_those_that_come
     _, err = resumed.communicate(timeout=300)
     assert resumed.returncode == 0, err
     assert steps_taken(folder) == wanted
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+def test_of_a_process_killed_under_mpirun_the_others_save_the_last_whole_step(tmp_path, small, rank):
+    folder = tmp_path / "run"
+    process = launched(mpirun(), *small, "--set", "outer.save_every=1000", "--iterations", 10**6, "--out", folder)
+    kill_one(folder, process, after=8, rank=rank)
+    told, _ = process.communicate(timeout=60)
+    assert process.returncode != 0
+    assert "was told to end; outer step" in told
+    assert 8 <= steps_taken(folder) <= saved_iteration(RunFolder(folder)) + 1  # the first may be ahead of the others by a row
 
 
 def test_a_killed_process_ends_a_run_of_horovod_which_can_be_resumed_with_another_number(tmp_path, small, start):
