@@ -14,7 +14,6 @@ from gtn_core.distributed.launch import WORLDS, launched_size
 from gtn_core.distributed.world import LostRankError, OtherRanksError, Wait, World
 from gtn_core.errors import GTNError, UsageError
 
-
 POLL_SECONDS = 1e-4
 """Between two looks at an operation that is under way; Horovod's own cycle is a millisecond."""
 
