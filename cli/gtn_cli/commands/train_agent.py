@@ -51,7 +51,9 @@ def complete_algorithm(ctx: click.Context, parameter: click.Parameter, typed: st
     help="Environment steps to train for.  [default: --config's n_timesteps, else 10000]",
 )
 @click.option("--eval", "task", help="Real task to play.  [default: the one in the environment's file, else --env]")
-@click.option("--no-eval", is_flag=True, help="Do not play: where the real task's package is missing, or for --save alone.")
+@click.option(
+    "--no-eval", is_flag=True, help="Do not play: where the real task's package is missing, or for --save alone."
+)
 @click.option(
     "--episodes",
     default=20,
