@@ -16,8 +16,9 @@ INPUTS  := setup.cfg pyproject.toml constraints.txt
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install demo test lint bench docs weights-digits weights-mnist weights-fashion-mnist weights-search weights-mnist-search \
-  weights-fashion-mnist-search weights-cartpole weights-classic weights-acrobot weights-mountaincar weights-pendulum weights-lunarlander weights-mujoco clean distclean
+.PHONY: help install demo test lint bench docs weights-digits weights-mnist weights-fashion-mnist weights-one-learner \
+  weights-mnist-base_fc weights-fashion-mnist-base_fc weights-search weights-mnist-search weights-fashion-mnist-search weights-cartpole \
+  weights-classic weights-acrobot weights-mountaincar weights-pendulum weights-lunarlander weights-mujoco clean distclean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-27s %s\n", $$1, $$2}'
@@ -62,7 +63,7 @@ weights-cartpole: $(STAMP) ## make the shipped CartPole environments again, in 9
 	rm -rf runs/weights/GTN-CartPole-v0 runs/weights/GTN-CartPoleBandit-v0
 	$(call weight,CartPole,CartPole-v1,mdp) & mdp=$$!; $(call weight,CartPoleBandit,CartPole-v1,bandit) && wait $$mdp
 
-weights-classic: weights-acrobot weights-mountaincar weights-pendulum ## make the shipped classic-control environments again
+weights-classic: weights-acrobot weights-mountaincar weights-pendulum ## make successors of the shipped classic-control environments
 
 weights-acrobot: $(STAMP)
 	$(call both,Acrobot,Acrobot-v1,--minutes 4,--minutes 3)
@@ -73,7 +74,7 @@ weights-mountaincar: $(STAMP)
 weights-pendulum: $(STAMP)
 	$(call both,Pendulum,Pendulum-v1)
 
-weights-lunarlander: $(STAMP) ## make the shipped LunarLander environments again
+weights-lunarlander: $(STAMP) ## make successors of the shipped LunarLander environments
 	$(call both,LunarLander,LunarLander-v3,--minutes 9,--minutes 4)
 
 weights-mujoco: $(VENV)/.installed-mujoco ## make the shipped MuJoCo environments again
@@ -91,7 +92,7 @@ PRESET   ?= fast
 TEACHERS ?= gtn_sl/weights
 STREAMS  ?= envs/gtn_envs/weights
 
-weights-digits: $(STAMP) ## make the shipped teacher of the digits and its data stream again, in about 5 minutes
+weights-digits: $(STAMP) ## make the shipped teacher of the digits and its data stream again, in about 10 minutes
 	$(call teaching,digits,--iterations 520,--count 20 --tolerance 0.3,GTN-Digits-v0)
 
 weights-mnist: $(STAMP) ## make those of MNIST again (needs its images, see --data-dir)
@@ -99,6 +100,16 @@ weights-mnist: $(STAMP) ## make those of MNIST again (needs its images, see --da
 
 weights-fashion-mnist: $(STAMP) ## make those of Fashion-MNIST again
 	$(call teaching,fashion-mnist,--iterations 900,--count 5 --tolerance 0.3,GTN-FashionMNIST-v0)
+
+# For one learner: no pool, twice the batch, widths up to its own, and its own learning rate.
+one_learner = --iterations 1000 --set inner.batch_size=128 --set inner.fan_in=0 --set 'learner.pool=[]' --set 'learner.norms=[]' \
+  --set 'learner.activations=[]' --set 'learner.random_widths=[[16,33],[32,65],[64,129]]' --set 'learner.width_scale=[1,1]' \
+  --set 'validation.architectures=[]' --set validation.learners=5 --set outer.lr=0.002
+
+weights-one-learner: weights-mnist-base_fc weights-fashion-mnist-base_fc ## make the shipped teachers for one learner again
+
+weights-mnist-base_fc weights-fashion-mnist-base_fc: $(STAMP)
+	$(call teacher,$(@:weights-%=%),$(@:weights-%-base_fc=%),fast,$(one_learner),--count 20 --tolerance 0.1)
 
 weights-search: weights-mnist-search weights-fashion-mnist-search ## make the shipped teachers that rank architectures again
 

@@ -140,12 +140,16 @@ def fresh_learner(build: Callable[[], nn.Module], seed: int, layout: Layout = "c
 def _refuse_impure(module: nn.Module) -> None:
     if not any(True for _ in module.parameters()):
         raise UsageError(f"{type(module).__name__} has no parameters to learn")
+    for name, parameter in module.named_parameters():
+        if not parameter.requires_grad:
+            raise UsageError(f"the parameter {name!r} is frozen, but a learner's are all trained; make it a buffer")
     for name, child in module.named_modules():
         where = f"{type(child).__name__} at {name!r}" if name else type(child).__name__
-        if getattr(child, "track_running_stats", False):
+        tracks = getattr(child, "track_running_stats", False)
+        if tracks or isinstance(child, nn.modules.batchnorm._BatchNorm):
+            what = "keeps running statistics" if tracks else "judges an image by the others of its batch"
             raise UsageError(
-                f"{where} keeps running statistics, which a pure learner cannot; use gtn_core.norms.BatchNorm or"
-                " MeanOnlyBatchNorm, or track_running_stats=False"
+                f"{where} {what}, which a pure learner cannot; use gtn_core.norms.BatchNorm or MeanOnlyBatchNorm"
             )
         if isinstance(child, nn.modules.dropout._DropoutNd) and child.p > 0:
             raise UsageError(f"{where} draws random numbers, which the adjoint cannot repeat; set p=0 or remove it")

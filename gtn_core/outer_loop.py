@@ -162,6 +162,7 @@ class OuterLoop:
         """
         self._started = time.monotonic() - self.progress.seconds
         self._saved_at = time.monotonic()
+        self._whole = self._standing()
         patient = self.world.size > 1
         with interrupts_held_back(patient=patient, told_to_end=self._save_whole_step) as interrupted:
             try:
@@ -185,28 +186,36 @@ class OuterLoop:
                 self.save()
             if self.listener is not None:
                 self.listener(self.progress, self._share(), values)
+        if any(self.world.gather(interrupted())):  # in the last step: another outer loop may come after this one
+            raise InterruptedRun
 
     def save(self) -> None:
         """Writes the state that ``resume`` reads; process 0 does."""
         self._saved_at = time.monotonic()
-        if self.world.rank == 0:
-            self._write(*self._standing())
+        with self._changing() as standing:  # the file is being replaced
+            if self.world.rank == 0:
+                try:
+                    self.tracker.flush()
+                finally:
+                    self._write(*standing)
 
     def _save_for_the_lost(self) -> None:
         """Saves, in the stead of process 0 where that is the one that has gone: then the run's lock is free."""
         if self.world.rank == 0:
             self.save()
         else:
-            self._write_for_the_lost(*self._standing())
+            with self._changing() as standing:
+                self._write_for_the_lost(*standing)
 
     def _save_whole_step(self) -> None:
-        """Saves the last whole step in the middle of the next one, or of a validation: teacher and optimizer stand still."""
+        """Saves the last whole step in the middle of whatever is under way, unless that changes what would be saved."""
         if self._whole is None:
             return
         if self.world.size > 1:  # a launcher's, mostly; not by the log, which may be in the middle of a line
             done = self._whole[1]["iteration"]
-            os.write(2, f"process {self.world.rank} was told to end; outer step {done} is being saved\n".encode())
-        if self.world.rank == 0:
+            with contextlib.suppress(OSError):  # nobody may read it any more
+                os.write(2, f"process {self.world.rank} was told to end; outer step {done} is being saved\n".encode())
+        if self.world.rank == 0:  # its rows are on the disk, and its tracker may be in the middle of one
             with contextlib.suppress(GTNError):  # what was saved before still stands
                 self._write(*self._whole)
         else:
@@ -215,25 +224,23 @@ class OuterLoop:
     def _write_for_the_lost(self, estimator: EstimatorState, progress: Mapping[str, Any]) -> None:
         with contextlib.suppress(GTNError, OSError), self.run_folder.lock():
             if saved_iteration(self.run_folder) < progress["iteration"]:
+                self.tracker.flush()
                 self._write(estimator, progress)
 
     def _write(self, estimator: EstimatorState, progress: Mapping[str, Any]) -> None:
-        try:
-            self.tracker.flush()
-        finally:
-            save_state(self.run_folder, self.teacher, self.optimizer, estimator, progress)
+        save_state(self.run_folder, self.teacher, self.optimizer, estimator, progress)
 
     def _standing(self) -> Standing:
         return self.estimator.state(), dict(vars(self.progress))
 
     @contextlib.contextmanager
-    def _under_way(self) -> Iterator[EstimatorState]:
-        """Keeps what stands, beside teacher and optimizer, while something long is under way that changes neither."""
-        self._whole = self._standing()
+    def _changing(self) -> Iterator[Standing]:
+        """While teacher, optimizer or the saved file change, a signal saves nothing; afterwards what stands then."""
+        self._whole = None
         try:
-            yield self._whole[0]
+            yield self._standing()
         finally:
-            self._whole = None
+            self._whole = self._standing()
 
     def _state_tensors(self) -> list[Tensor]:
         moments = [v for slot in self.optimizer.state.values() for v in slot.values() if isinstance(v, Tensor)]
@@ -251,31 +258,33 @@ class OuterLoop:
         start = time.perf_counter()
         lr = self._set_learning_rates(share)
         gradient, progress = self.gradient, self.progress
-        with self._under_way() as before:
-            try:
-                report = gradient.leave(progress.episodes, share, lambda: time.monotonic() - self._started)
-            except LostRankError:
-                self.estimator.load_state(*before)  # it may have moved on already
-                raise
-        progress.seconds = report.seconds
-        self._refuse_fruitlessness(report)
-        values = report.values
-        if report.good:
-            clip = self.settings.clip
-            if clip is None:
-                norm = gradient_norm(p.grad for p in self.parameters if p.grad is not None)
-            else:
-                norm = nn.utils.clip_grad_norm_(self.parameters, clip)
-            values["meta/gradient_norm"] = float(norm)
-            self.optimizer.step()
-        progress.episodes += report.used
-        progress.iteration += 1
+        before = self.estimator.state()
+        try:
+            report = gradient.leave(progress.episodes, share, lambda: time.monotonic() - self._started)
+        except LostRankError:
+            self.estimator.load_state(*before)  # it may have moved on already
+            raise
+        with self._changing():
+            progress.seconds = report.seconds
+            self._refuse_fruitlessness(report)
+            if report.good:
+                report.values["meta/gradient_norm"] = self._clipped_norm()
+                self.optimizer.step()
+            progress.episodes += report.used
+            progress.iteration += 1
         return {
-            **values,
+            **report.values,
             "meta/lr": lr,
             "perf/seconds_per_iteration": time.perf_counter() - start,
             "perf/peak_memory_mib": peak_memory_mib(),
         }
+
+    def _clipped_norm(self) -> float:
+        """Returns the norm of the meta-gradient, which is scaled down where it is longer than may be."""
+        clip = self.settings.clip
+        if clip is None:
+            return float(gradient_norm(p.grad for p in self.parameters if p.grad is not None))
+        return float(nn.utils.clip_grad_norm_(self.parameters, clip))
 
     def _set_learning_rates(self, share: float) -> float:
         """Sets each group's rate, a cosine over the run, and returns that of a group whose multiple is 1."""
@@ -305,8 +314,7 @@ class OuterLoop:
         iteration = self.progress.iteration
         keep_in_step(self.world, self._state_tensors())
         try:
-            with self._under_way():
-                validation = self.job.validate()
+            validation = self.job.validate()
         except DivergedError as error:
             error.args = (f"validation after outer step {iteration}: {error}",)
             raise

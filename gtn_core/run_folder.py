@@ -98,6 +98,10 @@ class RunFolder:
                 file.write(f"{text}\n".encode())
         return text
 
+    def forget(self, what: str) -> None:
+        """Forgets a line that an earlier process left."""
+        (self.path / f"{what}.txt").unlink(missing_ok=True)
+
     def read_config(self) -> dict[str, Any]:
         """Returns the resolved config.
 

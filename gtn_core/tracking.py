@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Callable, Mapping
+import logging
+import os
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -13,6 +16,8 @@ from torch.utils.tensorboard import SummaryWriter
 
 from gtn_core.errors import GTNError
 from gtn_core.run_folder import RunFolder
+
+log = logging.getLogger(__name__)
 
 Picture = NDArray[np.uint8]
 """An RGB picture, shape ``(height, width, 3)``."""
@@ -69,7 +74,7 @@ class RunTracker:
         settings: Mapping[str, Any] | None = None,
         stage: Stage | None = None,
     ) -> None:
-        self._start = stage.start if stage else 0
+        self._start, self._failed = stage.start if stage else 0, False
         self._named = {"stage": stage.name} if stage else {}
         last = self._start + (-1 if after is None else after)
         events = run.tensorboard / stage.name if stage else run.tensorboard
@@ -91,26 +96,40 @@ class RunTracker:
             self._rows.flush()
         except OSError as error:
             raise GTNError(f"cannot write {self._rows.name}: {error.strerror}") from error
-        for tag, value in values.items():
-            self._writer.add_scalar(tag, value, self._start + iteration)
+        with self._events():
+            for tag, value in values.items():
+                self._writer.add_scalar(tag, value, self._start + iteration)
 
     def picture(self, iteration: int, tag: str, picture: Picture) -> None:
         """See ``Tracker.picture``."""
-        self._writer.add_image(tag, picture, self._start + iteration, dataformats="HWC")
+        with self._events():
+            self._writer.add_image(tag, picture, self._start + iteration, dataformats="HWC")
 
     def flush(self) -> None:
         """See ``Tracker.flush``."""
         try:
-            self._writer.flush()
+            os.fsync(self._rows.fileno())
         except OSError as error:
-            raise GTNError(f"cannot write {self._writer.log_dir}: {error.strerror}") from error
+            raise GTNError(f"cannot write {self._rows.name}: {error.strerror}") from error
+        with self._events():
+            self._writer.flush()
 
     def close(self) -> None:
         """See ``Tracker.close``."""
-        try:
-            self._rows.close()
-        finally:
+        self._rows.close()
+        with self._events():
             self._writer.close()
+
+    @contextlib.contextmanager
+    def _events(self) -> Iterator[None]:
+        """Makes one warning of what TensorBoard cannot write: the rows have it all."""
+        try:
+            yield
+        except OSError as error:
+            if not self._failed:
+                where = (self._writer.log_dir, error.strerror, self._rows.name)
+                log.warning("cannot write %s: %s; the curves go on in %s alone", *where)
+            self._failed = True
 
 
 class StandbyTracker:

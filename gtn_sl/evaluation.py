@@ -171,7 +171,7 @@ def train(
 
 
 def accuracy(learner: Learner, phi: Tensor, statistics: Statistics, data: TaskData, split: Split) -> float:
-    """Returns the share of a split that a learner classifies rightly."""
+    """Returns the share of a split that a learner classifies rightly; see ``accuracy_of``."""
     return accuracy_of(lambda images: learner.apply(phi, data.normalise(images), statistics)[0], split)
 
 
@@ -181,13 +181,19 @@ def accuracy_of(classify: Callable[[Tensor], Tensor], split: Split) -> float:
     Args:
         classify: From pictures, bytes ``(N, C, H, W)``, to logits ``(N, classes)``.
         split: Real images.
+
+    Raises:
+        DivergedError: Logits are no numbers: the last step, whose outcome no loss has seen, has destroyed the classifier.
     """
     right, done, count = 0, 0, min(AT_A_TIME, len(split))
     while done < len(split):
         part = slice(done, done + count)
         try:
             with torch.no_grad():
-                right += int((classify(split.images[part]).argmax(dim=1) == split.labels[part]).sum())
+                logits = classify(split.images[part])
+                if logits.isnan().any():
+                    raise DivergedError("the learner's outputs after its last inner step are no numbers")
+                right += int((logits.argmax(dim=1) == split.labels[part]).sum())
             done += count
             continue
         except Exception as error:

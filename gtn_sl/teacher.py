@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import importlib.metadata
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -250,6 +251,8 @@ def load_real_images(file: TeacherFile, data_dir: str | Path | None = None) -> T
     data = load_task(task.name, data_dir)
     if is_own(task.name):
         compare_images(data.task, task, str(file.path))
+        # Its learners see images in its own units, whatever the training images' mean has become since.
+        return dataclasses.replace(data, task=dataclasses.replace(data.task, mean=task.mean, std=task.std))
     return data
 
 

@@ -84,7 +84,7 @@ def meta_train(
     if not resume:
         first(world, run.create)
     with held_by_first(world, run):
-        first(world, lambda: _refuse_other_images(run, data.task))
+        first(world, lambda: _refuse_other_images(run, data.task, began=resume))
 
         def settled() -> MetaTrainConfig:
             if not resume:
@@ -118,8 +118,10 @@ def _tracker(config: MetaTrainConfig, run: RunFolder, continued: bool, clock: fl
     return CostTracker(made[0] if made else StandbyTracker(run), before + Cost(cpu_seconds=spent), world)
 
 
-def _refuse_other_images(run: RunFolder, task: ImageTask) -> None:
+def _refuse_other_images(run: RunFolder, task: ImageTask, *, began: bool) -> None:
     """Raises a DataError where a user's own images are not those that the run began with."""
+    if not began:
+        run.forget("images")  # of one that never came to be a run
     if task.digest and run.remember("images", task.digest) != task.digest:
         raise DataError(f"the images of {task.name} have changed since {run.path} began; train on them in a new run")
 
@@ -131,6 +133,13 @@ def _refuse_unfit(config: MetaTrainConfig, task: ImageTask) -> None:
         architecture(name).module(task.image_shape, task.classes)
     for _, family in pool_families(config.learner):
         family.module(task.image_shape, task.classes, widest(family, config.learner))
+    places = config.teacher.samples or config.inner.steps * config.inner.batch_size
+    if places < task.classes:
+        log.warning(
+            "%d samples cannot show %d classes, so that learners never see the others: more inner.steps, or a larger"
+            " inner.batch_size",
+            *(places, task.classes),
+        )
 
 
 def _outer_loop(

@@ -90,8 +90,12 @@ def _whitened_components(targets: torch.Tensor, count: int, streams: Streams) ->
     """Returns the images' first principal components, each scaled to variance 1; random ones where there are too few."""
     flat = targets.flatten(1)
     flat = flat - flat.mean(dim=0)
-    _, _, directions = torch.linalg.svd(flat.T @ flat)
-    components = flat @ directions[:count].T
+    if flat.shape[1] <= len(flat):
+        _, _, directions = torch.linalg.svd(flat.T @ flat)
+        components = flat @ directions[:count].T
+    else:  # more pixels than samples: the same, up to its sign, of a smaller matrix
+        vectors, values, _ = torch.linalg.svd(flat @ flat.T)
+        components = vectors[:, :count] * values[:count].sqrt()
     components = components / components.std(dim=0).clamp_min(1e-6)
     missing = count - components.shape[1]
     extra = torch.randn(len(flat), max(0, missing), generator=streams.torch("warm-start-noise")).to(flat.device)

@@ -62,7 +62,7 @@ def test_wheel_metadata(wheel: Path) -> None:
     message: Message = Parser().parsestr(metadata(wheel, "METADATA"))
     assert (message["Name"], message["Version"]) == ("generative-teaching-networks", "0.1.0")
     assert message["Requires-Python"] == ">=3.10"
-    assert {"dev", "docs", "box2d", "mujoco", "bench", "horovod"} == set(message.get_all("Provides-Extra", []))
+    assert {"dev", "docs", "box2d", "mujoco", "bench", "horovod", "mpi"} == set(message.get_all("Provides-Extra", []))
     scripts = configparser.ConfigParser()
     scripts.read_string(metadata(wheel, "entry_points.txt"))
     assert dict(scripts["console_scripts"]) == {"gtn-cli": "gtn_cli.main:main"}

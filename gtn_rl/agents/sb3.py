@@ -64,8 +64,11 @@ class SB3Agent:
 
         with own_randomness(seed):
             env = make_vec_env(make_env, 1, seed)
-            agent = fresh_agent(algorithm(self.algorithm), "MlpPolicy", env, seed, **self._arguments())
-            agent.learn(self.steps)
+            try:
+                agent = fresh_agent(algorithm(self.algorithm), "MlpPolicy", env, seed, **self._arguments())
+                agent.learn(self.steps)
+            finally:
+                env.close()
         return agent.policy
 
     def _arguments(self) -> dict[str, Any]:

@@ -127,7 +127,8 @@ class _ListedCopies:
     def reset(self, seed: int) -> np.ndarray:
         seeds = np.random.SeedSequence(seed).generate_state(len(self._envs))
         first = [env.reset(seed=_small(int(s)))[0] for env, s in zip(self._envs, seeds, strict=True)]
-        self._observations = np.stack(first)
+        dtype = self._envs[0].observation_space.dtype  # a task may begin with whole numbers and go on with others
+        self._observations = np.stack(first).astype(dtype, copy=False)
         return self._observations.copy()
 
     def step(self, actions: np.ndarray, running: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

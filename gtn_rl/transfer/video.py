@@ -71,9 +71,12 @@ def _filmed(task: Environment) -> gym.Env:
         limit = {"max_episode_steps": IMAGES} if task.stream else {}
         env = gym.make(task.id, render_mode="rgb_array", disable_env_checker=True, **limit, **task.judged)
         env.reset(seed=0)
-        env.render()
+        picture = np.asarray(env.render())
     except gym.error.DependencyNotInstalled as error:
         raise UsageError(f"pictures of {task.id} need a package that is not installed: {error}") from error
     except (gym.error.Error, NotImplementedError, TypeError) as error:
         raise UsageError(f"{task.id} has no pictures: {error}") from error
+    if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3:
+        given = f"{picture.dtype} {picture.shape}"
+        raise UsageError(f"{task.id} has no pictures: render() gives {given}, not uint8 (height, width, 3)")
     return env

@@ -36,8 +36,9 @@ def affine(images: Tensor, generator: torch.Generator) -> Tensor:
     draws = 2 * send(torch.rand(4, len(images), generator=generator).to(images.dtype), images.device) - 1
     angle, scale = MAX_ROTATION * draws[0], 1 + MAX_SCALING * draws[1]
     cos, sin = scale * angle.cos(), scale * angle.sin()
-    shift = 2 * MAX_SHIFT * draws[2:]  # a side of the grid is 2 long
-    matrix = torch.stack([cos, -sin, shift[0], sin, cos, shift[1]], dim=1).view(-1, 2, 3)
+    shift = 2 * MAX_SHIFT * draws[2:]  # a side of the grid is 2 long, however many pixels it has
+    aspect = images.shape[2] / images.shape[3]
+    matrix = torch.stack([cos, -sin * aspect, shift[0], sin / aspect, cos, shift[1]], dim=1).view(-1, 2, 3)
     grid = F.affine_grid(matrix, list(images.shape), align_corners=False)
     return F.grid_sample(images, grid, padding_mode="border", align_corners=False)
 

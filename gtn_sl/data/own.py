@@ -75,7 +75,7 @@ def image_task(
         raise DataError(
             f"{held_out} of {len(train)} train images cannot be set aside for validation; half of them at most"
         )
-    raw, (mean, std) = RawImages(train, of_train, test, of_test), _moments(train)
+    raw, (mean, std) = RawImages(*_mixed(train, of_train), *_mixed(test, of_test)), _moments(train)
     return ImageTask(
         name=title,
         title=title,
@@ -163,6 +163,15 @@ def _labels(what: str, given: ArrayLike, images: int) -> NDArray[np.int64]:
             f"{what} are {labels.dtype} of shape {labels.shape}, not a whole number from 0 for each of {images} images"
         )
     return labels.astype(np.int64)
+
+
+def _mixed(images: NDArray[np.uint8], labels: NDArray[np.int64]) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    """Returns images and labels in an order that tells nothing, always the same for as many.
+
+    Files are often sorted by class, and parts of a split are taken from its start.
+    """
+    order = np.random.default_rng(0).permutation(len(labels))
+    return images[order], labels[order]
 
 
 def _digest(raw: RawImages, validation_size: int) -> str:

@@ -90,7 +90,7 @@ def _scores(folder: Path, truth: GroundTruth, seeds: int) -> list[Scores]:
     found = []
     for results in result_folders(folder / SCORES, FIELDS):
         identity = results.identity()
-        if (identity.get("space"), identity.get("task")) != (truth.space, truth.task):
+        if tuple(identity.get(key) for key in ("space", "task", "data")) != (truth.space, truth.task, truth.data):
             continue
         scores = read_scores(results, list(truth.entries), judgement_seeds(int(identity.get("seed", 0)), seeds))
         if scores is not None:

@@ -14,16 +14,20 @@ TOLD_APART_BY_NONE = ("prepared", "paid_before")
 
 
 def short_name(ranker: str) -> str:
-    """Returns a ranker's specification for a table or a picture: of its file the name alone, and at most 60 characters.
+    """Returns a ranker's specification for a table or a picture: of its file or run the name alone, and at most 60 characters.
 
     What stands behind it in brackets, see ``distinct_names``, is kept.
     """
     specification, bracket, note = ranker.partition(" [")
     name, _, settings = specification.partition("@")
     parts = sorted(filter(None, settings.split(",")), key=_place)
-    kept = [Path(part[5:]).name if part.startswith("file=") else part for part in parts]
+    kept = [_named(Path(part[5:])) if part.startswith("file=") else part for part in parts]
     short = f"{name} ({', '.join(kept)})" if kept else name
     return (short if len(short) <= 60 else f"{short[:57]}...)") + bracket + note
+
+
+def _named(file: Path) -> str:
+    return file.parent.name if file.name == "teacher.safetensors" and file.parent.name else file.name
 
 
 def _place(setting: str) -> int:

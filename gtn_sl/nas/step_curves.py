@@ -62,7 +62,7 @@ def plot_steps(path: Path, comparison: Comparison) -> bool:
 def write_curves(folder: Path, comparison: Comparison) -> None:
     """Writes TensorBoard's events, a run a family of rankers, its correlations by training steps; earlier ones are replaced."""
     for name, rows in step_families(comparison).items():
-        with SummaryWriter(str(folder / safe_name(short_name(name))), purge_step=0) as writer:
+        with SummaryWriter(str(folder / safe_name(name)[-200:]), purge_step=0) as writer:
             for row in rows:
                 for tag, found in (("all", row.everything), ("top_half", row.better_half)):
                     if np.isfinite(found.spearman.value):

@@ -21,9 +21,10 @@ def test_there_is_one_that_needs_no_download():
 
 
 def task_and_preset(file):
-    """Returns what a name such as ``mnist`` or ``mnist-search`` stands for."""
+    """Returns what a name such as ``mnist``, ``mnist-base_fc`` or ``mnist-search`` stands for."""
     name = file.path.stem
-    return (name, "fast") if name in TASKS else (name.removesuffix("-search"), "search")
+    task = name.removesuffix("-base_fc")
+    return (task, "fast") if task in TASKS else (name.removesuffix("-search"), "search")
 
 
 def test_it_is_called_like_its_task_and_is_small(file):

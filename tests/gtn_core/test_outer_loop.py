@@ -210,6 +210,28 @@ def test_a_signal_does_not_cut_short_the_save_of_one_that_is_left_alone(make):
     assert saved_iteration(loop.run_folder) == 1
 
 
+def test_an_interrupt_in_the_last_step_is_not_forgotten(make):
+    loop = make(iterations=4)
+    loop.job.interrupt = 3
+    with pytest.raises(InterruptedRun):
+        loop.run()
+    assert saved_iteration(loop.run_folder) == 4
+
+
+def test_between_steps_too_sigterm_saves_at_once(make):
+    loop, saved = make(save_every=1000.0, validations=1), []
+
+    def seen(progress, share, values):
+        if progress.iteration == 3:
+            signal.raise_signal(signal.SIGTERM)
+            saved.append(saved_iteration(loop.run_folder))
+
+    loop.listener = seen
+    with pytest.raises(InterruptedRun):
+        loop.run()
+    assert saved == [3]
+
+
 def test_a_validation_that_was_due_is_made_up_for(make):
     whole, part = make("whole", iterations=4, validations=2), make("parts", iterations=4, validations=2)
     whole.run()

@@ -55,3 +55,26 @@ def test_recurrent_and_normalising_agents():
         entry = algorithm(name)
         agent = make_agent(entry, find_environment("CartPole-v1"), interpret(given, entry), seed=0)
         assert RealTask("CartPole-v1", 3).returns(acting(agent, deterministic=True, seed=0), seed=0).shape == (3,)
+
+
+class Drifting(gym.Env):
+    """Begins with whole numbers, and pays where the agent sees the fraction that follows."""
+
+    observation_space = gym.spaces.Box(-9, 9, (1,), np.float32)
+    action_space = gym.spaces.Discrete(2)
+
+    def reset(self, *, seed=None, options=None):
+        self.steps = 0
+        return np.array([0]), {}
+
+    def step(self, action):
+        self.steps += 1
+        return np.array([0.5]), float(action), self.steps == 3, False, {}
+
+
+def test_a_task_that_begins_with_whole_numbers_is_not_played_in_them(monkeypatch):
+    monkeypatch.setattr(real_returns.gym, "make", lambda task, **given: Drifting())
+    copies = real_returns._ListedCopies("Drifting-v0", 2)
+    assert copies.reset(0).dtype == np.float32
+    observations, _, _ = copies.step(np.ones(2, int), np.array([True, True]))
+    assert observations.tolist() == [[0.5], [0.5]]

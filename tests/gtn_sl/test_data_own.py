@@ -72,7 +72,9 @@ def test_images_come_with_channels_first_last_or_none(arrays, given, shape):
 
 def test_channels_that_come_last_are_moved_not_mixed(arrays):
     last = image_task("a", **arrays).load(None, False).train_images
-    assert np.array_equal(last.transpose(0, 2, 3, 1), arrays["train_images"])
+    first = image_task("a", **{k: v.transpose(0, 3, 1, 2) if v.ndim == 4 else v for k, v in arrays.items()})
+    assert np.array_equal(last, first.load(None, False).train_images)
+    assert sorted(map(bytes, last.transpose(0, 2, 3, 1))) == sorted(map(bytes, arrays["train_images"]))
 
 
 @pytest.mark.parametrize(
@@ -246,7 +248,9 @@ def test_a_teacher_of_images_that_have_changed_is_read_and_tested_on_what_there_
     np.savez(file, **changed, class_names=NAMES)
     read = load_teacher(teacher)
     assert torch.equal(read.teacher.batch(0)[0], here)
-    assert load_real_images(read).task.mean[0] < read.teacher.task.mean[0]
+    now = load_real_images(read)
+    assert now.task.mean == read.teacher.task.mean != find_task(now.task.name).mean  # learners see the teacher's units
+    assert now.train.images.float().mean() < 0.6 * arrays["train_images"].mean()
     assert [record.getMessage().split(": ")[1].split(" [")[0] for record in caplog.records] == ["mean", "std"]
     assert "colours.npz have changed since" in caplog.text
     np.savez(file, **{key: value[:, :4] if value.ndim == 4 else value for key, value in arrays.items()})
@@ -283,3 +287,21 @@ def test_the_labelled_part_of_the_images_is_the_same_wherever_their_file_lies(fi
         _, labels = label_the_rest(load_task(str(path)), "base_fc:4,6,8", 0, StepPlan(), RealTraining(steps=2))
         labelled.append(labels.max(dim=1).values == 1)
     assert torch.equal(*labelled)
+
+
+def test_files_that_are_sorted_by_class_are_mixed(arrays):
+    for part in ("train", "test"):
+        order = np.argsort(arrays[f"{part}_labels"], kind="stable")
+        for what in ("images", "labels"):
+            arrays[f"{part}_{what}"] = arrays[f"{part}_{what}"][order]
+    task = image_task("Colours", **arrays, class_names=NAMES)
+    raw = task.load(None, False)
+    for images, labels, given in (
+        (raw.train_images, raw.train_labels, arrays["train_images"]),
+        (raw.test_images, raw.test_labels, arrays["test_images"]),
+    ):
+        assert set(labels[:10]) == {0, 1, 2}
+        brightest = images.mean(axis=(2, 3)).argmax(axis=1)  # each image still has its own label
+        np.testing.assert_array_equal(brightest, labels)
+        assert sorted(map(bytes, images.transpose(0, 2, 3, 1))) == sorted(map(bytes, given))
+    assert task.digest == image_task("Colours", **arrays, class_names=NAMES).digest

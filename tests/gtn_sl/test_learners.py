@@ -128,6 +128,15 @@ class Stale(nn.Sequential):
     def __init__(self):
         super().__init__(nn.Conv2d(1, 10, 8), nn.BatchNorm2d(10), nn.Flatten())
 
+class Mixing(nn.Sequential):
+    def __init__(self):
+        super().__init__(nn.Conv2d(1, 10, 8), nn.BatchNorm2d(10, track_running_stats=False), nn.Flatten())
+
+class Frozen(Fixed):
+    def __init__(self):
+        super().__init__()
+        self[1].bias.requires_grad_(False)
+
 class Noisy(Fixed):
     def forward(self, x):
         return nn.functional.dropout(super().forward(x), 0.5)
@@ -166,6 +175,8 @@ def test_a_users_module_is_a_learner(nets, name):
         ("users_nets:no_module", "makes a int, not a torch.nn.Module"),
         ("users_nets:Broken", "fails to build: RuntimeError: no such size"),
         ("users_nets:Stale", "keeps running statistics"),
+        ("users_nets:Mixing", "judges an image by the others of its batch"),
+        ("users_nets:Frozen", "the parameter '1.bias' is frozen"),
         ("users_nets:Noisy", "draws random numbers"),
     ],
 )

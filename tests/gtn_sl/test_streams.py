@@ -1,6 +1,7 @@
 """Streams of real data: augmentation by seed, soft labels that follow their images, every control by name."""
 
 import dataclasses
+import math
 
 import pytest
 import torch
@@ -165,3 +166,26 @@ def test_a_schedule_is_learned_in_parts_where_memory_is_short(data, nets, caplog
     assert not torch.equal(stream.inner_schedule.log_lr, before)
     assert "graphs of 1 steps kept instead of 3" in caplog.text
     assert caplog.text.count("100 real samples judged at a time instead of 200") == 1
+
+
+@pytest.mark.parametrize("shape", [(40, 40), (24, 72), (72, 24)])
+def test_affine_turns_without_shearing_whatever_the_sides(shape):
+    height, width = shape
+    images = torch.zeros(200, 2, height, width)
+    images[:, 0, :, width // 2 - 1 : width // 2 + 1] = 1  # an upright bar
+    images[:, 1, height // 2 - 1 : height // 2 + 1] = 1  # a lying one
+    turned = AUGMENTATIONS["affine"](images, torch.Generator().manual_seed(0)) > 0.3
+    angles = []
+    for upright, lying in turned:
+        angles.append([math.atan(_slope(upright)), -math.atan(_slope(lying.T))])
+    upright, lying = torch.tensor(angles).T
+    assert (upright - lying).abs().max() < math.radians(
+        5
+    )  # both bars by one angle, as far as pixels tell; sheared ones differ by 37
+    assert math.radians(9) < upright.abs().max() < math.radians(14)
+
+
+def _slope(bar):
+    """Returns by how many columns a bar moves a row, by least squares in the rows around the middle."""
+    rows, columns = bar[len(bar) // 4 : -len(bar) // 4].nonzero().double().T
+    return float(((rows - rows.mean()) * columns).sum() / ((rows - rows.mean()) ** 2).sum())

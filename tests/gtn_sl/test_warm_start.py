@@ -7,7 +7,7 @@ from gtn_core.seeding import Streams
 from gtn_sl.config import resolve_config
 from gtn_sl.data import load_task
 from gtn_sl.teacher import seeded_teacher
-from gtn_sl.warm_start import warm_start
+from gtn_sl.warm_start import _whitened_components, warm_start
 
 
 @pytest.fixture(scope="module")
@@ -59,3 +59,17 @@ def test_few_samples_are_fitted_in_batches_that_may_be_short(data):
     assert error < 0.6
     assert not torch.equal(teacher.curriculum.noise, before["curriculum.noise"])
     assert torch.equal(teacher.labels.logits, before["labels.logits"])
+
+
+def test_components_are_the_same_from_either_matrix():
+    images = torch.randn(30, 1, 4, 5, generator=torch.Generator().manual_seed(0)).double()
+    few, many = images[:12], images.expand(30, 1, 4, 5)  # fewer and more samples than pixels
+    for some in (few, many):
+        found = _whitened_components(some, 6, Streams(0))
+        flat = some.flatten(1) - some.flatten(1).mean(dim=0)
+        _, _, directions = torch.linalg.svd(flat.T @ flat)
+        wanted = flat @ directions[:6].T
+        wanted = wanted / wanted.std(dim=0)
+        torch.testing.assert_close(
+            (found * wanted).mean(dim=0).abs(), wanted.square().mean(dim=0), rtol=1e-6, atol=1e-6
+        )

@@ -8,7 +8,7 @@ import time
 import torch
 
 from gtn_core.config import Natural, Positive, PositiveReal, config
-from gtn_core.errors import DivergedError
+from gtn_core.errors import DivergedError, UsageError
 from gtn_core.inner_optim import Schedule, UnboundOptimizer, inner_optimizer
 from gtn_core.learner import Statistics
 from gtn_core.second_order import first_order
@@ -106,7 +106,12 @@ class EqualTime(Teacher):
     def prepare(self, setting: Setting) -> Judge:
         """See ``Ranker.prepare``."""
         lessons, steps = self.lessons()
-        share = (super().paid_before() or 0.0) / self.architectures if self.architectures else 0.0
+        paid = super().paid_before()
+        if self.architectures and paid is None:
+            raise UsageError(
+                f"equal-time: the file of {self.file} does not say what its meta-training cost, which architectures= shares out"
+            )
+        share = (paid or 0.0) / self.architectures if self.architectures else 0.0
 
         def judge_one(candidate: Candidate, seed: int) -> Score:
             started = time.process_time()

@@ -147,6 +147,7 @@ def test_names_that_would_be_alike_say_what_differs():
     names = distinct_names(identities)
     assert names == ["teacher@file=runs/a [teacher 12ab]", "teacher@file=runs/a [teacher 34cd]", "synflow"]
     assert short_name(names[0]) == "teacher (a) [teacher 12ab]"
+    assert short_name("teacher@file=runs/a/teacher.safetensors,steps=16") == "teacher (a, steps=16)"
     assert short_name("real@batch_size=64,lr=0.005,momentum=0.8,optimizer=adam,steps=256,measure=loss") == (
         "real (steps=256, measure=loss, batch_size=64, lr=0.005, m...)"
     )

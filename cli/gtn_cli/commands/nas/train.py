@@ -13,7 +13,7 @@ from gtn_cli import console, options
 from gtn_cli.commands.nas import choices
 from gtn_cli.commands.nas.work_folder import kept
 from gtn_cli.main import echo_json
-from gtn_core.errors import UsageError
+from gtn_core.errors import DataError, UsageError
 
 
 @click.command("train")
@@ -57,6 +57,7 @@ def command(
       gtn-cli nas train --space cells-small --task cifar10 --count 5 --set augmentation=crop-flip --set auxiliary=0.4
     """
     from gtn_core.config import parse_assignments, resolve
+    from gtn_sl.data import find_task
     from gtn_sl.nas.final_training import FinalTraining
     from gtn_sl.nas.spaces import find_space
     from gtn_sl.nas.trainings import NETWORKS, Course, train_all, training_folder
@@ -65,8 +66,10 @@ def command(
     console.interrupt_on_sigterm()
     settings = resolve(FinalTraining, parse_assignments(assignments))
     if source is not None:
-        space_name, task, winners = _winners(source, top)
+        space_name, task, data, winners = _winners(source, top)
         _refuse_others(source, space_name=space_name, task=task)
+        if find_task(task).digest != data:
+            raise DataError(f"the images of {task} are not those that the search in {source} was made on")
         encodings = (*encodings, *winners)
     space = find_space(space_name)
     candidates = choices.chosen(space, encodings, count, seed)
@@ -109,11 +112,12 @@ def _row(encoding: str, runs: dict[int, dict[str, Any]]) -> dict[str, str]:
     return cells
 
 
-def _winners(source: Path, top: int) -> tuple[str, str, list[str]]:
-    """Returns space, task and best architectures of a search."""
+def _winners(source: Path, top: int) -> tuple[str, str, str | None, list[str]]:
+    """Returns space, task, digest of a user's own images and best architectures of a search."""
     path = source / "search.json" if source.is_dir() else source
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
-        return document["space"], document["task"], [text for text, _ in document["winners"][:top]]
+        winners = [text for text, _ in document["winners"][:top]]
+        return document["space"], document["task"], document.get("data"), winners
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UsageError(f"{source} is no folder of gtn-cli nas search: {type(error).__name__}: {error}") from error
