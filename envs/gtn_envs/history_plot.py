@@ -29,7 +29,14 @@ _COLOURS = (
     (255, 127, 14),
     (23, 190, 207),
     (127, 127, 127),
+    (140, 86, 75),
+    (227, 119, 194),
+    (188, 189, 34),
 )
+_NUMBERED = 12
+"""Columns up to which each has its number in its colour beside the title."""
+_LETTER = 7
+"""Pixels of a letter, about."""
 
 
 class HistoryPlot:
@@ -81,7 +88,11 @@ class HistoryPlot:
         top = row * (HEIGHT - 18) // 3 + _TITLE
         bottom = (row + 1) * (HEIGHT - 18) // 3 - 4
         pygame.draw.rect(surface, (200, 200, 200), (_MARGIN, top, WIDTH - _MARGIN - 10, bottom - top), 1)
-        self._canvas.text(title[:78], _MARGIN, top - 16)
+        numbers = values.shape[1] if 1 < values.shape[1] <= _NUMBERED else 0
+        end = WIDTH - 10 - 3 * _LETTER * numbers
+        self._canvas.text(title[: (end - _MARGIN) // _LETTER], _MARGIN, top - 16)
+        for i in range(numbers):
+            self._canvas.text(str(i), end + 3 * _LETTER * i + _LETTER, top - 16, _COLOURS[i % len(_COLOURS)])
         if not values.size:
             return
         low, high = limits or (float(values.min()), float(values.max()))

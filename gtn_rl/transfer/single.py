@@ -145,6 +145,8 @@ def _run(wanted: Request, advance: Callable[[int], None]) -> dict[str, Any]:
     streams, began = Streams(wanted.seed), time.perf_counter()
     agent, stop = _trained(wanted, streams, advance)
     seconds = time.perf_counter() - began
+    if (env := agent.get_env()) is not None:
+        env.close()
     saved = save_agent(agent, wanted.save) if wanted.save else []
     result = {
         "env": wanted.env.name,
