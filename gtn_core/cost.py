@@ -68,9 +68,9 @@ class CostTracker:
         """See ``Tracker.picture``."""
         self._tracker.picture(iteration, tag, picture)
 
-    def flush(self) -> None:
+    def flush(self, iteration: int) -> None:
         """See ``Tracker.flush``."""
-        self._tracker.flush()
+        self._tracker.flush(iteration)
 
     def close(self) -> None:
         """See ``Tracker.close``."""

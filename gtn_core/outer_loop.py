@@ -134,6 +134,7 @@ class OuterLoop:
         self.gradient = StepGradient(teacher, self.parameters, job, estimator, self.world, settings.accumulate)
         self._started = self._saved_at = 0.0
         self._whole: Standing | None = None
+        self._save_soon = False
 
     def resume(self) -> None:
         """Puts teacher, optimizer, estimator and counters back to where the saved state has them.
@@ -192,30 +193,28 @@ class OuterLoop:
     def save(self) -> None:
         """Writes the state that ``resume`` reads; process 0 does."""
         self._saved_at = time.monotonic()
-        with self._changing() as standing:  # the file is being replaced
+        with self._changing():  # the file is being replaced
             if self.world.rank == 0:
-                try:
-                    self.tracker.flush()
-                finally:
-                    self._write(*standing)
+                self._write_after_its_rows(*self._standing())
 
     def _save_for_the_lost(self) -> None:
         """Saves, in the stead of process 0 where that is the one that has gone: then the run's lock is free."""
         if self.world.rank == 0:
             self.save()
         else:
-            with self._changing() as standing:
-                self._write_for_the_lost(*standing)
+            with self._changing():
+                self._write_for_the_lost(*self._standing())
 
     def _save_whole_step(self) -> None:
-        """Saves the last whole step in the middle of whatever is under way, unless that changes what would be saved."""
+        """Saves the last whole step in the middle of whatever is under way, or once that no longer changes what is saved."""
         if self._whole is None:
+            self._save_soon = True
             return
         if self.world.size > 1:  # a launcher's, mostly; not by the log, which may be in the middle of a line
             done = self._whole[1]["iteration"]
             with contextlib.suppress(OSError):  # nobody may read it any more
                 os.write(2, f"process {self.world.rank} was told to end; outer step {done} is being saved\n".encode())
-        if self.world.rank == 0:  # its rows are on the disk, and its tracker may be in the middle of one
+        if self.world.rank == 0:  # whose tracker may be in the middle of a row
             with contextlib.suppress(GTNError):  # what was saved before still stands
                 self._write(*self._whole)
         else:
@@ -223,9 +222,17 @@ class OuterLoop:
 
     def _write_for_the_lost(self, estimator: EstimatorState, progress: Mapping[str, Any]) -> None:
         with contextlib.suppress(GTNError, OSError), self.run_folder.lock():
-            if saved_iteration(self.run_folder) < progress["iteration"]:
-                self.tracker.flush()
-                self._write(estimator, progress)
+            saved = saved_iteration(self.run_folder)
+            if saved < progress["iteration"]:
+                self._write_after_its_rows(estimator, progress)
+            elif saved == progress["iteration"]:  # by a signal, which may have come before the row
+                self.tracker.flush(saved)
+
+    def _write_after_its_rows(self, estimator: EstimatorState, progress: Mapping[str, Any]) -> None:
+        try:
+            self.tracker.flush(progress["iteration"])
+        finally:
+            self._write(estimator, progress)
 
     def _write(self, estimator: EstimatorState, progress: Mapping[str, Any]) -> None:
         save_state(self.run_folder, self.teacher, self.optimizer, estimator, progress)
@@ -234,13 +241,16 @@ class OuterLoop:
         return self.estimator.state(), dict(vars(self.progress))
 
     @contextlib.contextmanager
-    def _changing(self) -> Iterator[Standing]:
+    def _changing(self) -> Iterator[None]:
         """While teacher, optimizer or the saved file change, a signal saves nothing; afterwards what stands then."""
         self._whole = None
         try:
-            yield self._standing()
+            yield
         finally:
             self._whole = self._standing()
+            if self._save_soon:
+                self._save_soon = False
+                self._save_whole_step()
 
     def _state_tensors(self) -> list[Tensor]:
         moments = [v for slot in self.optimizer.state.values() for v in slot.values() if isinstance(v, Tensor)]

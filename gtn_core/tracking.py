@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import logging
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -22,6 +23,9 @@ log = logging.getLogger(__name__)
 Picture = NDArray[np.uint8]
 """An RGB picture, shape ``(height, width, 3)``."""
 
+UNSYNCABLE = (errno.EINVAL, errno.ENOTSUP, errno.ENOSYS)
+"""What pipes, devices and some file systems say of ``fsync``."""
+
 FLUSH_SECONDS = 10
 """How much of TensorBoard's curves, at most, a killed process takes along; ``metrics.jsonl`` has it all."""
 
@@ -35,8 +39,8 @@ class Tracker(Protocol):
     def picture(self, iteration: int, tag: str, picture: Picture) -> None:
         """Takes a picture, shape ``(height, width, 3)``."""
 
-    def flush(self) -> None:
-        """Brings to the disk what was taken so far: a state is about to be saved, so that none of it will come again."""
+    def flush(self, iteration: int) -> None:
+        """Brings to the disk what was taken up to an iteration, whose state is about to be saved: none of it will come again."""
 
     def close(self) -> None:
         """Writes what is still held back."""
@@ -105,20 +109,25 @@ class RunTracker:
         with self._events():
             self._writer.add_image(tag, picture, self._start + iteration, dataformats="HWC")
 
-    def flush(self) -> None:
+    def flush(self, iteration: int) -> None:
         """See ``Tracker.flush``."""
         try:
             os.fsync(self._rows.fileno())
         except OSError as error:
-            raise GTNError(f"cannot write {self._rows.name}: {error.strerror}") from error
+            if error.errno not in UNSYNCABLE:
+                raise GTNError(f"cannot write {self._rows.name}: {error.strerror}") from error
         with self._events():
             self._writer.flush()
 
     def close(self) -> None:
         """See ``Tracker.close``."""
-        self._rows.close()
-        with self._events():
-            self._writer.close()
+        try:
+            self._rows.close()
+        except OSError as error:
+            raise GTNError(f"cannot write {self._rows.name}: {error.strerror}") from error
+        finally:
+            with self._events():
+                self._writer.close()
 
     @contextlib.contextmanager
     def _events(self) -> Iterator[None]:
@@ -144,35 +153,50 @@ class StandbyTracker:
 
     def __init__(self, run: RunFolder, *, stage: Stage | None = None) -> None:
         self._run, self._stage = run, stage
-        self._iteration = 0
-        self._held: list[Callable[[Tracker], None]] = []
+        self._iteration = -1
+        self._rows: list[Mapping[str, float]] = []
+        self._pictures: list[tuple[str, Picture]] = []
 
     def scalars(self, iteration: int, values: Mapping[str, float]) -> None:
         """See ``Tracker.scalars``."""
-        self._hold(iteration, lambda tracker: tracker.scalars(iteration, values))
+        self._begin(iteration)
+        self._rows.append(values)
 
     def picture(self, iteration: int, tag: str, picture: Picture) -> None:
         """See ``Tracker.picture``."""
-        self._hold(iteration, lambda tracker: tracker.picture(iteration, tag, picture))
+        self._begin(iteration)
+        self._pictures.append((tag, picture))
 
-    def flush(self) -> None:
-        """Writes what it holds in place of what the first process wrote of it; only who holds the run's lock may call this."""
-        if not self._held:
+    def flush(self, iteration: int) -> None:
+        """Writes what the first process has not written of an iteration; only who holds the run's lock may call this."""
+        missing = self._missing() if iteration == self._iteration else []
+        if not missing:
             return
-        tracker = RunTracker(self._run, after=self._iteration - 1, stage=self._stage)
+        tracker = RunTracker(self._run, after=iteration, stage=self._stage)
         try:
-            for show in self._held:
-                show(tracker)
+            for values in missing:
+                tracker.scalars(iteration, values)
+            for tag, picture in self._pictures:
+                tracker.picture(iteration, tag, picture)
+            tracker.flush(iteration)
         finally:
             tracker.close()
 
     def close(self) -> None:
         """Does nothing: the first process has written it all."""
 
-    def _hold(self, iteration: int, show: Callable[[Tracker], None]) -> None:
+    def _begin(self, iteration: int) -> None:
         if iteration != self._iteration:
-            self._iteration, self._held = iteration, []
-        self._held.append(show)
+            self._iteration, self._rows, self._pictures = iteration, [], []
+
+    def _missing(self) -> list[Mapping[str, float]]:
+        stage = self._stage or Stage("", 0)
+        there = [
+            row.keys()
+            for row in self._run.metric_rows()
+            if row["iteration"] == stage.start + self._iteration and row.get("stage", "") == stage.name
+        ]
+        return [values for values in self._rows if not any(values.keys() <= keys for keys in there)]
 
 
 def flatten(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

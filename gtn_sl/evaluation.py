@@ -119,7 +119,10 @@ def evaluate_stream(
             step: int, phi: Tensor, statistics: Statistics, learner: Learner = learner, curve: list[float] = curve
         ) -> None:
             if curve_images:
-                curve.append(accuracy(learner, phi, statistics, data, few))
+                try:
+                    curve.append(accuracy(learner, phi, statistics, data, few))
+                except DivergedError:  # of which the next loss tells, or the final accuracy
+                    curve.append(guess)
 
         try:
             trail = train(stream.for_learner(seed), learner, phi.to(device), plan, after_step=test)
@@ -183,7 +186,7 @@ def accuracy_of(classify: Callable[[Tensor], Tensor], split: Split) -> float:
         split: Real images.
 
     Raises:
-        DivergedError: Logits are no numbers: the last step, whose outcome no loss has seen, has destroyed the classifier.
+        DivergedError: Logits are no numbers, as after a last step whose outcome no loss has seen.
     """
     right, done, count = 0, 0, min(AT_A_TIME, len(split))
     while done < len(split):
@@ -192,7 +195,7 @@ def accuracy_of(classify: Callable[[Tensor], Tensor], split: Split) -> float:
             with torch.no_grad():
                 logits = classify(split.images[part])
                 if logits.isnan().any():
-                    raise DivergedError("the learner's outputs after its last inner step are no numbers")
+                    raise DivergedError("the learner's outputs are no numbers")
                 right += int((logits.argmax(dim=1) == split.labels[part]).sum())
             done += count
             continue

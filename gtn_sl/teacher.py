@@ -243,6 +243,8 @@ def load_teacher(path: str | Path) -> TeacherFile:
 def load_real_images(file: TeacherFile, data_dir: str | Path | None = None) -> TaskData:
     """Loads the real images of a teacher's task; see ``load_task``. A user's own that have changed are told in a warning.
 
+    They are normalised in the teacher's units, which its learners see, whatever the training images' mean has become since.
+
     Raises:
         UsageError: There is no such task.
         DataError: A file is absent or damaged, or the images do not fit the teacher's.
@@ -251,7 +253,6 @@ def load_real_images(file: TeacherFile, data_dir: str | Path | None = None) -> T
     data = load_task(task.name, data_dir)
     if is_own(task.name):
         compare_images(data.task, task, str(file.path))
-        # Its learners see images in its own units, whatever the training images' mean has become since.
         return dataclasses.replace(data, task=dataclasses.replace(data.task, mean=task.mean, std=task.std))
     return data
 

@@ -81,10 +81,11 @@ def meta_train(
     teacher = everywhere(world, lambda: seeded_teacher(config, data.task, streams.seed("teacher")))
     teacher = teacher.to(config.compute.device)
     everywhere(world, lambda: _refuse_unfit(config, data.task))  # before the folder is made
+    first(world, lambda: _warn_of_unseen_classes(config, data.task))
     if not resume:
         first(world, run.create)
     with held_by_first(world, run):
-        first(world, lambda: _refuse_other_images(run, data.task, began=resume))
+        first(world, lambda: _refuse_other_images(run, data.task, resumed=resume))
 
         def settled() -> MetaTrainConfig:
             if not resume:
@@ -118,9 +119,9 @@ def _tracker(config: MetaTrainConfig, run: RunFolder, continued: bool, clock: fl
     return CostTracker(made[0] if made else StandbyTracker(run), before + Cost(cpu_seconds=spent), world)
 
 
-def _refuse_other_images(run: RunFolder, task: ImageTask, *, began: bool) -> None:
+def _refuse_other_images(run: RunFolder, task: ImageTask, *, resumed: bool) -> None:
     """Raises a DataError where a user's own images are not those that the run began with."""
-    if not began:
+    if not resumed:
         run.forget("images")  # of one that never came to be a run
     if task.digest and run.remember("images", task.digest) != task.digest:
         raise DataError(f"the images of {task.name} have changed since {run.path} began; train on them in a new run")
@@ -133,13 +134,13 @@ def _refuse_unfit(config: MetaTrainConfig, task: ImageTask) -> None:
         architecture(name).module(task.image_shape, task.classes)
     for _, family in pool_families(config.learner):
         family.module(task.image_shape, task.classes, widest(family, config.learner))
-    places = config.teacher.samples or config.inner.steps * config.inner.batch_size
-    if places < task.classes:
-        log.warning(
-            "%d samples cannot show %d classes, so that learners never see the others: more inner.steps, or a larger"
-            " inner.batch_size",
-            *(places, task.classes),
-        )
+
+
+def _warn_of_unseen_classes(config: MetaTrainConfig, task: ImageTask) -> None:
+    samples = config.teacher.samples or config.inner.steps * config.inner.batch_size
+    if config.teacher.labels == "one-hot" and samples < task.classes:
+        what = "%d samples cannot show %d classes: more inner.steps, or a larger inner.batch_size, would"
+        log.warning(what, samples, task.classes)
 
 
 def _outer_loop(

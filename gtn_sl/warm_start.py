@@ -95,7 +95,8 @@ def _whitened_components(targets: torch.Tensor, count: int, streams: Streams) ->
         components = flat @ directions[:count].T
     else:  # more pixels than samples: the same, up to its sign, of a smaller matrix
         vectors, values, _ = torch.linalg.svd(flat @ flat.T)
-        components = vectors[:, :count] * values[:count].sqrt()
+        known = values > values[0] * len(flat) * torch.finfo(values.dtype).eps  # the others are rounding
+        components = (vectors * values.sqrt())[:, known][:, :count]
     components = components / components.std(dim=0).clamp_min(1e-6)
     missing = count - components.shape[1]
     extra = torch.randn(len(flat), max(0, missing), generator=streams.torch("warm-start-noise")).to(flat.device)

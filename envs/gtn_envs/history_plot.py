@@ -32,8 +32,9 @@ _COLOURS = (
     (140, 86, 75),
     (227, 119, 194),
     (188, 189, 34),
+    (25, 25, 112),
 )
-_NUMBERED = 12
+_NUMBERED = len(_COLOURS)
 """Columns up to which each has its number in its colour beside the title."""
 _LETTER = 7
 """Pixels of a letter, about."""
@@ -69,7 +70,7 @@ class HistoryPlot:
         rewards = np.array(history.rewards[-STEPS:]).reshape(-1, 1)
         steps = len(history.rewards)
         first, shown = max(0, steps - STEPS), min(STEPS, self._weights.max_episode_steps or STEPS)
-        self._panel(0, f"observation, in standard deviations (step {steps})", states, 0, shown, None)
+        self._panel(0, f"observation in standard deviations (step {steps})", states, 0, shown, None)
         self._panel(1, f"action ({space})", actions, 1, shown, limits)
         self._panel(2, f"reward (return {sum(history.rewards):.3f})", rewards, 1, shown, None)
         self._canvas.text(str(first), _MARGIN, HEIGHT - 14)

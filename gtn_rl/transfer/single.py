@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gtn_core.checkpoint import require_writable
-from gtn_core.errors import GTNError, UsageError
+from gtn_core.errors import UsageError
 from gtn_core.seeding import Streams
 from gtn_core.workers import one_thread
 from gtn_rl.sb3.algorithms import Algorithm, algorithm, require_fit
@@ -164,7 +164,7 @@ def _run(wanted: Request, advance: Callable[[int], None]) -> dict[str, Any]:
         act = acting(agent, deterministic=True, seed=seed)
         try:
             result["video"] = {"file": str(wanted.video), "return": film(wanted.video, wanted.real, act, seed)}
-        except GTNError as error:  # the agent's returns are worth more
+        except Exception as error:  # whatever a renderer raises: the agent's returns are worth more
             log.warning("no video: %s", error)
     return result
 

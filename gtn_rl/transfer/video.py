@@ -77,6 +77,7 @@ def _filmed(task: Environment) -> gym.Env:
     except (gym.error.Error, NotImplementedError, TypeError) as error:
         raise UsageError(f"{task.id} has no pictures: {error}") from error
     if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3:
+        env.close()
         given = f"{picture.dtype} {picture.shape}"
         raise UsageError(f"{task.id} has no pictures: render() gives {given}, not uint8 (height, width, 3)")
     return env

@@ -75,7 +75,8 @@ def image_task(
         raise DataError(
             f"{held_out} of {len(train)} train images cannot be set aside for validation; half of them at most"
         )
-    raw, (mean, std) = RawImages(*_mixed(train, of_train), *_mixed(test, of_test)), _moments(train)
+    given, (mean, std) = RawImages(train, of_train, test, of_test), _moments(train)
+    raw = RawImages(*_mixed(train, of_train), *_mixed(test, of_test))
     return ImageTask(
         name=title,
         title=title,
@@ -89,7 +90,7 @@ def image_task(
         source=source,
         licence=licence,
         load=lambda data_dir, download: raw,
-        digest=_digest(raw, held_out),
+        digest=_digest(given, held_out),
     )
 
 
@@ -170,12 +171,12 @@ def _mixed(images: NDArray[np.uint8], labels: NDArray[np.int64]) -> tuple[NDArra
 
     Files are often sorted by class, and parts of a split are taken from its start.
     """
-    order = np.random.default_rng(0).permutation(len(labels))
+    order = np.argsort(np.random.PCG64(0).random_raw(len(labels)), kind="stable")  # numpy keeps these, not permutations
     return images[order], labels[order]
 
 
 def _digest(raw: RawImages, validation_size: int) -> str:
-    content = hashlib.sha256(str(validation_size).encode())
+    content = hashlib.sha256(f"mixed {validation_size}".encode())
     for array in vars(raw).values():
         content.update(f"{array.dtype} {array.shape}".encode())
         content.update(array)

@@ -185,9 +185,9 @@ def test_of_a_process_killed_under_mpirun_the_others_save_the_last_whole_step(tm
     told, _ = process.communicate(timeout=60)
     assert process.returncode != 0
     assert "was told to end; outer step" in told
-    assert (
-        8 <= steps_taken(folder) <= saved_iteration(RunFolder(folder)) + 1
-    )  # the first may be ahead of the others by a row
+    # The first may be ahead of the others by a row, or may not have come to write the last one.
+    assert abs(steps_taken(folder) - saved_iteration(RunFolder(folder))) <= 1
+    assert steps_taken(folder) >= 8
 
 
 def test_a_killed_process_ends_a_run_of_horovod_which_can_be_resumed_with_another_number(tmp_path, small, start):

@@ -72,7 +72,7 @@ class Unseen:
     def picture(self, iteration, tag, picture):
         pass
 
-    def flush(self):
+    def flush(self, iteration):
         pass
 
     def close(self):

@@ -234,12 +234,15 @@ def test_a_learner_that_its_last_step_destroys_is_no_learner(data):
     once = RealData(data, data.train, 1, 32, SGD(), Schedule(1, 1e38, 0.1))  # whose only loss is that before the step
     lost = evaluate_stream("real", once, "base_fc:6,8,10", data, data.validation, [1])
     assert (lost.diverged, lost.final.tolist()) == (1, [0.1])
-    assert lost.failure == "the learner's outputs after its last inner step are no numbers"
+    assert lost.failure == "the learner's outputs are no numbers"
 
 
 def test_samples_that_cannot_show_every_class_are_told(tmp_path, config, caplog):
-    few = dataclasses.replace(config, inner=dataclasses.replace(config.inner, steps=1, batch_size=8))
-    meta_train(few, RunFolder(tmp_path / "run"))
+    inner, teacher = (
+        dataclasses.replace(config.inner, steps=1, batch_size=8),
+        dataclasses.replace(config.teacher, labels="one-hot"),
+    )
+    meta_train(dataclasses.replace(config, inner=inner, teacher=teacher), RunFolder(tmp_path / "run"))
     assert "8 samples cannot show 10 classes" in caplog.text
 
 
