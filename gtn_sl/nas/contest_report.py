@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from gtn_core.checkpoint import replacing
-from gtn_core.errors import DataError
+from gtn_core.errors import DataError, UsageError
 from gtn_core.markdown import markdown_table
 from gtn_core.saved_figure import save_figure
 from gtn_sl.nas.contest import DRAWN, Entry
@@ -60,6 +60,16 @@ def read_contest(folder: Path) -> tuple[list[Entry], dict[str, Any]]:
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise DataError(f"{path} is no result of a contest: {error}; run gtn-cli nas contest again") from error
     return entries, document
+
+
+def refuse_another_contest(folder: Path, question: Mapping[str, Any]) -> None:
+    """Raises UsageError where a folder's contest is about another space or task than ``question``: its report would be lost."""
+    if not (folder / CONTEST).is_file():
+        return
+    _, before = read_contest(folder)
+    if any(before.get(key) != question.get(key) for key in ("space", "task", "data")):
+        what = f"{before['space']} on {before['task']}"
+        raise UsageError(f"{folder} holds a contest of {what}: give this one another folder (--out)")
 
 
 def _tuples(entry: Mapping[str, Any]) -> dict[str, Any]:

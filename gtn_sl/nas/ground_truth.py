@@ -18,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 
 from gtn_core.checkpoint import replacing
-from gtn_core.errors import DataError, DivergedError, unknown_name
+from gtn_core.errors import DataError, DivergedError, UsageError, unknown_name
 from gtn_sl.data import find_task
 from gtn_sl.nas.candidate import Candidate, sample_distinct
 from gtn_sl.nas.rankers.size import flop_count, parameter_count
@@ -172,6 +172,15 @@ def save_ground_truth(path: Path, truth: GroundTruth, made_by: str) -> None:
     body = ",\n  ".join(lines)
     with replacing(path) as file:
         file.write(f'{json.dumps(head)[:-1]}, "architectures": {{\n  {body}\n}}}}\n'.encode())
+
+
+def refuse_another_ground_truth(path: Path, training: Mapping[str, Any], data: str | None) -> None:
+    """Raises UsageError where a file holds a ground truth of other trainings, or of other images, which would be lost."""
+    if not path.is_file():
+        return
+    before = load_ground_truth(path)
+    if (dict(before.training), before.data) != (dict(training), data):
+        raise UsageError(f"{path} is of other trainings, or of other images: give this one another folder (--out)")
 
 
 def load_ground_truth(path: Path) -> GroundTruth:

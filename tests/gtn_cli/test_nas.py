@@ -164,6 +164,20 @@ def test_contest_is_held_by_several_processes_and_goes_on(call, tmp_path):
     (tmp_path / "contest.md").unlink()
     assert "synflow" in call("nas", "report", tmp_path).out
     assert (tmp_path / "contest.md").is_file()
+    of_mnist = call(
+        "nas", "contest", *SPACE, "--task", "mnist", "--ranker", "parameters", "--evaluations", 4, "--out", tmp_path
+    )
+    assert of_mnist.code == 2
+    assert "holds a contest of nb201-small@channels=3 on digits: give this one another folder" in of_mnist.err
+
+
+def test_a_ground_truth_of_other_trainings_does_not_replace_one(call, truth):
+    before = truth.read_bytes()
+    given = ("nas", "ground-truth", *DIGITS, "--count", 7, "--set", "epochs=3", "--out", truth.parent)
+    refused = call(*given)
+    assert refused.code == 2
+    assert "is of other trainings, or of other images: give this one another folder" in refused.err
+    assert truth.read_bytes() == before
 
 
 def test_search_then_train_its_winner(call, tmp_path):

@@ -60,8 +60,9 @@ def command(
       gtn-cli nas contest --task digits --ranker synflow --search random --search evolution --evaluations 30
     """
     from gtn_core.config import parse_assignments, resolve, to_dict
+    from gtn_sl.data import find_task
     from gtn_sl.nas.contest import Contest, hold_contest
-    from gtn_sl.nas.contest_report import contest_table, write_contest
+    from gtn_sl.nas.contest_report import contest_table, refuse_another_contest, write_contest
     from gtn_sl.nas.final_training import FinalTraining
     from gtn_sl.nas.search import Budget
     from gtn_sl.nas.spaces import find_space
@@ -71,6 +72,8 @@ def command(
     budget = Budget(**limits)
     training, given = resolve(FinalTraining, parse_assignments(assignments)), options.given_command()
     contest = Contest(find_space(space_name), task, ranker_names, search_names, budget, seeds, data_dir)
+    question = {"space": contest.space.name, **find_task(task).identity()}
+    refuse_another_contest(out, question)
     with kept(out), console.counting_bar(quiet=quiet or as_json) as bar:
         shown = bar.add_task("searches", total=None)
 
@@ -79,8 +82,7 @@ def command(
 
         entries = hold_contest(contest, training, out, training_seeds=trainings, workers=workers, progress=show)
     facts = {
-        "space": contest.space.name,
-        "task": task,
+        **question,
         "search": ", ".join(search_names),
         "budget": {key: value for key, value in to_dict(budget).items() if value is not None},
         "training": to_dict(training),

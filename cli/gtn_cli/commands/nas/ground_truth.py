@@ -49,7 +49,7 @@ def command(
     from gtn_core.seeding import Streams
     from gtn_sl.data import find_task
     from gtn_sl.nas.final_training import FinalTraining
-    from gtn_sl.nas.ground_truth import put_together, sample_seeing, save_ground_truth
+    from gtn_sl.nas.ground_truth import put_together, refuse_another_ground_truth, sample_seeing, save_ground_truth
     from gtn_sl.nas.results import safe_name
     from gtn_sl.nas.spaces import find_space
     from gtn_sl.nas.trainings import Course, train_all
@@ -59,13 +59,14 @@ def command(
     space, settings = find_space(space_name), resolve(FinalTraining, parse_assignments(assignments))
     candidates = sample_seeing(space, task, count, Streams(seed).numpy("ground-truth"))
     course, made_by = Course(space, task, settings, data_dir), options.given_command()
+    path = out / f"{safe_name(space.name)}-{find_task(task).slug}.json"
+    refuse_another_ground_truth(path, course.identity()["training"], find_task(task).digest)
     with kept(out), console.counting_bar(quiet=quiet or as_json) as bar:
         shown = bar.add_task(f"{space.name} on {task}", total=count * seeds)
         found = train_all(
             course, candidates, range(seeds), out, workers=workers, after_one=lambda job: bar.advance(shown)
         )
     truth = put_together(course, found)
-    path = out / f"{safe_name(space.name)}-{find_task(task).slug}.json"
     save_ground_truth(path, truth, made_by)
     accuracies = 100 * truth.accuracies()
     if as_json:
