@@ -109,7 +109,7 @@ one_learner = --iterations 1000 --set inner.batch_size=128 --set inner.fan_in=0 
 weights-one-learner: weights-mnist-base_fc weights-fashion-mnist-base_fc ## make the shipped teachers for one learner again
 
 weights-mnist-base_fc weights-fashion-mnist-base_fc: $(STAMP)
-	$(call teacher,$(@:weights-%=%),$(@:weights-%-base_fc=%),fast,$(one_learner),--count 20 --tolerance 0.1)
+	$(call teacher,$(@:weights-%=%),$(@:weights-%-base_fc=%),fast,$(one_learner),--count 5 --tolerance 0.3)
 
 weights-search: weights-mnist-search weights-fashion-mnist-search ## make the shipped teachers that rank architectures again
 
