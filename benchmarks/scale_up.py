@@ -21,10 +21,10 @@ from rich.console import Console
 from rich.table import Table
 from two_processes import evolution
 
-from gtn_core.counting import count
 from gtn_core.distributed import SingleProcess
-from gtn_core.plan import StepPlan
-from gtn_core.timing import fastest
+from gtn_core.planning.counting import count
+from gtn_core.planning.plan import StepPlan
+from gtn_core.planning.timing import fastest
 from gtn_sl.bench import outer_iteration, random_data
 from gtn_sl.config import resolve_config
 from gtn_sl.data import TASKS

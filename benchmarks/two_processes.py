@@ -32,7 +32,7 @@ from rich.console import Console
 from rich.table import Table
 
 from gtn_core.distributed import World, join
-from gtn_core.plan_cache import processor
+from gtn_core.planning.cache import processor
 from gtn_core.run_folder import RunFolder
 
 WORKERS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)

@@ -6,9 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gtn_rl.agents import Policies
-from gtn_rl.tasks.protocol import TaskSpec
-from gtn_rl.variants import Variants
+from gtn_rl.agents import Policies, TaskSpec, Variants
 
 
 @dataclass(frozen=True)

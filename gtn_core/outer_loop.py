@@ -22,7 +22,7 @@ from gtn_core.distributed import LostRankError, SingleProcess, World, first, kee
 from gtn_core.errors import CheckpointError, DivergedError, GTNError
 from gtn_core.estimators import Estimator, Teacher
 from gtn_core.interrupts import InterruptedRun, interrupts_held_back
-from gtn_core.memory import peak_memory_mib
+from gtn_core.memory.allocation import peak_memory_mib
 from gtn_core.outer_job import Job
 from gtn_core.run_folder import RunFolder
 from gtn_core.step_gradient import StepGradient, StepReport, gradient_norm

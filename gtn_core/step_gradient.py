@@ -14,9 +14,9 @@ from torch import Tensor, nn
 from gtn_core.distributed import SplitTrial, World, gathered, merged_values
 from gtn_core.errors import DivergedError
 from gtn_core.estimators import Estimate, Estimator, Teacher, Trial
-from gtn_core.memory import is_out_of_memory, release_memory
+from gtn_core.memory.allocation import is_out_of_memory, release_memory
+from gtn_core.memory.room import Room, TrialInParts
 from gtn_core.outer_job import Job
-from gtn_core.room import Room, TrialInParts
 
 log = logging.getLogger(__name__)
 

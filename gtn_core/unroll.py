@@ -18,10 +18,10 @@ import torch
 from torch import Tensor
 
 from gtn_core.errors import DivergedError
-from gtn_core.execution import Execution, step_calls
 from gtn_core.inner_optim import InnerOptimizer, State
 from gtn_core.learner import Statistics
 from gtn_core.meta_loss import MetaLoss, parts_of
+from gtn_core.planning.execution import Execution, step_calls
 from gtn_core.second_order import Backend, Batch, InnerLoss, Step
 
 TakeBatchGradient = Callable[[int, Tensor | None, Batch], Tensor | None]
@@ -118,7 +118,7 @@ def run(
         loop: The inner loop.
         history: Whether to keep what ``meta_gradient`` needs.
         keep_last_k: Steps at the end whose graph is kept; each spares the backward sweep a forward and backward pass.
-        execution: How the step's calls are run; see ``gtn_core.execution``.
+        execution: How the step's calls are run; see ``gtn_core.planning.execution``.
         after_step: Called with ``(steps done, phi, statistics)`` after each step.
 
     Raises:

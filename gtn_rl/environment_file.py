@@ -12,8 +12,8 @@ from gtn_core.errors import GTNError
 from gtn_envs import Weights, WeightsError
 from gtn_envs.weights_file import save_environment
 from gtn_rl.config import RLConfig
-from gtn_rl.learned_teacher import LearnedTeacher
-from gtn_rl.stage_result import StageResult
+from gtn_rl.models.teacher import LearnedTeacher
+from gtn_rl.stages.result import StageResult
 
 TOLD_OF_START = ("command", "seed", "stages", "metrics", "start")
 """What the header says of the file that a meta-training started from."""

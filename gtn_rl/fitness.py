@@ -12,11 +12,11 @@ from gtn_core.estimators import Teacher
 from gtn_core.seeding import Streams
 from gtn_rl.agents import InnerAgent, Policies
 from gtn_rl.agents.protocol import normalise
-from gtn_rl.learned_teacher import LearnedTeacher
-from gtn_rl.learned_variants import LearnedVariants
+from gtn_rl.models.learned_variants import LearnedVariants
+from gtn_rl.models.teacher import LearnedTeacher
+from gtn_rl.models.variants import Variants
 from gtn_rl.tasks.protocol import BatchedTask
 from gtn_rl.tasks.rollout import rollout
-from gtn_rl.variants import Variants
 
 
 def real_returns(

@@ -11,7 +11,7 @@ from torch import Tensor
 from gtn_rl.agents import Policies
 from gtn_rl.config import EnvironmentConfig
 from gtn_rl.fitness import greedy_policies
-from gtn_rl.learned_teacher import LearnedTeacher
+from gtn_rl.models.teacher import LearnedTeacher
 from gtn_rl.tasks.protocol import BatchedTask, TaskSpec
 from gtn_rl.tasks.rollout import Transitions, rollout
 

@@ -12,14 +12,14 @@ from gtn_core.distributed import first
 from gtn_core.outer_job import Validation
 from gtn_core.seeding import Streams
 from gtn_rl.agents import InnerAgent
+from gtn_rl.agents.distillation import draw_student
 from gtn_rl.agents.protocol import log_uniform
 from gtn_rl.config import WARM_STARTS, RLConfig, StageConfig
-from gtn_rl.distillation import draw_student
 from gtn_rl.fitness import Greedy, TransferTrial, greedy_return
 from gtn_rl.harvest import start_from_greedy
 from gtn_rl.judge import Judge, learners
-from gtn_rl.learned_teacher import LearnedTeacher
-from gtn_rl.model import bandits
+from gtn_rl.models.environment import bandits
+from gtn_rl.models.teacher import LearnedTeacher
 from gtn_rl.tasks.protocol import BatchedTask
 
 Save = Callable[[Validation, int], None]

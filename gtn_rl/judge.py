@@ -17,7 +17,7 @@ from gtn_rl.agents import AgentFamily, InnerAgent
 from gtn_rl.agents.named import families
 from gtn_rl.config import RLConfig
 from gtn_rl.fitness import episode_lengths, real_returns
-from gtn_rl.learned_variants import LearnedVariants
+from gtn_rl.models.learned_variants import LearnedVariants
 from gtn_rl.tasks.protocol import BatchedTask, TaskSpec
 
 log = logging.getLogger(__name__)

@@ -13,18 +13,18 @@ from gtn_core.device import resolve_device
 from gtn_core.distributed import SingleProcess, World, everywhere, first
 from gtn_core.distributed.files import held_by_first
 from gtn_core.estimators import ESTIMATORS, EstimatorConfig
-from gtn_core.memory import reuse_pages
+from gtn_core.memory.allocation import reuse_pages
 from gtn_core.outer_loop import Listener, Progress
 from gtn_core.run_folder import RunFolder
 from gtn_rl.config import UNBUDGETED, RLConfig
 from gtn_rl.gradient import FORMS
 from gtn_rl.judge import judges, learners
-from gtn_rl.pipeline import Pipeline
-from gtn_rl.pipeline_start import start_pipeline
-from gtn_rl.stage_result import StageResult
-from gtn_rl.stage_rules import refuse_nonsense
-from gtn_rl.stages import run_stage
-from gtn_rl.starting_point import load_start
+from gtn_rl.stages.pipeline import Pipeline
+from gtn_rl.stages.result import StageResult
+from gtn_rl.stages.rules import refuse_nonsense
+from gtn_rl.stages.run import run_stage
+from gtn_rl.stages.start import start_pipeline
+from gtn_rl.stages.starting_point import load_start
 from gtn_rl.tasks import BatchedTask, make_task
 from gtn_rl.tasks.rollout import step_limit
 

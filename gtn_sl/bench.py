@@ -14,18 +14,18 @@ from typing import Any
 
 import torch
 
-from gtn_core.ceilings import Ceilings, full_float32, measure_ceilings
-from gtn_core.counting import Count, count
 from gtn_core.distributed import SingleProcess
 from gtn_core.estimators import ESTIMATORS, EstimatorConfig
-from gtn_core.memory import is_out_of_memory
+from gtn_core.memory.allocation import is_out_of_memory
+from gtn_core.memory.peak import peak_bytes
 from gtn_core.outer_loop import outer_optimizer
-from gtn_core.peak_memory import peak_bytes
-from gtn_core.plan import Precision, StepPlan
-from gtn_core.plan_choice import Choice, Trial, compare_plans, reason, settled
+from gtn_core.planning.ceilings import Ceilings, full_float32, measure_ceilings
+from gtn_core.planning.choice import Choice, Trial, compare_plans, reason, settled
+from gtn_core.planning.counting import Count, count
+from gtn_core.planning.plan import Precision, StepPlan
+from gtn_core.planning.timing import fastest
 from gtn_core.run_folder import RunFolder
 from gtn_core.step_gradient import StepGradient
-from gtn_core.timing import fastest
 from gtn_sl.config import MetaTrainConfig
 from gtn_sl.data import ImageTask, Split, TaskData, find_task
 from gtn_sl.job import SupervisedJob

@@ -15,8 +15,8 @@ from torch import Tensor
 
 from gtn_core.errors import DivergedError
 from gtn_core.learner import Learner, Statistics
-from gtn_core.memory import is_out_of_memory, release_memory
-from gtn_core.plan import StepPlan
+from gtn_core.memory.allocation import is_out_of_memory, release_memory
+from gtn_core.planning.plan import StepPlan
 from gtn_core.unroll import InnerLoop, Trajectory, run
 from gtn_sl.data import Split, TaskData
 from gtn_sl.learners import architecture

@@ -14,7 +14,7 @@ from gtn_core.estimators import Episode, Teacher
 from gtn_core.learner import Learner
 from gtn_core.meta_loss import BatchedLoss
 from gtn_core.outer_job import Validation
-from gtn_core.plan import StepPlan
+from gtn_core.planning.plan import StepPlan
 from gtn_core.run_folder import RunFolder
 from gtn_core.second_order import InnerLoss
 from gtn_core.seeding import Streams
@@ -24,9 +24,9 @@ from gtn_sl.evaluation import Evaluation, evaluate_stream, refuse_divergence
 from gtn_sl.growth import inner_steps
 from gtn_sl.learners.pool import LearnerPool, pool_families
 from gtn_sl.losses import inner_loss, real_loss
-from gtn_sl.pictures import batch_grid
-from gtn_sl.plots import schedule_picture
 from gtn_sl.provenance import Provenance
+from gtn_sl.reports.pictures import batch_grid
+from gtn_sl.reports.plots import schedule_picture
 from gtn_sl.teacher import SupervisedTeacher, save_teacher
 
 

@@ -9,7 +9,7 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from gtn_core.plan import StepPlan
+from gtn_core.planning.plan import StepPlan
 from gtn_core.seeding import Streams
 from gtn_sl.config import MetaLossConfig
 from gtn_sl.data import TaskData

@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from gtn_core.closed_loop import class_progress
 from gtn_core.learner import Learner, Statistics
-from gtn_core.plan import StepPlan
+from gtn_core.planning.plan import StepPlan
 from gtn_core.second_order import Batch, InnerLoss
 
 

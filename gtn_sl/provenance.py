@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from gtn_core.checkpoint import load_checkpoint, save_checkpoint
-from gtn_core.plan_cache import processor
+from gtn_core.planning.cache import processor
 
 
 @dataclass(frozen=True)

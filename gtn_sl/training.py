@@ -18,11 +18,11 @@ from gtn_core.distributed import SingleProcess, World, everywhere, first, first_
 from gtn_core.distributed.files import held_by_first
 from gtn_core.errors import DataError, DivergedError
 from gtn_core.estimators import ESTIMATORS, Backprop, EstimatorConfig
-from gtn_core.memory import reuse_pages
+from gtn_core.memory.allocation import reuse_pages
 from gtn_core.outer_loop import Listener, OuterLoop, Progress
-from gtn_core.plan import Probe, StepPlan, cosine, has_bfloat16_units
-from gtn_core.plan_cache import default_cache
-from gtn_core.plan_choice import choose_plan, choose_threads
+from gtn_core.planning.cache import default_cache
+from gtn_core.planning.choice import choose_plan, choose_threads
+from gtn_core.planning.plan import Probe, StepPlan, cosine, has_bfloat16_units
 from gtn_core.run_folder import RunFolder
 from gtn_core.second_order import Batch, InnerLoss
 from gtn_core.seeding import Streams

@@ -19,7 +19,7 @@ from typing import Any
 
 import torch
 
-from gtn_core.memory import available_bytes, is_out_of_memory, reuse_pages
+from gtn_core.memory.allocation import available_bytes, is_out_of_memory, reuse_pages
 from gtn_sl.peers import METHODS, Gradients, Task, Work
 
 MIB = 2**20

@@ -72,8 +72,8 @@ class Reinforcement:
     def train(self, run: RunFolder, world: World, *, resume: bool, listener: Listener, command: str) -> Progress:
         """See ``MetaTraining.train``."""
         from gtn_core.distributed import first
-        from gtn_rl.report import write_training_report
-        from gtn_rl.stages import is_done
+        from gtn_rl.reports.report import write_training_report
+        from gtn_rl.stages.run import is_done
         from gtn_rl.training import meta_train
 
         if self._new_budget and first(world, lambda: is_done(run, self.config)):
@@ -116,7 +116,7 @@ def _refuse_images(task: str, given: Given) -> None:
 def _with_estimator(stages: Sequence[Any], name: str) -> tuple[Any, ...]:
     """Returns the stages with another way to the outer gradient: by evolution, or by differentiating in place of it."""
     from gtn_core.errors import unknown_name
-    from gtn_rl.stage_rules import evolution_strategies
+    from gtn_rl.stages.rules import evolution_strategies
 
     evolution = evolution_strategies()
     if name != "meta-gradient" and name not in evolution:

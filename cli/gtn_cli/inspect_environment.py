@@ -135,7 +135,7 @@ def _folder(path: Path) -> Path | None:
 
 
 def _picture(path: Path, folder: Path) -> Path | None:
-    from gtn_rl.report import write_episodes
+    from gtn_rl.reports.report import write_episodes
     from gtn_rl.transfer.environments import find_environment
 
     make_folder(folder)

@@ -64,8 +64,8 @@ def _picture(stream: DataStream, folder: Path) -> Path:
     """Draws images from the first batch (top) to the last (bottom)."""
     import torch
 
-    from gtn_sl.pictures import batch_grid
-    from gtn_sl.plots import save_picture
+    from gtn_sl.reports.pictures import batch_grid
+    from gtn_sl.reports.plots import save_picture
 
     columns, count = len(stream.class_names), min(8, stream.steps)
     rows = [stream.images[i * (stream.steps - 1) // max(1, count - 1)][:columns] for i in range(count)]

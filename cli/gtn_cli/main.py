@@ -97,7 +97,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except MemoryError:
         _fail(OUT_OF_MEMORY, EXIT_FAILED)
     except Exception as error:
-        from gtn_core.memory import is_out_of_memory
+        from gtn_core.memory.allocation import is_out_of_memory
 
         if is_out_of_memory(error):
             _fail(OUT_OF_MEMORY, EXIT_FAILED)

@@ -67,7 +67,7 @@ class Supervised:
     def train(self, run: RunFolder, world: World, *, resume: bool, listener: Listener, command: str) -> Progress:
         """See ``MetaTraining.train``."""
         from gtn_core.distributed import first
-        from gtn_sl.report import write_training_report
+        from gtn_sl.reports.report import write_training_report
         from gtn_sl.training import meta_train
 
         progress = meta_train(self.config, run, resume=resume, listener=listener, command=command, world=world)

@@ -19,7 +19,7 @@ from torch.distributed.rendezvous import rendezvous
 from gtn_core.distributed.launch import WORLDS
 from gtn_core.distributed.world import LostRankError, Wait, World
 from gtn_core.errors import GTNError, UsageError
-from gtn_core.memory import is_out_of_memory
+from gtn_core.memory.allocation import is_out_of_memory
 
 VARIABLES = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 

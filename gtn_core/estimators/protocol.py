@@ -15,7 +15,7 @@ from gtn_core.config import Natural, Positive, PositiveReal, config
 from gtn_core.errors import DivergedError
 from gtn_core.inner_optim import InnerOptimizer
 from gtn_core.meta_loss import MetaLoss, parts_of
-from gtn_core.plan import StepPlan
+from gtn_core.planning.plan import StepPlan
 from gtn_core.registry import Registry
 from gtn_core.second_order import Batch, InnerLoss
 from gtn_core.unroll import InnerLoop, run

@@ -1,6 +1,8 @@
-"""Inner agents by name. A new one is one file here, its import below, and one registry line."""
+"""Inner agents by name, and the words of their protocol. A new one is one file here, its import below, and one registry line."""
 
 from gtn_rl.agents import a2c, dqn, ppo, sb3, td3
 from gtn_rl.agents.protocol import AGENTS, AgentFamily, InnerAgent, Policies
+from gtn_rl.models.variants import Variants
+from gtn_rl.tasks.protocol import TaskSpec
 
-__all__ = ["AGENTS", "AgentFamily", "InnerAgent", "Policies", "a2c", "dqn", "ppo", "sb3", "td3"]
+__all__ = ["AGENTS", "AgentFamily", "InnerAgent", "Policies", "TaskSpec", "Variants", "a2c", "dqn", "ppo", "sb3", "td3"]

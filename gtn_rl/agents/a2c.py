@@ -10,8 +10,8 @@ import torch
 from gtn_rl.agents.actor import ActorCritic, clip_members
 from gtn_rl.agents.on_policy import collect
 from gtn_rl.agents.protocol import AGENTS, Policies, log_uniform
+from gtn_rl.models.variants import Variants
 from gtn_rl.tasks.protocol import TaskSpec
-from gtn_rl.variants import Variants
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from gtn_rl.agents.protocol import Policies, normalise
-from gtn_rl.networks import MLP, Network, actor_critic
+from gtn_rl.models.networks import MLP, Network, actor_critic
 from gtn_rl.tasks.protocol import TaskSpec
 
 

@@ -12,9 +12,9 @@ from torch.nn import functional as F
 from gtn_rl.agents.actor import clip_members
 from gtn_rl.agents.protocol import AGENTS, Policies, log_uniform
 from gtn_rl.agents.replay import Replay
-from gtn_rl.networks import Network, off_policy
+from gtn_rl.models.networks import Network, off_policy
+from gtn_rl.models.variants import Copies, Variants
 from gtn_rl.tasks.protocol import TaskSpec
-from gtn_rl.variants import Copies, Variants
 
 
 @dataclass(frozen=True)

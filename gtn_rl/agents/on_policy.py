@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from gtn_rl.agents.actor import ActorCritics
-from gtn_rl.variants import Copies
+from gtn_rl.models.variants import Copies
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,8 @@ from torch import Tensor
 from gtn_rl.agents.actor import ActorCritic, ActorCritics, clip_members
 from gtn_rl.agents.on_policy import collect
 from gtn_rl.agents.protocol import AGENTS, Policies, log_uniform
+from gtn_rl.models.variants import Copies, Variants
 from gtn_rl.tasks.protocol import TaskSpec
-from gtn_rl.variants import Copies, Variants
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from gtn_core.registry import Registry
+from gtn_rl.models.variants import Variants
 from gtn_rl.tasks.protocol import TaskSpec
-from gtn_rl.variants import Variants
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from gtn_rl.variants import Copies, Variants
+from gtn_rl.models.variants import Copies, Variants
 
 
 class Replay:

@@ -15,12 +15,12 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from gtn_rl.agents.protocol import AGENTS, Policies, normalise
+from gtn_rl.models.variants import Variants
 from gtn_rl.sb3.algorithms import ALGORITHMS, Algorithm, algorithm
 from gtn_rl.sb3.fresh_agent import fresh_agent
 from gtn_rl.sb3.randomness import own_randomness
 from gtn_rl.sb3.variation import varied
 from gtn_rl.tasks.protocol import TaskSpec
-from gtn_rl.variants import Variants
 
 if TYPE_CHECKING:
     from stable_baselines3.common.policies import BasePolicy

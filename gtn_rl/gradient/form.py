@@ -13,7 +13,7 @@ from gtn_rl.config import GradientConfig
 from gtn_rl.gradient.experience import Experience
 from gtn_rl.gradient.learners import Learners
 from gtn_rl.gradient.lessons import Lessons
-from gtn_rl.model import EnvironmentTeacher
+from gtn_rl.models.environment import EnvironmentTeacher
 from gtn_rl.tasks.protocol import TaskSpec
 
 

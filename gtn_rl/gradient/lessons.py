@@ -10,7 +10,7 @@ from gtn_core.inner_optim import Schedule
 from gtn_core.second_order import Batch
 from gtn_core.seeding import Streams
 from gtn_rl.config import GradientConfig
-from gtn_rl.model import EnvironmentTeacher, Model
+from gtn_rl.models.environment import EnvironmentTeacher, Model
 
 
 class Lessons(Teacher):

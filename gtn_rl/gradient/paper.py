@@ -25,8 +25,8 @@ from gtn_rl.gradient.experience import Experience
 from gtn_rl.gradient.learners import Learners
 from gtn_rl.gradient.lessons import Lessons
 from gtn_rl.gradient.policy_gradient import normalised
-from gtn_rl.model import EnvironmentTeacher, Model
-from gtn_rl.networks import actor_critic
+from gtn_rl.models.environment import EnvironmentTeacher, Model
+from gtn_rl.models.networks import actor_critic
 from gtn_rl.tasks.protocol import TaskSpec
 
 VALUE_WEIGHT = 0.5

@@ -24,8 +24,8 @@ from gtn_rl.config import GradientConfig
 from gtn_rl.gradient.experience import Experience
 from gtn_rl.gradient.learners import Learners
 from gtn_rl.gradient.lessons import Lessons
-from gtn_rl.model import EnvironmentTeacher, Model
-from gtn_rl.networks import actor_critic
+from gtn_rl.models.environment import EnvironmentTeacher, Model
+from gtn_rl.models.networks import actor_critic
 from gtn_rl.tasks.protocol import TaskSpec
 
 LEAST_SPREAD = 1e-8

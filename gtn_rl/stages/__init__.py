@@ -1,5 +1,1 @@
-"""The stages of a meta-training: one file for each way that a stage works, and one that runs them by name."""
-
-from gtn_rl.stages.run import is_done, run_stage
-
-__all__ = ["is_done", "run_stage"]
+"""The stages of a meta-training: what they share, one file for each way that a stage works, and one that runs them by name."""

@@ -7,11 +7,11 @@ import contextlib
 from gtn_core.distributed import SingleProcess, first
 from gtn_core.run_folder import RunFolder
 from gtn_rl.config import StageConfig
-from gtn_rl.fitting import fit_transitions
-from gtn_rl.model import EnvironmentTeacher
-from gtn_rl.pipeline import Pipeline
-from gtn_rl.stage_result import StageResult
-from gtn_rl.terminations import fit_terminations
+from gtn_rl.models.environment import EnvironmentTeacher
+from gtn_rl.stages.pipeline import Pipeline
+from gtn_rl.stages.result import StageResult
+from gtn_rl.stages.terminations import fit_terminations
+from gtn_rl.stages.transitions import fit_transitions
 
 
 def run_fit(pipeline: Pipeline, index: int, stage: StageConfig, folder: RunFolder) -> StageResult:

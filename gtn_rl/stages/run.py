@@ -13,9 +13,9 @@ from gtn_core.distributed.files import read_first
 from gtn_core.errors import CheckpointError
 from gtn_core.run_folder import RunFolder
 from gtn_rl.config import RLConfig, StageConfig
-from gtn_rl.pipeline import Pipeline
-from gtn_rl.stage_result import StageResult
 from gtn_rl.stages.fit import run_fit
+from gtn_rl.stages.pipeline import Pipeline
+from gtn_rl.stages.result import StageResult
 from gtn_rl.stages.scale import run_scale
 from gtn_rl.stages.soften import run_soften
 from gtn_rl.stages.train import run_training

@@ -6,9 +6,9 @@ import contextlib
 
 from gtn_core.run_folder import RunFolder
 from gtn_rl.config import StageConfig
-from gtn_rl.pipeline import Pipeline, own_metrics
-from gtn_rl.scaling import try_sizes
-from gtn_rl.stage_result import StageResult
+from gtn_rl.stages.pipeline import Pipeline, own_metrics
+from gtn_rl.stages.result import StageResult
+from gtn_rl.stages.reward_size import try_sizes
 
 
 def run_scale(pipeline: Pipeline, index: int, stage: StageConfig, folder: RunFolder) -> StageResult:

@@ -9,9 +9,9 @@ from gtn_core.distributed import first
 from gtn_core.run_folder import RunFolder
 from gtn_rl.config import StageConfig
 from gtn_rl.fitness import greedy_return
-from gtn_rl.model import bandits
-from gtn_rl.pipeline import Pipeline, own_metrics
-from gtn_rl.stage_result import StageResult
+from gtn_rl.models.environment import bandits
+from gtn_rl.stages.pipeline import Pipeline, own_metrics
+from gtn_rl.stages.result import StageResult
 
 GAINS = (1.0, 0.6, 0.35, 0.2)
 """What the network's outputs are multiplied by; see ``LearnedVariants.targets``."""

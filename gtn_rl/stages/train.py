@@ -11,17 +11,17 @@ from gtn_core.distributed.files import read_first
 from gtn_core.estimators import ESTIMATORS, Backprop, Estimator, EstimatorConfig, Teacher
 from gtn_core.outer_job import Job, Validation
 from gtn_core.outer_loop import Listener, OuterLoop, Progress
-from gtn_core.plan import StepPlan
+from gtn_core.planning.plan import StepPlan
 from gtn_core.run_folder import RunFolder
 from gtn_core.seeding import Streams
 from gtn_core.training_state import saved_iteration
 from gtn_rl.config import UNBUDGETED, WARM_STARTS, StageConfig
 from gtn_rl.gradient import FORMS, GradientJob
 from gtn_rl.job import EvolutionJob, Save
-from gtn_rl.learned_parts import learned_parts
-from gtn_rl.model import EnvironmentTeacher
-from gtn_rl.pipeline import Pipeline, own_metrics
-from gtn_rl.stage_result import StageResult
+from gtn_rl.models.environment import EnvironmentTeacher
+from gtn_rl.models.parts import learned_parts
+from gtn_rl.stages.pipeline import Pipeline, own_metrics
+from gtn_rl.stages.result import StageResult
 
 
 def run_training(pipeline: Pipeline, index: int, stage: StageConfig, folder: RunFolder) -> StageResult:

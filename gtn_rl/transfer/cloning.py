@@ -12,7 +12,7 @@ from torch import nn
 
 from gtn_core.errors import UsageError
 from gtn_envs import Weights, load_environment
-from gtn_rl.greedy_actions import as_actions, greedy_action, greedy_outputs
+from gtn_rl.models.greedy_actions import as_actions, greedy_action, greedy_outputs
 from gtn_rl.transfer.environments import Environment
 from gtn_rl.transfer.real_returns import Act
 

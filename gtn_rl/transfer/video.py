@@ -11,7 +11,7 @@ from PIL import Image
 
 from gtn_core.checkpoint import replacing
 from gtn_core.errors import GTNError, UsageError
-from gtn_rl.desktop import need_no_desktop
+from gtn_rl.reports.desktop import need_no_desktop
 from gtn_rl.sb3.randomness import own_randomness
 from gtn_rl.transfer.environments import Environment
 from gtn_rl.transfer.real_returns import ENDLESS, Act

@@ -14,7 +14,7 @@ from gtn_sl.claims.protocol import CLAIMS, Claim, Evidence, Row, Run, Verdict
 from gtn_sl.claims.report import percent, tidy
 from gtn_sl.claims.scale import Scale
 from gtn_sl.config import MetaTrainConfig
-from gtn_sl.plots import COLOURS
+from gtn_sl.reports.plots import COLOURS
 
 CLAIMED = ("full", "shuffled-batches", "all-shuffled", "none")
 """From the best to the worst (Such et al., Fig. 1c)."""

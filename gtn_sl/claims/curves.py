@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
 from gtn_sl.claims.report import percent, tidy
-from gtn_sl.plots import COLOURS
+from gtn_sl.reports.plots import COLOURS
 
 
 def mean_curve(measured: Mapping[str, Any]) -> NDArray[np.float64]:

@@ -16,8 +16,8 @@ from gtn_sl.claims.report import percent, tidy
 from gtn_sl.claims.scale import Scale
 from gtn_sl.config import InnerConfig, MetaTrainConfig
 from gtn_sl.data import find_task
-from gtn_sl.plots import COLOURS
 from gtn_sl.presets import ADAM
+from gtn_sl.reports.plots import COLOURS
 
 LEARNER = "convnet"
 """The literature's ConvNet-3 at its own width, 128, whatever narrower ones the images were distilled on."""

@@ -13,13 +13,13 @@ from matplotlib.patches import Rectangle
 from torch import Tensor
 from torch.nn import functional as F
 
-from gtn_core.plan import StepPlan
+from gtn_core.planning.plan import StepPlan
 from gtn_sl.claims.lab import Lab, Made
 from gtn_sl.claims.protocol import CLAIMS, Claim, Evidence, Row, Run, Verdict
 from gtn_sl.claims.report import percent
 from gtn_sl.claims.scale import Scale
 from gtn_sl.config import MetaTrainConfig
-from gtn_sl.pictures import one_of_each
+from gtn_sl.reports.pictures import one_of_each
 from gtn_sl.streams.real_classifier import train_on_real
 from gtn_sl.teacher import SupervisedTeacher, seeded_teacher
 from gtn_sl.trained_learner import TrainedLearner

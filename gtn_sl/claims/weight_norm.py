@@ -13,7 +13,7 @@ from gtn_sl.claims.protocol import CLAIMS, Claim, Evidence, Row, Run, Verdict
 from gtn_sl.claims.report import percent, tidy
 from gtn_sl.claims.scale import Scale
 from gtn_sl.config import MetaTrainConfig
-from gtn_sl.plots import COLOURS
+from gtn_sl.reports.plots import COLOURS
 
 FACTORS = (0.5, 2.0, 8.0)
 """Outer learning rates, as multiples of the preset's."""

@@ -17,7 +17,7 @@ from gtn_core.device import send
 from gtn_core.errors import UsageError
 from gtn_core.layers import sample_widths
 from gtn_core.learner import Learner
-from gtn_core.plan import StepPlan
+from gtn_core.planning.plan import StepPlan
 from gtn_core.seeding import Streams
 from gtn_sl.data import ImageTask
 from gtn_sl.learners.form import ACTIVATIONS, NORMS, Form

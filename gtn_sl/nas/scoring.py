@@ -23,7 +23,7 @@ from gtn_core.distributed import (
     share_out,
 )
 from gtn_core.errors import UsageError
-from gtn_core.memory import is_out_of_memory
+from gtn_core.memory.allocation import is_out_of_memory
 from gtn_sl.nas.candidate import Candidate
 from gtn_sl.nas.rankers import Judge, Ranker, Score, Setting
 from gtn_sl.nas.rankers.kept_training import spent_on

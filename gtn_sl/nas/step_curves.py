@@ -15,7 +15,7 @@ from gtn_core.saved_figure import save_figure
 from gtn_sl.nas.comparison import Comparison, Row
 from gtn_sl.nas.ranker_names import short_name
 from gtn_sl.nas.results import safe_name
-from gtn_sl.plots import COLOURS
+from gtn_sl.reports.plots import COLOURS
 
 _STEPS = re.compile(r"(?<=[@,])steps=\d+,?")
 

@@ -15,7 +15,7 @@ from torch import nn
 from gtn_core.config import to_dict
 from gtn_core.errors import DivergedError
 from gtn_core.folder import make_folder
-from gtn_core.memory import reuse_pages
+from gtn_core.memory.allocation import reuse_pages
 from gtn_core.workers import run_jobs
 from gtn_sl.classifier import Classifier, save_learner
 from gtn_sl.data import AUGMENTATIONS, TaskData, find_task, load_task

@@ -13,9 +13,9 @@ from torch import Tensor
 from torch.func import functional_call
 from torch.utils.checkpoint import checkpoint as checkpointed
 
-from gtn_core.execution import Execution
 from gtn_core.inner_optim import SGD
 from gtn_core.learner import Statistics
+from gtn_core.planning.execution import Execution
 from gtn_core.second_order import Backend, Batch
 from gtn_core.unroll import InnerLoop, meta_gradient
 from gtn_sl.peers.work import Gradients, Work

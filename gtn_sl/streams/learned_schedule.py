@@ -11,7 +11,7 @@ from gtn_core.device import send
 from gtn_core.errors import DivergedError
 from gtn_core.estimators import Backprop, Episode, EstimatorConfig
 from gtn_core.meta_loss import BatchedLoss
-from gtn_core.plan import StepPlan
+from gtn_core.planning.plan import StepPlan
 from gtn_core.seeding import Streams
 from gtn_core.step_gradient import estimated
 from gtn_sl.learners import architecture

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
 from gtn_core.inner_optim import Schedule
-from gtn_core.plan import StepPlan
+from gtn_core.planning.plan import StepPlan
 from gtn_core.registry import Registry
 from gtn_core.seeding import Streams
 from gtn_sl.data import TaskData

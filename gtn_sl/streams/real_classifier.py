@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gtn_core.config import Positive, PositiveReal, config
 from gtn_core.inner_optim import SGD
-from gtn_core.plan import StepPlan
+from gtn_core.planning.plan import StepPlan
 from gtn_sl.data import Split, TaskData
 from gtn_sl.evaluation import train
 from gtn_sl.learners import architecture

@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from gtn_core.inner_optim import Schedule, UnboundOptimizer
-from gtn_core.plan import StepPlan
+from gtn_core.planning.plan import StepPlan
 from gtn_sl.data import Split, TaskData
 from gtn_sl.data.splits import stratified_indices
 from gtn_sl.stream import Stream

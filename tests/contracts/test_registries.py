@@ -9,7 +9,7 @@ from gtn_core.errors import UsageError
 from gtn_core.estimators import ESTIMATORS, Episode, EstimatorConfig, Teacher
 from gtn_core.inner_optim import INNER_OPTIMIZERS, SGD, Schedule
 from gtn_core.learner import fresh_learner
-from gtn_core.plan import StepPlan
+from gtn_core.planning.plan import StepPlan
 from gtn_core.registry import Registry
 from gtn_core.second_order import first_order, second_order
 from gtn_sl.config import MetaTrainConfig, resolve_config

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gtn_core.errors import UsageError
-from gtn_core.plan import StepPlan
+from gtn_core.planning.plan import StepPlan
 from gtn_core.second_order import first_order, second_order
 from gtn_sl.data import TASKS
 from gtn_sl.learners import architecture

@@ -10,7 +10,7 @@ import torch
 
 from gtn_core.errors import UsageError
 from gtn_core.estimators import Backprop, Episode, EstimatorConfig
-from gtn_core.plan import StepPlan
+from gtn_core.planning.plan import StepPlan
 from gtn_sl.combinations import refuse_impossible
 from gtn_sl.config import resolve_config
 from gtn_sl.curricula import CURRICULA

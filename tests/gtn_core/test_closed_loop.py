@@ -10,7 +10,7 @@ from gtn_core.inner_optim import INNER_OPTIMIZERS, Schedule
 from gtn_core.layers import WeightNormLinear
 from gtn_core.learner import fresh_learner
 from gtn_core.norms import MeanOnlyBatchNorm
-from gtn_core.plan import StepPlan
+from gtn_core.planning.plan import StepPlan
 
 STEPS, BATCH, FEATURES, CLASSES = 5, 6, 7, 3
 BOTH_LOSSES = {2: 0.3, 4: 0.5, STEPS: 1.0}

@@ -4,8 +4,8 @@ import dataclasses
 
 import pytest
 
-from gtn_core.memory_model import OuterMemory, StepMemory, fit
-from gtn_core.plan import StepPlan
+from gtn_core.memory.model import OuterMemory, StepMemory, fit
+from gtn_core.planning.plan import StepPlan
 
 STEP = StepMemory(
     history=20,

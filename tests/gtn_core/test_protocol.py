@@ -10,7 +10,7 @@ from gtn_core.errors import DeviceError
 from gtn_core.estimators import Backprop, Episode, EstimatorConfig, Teacher
 from gtn_core.inner_optim import SGD, Schedule
 from gtn_core.meta_loss import BatchedLoss
-from gtn_core.plan import StepPlan
+from gtn_core.planning.plan import StepPlan
 
 
 class Wanderer(Teacher):

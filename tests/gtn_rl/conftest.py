@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from gtn_rl.model import EnvironmentTeacher
+from gtn_rl.models.environment import EnvironmentTeacher
 from gtn_rl.tasks import make_task
 
 SHORT_A2C = """

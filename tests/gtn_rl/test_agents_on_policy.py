@@ -8,8 +8,8 @@ from stable_baselines3.common.buffers import RolloutBuffer
 
 from gtn_rl.agents.actor import ActorCritic
 from gtn_rl.agents.on_policy import collect
+from gtn_rl.models.variants import Transition
 from gtn_rl.tasks import make_task
-from gtn_rl.variants import Transition
 
 P, E, T, D = 3, 4, 12, 4
 DISCOUNT, TRACE = 0.9, 0.8

@@ -10,7 +10,7 @@ import torch
 from gtn_core.config import resolve
 from gtn_core.errors import UsageError
 from gtn_core.estimators import SNES, Backprop, EstimatorConfig
-from gtn_core.plan import StepPlan
+from gtn_core.planning.plan import StepPlan
 from gtn_core.seeding import Streams
 from gtn_rl.agents.actor import ActorCritic
 from gtn_rl.agents.protocol import normalise
@@ -20,7 +20,7 @@ from gtn_rl.gradient.experience import Experience, gather
 from gtn_rl.gradient.learners import Learners
 from gtn_rl.gradient.policy_gradient import time_advantages
 from gtn_rl.harvest import harvest
-from gtn_rl.model import EnvironmentTeacher
+from gtn_rl.models.environment import EnvironmentTeacher
 from gtn_rl.tasks import make_task
 
 CASES = [

@@ -17,8 +17,8 @@ from gtn_rl.agents import AGENTS
 from gtn_rl.config import UNBUDGETED, WARM_STARTS, resolve_config
 from gtn_rl.environment_file import write_environment
 from gtn_rl.run_progress import run_progress
-from gtn_rl.scaling import FACTORS
-from gtn_rl.stage_rules import refuse_nonsense
+from gtn_rl.stages.reward_size import FACTORS
+from gtn_rl.stages.rules import refuse_nonsense
 from gtn_rl.tasks import make_task
 from gtn_rl.training import meta_train
 

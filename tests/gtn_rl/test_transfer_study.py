@@ -13,7 +13,7 @@ from gtn_core.distributed import SingleProcess
 from gtn_core.errors import GTNError, UsageError
 from gtn_core.workers import run_jobs, serve
 from gtn_envs import load_environment, save_environment
-from gtn_rl.greedy_actions import greedy_outputs
+from gtn_rl.models.greedy_actions import greedy_outputs
 from gtn_rl.provenance import TOLD
 from gtn_rl.sb3.algorithms import algorithm
 from gtn_rl.transfer import cloning

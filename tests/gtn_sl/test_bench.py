@@ -3,12 +3,12 @@
 import pytest
 import torch
 
-from gtn_core import execution
-from gtn_core.ceilings import Ceilings
-from gtn_core.counting import Count
 from gtn_core.estimators import Backprop, EstimatorConfig
-from gtn_core.execution import traced
-from gtn_core.plan import StepPlan
+from gtn_core.planning import execution
+from gtn_core.planning.ceilings import Ceilings
+from gtn_core.planning.counting import Count
+from gtn_core.planning.execution import traced
+from gtn_core.planning.plan import StepPlan
 from gtn_core.run_folder import RunFolder
 from gtn_sl.bench import Roofline, outer_iteration, random_data, run_bench
 from gtn_sl.config import resolve_config

@@ -9,7 +9,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from gtn_core.errors import CheckpointError, UsageError
-from gtn_core.plan import StepPlan
+from gtn_core.planning.plan import StepPlan
 from gtn_sl import load_learner, load_task, load_teacher, save_learner, train_learner
 from gtn_sl.evaluation import accuracy_of, evaluate_stream
 from gtn_sl.judging import EvaluationPlan, judge, step_plan

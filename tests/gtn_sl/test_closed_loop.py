@@ -10,7 +10,7 @@ import torch
 from gtn_core.checkpoint import load_checkpoint
 from gtn_core.estimators import SNES, Backprop, EstimatorConfig
 from gtn_core.outer_loop import InterruptedRun
-from gtn_core.plan import StepPlan
+from gtn_core.planning.plan import StepPlan
 from gtn_core.run_folder import RunFolder
 from gtn_core.seeding import Streams
 from gtn_core.unroll import run

@@ -12,7 +12,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from gtn_core.errors import CheckpointError, DataError, UsageError
-from gtn_core.plan import StepPlan
+from gtn_core.planning.plan import StepPlan
 from gtn_sl.config import resolve_config
 from gtn_sl.data import find_task, image_task, load_task
 from gtn_sl.presets import PRESETS

@@ -9,8 +9,8 @@ import sys
 import pytest
 import torch
 
-from gtn_core.peak_memory import peak_bytes
-from gtn_core.plan import StepPlan
+from gtn_core.memory.peak import peak_bytes
+from gtn_core.planning.plan import StepPlan
 from gtn_sl import memory_use
 from gtn_sl.bench import outer_iteration, random_data
 from gtn_sl.config import resolve_config
@@ -97,7 +97,7 @@ def test_where_not_even_one_step_can_be_measured_no_graph_is_kept(monkeypatch):
 CHILD = """
 import json, sys
 from pathlib import Path
-from gtn_core.plan import StepPlan
+from gtn_core.planning.plan import StepPlan
 from gtn_sl.bench import outer_iteration, random_data
 from gtn_sl.config import resolve_config
 from gtn_sl.data import TASKS
@@ -143,7 +143,7 @@ def test_the_resident_memory_of_a_process_is_predicted(kept):
 SHORT_OF_MEMORY = """
 import logging, resource, sys
 from pathlib import Path
-from gtn_core.plan import StepPlan
+from gtn_core.planning.plan import StepPlan
 from gtn_sl.bench import outer_iteration, random_data
 from gtn_sl.config import resolve_config
 from gtn_sl.data import TASKS

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from gtn_core.errors import UsageError
-from gtn_core.plan import StepPlan
+from gtn_core.planning.plan import StepPlan
 from gtn_core.seeding import Streams
 from gtn_sl.config import resolve_config
 from gtn_sl.data import TASKS

@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from gtn_core.execution import EagerCalls, PreparedCalls, traced
 from gtn_core.inner_optim import inner_optimizer
-from gtn_core.plan import StepPlan
+from gtn_core.planning.execution import EagerCalls, PreparedCalls, traced
+from gtn_core.planning.plan import StepPlan
 from gtn_core.run_folder import RunFolder
 from gtn_core.second_order import first_order, second_order
 from gtn_core.seeding import Streams

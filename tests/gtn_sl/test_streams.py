@@ -8,7 +8,7 @@ import torch
 
 from gtn_core.errors import UsageError
 from gtn_core.inner_optim import SGD, Schedule
-from gtn_core.plan import StepPlan
+from gtn_core.planning.plan import StepPlan
 from gtn_core.run_folder import RunFolder
 from gtn_core.seeding import Streams
 from gtn_sl import judging, memory_use

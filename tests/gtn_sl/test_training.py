@@ -12,7 +12,7 @@ from gtn_core.distributed import SingleProcess
 from gtn_core.errors import DivergedError, UsageError
 from gtn_core.estimators import Backprop
 from gtn_core.inner_optim import SGD, Schedule
-from gtn_core.plan import StepPlan
+from gtn_core.planning.plan import StepPlan
 from gtn_core.run_folder import RunFolder
 from gtn_core.seeding import Streams
 from gtn_sl import training
@@ -22,7 +22,7 @@ from gtn_sl.evaluation import Evaluation, accuracy_of, evaluate_stream, refuse_d
 from gtn_sl.job import _accuracies
 from gtn_sl.judging import EvaluationPlan, judge, units_of_work
 from gtn_sl.memory_use import outer_memories
-from gtn_sl.report import write_evaluation_report, write_training_report
+from gtn_sl.reports.report import write_evaluation_report, write_training_report
 from gtn_sl.streams import RealData, images_of_equal_storage, learn_schedule
 from gtn_sl.teacher import load_teacher, seeded_teacher
 from gtn_sl.training import _trusted, as_this_device_can, meta_train

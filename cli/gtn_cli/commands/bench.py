@@ -10,7 +10,7 @@ from gtn_cli import console, options
 from gtn_cli.main import echo_json
 
 if TYPE_CHECKING:
-    from gtn_core.plan_choice import Trial
+    from gtn_core.planning.choice import Trial
     from gtn_sl.bench import Bench
 
 
@@ -73,8 +73,8 @@ def command(
     import torch
 
     from gtn_core.device import resolve_device
-    from gtn_core.memory import reuse_pages
-    from gtn_core.plan import Precision
+    from gtn_core.memory.allocation import reuse_pages
+    from gtn_core.planning.plan import Precision
     from gtn_sl.bench import SHORT, run_bench
     from gtn_sl.provenance import hardware
 

@@ -43,7 +43,7 @@ def command(
     """
     from dataclasses import asdict
 
-    from gtn_core.memory import reuse_pages
+    from gtn_core.memory.allocation import reuse_pages
     from gtn_sl.compact import compact, units_of_work
     from gtn_sl.teacher import load_real_images
 

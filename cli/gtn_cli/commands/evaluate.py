@@ -106,10 +106,10 @@ def command(
       gtn-cli evaluate runs/mnist --data-dir data --learner base_fc --learner base_fc_maxpool:32,64,128
     """
     from gtn_core.device import resolve_device
-    from gtn_core.memory import reuse_pages
+    from gtn_core.memory.allocation import reuse_pages
     from gtn_sl.judging import CONTROLS, EvaluationPlan, judge, units_of_work
     from gtn_sl.learners import architecture
-    from gtn_sl.report import result_table, write_evaluation_report
+    from gtn_sl.reports.report import result_table, write_evaluation_report
     from gtn_sl.streams import STREAMS
     from gtn_sl.teacher import load_real_images
 

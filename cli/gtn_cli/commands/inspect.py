@@ -45,7 +45,7 @@ def command(teacher: Path, out: Path | None, quiet: bool, as_json: bool) -> None
     from gtn_cli.inspect_stream import show_stream
     from gtn_core.tracking import flatten
     from gtn_envs.document import ENVIRONMENT, STREAM
-    from gtn_sl.report import write_teacher_pictures
+    from gtn_sl.reports.report import write_teacher_pictures
     from gtn_sl.teacher import load_teacher
 
     if kind := kind_of(teacher):

@@ -76,7 +76,7 @@ def command(
       gtn-cli train-learner --teacher runs/mnist --count 5 --json
     """
     from gtn_core.device import resolve_device
-    from gtn_core.memory import reuse_pages
+    from gtn_core.memory.allocation import reuse_pages
     from gtn_sl.classifier import save_learner, train_learner
 
     console.start_logging(quiet=quiet or as_json)

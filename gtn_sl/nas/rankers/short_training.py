@@ -6,7 +6,7 @@ from typing import Literal
 
 from torch.nn import functional as F
 
-from gtn_core.plan import StepPlan
+from gtn_core.planning.plan import StepPlan
 from gtn_sl import evaluation
 from gtn_sl.data import ImageTask, Split, TaskData
 from gtn_sl.nas.candidate import Candidate

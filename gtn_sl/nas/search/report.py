@@ -15,7 +15,7 @@ from gtn_core.run_folder import RunFolder
 from gtn_core.saved_figure import save_figure
 from gtn_core.tracking import RunTracker
 from gtn_sl.nas.search.run import Evaluation, Found
-from gtn_sl.plots import COLOURS
+from gtn_sl.reports.plots import COLOURS
 
 log = logging.getLogger(__name__)
 

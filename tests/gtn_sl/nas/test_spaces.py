@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from gtn_core.errors import UsageError
-from gtn_core.plan import StepPlan
+from gtn_core.planning.plan import StepPlan
 from gtn_core.second_order import first_order, second_order
 from gtn_sl.data import TASKS
 from gtn_sl.learners import architecture

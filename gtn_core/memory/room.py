@@ -1,0 +1,70 @@
+"""How many candidates of a population are judged at a time: all of them, or as many as the memory turned out to hold."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from gtn_core.distributed.agreement import merged_values
+from gtn_core.memory.allocation import is_out_of_memory, release_memory
+
+if TYPE_CHECKING:
+    from gtn_core.estimators import Teacher, Trial
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class Room:
+    """What is known of the memory.
+
+    Attributes:
+        most: Candidates that are judged at a time, beside the last one; ``None`` for all.
+    """
+
+    most: int | None = None
+
+
+@dataclass
+class TrialInParts:
+    """Judges candidates as the whole trial would, in parts where memory is short; see ``SplitTrial`` for how parts end.
+
+    Attributes:
+        trial: The trial.
+        room: Comes to know how many candidates fit.
+        values: See ``Trial.values``; costs are those of all parts.
+    """
+
+    trial: Trial
+    room: Room
+    values: Mapping[str, float] = field(default_factory=dict)
+
+    def fitness(self, teacher: Teacher, candidates: Tensor) -> Tensor:
+        """See ``Trial.fitness``."""
+        found, rows = list[Tensor](), list[Mapping[str, float]]()
+        rest, last = candidates[:-1], candidates[-1:]
+        while not found or len(rest):
+            count = min(self.room.most or len(rest), len(rest))
+            try:
+                fitness = self.trial.fitness(teacher, torch.cat([rest[:count], last]))
+            except Exception as error:
+                if count < 2 or not is_out_of_memory(error):
+                    raise
+                fitness = None
+            if fitness is None:  # the error, with all that its traceback holds, is gone
+                self.room.most = count // 2
+                log.warning(
+                    "out of memory, so from now on %d candidates judged at a time instead of %d", count // 2, count
+                )
+                release_memory()
+                continue
+            rows.append(dict(self.trial.values))
+            found.append(fitness)
+            rest = rest[count:]
+        self.values = merged_values(rows)
+        return torch.cat([*(part[:-1] for part in found), found[0][-1:]])

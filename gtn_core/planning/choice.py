@@ -1,0 +1,231 @@
+"""Which plan is fastest on this machine, by a cached micro-benchmark, and why."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import logging
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from gtn_core.config import config, resolve, to_dict
+from gtn_core.errors import UsageError
+from gtn_core.learner import Layout
+from gtn_core.memory.allocation import is_out_of_memory
+from gtn_core.planning.cache import add_to_cache, cache_key, read_cache
+from gtn_core.planning.execution import step_calls
+from gtn_core.planning.plan import Precision, Probe, StepPlan, has_bfloat16_units
+from gtn_core.planning.timing import fastest
+from gtn_core.second_order import Backend, Batch, InnerLoss
+
+log = logging.getLogger(__name__)
+
+Fits = Callable[[StepPlan], StepPlan]
+"""Returns a plan with as many graphs kept, and as many real samples judged at a time, as the memory holds."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What the micro-benchmark found of one plan.
+
+    Attributes:
+        plan: How a step was computed.
+        seconds: Of a step and its adjoint, with their share of what is prepared anew for every inner loop, summed over the
+            probes; infinity where they cannot be computed so.
+    """
+
+    plan: StepPlan
+    seconds: float
+
+    def describe(self) -> str:
+        """Returns the plan and its time in a few words."""
+        cost = f"{1e3 * self.seconds:.0f} ms" if math.isfinite(self.seconds) else "impossible"
+        return f"{self.plan.describe()} {cost}"
+
+
+@config
+class Choice:
+    """What is remembered of a micro-benchmark."""
+
+    plan: StepPlan
+    """The fastest."""
+    keeping_timed: bool
+    """Whether graphs could be kept when it was chosen, so that not to keep any was slower or faster."""
+
+
+def choose_plan(
+    name: str, probes: Sequence[Probe], steps: int, fits: Fits, *, one_shape: bool = False, cache: Path | None = None
+) -> StepPlan:
+    """Times one step and its adjoint under every plan and returns the fastest.
+
+    Args:
+        name: What is timed and for which budget; part of what a choice is remembered by.
+        probes: Build the steps to time, e.g. of each learner that may come; the sum of their times decides.
+        steps: T.
+        fits: Knows the memory.
+        one_shape: Whether all learners are of one shape, so that compiling, which takes long, is done once.
+        cache: File that remembers choices per machine, torch version, thread count and size of the step; ``None`` for none.
+
+    Returns:
+        The plan; why it won is logged. What the memory allows of it is found anew each time.
+    """
+    usual = [probe(StepPlan()) for probe in probes]
+    key = cache_key(name, [(phi, batch) for _, phi, batch in usual], steps, one_shape)
+    known = _remembered(read_cache(cache).get(key))
+    if known is not None:
+        plan = settled(known, fits)
+        log.info("plan: %s (remembered in %s)", plan.describe(), cache)
+        return plan
+    kept = fits(StepPlan()).keep_last_k
+    trials = compare_plans(probes, steps, kept, one_shape=one_shape)
+    choice = Choice(plan=trials[0].plan, keeping_timed=kept == steps)
+    plan = settled(choice, fits)
+    log.info("plan: %s", reason(plan, trials))
+    add_to_cache(cache, key, to_dict(choice))
+    return plan
+
+
+def choose_threads(name: str, probes: Sequence[Probe], plan: StepPlan, most: int, *, cache: Path | None = None) -> int:
+    """Times one step and its adjoint on 1, 2, 4 and so on CPU threads, and returns how many are fastest.
+
+    Args:
+        name: See ``choose_plan``.
+        probes: See ``choose_plan``.
+        plan: How the steps are computed.
+        most: Threads that this process may have; it has them now.
+        cache: See ``choose_plan``.
+    """
+    built = [probe(plan) for probe in probes]
+    way = (plan.layout, plan.precision, plan.backend, plan.execution, plan.keep_last_k > 0)
+    key = cache_key(f"threads {name}", [(phi, batch) for _, phi, batch in built], way)
+    known = read_cache(cache).get(key)
+    if isinstance(known, dict) and known.get("threads") in range(1, most + 1):
+        threads = int(known["threads"])
+        log.info("threads: %d of %d (remembered in %s)", threads, most, cache)
+        return threads
+    seconds: dict[int, float] = {}
+    try:
+        for threads in [*(1 << n for n in range((most - 1).bit_length())), most]:
+            torch.set_num_threads(threads)
+            seconds[threads] = sum(_seconds_of_step(*step, plan) for step in built)
+    finally:
+        torch.set_num_threads(most)
+    best = min(seconds, key=lambda threads: seconds[threads])
+    times = ", ".join(f"{1e3 * taken:.0f} ms on {threads}" for threads, taken in seconds.items())
+    log.info("threads: %d of %d; a step and its adjoint: %s", best, most, times)
+    add_to_cache(cache, key, {"threads": best})
+    return best
+
+
+def _remembered(entry: object) -> Choice | None:
+    """Returns what a cache's entry says; ``None`` where there is none, or it is another version's or damaged."""
+    with contextlib.suppress(UsageError):
+        return resolve(Choice, entry) if isinstance(entry, dict) else None
+    return None
+
+
+def compare_plans(
+    probes: Sequence[Probe],
+    steps: int,
+    kept: int,
+    *,
+    precisions: Sequence[Precision] | None = None,
+    one_shape: bool = False,
+) -> list[Trial]:
+    """Times one step and its adjoint under every plan.
+
+    Args:
+        probes: See ``choose_plan``.
+        steps: T.
+        kept: How many graphs could be kept; keeping them is timed where that is all of them.
+        precisions: Those to try; ``None`` tries what the device has units for.
+        one_shape: See ``choose_plan``.
+
+    Returns:
+        The fastest first.
+    """
+    device = probes[0](StepPlan())[1].device
+    plans = _candidates(device, precisions)
+    trials = [_trial(probes, plan) for plan in plans]
+    if kept == steps:
+        layouts = {(p.layout, p.precision): p for p in plans if p.backend == "reverse"}
+        trials += [_trial(probes, dataclasses.replace(plan, keep_last_k=kept)) for plan in layouts.values()]
+    if device.type == "cuda":
+        anew = None if one_shape else steps
+        trials += [_trial(probes, dataclasses.replace(plan, execution="captured"), anew) for plan in plans]
+    if device.type == "cuda" and one_shape:
+        best = min(trials, key=lambda trial: trial.seconds).plan
+        trials.append(_trial(probes, dataclasses.replace(best, execution="compiled", keep_last_k=0)))
+    return sorted(trials, key=lambda trial: trial.seconds)
+
+
+def settled(choice: Choice, fits: Fits) -> StepPlan:
+    """Returns the fastest plan as the memory allows it, with graphs kept where it can use them and they did not lose."""
+    best, fitting = choice.plan, fits(choice.plan)
+    able = best.execution == "eager" and best.backend == "reverse"
+    wanted = best.keep_last_k or not choice.keeping_timed
+    return fitting if able and wanted else dataclasses.replace(fitting, keep_last_k=0)
+
+
+def reason(plan: StepPlan, trials: Sequence[Trial]) -> str:
+    """Returns what a plan won by, against the next ones."""
+    losers = ", ".join(trial.describe() for trial in trials[1:4])
+    return f"{plan.describe()}, {1e3 * trials[0].seconds:.0f} ms for a step and its adjoint; next: {losers}"
+
+
+def _candidates(device: torch.device, precisions: Sequence[Precision] | None) -> list[StepPlan]:
+    precisions = precisions or (["float32", "bfloat16"] if has_bfloat16_units(device) else ["float32"])
+    layouts: list[Layout] = ["contiguous", "channels_last"]
+    backends: list[Backend] = ["reverse", "forward"]
+    return [
+        StepPlan(layout=layout, precision=precision, backend=backend)
+        for precision in precisions
+        for layout in layouts
+        for backend in backends
+    ]
+
+
+def _trial(probes: Iterable[Probe], plan: StepPlan, anew: int | None = None) -> Trial:
+    """Times one step and its adjoint, summed over the probes; ``anew`` is T where every inner loop prepares its own calls."""
+    try:
+        if anew:
+            return Trial(plan, sum(_seconds_with_preparation(probe, plan, anew) for probe in probes))
+        return Trial(plan, sum(_seconds_of_step(*probe(plan), plan) for probe in probes))
+    except NotImplementedError:  # e.g. forward-mode differentiation of a user's learner
+        return Trial(plan, math.inf)
+    except Exception as error:
+        if plan.execution == "eager" and not is_out_of_memory(error):
+            raise
+        log.info("plan: %s is left out: %s", plan.describe(), " ".join(str(error).split())[:200])
+        return Trial(plan, math.inf)
+
+
+def _seconds_of_step(loss: InnerLoss, phi: Tensor, batch: Batch, plan: StepPlan) -> float:
+    """Returns the fastest of a few runs."""
+    calls, direction = step_calls(loss, plan.execution), torch.ones_like(phi)
+
+    def step_and_adjoint() -> None:
+        step = calls.first(phi, batch, keep=plan.keep_last_k > 0)
+        calls.second(phi, batch, direction, (), None, plan.backend, step)
+
+    return fastest(step_and_adjoint, phi.device, repeats=3, limit=math.inf)
+
+
+def _seconds_with_preparation(probe: Probe, plan: StepPlan, steps: int) -> float:
+    """Returns the same of whole inner loops, each with a loss of its own, for which everything is prepared: a step's share."""
+    fresh = [probe(plan) for _ in range(3)]  # one of them warms the libraries up
+
+    def inner_loop() -> None:
+        loss, phi, batch = fresh.pop()
+        calls, direction = step_calls(loss, plan.execution), torch.ones_like(phi)
+        for _ in range(steps):
+            calls.first(phi, batch)
+        for _ in range(steps):
+            calls.second(phi, batch, direction, (), None, plan.backend, None)
+
+    return fastest(inner_loop, fresh[0][1].device, repeats=len(fresh) - 1, limit=math.inf) / steps

@@ -1,0 +1,156 @@
+"""What all learned variants share: a reward network each, what is rewarded by it, and the chance of the agents inside."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
+
+import gymnasium as gym
+import torch
+from gymnasium import spaces
+from torch import Tensor
+
+from gtn_envs import Weights, make_weights
+from gtn_rl.models.networks import Layers, forward
+from gtn_rl.models.variants import Copies
+from gtn_rl.tasks.protocol import TaskSpec
+
+
+@dataclass(frozen=True, kw_only=True)
+class LearnedVariants(ABC):
+    """P variants with a learned reward, on normalised states x = (s - mean) / std; see ``Variants``.
+
+    Attributes:
+        spec: The real task.
+        mean: Shape ``(d,)``.
+        std: Shape ``(d,)``.
+        reward: The reward network: of every action, or of the action to point at, or a potential.
+        scale: Factor of its output, ``(P, 1, 1)``.
+        max_episode_steps: L; 1 for a bandit.
+        activation: Of every network, ``tanh`` or ``relu``.
+        regret: Whether the reward of a discrete action is what it falls short of the best one's.
+        agents: How many agents of their own there are; variant p has agent ``p % agents``. Variants of one agent meet the same
+            chance, as candidates that are compared should. See ``Variants.draw``.
+    """
+
+    spec: TaskSpec
+    mean: Tensor
+    std: Tensor
+    reward: Layers
+    scale: Tensor
+    max_episode_steps: int
+    activation: str = "tanh"
+    regret: bool = False
+    agents: int = 1
+
+    @property
+    def size(self) -> int:
+        """P, the number of variants."""
+        return len(self.scale)
+
+    @property
+    @abstractmethod
+    def bandit(self) -> bool:
+        """See ``Variants.bandit``."""
+
+    @property
+    @abstractmethod
+    def real_steps(self) -> int:
+        """See ``Variants.real_steps``."""
+
+    @abstractmethod
+    def copies(self, count: int, generator: torch.Generator, *, stagger: bool = False) -> Copies:
+        """See ``Variants.copies``."""
+
+    @abstractmethod
+    def env(self, member: int) -> gym.Env[Any, Any]:
+        """See ``Variants.env``."""
+
+    @abstractmethod
+    def document(self) -> dict[str, Any]:
+        """Returns what the header of a file of ``gtn_envs`` says of the computation, spaces left to the caller."""
+
+    def draw(self, sample: Callable[[torch.Generator], Tensor], generator: torch.Generator) -> Tensor:
+        """See ``Variants.draw``: one draw for each agent."""
+        drawn = torch.stack([sample(generator) for _ in range(self.agents)]).to(self.mean.device)
+        return drawn.repeat(self.size // self.agents, *[1] * (drawn.dim() - 1))
+
+    def members(self, initial: Callable[[torch.Generator], Tensor], generator: torch.Generator) -> Tensor:
+        """See ``Variants.members``."""
+        return self.draw(initial, generator).to(self.mean, copy=True).requires_grad_()
+
+    def observe(self, x: Tensor) -> Tensor:
+        """Returns observations in the task's own units."""
+        return self.mean + self.std * x
+
+    def table(self, x: Tensor) -> Tensor:
+        """Returns the reward of every action, ``(P, n, m)``; for discrete actions."""
+        table = self.scale * forward(self.reward, x, self.activation)
+        return table - table.amax(dim=2, keepdim=True) if self.regret else table
+
+    def targets(self, x: Tensor, gain: float = 1.0) -> Tensor:
+        """Returns the normalised actions that the reward points at, ``(P, n, m)``; for continuous actions.
+
+        Args:
+            x: Normalised contexts, ``(P, n, d)``.
+            gain: What the network's outputs are multiplied by before the hyperbolic tangent; below 1 the policy is smoother.
+        """
+        return (gain * forward(self.reward, x, self.activation)).tanh()
+
+    def rewards(self, x: Tensor, actions: Tensor) -> Tensor:
+        """Returns rewards ``(P, n)`` of actions ``(P, n)`` (discrete) or normalised ``(P, n, m)``."""
+        if self.spec.discrete:
+            return self.table(x).gather(2, actions.unsqueeze(2)).squeeze(2)
+        return -self.scale.squeeze(2) * (actions - self.targets(x)).square().sum(dim=2)
+
+    def tensors(self, member: int) -> dict[str, Tensor]:
+        """Returns what a file of ``gtn_envs`` holds of one variant."""
+        tensors = {"observation.mean": self.mean, "observation.std": self.std, "reward.scale": self.scale[member, 0, 0]}
+        tensors |= network_tensors("reward", self.reward, member)
+        return {name: tensor.detach().clone() for name, tensor in tensors.items()}
+
+    def weights(self, member: int) -> Weights:
+        """Returns such a file's content in memory, with flat observations and discrete actions from 0."""
+        spec = self.spec
+        seen = spaces.Box(spec.observation_low, spec.observation_high)
+        does = spaces.Discrete(spec.action_size) if spec.discrete else spaces.Box(spec.action_low, spec.action_high)
+        tensors = {name: tensor.cpu().numpy() for name, tensor in self.tensors(member).items()}
+        return make_weights(tensors, {**self.document(), "observation_space": seen, "action_space": does})
+
+
+Some = TypeVar("Some", bound=LearnedVariants)
+
+
+def network_tensors(name: str, layers: Layers, member: int) -> dict[str, Tensor]:
+    """Returns the tensors of one variant's network under their names in a file."""
+    tensors: dict[str, Tensor] = {}
+    for i, (weight, bias) in enumerate(layers):
+        tensors |= {f"{name}.{i}.weight": weight[member], f"{name}.{i}.bias": bias[member, 0]}
+    return tensors
+
+
+def normalised(variants: Some, log_scale: Tensor, x: Tensor) -> Some:
+    """Gives a reward per action mean 0 over the actions and standard deviation ``exp(log_scale)`` over states and actions.
+
+    An agent's advantages then have that scale whatever the network's weights are. A continuous reward is a distance and has
+    the scale alone.
+
+    Args:
+        variants: Their ``scale`` does not matter.
+        log_scale: ``(P,)``.
+        x: States, ``(P, n, d)``.
+    """
+    scale = log_scale.exp().view(-1, 1, 1)
+    reward = variants.reward
+    if variants.spec.discrete:
+        weight, bias = reward[-1]
+        reward = [*reward[:-1], (weight - weight.mean(2, keepdim=True), bias - bias.mean(2, keepdim=True))]
+        scale = scale / root_mean_square(forward(reward, x, variants.activation))
+    return replace(variants, reward=reward, scale=scale)
+
+
+def root_mean_square(outputs: Tensor) -> Tensor:
+    """Returns the size of each network's outputs ``(P, n, m)``, positive, ``(P, 1, 1)``."""
+    return outputs.square().mean(dim=(1, 2), keepdim=True).sqrt().clamp(min=1e-6)

@@ -1,0 +1,150 @@
+"""The state of a meta-training of an environment, which its stages share and change one after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from gtn_core.config import to_dict
+from gtn_core.cost import Cost, CostTracker
+from gtn_core.distributed import World, first
+from gtn_core.outer_loop import Listener
+from gtn_core.run_folder import RunFolder
+from gtn_core.seeding import Streams
+from gtn_core.tracking import RunTracker, Stage, StandbyTracker, Tracker
+from gtn_envs import Weights
+from gtn_rl.config import RLConfig, StageConfig
+from gtn_rl.environment_file import write_environment
+from gtn_rl.harvest import Harvest, start_from_greedy
+from gtn_rl.judge import Judge
+from gtn_rl.models.teacher import LearnedTeacher
+from gtn_rl.stages.result import StageResult
+from gtn_rl.tasks import BatchedTask
+
+
+@dataclass
+class Pipeline:
+    """A meta-training in progress.
+
+    Attributes:
+        config: All settings.
+        run: Where everything is written.
+        task: The real task.
+        teacher: The environment as it stands.
+        harvests: Steps of the real task that dynamics are fitted to.
+        results: The stages so far.
+        start: The environment that it started from, where it did from one.
+        command: What the user typed, for the file's header.
+        listener: Told after every outer step.
+        pending: What was harvested before the first stage, which it counts to.
+        world: The processes that train together; the first holds the folder, and the harvests.
+    """
+
+    config: RLConfig
+    run: RunFolder
+    task: BatchedTask
+    teacher: LearnedTeacher
+    harvests: list[Harvest]
+    results: list[StageResult]
+    start: Weights | None
+    command: str
+    listener: Listener | None
+    pending: Cost
+    world: World
+
+    @property
+    def streams(self) -> Streams:
+        """The run's randomness."""
+        return Streams(self.config.seed)
+
+    @property
+    def outer_steps(self) -> int:
+        """Outer steps of the stages so far."""
+        return sum(result.outer_steps for result in self.results)
+
+    @property
+    def judged(self) -> StageResult:
+        """The last stage that was validated; its score is the environment's."""
+        return next(result for result in reversed(self.results) if result.name != "fit")
+
+    @property
+    def cost(self) -> Cost:
+        """What the stages so far took."""
+        return sum((result.cost for result in self.results), Cost())
+
+    def judge(self) -> Judge:
+        """Returns what validates the teacher, the same in every stage."""
+        return Judge(self.config, self.task, self.streams, world=self.world)
+
+    def tracker(self, folder: RunFolder, stage: StageConfig, after: int | None, world: World) -> CostTracker:
+        """Returns what takes a stage's curves and counts its cost, on from where a resumed stage was saved."""
+        settings = {**to_dict(self.config), "stages": [to_dict(stage)]}
+        named, made = Stage(folder.path.name, self.outer_steps), list[Tracker]()
+
+        def make() -> tuple[int, float]:
+            made.append(RunTracker(self.run, after=after, settings=settings, stage=named))
+            rows = self.rows(folder)
+            before = Cost.of(rows[-1]) if rows else self.cost + self.pending
+            return before.real_steps, before.cpu_seconds
+
+        before = Cost(*first(world, make))
+        return CostTracker(made[0] if made else StandbyTracker(self.run, stage=named), before, world)
+
+    def result(
+        self,
+        name: str,
+        tracker: CostTracker,
+        *,
+        kept: bool,
+        score: float,
+        metrics: Mapping[str, float],
+        before: float | None = None,
+        outer_steps: int = 0,
+        seconds: float = 0.0,
+    ) -> StageResult:
+        """Returns what a stage came to, see ``StageResult``; its tracker tells what it took."""
+        spent = tracker.total - self.cost
+        cpu_seconds = round(spent.cpu_seconds, 2)
+        return StageResult(name, kept, score, outer_steps, spent.real_steps, cpu_seconds, metrics, before, seconds)
+
+    def rows(self, folder: RunFolder) -> list[dict[str, Any]]:
+        """Returns a stage's rows of the run's metrics."""
+        return [row for row in self.run.metric_rows() if row.get("stage") == folder.path.name]
+
+    def harvest_from_greedy(self) -> int:
+        """Starts initial states anew, from where the greedy policy goes when it errs now and then; returns the real steps."""
+
+        def work() -> int:
+            random = self.streams.numpy("harvest-greedy")
+            self.harvests.append(start_from_greedy(self.task, self.teacher, self.config.environment, random))
+            return self.harvests[-1].real_steps
+
+        steps = first(self.world, work)
+        self.world.broadcast_(self.teacher.state_dict().values())
+        return steps
+
+    def forget_harvest(self) -> None:
+        """Drops the last harvest, that of a policy that is not kept."""
+
+        def work() -> None:
+            self.harvests.pop()
+
+        first(self.world, work)
+
+    def write(self, score: float, metrics: Mapping[str, float], cost: Cost) -> None:
+        """Writes the environment as it stands, with all that is known of how it was made and what that cost."""
+        facts = {
+            **metrics,
+            "score": score,
+            "meta_real_steps": cost.real_steps,
+            "meta_cpu_seconds": round(cost.cpu_seconds, 1),
+        }
+        write_environment(
+            self.run.teacher, self.teacher, self.config, self.results, facts, self.command, start=self.start
+        )
+
+
+def own_metrics(metrics: Mapping[str, float]) -> dict[str, float]:
+    """Returns what a validation says of the environment, without what it cost."""
+    return {tag: value for tag, value in metrics.items() if not tag.startswith(("cost/", "perf/"))}

@@ -1,0 +1,120 @@
+"""Which stages go with which kind of environment, and why others do not."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from gtn_core.errors import UsageError, unknown_name
+from gtn_core.estimators import ESTIMATORS
+from gtn_rl.config import DIFFERENTIABLE, GREEDY, UNBUDGETED, WARM_STARTS, EnvironmentConfig, StageConfig
+from gtn_rl.models.parts import out_of_reach
+
+ENDS = {
+    "bandit": "every step of a bandit ends an episode",
+    "reward": "the real task ends its own episodes",
+}
+"""Why a kind has no termination network."""
+
+DYNAMICS = {
+    "bandit": "a bandit has no transitions",
+    "reward": "a reward leaves the real task's transitions as they are",
+}
+"""Why a kind has no dynamics to fit."""
+
+
+def refuse_nonsense(environment: EnvironmentConfig, stages: Sequence[StageConfig], *, discrete: bool) -> None:
+    """Checks that every stage has what it works on.
+
+    Args:
+        environment: Its settings.
+        stages: In their order.
+        discrete: Whether the task's actions are.
+
+    Raises:
+        UsageError: One has not, or the settings of the environment contradict one another.
+    """
+    kind, names = environment.kind, [stage.name for stage in stages]
+    if environment.termination and kind != "mdp":
+        raise UsageError(f"environment.termination is for an mdp: {ENDS[kind]}")
+    if environment.reward_mode == "potential" and kind != "reward":
+        raise UsageError(f"environment.reward_mode=potential needs a real reward to be added to; the {kind} has none")
+    if environment.reward_mode == "potential" and environment.start is not None:
+        raise UsageError("a potential cannot start from a reward of actions: environment.start is for the other modes")
+    if "fit" in names and kind != "mdp":
+        raise UsageError(f"{DYNAMICS[kind]}, so no stage fit")
+    if "fit" not in names and kind == "mdp":
+        raise UsageError("an mdp needs the stage fit for its dynamics")
+    if kind == "mdp" and environment.harvest_episodes < 2:
+        raise UsageError(
+            "an mdp needs environment.harvest_episodes of 2 or more: its dynamics are judged by those left out"
+        )
+    if environment.reward_mode == "potential" and (played := set(GREEDY) & set(names)):
+        raise UsageError(
+            f"a potential says nothing of actions, so it has no greedy policy for the stage {min(played)} to play"
+        )
+    if "soften" in names and discrete:
+        raise UsageError("a greedy policy of discrete actions has no gain for the stage soften to choose")
+    if "distil" in names and kind == "reward":
+        raise UsageError("the stage distil needs contexts to learn in, and a reward has none; take greedy and bilevel")
+    if set(names) <= set(UNBUDGETED) and environment.start is None:
+        raise UsageError(f"the stage {names[0]} alone makes no reward; add greedy, bilevel or meta-gradient")
+    if kind == "mdp" and environment.episode_steps < 2:
+        raise UsageError("an mdp needs environment.episode_steps of 2 or more; one of 1 is a bandit: --kind bandit")
+    if [name for name in names if name not in WARM_STARTS][-1:] == ["fit"]:
+        raise UsageError("after the stage fit no stage judges the mdp; add scale or bilevel behind it")
+    for stage in stages:
+        _refuse_missing_parts(environment, stage)
+        _refuse_fruitless_parts(stage, discrete=discrete)
+        if stage.estimator not in (known := evolution_strategies()):
+            raise unknown_name("estimator", stage.estimator, known)
+        if stage.name in DIFFERENTIABLE:
+            _refuse_undifferentiable(environment, stage)
+        if stage.gain != (1.0, 1.0):
+            _refuse_gain(stage, discrete=discrete)
+
+
+def evolution_strategies() -> list[str]:
+    """Returns the estimators of an evolution's outer gradient."""
+    return [name for name in ESTIMATORS if name != "backprop"]
+
+
+def _refuse_missing_parts(environment: EnvironmentConfig, stage: StageConfig) -> None:
+    if stage.name in UNBUDGETED or stage.parts is None:
+        return
+    cannot = f"the stage {stage.name} cannot learn"
+    if "transition" in stage.parts and environment.kind != "mdp":
+        raise UsageError(f"{cannot} a transition: {DYNAMICS[environment.kind]}")
+    if "termination" in stage.parts and not environment.termination:
+        raise UsageError(f"{cannot} a termination: there is none without environment.termination=true")
+    if environment.kind == "reward" and not {"reward", "scale"} & set(stage.parts):
+        raise UsageError(f"{cannot} anything: a reward has no part but the reward and its scale")
+
+
+def _refuse_fruitless_parts(stage: StageConfig, *, discrete: bool) -> None:
+    beyond = out_of_reach(stage.name, discrete=discrete)
+    for part in stage.parts or ():
+        if part in beyond:
+            raise UsageError(f"the stage {stage.name} cannot learn {part!r}: {beyond[part]}")
+
+
+def _refuse_gain(stage: StageConfig, *, discrete: bool) -> None:
+    low, high = stage.gain
+    if stage.name == "soften":
+        raise UsageError("the stage soften tries gains of its own; give the range of gains to greedy")
+    if stage.name != "greedy":
+        raise UsageError(f"the stage {stage.name} plays no greedy policy that could have a gain; give it to greedy")
+    if discrete:
+        raise UsageError("a greedy policy of discrete actions is the same whatever its gain is")
+    if low > high:
+        raise UsageError(
+            f"the gain of the stage greedy reaches from its least value to its greatest, not from {low} to {high}"
+        )
+
+
+def _refuse_undifferentiable(environment: EnvironmentConfig, stage: StageConfig) -> None:
+    if environment.kind == "reward":
+        raise UsageError(f"the stage {stage.name} needs contexts to differentiate, and a reward has none; take bilevel")
+    if stage.estimator != "snes":
+        raise UsageError(
+            f"the stage {stage.name} differentiates and takes no estimator, got {stage.estimator!r}; give it to bilevel"
+        )

@@ -1,0 +1,79 @@
+"""Fitted dynamics: a teacher's transition network regressed on steps of the real task."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from gtn_rl.agents.protocol import normalise
+from gtn_rl.harvest import Harvest
+from gtn_rl.models.environment import EnvironmentTeacher
+from gtn_rl.stages.regression import evaluate, regress
+
+log = logging.getLogger(__name__)
+
+LEAST = 1e-3
+"""Spread of an entry's change, in standard deviations of the entry, below which its errors do not count for more."""
+
+
+def fit_transitions(
+    teacher: EnvironmentTeacher,
+    harvests: Sequence[Harvest],
+    generator: torch.Generator,
+    *,
+    updates: int = 4000,
+    batch_size: int = 256,
+    lr: float = 3e-3,
+) -> float:
+    """Fits the change of the normalised state in a step, in place, by Adam with a cosine to 0.
+
+    A tenth of the episodes is left out and judged by.
+
+    Args:
+        teacher: Has a transition network.
+        harvests: Real steps.
+        generator: Draws batches.
+        updates: Gradient steps.
+        batch_size: Transitions in each.
+        lr: Learning rate at the start.
+
+    Returns:
+        Share of the variance of the change that the network explains on the episodes left out, the mean over the entries of a
+        state that change at all; 1 is perfect.
+    """
+    assert teacher.transition is not None
+    inputs, changes, left_out = _data(teacher, harvests)
+    spread = changes[~left_out].std(dim=0).clamp(min=LEAST)
+    train = (~left_out).nonzero().squeeze(1)
+
+    def loss(network: nn.ParameterList) -> Tensor:
+        chosen = train[torch.randint(len(train), (batch_size,), generator=generator).to(train.device)]
+        return F.mse_loss(evaluate(network, inputs[chosen], teacher.activation) / spread, changes[chosen] / spread)
+
+    regress(teacher.transition, loss, updates=updates, lr=lr)
+    with torch.no_grad():
+        found = evaluate(teacher.transition, inputs[left_out], teacher.activation)
+        error, variance = (found - changes[left_out]).square().mean(dim=0), changes[left_out].var(dim=0)
+        moving = variance > LEAST**2
+        explained = float((1 - error[moving] / variance[moving]).mean()) if moving.any() else 1.0
+    log.info("fitted transitions explain %.4f of the variance of a step on episodes left out", explained)
+    return explained
+
+
+def _data(teacher: EnvironmentTeacher, harvests: Sequence[Harvest]) -> tuple[Tensor, Tensor, Tensor]:
+    """Returns inputs ``(N, d + m)``, changes ``(N, d)``, and which steps belong to episodes left out, ``(N,)``."""
+    parts: list[tuple[Tensor, Tensor, Tensor]] = []
+    for gathered in harvests:
+        steps = gathered.transitions
+        before, after = ((s - teacher.mean) / teacher.std for s in (steps.observations, steps.next_observations))
+        if teacher.spec.discrete:
+            features = nn.functional.one_hot(steps.actions, teacher.spec.action_size).to(before)
+        else:
+            features = normalise(teacher.spec, steps.actions)
+        parts.append((torch.cat([before, features], dim=1), after - before, steps.copies % 10 == 0))
+    inputs, changes, left_out = (torch.cat(column) for column in zip(*parts, strict=True))
+    return inputs, changes, left_out

@@ -1,0 +1,114 @@
+"""What a person reads after a run: plots, a table and JSON, all in one folder."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from gtn_core.checkpoint import replacing
+from gtn_core.markdown import markdown_table
+from gtn_core.run_folder import RunFolder
+from gtn_sl.evaluation import Evaluation
+from gtn_sl.reports.learner_plot import plot_learners
+from gtn_sl.reports.pictures import batch_grid, one_of_each
+from gtn_sl.reports.plots import plot_accuracy, plot_curves, plot_schedule, save_picture
+from gtn_sl.teacher import SupervisedTeacher, load_teacher
+
+
+def write_training_report(run: RunFolder) -> None:
+    """Writes ``curves.png``, ``schedule.png`` and ``batches.png`` into the run's report folder."""
+    teacher = load_teacher(run.teacher).teacher
+    plot_curves(run.report / "curves.png", list(run.metric_rows()), f"{teacher.task.title}: meta-training")
+    write_teacher_pictures(run.report, teacher)
+
+
+def write_teacher_pictures(folder: Path, teacher: SupervisedTeacher) -> None:
+    """Writes ``schedule.png``, and ``batches.png``: one image a class, from the first step (top) to the last (bottom)."""
+    plot_schedule(folder / "schedule.png", teacher)
+    steps = torch.linspace(0, teacher.steps - 1, min(8, teacher.steps)).round().long().tolist()
+    classes = teacher.task.classes
+    with torch.no_grad():
+        rows = [one_of_each(*teacher.batch(step)) for step in steps]
+    pictures = teacher.task.denormalise(torch.cat(rows).cpu())
+    zoom = max(3, -(-64 // pictures.shape[-1]))
+    save_picture(folder / "batches.png", batch_grid(pictures, classes, zoom=zoom))
+
+
+def evaluation_table(evaluations: Sequence[Evaluation]) -> list[dict[str, str]]:
+    """Returns the rows of the result table, each cell as text."""
+    return [
+        {
+            "trained on": e.name,
+            "learner": e.architecture,
+            "mean": f"{100 * e.mean:.2f}%",
+            "std": f"{100 * e.spread:.2f}",
+            "minimum": f"{100 * e.minimum:.2f}%",
+            "n": str(e.n) + (f" ({e.diverged} diverged)" if e.diverged else ""),
+        }
+        for e in evaluations
+    ]
+
+
+def accuracy_matrix(evaluations: Sequence[Evaluation]) -> list[dict[str, str]]:
+    """Returns the result table of several learners: a row each, a column for each stream, mean ± standard deviation in percent.
+
+    Beside the first stream stands its worst learner; the last row has the means over the architectures.
+    """
+    learners = list(dict.fromkeys(e.architecture for e in evaluations))
+    streams = list(dict.fromkeys(e.name for e in evaluations))
+    rows = []
+    for learner in learners:
+        found = [e for e in evaluations if e.architecture == learner]
+        rows.append(_beside_its_minimum({"learner": learner, **{e.name: _cell(e) for e in found}}, found[0].minimum))
+    over_all = {stream: [e.mean for e in evaluations if e.name == stream] for stream in streams}
+    means = {stream: f"{100 * sum(m) / len(m):.2f}" for stream, m in over_all.items()}
+    lowest = min(e.minimum for e in evaluations if e.name == streams[0])
+    return [*rows, _beside_its_minimum({"learner": "mean of all", **means}, lowest)]
+
+
+def _cell(evaluation: Evaluation) -> str:
+    lost = f" ({evaluation.diverged} diverged)" if evaluation.diverged else ""
+    return f"{100 * evaluation.mean:.2f}±{100 * evaluation.spread:.2f}{lost}"
+
+
+def _beside_its_minimum(row: dict[str, str], minimum: float) -> dict[str, str]:
+    """Inserts the column ``minimum`` behind the first stream's."""
+    learner, first, *others = row.items()
+    return dict([learner, first, ("minimum", f"{100 * minimum:.2f}"), *others])
+
+
+def result_table(evaluations: Sequence[Evaluation]) -> list[dict[str, str]]:
+    """Returns the rows that read best: a matrix where there are several learners, else a row for each stream."""
+    several = len({e.architecture for e in evaluations}) > 1
+    return accuracy_matrix(evaluations) if several else evaluation_table(evaluations)
+
+
+def write_evaluation_report(folder: Path, evaluations: Sequence[Evaluation], title: str, facts: dict[str, Any]) -> None:
+    """Writes ``evaluation.json``, ``evaluation.md``, ``accuracy-LEARNER.png`` of each curve, and ``learners.png`` of several.
+
+    Args:
+        folder: Where to; must exist.
+        evaluations: What was measured.
+        title: What was evaluated.
+        facts: What a reader needs to make the figures again.
+    """
+    learners = list(dict.fromkeys(e.architecture for e in evaluations))
+    lines = [f"# {title}", "", *(f"- {key}: {value}" for key, value in facts.items()), ""]
+    if len(learners) > 1:
+        lines += ["Test accuracy (%), mean ± standard deviation over fresh learners:", ""]
+        lines += [*markdown_table(accuracy_matrix(evaluations)), "", "![all learners](learners.png)", ""]
+        plot_learners(folder / "learners.png", evaluations, f"{title}: fresh learners of {len(learners)} architectures")
+    lines += markdown_table(evaluation_table(evaluations))
+    with replacing(folder / "evaluation.md") as file:
+        file.write(("\n".join(lines) + "\n").encode())
+    with replacing(folder / "evaluation.json") as file:
+        file.write(json.dumps({**facts, "results": [e.to_json() for e in evaluations]}, indent=1).encode())
+    for learner in learners:
+        shown = [e for e in evaluations if e.architecture == learner and e.curve_steps]
+        name = learner.replace(":", "-").replace(",", "-")
+        if shown:
+            plot_accuracy(folder / f"accuracy-{name}.png", shown, f"{title}: fresh {learner} learners")

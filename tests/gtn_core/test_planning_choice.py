@@ -1,0 +1,202 @@
+"""The choice of how a step is computed: it is the fastest, it is remembered, and a damaged memory does no harm."""
+
+import dataclasses
+import json
+import logging
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from gtn_core.learner import fresh_learner
+from gtn_core.planning import choice, execution
+from gtn_core.planning.cache import cache_key
+from gtn_core.planning.choice import Choice, Trial, choose_plan, choose_threads, compare_plans, settled
+from gtn_core.planning.plan import StepPlan, cosine
+from gtn_core.second_order import first_order
+
+
+def build() -> nn.Module:
+    return nn.Sequential(nn.Conv2d(1, 4, 3, padding=1), nn.LeakyReLU(0.1), nn.Flatten(), nn.Linear(4 * 36, 3))
+
+
+def probe(plan):
+    learner, phi = fresh_learner(build, 0, plan.layout)
+    batch = (torch.ones(5, 1, 6, 6), torch.eye(3)[torch.arange(5) % 3])
+
+    def loss(phi, batch):
+        with plan.autocast(phi.device):
+            logits, statistics = learner.apply(phi, batch[0])
+        return -(batch[1] * logits.float().log_softmax(-1)).sum(-1).mean(), statistics
+
+    return loss, phi, batch
+
+
+def room_for(graphs):
+    """Returns a memory that holds so many graphs."""
+    return lambda plan: dataclasses.replace(plan, keep_last_k=graphs)
+
+
+def test_the_fastest_plan_wins_and_the_reason_is_logged(monkeypatch, caplog):
+    def seconds(loss, phi, batch, plan):
+        return 1.0 if (plan.layout, plan.backend, plan.keep_last_k) == ("channels_last", "forward", 0) else 2.0
+
+    monkeypatch.setattr(choice, "_seconds_of_step", seconds)
+    with caplog.at_level(logging.INFO):
+        plan = choose_plan("net", [probe], 4, room_for(4))
+    assert (plan.layout, plan.backend, plan.keep_last_k) == ("channels_last", "forward", 0)
+    assert "1000 ms for a step and its adjoint" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("fastest", "timed", "fitting", "kept"),
+    [
+        (StepPlan(), False, 3, 3),  # some graphs spare a forward pass each
+        (StepPlan(), False, 10, 10),
+        (StepPlan(), True, 10, 0),  # all could be kept, but making them again was faster
+        (StepPlan(), True, 7, 0),
+        (StepPlan(keep_last_k=10), True, 10, 10),
+        (StepPlan(keep_last_k=10), True, 7, 7),
+        (StepPlan(backend="forward"), False, 3, 0),  # which has no use for them
+        (StepPlan(execution="compiled"), False, 3, 0),
+    ],
+)
+def test_graphs_are_kept_where_they_are_of_use(fastest, timed, fitting, kept):
+    assert settled(Choice(plan=fastest, keeping_timed=timed), room_for(fitting)).keep_last_k == kept
+
+
+def test_keeping_that_lost_is_not_taken_up_where_the_memory_has_become_less(monkeypatch, tmp_path):
+    monkeypatch.setattr(choice, "_seconds_of_step", lambda loss, phi, batch, plan: 1.0 + plan.keep_last_k)
+    for room in (4, 3):
+        assert choose_plan("net", [probe], 4, room_for(room), cache=tmp_path / "plans.json").keep_last_k == 0
+
+
+def test_a_step_that_cannot_be_computed_in_some_way_loses(monkeypatch):
+    class Square(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            ctx.save_for_backward(x)
+            return x**2
+
+        @staticmethod
+        def backward(ctx, dy):
+            return 2 * ctx.saved_tensors[0] * dy
+
+    def stubborn(plan):
+        return lambda phi, batch: (Square.apply(phi).sum() * batch[0].sum(), ()), torch.ones(3), (torch.ones(2),)
+
+    trials = compare_plans([stubborn], 2, 0)
+    assert {trial.plan.backend for trial in trials if trial.seconds == float("inf")} == {"forward"}
+    assert trials[0].plan.backend == "reverse"
+    assert Trial(StepPlan(), float("inf")).describe().endswith("impossible")
+
+
+def test_what_every_inner_loop_prepares_anew_is_part_of_the_choice(monkeypatch):
+    prepared = []
+
+    def slowly(function, inputs):
+        prepared.append(time.sleep(0.2))
+        return function
+
+    monkeypatch.setattr(execution, "captured", slowly)
+    choice._trial([probe], StepPlan(execution="captured"))
+    assert len(prepared) == 2  # once for all inner loops
+    trial = choice._trial([probe], StepPlan(execution="captured"), anew=4)
+    assert len(prepared) == 2 + 2 * 3  # for each of three
+    assert trial.seconds >= 2 * 0.2 / 4
+
+
+def test_a_choice_is_remembered_and_a_damaged_memory_is_made_anew(tmp_path, caplog):
+    cache = tmp_path / "folder" / "plans.json"
+    first = choose_plan("net", [probe], 4, room_for(4), cache=cache)
+    with caplog.at_level(logging.INFO):
+        assert choose_plan("net", [probe], 4, room_for(4), cache=cache) == first
+    assert "remembered" in caplog.text
+    assert len(json.loads(cache.read_text())) == 1
+    cache.write_text("{")
+    assert choose_plan("net", [probe], 4, room_for(4), cache=cache).precision in ("float32", "bfloat16")
+    assert len(json.loads(cache.read_text())) == 1
+
+
+def test_the_number_of_threads_is_chosen_and_remembered(tmp_path, monkeypatch, caplog):
+    cache, before = tmp_path / "plans.json", torch.get_num_threads()
+    monkeypatch.setattr(choice, "_seconds_of_step", lambda *step: {1: 3.0, 2: 1.0, 3: 2.0}[torch.get_num_threads()])
+    try:
+        torch.set_num_threads(3)
+        with caplog.at_level(logging.INFO):
+            assert choose_threads("net", [probe], StepPlan(), 3, cache=cache) == 2
+            assert torch.get_num_threads() == 3
+            monkeypatch.undo()  # what is remembered is not timed again
+            assert choose_threads("net", [probe], StepPlan(), 3, cache=cache) == 2
+    finally:
+        torch.set_num_threads(before)
+    assert "threads: 2 of 3; a step and its adjoint: 3000 ms on 1, 1000 ms on 2, 2000 ms on 3" in caplog.text
+    assert "threads: 2 of 3 (remembered" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "entry", [3, [], {}, {"layout": "contiguous"}, {"plan": {"layout": "sideways"}, "keeping_timed": True}]
+)
+def test_an_entry_of_another_version_is_made_anew(tmp_path, entry):
+    cache = tmp_path / "plans.json"
+    choose_plan("net", [probe], 4, room_for(4), cache=cache)
+    (key,) = json.loads(cache.read_text())
+    cache.write_text(json.dumps({key: entry, "another": 1}))
+    choose_plan("net", [probe], 4, room_for(4), cache=cache)
+    known = json.loads(cache.read_text())
+    assert set(known[key]) == {"plan", "keeping_timed"}
+    assert known["another"] == 1
+
+
+def test_a_memory_that_is_no_text_is_made_anew(tmp_path):
+    cache = tmp_path / "plans.json"
+    cache.write_bytes(b"\xff\xfe\x00")
+    choose_plan("net", [probe], 4, room_for(4), cache=cache)
+    assert len(json.loads(cache.read_text())) == 1
+
+
+def test_what_another_run_remembered_meanwhile_is_kept(tmp_path):
+    cache = tmp_path / "plans.json"
+
+    def fits(plan):
+        cache.write_text('{"another": 1}')
+        return dataclasses.replace(plan, keep_last_k=4)
+
+    choose_plan("net", [probe], 4, fits, cache=cache)
+    assert json.loads(cache.read_text())["another"] == 1
+
+
+def test_learners_side_by_side_are_remembered_by_their_size():
+    batch = (torch.ones(2, 3),)
+    keys = {cache_key("net", [(torch.ones(shape), batch)]) for shape in ((3,), (3, 5), (3, 7))}
+    assert len(keys) == 3
+
+
+def test_what_is_remembered_is_what_is_fast_and_not_what_the_memory_held(tmp_path):
+    cache = tmp_path / "plans.json"
+    before = choose_plan("net", [probe], 4, room_for(3), cache=cache)
+    after = choose_plan("net", [probe], 4, room_for(1), cache=cache)
+    assert dataclasses.replace(before, keep_last_k=0) == dataclasses.replace(after, keep_last_k=0)
+    assert after.keep_last_k == min(1, before.keep_last_k)
+
+
+def test_an_unwritable_memory_is_no_failure():
+    choose_plan("net", [probe], 4, room_for(4), cache=Path("/dev/null/plans.json"))
+
+
+def test_bfloat16_autocast_is_coarse_but_points_the_same_way():
+    gradients = []
+    for precision in ("float32", "bfloat16"):
+        loss, phi, batch = probe(StepPlan(precision=precision))
+        gradients.append([first_order(loss, phi, batch).grad])
+    assert not torch.equal(*gradients[0], *gradients[1])
+    assert cosine(*gradients) > 0.99
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "expected"), [([1.0, 0.0], [2.0, 0.0], 1), ([1.0, 0.0], [0.0, 3.0], 0), ([1.0], [-1.0], -1)]
+)
+def test_cosine(a, b, expected):
+    assert cosine([torch.tensor(a)], [torch.tensor(b)]) == pytest.approx(expected)

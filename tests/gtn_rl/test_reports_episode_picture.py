@@ -1,0 +1,53 @@
+"""Pictures of what an environment does: drawn states, or curves where a state cannot be drawn."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from gtn_envs import save_environment
+from gtn_rl.models.reward import RewardTeacher
+from gtn_rl.reports.report import write_episodes
+from gtn_rl.tasks import make_task
+from gtn_rl.transfer.environments import find_environment
+
+
+def picture(name, folder):
+    path = write_episodes(folder, find_environment(name))
+    assert path == folder / "episodes.png"
+    with Image.open(path) as image:
+        return np.asarray(image.convert("RGB"))
+
+
+@pytest.mark.parametrize("name", ["GTN-CartPole-v0", "GTN-CartPoleBandit-v0", "GTN-Pendulum-v0"])
+def test_states_that_can_be_drawn(name, tmp_path):
+    pixels = picture(name, tmp_path)
+    assert (pixels != 255).any(axis=2)[:, -250:].any()  # moments fill a row, up to the last one
+
+
+def test_a_learned_reward_for_a_task_without_pictures(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(Path(__file__).parents[2] / "examples")
+    task = make_task("thermostat:Thermostat-v0", workers=0)
+    teacher = RewardTeacher(task, torch.zeros(2), torch.ones(2), torch.randn(8, 2), seed=0, hidden=(8,))
+    spec = task.spec
+    spaces = {"observation_space": spec.observation_space, "action_space": spec.action_space}
+    tensors = {name: tensor.numpy() for name, tensor in teacher.tensors().items()}
+    save_environment(tmp_path / "reward.safetensors", tensors, teacher.document(**spaces))
+    pixels = picture(str(tmp_path / "reward.safetensors"), tmp_path)
+    assert (np.abs(pixels.astype(int) - (11, 110, 79)).max(axis=2) < 8).any()  # curves
+
+
+@pytest.mark.parametrize("name", ["GTN-LunarLander-v0", "GTN-LunarLanderBandit-v0"])
+def test_states_that_cannot(name, tmp_path):
+    pixels = picture(name, tmp_path)
+    assert pixels.shape[0] > 600  # eight entries and the reward, four panels a row
+    assert (np.abs(pixels.astype(int) - (11, 110, 79)).max(axis=2) < 8).any()
+
+
+def test_without_pygame_there_is_a_reason_in_the_log(tmp_path, monkeypatch, caplog):
+    monkeypatch.setitem(__import__("sys").modules, "pygame", None)
+    with caplog.at_level("INFO"):
+        assert write_episodes(tmp_path, find_environment("GTN-CartPole-v0")) is None
+    assert "no picture of episodes: " in caplog.text

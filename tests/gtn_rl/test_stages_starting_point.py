@@ -1,0 +1,129 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from gtn_core.cost import Cost
+from gtn_core.distributed import SingleProcess
+from gtn_core.errors import UsageError
+from gtn_core.run_folder import RunFolder
+from gtn_envs import load_environment, make_weights, save_environment
+from gtn_rl.config import resolve_config
+from gtn_rl.models.reward import RewardTeacher
+from gtn_rl.stages.start import start_pipeline
+from gtn_rl.stages.starting_point import load_start, normalisation, take_over
+from gtn_rl.tasks import make_task
+from gtn_rl.training import meta_train
+
+SMALL = {"environment": {"hidden": [8], "harvest_episodes": 8, "centres": 8}, "agents": {"validation_seeds": 1}}
+
+
+def save(path, teacher, **facts):
+    spec = teacher.spec
+    spaces = {"observation_space": spec.observation_space, "action_space": spec.action_space}
+    save_environment(path, {k: v.numpy() for k, v in teacher.tensors().items()}, teacher.document(**spaces, **facts))
+
+
+def made(folder, kind, start=None, iterations=0):
+    stages = [{"name": "fit"}] if kind == "mdp" else []
+    stages.append({"name": "bilevel", "population": 2, "validations": 1})
+    environment = {"kind": kind, "episode_steps": 3, **({"start": str(start)} if start else {})}
+    config = resolve_config(
+        "CartPole-v1",
+        "fast",
+        SMALL,
+        {"environment": environment, "stages": stages, "iterations": iterations},
+        {"agents": {"names": ["dqn"]}},
+    )
+    run = RunFolder(folder)
+    meta_train(config, run, command=f"made {kind}")
+    return run.teacher
+
+
+@pytest.mark.slow
+def test_an_mdp_goes_on_from_a_bandit(tmp_path):
+    bandit = made(tmp_path / "bandit", "bandit")
+    mdp = load_environment(made(tmp_path / "mdp", "mdp", bandit))
+    first = load_environment(bandit)
+    assert mdp.form == "mdp"
+    for name, tensor in first.tensors.items():
+        np.testing.assert_allclose(mdp.tensors[name], tensor, rtol=1e-5, atol=1e-6, err_msg=name)
+    assert mdp.document["start"]["command"] == "made bandit"
+    assert mdp.document["start"]["stages"] == first.document["stages"]
+
+
+def test_a_start_that_is_gone_by_then_is_still_told_of(tmp_path, monkeypatch, make_teacher):
+    monkeypatch.chdir(tmp_path)
+    save(Path("bandit.safetensors"), make_teacher(make_task("CartPole-v1"), "bandit"), command="made bandit")
+    config = resolve_config("CartPole-v1", "fast", SMALL, {"environment": {"start": "bandit.safetensors"}})
+    run = RunFolder(tmp_path / "run")
+    run.path.mkdir()
+    monkeypatch.chdir(run.path)
+    pipeline = start_pipeline(config, run, make_task("CartPole-v1"), None, "", SingleProcess())
+    (tmp_path / "bandit.safetensors").unlink()
+    pipeline.write(1.0, {}, Cost())
+    document = load_environment(run.teacher).document
+    assert document["start"] == {"file": "bandit.safetensors", "command": "made bandit"}
+    assert str(tmp_path) not in str(document)
+
+
+def test_the_name_of_a_shipped_start_stays_a_name():
+    config = resolve_config("CartPole-v1", "fast", {"environment": {"start": "GTN-CartPole-v0"}})
+    assert config.environment.start == "GTN-CartPole-v0"
+
+
+@pytest.mark.slow
+def test_a_greedy_stage_keeps_the_number_of_centres_that_it_started_from(tmp_path):
+    bandit = made(tmp_path / "bandit", "bandit")
+    stages = [{"name": "greedy", "population": 2, "validations": 1}, {"name": "bilevel", "population": 2}]
+    environment = {"kind": "bandit", "start": str(bandit), "centres": 16}
+    config = resolve_config(
+        "CartPole-v1",
+        "fast",
+        SMALL,
+        {"environment": environment, "stages": stages, "iterations": 1},
+        {"agents": {"names": ["dqn"]}},
+    )
+    run = RunFolder(tmp_path / "on")
+    meta_train(config, run)
+    assert len(load_environment(run.teacher).tensors["initial.means"]) == SMALL["environment"]["centres"]
+
+
+def test_a_scale_is_taken_over(make_teacher, tmp_path):
+    task = make_task("CartPole-v1")
+    one, other = make_teacher(task, "bandit"), make_teacher(task, "bandit")
+    with torch.no_grad():
+        one.log_scale.fill_(0.7)
+    spec = task.spec
+    spaces = {"observation_space": spec.observation_space, "action_space": spec.action_space}
+    weights = make_weights({k: v.numpy() for k, v in one.tensors().items()}, one.document(**spaces))
+    take_over(other, weights)
+    assert other.log_scale.item() == pytest.approx(0.7, abs=1e-5)
+    for found, wanted in zip(normalisation(weights), (one.mean, one.std), strict=True):
+        assert torch.equal(found, wanted)
+
+
+def test_a_learned_reward_goes_on_from_a_bandits(make_teacher):
+    task = make_task("CartPole-v1")
+    bandit = make_teacher(task, "bandit")
+    with torch.no_grad():
+        bandit.log_scale.fill_(0.7)
+    spec = task.spec
+    spaces = {"observation_space": spec.observation_space, "action_space": spec.action_space}
+    weights = make_weights({k: v.numpy() for k, v in bandit.tensors().items()}, bandit.document(**spaces))
+    teacher = RewardTeacher(task, *normalisation(weights), torch.randn(8, 4), seed=3, hidden=(8,))
+    take_over(teacher, weights)
+    x = torch.randn(1, 20, 4)
+    torch.testing.assert_close(teacher.model().table(x), bandit.model().table(x), atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("start", "message"),
+    [("nothing.safetensors", "there is no file"), ("GTN-Acrobot-v0", "expected a bandit or an mdp")],
+)
+def test_a_wrong_start_is_refused(start, message):
+    with pytest.raises(UsageError, match=message):
+        load_start(start, make_task("CartPole-v1").spec)

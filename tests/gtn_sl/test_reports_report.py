@@ -1,0 +1,57 @@
+"""The tables and pictures of an evaluation with several learners."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from gtn_sl.evaluation import Evaluation
+from gtn_sl.reports.report import accuracy_matrix, evaluation_table, result_table, write_evaluation_report
+
+
+def evaluation(name, learner, final):
+    return Evaluation(name, learner, np.array(final), [], np.array([[] for _ in final]), 0)
+
+
+RESULTS = [
+    evaluation("teacher", "lenet", [0.97, 0.99]),
+    evaluation("real data", "lenet", [0.8, 0.8]),
+    evaluation("teacher", "mlp", [0.5, 1.0]),
+    dataclasses.replace(evaluation("real data", "mlp", [0.1, 0.7]), diverged=1, failure="nan"),
+]
+
+
+def test_a_row_for_each_learner_and_a_column_for_each_stream():
+    lenet, mlp, mean = accuracy_matrix(RESULTS)
+    assert lenet == {"learner": "lenet", "teacher": "98.00±1.41", "minimum": "97.00", "real data": "80.00±0.00"}
+    assert mlp == {
+        "learner": "mlp",
+        "teacher": "75.00±35.36",
+        "minimum": "50.00",
+        "real data": "40.00±42.43 (1 diverged)",
+    }
+    assert mean == {"learner": "mean of all", "teacher": "86.50", "minimum": "50.00", "real data": "60.00"}
+
+
+def test_one_learner_keeps_the_long_table():
+    assert [row["trained on"] for row in result_table(RESULTS[:2])] == ["teacher", "real data"]
+    assert [row["n"] for row in evaluation_table(RESULTS[2:])] == ["2", "2 (1 diverged)"]
+    assert result_table(RESULTS) == accuracy_matrix(RESULTS)
+
+
+@pytest.mark.parametrize("learners", [2, 16])
+def test_the_report_of_many_learners_is_one_picture_that_grows(tmp_path, learners):
+    chance = np.random.default_rng(0)
+    results = [
+        evaluation(stream, f"learner{i}:32,64,128", np.clip(centre + 0.02 * chance.standard_normal(20), 0, 1))
+        for i in range(learners)
+        for stream, centre in (("teacher", 0.97), ("untrained teacher", 0.1), ("random subset of 100 real images", 0.8))
+    ]
+    write_evaluation_report(tmp_path, results, "Digits", {"seed": 0})
+    with Image.open(tmp_path / "learners.png") as picture:
+        width, height = picture.size
+    assert width < 1300
+    assert 40 * learners < height < 60 * learners + 400
+    assert not list(tmp_path.glob("accuracy-*.png"))  # no curves were taken
+    assert "| learner | teacher | minimum |" in (tmp_path / "evaluation.md").read_text()
