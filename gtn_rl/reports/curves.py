@@ -51,7 +51,7 @@ def plot_curves(path: Path, rows: Rows, title: str, solved: float | None) -> Non
         axes.grid(alpha=0.3)
         axes.spines[["top", "right"]].set_visible(False)
         if axes.get_legend_handles_labels()[0]:
-            axes.legend(fontsize=8, loc="best")
+            axes.legend(fontsize=8, loc="best", framealpha=0.92)
     for axes in (steps, lengths):
         axes.set_ylim(bottom=0)
         axes.set_xlabel("CPU minutes so far")

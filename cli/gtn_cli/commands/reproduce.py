@@ -12,7 +12,8 @@ import click
 from click.shell_completion import CompletionItem
 
 from gtn_cli import console, options
-from gtn_cli.main import EXIT_INTERRUPTED, echo_json
+from gtn_cli.kept_work import kept
+from gtn_cli.main import echo_json
 
 log = logging.getLogger("gtn_cli")
 
@@ -88,12 +89,8 @@ def command(
     setup = Setup(claim, SCALES[budget], task, minutes, seed, device or "auto", data_dir)
     folder = out or Path("runs") / "reproduce" / f"{claim}-{find_task(setup.task_name).slug}-{budget}"
     given, began = options.given_command(), time.monotonic()
-    try:
-        with _shown(quiet=quiet or as_json) as show:
-            result = reproduce(setup, folder, show, given)
-    except KeyboardInterrupt:
-        click.echo(f"interrupted; what is done is kept in {folder}; go on with: {given}", err=True)
-        raise SystemExit(EXIT_INTERRUPTED) from None
+    with kept(folder), _shown(quiet=quiet or as_json) as show:
+        result = reproduce(setup, folder, show, given)
     if as_json:
         echo_json({**result, "folder": str(folder)})
         return

@@ -14,7 +14,8 @@ import click
 from gtn_cli import console, options
 from gtn_cli.commands.train_agent import complete_algorithm
 from gtn_cli.joined import joined
-from gtn_cli.main import EXIT_INTERRUPTED, echo_json
+from gtn_cli.kept_work import kept
+from gtn_cli.main import echo_json
 from gtn_core.errors import UsageError
 
 if TYPE_CHECKING:
@@ -137,13 +138,8 @@ def command(
         documents = []
         for env, real in pairs:
             folder = _folder(env.name, out, several=len(pairs) > 1)
-            try:
-                with _shown(env.name, quiet=quiet or as_json or not speaks) as advance:
-                    transfer = study(env, real, plan, folder, advance, world)
-            except KeyboardInterrupt:
-                if speaks:
-                    click.echo(f"interrupted; what is done is kept in {folder}; go on with: {made_by}", err=True)
-                raise SystemExit(EXIT_INTERRUPTED) from None
+            with kept(folder, told=speaks), _shown(env.name, quiet=quiet or as_json or not speaks) as advance:
+                transfer = study(env, real, plan, folder, advance, world)
             if not speaks:
                 continue
             write_transfer_report(folder, transfer, made_by)

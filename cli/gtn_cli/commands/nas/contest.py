@@ -9,7 +9,7 @@ import click
 
 from gtn_cli import console, options
 from gtn_cli.commands.nas import choices
-from gtn_cli.commands.nas.work_folder import kept
+from gtn_cli.kept_work import kept
 from gtn_cli.main import echo_json
 
 
