@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 from gymnasium import error, spaces
 
+from gtn_envs.box_action import accepted_bounds
 from gtn_envs.space_encoding import Space
 from gtn_envs.valid_weights import Array
 
@@ -49,6 +52,8 @@ class NumpyBackend:
 
     def __init__(self, space: Space) -> None:
         self._space = space
+        if isinstance(space, spaces.Box):
+            self._low, self._high = accepted_bounds(space)
 
     def actions(self, actions: Any, copies: int) -> tuple[npt.NDArray[Any], bool]:
         """Checks and prepares actions; see ``Backend``."""
@@ -66,7 +71,7 @@ class NumpyBackend:
             raise _refused(actions, copies, space) from None
         if array.shape != (copies, *space.shape):
             raise _refused(actions, copies, space)
-        inside = (array >= space.low).all() and (array <= space.high).all()
+        inside = (array >= self._low).all() and (array <= self._high).all()
         return array.reshape(copies, -1).astype(np.float32, copy=False), not inside
 
     def array(self, array: npt.NDArray[Any]) -> npt.NDArray[Any]:
@@ -91,7 +96,7 @@ class NumpyBackend:
 
 
 class TorchBackend:
-    """Tensors on a device; nothing is tracked for gradients."""
+    """Tensors on a device; nothing is tracked for gradients, and none is an inference tensor, wherever it was made."""
 
     def __init__(self, space: Space, device: str | torch.device | None) -> None:
         import torch
@@ -101,13 +106,16 @@ class TorchBackend:
             raise ValueError(f"device {str(device)!r} asked for, but PyTorch sees no GPU")
         self._space = space
         if isinstance(space, spaces.Box):
-            self._low, self._high = self.array(space.low), self.array(space.high)
+            self._low, self._high = map(self.array, accepted_bounds(space))
+            self._dtype = getattr(torch, str(space.dtype))
 
     def actions(self, actions: Any, copies: int) -> tuple[Any, Any]:
         """Checks and prepares actions; see ``Backend``."""
         import torch
 
         space = self._space
+        if isinstance(actions, np.ndarray):
+            actions = np.ascontiguousarray(actions)  # torch knows no negative strides
         try:
             tensor = torch.as_tensor(actions, device=self.device)
         except (TypeError, ValueError, RuntimeError):
@@ -120,6 +128,7 @@ class TorchBackend:
             index = tensor.long() - int(space.start)
             safe = index.clamp(0, int(space.n) - 1)  # an index out of range would end a CUDA process
             return safe, (safe != index).any()
+        tensor = tensor.to(self._dtype)
         inside = ((tensor >= self._low) & (tensor <= self._high)).all()
         return tensor.reshape(copies, -1).float(), ~inside
 
@@ -127,11 +136,20 @@ class TorchBackend:
         """Returns a copy; see ``Backend``."""
         import torch
 
-        return torch.tensor(np.ascontiguousarray(array), device=self.device)
+        with torch.inference_mode(False):
+            return torch.tensor(np.ascontiguousarray(array), device=self.device)
 
     def constant(self, array: npt.NDArray[Any]) -> Any:
         """Returns a copy; see ``Backend``."""
         return self.array(array)
+
+    @contextlib.contextmanager
+    def untracked(self) -> Iterator[None]:
+        """What steps and resets happen in; a caller's ``torch.inference_mode`` would make states that none can change later."""
+        import torch
+
+        with torch.inference_mode(False), torch.no_grad():
+            yield
 
     def on_host(self, done: Any, wrong: Any) -> tuple[npt.NDArray[np.bool_], bool]:
         """Brings a mask and a flag to numpy and Python; see ``Backend``."""

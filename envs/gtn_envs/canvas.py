@@ -34,17 +34,18 @@ class Canvas:
             ) from reason
         self.pygame: Any = pygame
         self._window: Any = None
-        pygame.font.init()
         if render_mode == "human":
             pygame.display.init()
             self._window = pygame.display.set_mode((width, height))
             pygame.display.set_caption(title)
             self._clock, self._fps = pygame.time.Clock(), fps
         self.surface = pygame.Surface((width, height))
-        self._font = pygame.font.Font(None, 19)
 
     def clear(self) -> None:
         """Makes everything white."""
+        self.pygame.font.init()
+        # Anew for each picture: closing any of Gymnasium's classic-control tasks ends pygame, and every font made before.
+        self._font = self.pygame.font.Font(None, 19)
         self.surface.fill(WHITE)
 
     def text(self, text: str, x: int, y: int, colour: tuple[int, int, int] = GREY) -> None:

@@ -40,7 +40,7 @@ def one_of(source: Path | str, document: Mapping[str, Any], key: str, accepted: 
         WeightsError: It has another value, or none.
     """
     value = document.get(key)
-    if value not in accepted:
+    if isinstance(value, bool) or value not in accepted:  # True is no 1 here
         choices = " or ".join(repr(choice) for choice in accepted)
         raise WeightsError(f"{source}: {key!r} is {value!r}, expected {choices}")
     return value

@@ -34,7 +34,7 @@ def read_document(path: str | os.PathLike[str]) -> dict[str, Any]:
         raise WeightsError(f"{path} is a safetensors file, but not one of ours: its header has no {_KEY!r} entry")
     try:
         document = json.loads(text)
-    except json.JSONDecodeError as error:
+    except (ValueError, RecursionError) as error:  # also an integer of thousands of digits
         raise WeightsError(f"{path}: the header's {_KEY!r} entry is not JSON: {error}") from error
     if not isinstance(document, dict):
         raise WeightsError(f"{path}: the header's {_KEY!r} entry is a JSON {type(document).__name__}, not an object")
@@ -49,7 +49,7 @@ def read_tensors(path: Path) -> dict[str, npt.NDArray[Any]]:
         WeightsError: The file is absent, truncated or foreign.
     """
     with _opened(path) as file:
-        return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
+        return {name: _tensor(path, file, name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
 
 
 def require_suffix(path: Path) -> None:
@@ -80,7 +80,7 @@ def resolve(name: str | os.PathLike[str]) -> Path:
     path = Path(name)
     if path.suffix != ".safetensors":
         path = SHIPPED / f"{os.fspath(name)}.safetensors"
-    if path.is_file():
+    if _is_file(path):
         return path.absolute()
     if path.parent != SHIPPED:
         raise WeightsError(f"there is no file {path}")
@@ -103,9 +103,25 @@ def state_of(path: Path) -> tuple[int, int, int]:
     return stat.st_mtime_ns, stat.st_size, stat.st_ino
 
 
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError):  # no file system has such a name
+        return False
+
+
+def _tensor(path: Path, file: Any, name: str) -> npt.NDArray[Any]:
+    try:
+        tensor: npt.NDArray[Any] = file.get_tensor(name)
+    except (TypeError, AttributeError) as error:  # of bfloat16, float8
+        dtype = file.get_slice(name).get_dtype()
+        raise WeightsError(f"{path}: tensor {name!r} has dtype {dtype}, which numpy does not know") from error
+    return tensor
+
+
 @contextlib.contextmanager
 def _opened(path: Path) -> Iterator[Any]:
-    if not path.is_file():
+    if not _is_file(path):
         raise WeightsError(f"there is no file {path}")
     try:
         with safe_open(path, framework="np") as file:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -58,10 +59,8 @@ class EpisodeOrders:
             raise ValueError(f"order is {order!r}, expected one of {', '.join(ORDERS)}")
         index, count = _checked(share, steps * batch_size)
         self._keys, self._steps = ORDERS[order], steps
-        batches = np.arange(steps * batch_size) // batch_size
-        dealt = np.argsort(batches + np.random.default_rng(0).random(len(batches)))
-        self._images = dealt[index::count]
-        self._batches = batches[self._images]
+        self._images = _dealt(steps, batch_size)[index::count]
+        self._batches = self._images // batch_size
 
     def __len__(self) -> int:
         """How many images an episode has."""
@@ -71,6 +70,15 @@ class EpisodeOrders:
         """Returns the images of an episode, numbered through all batches, int64 (length,)."""
         images: Indices = self._images[np.argsort(self._keys(self._batches, self._steps, generator))]
         return images
+
+
+@functools.lru_cache(maxsize=4)  # of a stream that many copies share
+def _dealt(steps: int, batch_size: int) -> Indices:
+    """Returns all images, batch by batch, each batch shuffled in the same way in every process."""
+    batches = np.arange(steps * batch_size) // batch_size
+    dealt: Indices = np.argsort(batches + np.random.default_rng(0).random(len(batches)))
+    dealt.flags.writeable = False
+    return dealt
 
 
 def _checked(share: Sequence[int] | None, images: int) -> tuple[int, int]:

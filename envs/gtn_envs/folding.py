@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from gymnasium import spaces
 
+from gtn_envs.errors import WeightsError
 from gtn_envs.valid_weights import Array, Layers, Weights
 
 Array64: TypeAlias = npt.NDArray[np.float64]
@@ -66,7 +67,30 @@ class Program:
 
 
 def fold(weights: Weights) -> Program:
-    """Returns the program of an environment."""
+    """Returns the program of an environment.
+
+    Raises:
+        WeightsError: Its numbers, finite each, come to what float32 cannot hold.
+    """
+    with np.errstate(over="ignore", invalid="ignore"):
+        program = _program(weights)
+    for what, arrays in (
+        ("the networks", (*program.levels, *(program.termination or ()))),
+        ("the initial states", (program.initial_means, program.initial_std)),
+        ("the normalisation of actions", (program.action_gain, program.action_offset)),
+    ):
+        if not all(np.isfinite(array).all() for array in arrays):
+            raise WeightsError(
+                f"{weights.source}: {what} and the tensors 'observation.*' come to values beyond float32"
+            )
+    if not (program.low <= program.high).all():
+        raise WeightsError(
+            f"{weights.source}: no float32 number lies between the bounds of {weights.observation_space}"
+        )
+    return program
+
+
+def _program(weights: Weights) -> Program:
     tensors = {name: tensor.astype(np.float64) for name, tensor in weights.tensors.items()}
     mean, std = tensors["observation.mean"], tensors["observation.std"]
     transition, discrete = weights.form == "mdp", isinstance(weights.action_space, spaces.Discrete)

@@ -69,7 +69,8 @@ class HistoryPlot:
             limits = float(space.low.min()), float(space.high.max())
         rewards = np.array(history.rewards[-STEPS:]).reshape(-1, 1)
         steps = len(history.rewards)
-        first, shown = max(0, steps - STEPS), min(STEPS, self._weights.max_episode_steps or STEPS)
+        first = max(0, steps - STEPS)
+        shown = min(STEPS, max(steps, self._weights.max_episode_steps or STEPS))  # the id's limit may be another
         self._panel(0, f"observation in standard deviations (step {steps})", states, 0, shown, None)
         self._panel(1, f"action ({space})", actions, 1, shown, limits)
         self._panel(2, f"reward (return {sum(history.rewards):.3f})", rewards, 1, shown, None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
@@ -34,9 +35,9 @@ class LearnedReward(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
     """
 
     def __init__(self, env: gym.Env[Any, Any], weights: str | os.PathLike[str] | Weights) -> None:
-        RecordConstructorArgs.__init__(self, weights=weights if isinstance(weights, Weights) else os.fspath(weights))
-        gym.Wrapper.__init__(self, env)
         loaded = load_environment(weights)
+        RecordConstructorArgs.__init__(self, weights=_remembered(weights))
+        gym.Wrapper.__init__(self, env)
         if loaded.form != "reward":
             raise WeightsError(
                 f"{loaded.source} is a whole environment ({loaded.form}), not a reward: use SyntheticEnv"
@@ -108,6 +109,14 @@ def make_with_learned_reward(
         kwargs["render_mode"] = render_mode
     env = gym.make(task, max_episode_steps=-1, disable_env_checker=True, **kwargs)
     return LearnedReward(env, weights)
+
+
+def _remembered(weights: str | os.PathLike[str] | Weights) -> str | Weights:
+    """Returns what makes the wrapper again, in whatever folder: a path is made absolute, a shipped name stays one."""
+    if isinstance(weights, Weights):
+        return weights
+    path = Path(weights)
+    return str(path.absolute()) if path.suffix == ".safetensors" else os.fspath(weights)
 
 
 def _flat(array: Any) -> Array:

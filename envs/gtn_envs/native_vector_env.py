@@ -51,6 +51,8 @@ class NativeVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
         gymnasium.error.UnsupportedMode: There is no such render mode.
     """
 
+    _renderers: Sequence[Renderer] = ()  # what `close` finds where the constructor refused its arguments
+
     def __init__(
         self,
         observation_space: spaces.Box,
@@ -149,14 +151,16 @@ class NativeVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
             if len(seeds) != self.num_envs:
                 raise ValueError(f"seed has length {len(seeds)}, expected num_envs={self.num_envs}")
             seeded = [i for i in copies.tolist() if seeds[i] is not None]
-            for i in seeded:
-                self._generators[i], self._seeds[i] = seeding.np_random(seeds[i])
+            for i, new in zip(
+                seeded, [seeding.np_random(seeds[i]) for i in seeded], strict=True
+            ):  # all of them, or none
+                self._generators[i], self._seeds[i] = new
             self._seeded(np.array(seeded, np.int64))
         with self._untracked():
             self._restart(copies)
-        self._over[copies] = False
-        self._started = True
-        return self._observed(self._states), {}
+            self._over[copies] = False
+            self._started = True
+            return self._observed(self._states), {}
 
     def step(self, actions: Any) -> tuple[Any, Any, Any, Any, dict[str, Any]]:
         """Takes one step in every copy.
@@ -283,11 +287,7 @@ class NativeVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
         return error.InvalidAction(f"an action of {actions} is not in {self.single_action_space}")
 
     def _untracked(self) -> contextlib.AbstractContextManager[Any]:
-        if not isinstance(self.backend, TorchBackend):
-            return contextlib.nullcontext()
-        import torch
-
-        return torch.no_grad()
+        return self.backend.untracked() if isinstance(self.backend, TorchBackend) else contextlib.nullcontext()
 
 
 def _limit(steps: int | None) -> int:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import gymnasium as gym
 import numpy as np
 import numpy.typing as npt
+from gymnasium import error
 from gymnasium.envs.registration import parse_env_id
 
 from gtn_envs.valid_weights import Array, Weights
@@ -52,7 +53,12 @@ def is_drawable(weights: Weights) -> bool:
 
 
 def _name(task: str) -> str:
-    return parse_env_id(task)[1]
+    """Returns the name of one of Gymnasium's own tasks; nothing of any other, and of what is no id."""
+    try:
+        namespace, name, _ = parse_env_id(task)
+    except error.Error:
+        return ""
+    return "" if namespace else name
 
 
 def _state_is_observation(env: Any, state: Array, action: Any) -> None:

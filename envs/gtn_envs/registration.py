@@ -70,7 +70,7 @@ def register_from_file(path: str | os.PathLike[str], id: str) -> EnvSpec:
     gym.registry.pop(id, None)  # registering over it would warn
     try:
         return _register(id, str(path), document)
-    except error.Error:
+    except BaseException:
         if present is not None:
             gym.registry[id] = present
         raise
@@ -118,7 +118,8 @@ def file_of(spec: EnvSpec) -> Path | None:
 def _file_arguments(spec: EnvSpec) -> list[str]:
     """Returns the path or shipped name that an id of this package is made with."""
     ours = str(spec.entry_point).startswith("gtn_envs.")
-    return [spec.kwargs[name] for name in _FILE_ARGUMENTS if name in spec.kwargs] if ours else []
+    given = [spec.kwargs[name] for name in _FILE_ARGUMENTS if name in spec.kwargs] if ours else []
+    return [os.fspath(file) for file in given if isinstance(file, str | os.PathLike)]  # others are in memory
 
 
 def _register(id: str, file: str, document: Mapping[str, Any]) -> EnvSpec:
@@ -160,5 +161,5 @@ def _task_spec(task: str) -> EnvSpec:
         if module:
             importlib.import_module(module)
         return gym.spec(name)
-    except (error.Error, ImportError) as reason:
+    except Exception as reason:  # the module is a user's own
         raise error.RegistrationError(f"the real task {task!r} is not registered: {reason}") from reason

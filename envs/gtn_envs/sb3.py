@@ -42,6 +42,7 @@ class SB3VecEnv(VecEnv):
         self.env = env
         self._actions: Any = None
         super().__init__(env.num_envs, env.single_observation_space, env.single_action_space)
+        self.metadata = env.metadata  # videos are as fast as its pictures are meant to be seen
 
     def reset(self) -> Any:
         """Starts an episode in every copy, seeded with what ``seed`` said since the last reset; returns (n, ...)."""
@@ -106,7 +107,8 @@ class SB3VecEnv(VecEnv):
         return self.env.render() or [None] * self.num_envs
 
     def _copies(self, indices: VecEnvIndices) -> list[int]:
-        return list(self._get_indices(indices))
+        copies = range(self.num_envs)
+        return [copies[index] for index in self._get_indices(indices)]
 
     def _all(self, name: str, indices: VecEnvIndices) -> None:
         if len(set(self._copies(indices))) != self.num_envs:

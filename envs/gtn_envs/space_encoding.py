@@ -12,6 +12,8 @@ from gymnasium import spaces
 Space: TypeAlias = "spaces.Box | spaces.Discrete"
 """The spaces that a synthetic environment can have."""
 
+_DTYPES = ("float16", "float32", "float64", *(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)))
+
 
 def encode_space(space: spaces.Space[Any]) -> dict[str, Any]:
     """Returns a JSON value that ``decode_space`` turns back into an equal space.
@@ -43,21 +45,33 @@ def decode_space(encoded: Mapping[str, Any]) -> Space:
     """
     try:
         if encoded["type"] == "Box":
-            dtype, shape = np.dtype(encoded["dtype"]), tuple(encoded["shape"])
+            dtype, shape = _dtype(encoded["dtype"]), tuple(encoded["shape"])
             low, high = (np.array([float(v) for v in encoded[key]], np.float64) for key in ("low", "high"))
             if dtype.kind == "f" and not (low <= high).all():  # also refuses NaN
                 raise ValueError("its low is not everywhere at most its high")
             return spaces.Box(low.astype(dtype).reshape(shape), high.astype(dtype).reshape(shape), shape, dtype.type)
         if encoded["type"] == "Discrete":
-            space = spaces.Discrete(int(encoded["n"]), start=int(encoded["start"]))
+            space = spaces.Discrete(_integer(encoded["n"]), start=_integer(encoded["start"]))
             if encoded["dtype"] != "int64":  # releases before 1.2 know no other, and no argument for it
-                space = spaces.Discrete(space.n, start=space.start, dtype=np.dtype(encoded["dtype"]).type)
+                space = spaces.Discrete(space.n, start=space.start, dtype=_dtype(encoded["dtype"]).type)
             return space
     except KeyError as error:
         raise ValueError(f"it lacks {error}") from error
-    except (TypeError, AssertionError, AttributeError) as error:
+    except (TypeError, AssertionError, AttributeError, OverflowError) as error:
         raise ValueError(str(error)) from error
     raise ValueError(f"its type is {encoded['type']!r}, not 'Box' or 'Discrete'")
+
+
+def _dtype(name: Any) -> np.dtype[Any]:
+    if not isinstance(name, str) or name not in _DTYPES:
+        raise ValueError(f"its dtype is {name!r}, expected one of {', '.join(_DTYPES)}")
+    return np.dtype(name)
+
+
+def _integer(value: Any) -> int:
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise ValueError(f"it holds {value!r}, expected an integer")
+    return value
 
 
 def _number(value: float) -> float | str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import os
 from typing import Any
@@ -10,6 +11,7 @@ import gymnasium as gym
 import numpy as np
 from gymnasium import error, spaces
 
+from gtn_envs.box_action import accepted_bounds
 from gtn_envs.discrete_action import action_index
 from gtn_envs.errors import WeightsError
 from gtn_envs.folding import fold
@@ -46,8 +48,9 @@ class SyntheticEnv(gym.Env[Any, Any]):
         if loaded.form == "reward":
             raise WeightsError(f"{loaded.source} is a reward for {loaded.task}, not an environment: use LearnedReward")
         self.weights = loaded
-        self.observation_space = loaded.observation_space
-        self.action_space = loaded.action_space
+        # The file's own are shared by all that read it; seeding one of these must not reach another environment.
+        self.observation_space = copy.deepcopy(loaded.observation_space)
+        self.action_space = copy.deepcopy(loaded.action_space)
         self.render_mode = render_mode
         self._renderer = None if render_mode is None else Renderer(functools.partial(picture_of, loaded), render_mode)
         program = fold(loaded)
@@ -58,6 +61,7 @@ class SyntheticEnv(gym.Env[Any, Any]):
         self._elapsed = 0
         self._block: Array = np.empty((0, program.size), np.float32)
         self._used = 0
+        self._drawn_by: np.random.Generator | None = None  # the generator that the block is of
         self._shape, self._dtype = loaded.observation_space.shape, loaded.observation_space.dtype
         self._plain = len(self._shape) == 1 and self._dtype == np.float32
         space = loaded.action_space
@@ -65,7 +69,8 @@ class SyntheticEnv(gym.Env[Any, Any]):
         if isinstance(space, spaces.Discrete):
             self._start, self._count = int(space.start), int(space.n)
         else:
-            self._bounds = list(zip(space.low.ravel().tolist(), space.high.ravel().tolist(), strict=True))
+            low, high = accepted_bounds(space)
+            self._bounds = list(zip(low.ravel().tolist(), high.ravel().tolist(), strict=True))
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
         """Starts an episode from the next initial state of this copy's generator.
@@ -78,8 +83,8 @@ class SyntheticEnv(gym.Env[Any, Any]):
             The observation, and an empty info.
         """
         super().reset(seed=seed)
-        if seed is not None or self._used == len(self._block):
-            self._block = self._initial.draw([self.np_random])[0]
+        if self._used == len(self._block) or self._drawn_by is not self.np_random:
+            self._block, self._drawn_by = self._initial.draw([self.np_random])[0], self.np_random
             self._used = 0
         self._state = self._block[self._used]
         self._used += 1
@@ -115,7 +120,7 @@ class SyntheticEnv(gym.Env[Any, Any]):
             self._elapsed += 1
             terminated = terminated or self._elapsed >= self._horizon
         if self._renderer is not None:
-            self._renderer.record(self._state, taken, reward)
+            self._renderer.record(self._state, taken if self._discrete else taken.copy(), reward)
             if self.render_mode == "human":
                 self._renderer.draw()
         # The state is never handed out, so that no caller can change it.

@@ -99,4 +99,5 @@ class TorchModel:
     def _tensor(self, array: npt.NDArray[Any]) -> Tensor:
         import torch
 
-        return torch.tensor(np.ascontiguousarray(array), device=self.device)
+        with torch.inference_mode(False):
+            return torch.tensor(np.ascontiguousarray(array), device=self.device)

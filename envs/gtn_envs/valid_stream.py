@@ -5,6 +5,7 @@ The format is described in docs/data-streams.md. Nothing here reads or writes a 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -198,9 +199,16 @@ def _wrong_values(tensors: Mapping[str, npt.NDArray[Any]]) -> Iterator[str]:
 def _check_statistics(source: Path | str, document: Mapping[str, Any], key: str, channels: int) -> None:
     values = document.get(key)
     numbers = isinstance(values, list | tuple) and all(
-        isinstance(v, int | float) and not isinstance(v, bool) and np.isfinite(v) and (v > 0 or key == "mean")
+        isinstance(v, int | float) and not isinstance(v, bool) and _is_finite(v) and (v > 0 or key == "mean")
         for v in values
     )
     if not numbers or len(values or ()) != channels:
         kind = "numbers" if key == "mean" else "numbers above 0"
         raise WeightsError(f"{source}: {key!r} is {values!r}, expected {channels} {kind}, one for each channel")
+
+
+def _is_finite(value: float) -> bool:
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # an integer beyond all floats
+        return False

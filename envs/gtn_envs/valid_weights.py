@@ -30,7 +30,7 @@ Layers: TypeAlias = "tuple[tuple[Array, Array], ...]"
 _ANY = -1  # in an expected shape
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Weights:
     """A learned environment, validated: what a file holds, or what ``make_weights`` was given.
 
@@ -130,7 +130,14 @@ def make_weights(
                 document[key] = encode_space(document[key])
             except TypeError as error:
                 raise WeightsError(f"{source}: {key}: {error}") from error
-    return validate(source, document, {name: np.array(t, np.float32, order="C") for name, t in tensors.items()})
+    return validate(source, document, {name: _as_tensor(source, name, given) for name, given in tensors.items()})
+
+
+def _as_tensor(source: Path | str, name: str, given: npt.ArrayLike) -> Array:
+    try:
+        return np.array(given, np.float32, order="C")
+    except (TypeError, ValueError) as error:
+        raise WeightsError(f"{source}: tensor {name!r} is no array of numbers: {error}") from error
 
 
 def validate(source: Path | str, document: Mapping[str, Any], tensors: Mapping[str, Array]) -> Weights:
@@ -223,6 +230,10 @@ def _check_tensors(weights: Weights) -> None:
     if not (tensors["observation.std"] > 0).all():
         raise WeightsError(
             f"{source}: tensor 'observation.std' holds {tensors['observation.std'].min()}, expected above 0"
+        )
+    if weights.regret and tensors["reward.scale"] < 0:  # the best action would be the worst
+        raise WeightsError(
+            f"{source}: 'regret' goes with a 'reward.scale' of at least 0, not {tensors['reward.scale']}"
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import os
 from typing import TYPE_CHECKING, Any
@@ -65,8 +66,8 @@ class SyntheticVectorEnv(NativeVectorEnv):
             raise WeightsError(f"{loaded.source} is a reward for {loaded.task}, not an environment: use LearnedReward")
         default = None if loaded.horizon else loaded.max_episode_steps
         super().__init__(
-            loaded.observation_space,
-            loaded.action_space,
+            copy.deepcopy(loaded.observation_space),  # the file's own are shared by all that read it
+            copy.deepcopy(loaded.action_space),
             num_envs,
             horizon=loaded.horizon,
             max_episode_steps=default if max_episode_steps is None else max_episode_steps,

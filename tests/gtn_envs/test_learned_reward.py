@@ -62,6 +62,19 @@ def test_potential_shapes_the_real_reward(files: dict[str, Path]) -> None:
             before = observation
 
 
+def test_its_spec_makes_it_again_in_another_folder(
+    files: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = files["GTN-TestReward-v0"]
+    monkeypatch.chdir(path.parent)
+    env = LearnedReward(gym.make("CartPole-v1"), path.name)
+    monkeypatch.chdir(tmp_path)
+    assert env.spec is not None
+    again = gym.make(env.spec)
+    env.reset(seed=3), again.reset(seed=3)
+    assert again.step(1)[1] == env.step(1)[1]
+
+
 def test_what_is_refused(files: dict[str, Path]) -> None:
     with pytest.raises(WeightsError, match=r"needs the observation space Box.*, but .*Acrobot.* has Box"):
         LearnedReward(gym.make("Acrobot-v1"), files["GTN-TestReward-v0"])

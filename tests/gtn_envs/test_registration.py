@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 from gymnasium import error
 from gymnasium.envs.registration import EnvSpec
-from random_environments import REAL_STREAM, REWARDS, STREAMS, VARIANTS
+from random_environments import REAL_STREAM, REWARDS, STREAMS, VARIANTS, environment
 
-from gtn_envs import LearnedReward, WeightsError, register_from_file
+from gtn_envs import LearnedReward, WeightsError, make_weights, register_from_file, save_environment
+from gtn_envs.registration import file_of
 
 
 def test_importing_brings_in_neither_torch_nor_sb3() -> None:
@@ -112,6 +113,32 @@ def test_what_is_refused(files: dict[str, Path], tmp_path: Path, write: Callable
     with pytest.raises(error.RegistrationError, match="the real task 'Grid-v0' is not registered"):
         register_from_file(reward, "GTN-Mine-v0")
     assert "GTN-Mine-v0" not in gym.registry
+
+
+@pytest.mark.parametrize("task", [".relative:Task-v0", "broken_module_of_a_user:Task-v0"])
+def test_a_refused_file_leaves_what_was_registered(
+    task: str, write: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "broken_module_of_a_user.py").write_text("raise RuntimeError('not today')")
+    monkeypatch.syspath_prepend(tmp_path)
+    path = write(form="reward")
+    before = register_from_file(path, "GTN-Kept-v0")
+    try:
+        tensors, document = environment("reward")
+        save_environment(path, tensors, {**document, "task": task})
+        with pytest.raises(error.RegistrationError, match="is not registered"):
+            register_from_file(path, "GTN-Kept-v0")
+        assert gym.registry["GTN-Kept-v0"] is before
+    finally:
+        del gym.registry["GTN-Kept-v0"]
+
+
+def test_ids_of_environments_in_memory_have_no_file() -> None:
+    weights = make_weights(*environment())
+    env = gym.make("GTN-CartPole-v0", weights=weights)
+    assert env.spec is not None
+    assert file_of(env.spec) is None
+    assert env.spec != gym.make("GTN-CartPole-v0", weights=make_weights(*environment())).spec
 
 
 def test_a_reward_id_is_the_wrapped_real_task(files: dict[str, Path]) -> None:

@@ -13,7 +13,7 @@ import pytest
 import random_environments
 from gymnasium import error
 
-from gtn_envs import SyntheticEnv, SyntheticVectorEnv, save_environment
+from gtn_envs import SyntheticEnv, SyntheticVectorEnv, make_weights, save_environment
 from gtn_envs.history_plot import HEIGHT, WIDTH
 
 REAL = ["CartPole-v1", "Acrobot-v1", "MountainCar-v0", "MountainCarContinuous-v0", "Pendulum-v1"]
@@ -77,6 +77,47 @@ def test_observations_that_are_not_the_real_tasks_are_plotted(tmp_path: Path, mo
     env = SyntheticEnv(tmp_path / "three.safetensors", render_mode="rgb_array")
     env.reset(seed=0)
     assert env.render().shape == (HEIGHT, WIDTH, 3)
+
+
+@pytest.mark.parametrize("id", ["GTN-TestGrid-v0", "GTN-Digits-v0"])
+def test_pictures_outlive_another_environments_end(id: str, files: dict[str, Path]) -> None:
+    env, other = gym.make(id, render_mode="rgb_array"), gym.make("CartPole-v1", render_mode="rgb_array")
+    env.reset(seed=0), other.reset(seed=0)
+    before = env.render()
+    other.render(), other.close()  # which ends pygame
+    np.testing.assert_array_equal(env.render(), before)
+
+
+@pytest.mark.parametrize("task", ["my task!", "mine/CartPole-v1", "CartPole-v1"])
+def test_only_gymnasiums_own_tasks_are_drawn(task: str) -> None:
+    tensors, document = random_environments.environment()
+    env = SyntheticEnv(make_weights(tensors, {**document, "task": task}), render_mode="rgb_array")
+    env.reset(seed=0)
+    assert (env.render().shape == (HEIGHT, WIDTH, 3)) == (task != "CartPole-v1")
+
+
+def test_pictures_keep_actions_as_they_were(write: Callable[..., Path]) -> None:
+    path = write(task="Pendulum-v1")
+    pictures = []
+    for later in (None, 2.0):
+        env, action = SyntheticEnv(path, render_mode="rgb_array"), np.array([-1.0], np.float32)
+        env.reset(seed=0)
+        env.step(action)
+        if later is not None:
+            action[:] = later
+        pictures.append(env.render())
+    np.testing.assert_array_equal(*pictures)
+
+
+def test_the_plot_holds_an_episode_that_is_longer_than_the_file_says(write: Callable[..., Path]) -> None:
+    env = SyntheticEnv(write(task="Grid-v0", termination=False, max_episode_steps=5), render_mode="rgb_array")
+    env.reset(seed=0)
+    for _ in range(30):
+        env.step(6)
+    picture = env.render()
+    assert (picture[:, -6:] == 255).all()  # the margin: nothing is drawn beyond the axes
+    row = picture[22:140, 300:-12]  # of the first panel, its right half
+    assert (row != 255).any(-1).any(0).mean() > 0.9  # the curves go on to the end
 
 
 @pytest.mark.parametrize("id", ["GTN-TestDiscrete-v0", "GTN-TestGrid-v0"])

@@ -8,11 +8,14 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 import pytest
+from gymnasium import error, spaces
 from gymnasium.wrappers import TimeLimit
-from random_environments import singles
-from stable_baselines3 import DQN, PPO
+from random_environments import environment, singles
+from stable_baselines3 import DQN, PPO, TD3
+from stable_baselines3.common.noise import NormalActionNoise
 from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv, VecMonitor, VecNormalize
 
+from gtn_envs import SyntheticEnv, SyntheticVectorEnv, make_weights
 from gtn_envs.sb3 import SB3VecEnv
 
 
@@ -72,6 +75,9 @@ def test_attributes(files: dict[str, Path]) -> None:
         env.set_attr("note", 5, indices=[0])
     with pytest.raises(AttributeError):
         env.get_attr("absent")
+    with pytest.raises(IndexError):
+        env.get_attr("note", 7)
+    assert env.metadata["render_fps"] == env.env.metadata["render_fps"]
     env.close()
 
 
@@ -83,6 +89,23 @@ def test_what_is_refused(files: dict[str, Path]) -> None:
     for other in (gym.make("GTN-TestDiscrete-v0"), gym.make_vec("CartPole-v1", num_envs=2)):
         with pytest.raises(TypeError, match="expected a SyntheticVectorEnv or DataStreamVectorEnv"):
             SB3VecEnv(other)  # type: ignore[arg-type]
+
+
+def test_bounds_that_rounding_leaves() -> None:
+    """SB3 computes actions as low + share * (high - low), which leaves such bounds by one float32 step."""
+    space = spaces.Box(-0.1, 0.2, (1,))
+    weights = make_weights(*environment(task="Pendulum-v1", action_space=space))
+    greatest = space.low + np.float32(0.5) * np.float32(2.0) * (space.high - space.low)
+    assert greatest > space.high
+    many = SyntheticVectorEnv(weights, 2, autoreset_mode="SameStep")
+    for env in (SyntheticEnv(weights), many, SyntheticVectorEnv(weights, 2, backend="torch")):
+        env.reset(seed=0)
+        env.step(greatest if isinstance(env, SyntheticEnv) else np.stack([greatest, greatest]))
+        with pytest.raises(error.InvalidAction):
+            env.step(greatest + 1e-5 if isinstance(env, SyntheticEnv) else np.stack([greatest, greatest + 1e-5]))
+    noise = NormalActionNoise(np.zeros(1), np.ones(1))
+    for env in (SB3VecEnv(many), SyntheticEnv(weights)):
+        TD3("MlpPolicy", env, action_noise=noise, learning_starts=20, policy_kwargs={"net_arch": [8]}, seed=0).learn(60)
 
 
 def test_ppo_learns_a_bandit(files: dict[str, Path]) -> None:

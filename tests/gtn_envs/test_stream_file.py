@@ -77,6 +77,7 @@ FIELDS: list[tuple[dict[str, Any], str]] = [
     ({"mean": [0.1, 0.2]}, r"'mean' is \[0.1, 0.2\], expected 1 numbers, one for each channel"),
     ({"std": [0.0]}, "'std' is .*expected 1 numbers above 0"),
     ({"std": "wide"}, "'std' is 'wide'"),
+    ({"mean": [10**400]}, "'mean' is .*expected 1 numbers"),
 ]
 
 

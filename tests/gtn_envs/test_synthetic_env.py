@@ -130,6 +130,31 @@ def test_observations_are_the_callers_own(files: dict[str, Path]) -> None:
             observation[:] = 9
 
 
+def test_spaces_are_each_environments_own() -> None:
+    one, other = gym.make("GTN-CartPole-v0"), gym.make("GTN-CartPole-v0")
+    one.action_space.seed(0)
+    alone = [one.action_space.sample() for _ in range(20)]
+    one.action_space.seed(0)
+    beside = []
+    for _ in range(20):
+        other.action_space.sample()
+        beside.append(one.action_space.sample())
+    assert beside == alone
+    before = other.observation_space.high.copy()
+    one.observation_space.high[0] = 1e-3
+    np.testing.assert_array_equal(gym.make("GTN-CartPole-v0").observation_space.high, before)
+
+
+def test_a_generator_of_ones_own_decides_what_comes_next(files: dict[str, Path]) -> None:
+    starts = []
+    for seed in (0, 1):
+        env = SyntheticEnv(files["GTN-TestDiscrete-v0"])
+        env.reset(seed=seed)
+        env.np_random = np.random.default_rng(7)
+        starts.append([env.reset()[0].tolist() for _ in range(3)])
+    assert starts[0] == starts[1]
+
+
 def test_the_time_limit_is_gymnasiums(files: dict[str, Path]) -> None:
     def length(env: gym.Env[Any, Any]) -> int:
         env.reset(seed=0)

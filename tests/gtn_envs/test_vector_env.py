@@ -170,6 +170,52 @@ def test_torch_hands_out_tensors(files: dict[str, Path]) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("id", ["GTN-TestBox-v0", "GTN-Digits-v0"])
+@pytest.mark.parametrize("mode", MODES)
+def test_steps_in_inference_mode_leave_states_that_can_be_reset(id: str, mode: str, files: dict[str, Path]) -> None:
+    def played(inference: bool) -> list[Any]:
+        with torch.inference_mode(inference):
+            env = gym.make_vec(id, num_envs=2, backend="torch", autoreset_mode=mode)
+            env.reset(seed=0)
+            actions = torch.zeros(env.action_space.shape, dtype=getattr(torch, str(env.action_space.dtype)))
+            env.step(actions)
+        env.reset(seed=1, options={"reset_mask": np.array([True, False])})
+        return [*env.step(torch.zeros_like(actions))[:4]]
+
+    for found, expected in zip(played(True), played(False), strict=True):
+        assert torch.equal(found, expected)
+        assert not found.is_inference()
+
+
+def test_torch_takes_what_numpy_takes(files: dict[str, Path]) -> None:
+    envs = [gym.make_vec("GTN-TestBox-v0", num_envs=3, backend=backend) for backend in BACKENDS]
+    actions = np.array([[2.00000001], [0.5], [-1.0]])  # a float64 that is 2 in the space's float32
+    for given in (actions, actions[::-1]):
+        for env in envs:
+            env.reset(seed=0)
+        numpy_steps, torch_steps = (env.step(given) for env in envs)
+        np.testing.assert_allclose(torch_steps[1], numpy_steps[1], atol=1e-5)
+
+
+def test_action_samples_of_two_environments_differ() -> None:
+    one, other = (gym.make_vec("GTN-CartPole-v0", num_envs=64).action_space.sample() for _ in range(2))
+    assert (one != other).any()
+
+
+def test_a_wrong_seed_leaves_every_generator_as_it_was(files: dict[str, Path]) -> None:
+    env = gym.make_vec("GTN-TestBox-v0", num_envs=2)
+    env.reset(seed=[3, 4])
+    with pytest.raises(error.Error):
+        env.reset(seed=[5, -1])
+    assert env.np_random_seed == (3, 4)
+
+
+def test_a_refused_environment_can_be_closed() -> None:
+    with pytest.raises(WeightsError):
+        SyntheticVectorEnv("nope")
+    SyntheticVectorEnv.__new__(SyntheticVectorEnv).close_extras()
+
+
 def test_spawned_workers(files: dict[str, Path]) -> None:
     id = "GTN-TestDiscrete-v0"
     env = gym.make_vec(id, num_envs=2, vectorization_mode="async", vector_kwargs={"context": "spawn"})

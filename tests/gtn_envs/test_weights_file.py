@@ -16,7 +16,15 @@ from hypothesis import strategies as st
 from random_environments import REWARDS, VARIANTS, environment
 from safetensors.numpy import save_file
 
-from gtn_envs import WeightsError, load_environment, read_document, save_environment
+from gtn_envs import (
+    SyntheticEnv,
+    SyntheticVectorEnv,
+    WeightsError,
+    load_environment,
+    make_weights,
+    read_document,
+    save_environment,
+)
 from gtn_envs.space_encoding import decode_space, encode_space
 
 SPACES = [
@@ -80,6 +88,9 @@ def test_a_refused_save_leaves_the_old_file(tmp_path: Path) -> None:
     assert path.read_bytes() == before
 
 
+_TWO = encode_space(spaces.Discrete(2))
+_FOUR = encode_space(spaces.Box(-1.0, 1.0, (4,)))
+
 FIELDS: list[tuple[dict[str, Any], dict[str, Any], str]] = [
     ({}, {"format": 2}, "'format' is 2, expected 1"),
     ({}, {"kind": "teacher"}, "'kind' is 'teacher', expected 'synthetic-environment'"),
@@ -107,6 +118,13 @@ FIELDS: list[tuple[dict[str, Any], dict[str, Any], str]] = [
     ),
     ({"form": "reward"}, {"reward_mode": "sum"}, "'reward_mode' is 'sum'"),
     ({"form": "reward", "reward_mode": "potential"}, {"gamma": 1.5}, "'gamma' is 1.5"),
+    ({}, {"format": True}, "'format' is True, expected 1"),
+    ({}, {"action_space": {**_TWO, "n": 2.7}}, "it holds 2.7, expected an integer"),
+    ({}, {"action_space": {**_TWO, "n": 2**70}}, "'action_space' is not a space"),
+    ({}, {"action_space": {**_TWO, "dtype": "f4,,"}}, "its dtype is 'f4,,', expected one of float16"),
+    ({}, {"observation_space": {**_FOUR, "dtype": None}}, "its dtype is None"),
+    ({}, {"observation_space": {**_FOUR, "dtype": "float128"}}, "its dtype is 'float128'"),
+    ({}, {"observation_space": {**_FOUR, "low": [10**400] * 4}}, "'observation_space' is not a space"),
 ]
 
 
@@ -161,7 +179,8 @@ def test_files_that_are_none_of_ours(tmp_path: Path, write: Callable[..., Path])
     save_file({"a": np.zeros(1)}, path)
     with pytest.raises(WeightsError, match="not one of ours: its header has no 'gtn' entry"):
         load_environment(path)
-    for text, message in (("{", "is not JSON"), ("[]", "is a JSON list, not an object")):
+    texts = {"{": "is not JSON", "[]": "is a JSON list, not an object", "[" * 100_000: "is not JSON"}
+    for text, message in {**texts, '{"n": %s}' % ("9" * 5000): "is not JSON"}.items():
         save_file({"a": np.zeros(1)}, path, {"gtn": text})
         with pytest.raises(WeightsError, match=message):
             load_environment(path)
@@ -170,6 +189,63 @@ def test_files_that_are_none_of_ours(tmp_path: Path, write: Callable[..., Path])
         path.write_bytes(content[:size])
         with pytest.raises(WeightsError, match=f"{size:,} bytes.* is truncated or not a safetensors file"):
             load_environment(path)
+
+
+def test_dtypes_that_numpy_lacks(tmp_path: Path, write: Callable[..., Path]) -> None:
+    import torch
+    from safetensors.torch import save_file as save_torch_file
+
+    good, path = write(), tmp_path / "converted.safetensors"
+    tensors = {name: torch.tensor(tensor).bfloat16() for name, tensor in load_environment(good).tensors.items()}
+    save_torch_file(tensors, path, {"gtn": json.dumps(read_document(good))})
+    with pytest.raises(WeightsError, match=r"tensor '.*' has dtype BF16, which numpy does not know"):
+        load_environment(path)
+
+
+def test_names_that_no_file_can_have() -> None:
+    for name in ("x" * 5000, "x" * 5000 + ".safetensors"):
+        with pytest.raises(WeightsError, match=r"no shipped environment is called|there is no file"):
+            load_environment(name)
+
+
+def test_what_is_no_array(tmp_path: Path) -> None:
+    tensors, document = environment()
+    for wrong in ([[1.0], [1.0, 2.0]], "text"):
+        with pytest.raises(WeightsError, match=r"tensor 'observation\.mean' is no array of numbers"):
+            save_environment(tmp_path / "one.safetensors", {**tensors, "observation.mean": wrong}, document)
+
+
+def test_a_regret_of_negative_rewards_is_refused() -> None:
+    tensors, document = environment(regret=True)
+    with pytest.raises(WeightsError, match=r"'regret' goes with a 'reward\.scale' of at least 0, not -1\.0"):
+        make_weights({**tensors, "reward.scale": -1.0}, document)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("observation.std", 1e-40, "the networks and the tensors"),
+        ("initial.log_std", 100.0, "the initial states and the"),
+    ],
+)
+def test_numbers_that_come_to_no_number(name: str, value: float, message: str) -> None:
+    tensors, document = environment()
+    weights = make_weights({**tensors, name: np.full(4, value, np.float32)}, document, "mine")
+    for make in (SyntheticEnv, SyntheticVectorEnv):
+        with pytest.raises(WeightsError, match=f"^mine: {message}"):
+            make(weights)
+
+
+def test_bounds_between_which_float32_has_no_number() -> None:
+    tensors, document = environment(observation_space=spaces.Box(0.1, 0.1, (4,), np.float64))
+    with pytest.raises(WeightsError, match="no float32 number lies between the bounds"):
+        SyntheticEnv(make_weights(tensors, document))
+
+
+def test_environments_in_memory_are_told_apart() -> None:
+    one, other = make_weights(*environment()), make_weights(*environment())
+    assert one != other
+    assert len({one, other, one}) == 2
 
 
 def test_cannot_write(tmp_path: Path) -> None:
