@@ -15,8 +15,11 @@ from gtn_core.saved_figure import save_figure
 from gtn_sl.evaluation import Evaluation
 from gtn_sl.reports.plots import COLOURS
 
-TICKS = (5, 10, 20, 30, 40, 50, 60, 70, 80, 90, 95, 98, 99, 99.5, 99.8, 99.9)
-"""Accuracies that are written at the axis, in percent."""
+_TICKS = "50 90 99 10 80 95 98 99.9 20 70 97 99.5 30 60 85 92 96 5 40 75 88 94 98.5 99.8 93 97.5 99.2"
+TICKS = tuple(map(float, _TICKS.split()))
+"""Accuracies that are written at the axis where there is room for them, in percent, the dearest first."""
+ROOM = 0.08
+"""Share of the axis that a tick needs."""
 
 MARKERS = "osD^vP"
 
@@ -80,14 +83,23 @@ def _below_one(shares: np.ndarray) -> np.ndarray:
     return np.clip(shares, 0.01, 0.9995)
 
 
+def _odds(share: Any) -> Any:
+    """Returns the logarithm of the odds."""
+    return np.log(share / (1 - share))
+
+
 def _accuracy_axis(axes: Axes, evaluations: Sequence[Evaluation]) -> None:
     """Scales the axis by the logarithm of the odds, so that 98% and 99% stand as far apart as 50% and 67%."""
     axes.set_xscale("logit")
     everything = _below_one(np.concatenate([e.final for e in evaluations]))
-    odds = np.log(everything / (1 - everything))
+    odds = _odds(everything)
     low, high = odds.min() - 0.25, odds.max() + 0.25
     axes.set_xlim(1 / (1 + np.exp(-low)), 1 / (1 + np.exp(-high)))
-    shown = [tick / 100 for tick in TICKS if low <= np.log(tick / (100 - tick)) <= high]
+    shown: list[float] = []
+    for share in np.array(TICKS) / 100:
+        gaps = [abs(_odds(share) - _odds(other)) for other in shown]
+        if low <= _odds(share) <= high and min(gaps, default=np.inf) >= ROOM * (high - low):
+            shown.append(float(share))
     axes.xaxis.set_major_locator(FixedLocator(shown))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_major_formatter(FuncFormatter(lambda share, _: f"{100 * share:g}"))
