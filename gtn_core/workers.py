@@ -50,7 +50,8 @@ def run_jobs(
         for _ in range(min(workers, len(jobs))):
             ours, theirs = context.Pipe()
             processes[ours] = context.Process(target=serve, args=(theirs, work), daemon=True)
-            processes[ours].start()
+            with _interrupts_blocked():
+                processes[ours].start()
             theirs.close()  # so that a worker's death ends the pipe
             held[ours] = waiting.pop()
             with suppress(BrokenPipeError):
@@ -70,6 +71,16 @@ def run_jobs(
         for pipe, process in processes.items():
             process.join()
             pipe.close()
+
+
+@contextmanager
+def _interrupts_blocked() -> Iterator[None]:
+    """Lets Ctrl-C wait for a moment; a process that starts meanwhile never hears it, not even before ``serve``."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _received(pipe: Connection, process: SpawnProcess, title: str) -> Any:

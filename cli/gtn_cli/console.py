@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import logging
-import signal
 import sys
 from collections.abc import Sequence
-from types import FrameType
 
 from rich.console import Console
 from rich.logging import RichHandler
@@ -23,7 +21,8 @@ from rich.progress import (
 from rich.table import Table
 
 err = Console(stderr=True)
-out = Console(width=None if sys.stdout.isatty() else 1000)  # a table takes what it needs, and breaks no path in a pipe
+_TERMINAL = sys.stdout is not None and sys.stdout.isatty()  # it is None where a supervisor has closed it
+out = Console(width=None if _TERMINAL else 1000)  # a table takes what it needs, and breaks no path in a pipe
 
 
 def start_logging(*, quiet: bool) -> None:
@@ -66,12 +65,3 @@ def print_table(rows: Sequence[dict[str, str]], title: str | None = None) -> Non
     for row in rows:
         table.add_row(*map(escape, row.values()))  # a name in brackets is no style
     out.print(table)
-
-
-def interrupt_on_sigterm() -> None:
-    """Makes SIGTERM, which a scheduler sends when the time is up, the same as Ctrl-C."""
-    signal.signal(signal.SIGTERM, _interrupt)
-
-
-def _interrupt(number: int, frame: FrameType | None) -> None:
-    raise KeyboardInterrupt

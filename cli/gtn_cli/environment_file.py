@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from gtn_core.errors import GTNError
+from gtn_core.errors import GTNError, unknown_name
 
 
 def kind_of(path: Path) -> str | None:
@@ -14,14 +14,18 @@ def kind_of(path: Path) -> str | None:
         path: A shipped id, or a file (or run) that holds one.
 
     Raises:
-        GTNError: It looks like the id of a shipped environment, and there is none of that name.
+        UnknownNameError: It looks like the id of a shipped environment, and there is none of that name.
+        GTNError: The file of that id is damaged.
     """
     import gtn_envs
     from gtn_envs.document_file import resolve
 
-    shipped = str(path).startswith("GTN-") and not path.exists()
+    file = environment_file(path)
+    shipped = str(file).startswith("GTN-") and not file.is_file()
+    if shipped and file.suffix != ".safetensors" and str(file) not in shipped_ids():
+        raise unknown_name("shipped environment", str(file), shipped_ids())
     try:
-        return str(gtn_envs.read_document(resolve(path) if shipped else environment_file(path))["kind"])
+        return str(gtn_envs.read_document(resolve(file) if shipped else file)["kind"])
     except gtn_envs.WeightsError as error:
         if shipped:
             raise GTNError(str(error)) from error
@@ -29,5 +33,16 @@ def kind_of(path: Path) -> str | None:
 
 
 def environment_file(path: Path) -> Path:
-    """Returns the environment's file, of a run the one in its folder; a shipped id stays as it is."""
-    return path / "teacher.safetensors" if path.is_dir() else path
+    """Returns the environment's file, of a run the one in its folder; a shipped id stays as it is, without its module's name."""
+    name = str(path).removeprefix("gtn_envs:")
+    run = path / "teacher.safetensors"
+    if path.is_dir() and (run.is_file() or name not in shipped_ids()):  # a folder of a study may be called like an id
+        return run
+    return Path(name) if name in shipped_ids() else path
+
+
+def shipped_ids() -> list[str]:
+    """Returns the ids of the environments and data streams that come with the package."""
+    from gtn_envs.document_file import SHIPPED
+
+    return sorted(path.stem for path in SHIPPED.glob("*.safetensors"))

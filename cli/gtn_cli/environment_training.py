@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shlex
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -106,7 +107,7 @@ class Reinforcement:
         )
         cost = f"{result['real_steps']:,} real steps, {result['cpu_seconds']:,.0f} CPU-seconds"
         sentence = f"{run.teacher}: mean real return {progress.best:.1f} of fresh agents ({kept}); {cost}"
-        return result, sentence, f"gtn-cli train-agent --env {run.teacher} --algo ppo --steps 10000"
+        return result, sentence, f"gtn-cli train-agent --env {shlex.quote(str(run.teacher))} --algo ppo --steps 10000"
 
 
 def _refuse_images(task: str, given: Given) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,10 +11,10 @@ import click
 import numpy as np
 
 from gtn_cli import console
+from gtn_cli.drawn import drawn
 from gtn_cli.environment_file import environment_file
-from gtn_cli.main import echo_json
+from gtn_cli.json_output import echo_json
 from gtn_core.errors import GTNError
-from gtn_core.folder import make_folder
 
 if TYPE_CHECKING:
     from gtn_envs import Weights
@@ -39,8 +40,7 @@ def show_environment(path: Path, out: Path | None, *, quiet: bool, as_json: bool
     except gtn_envs.WeightsError as error:
         raise GTNError(str(error)) from error
     assert weights.path is not None
-    folder = out or _folder(path)
-    picture = _picture(path, folder) if folder else None
+    picture = drawn(out, _folder(path), functools.partial(_picture, path))
     document = weights.document
     sizes = {name: list(tensor.shape) for name, tensor in weights.tensors.items()}
     facts = {
@@ -60,7 +60,7 @@ def show_environment(path: Path, out: Path | None, *, quiet: bool, as_json: bool
         console.print_table(_stage_rows(stages), "stages: real return of held-out agents (of fit: explained variance)")
     if not quiet:
         _print_details(weights, sizes)
-    if picture:
+    if picture and not quiet:
         click.echo(f"picture: {picture}")
 
 
@@ -138,9 +138,4 @@ def _picture(path: Path, folder: Path) -> Path | None:
     from gtn_rl.reports.report import write_episodes
     from gtn_rl.transfer.environments import find_environment
 
-    make_folder(folder)
-    try:
-        return write_episodes(folder, find_environment(str(environment_file(path))))
-    except GTNError as error:  # e.g. its real task is not installed; the rest is worth showing
-        click.echo(f"no picture: {error}", err=True)
-        return None
+    return write_episodes(folder, find_environment(str(environment_file(path))))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,10 +10,10 @@ import click
 import numpy as np
 
 from gtn_cli import console
+from gtn_cli.drawn import drawn
 from gtn_cli.environment_file import environment_file
-from gtn_cli.main import echo_json
+from gtn_cli.json_output import echo_json
 from gtn_core.errors import GTNError
-from gtn_core.folder import make_folder
 
 if TYPE_CHECKING:
     from gtn_envs import DataStream
@@ -35,8 +36,8 @@ def show_stream(path: Path, out: Path | None, *, quiet: bool, as_json: bool) -> 
     except gtn_envs.WeightsError as error:
         raise GTNError(str(error)) from error
     assert stream.path is not None
-    folder = out or (path.with_suffix("") if path.is_file() else None)
-    picture = _picture(stream, folder) if folder else None
+    usual = path.with_suffix("") if path.is_file() else None
+    picture = drawn(out, usual, functools.partial(_picture, stream))
     document = stream.document
     facts = {
         "file": str(stream.path),
@@ -56,7 +57,7 @@ def show_stream(path: Path, out: Path | None, *, quiet: bool, as_json: bool) -> 
     console.print_table([{"": key, "value": str(value)} for key, value in shown.items()])
     if not quiet and (config := document.get("config")):
         console.print_table([{"setting": key, "value": str(value)} for key, value in flatten(config).items()])
-    if picture:
+    if picture and not quiet:
         click.echo(f"picture: {picture}")
 
 
@@ -70,5 +71,5 @@ def _picture(stream: DataStream, folder: Path) -> Path:
     columns, count = len(stream.class_names), min(8, stream.steps)
     rows = [stream.images[i * (stream.steps - 1) // max(1, count - 1)][:columns] for i in range(count)]
     images = torch.from_numpy(np.concatenate(rows)).permute(0, 3, 1, 2) / 255
-    save_picture(make_folder(folder) / "batches.png", batch_grid(images, columns, zoom=3))
+    save_picture(folder / "batches.png", batch_grid(images, columns, zoom=3))
     return folder / "batches.png"

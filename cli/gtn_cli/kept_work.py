@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from gtn_cli import options
-from gtn_cli.main import EXIT_INTERRUPTED
+from gtn_cli.interrupt import EXIT_INTERRUPTED
 from gtn_core.errors import GTNError
 
 

@@ -6,10 +6,10 @@ import errno
 import os
 import sys
 from collections.abc import Sequence
-from typing import Any
 
 import click
 
+from gtn_cli.interrupt import EXIT_INTERRUPTED, ctrl_c_ends_imports
 from gtn_cli.lazy_group import LazyGroup
 
 COMMANDS = {
@@ -47,7 +47,7 @@ OUT_OF_MEMORY = (
     "out of memory; a meta-training with a smaller compute.memory_mib, inner.batch_size or inner.steps needs less"
 )
 
-EXIT_FAILED, EXIT_INTERRUPTED = 1, 130
+EXIT_FAILED = 1
 
 
 @click.group(cls=LazyGroup, table=COMMANDS, context_settings={"help_option_names": ["-h", "--help"]})
@@ -77,7 +77,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if "" not in sys.path:
         sys.path.append("")  # the current folder, where a user's own tasks are; `python -m` has it, a script has not
     try:
-        code = cli.main(args=list(arguments) if arguments is not None else None, standalone_mode=False)
+        with ctrl_c_ends_imports():
+            code = cli.main(args=list(arguments) if arguments is not None else None, standalone_mode=False)
         sys.exit(code if isinstance(code, int) else 0)
     except click.ClickException as error:
         error.show()
@@ -124,13 +125,6 @@ def _system_error(error: OSError) -> str:
     name = f" {error.filename}" if error.filename else ""
     full = " (nothing already saved was lost)" if error.errno == errno.ENOSPC else ""
     return f"{error.strerror or error}{name}{full}"
-
-
-def echo_json(value: Any) -> None:
-    """Prints a value as one JSON document on standard output."""
-    import json
-
-    click.echo(json.dumps(value, indent=1))
 
 
 if __name__ == "__main__":

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
+import math
 import os
 import shlex
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import click
 from click.core import ParameterSource
 from click.shell_completion import CompletionItem
 
+from gtn_cli.json_output import documents_alone
 from gtn_sl.presets import PRESETS
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -24,11 +28,17 @@ def complete_task(ctx: click.Context, parameter: click.Parameter, typed: str) ->
     return [CompletionItem(name) for name in (*PRESETS["fast"], *ENVIRONMENTS["fast"]) if name.startswith(typed)]
 
 
+def complete_images(ctx: click.Context, parameter: click.Parameter, typed: str) -> list[CompletionItem]:
+    """Completes the name of an image task, or the path of one's own images."""
+    named = [CompletionItem(name) for name in PRESETS["fast"] if name.startswith(typed)]
+    return named or [CompletionItem(typed, type="file")]
+
+
 def complete_environment(ctx: click.Context, parameter: click.Parameter, typed: str) -> list[CompletionItem]:
     """Completes the id of a shipped environment, or a path."""
-    from gtn_envs.document_file import SHIPPED
+    from gtn_cli.environment_file import shipped_ids
 
-    shipped = sorted(path.stem for path in SHIPPED.glob("*.safetensors") if path.stem.startswith(typed))
+    shipped = [name for name in shipped_ids() if name.startswith(typed)]
     return [CompletionItem(name) for name in shipped] or [CompletionItem(typed, type="file")]
 
 
@@ -52,6 +62,31 @@ def use_data_dir(folder: Path | None) -> None:
         os.environ["GTN_DATA_DIR"] = str(folder.absolute())
 
 
+SEED = click.IntRange(min=0, max=2**63 - 1)
+"""What every generator of random numbers takes."""
+
+THREADS = click.IntRange(min=1, max=4096)
+
+
+def seed(what: str = "Root of all randomness.") -> Callable[[F], F]:
+    """Adds ``--seed``."""
+    return click.option("--seed", default=0, show_default=True, type=SEED, help=what)
+
+
+class Amount(click.FloatRange):
+    """A number of something, above 0 unless ``least`` says otherwise; neither infinite nor undefined."""
+
+    def __init__(self, least: float | None = None) -> None:
+        super().__init__(min=least or 0, min_open=least is None)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Returns the number."""
+        number = float(super().convert(value, param, ctx))
+        if not math.isfinite(number):
+            self.fail(f"{value} is no amount.", param, ctx)
+        return number
+
+
 def device(default: str = "auto") -> Callable[[F], F]:
     """Adds ``--device``; ``default`` is what the help says of it."""
     text = f"Where to compute.  [default: {default}]"
@@ -70,9 +105,15 @@ def world(command: F) -> F:
 
 
 def output_mode(command: F) -> F:
-    """Adds ``--quiet`` and ``--json``."""
-    command = click.option("--json", "as_json", is_flag=True, help="Print one JSON document and nothing else.")(command)
-    return click.option("-q", "--quiet", is_flag=True, help="Print only the result.")(command)
+    """Adds ``--quiet`` and ``--json``; with the second, what a user's own code prints goes to standard error."""
+
+    @functools.wraps(command)
+    def told(*, as_json: bool, **others: Any) -> Any:
+        with documents_alone() if as_json else contextlib.nullcontext():
+            return command(as_json=as_json, **others)
+
+    shown = click.option("--json", "as_json", is_flag=True, help="Print one JSON document and nothing else.")(told)
+    return cast(F, click.option("-q", "--quiet", is_flag=True, help="Print only the result.")(shown))
 
 
 def given_command() -> str:

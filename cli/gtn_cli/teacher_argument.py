@@ -24,13 +24,15 @@ def complete_teacher(ctx: click.Context, parameter: click.Parameter, typed: str)
     from gtn_sl.shipped import shipped_teachers
 
     shipped = [name for name in shipped_teachers() if name.startswith(typed)]
-    return [CompletionItem(name) for name in shipped] + [CompletionItem(typed, type="file")]
+    # Names or a path: bash's script shows nothing of a list that holds both.
+    return [CompletionItem(name) for name in shipped] or [CompletionItem(typed, type="file")]
 
 
 def complete_any(ctx: click.Context, parameter: click.Parameter, typed: str) -> list[CompletionItem]:
     """Completes a teacher's name, a shipped environment's id, or a path."""
-    environments = [item for item in options.complete_environment(ctx, parameter, typed) if item.type != "file"]
-    return environments + complete_teacher(ctx, parameter, typed)
+    complete = (options.complete_environment, complete_teacher)
+    named = [item for one in complete for item in one(ctx, parameter, typed) if item.type != "file"]
+    return named or [CompletionItem(typed, type="file")]
 
 
 def teacher_argument(command: F) -> F:
@@ -57,12 +59,12 @@ def read_teacher(name: Path) -> TeacherFile:
 
 
 def data_dir_of_run(name: Path) -> Path | None:
-    """Returns where the run found its data; of a teacher's file, nothing is known of that."""
+    """Returns where the run found its data, if that is still there; of a teacher's file, nothing is known of that."""
     from gtn_core.run_folder import RunFolder
 
     run = RunFolder(name)
     stored = run.read_config().get("data_dir") if run.config.is_file() else None
-    return Path(stored) if stored else None
+    return Path(stored) if isinstance(stored, str) and Path(stored).is_dir() else None
 
 
 def require_safetensors(option: str, path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shlex
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -90,4 +91,4 @@ class Supervised:
             f"{run.teacher}: {100 * progress.best:.2f}% validation accuracy (mean of fresh learners)"
             f" at outer step {progress.best_iteration} of {progress.iteration}, where it was best"
         )
-        return result, sentence, f"gtn-cli evaluate {run.path}"
+        return result, sentence, f"gtn-cli evaluate {shlex.quote(str(run.path))}"

@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from gtn_core.checkpoint import replacing
+from gtn_core.errors import UsageError
 from gtn_core.markdown import markdown_table
 from gtn_rl.provenance import stages_of
 from gtn_rl.transfer.agents import CLONING, UNTRAINED
+from gtn_rl.transfer.environments import Environment
 from gtn_rl.transfer.outcome import Point, Transfer
 from gtn_rl.transfer.plots import plot_transfer
 from gtn_rl.transfer.statistics import Summary
@@ -93,6 +95,23 @@ def cost_line(transfer: Transfer) -> str:
     """Returns what the teacher's meta-training cost, in words; empty where its file says nothing of it."""
     known = (("real_steps", "real steps"), ("cpu_seconds", "CPU-seconds"))
     return ", ".join(f"{transfer.cost[key]:,.0f} {unit}" for key, unit in known if key in transfer.cost)
+
+
+def refuse_another_study(folder: Path, env: Environment, task: str) -> None:
+    """Makes sure that a report does not replace that of another environment, or of another real task.
+
+    Raises:
+        UsageError: The folder holds such a one.
+    """
+    try:
+        before = dict(json.loads((folder / "transfer.json").read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        return  # there is none, or nothing that could be read of it
+    if (before.get("env"), before.get("task")) != (env.name, task):
+        what = f"{before.get('env')} on {before.get('task')}"
+        raise UsageError(
+            f"{folder} holds the study of {what}: give that of {env.name} on {task} another folder (--out)"
+        )
 
 
 def write_transfer_report(folder: Path, transfer: Transfer, command: str) -> None:

@@ -120,6 +120,8 @@ def request(
             raise UsageError(f"the video should be a .gif file, not {video}")
         require_rendering(judge)
     steps = steps or settings.n_timesteps or STEPS
+    if settings.n_timesteps is not None:
+        given["n_timesteps"] = steps  # as they are, not as a file has them
     return Request(place, judge, entry, given, settings, steps, episodes, seed, tensorboard, save, video)
 
 

@@ -114,6 +114,8 @@ def test_tasks_lists_all_and_checks_one(call):
     assert "GTN-CartPole-v0" in text
     assert {row["task"] for row in call("tasks", "--json").json} == {"digits", "mnist", "fashion-mnist", "cifar10"}
     assert "1000 training, 200 validation, 597 test" in call("tasks", "--download", "digits").out
+    checked = {"task": "digits", "train": 1000, "validation": 200, "test": 597}
+    assert call("tasks", "--download", "digits", "--json").json == [checked]
 
 
 def test_runs_lists_what_is_there(call, trained, tmp_path):

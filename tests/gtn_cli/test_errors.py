@@ -37,8 +37,18 @@ def assert_one_line(outcome, code, *words):
         (["runs", "absent"], ["there is no folder absent"]),
         (["evalute"], ["Did you mean 'evaluate'"]),
         (["meta-train", "--tsk", "digits"], ["--tsk"]),
+        (["meta-train", "--minutes", "nan"], ["nan is no amount"]),
+        (["meta-train", "--threads", "100000000000"], ["'--threads'", "4096"]),
+        (["train-learner", "--teacher", "digits", "--seed", "9" * 23], ["'--seed'", "9" * 23]),
+        (["compact", "digits", "--out", "d.safetensors", "--tolerance", "nan"], ["nan is no amount"]),
+        (["nas", "search", "--ranker", "synflow", "--cpu-seconds", "inf"], ["inf is no amount"]),
+        (["nas", "train", "--task", "digits", "--count", "1", "--top", "5"], ["--top", "name the search with --from"]),
+        (
+            ["train-agent", "--env", "GTN-CartPole-v0", "--n-envs", "4", "--set", "n_envs=2"],
+            ["--n-envs and --set n_envs say the same"],
+        ),
     ],
-    ids=lambda value: " ".join(value) if value and value[0] in ("meta-train", "tasks", "runs", "evalute") else "",
+    ids=lambda value: " ".join(value)[:60] if value and " " not in value[0] and len(value) > 1 else "",
 )
 def test_wrong_usage(call, tmp_path, monkeypatch, arguments, words):
     import torch

@@ -4,7 +4,7 @@ import signal
 
 import pytest
 
-from gtn_cli import console
+from gtn_cli.interrupt import interrupt_on_sigterm
 from gtn_cli.joined import joined
 from gtn_core.distributed import LostRankError
 
@@ -12,7 +12,7 @@ from gtn_core.distributed import LostRankError
 @pytest.fixture(autouse=True)
 def sigterm_interrupts():
     before = signal.getsignal(signal.SIGTERM)
-    console.interrupt_on_sigterm()
+    interrupt_on_sigterm()
     yield
     signal.signal(signal.SIGTERM, before)
 

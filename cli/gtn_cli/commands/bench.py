@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from gtn_cli import console, options
-from gtn_cli.main import echo_json
+from gtn_cli.json_output import echo_json
 
 if TYPE_CHECKING:
     from gtn_core.planning.choice import Trial
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     default="mnist",
     show_default=True,
     help="Image task whose shape the images have; they are random.",
-    shell_complete=options.complete_task,
+    shell_complete=options.complete_images,
 )
 @click.option(
     "--preset", default="fast", show_default=True, help="Teacher and losses.", shell_complete=options.complete_preset
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
     show_default=True,
     help="Precision to measure; repeatable.",
 )
-@click.option("--threads", type=click.IntRange(min=1), help="CPU threads.  [default: torch's]")
+@click.option("--threads", type=options.THREADS, help="CPU threads.  [default: torch's]")
 @click.option(
     "--matrix", type=click.IntRange(min=8), help="Side of the ceiling's matrices.  [default: 1024; on a GPU 8192]"
 )
@@ -87,13 +88,13 @@ def command(
     long: dict[str, Precision] = {short: name for name, short in SHORT.items()}  # type: ignore[misc]
     machine = {"machine": hardware(place, torch.get_num_threads()), "torch": torch.__version__}
     found = []
-    with console.err.status("") as status:
+    with contextlib.nullcontext() if quiet or as_json else console.err.status("") as status:
         benches = run_bench(
             config,
             [long[name] for name in dict.fromkeys(precisions)],
             side=matrix or (8192 if on_gpu else 1024),
             copy_mib=copy_mib or (2048 if on_gpu else 128),
-            advance=lambda what: status.update(what),
+            advance=status.update if status else lambda what: None,
         )
         for bench in benches:
             found.append(bench)

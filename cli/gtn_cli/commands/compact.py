@@ -7,8 +7,14 @@ from pathlib import Path
 import click
 
 from gtn_cli import console, options
-from gtn_cli.main import echo_json
-from gtn_cli.teacher_argument import data_dir_of_run, read_teacher, require_safetensors, teacher_argument
+from gtn_cli.json_output import echo_json
+from gtn_cli.teacher_argument import (
+    data_dir_of_run,
+    read_teacher,
+    refuse_to_replace,
+    require_safetensors,
+    teacher_argument,
+)
 
 
 @click.command("compact")
@@ -21,7 +27,7 @@ from gtn_cli.teacher_argument import data_dir_of_run, read_teacher, require_safe
     "--tolerance",
     default=0.1,
     show_default=True,
-    type=click.FloatRange(min=0),
+    type=options.Amount(least=0),
     metavar="POINTS",
     help="Largest loss of validation accuracy, in percentage points.",
 )
@@ -51,6 +57,7 @@ def command(
     reuse_pages()
     require_safetensors("--out", out)
     file = read_teacher(teacher)
+    refuse_to_replace(file.path, "--out", out)
     data = load_real_images(file, data_dir or data_dir_of_run(teacher))
     with console.counting_bar(quiet=quiet or as_json) as bar:
         task = bar.add_task("validating", total=units_of_work(file, count))

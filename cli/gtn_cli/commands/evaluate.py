@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from gtn_cli import console, options
-from gtn_cli.main import echo_json
+from gtn_cli.interrupt import interrupt_on_sigterm
+from gtn_cli.json_output import echo_json
 from gtn_cli.teacher_argument import data_dir_of_run, read_teacher, teacher_argument
 from gtn_core.errors import UsageError
 from gtn_core.folder import make_folder
@@ -63,13 +64,13 @@ log = logging.getLogger("gtn_cli")
     type=click.IntRange(min=0),
     help="Test images for the accuracy after every inner step; the final one uses all.",
 )
-@click.option("--seed", default=0, show_default=True, type=click.IntRange(min=0), help="Root of all randomness.")
+@options.seed()
 @options.device()
 @options.data_dir
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
-    help="Folder for the report.  [default: report/ in the run, or beside the file; of a shipped teacher"
+    help="Folder for the report.  [default: report/ in the run, one named like the file, or of a shipped teacher"
     " runs/evaluate/NAME]",
 )
 @options.output_mode
@@ -116,7 +117,7 @@ def command(
     if named and not controls:
         raise UsageError(f"--control {named[0]} cannot go with --no-controls")
     console.start_logging(quiet=quiet or as_json)
-    console.interrupt_on_sigterm()
+    interrupt_on_sigterm()
     reuse_pages()
     file = read_teacher(teacher)
     names = learners or (file.config.learner.architecture,)
@@ -138,15 +139,16 @@ def command(
     with _shown(units_of_work(plan), quiet=quiet or as_json) as advance:
         results = judge(file, data, plan, advance)
     facts = {**_facts(file, data, plan), "command": options.given_command()}
-    write_evaluation_report(folder, results, data.task.title, facts)
     if as_json:
         echo_json({**facts, "report": str(folder), "results": [result.to_json() for result in results]})
-        return
-    what = f"test accuracy on {len(data.test)} real images after {file.teacher.steps} steps of {file.teacher.batch_size} images"
-    console.print_table(
-        result_table(results), what if len(names) == 1 else f"{what} (%, {count} fresh learners of each)"
-    )
-    if not quiet:
+    else:
+        steps, batch = file.teacher.steps, file.teacher.batch_size
+        what = f"test accuracy on {len(data.test)} real images after {steps} steps of {batch} images"
+        console.print_table(
+            result_table(results), what if len(names) == 1 else f"{what} (%, {count} fresh learners of each)"
+        )
+    write_evaluation_report(folder, results, data.task.title, facts)  # last: the disk may have filled meanwhile
+    if not (quiet or as_json):
         click.echo(f"report: {folder}")
 
 
@@ -186,7 +188,17 @@ def _facts(file: TeacherFile, data: TaskData, plan: EvaluationPlan) -> dict[str,
 
 
 def _report_folder(teacher: Path, out: Path | None) -> Path:
+    """Returns a folder that can be written to.
+
+    Raises:
+        UsageError: It cannot.
+    """
+    from gtn_core.checkpoint import require_writable
+    from gtn_core.run_folder import RunFolder
     from gtn_sl.shipped import is_shipped
 
-    usual = Path("runs") / "evaluate" / teacher.stem if is_shipped(teacher) else teacher.parent / "report"
-    return make_folder(out or usual)
+    run = RunFolder(teacher.parent)
+    own = run.report if run.teacher == teacher and run.config.is_file() else teacher.with_suffix("")
+    folder = make_folder(out or (Path("runs") / "evaluate" / teacher.stem if is_shipped(teacher) else own))
+    require_writable(folder / "evaluation.md")
+    return folder

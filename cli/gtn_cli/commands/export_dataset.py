@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import click
 
 from gtn_cli import console, options
-from gtn_cli.main import echo_json
+from gtn_cli.json_output import echo_json
 from gtn_cli.teacher_argument import read_teacher, refuse_to_replace, teacher_argument
 
 FORMATS = ("stream", "safetensors", "npz", "png")  # importing none
@@ -19,12 +20,8 @@ FORMATS = ("stream", "safetensors", "npz", "png")  # importing none
     "--format", "format", default="stream", show_default=True, type=click.Choice(FORMATS), help="What to write."
 )
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="File, or for png a folder.")
-@click.option(
-    "--seed",
-    default=0,
-    show_default=True,
-    type=click.IntRange(min=0),
-    help="Seed of the noise, labels or order that is exported, where the curriculum draws them anew for each learner.",
+@options.seed(
+    "Seed of the noise, labels or order that is exported, where the curriculum draws them anew for each learner."
 )
 @options.output_mode
 def command(teacher: Path, format: str, out: Path, seed: int, quiet: bool, as_json: bool) -> None:
@@ -61,4 +58,4 @@ def command(teacher: Path, format: str, out: Path, seed: int, quiet: bool, as_js
     else:
         click.echo(f"{out}: {len(stream)} images of {stream.task} in {stream.steps} batches of {stream.batch_size}")
         if format == "stream" and not quiet:
-            click.echo(f"next: gtn-cli train-agent --env {out} --config tuned")
+            click.echo(f"next: gtn-cli train-agent --env {shlex.quote(str(out))} --config tuned")

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from gtn_cli import console, options
+from gtn_cli.drawn import drawn
 from gtn_cli.environment_file import kind_of
-from gtn_cli.main import echo_json
+from gtn_cli.json_output import echo_json
 from gtn_cli.teacher_argument import complete_any
-from gtn_core.folder import make_folder
+
+if TYPE_CHECKING:
+    from gtn_sl.teacher import TeacherFile
 
 
 @click.command("inspect")
@@ -45,7 +49,6 @@ def command(teacher: Path, out: Path | None, quiet: bool, as_json: bool) -> None
     from gtn_cli.inspect_stream import show_stream
     from gtn_core.tracking import flatten
     from gtn_envs.document import ENVIRONMENT, STREAM
-    from gtn_sl.reports.report import write_teacher_pictures
     from gtn_sl.teacher import load_teacher
 
     if kind := kind_of(teacher):
@@ -53,10 +56,7 @@ def command(teacher: Path, out: Path | None, quiet: bool, as_json: bool) -> None
         show(teacher, out, quiet=quiet, as_json=as_json)
         return
     file = load_teacher(teacher)
-    folder = out or _folder(teacher, file.path)
-    if folder:
-        make_folder(folder)
-        write_teacher_pictures(folder, file.teacher)
+    folder = drawn(out, _folder(teacher, file.path), functools.partial(_draw, file))
     sizes = {name: list(tensor.shape) for name, tensor in file.teacher.state_dict().items()}
     facts = {
         "file": str(file.path),
@@ -75,8 +75,15 @@ def command(teacher: Path, out: Path | None, quiet: bool, as_json: bool) -> None
         settings = flatten(file.document["config"])
         console.print_table([{"setting": key, "value": str(value)} for key, value in settings.items()])
         console.print_table([{"tensor": name, "shape": str(tuple(shape))} for name, shape in sizes.items()])
-    if folder:
+    if folder and not quiet:
         click.echo(f"pictures: {folder / 'batches.png'}, {folder / 'schedule.png'}")
+
+
+def _draw(file: TeacherFile, folder: Path) -> Path:
+    from gtn_sl.reports.report import write_teacher_pictures
+
+    write_teacher_pictures(folder, file.teacher)
+    return folder
 
 
 def _text(value: Any) -> str:

@@ -13,8 +13,9 @@ import click
 
 from gtn_cli import console, options
 from gtn_cli.given import Given, only_given
+from gtn_cli.interrupt import EXIT_INTERRUPTED, interrupt_on_sigterm
 from gtn_cli.joined import together
-from gtn_cli.main import EXIT_INTERRUPTED, echo_json
+from gtn_cli.json_output import echo_json
 from gtn_cli.meta_training import MetaTraining, new_meta_training, resumed_meta_training
 from gtn_core.errors import UsageError
 
@@ -49,7 +50,7 @@ log = logging.getLogger("gtn_cli")
 )
 @click.option(
     "--minutes",
-    type=click.FloatRange(min=0, min_open=True),
+    type=options.Amount(),
     help="Train for so many minutes. On top come, for images, the choice of a step plan and a warm start, a minute or two; for"
     " environments, the stages fit, scale and soften."
     "  [default: the preset's: digits 4.4, MNIST 48, CIFAR-10 120, most environments 10; some count outer steps instead]",
@@ -59,10 +60,8 @@ log = logging.getLogger("gtn_cli")
     type=click.IntRange(min=0),
     help="Train for so many outer steps instead; an environment, in each stage.",
 )
-@click.option("--seed", type=click.IntRange(min=0), help="Root of all randomness.  [default: 0]")
-@click.option(
-    "--threads", type=click.IntRange(min=1), help="CPU threads.  [default: as many as are fastest; environments 1]"
-)
+@click.option("--seed", type=options.SEED, help="Root of all randomness.  [default: 0]")
+@click.option("--threads", type=options.THREADS, help="CPU threads.  [default: as many as are fastest; environments 1]")
 @click.option(
     "--kind",
     type=click.Choice(["mdp", "bandit", "reward"]),
@@ -121,7 +120,7 @@ def command(
     from gtn_core.run_folder import RunFolder
 
     console.start_logging(quiet=quiet or as_json)
-    console.interrupt_on_sigterm()
+    interrupt_on_sigterm()
     given = Given(minutes, iterations, seed, threads, device, data_dir, kind, estimator)
 
     def work(world: World) -> None:
@@ -223,7 +222,8 @@ def _tell(
         return
     click.echo(f"{sentence}, {seconds:.0f} s")
     if not quiet:
-        click.echo(f"plots:  {run.report}\ncurves: tensorboard --logdir {run.path}\nnext:   {following}")
+        logs = shlex.quote(str(run.path))
+        click.echo(f"plots:  {run.report}\ncurves: tensorboard --logdir {logs}\nnext:   {following}")
 
 
 def _refuse_beside_resume(given: Mapping[str, Any], world: World) -> None:

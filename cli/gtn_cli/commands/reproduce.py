@@ -12,8 +12,9 @@ import click
 from click.shell_completion import CompletionItem
 
 from gtn_cli import console, options
+from gtn_cli.interrupt import interrupt_on_sigterm
+from gtn_cli.json_output import echo_json
 from gtn_cli.kept_work import kept
-from gtn_cli.main import echo_json
 
 log = logging.getLogger("gtn_cli")
 
@@ -41,10 +42,10 @@ def complete_claim(ctx: click.Context, parameter: click.Parameter, typed: str) -
 )
 @click.option(
     "--minutes",
-    type=click.FloatRange(min=0, min_open=True),
+    type=options.Amount(),
     help="Bound the meta-trainings together to four fifths of so many minutes, instead of the budget's outer steps.",
 )
-@click.option("--seed", default=0, show_default=True, type=click.IntRange(min=0), help="Root of all randomness.")
+@options.seed()
 @options.device()
 @options.data_dir
 @click.option("--out", type=click.Path(path_type=Path), help="Folder.  [default: runs/reproduce/CLAIM-TASK-BUDGET]")
@@ -85,7 +86,7 @@ def command(
     from gtn_sl.data import find_task
 
     console.start_logging(quiet=True)  # what each run says of itself is in its folder
-    console.interrupt_on_sigterm()
+    interrupt_on_sigterm()
     setup = Setup(claim, SCALES[budget], task, minutes, seed, device or "auto", data_dir)
     folder = out or Path("runs") / "reproduce" / f"{claim}-{find_task(setup.task_name).slug}-{budget}"
     given, began = options.given_command(), time.monotonic()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from gtn_cli import console, options
-from gtn_cli.main import echo_json
+from gtn_cli.json_output import echo_json
 from gtn_core.errors import GTNError, UsageError
 
 if TYPE_CHECKING:
@@ -53,7 +53,10 @@ def _summary(run: RunFolder) -> dict[str, Any]:
         summary |= {key: settings.get(key, "?") for key in ("task", "preset", "seed")}
         return summary | (_stages(run, settings) if "stages" in settings else _progress(run, settings))
     except GTNError as error:
-        return {**summary, **dict.fromkeys(("task", "preset", "seed"), "?"), "state": str(error)} | summary
+        why = str(error)
+    except (KeyError, TypeError, AttributeError) as error:  # of another program, or written half
+        why = f"its settings or its state are no run's: {type(error).__name__}: {error}"
+    return {**dict.fromkeys(("task", "preset", "seed"), "?"), **summary, "state": why}
 
 
 def _progress(run: RunFolder, settings: Mapping[str, Any]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import click
 
 from gtn_cli import console, options
 from gtn_cli.given import Given
-from gtn_cli.main import echo_json
+from gtn_cli.json_output import echo_json
 from gtn_cli.meta_training import new_meta_training
 from gtn_core.errors import UsageError
 

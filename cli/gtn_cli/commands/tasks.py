@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from gtn_cli import console, options
-from gtn_cli.main import echo_json
+from gtn_cli.json_output import echo_json
+
+if TYPE_CHECKING:
+    from gtn_sl.data import TaskData
 
 OWN_IMAGES = (
     "an .npz file with train_images, train_labels, test_images and test_labels, or module:name (docs/own-images.md)"
@@ -28,7 +32,7 @@ TOLD = ("title", "source", "licence")
     multiple=True,
     metavar="TASK",
     help="Get and check a task's files; repeatable.",
-    shell_complete=options.complete_task,
+    shell_complete=options.complete_images,
 )
 @options.data_dir
 @options.output_mode
@@ -43,13 +47,13 @@ def command(download: tuple[str, ...], data_dir: Path | None, quiet: bool, as_js
     from gtn_rl.presets import PRESETS
     from gtn_sl.data import TASKS, find_task, load_task
 
-    wanted = [find_task(name) for name in download]
-    for task in wanted:
-        data = load_task(task.name, data_dir)
-        if not as_json:
-            click.echo(
-                f"{task.name}: {len(data.train)} training, {len(data.validation)} validation, {len(data.test)} test images"
-            )
+    if download:
+        checked = [_checked(load_task(find_task(name).name, data_dir)) for name in download]
+        if as_json:
+            echo_json(checked)
+        for row in () if as_json else checked:
+            click.echo("{task}: {train} training, {validation} validation, {test} test images".format(**row))
+        return
     rows = [
         {
             "task": name,
@@ -63,14 +67,22 @@ def command(download: tuple[str, ...], data_dir: Path | None, quiet: bool, as_js
     ]
     if as_json:
         echo_json([{**row, **{key: getattr(TASKS[row["task"]], key) for key in TOLD}} for row in rows])
-    elif not wanted:
-        console.print_table(rows)
-        for name, task in TASKS.items():
-            click.echo(f"{name}: {task.source}; {task.licence}")
-        click.echo(f"your own images: {OWN_IMAGES}")
-        click.echo(f"\nsynthetic environments: {ENVIRONMENTS} {', '.join(PRESETS['fast'])}")
-        for what, names, use in _shipped():
-            click.echo(f"\nshipped {what} ({use}):\n  {', '.join(names) or 'none'}")
+        return
+    console.print_table(rows)
+    if quiet:
+        return
+    for name, task in TASKS.items():
+        click.echo(f"{name}: {task.source}; {task.licence}")
+    click.echo(f"your own images: {OWN_IMAGES}")
+    click.echo(f"\nsynthetic environments: {ENVIRONMENTS} {', '.join(PRESETS['fast'])}")
+    for what, names, use in _shipped():
+        click.echo(f"\nshipped {what} ({use}):\n  {', '.join(names) or 'none'}")
+
+
+def _checked(data: TaskData) -> dict[str, Any]:
+    """Returns what is told of images that are there and whole."""
+    counts = {name: len(getattr(data, name)) for name in ("train", "validation", "test")}
+    return {"task": data.task.name, **counts}
 
 
 def _shipped() -> list[tuple[str, Sequence[str], str]]:

@@ -10,8 +10,10 @@ import click
 from click.shell_completion import CompletionItem
 
 from gtn_cli import console, options
-from gtn_cli.main import EXIT_INTERRUPTED, echo_json
+from gtn_cli.interrupt import EXIT_INTERRUPTED, interrupt_on_sigterm
+from gtn_cli.json_output import echo_json
 from gtn_core.config import parse_assignments, read_yaml
+from gtn_core.errors import UsageError
 
 NAMES = (
     "ppo",
@@ -71,7 +73,7 @@ def complete_algorithm(ctx: click.Context, parameter: click.Parameter, typed: st
 @click.option(
     "--set", "assignments", multiple=True, metavar="KEY=VALUE", help="One setting, e.g. learning_rate=1e-3; repeatable."
 )
-@click.option("--seed", default=0, show_default=True, type=click.IntRange(min=0), help="Root of all randomness.")
+@options.seed()
 @click.option("--tensorboard", type=click.Path(file_okay=False, path_type=Path), help="Folder for TensorBoard events.")
 @click.option(
     "--save",
@@ -116,13 +118,16 @@ def command(
       gtn-cli train-agent --env CartPole-v1 --algo a2c --save agent.zip --video agent.gif
     """
     console.start_logging(quiet=quiet or as_json)
-    console.interrupt_on_sigterm()
+    interrupt_on_sigterm()
     options.use_data_dir(data_dir)
     taken = 0
     try:
         from gtn_rl.transfer.settings import TUNED
         from gtn_rl.transfer.single import request, run
 
+        overrides = parse_assignments(assignments)
+        if n_envs is not None and "n_envs" in overrides:
+            raise UsageError("--n-envs and --set n_envs say the same: give one of them")
         if config_file == Path("tuned"):
             config_file = TUNED
         wanted = request(
@@ -133,7 +138,7 @@ def command(
             episodes=episodes,
             config=read_yaml(config_file) if config_file else None,
             source=config_file.name if config_file == TUNED else str(config_file),
-            overrides=parse_assignments(assignments) | ({"n_envs": n_envs} if n_envs else {}),
+            overrides=overrides | ({"n_envs": n_envs} if n_envs else {}),
             seed=seed,
             tensorboard=tensorboard,
             save=save,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from gtn_cli import console, options
-from gtn_cli.main import echo_json
+from gtn_cli.json_output import echo_json
 from gtn_cli.teacher_argument import (
     complete_teacher,
     data_dir_of_run,
@@ -37,9 +37,7 @@ if TYPE_CHECKING:
 @click.option(
     "--save", type=click.Path(dir_okay=False, path_type=Path), help="Write the classifier to this .safetensors file."
 )
-@click.option(
-    "--seed", default=0, show_default=True, type=click.IntRange(min=0), help="Seed of the (first) learner's weights."
-)
+@options.seed("Seed of the (first) learner's weights.")
 @click.option(
     "-n",
     "--count",

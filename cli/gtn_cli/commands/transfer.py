@@ -13,9 +13,10 @@ import click
 
 from gtn_cli import console, options
 from gtn_cli.commands.train_agent import complete_algorithm
+from gtn_cli.interrupt import interrupt_on_sigterm
 from gtn_cli.joined import joined
+from gtn_cli.json_output import echo_json
 from gtn_cli.kept_work import kept
-from gtn_cli.main import echo_json
 from gtn_core.errors import UsageError
 
 if TYPE_CHECKING:
@@ -68,13 +69,14 @@ log = logging.getLogger("gtn_cli")
     type=click.IntRange(min=1),
     help="Steps after which an agent on the real task gives up solving it.",
 )
-@click.option("--seed", default=0, show_default=True, type=click.IntRange(min=0), help="Root of all randomness.")
+@options.seed()
 @click.option("--workers", default=1, show_default=True, type=click.IntRange(min=1), help="Processes, one thread each.")
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
     help="Folder; with several ENV, of their folders.  [default: runs/transfer/ENV]",
 )
+@options.data_dir
 @options.world
 @options.output_mode
 def command(
@@ -90,6 +92,7 @@ def command(
     seed: int,
     workers: int,
     out: Path | None,
+    data_dir: Path | None,
     world_name: str,
     quiet: bool,
     as_json: bool,
@@ -113,7 +116,8 @@ def command(
       horovodrun -np 4 gtn-cli transfer GTN-CartPole-v0
     """
     console.start_logging(quiet=quiet or as_json)
-    console.interrupt_on_sigterm()
+    interrupt_on_sigterm()
+    options.use_data_dir(data_dir)
     from gtn_core.distributed import everywhere
     from gtn_rl.transfer.plan import TransferPlan
     from gtn_rl.transfer.report import write_transfer_report
@@ -135,9 +139,9 @@ def command(
         speaks = world.rank == 0
         console.start_logging(quiet=quiet or as_json or not speaks)
         pairs = everywhere(world, lambda: _pairs(names, task, plan))
+        folders = everywhere(world, lambda: _folders(pairs, out))
         documents = []
-        for env, real in pairs:
-            folder = _folder(env.name, out, several=len(pairs) > 1)
+        for (env, real), folder in zip(pairs, folders, strict=True):
             with kept(folder, told=speaks), _shown(env.name, quiet=quiet or as_json or not speaks) as advance:
                 transfer = study(env, real, plan, folder, advance, world)
             if not speaks:
@@ -204,8 +208,22 @@ def _steps(text: str) -> tuple[int, ...]:
     return steps
 
 
+def _folders(pairs: Sequence[tuple[Environment, str]], out: Path | None) -> list[Path]:
+    """Returns a folder for each study, none of them another's."""
+    from gtn_rl.transfer.report import refuse_another_study
+
+    folders: dict[Path, str] = {}
+    for env, real in pairs:
+        folder = _folder(env.name, out, several=len(pairs) > 1)
+        if folder in folders:
+            raise UsageError(f"{folders[folder]} and {env.name} would share the folder {folder}: study one at a time")
+        folders[folder] = env.name
+        refuse_another_study(folder, env, real)
+    return list(folders)
+
+
 def _folder(name: str, out: Path | None, *, several: bool) -> Path:
+    if out is not None and not several:
+        return out
     own = re.sub(r"[^\w.-]+", "-", name.removesuffix(".safetensors")).strip("-.")
-    if out is None:
-        return Path("runs") / "transfer" / own
-    return out / own if several else out
+    return (out or Path("runs") / "transfer") / (own or Path(name).resolve().name)

@@ -8,14 +8,15 @@ import click
 
 from gtn_cli import console, options
 from gtn_cli.commands.nas import choices
+from gtn_cli.interrupt import interrupt_on_sigterm
+from gtn_cli.json_output import echo_json
 from gtn_cli.kept_work import kept
-from gtn_cli.main import echo_json
 
 
 @click.command("check")
 @choices.truth
 @click.option("-n", "--count", default=3, show_default=True, type=click.IntRange(min=1), help="Architectures.")
-@choices.seed("Which of its architectures are drawn.")
+@options.seed("Which of its architectures are drawn.")
 @click.option(
     "--training-seed",
     type=click.IntRange(min=0),
@@ -52,7 +53,7 @@ def command(
     from gtn_sl.nas.trainings import Course, train_all
 
     console.start_logging(quiet=quiet or as_json)
-    console.interrupt_on_sigterm()
+    interrupt_on_sigterm()
     known = find_ground_truth(truth)
     known.refuse_other_images()
     candidates = drawn_entries(known, count, seed)

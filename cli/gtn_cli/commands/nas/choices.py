@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
@@ -94,13 +95,8 @@ def task(command: F) -> F:
         show_default=True,
         callback=whole,
         help="Real image task, or your own: my_package:my_task, or an .npz file.",
-        shell_complete=options.complete_task,
+        shell_complete=options.complete_images,
     )(command)
-
-
-def seed(what: str = "Root of all randomness.") -> Callable[[F], F]:
-    """Adds ``--seed``."""
-    return click.option("--seed", default=0, show_default=True, type=click.IntRange(min=0), help=what)
 
 
 def seeds(what: str, default: int = 1) -> Callable[[F], F]:
@@ -114,7 +110,7 @@ judgements = seeds("Judgements of each architecture, averaged.")
 
 def architectures(command: F) -> F:
     """Adds ``--architecture``, ``--count`` and ``--seed``."""
-    command = seed()(command)
+    command = options.seed()(command)
     command = click.option("-n", "--count", type=click.IntRange(min=1), help="Draw so many architectures at random.")(
         command
     )
@@ -146,11 +142,16 @@ def _ranker(name: str, before: str, *, multiple: bool) -> Callable[[F], F]:
 
 
 def truth(command: F) -> F:
-    """Adds ``--truth``."""
+    """Adds ``--truth``, of which a file is given with its whole path, so that its folder can be read from anywhere."""
+
+    def whole(ctx: click.Context, parameter: click.Parameter, name: str) -> str:
+        return os.path.abspath(name) if name.endswith(".json") else name
+
     return click.option(
         "--truth",
         default="nb201-small-mnist",
         show_default=True,
+        callback=whole,
         metavar="NAME|FILE.json",
         help="A shipped ground truth (nb201-small-mnist, nb201-small-fashion-mnist), or a file of gtn-cli nas ground-truth.",
         shell_complete=complete_truth,
@@ -208,7 +209,7 @@ def budget(command: F) -> F:
         limits = {"evaluations": evaluations, "cpu_seconds": cpu_seconds, "steps": steps, "images": images}
         return command(limits=limits, **others)
 
-    count, seconds = click.IntRange(min=1), click.FloatRange(min=0, min_open=True)
+    count, seconds = click.IntRange(min=1), options.Amount()
     wrapped = click.option("--images", type=count, help="Budget: images seen.")(collected)
     wrapped = click.option("--steps", type=count, help="Budget: training steps.")(wrapped)
     wrapped = click.option("--cpu-seconds", type=seconds, help="Budget: CPU-seconds of judging and preparing.")(wrapped)

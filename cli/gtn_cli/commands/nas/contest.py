@@ -9,8 +9,9 @@ import click
 
 from gtn_cli import console, options
 from gtn_cli.commands.nas import choices
+from gtn_cli.interrupt import interrupt_on_sigterm
+from gtn_cli.json_output import echo_json
 from gtn_cli.kept_work import kept
-from gtn_cli.main import echo_json
 
 
 @click.command("contest")
@@ -68,8 +69,8 @@ def command(
     from gtn_sl.nas.spaces import find_space
 
     console.start_logging(quiet=quiet or as_json)
-    console.interrupt_on_sigterm()
-    budget = Budget(**limits)
+    interrupt_on_sigterm()
+    budget = resolve(Budget, {key: value for key, value in limits.items() if value is not None})
     training, given = resolve(FinalTraining, parse_assignments(assignments)), options.given_command()
     contest = Contest(find_space(space_name), task, ranker_names, search_names, budget, seeds, data_dir)
     question = {"space": contest.space.name, **find_task(task).identity()}

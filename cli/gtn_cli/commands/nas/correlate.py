@@ -9,16 +9,17 @@ import click
 
 from gtn_cli import console, options
 from gtn_cli.commands.nas import choices
+from gtn_cli.interrupt import interrupt_on_sigterm
 from gtn_cli.joined import joined
+from gtn_cli.json_output import echo_json
 from gtn_cli.kept_work import kept
-from gtn_cli.main import echo_json
 
 
 @click.command("correlate")
 @choices.truth
 @choices.rankers
 @choices.judgements
-@choices.seed()
+@options.seed()
 @options.data_dir
 @choices.out("runs/nas/correlate")
 @options.world
@@ -56,7 +57,7 @@ def command(
     from gtn_sl.nas.spaces import find_space
 
     console.start_logging(quiet=quiet or as_json)
-    console.interrupt_on_sigterm()
+    interrupt_on_sigterm()
     known = find_ground_truth(truth)
     known.refuse_other_images()
     rankers = [find_ranker(name) for name in ranker_names]  # a wrong name fails here, before any work

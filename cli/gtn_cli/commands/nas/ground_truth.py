@@ -8,15 +8,16 @@ import click
 
 from gtn_cli import console, options
 from gtn_cli.commands.nas import choices
+from gtn_cli.interrupt import interrupt_on_sigterm
+from gtn_cli.json_output import echo_json
 from gtn_cli.kept_work import kept
-from gtn_cli.main import echo_json
 
 
 @click.command("ground-truth")
 @choices.space
 @choices.task
 @click.option("-n", "--count", default=64, show_default=True, type=click.IntRange(min=6), help="Architectures.")
-@choices.seed("Which architectures are drawn.")
+@options.seed("Which architectures are drawn.")
 @choices.training
 @options.data_dir
 @choices.out("runs/nas/ground-truth")
@@ -55,7 +56,7 @@ def command(
     from gtn_sl.nas.trainings import Course, train_all
 
     console.start_logging(quiet=quiet or as_json)
-    console.interrupt_on_sigterm()
+    interrupt_on_sigterm()
     space, settings = find_space(space_name), resolve(FinalTraining, parse_assignments(assignments))
     candidates = sample_seeing(space, task, count, Streams(seed).numpy("ground-truth"))
     course, made_by = Course(space, task, settings, data_dir), options.given_command()

@@ -9,7 +9,7 @@ from click.shell_completion import CompletionItem
 
 from gtn_cli import console, options
 from gtn_cli.commands.nas import choices
-from gtn_cli.main import echo_json
+from gtn_cli.json_output import echo_json
 from gtn_core.errors import unknown_name
 
 

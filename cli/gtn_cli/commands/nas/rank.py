@@ -11,9 +11,10 @@ import click
 
 from gtn_cli import console, options
 from gtn_cli.commands.nas import choices
+from gtn_cli.interrupt import interrupt_on_sigterm
 from gtn_cli.joined import joined
+from gtn_cli.json_output import echo_json
 from gtn_cli.kept_work import kept
-from gtn_cli.main import echo_json
 
 if TYPE_CHECKING:
     from gtn_sl.nas.scoring import Scores
@@ -64,7 +65,7 @@ def command(
     from gtn_sl.nas.spaces import find_space
 
     console.start_logging(quiet=quiet or as_json)
-    console.interrupt_on_sigterm()
+    interrupt_on_sigterm()
     space = find_space(space_name)
     rankers = [find_ranker(name) for name in ranker_names]  # a wrong name fails here, before any work
     candidates = choices.chosen(space, encodings, count, seed)

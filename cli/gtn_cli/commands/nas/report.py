@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from gtn_cli import console, options
-from gtn_cli.main import echo_json
+from gtn_cli.json_output import echo_json
 from gtn_core.errors import UsageError
 
 

@@ -8,7 +8,7 @@ import click
 
 from gtn_cli import console, options
 from gtn_cli.commands.nas import choices
-from gtn_cli.main import echo_json
+from gtn_cli.json_output import echo_json
 from gtn_core.folder import make_folder
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +10,9 @@ import click
 
 from gtn_cli import console, options
 from gtn_cli.commands.nas import choices
+from gtn_cli.interrupt import interrupt_on_sigterm
+from gtn_cli.json_output import echo_json
 from gtn_cli.kept_work import kept
-from gtn_cli.main import echo_json
 from gtn_core.errors import GTNError
 from gtn_core.folder import make_folder
 
@@ -22,7 +24,7 @@ from gtn_core.folder import make_folder
 @choices.search
 @choices.budget
 @choices.judgements
-@choices.seed()
+@options.seed()
 @options.data_dir
 @choices.out("runs/nas/search")
 @options.output_mode
@@ -52,7 +54,7 @@ def command(
       gtn-cli nas search --ranker real@steps=32 --search halving@candidates=27 --cpu-seconds 300
       gtn-cli nas search --space cells-small --ranker synflow --search random --evaluations 1000 --seed 1
     """
-    from gtn_core.config import to_dict
+    from gtn_core.config import resolve, to_dict
     from gtn_sl.nas.rankers import Setting, find_ranker
     from gtn_sl.nas.results import safe_name
     from gtn_sl.nas.search import Budget, Evaluation, find_search, recorded_search
@@ -60,9 +62,9 @@ def command(
     from gtn_sl.nas.spaces import find_space
 
     console.start_logging(quiet=quiet or as_json)
-    console.interrupt_on_sigterm()
+    interrupt_on_sigterm()
     space, ranker, search = find_space(space_name), find_ranker(ranker_name), find_search(search_name)
-    budget = Budget(**limits)
+    budget = resolve(Budget, {key: value for key, value in limits.items() if value is not None})
     budget.limits()
     setting = Setting.of(space, task, data_dir, seed=seed)
     folder = make_folder(out / f"{safe_name(search.name)}-{seed}")
@@ -97,4 +99,4 @@ def command(
             click.echo("paid before, for the ranker's teacher: nobody knows, its file does not say")
         elif ledger["paid_before"]:
             click.echo(f"paid before, for the ranker's teacher: {ledger['paid_before']:.3g} CPU-seconds")
-        click.echo(f"report: {folder}; train the winners: gtn-cli nas train --from {folder}")
+        click.echo(f"report: {folder}; train the winners: gtn-cli nas train --from {shlex.quote(str(folder))}")

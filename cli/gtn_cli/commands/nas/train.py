@@ -11,8 +11,9 @@ from click.core import ParameterSource
 
 from gtn_cli import console, options
 from gtn_cli.commands.nas import choices
+from gtn_cli.interrupt import interrupt_on_sigterm
+from gtn_cli.json_output import echo_json
 from gtn_cli.kept_work import kept
-from gtn_cli.main import echo_json
 from gtn_core.errors import DataError, UsageError
 
 
@@ -63,7 +64,7 @@ def command(
     from gtn_sl.nas.trainings import NETWORKS, Course, train_all, training_folder
 
     console.start_logging(quiet=quiet or as_json)
-    console.interrupt_on_sigterm()
+    interrupt_on_sigterm()
     settings = resolve(FinalTraining, parse_assignments(assignments))
     if source is not None:
         space_name, task, data, winners = _winners(source, top)
@@ -71,6 +72,8 @@ def command(
         if find_task(task).digest != data:
             raise DataError(f"the images of {task} are not those that the search in {source} was made on")
         encodings = (*encodings, *winners)
+    elif click.get_current_context().get_parameter_source("top") is ParameterSource.COMMANDLINE:
+        raise UsageError("--top says how many winners of a search to train: name the search with --from")
     space = find_space(space_name)
     candidates = choices.chosen(space, encodings, count, seed)
     course = Course(space, task, settings, data_dir, keeps_networks=True)

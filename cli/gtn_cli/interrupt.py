@@ -1,0 +1,46 @@
+"""Ctrl-C and SIGTERM, as a command hears them. Imports no torch."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from types import FrameType
+
+EXIT_INTERRUPTED = 130
+
+
+@contextlib.contextmanager
+def ctrl_c_ends_imports() -> Iterator[None]:
+    """Within the block Ctrl-C in the middle of an import ends the process; see ``interrupt``."""
+    if threading.current_thread() is not threading.main_thread() or signal.getsignal(signal.SIGINT) != _USUAL:
+        yield
+        return
+    signal.signal(signal.SIGINT, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, _USUAL)
+
+
+def interrupt_on_sigterm() -> None:
+    """Makes SIGTERM, which a scheduler sends when the time is up, the same as Ctrl-C."""
+    signal.signal(signal.SIGTERM, interrupt)
+
+
+def interrupt(number: int, frame: FrameType | None) -> None:
+    """Raises KeyboardInterrupt, but ends the process where an import is under way, in which nothing is half done.
+
+    Libraries take an interrupt of their own import for a part that is missing, and go on, or abort.
+    """
+    while frame is not None:
+        if frame.f_code.co_filename.startswith("<frozen importlib"):
+            os.write(2, b"interrupted\n")
+            os._exit(EXIT_INTERRUPTED)
+        frame = frame.f_back
+    raise KeyboardInterrupt
+
+
+_USUAL = signal.default_int_handler

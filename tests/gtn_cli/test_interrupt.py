@@ -1,0 +1,38 @@
+"""Ctrl-C before a command works: in the middle of an import."""
+
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from gtn_cli.interrupt import ctrl_c_ends_imports
+
+PROGRAM = """
+from gtn_cli.interrupt import ctrl_c_ends_imports
+try:
+    with ctrl_c_ends_imports():
+        try:
+            import interrupted_while_imported
+        except BaseException:
+            print("taken for a failure of the import")
+        print("went on")
+except KeyboardInterrupt:
+    print("raised")
+"""
+
+
+def test_it_ends_an_import(tmp_path):
+    (tmp_path / "interrupted_while_imported.py").write_text("import os, signal; os.kill(os.getpid(), signal.SIGINT)")
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), *filter(None, sys.path)])}
+    ended = subprocess.run(
+        [sys.executable, "-c", PROGRAM], env=environment, capture_output=True, text=True, check=False
+    )
+    assert (ended.returncode, ended.stdout, ended.stderr) == (130, "", "interrupted\n")
+
+
+def test_elsewhere_it_is_raised_as_ever():
+    with pytest.raises(KeyboardInterrupt), ctrl_c_ends_imports():
+        signal.raise_signal(signal.SIGINT)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
