@@ -17,7 +17,7 @@ INPUTS  := setup.cfg pyproject.toml constraints.txt
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help install demo test lint bench docs weights-digits weights-mnist weights-fashion-mnist weights-one-learner \
-  weights-mnist-base_fc weights-fashion-mnist-base_fc weights-search weights-mnist-search weights-fashion-mnist-search weights-cartpole \
+  weights-digits-base_fc weights-mnist-base_fc weights-fashion-mnist-base_fc weights-search weights-mnist-search weights-fashion-mnist-search weights-cartpole \
   weights-classic weights-acrobot weights-mountaincar weights-pendulum weights-lunarlander weights-mujoco clean distclean
 
 help: ## list the targets
@@ -93,7 +93,7 @@ TEACHERS ?= gtn_sl/weights
 STREAMS  ?= envs/gtn_envs/weights
 
 weights-digits: $(STAMP) ## make the shipped teacher of the digits and its data stream again, in about 10 minutes
-	$(call teaching,digits,--iterations 520,--count 20 --tolerance 0.3,GTN-Digits-v0)
+	$(call teaching,digits,--iterations 800,--count 20 --tolerance 0.3,GTN-Digits-v0)
 
 weights-mnist: $(STAMP) ## make those of MNIST again (needs its images, see --data-dir)
 	$(call teaching,mnist,--iterations 900,--count 5 --tolerance 0.3,GTN-MNIST-v0)
@@ -101,15 +101,21 @@ weights-mnist: $(STAMP) ## make those of MNIST again (needs its images, see --da
 weights-fashion-mnist: $(STAMP) ## make those of Fashion-MNIST again
 	$(call teaching,fashion-mnist,--iterations 900,--count 5 --tolerance 0.3,GTN-FashionMNIST-v0)
 
-# For one learner: no pool, twice the batch, widths up to its own, and its own learning rate.
-one_learner = --iterations 1000 --set inner.batch_size=128 --set inner.fan_in=0 --set 'learner.pool=[]' --set 'learner.norms=[]' \
-  --set 'learner.activations=[]' --set 'learner.random_widths=[[16,33],[32,65],[64,129]]' --set 'learner.width_scale=[1,1]' \
-  --set 'validation.architectures=[]' --set validation.learners=5 --set outer.lr=0.002
+# For one learner: no pool, and widths up to its own.
+one_learner = --set inner.fan_in=0 --set 'learner.pool=[]' --set 'learner.norms=[]' --set 'learner.activations=[]' \
+  --set 'learner.random_widths=[[16,33],[32,65],[64,129]]' --set 'learner.width_scale=[1,1]' --set 'validation.architectures=[]'
+longer      = --iterations $(1) --set inner.batch_size=128 --set outer.lr=0.002 --set validation.learners=5
 
-weights-one-learner: weights-mnist-base_fc weights-fashion-mnist-base_fc ## make the shipped teachers for one learner again
+weights-one-learner: weights-digits-base_fc weights-mnist-base_fc weights-fashion-mnist-base_fc ## make the shipped teachers for one learner again
 
-weights-mnist-base_fc weights-fashion-mnist-base_fc: $(STAMP)
-	$(call teacher,$(@:weights-%=%),$(@:weights-%-base_fc=%),fast,$(one_learner),--count 5 --tolerance 0.3)
+weights-digits-base_fc: $(STAMP)
+	$(call teacher,digits-base_fc,digits,fast,$(one_learner) --iterations 400 --set validation.learners=10,--count 10 --tolerance 0.3)
+
+weights-mnist-base_fc: $(STAMP)
+	$(call teacher,mnist-base_fc,mnist,fast,$(one_learner) $(call longer,1400),--count 5 --tolerance 0.3)
+
+weights-fashion-mnist-base_fc: $(STAMP)
+	$(call teacher,fashion-mnist-base_fc,fashion-mnist,fast,$(one_learner) $(call longer,1000),--count 5 --tolerance 0.3)
 
 weights-search: weights-mnist-search weights-fashion-mnist-search ## make the shipped teachers that rank architectures again
 
@@ -132,9 +138,10 @@ $(BIN)/python:
 	  { echo "$(PYTHON) lacks venv; install it (Debian, Ubuntu: apt install python3-venv)" >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 
-# torch goes first and pinned: left to the resolver, an open range may fetch gigabytes of another build.
+# torch goes first and pinned: left to the resolver, an open range may fetch gigabytes of another build. Without the constraints:
+# an index of CPU builds need not have these versions of what torch needs, which the next line brings.
 $(STAMP): $(INPUTS) | $(BIN)/python
-	$(PIP) "$(TORCH)" $(TORCH_ARGS) -c constraints.txt
+	$(PIP) "$(TORCH)" $(TORCH_ARGS)
 	$(PIP) -e ".[dev]" -c constraints.txt
 	@touch $@
 

@@ -122,9 +122,9 @@ _FAST: dict[str, Settings] = {
     "digits": {
         "teacher": {"hidden": 256, "channels": (32, 16), "latent": 64, "labels": "soft", **_WARM},
         "learner": _LEARNERS,
-        "inner": {"steps": 16, "batch_size": 64, **ADAM},
+        "inner": {"steps": 32, "batch_size": 64, **ADAM},
         "meta_loss": {"batch_size": 512, "every": 4, "final_weight": 0.0},
-        "outer": {"minutes": 4.4, "lr": 0.0015, "clip": 1.0, "validations": 4},
+        "outer": {"minutes": 4.4, "lr": 0.0015, "clip": 1.0, "validations": 8},
         "validation": {**_JUDGES, "learners": 4},
     },
     "mnist": _MNIST_FAST,

@@ -94,7 +94,7 @@ def test_inspect(call, stream_file, tmp_path):
     assert shipped.code == 0
     assert "picture" not in shipped.out
     assert "latent" in shipped.out
-    assert call("inspect", "GTN-Absent-v0").err.startswith("error: no shipped environment is called 'GTN-Absent-v0'")
+    assert call("inspect", "GTN-Absent-v0").err.startswith("error: unknown shipped environment 'GTN-Absent-v0'")
 
 
 def test_a_stream_is_no_teacher(call, stream_file):
