@@ -104,18 +104,15 @@ weights-fashion-mnist: $(STAMP) ## make those of Fashion-MNIST again
 # For one learner: no pool, and widths up to its own.
 one_learner = --set inner.fan_in=0 --set 'learner.pool=[]' --set 'learner.norms=[]' --set 'learner.activations=[]' \
   --set 'learner.random_widths=[[16,33],[32,65],[64,129]]' --set 'learner.width_scale=[1,1]' --set 'validation.architectures=[]'
-longer      = --iterations $(1) --set inner.batch_size=128 --set outer.lr=0.002 --set validation.learners=5
+longer      = --iterations 1000 --set inner.batch_size=128 --set outer.lr=0.002 --set validation.learners=5
 
 weights-one-learner: weights-digits-base_fc weights-mnist-base_fc weights-fashion-mnist-base_fc ## make the shipped teachers for one learner again
 
 weights-digits-base_fc: $(STAMP)
 	$(call teacher,digits-base_fc,digits,fast,$(one_learner) --iterations 400 --set validation.learners=10,--count 10 --tolerance 0.3)
 
-weights-mnist-base_fc: $(STAMP)
-	$(call teacher,mnist-base_fc,mnist,fast,$(one_learner) $(call longer,1400),--count 5 --tolerance 0.3)
-
-weights-fashion-mnist-base_fc: $(STAMP)
-	$(call teacher,fashion-mnist-base_fc,fashion-mnist,fast,$(one_learner) $(call longer,1000),--count 5 --tolerance 0.3)
+weights-mnist-base_fc weights-fashion-mnist-base_fc: $(STAMP)
+	$(call teacher,$(@:weights-%=%),$(@:weights-%-base_fc=%),fast,$(one_learner) $(longer),--count 5 --tolerance 0.3)
 
 weights-search: weights-mnist-search weights-fashion-mnist-search ## make the shipped teachers that rank architectures again
 
