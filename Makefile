@@ -92,7 +92,7 @@ PRESET   ?= fast
 TEACHERS ?= gtn_sl/weights
 STREAMS  ?= envs/gtn_envs/weights
 
-weights-digits: $(STAMP) ## make the shipped teacher of the digits and its data stream again, in about 10 minutes
+weights-digits: $(STAMP) ## make the shipped teacher of the digits and its data stream again, in a quarter of an hour
 	$(call teaching,digits,--iterations 800,--count 20 --tolerance 0.3,GTN-Digits-v0)
 
 weights-mnist: $(STAMP) ## make those of MNIST again (needs its images, see --data-dir)

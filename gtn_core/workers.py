@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -99,6 +100,7 @@ def _received(pipe: Connection, process: SpawnProcess, title: str) -> Any:
 def serve(pipe: Connection, work: Callable[[Any], Any]) -> None:
     """Runs the jobs that come through a pipe until it closes; answers ``(result, None)`` or ``(None, what failed)``."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides
+    os.dup2(2, 1)  # what a user's own code prints: the parent's standard output may be one JSON document
     torch.set_num_threads(1)
     while True:
         try:

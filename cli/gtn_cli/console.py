@@ -20,6 +20,8 @@ from rich.progress import (
 )
 from rich.table import Table
 
+from gtn_cli.interrupt import work_begins
+
 err = Console(stderr=True)
 _TERMINAL = sys.stdout is not None and sys.stdout.isatty()  # it is None where a supervisor has closed it
 out = Console(width=None if _TERMINAL else 1000)  # a table takes what it needs, and breaks no path in a pipe
@@ -35,7 +37,8 @@ def start_logging(*, quiet: bool) -> None:
 
 
 def training_bar(*, quiet: bool) -> Progress:
-    """Returns the progress bar of a meta-training: share of the budget, remaining time, figures."""
+    """Returns the progress bar of a meta-training, which begins: share of the budget, remaining time, figures."""
+    work_begins()
     return Progress(
         TextColumn("meta-training"),
         BarColumn(bar_width=24),
@@ -50,7 +53,8 @@ def training_bar(*, quiet: bool) -> Progress:
 
 
 def counting_bar(*, quiet: bool) -> Progress:
-    """Returns a progress bar over units of work."""
+    """Returns a progress bar over units of work, which begins."""
+    work_begins()
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     return Progress(*columns, console=err, disable=quiet, transient=True)
 

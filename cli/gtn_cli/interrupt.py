@@ -14,7 +14,9 @@ EXIT_INTERRUPTED = 130
 
 @contextlib.contextmanager
 def ctrl_c_ends_imports() -> Iterator[None]:
-    """Within the block Ctrl-C in the middle of an import ends the process; see ``interrupt``."""
+    """Within the block, until ``work_begins``, Ctrl-C in the middle of an import ends the process; see ``interrupt``."""
+    global _working
+    _working = False
     if threading.current_thread() is not threading.main_thread() or signal.getsignal(signal.SIGINT) != _USUAL:
         yield
         return
@@ -25,17 +27,23 @@ def ctrl_c_ends_imports() -> Iterator[None]:
         signal.signal(signal.SIGINT, _USUAL)
 
 
+def work_begins() -> None:
+    """Says that from now on something may be half done: an interrupt is raised wherever it comes."""
+    global _working
+    _working = True
+
+
 def interrupt_on_sigterm() -> None:
     """Makes SIGTERM, which a scheduler sends when the time is up, the same as Ctrl-C."""
     signal.signal(signal.SIGTERM, interrupt)
 
 
 def interrupt(number: int, frame: FrameType | None) -> None:
-    """Raises KeyboardInterrupt, but ends the process where an import is under way, in which nothing is half done.
+    """Raises KeyboardInterrupt, but ends the process in the middle of an import before any work has begun.
 
     Libraries take an interrupt of their own import for a part that is missing, and go on, or abort.
     """
-    while frame is not None:
+    while frame is not None and not _working:
         if frame.f_code.co_filename.startswith("<frozen importlib"):
             os.write(2, b"interrupted\n")
             os._exit(EXIT_INTERRUPTED)
@@ -44,3 +52,4 @@ def interrupt(number: int, frame: FrameType | None) -> None:
 
 
 _USUAL = signal.default_int_handler
+_working = False

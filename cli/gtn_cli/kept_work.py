@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from gtn_cli import options
-from gtn_cli.interrupt import EXIT_INTERRUPTED
+from gtn_cli.interrupt import EXIT_INTERRUPTED, work_begins
 from gtn_core.errors import GTNError
 
 
@@ -22,6 +22,7 @@ def kept(folder: Path, *, told: bool = True) -> Iterator[None]:
         folder: Where what is done is.
         told: Whether this process tells of an interrupt, which of several one does.
     """
+    work_begins()
     try:
         yield
     except KeyboardInterrupt:

@@ -107,7 +107,8 @@ def refuse_another_study(folder: Path, env: Environment, task: str) -> None:
         before = dict(json.loads((folder / "transfer.json").read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError):
         return  # there is none, or nothing that could be read of it
-    if (before.get("env"), before.get("task")) != (env.name, task):
+    same = before.get("env") == env.name or (env.digest and before.get("digest") == env.digest)  # wherever a file lies
+    if not same or before.get("task") != task:
         what = f"{before.get('env')} on {before.get('task')}"
         raise UsageError(
             f"{folder} holds the study of {what}: give that of {env.name} on {task} another folder (--out)"

@@ -54,13 +54,20 @@ def test_images_that_are_no_longer_where_the_run_had_them_are_sought_anew(traine
 
 
 def test_a_study_does_not_replace_anothers_report(tmp_path):
-    cartpole = SimpleNamespace(name="GTN-CartPole-v0")
+    cartpole = SimpleNamespace(name="GTN-CartPole-v0", digest="a")
     refuse_another_study(tmp_path, cartpole, "CartPole-v1")
-    (tmp_path / "transfer.json").write_text(json.dumps({"env": "GTN-CartPole-v0", "task": "CartPole-v1"}))
+    told = {"env": "GTN-CartPole-v0", "digest": "a", "task": "CartPole-v1"}
+    (tmp_path / "transfer.json").write_text(json.dumps(told))
     refuse_another_study(tmp_path, cartpole, "CartPole-v1")
-    for env, task in (("GTN-CartPole-v0", "Mine-v0"), ("GTN-CartPoleBandit-v0", "CartPole-v1")):
+    refuse_another_study(tmp_path, SimpleNamespace(name="GTN-CartPole-v0", digest="made again"), "CartPole-v1")
+    refuse_another_study(tmp_path, SimpleNamespace(name="moved/elsewhere.safetensors", digest="a"), "CartPole-v1")
+    for name, digest, task in (
+        ("GTN-CartPole-v0", "a", "Mine-v0"),
+        ("GTN-CartPoleBandit-v0", "b", "CartPole-v1"),
+        ("x", None, "CartPole-v1"),
+    ):
         with pytest.raises(UsageError, match="holds the study of GTN-CartPole-v0 on CartPole-v1: give that of"):
-            refuse_another_study(tmp_path, SimpleNamespace(name=env), task)
+            refuse_another_study(tmp_path, SimpleNamespace(name=name, digest=digest), task)
 
 
 def test_studies_do_not_share_a_folder(call, tmp_path, monkeypatch):

@@ -32,6 +32,19 @@ def test_it_ends_an_import(tmp_path):
     assert (ended.returncode, ended.stdout, ended.stderr) == (130, "", "interrupted\n")
 
 
+def test_once_work_has_begun_it_is_raised_in_an_import_too(tmp_path):
+    (tmp_path / "interrupted_while_imported.py").write_text("import os, signal; os.kill(os.getpid(), signal.SIGINT)")
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), *filter(None, sys.path)])}
+    program = "from gtn_cli import console\n" + PROGRAM.replace(
+        "        try:", "        console.counting_bar(quiet=True)\n        try:", 1
+    )
+    program = program.replace("except BaseException:", "except ImportError:")
+    ended = subprocess.run(
+        [sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=False
+    )
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "raised\n", "")
+
+
 def test_elsewhere_it_is_raised_as_ever():
     with pytest.raises(KeyboardInterrupt), ctrl_c_ends_imports():
         signal.raise_signal(signal.SIGINT)

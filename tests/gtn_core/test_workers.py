@@ -15,3 +15,10 @@ def test_results_come_with_their_jobs():
 def test_a_result_that_cannot_be_pickled_is_told_as_that():
     with pytest.raises(GTNError, match=r"^job \d: its result cannot be handed over: TypeError: cannot pickle"):
         run_jobs(memoryview, [b"1", b"2"], 2, lambda job, result: None, lambda job: f"job {int(job)}")
+
+
+def test_what_a_job_prints_is_kept_from_standard_output(capfd):
+    run_jobs(print, ["one", "two"], 2, lambda job, result: None)
+    told = capfd.readouterr()
+    assert told.out == ""
+    assert set(told.err.split()) == {"one", "two"}

@@ -169,7 +169,6 @@ def test_torch_hands_out_tensors(files: dict[str, Path]) -> None:
     assert not rewards.requires_grad
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("id", ["GTN-TestBox-v0", "GTN-Digits-v0"])
 @pytest.mark.parametrize("mode", MODES)
 def test_steps_in_inference_mode_leave_states_that_can_be_reset(id: str, mode: str, files: dict[str, Path]) -> None:
@@ -216,6 +215,7 @@ def test_a_refused_environment_can_be_closed() -> None:
     SyntheticVectorEnv.__new__(SyntheticVectorEnv).close_extras()
 
 
+@pytest.mark.slow
 def test_spawned_workers(files: dict[str, Path]) -> None:
     id = "GTN-TestDiscrete-v0"
     env = gym.make_vec(id, num_envs=2, vectorization_mode="async", vector_kwargs={"context": "spawn"})
