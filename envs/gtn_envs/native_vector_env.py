@@ -252,8 +252,7 @@ class NativeVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
             mask = self.backend.array(over)
             return {"final_obs": observations, "_final_obs": mask, "final_info": {}, "_final_info": mask.clone()}
         final, ended = np.full(self.num_envs, None, dtype=object), over.nonzero()[0]
-        for i, observation in zip(ended.tolist(), observations.take(ended, 0), strict=True):
-            final[i] = observation
+        final[ended] = np.fromiter(observations.take(ended, 0), object, ended.size)  # each a row
         return {"final_obs": final, "_final_obs": over.copy(), "final_info": {}, "_final_info": over.copy()}
 
     def _record(self, taken: Any, rewards: Any) -> None:
