@@ -36,9 +36,11 @@ def environment_file(path: Path) -> Path:
     """Returns the environment's file, of a run the one in its folder; a shipped id stays as it is, without its module's name."""
     name = str(path).removeprefix("gtn_envs:")
     run = path / "teacher.safetensors"
-    if path.is_dir() and (run.is_file() or name not in shipped_ids()):  # a folder of a study may be called like an id
+    if run.is_file():
         return run
-    return Path(name) if name in shipped_ids() else path
+    if name in shipped_ids():  # a study's folder may be called so, too
+        return Path(name)
+    return run if path.is_dir() else path
 
 
 def shipped_ids() -> list[str]:

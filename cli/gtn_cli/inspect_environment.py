@@ -129,9 +129,9 @@ def _space(space: Any) -> str:
 
 def _folder(path: Path) -> Path | None:
     """Returns where the picture goes: a run's report, else a folder named like the file; nowhere for a shipped id."""
-    if path.is_dir():
-        return path / "report"
-    return path.with_suffix("") if path.is_file() else None
+    if not environment_file(path).is_file():
+        return None
+    return path / "report" if path.is_dir() else path.with_suffix("")
 
 
 def _picture(path: Path, folder: Path) -> Path | None:

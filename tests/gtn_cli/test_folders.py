@@ -83,6 +83,7 @@ def test_a_folder_called_like_an_id_hides_nothing(call, tmp_path, monkeypatch):
     for name in ("GTN-CartPole-v0", "gtn_envs:GTN-CartPole-v0"):
         shown = call("inspect", name, "--json")
         assert (shown.code, shown.json["task"]) == (0, "CartPole-v1")
+    assert not list((tmp_path / "GTN-CartPole-v0").iterdir())
 
 
 def test_a_misspelt_id_is_wrong_usage(call):

@@ -70,7 +70,7 @@ def command(
 
     console.start_logging(quiet=quiet or as_json)
     interrupt_on_sigterm()
-    budget = resolve(Budget, {key: value for key, value in limits.items() if value is not None})
+    budget = Budget(**limits)
     training, given = resolve(FinalTraining, parse_assignments(assignments)), options.given_command()
     contest = Contest(find_space(space_name), task, ranker_names, search_names, budget, seeds, data_dir)
     question = {"space": contest.space.name, **find_task(task).identity()}

@@ -54,7 +54,7 @@ def command(
       gtn-cli nas search --ranker real@steps=32 --search halving@candidates=27 --cpu-seconds 300
       gtn-cli nas search --space cells-small --ranker synflow --search random --evaluations 1000 --seed 1
     """
-    from gtn_core.config import resolve, to_dict
+    from gtn_core.config import to_dict
     from gtn_sl.nas.rankers import Setting, find_ranker
     from gtn_sl.nas.results import safe_name
     from gtn_sl.nas.search import Budget, Evaluation, find_search, recorded_search
@@ -64,7 +64,7 @@ def command(
     console.start_logging(quiet=quiet or as_json)
     interrupt_on_sigterm()
     space, ranker, search = find_space(space_name), find_ranker(ranker_name), find_search(search_name)
-    budget = resolve(Budget, {key: value for key, value in limits.items() if value is not None})
+    budget = Budget(**limits)
     budget.limits()
     setting = Setting.of(space, task, data_dir, seed=seed)
     folder = make_folder(out / f"{safe_name(search.name)}-{seed}")
