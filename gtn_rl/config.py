@@ -256,6 +256,8 @@ def resolve_config(task: str, preset: str, *layers: Mapping[str, Any]) -> RLConf
     if not resolved.stages:
         raise UsageError("a meta-training needs at least one stage")
     start = resolved.environment.start
+    if start is not None and (run := Path(start) / "teacher.safetensors").is_file():
+        start = str(run)
     if start is not None and start.endswith(".safetensors"):  # else the name of one that comes with the package
         found = replace(resolved.environment, start=str(Path(start).absolute()))
         resolved = replace(resolved, environment=found)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -13,6 +14,7 @@ from gtn_core.planning.plan import StepPlan
 from gtn_sl.data import find_task
 from gtn_sl.learners.pool import LearnerConfig
 from gtn_sl.presets import PRESETS, alike
+from gtn_sl.starting_point import named_start, refuse_another_form, settings_of, whole_path
 
 
 @config
@@ -48,6 +50,9 @@ class TeacherConfig:
     warm_start: Natural = 0
     """Epochs of fitting the generator to training images before meta-training; 0 starts from random weights. ``pixels``, which
     needs no fitting, starts from the images themselves whatever the number."""
+    start: str | None = None
+    """A teacher to start from: the name of a shipped one, a run folder or a file. Its generator, curriculum, labels and inner
+    loop are the run's; learners, images, learning rates and budget may be others."""
 
 
 @config
@@ -187,7 +192,8 @@ def resolve_config(task: str, preset: str, *layers: Mapping[str, Any]) -> MetaTr
         preset: ``fast``, ``search``, ``paper`` or ``original``.
         layers: Nested dictionaries, later ones winning. A budget (``iterations`` or ``minutes``) in one replaces the budget of
             those before, and a learner (``learner.architecture``) the learners of those before, pool and judges included; a pool
-            replaces random widths, and they a pool.
+            replaces random widths, and they a pool. A teacher to start from (``teacher.start``) replaces the preset's settings
+            of teacher and inner loop by its own.
 
     Raises:
         UsageError: A name, key or value is not accepted.
@@ -197,6 +203,10 @@ def resolve_config(task: str, preset: str, *layers: Mapping[str, Any]) -> MetaTr
         raise unknown_name("preset", preset, PRESETS)
     found = find_task(task)
     stack: list[Mapping[str, Any]] = [{"preset": preset}, PRESETS[preset][alike(found)]]
+    start = named_start(layers)
+    if start is not None:
+        stack.append(settings_of(start, found))
+    own = resolve(MetaTrainConfig, *stack)
     for layer in layers:
         stack += [*_replaced(layer), layer]
     resolved = resolve(MetaTrainConfig, *stack, {"task": found.name})
@@ -205,6 +215,10 @@ def resolve_config(task: str, preset: str, *layers: Mapping[str, Any]) -> MetaTr
     if resolved.inner.first_steps > resolved.inner.steps:
         first, last = resolved.inner.first_steps, resolved.inner.steps
         raise UsageError(f"inner.first_steps={first} is more than inner.steps={last}, which the inner steps grow to")
+    if start is not None:
+        refuse_another_form(resolved, own)
+        teacher = dataclasses.replace(resolved.teacher, start=whole_path(start))
+        resolved = dataclasses.replace(resolved, teacher=teacher)
     return resolved
 
 

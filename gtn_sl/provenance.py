@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ class Provenance:
         minutes: Wall-clock minutes of these, validation included.
         cpu_seconds: Processor time of the whole run: warm start, outer steps, validation.
         hardware: Device and threads, e.g. ``"1 thread of AMD EPYC (2 cores)"``.
+        start: Of the teacher that it started from its name, task, figures and own provenance, which is not counted in the above.
     """
 
     command: str
@@ -31,10 +33,12 @@ class Provenance:
     minutes: float
     cpu_seconds: float
     hardware: str
+    start: Mapping[str, Any] | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Returns it as JSON values, times rounded to what they are good for."""
-        return {**asdict(self), "minutes": round(self.minutes, 2), "cpu_seconds": round(self.cpu_seconds, 1)}
+        told = {**asdict(self), "minutes": round(self.minutes, 2), "cpu_seconds": round(self.cpu_seconds, 1)}
+        return {key: value for key, value in told.items() if value is not None}
 
 
 def hardware(device: str, threads: int) -> str:

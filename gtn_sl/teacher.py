@@ -28,6 +28,7 @@ from gtn_sl.labels import LABELS
 from gtn_sl.lessons import ORDERS, Lesson, Places, draw_lesson
 from gtn_sl.provenance import Provenance
 from gtn_sl.shipped import find_teacher
+from gtn_sl.starting_point import told_name
 from gtn_sl.stream import Stream
 
 
@@ -199,12 +200,20 @@ def save_teacher(
         "kind": "teacher",
         "domain": "supervised",
         **task.facts(),
-        "config": {**to_dict(config), "data_dir": None},  # a folder of this machine means nothing elsewhere
+        "config": _told(config),
         "metrics": dict(metrics),
         "provenance": provenance.to_json() if provenance else None,
         "version": importlib.metadata.version("generative-teaching-networks"),
     }
     save_checkpoint(path, teacher.state_dict(), document)
+
+
+def _told(config: MetaTrainConfig) -> dict[str, Any]:
+    """Returns the settings as JSON values, without folders of this machine, which mean nothing elsewhere."""
+    settings = {**to_dict(config), "data_dir": None}
+    if config.teacher.start is not None:
+        settings["teacher"]["start"] = told_name(config.teacher.start)
+    return settings
 
 
 def load_teacher(path: str | Path) -> TeacherFile:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import logging
 import os
 from pathlib import Path
@@ -37,6 +38,7 @@ from gtn_sl.learners.pool import batched, has_one_shape, pool_families, side_by_
 from gtn_sl.losses import inner_loss
 from gtn_sl.memory_use import fitting_plan, reduced_plan
 from gtn_sl.provenance import Provenance, hardware, tell
+from gtn_sl.starting_point import take_over
 from gtn_sl.teacher import SupervisedTeacher, seeded_teacher
 from gtn_sl.warm_start import warm_start
 
@@ -98,11 +100,22 @@ def meta_train(
             config = _with_threads(config, teacher)
         first(world, lambda: run.write_config(config))  # of a resumed run too: its budget may have changed
         command, continued = first(world, lambda: (run.remember_command(command), run.state.is_file()))
-        if not continued and config.teacher.warm_start:
-            first(world, lambda: warm_start(teacher, data, config.teacher.warm_start, streams))
+        if not continued:
+            first(world, lambda: _begin(config, data, teacher, run, streams))
             world.broadcast_(teacher.state_dict().values())
         tracker = _tracker(config, run, continued, clock, world)
         return _outer_loop(config, data, teacher, run, continued, listener, tracker, command, world)
+
+
+def _begin(
+    config: MetaTrainConfig, data: TaskData, teacher: SupervisedTeacher, run: RunFolder, streams: Streams
+) -> None:
+    """Puts a new teacher where the run begins: where another one ended, or where its samples look like training images."""
+    run.forget("start")  # of one that never came to be a run
+    if config.teacher.start is not None:
+        run.remember("start", json.dumps(take_over(teacher, config.teacher.start)))
+    elif config.teacher.warm_start:
+        warm_start(teacher, data, config.teacher.warm_start, streams)
 
 
 def _tracker(config: MetaTrainConfig, run: RunFolder, continued: bool, clock: float, world: World) -> CostTracker:
@@ -157,10 +170,11 @@ def _outer_loop(
     plan = config.compute.plan
     assert plan is not None
     machine = hardware(config.compute.device, torch.get_num_threads())
+    start = json.loads(run.remember("start", "") or "null")
 
     def provenance() -> Provenance:
         done, spent = loop.progress, tracker.total.cpu_seconds
-        return Provenance(command, config.seed, done.iteration, done.seconds / 60, spent, machine)
+        return Provenance(command, config.seed, done.iteration, done.seconds / 60, spent, machine, start)
 
     job = SupervisedJob(config, data, teacher, plan, run, provenance, world)
     estimator = ESTIMATORS["backprop"](EstimatorConfig(plan=plan))

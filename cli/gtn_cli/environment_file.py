@@ -19,6 +19,7 @@ def kind_of(path: Path) -> str | None:
     """
     import gtn_envs
     from gtn_envs.document_file import resolve
+    from gtn_envs.shipped import shipped_ids
 
     file = environment_file(path)
     shipped = str(file).startswith("GTN-") and not file.is_file()
@@ -34,6 +35,8 @@ def kind_of(path: Path) -> str | None:
 
 def environment_file(path: Path) -> Path:
     """Returns the environment's file, of a run the one in its folder; a shipped id stays as it is, without its module's name."""
+    from gtn_envs.shipped import shipped_ids
+
     name = str(path).removeprefix("gtn_envs:")
     run = path / "teacher.safetensors"
     if run.is_file():
@@ -41,10 +44,3 @@ def environment_file(path: Path) -> Path:
     if name in shipped_ids():  # a study's folder may be called so, too
         return Path(name)
     return run if path.is_dir() else path
-
-
-def shipped_ids() -> list[str]:
-    """Returns the ids of the environments and data streams that come with the package."""
-    from gtn_envs.document_file import SHIPPED
-
-    return sorted(path.stem for path in SHIPPED.glob("*.safetensors"))

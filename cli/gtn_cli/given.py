@@ -23,6 +23,7 @@ class Given:
         data_dir: Folder of image files, or ``None``; supervised only.
         kind: Kind of environment, or ``None``; reinforcement learning only.
         estimator: Estimator of the outer gradient, or ``None``; reinforcement learning only.
+        start: A teacher or environment to start from, or ``None``.
     """
 
     minutes: float | None = None
@@ -33,6 +34,7 @@ class Given:
     data_dir: Path | None = None
     kind: str | None = None
     estimator: str | None = None
+    start: str | None = None
 
     @property
     def budget(self) -> dict[str, Any]:

@@ -36,7 +36,7 @@ def complete_images(ctx: click.Context, parameter: click.Parameter, typed: str) 
 
 def complete_environment(ctx: click.Context, parameter: click.Parameter, typed: str) -> list[CompletionItem]:
     """Completes the id of a shipped environment, or a path."""
-    from gtn_cli.environment_file import shipped_ids
+    from gtn_envs.shipped import shipped_ids
 
     shipped = [name for name in shipped_ids() if name.startswith(typed)]
     return [CompletionItem(name) for name in shipped] or [CompletionItem(typed, type="file")]

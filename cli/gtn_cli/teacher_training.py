@@ -30,6 +30,7 @@ class Supervised:
         last = {
             "seed": given.seed,
             "data_dir": str(given.data_dir.absolute()) if given.data_dir else None,
+            "teacher": only_given({"start": given.start}),
             "outer": given.budget,
             "compute": only_given({"device": given.device, "threads": given.threads}),
         }
@@ -56,7 +57,8 @@ class Supervised:
     @property
     def title(self) -> str:
         """See ``MetaTraining.title``."""
-        return f"a {self.config.task} teacher (preset {self.config.preset})"
+        start = f", from {self.config.teacher.start}" if self.config.teacher.start else ""
+        return f"a {self.config.task} teacher (preset {self.config.preset}{start})"
 
     @property
     def slug(self) -> str:

@@ -15,9 +15,8 @@ from safetensors.numpy import save
 
 from gtn_envs.document import check_kind
 from gtn_envs.errors import WeightsError
+from gtn_envs.shipped import SHIPPED, shipped_ids
 
-SHIPPED = Path(__file__).parent / "weights"
-"""The folder of the environments that come with the package, one ``<id>.safetensors`` each."""
 _KEY = "gtn"  # of the document in the safetensors metadata
 
 
@@ -84,7 +83,7 @@ def resolve(name: str | os.PathLike[str]) -> Path:
         return path.absolute()
     if path.parent != SHIPPED:
         raise WeightsError(f"there is no file {path}")
-    known = ", ".join(sorted(file.stem for file in SHIPPED.glob("*.safetensors"))) or "none"
+    known = ", ".join(shipped_ids()) or "none"
     raise WeightsError(
         f"no shipped environment is called {path.stem!r} (there are: {known}); a path ends in .safetensors"
     )

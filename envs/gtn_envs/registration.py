@@ -13,7 +13,8 @@ from gymnasium import error
 from gymnasium.envs.registration import EnvSpec, parse_env_id
 
 from gtn_envs.document import ENVIRONMENT, STREAM
-from gtn_envs.document_file import SHIPPED, read_document, require_suffix, resolve
+from gtn_envs.document_file import read_document, require_suffix, resolve
+from gtn_envs.shipped import shipped_ids
 from gtn_envs.stream_file import load_stream
 from gtn_envs.weights_file import load_environment
 
@@ -78,9 +79,9 @@ def register_from_file(path: str | os.PathLike[str], id: str) -> EnvSpec:
 
 def register_shipped() -> None:
     """Registers every file of the package under its own name, from its header alone."""
-    for path in sorted(SHIPPED.glob("*.safetensors")):
-        if path.stem not in gym.registry:
-            _register(path.stem, path.stem, read_document(path))
+    for id in shipped_ids():
+        if id not in gym.registry:
+            _register(id, id, read_document(resolve(id)))
 
 
 def register_real() -> None:

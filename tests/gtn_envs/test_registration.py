@@ -54,10 +54,10 @@ def test_a_shipped_name_needs_no_import(files: dict[str, Path]) -> None:
 def test_shipped_files_are_registered(
     write: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from gtn_envs import document_file, registration
+    from gtn_envs import document_file, registration, shipped
 
     write().rename(tmp_path / "GTN-Shipped-v0.safetensors")
-    monkeypatch.setattr(registration, "SHIPPED", tmp_path)
+    monkeypatch.setattr(shipped, "SHIPPED", tmp_path)
     monkeypatch.setattr(document_file, "SHIPPED", tmp_path)
     registration.register_shipped()
     try:

@@ -20,9 +20,9 @@ from stable_baselines3.common.env_checker import check_env as check_env_for_sb3
 
 import gtn_envs
 from gtn_envs import SyntheticEnv, SyntheticVectorEnv, WeightsError, load_environment, make_weights
-from gtn_envs.document_file import SHIPPED
+from gtn_envs.shipped import shipped_ids
 
-SHIPPED_IDS = sorted(path.stem for path in SHIPPED.glob("*.safetensors"))
+SHIPPED_IDS = shipped_ids()
 
 EVERY_KIND = [*VARIANTS, *STREAMS]
 

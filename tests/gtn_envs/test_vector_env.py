@@ -16,11 +16,11 @@ from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv
 from random_environments import REAL_STREAM, STREAMS, VARIANTS, singles
 
 from gtn_envs import SyntheticVectorEnv, WeightsError, check_vector_env
-from gtn_envs.document_file import SHIPPED
 from gtn_envs.native_vector_env import NativeVectorEnv
+from gtn_envs.shipped import shipped_ids
 
 EVERY_KIND = [*VARIANTS, *STREAMS]
-IDS = [*EVERY_KIND, REAL_STREAM, *sorted(path.stem for path in SHIPPED.glob("*.safetensors"))]
+IDS = [*EVERY_KIND, REAL_STREAM, *shipped_ids()]
 MODES = [mode.value for mode in AutoresetMode]
 BACKENDS = ["numpy", "torch"]
 

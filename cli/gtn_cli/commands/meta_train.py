@@ -17,6 +17,7 @@ from gtn_cli.interrupt import EXIT_INTERRUPTED, interrupt_on_sigterm
 from gtn_cli.joined import together
 from gtn_cli.json_output import echo_json
 from gtn_cli.meta_training import MetaTraining, new_meta_training, resumed_meta_training
+from gtn_cli.teacher_argument import complete_any
 from gtn_core.errors import UsageError
 
 if TYPE_CHECKING:
@@ -73,6 +74,12 @@ log = logging.getLogger("gtn_cli")
     help="Estimator of an environment's outer gradient; meta-gradient takes the place of the stage bilevel."
     "  [default: the stages' own, snes]",
 )
+@click.option(
+    "--start",
+    metavar="TEACHER|ENV|PATH",
+    shell_complete=complete_any,
+    help="A shipped teacher or environment, or a run or file of your own, to start from.",
+)
 @options.device(default="auto; environments cpu")
 @options.data_dir
 @click.option("--out", type=click.Path(path_type=Path), help="Run folder to make.  [default: a new one in runs/]")
@@ -90,6 +97,7 @@ def command(
     threads: int | None,
     kind: str | None,
     estimator: str | None,
+    start: str | None,
     device: str | None,
     data_dir: Path | None,
     out: Path | None,
@@ -114,6 +122,7 @@ def command(
       gtn-cli meta-train --task CartPole-v1 --kind bandit --estimator meta-gradient --minutes 3
       gtn-cli meta-train --task my_package:MyEnv-v0 --minutes 20 --out runs/mine
       gtn-cli meta-train --task flowers.npz --minutes 30 --out runs/flowers
+      gtn-cli meta-train --task mnist --start mnist --set learner.architecture=my_nets:MyNet --minutes 10
       gtn-cli meta-train --resume runs/digits
       torchrun --nproc-per-node 2 --no-python gtn-cli meta-train --task mnist --out runs/mnist
     """
@@ -121,14 +130,14 @@ def command(
 
     console.start_logging(quiet=quiet or as_json)
     interrupt_on_sigterm()
-    given = Given(minutes, iterations, seed, threads, device, data_dir, kind, estimator)
+    given = Given(minutes, iterations, seed, threads, device, data_dir, kind, estimator, start)
 
     def work(world: World) -> None:
         silent, document = quiet or world.rank > 0, as_json and world.rank == 0
         console.start_logging(quiet=silent or document)
         if resume is not None:
             others = {"--task": task, "--preset": preset, "--config": config_file, "--set": assignments, "--seed": seed}
-            more = {"--out": out, "--kind": kind, "--estimator": estimator}
+            more = {"--out": out, "--kind": kind, "--estimator": estimator, "--start": start}
             _refuse_beside_resume({**others, **more}, world)
         begun = resume or _restarted(out, world)
         if begun is not None:

@@ -89,10 +89,11 @@ def _shipped() -> list[tuple[str, Sequence[str], str]]:
     """Returns what comes with the package: kinds, names, and a command that uses one."""
     from gtn_envs import read_document
     from gtn_envs.document import ENVIRONMENT, STREAM
-    from gtn_envs.document_file import SHIPPED
+    from gtn_envs.document_file import resolve
+    from gtn_envs.shipped import shipped_ids
     from gtn_sl.shipped import shipped_teachers
 
-    kinds = {path.stem: read_document(path)["kind"] for path in sorted(SHIPPED.glob("*.safetensors"))}
+    kinds = {id: read_document(resolve(id))["kind"] for id in shipped_ids()}
     named = {kind: [name for name, its in kinds.items() if its == kind] for kind in (ENVIRONMENT, STREAM)}
     return [
         ("teachers of images", shipped_teachers(), "gtn-cli train-learner --teacher NAME"),

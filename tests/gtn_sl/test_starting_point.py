@@ -1,0 +1,148 @@
+"""A trained teacher as the start of another run: taken over whole, told in the header, and kept in its form."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+
+from gtn_core.checkpoint import save_checkpoint
+from gtn_core.config import resolve
+from gtn_core.errors import CheckpointError, UsageError
+from gtn_core.run_folder import RunFolder
+from gtn_sl.config import MetaTrainConfig, resolve_config
+from gtn_sl.data import load_task
+from gtn_sl.starting_point import take_over
+from gtn_sl.teacher import load_teacher, seeded_teacher
+from gtn_sl.training import meta_train
+
+FIRST = {
+    "teacher": {"hidden": 16, "channels": [4, 2], "latent": 8, "warm_start": 1, "noise_lr": 3.0},
+    "inner": {"steps": 4, "batch_size": 20, "lr": 0.004, "grow": 0.5},
+    "outer": {"iterations": 2, "lr": 0.01, "validations": 1},
+    "meta_loss": {"batch_size": 32, "every": 0},
+}
+LEARNERS = {"learner": {"architecture": "base_fc:4,6,8"}, "validation": {"learners": 1, "images": 50}}
+
+
+@pytest.fixture(scope="module")
+def first(tmp_path_factory):
+    run = RunFolder(tmp_path_factory.mktemp("runs") / "first")
+    meta_train(resolve_config("digits", "fast", FIRST, LEARNERS), run, command="gtn-cli made it")
+    return run
+
+
+def going_on(start, *layers, task="digits", iterations=0):
+    outer = {"outer": {"iterations": iterations, "lr": 0.01, "validations": 1}}
+    return resolve_config(task, "fast", {"teacher": {"start": str(start)}}, LEARNERS, outer, *layers)
+
+
+@pytest.mark.parametrize("named", ["folder", "file"])
+def test_a_run_begins_as_the_teacher_it_starts_from(first, named, tmp_path):
+    run, before = RunFolder(tmp_path / "run"), load_teacher(first.teacher)
+    meta_train(going_on(first.path if named == "folder" else first.teacher), run, command="gtn-cli goes on")
+    after = load_teacher(run.teacher)
+    for name, tensor in before.teacher.state_dict().items():
+        assert torch.equal(after.teacher.state_dict()[name], tensor), name
+    assert after.document["provenance"]["command"] == "gtn-cli goes on"
+    told = after.document["provenance"]["start"]
+    assert told["teacher"] == after.config.teacher.start == "first"
+    assert told["provenance"] == before.document["provenance"]
+    assert told["metrics"] == before.document["metrics"]
+
+
+def test_what_began_otherwise_says_nothing_of_a_start(first):
+    assert "start" not in load_teacher(first.teacher).document["provenance"]
+
+
+def test_settings_come_from_the_teacher_before_the_preset_and_after_the_user(first):
+    config = going_on(first.path, {"teacher": {"noise_lr": 2.0}, "inner": {"eps": 0.5}})
+    assert (config.teacher.latent, config.inner.steps, config.inner.batch_size, config.inner.lr) == (8, 4, 20, 0.004)
+    assert (config.teacher.noise_lr, config.inner.eps) == (2.0, 0.5)
+    assert (config.teacher.warm_start, config.inner.grow) == (0, 0)  # it is warm, and has its length
+    assert config.meta_loss == resolve_config("digits", "fast").meta_loss
+
+
+def test_the_last_layer_says_what_a_run_starts_from(first):
+    config = going_on("no such teacher", {"teacher": {"start": str(first.path)}})
+    assert config.teacher.start == str(first.teacher.absolute())
+    assert going_on("no such teacher", {"teacher": {"start": None}}).teacher.start is None
+
+
+def test_a_shipped_teacher_is_named_as_it_is():
+    config = going_on("mnist-base_fc", task="mnist")
+    assert (config.teacher.start, config.inner.batch_size, config.inner.fan_in) == ("mnist-base_fc", 128, 0)
+
+
+@pytest.mark.parametrize(
+    ("start", "settings", "words"),
+    [
+        ("mnist", {}, "images are 1x28x28 in 10 classes, those of digits 1x8x8 in 10 classes"),
+        ("digitz", {}, "teacher.start: unknown teacher 'digitz'; did you mean 'digits'"),
+        ("absent.safetensors", {}, "teacher.start: there is no file absent.safetensors"),
+        ("digits", {"inner": {"steps": 8}}, "inner.steps=8: .* from digits keeps its form, inner.steps=32"),
+        ("digits", {"inner": {"lr": 0.1}}, "inner.lr=0.1: .*, inner.lr=0.005"),
+        ("digits", {"teacher": {"channels": [8, 4]}}, r"teacher.channels=\(8, 4\): .*, teacher.channels=\(32, 16\)"),
+        ("digits", {"teacher": {"warm_start": 60}}, "teacher.warm_start=60: .*, teacher.warm_start=0"),
+    ],
+)
+def test_what_cannot_be_is_said(start, settings, words):
+    with pytest.raises(UsageError, match=words):
+        going_on(start, settings)
+
+
+def test_other_checkpoints_are_no_start(tmp_path):
+    path = tmp_path / "other.safetensors"
+    save_checkpoint(path, {"x": torch.zeros(1)}, {"kind": "teacher", "domain": "other"})
+    with pytest.raises(UsageError, match=r"teacher.start: .*other.safetensors is not a teacher of images"):
+        going_on(path)
+
+
+def test_a_run_goes_on_without_the_file_it_started_from(first, tmp_path):
+    copy = tmp_path / "mine.safetensors"
+    copy.write_bytes(first.teacher.read_bytes())
+    run = RunFolder(tmp_path / "run")
+    meta_train(going_on(copy, iterations=1), run)
+    copy.unlink()
+    config = resolve(MetaTrainConfig, run.read_config())
+    meta_train(dataclasses.replace(config, outer=dataclasses.replace(config.outer, iterations=2)), run, resume=True)
+    told = load_teacher(run.teacher).document
+    assert told["provenance"]["outer_steps"] == 2
+    assert told["provenance"]["start"]["teacher"] == told["config"]["teacher"]["start"] == "mine"
+
+
+def test_a_teacher_that_gets_worse_is_not_what_a_run_leaves(first, tmp_path):
+    run = RunFolder(tmp_path / "run")
+    worse = {"outer": {"lr": 50.0, "optimizer": "sgd", "iterations": 1}, "inner": {"learn_schedule": False}}
+    progress = meta_train(going_on(first.path, worse), run)
+    scores = [row["real/score"] for row in run.metric_rows() if "real/score" in row]
+    assert scores[-1] < scores[0] == progress.best
+    assert progress.best_iteration == 0
+
+
+def test_the_range_of_values_is_that_of_the_images_to_teach(first):
+    task = load_task("digits").task
+    brighter = dataclasses.replace(task, mean=tuple(mean + 1 for mean in task.mean))
+    fresh = seeded_teacher(going_on(first.path), brighter, 0)
+    before = fresh.generator.offset.clone()
+    take_over(fresh, str(first.path))
+    assert torch.equal(fresh.generator.offset, before)
+    assert not torch.equal(fresh.generator.offset, load_teacher(first.teacher).teacher.generator.offset)
+    assert np.isfinite(fresh.batch(0)[0].detach().numpy()).all()
+
+
+def test_an_encoder_comes_and_goes(first, tmp_path):
+    with_encoder = RunFolder(tmp_path / "with")
+    meta_train(going_on(first.path, {"meta_loss": {"autoencoder": 0.1}}), with_encoder)
+    assert load_teacher(with_encoder.teacher).teacher.encoder is not None
+    without = RunFolder(tmp_path / "without")
+    meta_train(going_on(with_encoder.path), without)
+    assert load_teacher(without.teacher).teacher.encoder is None
+
+
+def test_a_damaged_file_is_told(first, tmp_path):
+    path = tmp_path / "damaged.safetensors"
+    tensors = {"generator.offset": torch.zeros(1, 1, 1)}
+    save_checkpoint(path, tensors, dict(load_teacher(first.teacher).document))
+    with pytest.raises(CheckpointError, match="lacks the tensor"):
+        meta_train(going_on(path), RunFolder(tmp_path / "run"))
