@@ -17,7 +17,7 @@ from gtn_sl.evaluation import Evaluation, evaluate_stream, refuse_divergence
 from gtn_sl.learners.pool import LearnerConfig
 from gtn_sl.memory_use import fitting_plan
 from gtn_sl.stream import Stream
-from gtn_sl.streams import META_BATCH, STREAMS, Setting, learn_schedule, real_stream
+from gtn_sl.streams import META_BATCH, STREAMS, Setting, images_of_equal_storage, learn_schedule, real_stream
 from gtn_sl.teacher import TeacherFile
 
 log = logging.getLogger(__name__)
@@ -47,6 +47,12 @@ class EvaluationPlan:
     control_iterations: int = 60
     curve_images: int = 1000
     device: str = "cpu"
+
+
+def usual_controls(file: TeacherFile, data: TaskData) -> tuple[str, ...]:
+    """Returns ``CONTROLS``, without the subset where the teacher has room for all training images: that is real data again."""
+    is_whole = images_of_equal_storage(file.path.stat().st_size, data) == len(data.train)
+    return tuple(name for name in CONTROLS if not (name == "subset" and is_whole))
 
 
 Advance = Callable[[str], object]

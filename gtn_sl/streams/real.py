@@ -98,8 +98,7 @@ class SubsetControl(Control):
     def make(self, setting: Setting) -> tuple[str, Stream]:
         """See ``Control.make``."""
         count = images_of_equal_storage(setting.file.path.stat().st_size, setting.data)
-        whole = ", which are all" if count == len(setting.data.train) else ""
-        return f"random subset of {count} real images{whole}", real_stream(setting, setting.data.train, subset=count)
+        return f"random subset of {count} real images", real_stream(setting, setting.data.train, subset=count)
 
 
 def real_stream(setting: Setting, split: Split, *, subset: int | None = None) -> RealData:

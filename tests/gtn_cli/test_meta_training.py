@@ -51,6 +51,17 @@ def test_an_estimator_that_would_change_nothing_is_refused(estimator, settings, 
         stages(estimator, **settings)
 
 
+def test_both_kinds_start_from_what_is_shipped_and_from_a_run(tmp_path):
+    assert new_meta_training("digits", "fast", [], Given(start="digits")).config.teacher.start == "digits"
+    bandit = "GTN-CartPoleBandit-v0"
+    assert new_meta_training("CartPole-v1", "fast", [], Given(start=bandit)).config.environment.start == bandit
+    file = tmp_path / "run" / "teacher.safetensors"
+    file.parent.mkdir()
+    file.write_bytes(b"")
+    found = new_meta_training("CartPole-v1", "fast", [], Given(start=str(file.parent))).config.environment.start
+    assert found == str(file)
+
+
 def test_the_help_tells_the_budgets_of_the_presets():
     told = next(parameter.help for parameter in meta_train.params if parameter.name == "minutes")
     for task, name in (("digits", "digits"), ("mnist", "MNIST"), ("cifar10", "CIFAR-10")):

@@ -20,7 +20,7 @@ from gtn_sl.config import resolve_config
 from gtn_sl.data import load_task
 from gtn_sl.evaluation import Evaluation, accuracy_of, evaluate_stream, refuse_divergence
 from gtn_sl.job import _accuracies
-from gtn_sl.judging import EvaluationPlan, judge, units_of_work
+from gtn_sl.judging import EvaluationPlan, judge, units_of_work, usual_controls
 from gtn_sl.memory_use import outer_memories
 from gtn_sl.reports.report import write_evaluation_report, write_training_report
 from gtn_sl.streams import RealData, images_of_equal_storage, learn_schedule
@@ -315,6 +315,15 @@ def test_images_are_classified_in_parts_where_all_of_them_do_not_fit(data, caplo
     assert accuracy_of(classify, data.validation) == pytest.approx(expected)
     assert sizes == [200, 100, 100]
     assert "classified 100 at a time" in caplog.text
+
+
+def test_a_subset_of_all_images_is_no_control_of_its_own(tmp_path, config, data):
+    run = RunFolder(tmp_path / "run")
+    meta_train(dataclasses.replace(config, outer=dataclasses.replace(config.outer, iterations=0)), run)
+    file = load_teacher(run.teacher)
+    assert usual_controls(file, data) == ("real", "subset", "untrained")
+    assert images_of_equal_storage(load_teacher("digits").path.stat().st_size, data) == len(data.train)
+    assert usual_controls(load_teacher("digits"), data) == ("real", "untrained")
 
 
 def test_judging_puts_the_controls_beside_the_teacher(tmp_path, config, data):

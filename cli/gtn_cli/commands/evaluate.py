@@ -96,8 +96,9 @@ def command(
 
     Each learner is trained on the teacher's batches alone and tested on the whole real test set. The controls train the same
     learners for as many steps on real data (its learning rates and momenta meta-learned on validation data), on a random
-    real subset that takes as much storage as the teacher, and on an untrained teacher. Another control, semi-supervised, is
-    real data of which a tenth is labelled, and the rest softly by a classifier trained on that tenth.
+    real subset that takes as much storage as the teacher, unless that is all of them, and on an untrained teacher. Another
+    control, semi-supervised, is real data of which a tenth is labelled, and the rest softly by a classifier trained on that
+    tenth.
 
     \b
     Examples:
@@ -108,7 +109,7 @@ def command(
     """
     from gtn_core.device import resolve_device
     from gtn_core.memory.allocation import reuse_pages
-    from gtn_sl.judging import CONTROLS, EvaluationPlan, judge, units_of_work
+    from gtn_sl.judging import EvaluationPlan, judge, units_of_work, usual_controls
     from gtn_sl.learners import architecture
     from gtn_sl.reports.report import result_table, write_evaluation_report
     from gtn_sl.streams import STREAMS
@@ -125,17 +126,10 @@ def command(
         architecture(name).module(file.teacher.task.image_shape, file.teacher.task.classes)
     for name in named:
         STREAMS[name]
-    plan = EvaluationPlan(
-        names,
-        count,
-        seed,
-        tuple(dict.fromkeys(named)) or (CONTROLS if controls else ()),
-        control_iterations,
-        curve_images,
-        resolve_device(device or "auto"),
-    )
-    folder = _report_folder(file.path, out)
+    place, folder = resolve_device(device or "auto"), _report_folder(file.path, out)
     data = load_real_images(file, data_dir or data_dir_of_run(teacher))
+    beside = tuple(dict.fromkeys(named)) or (usual_controls(file, data) if controls else ())
+    plan = EvaluationPlan(names, count, seed, beside, control_iterations, curve_images, place)
     with _shown(units_of_work(plan), quiet=quiet or as_json) as advance:
         results = judge(file, data, plan, advance)
     facts = {**_facts(file, data, plan), "command": options.given_command()}
