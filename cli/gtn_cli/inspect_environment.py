@@ -14,6 +14,7 @@ from gtn_cli import console
 from gtn_cli.drawn import drawn
 from gtn_cli.environment_file import environment_file
 from gtn_cli.json_output import echo_json
+from gtn_cli.report_folder import folder_beside
 from gtn_core.errors import GTNError
 
 if TYPE_CHECKING:
@@ -40,7 +41,9 @@ def show_environment(path: Path, out: Path | None, *, quiet: bool, as_json: bool
     except gtn_envs.WeightsError as error:
         raise GTNError(str(error)) from error
     assert weights.path is not None
-    picture = drawn(out, _folder(path), functools.partial(_picture, path))
+    file = environment_file(path)
+    usual = folder_beside(file) if file.is_file() else None  # of a shipped id
+    picture = drawn(out, usual, functools.partial(_picture, path))
     document = weights.document
     sizes = {name: list(tensor.shape) for name, tensor in weights.tensors.items()}
     facts = {
@@ -125,13 +128,6 @@ def _space(space: Any) -> str:
         for bound in (space.low, space.high)
     )
     return f"Box{space.shape} of {space.dtype}, from {low} to {high}"
-
-
-def _folder(path: Path) -> Path | None:
-    """Returns where the picture goes: a run's report, else a folder named like the file; nowhere for a shipped id."""
-    if not environment_file(path).is_file():
-        return None
-    return path / "report" if path.is_dir() else path.with_suffix("")
 
 
 def _picture(path: Path, folder: Path) -> Path | None:

@@ -13,6 +13,7 @@ from gtn_cli import console
 from gtn_cli.drawn import drawn
 from gtn_cli.environment_file import environment_file
 from gtn_cli.json_output import echo_json
+from gtn_cli.report_folder import folder_beside
 from gtn_core.errors import GTNError
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ def show_stream(path: Path, out: Path | None, *, quiet: bool, as_json: bool) -> 
     except gtn_envs.WeightsError as error:
         raise GTNError(str(error)) from error
     assert stream.path is not None
-    usual = path.with_suffix("") if path.is_file() else None
+    usual = folder_beside(path) if path.is_file() else None
     picture = drawn(out, usual, functools.partial(_picture, stream))
     document = stream.document
     facts = {

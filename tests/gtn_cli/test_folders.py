@@ -34,6 +34,7 @@ def test_a_runs_teacher_is_reported_in_the_run(call, trained, tmp_path):
     shutil.rmtree(run / "report")
     assert call("evaluate", run / "teacher.safetensors", "-n", 1, "--no-controls", "-q").code == 0
     assert (run / "report" / "evaluation.json").is_file()
+    assert call("inspect", run / "teacher.safetensors", "--json").json["pictures"] == str(run / "report")
 
 
 def test_compact_does_not_replace_the_teacher(call, trained):

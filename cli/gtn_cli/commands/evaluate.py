@@ -13,6 +13,7 @@ import click
 from gtn_cli import console, options
 from gtn_cli.interrupt import interrupt_on_sigterm
 from gtn_cli.json_output import echo_json
+from gtn_cli.report_folder import folder_beside
 from gtn_cli.teacher_argument import data_dir_of_run, read_teacher, teacher_argument
 from gtn_core.errors import UsageError
 from gtn_core.folder import make_folder
@@ -188,11 +189,9 @@ def _report_folder(teacher: Path, out: Path | None) -> Path:
         UsageError: It cannot.
     """
     from gtn_core.checkpoint import require_writable
-    from gtn_core.run_folder import RunFolder
     from gtn_sl.shipped import is_shipped
 
-    run = RunFolder(teacher.parent)
-    own = run.report if run.teacher == teacher and run.config.is_file() else teacher.with_suffix("")
-    folder = make_folder(out or (Path("runs") / "evaluate" / teacher.stem if is_shipped(teacher) else own))
+    usual = Path("runs") / "evaluate" / teacher.stem if is_shipped(teacher) else folder_beside(teacher)
+    folder = make_folder(out or usual)
     require_writable(folder / "evaluation.md")
     return folder

@@ -12,6 +12,7 @@ from gtn_cli import console, options
 from gtn_cli.drawn import drawn
 from gtn_cli.environment_file import kind_of
 from gtn_cli.json_output import echo_json
+from gtn_cli.report_folder import folder_beside
 from gtn_cli.teacher_argument import complete_any
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ def command(teacher: Path, out: Path | None, quiet: bool, as_json: bool) -> None
     from gtn_cli.inspect_stream import show_stream
     from gtn_core.tracking import flatten
     from gtn_envs.document import ENVIRONMENT, STREAM
+    from gtn_sl.shipped import is_shipped
     from gtn_sl.teacher import load_teacher
 
     if kind := kind_of(teacher):
@@ -56,7 +58,8 @@ def command(teacher: Path, out: Path | None, quiet: bool, as_json: bool) -> None
         show(teacher, out, quiet=quiet, as_json=as_json)
         return
     file = load_teacher(teacher)
-    folder = drawn(out, _folder(teacher, file.path), functools.partial(_draw, file))
+    usual = None if is_shipped(file.path) else folder_beside(file.path)
+    folder = drawn(out, usual, functools.partial(_draw, file))
     sizes = {name: list(tensor.shape) for name, tensor in file.teacher.state_dict().items()}
     facts = {
         "file": str(file.path),
@@ -88,12 +91,3 @@ def _draw(file: TeacherFile, folder: Path) -> Path:
 
 def _text(value: Any) -> str:
     return f"{value:.6g}" if isinstance(value, float) else str(value)
-
-
-def _folder(given: Path, file: Path) -> Path | None:
-    """Returns where pictures go: a run's report, else a folder named like the file; nowhere for a shipped teacher."""
-    from gtn_sl.shipped import is_shipped
-
-    if is_shipped(file):
-        return None
-    return file.parent / "report" if given.is_dir() else file.with_suffix("")
