@@ -63,6 +63,7 @@ def _distilled(
     population: int = 64,
     shift: float = 0.0,
     gain: tuple[float, float] = (1.0, 1.0),
+    sized: bool = True,
 ) -> Settings:
     """Warm, with a search for what can be learned after that for what is good.
 
@@ -77,6 +78,7 @@ def _distilled(
         population: Of both.
         shift: Of ``greedy``.
         gain: Of ``greedy``.
+        sized: Whether the size of the reward is told; else the stage ``scale`` ends an environment's, without ``bilevel``.
     """
     greedy = {
         "name": "greedy",
@@ -100,20 +102,22 @@ def _distilled(
     learnable: list[Settings] = [distil] if steps[1] else soften
     warm: list[Settings] = [] if started else [greedy] if kind == "reward" else [greedy, *learnable]
     # Agents tell candidates apart more slowly than students, so nothing follows in a bandit.
-    then = [] if kind == "bandit" and not started else [bilevel]
+    evolved = kind == "reward" or (sized and (kind == "mdp" or started))
     budget = {"minutes": None, "iterations": 20}
-    return {**_warm(kind, started), **budget, "stages": _stages(kind, warm, then, sized=True)}
+    return {**_warm(kind, started), **budget, "stages": _stages(kind, warm, [bilevel] if evolved else [], sized=sized)}
 
 
 def _narrow(kind: str, started: bool) -> Settings:
     """For tasks where one path leads to the goal and observations are small: many initial states, spread far around it.
 
     Agents see the task's own units. Where an entry of the observation is as small as MountainCar's velocity, states beyond those
-    that the path visits are the ones that its weight can be learned from.
+    that the path visits are the ones that its weight can be learned from. Every state that follows on another has a value to be
+    learned from such observations, too, so that the episodes of an MDP are as short as can be.
     """
-    preset = _distilled(kind, started, sigma=(0.3, 0.2), steps=(600, 25), validations=6)
+    preset = _distilled(kind, started, sigma=(0.3, 0.2), steps=(600, 25), validations=6, sized=False)
     own = {"exploration": 0.1, "centres": 512, "jitter": 2.0, "reward_scale": 0.5}
-    return {**preset, "environment": {**preset["environment"], **own}}
+    short = {"episode_steps": 2} if kind == "mdp" else {}
+    return {**preset, "environment": {**preset["environment"], **own, **short}, "agents": {"validation_seeds": 6}}
 
 
 def _wide(kind: str, started: bool) -> Settings:
