@@ -55,7 +55,7 @@ docs: $(VENV)/.installed-docs ## build the documentation into build/site
 weight = OMP_NUM_THREADS=1 $(BIN)/gtn-cli meta-train --task $(2) --kind $(3) --seed $(SEED) $(4) $(5) \
   --out runs/weights/GTN-$(1)-v0 && cp runs/weights/GTN-$(1)-v0/teacher.safetensors $(WEIGHTS)/GTN-$(1)-v0.safetensors
 both   = rm -rf runs/weights/GTN-$(1)-v0 runs/weights/GTN-$(1)Bandit-v0; $(call weight,$(1)Bandit,$(2),bandit,$(3)) && \
-  $(call weight,$(1),$(2),mdp,$(4),--start $(WEIGHTS)/GTN-$(1)Bandit-v0.safetensors)
+  $(call weight,$(1),$(2),mdp,$(4),--from $(WEIGHTS)/GTN-$(1)Bandit-v0.safetensors)
 SEED    ?= 0
 WEIGHTS ?= envs/gtn_envs/weights
 

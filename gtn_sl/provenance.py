@@ -41,6 +41,16 @@ class Provenance:
         return {key: value for key, value in told.items() if value is not None}
 
 
+def cpu_seconds_of(document: Mapping[str, Any]) -> float | None:
+    """Returns the processor time of a teacher's whole making, that of what it started from included; ``None`` where unknown."""
+    made = document.get("provenance")
+    if made is None:
+        return None
+    start = made.get("start")
+    before = 0.0 if start is None else cpu_seconds_of(start)
+    return None if before is None else float(made["cpu_seconds"]) + before
+
+
 def hardware(device: str, threads: int) -> str:
     """Returns the class of machine that computes: the GPU's name, or how many threads of which processor."""
     if torch.device(device).type == "cuda":

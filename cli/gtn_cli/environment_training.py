@@ -80,7 +80,7 @@ class Reinforcement:
         if self._new_budget and first(world, lambda: is_done(run, self.config)):
             raise UsageError(
                 f"all stages of {run.path} are done, so that it takes no new budget; go on from what it made in another"
-                f" folder with --start {shlex.quote(str(run.path))}"
+                f" folder with --from {shlex.quote(str(run.path))}"
             )
         progress, self.results = meta_train(
             self.config, run, resume=resume, listener=listener, command=command, world=world

@@ -114,7 +114,7 @@ def test_a_run_says_what_it_came_to(call, made, tmp_path):
     more = call("meta-train", "--resume", tmp_path / "r", "--iterations", 5)
     assert more.code == 2
     assert "takes no new budget" in more.err
-    assert f"--start {tmp_path / 'r'}" in more.err
+    assert f"--from {tmp_path / 'r'}" in more.err
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from gtn_core.errors import CheckpointError, UsageError
 from gtn_core.run_folder import RunFolder
 from gtn_sl.config import MetaTrainConfig, resolve_config
 from gtn_sl.data import load_task
+from gtn_sl.provenance import cpu_seconds_of
 from gtn_sl.starting_point import take_over
 from gtn_sl.teacher import load_teacher, seeded_teacher
 from gtn_sl.training import meta_train
@@ -49,6 +50,14 @@ def test_a_run_begins_as_the_teacher_it_starts_from(first, named, tmp_path):
     assert told["teacher"] == after.config.teacher.start == "first"
     assert told["provenance"] == before.document["provenance"]
     assert told["metrics"] == before.document["metrics"]
+
+
+def test_what_a_teacher_cost_counts_what_it_started_from():
+    first = {"provenance": {"cpu_seconds": 100.0}}
+    second = {"provenance": {"cpu_seconds": 20.0, "start": {"teacher": "first", **first}}}
+    third = {"provenance": {"cpu_seconds": 3.0, "start": {"teacher": "second", **second}}}
+    assert [cpu_seconds_of(document) for document in (first, second, third)] == [100, 120, 123]
+    assert cpu_seconds_of({"provenance": {"cpu_seconds": 20.0, "start": {"teacher": "made from Python"}}}) is None
 
 
 def test_what_began_otherwise_says_nothing_of_a_start(first):

@@ -75,7 +75,8 @@ log = logging.getLogger("gtn_cli")
     "  [default: the stages' own, snes]",
 )
 @click.option(
-    "--start",
+    "--from",  # torchrun would take --start for one of its own options
+    "start",
     metavar="TEACHER|ENV|PATH",
     shell_complete=complete_any,
     help="A shipped teacher or environment, or a run or file of your own, to start from.",
@@ -122,7 +123,7 @@ def command(
       gtn-cli meta-train --task CartPole-v1 --kind bandit --estimator meta-gradient --minutes 3
       gtn-cli meta-train --task my_package:MyEnv-v0 --minutes 20 --out runs/mine
       gtn-cli meta-train --task flowers.npz --minutes 30 --out runs/flowers
-      gtn-cli meta-train --task mnist --start mnist --set learner.architecture=my_nets:MyNet --minutes 10
+      gtn-cli meta-train --task mnist --from mnist --set learner.architecture=my_nets:MyNet --minutes 10
       gtn-cli meta-train --resume runs/digits
       torchrun --nproc-per-node 2 --no-python gtn-cli meta-train --task mnist --out runs/mnist
     """
@@ -137,7 +138,7 @@ def command(
         console.start_logging(quiet=silent or document)
         if resume is not None:
             others = {"--task": task, "--preset": preset, "--config": config_file, "--set": assignments, "--seed": seed}
-            more = {"--out": out, "--kind": kind, "--estimator": estimator, "--start": start}
+            more = {"--out": out, "--kind": kind, "--estimator": estimator, "--from": start}
             _refuse_beside_resume({**others, **more}, world)
         begun = resume or _restarted(out, world)
         if begun is not None:

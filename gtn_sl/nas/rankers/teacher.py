@@ -19,6 +19,7 @@ from gtn_sl.data import compare_images, is_own
 from gtn_sl.lessons import backwards, given
 from gtn_sl.nas.rankers.protocol import RANKERS, Judge, Ranker, Setting
 from gtn_sl.nas.rankers.short_training import Measure, judged_after
+from gtn_sl.provenance import cpu_seconds_of
 from gtn_sl.shipped import find_teacher
 from gtn_sl.stream import Stream
 from gtn_sl.streams.cosine_schedule import Momentum, cosine_schedule
@@ -63,8 +64,7 @@ class _OfAFile(Ranker):
 
     def paid_before(self) -> float | None:
         """See ``Ranker.paid_before``: what the file's header says of the meta-training."""
-        made = load_document(_path(self.file, self.name), "teacher").get("provenance")
-        return None if made is None else float(made["cpu_seconds"])
+        return cpu_seconds_of(load_document(_path(self.file, self.name), "teacher"))
 
 
 @RANKERS.register("teacher")
