@@ -95,11 +95,17 @@ STREAMS  ?= envs/gtn_envs/weights
 weights-digits: $(STAMP) ## make the shipped teacher of the digits and its data stream again, in a quarter of an hour
 	$(call teaching,digits,--iterations 800,--count 20 --tolerance 0.3,GTN-Digits-v0)
 
-weights-mnist: $(STAMP) ## make those of MNIST again (needs its images, see --data-dir)
-	$(call teaching,mnist,--iterations 900,--count 5 --tolerance 0.3,GTN-MNIST-v0)
+# Then for longer: other draws, a lower learning rate, and no losses between the inner steps.
+first   = rm -rf runs/weights/$(1)-first && OMP_NUM_THREADS=1 $(BIN)/gtn-cli meta-train --task $(1) --preset $(PRESET) --seed $(SEED) \
+  --threads 1 --iterations 900 $(ARGS) --out runs/weights/$(1)-first
+further = --from runs/weights/$(1)-first --seed $$(($(SEED) + 1)) --set outer.lr=0.0007 --set meta_loss.every=0 --iterations $(2)
+
+weights-mnist: $(STAMP) ## make those of MNIST again, in two hours (needs its images, see --data-dir)
+	$(call first,mnist) && $(call teaching,mnist,$(call further,mnist,1400),--count 5 --tolerance 0.3,GTN-MNIST-v0)
 
 weights-fashion-mnist: $(STAMP) ## make those of Fashion-MNIST again
-	$(call teaching,fashion-mnist,--iterations 900,--count 5 --tolerance 0.3,GTN-FashionMNIST-v0)
+	$(call first,fashion-mnist) && \
+	  $(call teaching,fashion-mnist,$(call further,fashion-mnist,900),--count 5 --tolerance 0.3,GTN-FashionMNIST-v0)
 
 # For one learner: no pool, and widths up to its own.
 one_learner = --set inner.fan_in=0 --set 'learner.pool=[]' --set 'learner.norms=[]' --set 'learner.activations=[]' \
