@@ -39,7 +39,7 @@ def named_start(layers: Sequence[Settings]) -> str | None:
         teacher = layer.get("teacher")
         if isinstance(teacher, Mapping):
             start = teacher.get("start", start)
-    return start
+    return start if isinstance(start, str) else None  # what else it may be is refused with the other settings
 
 
 def settings_of(start: str, task: ImageTask) -> Settings:
@@ -117,7 +117,8 @@ def take_over(teacher: SupervisedTeacher, start: str) -> Settings:
 def _document(start: str) -> dict[str, Any]:
     try:
         document = load_document(find_teacher(start), "teacher")
-        if document.get("domain") != "supervised" or not {"image_shape", "class_names", "config"} <= document.keys():
+        told = {"image_shape", "class_names", "config"} <= document.keys() and FORM.keys() <= document["config"].keys()
+        if document.get("domain") != "supervised" or not told:
             raise CheckpointError(f"{start} is not a teacher of images")
     except GTNError as error:  # an unknown name is a KeyError, too
         raise UsageError(f"teacher.start: {error}") from error

@@ -89,6 +89,7 @@ def test_a_shipped_teacher_is_named_as_it_is():
         ("mnist", {}, "images are 1x28x28 in 10 classes, those of digits 1x8x8 in 10 classes"),
         ("digitz", {}, "teacher.start: unknown teacher 'digitz'; did you mean 'digits'"),
         ("absent.safetensors", {}, "teacher.start: there is no file absent.safetensors"),
+        ("digits", {"teacher": {"start": 3}}, "teacher.start"),
         ("digits", {"inner": {"steps": 8}}, "inner.steps=8: .* from digits keeps its form, inner.steps=32"),
         ("digits", {"inner": {"lr": 0.1}}, "inner.lr=0.1: .*, inner.lr=0.005"),
         ("digits", {"teacher": {"channels": [8, 4]}}, r"teacher.channels=\(8, 4\): .*, teacher.channels=\(32, 16\)"),
