@@ -101,11 +101,11 @@ first   = rm -rf runs/weights/$(1)-first && OMP_NUM_THREADS=1 $(BIN)/gtn-cli met
 further = --from runs/weights/$(1)-first --seed $$(($(SEED) + 1)) --set outer.lr=0.0007 --set meta_loss.every=0 --iterations $(2)
 
 weights-mnist: $(STAMP) ## make those of MNIST again, in two hours (needs its images, see --data-dir)
-	$(call first,mnist) && $(call teaching,mnist,$(call further,mnist,1400),--count 5 --tolerance 0.3,GTN-MNIST-v0)
+	$(call first,mnist) && $(call teaching,mnist,$(call further,mnist,1200),--count 5 --tolerance 0.3,GTN-MNIST-v0)
 
 weights-fashion-mnist: $(STAMP) ## make those of Fashion-MNIST again
 	$(call first,fashion-mnist) && \
-	  $(call teaching,fashion-mnist,$(call further,fashion-mnist,900),--count 5 --tolerance 0.3,GTN-FashionMNIST-v0)
+	  $(call teaching,fashion-mnist,$(call further,fashion-mnist,700),--count 5 --tolerance 0.3,GTN-FashionMNIST-v0)
 
 # For one learner: no pool, and widths up to its own.
 one_learner = --set inner.fan_in=0 --set 'learner.pool=[]' --set 'learner.norms=[]' --set 'learner.activations=[]' \
