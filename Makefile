@@ -95,7 +95,8 @@ STREAMS  ?= envs/gtn_envs/weights
 weights-digits: $(STAMP) ## make the shipped teacher of the digits and its data stream again, in a quarter of an hour
 	$(call teaching,digits,--iterations 800,--count 20 --tolerance 0.3,GTN-Digits-v0)
 
-# Then for longer: other draws, a lower learning rate, and no losses between the inner steps.
+# MNIST's and Fashion-MNIST's go on from a first run, with other draws (the later --seed holds), a lower learning rate, and no losses
+# between the inner steps.
 first   = rm -rf runs/weights/$(1)-first && OMP_NUM_THREADS=1 $(BIN)/gtn-cli meta-train --task $(1) --preset $(PRESET) --seed $(SEED) \
   --threads 1 --iterations 900 $(ARGS) --out runs/weights/$(1)-first
 further = --from runs/weights/$(1)-first --seed $$(($(SEED) + 1)) --set outer.lr=0.0007 --set meta_loss.every=0 --iterations $(2)

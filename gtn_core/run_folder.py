@@ -156,3 +156,9 @@ class RunFolder:
         if self.metrics.is_file():
             with replacing(self.metrics) as file:
                 file.writelines(f"{json.dumps(row)}\n".encode() for row in rows)
+
+
+def teacher_of(path: Path) -> Path:
+    """Returns the teacher's file where a path is a run folder that holds one, else the path as it is."""
+    teacher = RunFolder(path).teacher
+    return teacher if teacher.is_file() else path

@@ -13,6 +13,7 @@ from gtn_core.config import Natural, NaturalReal, Positive, PositiveReal, Share,
 from gtn_core.errors import UsageError, unknown_name
 from gtn_core.inner_optim import MAX_MOMENTUM
 from gtn_core.outer_loop import OuterConfig
+from gtn_core.run_folder import teacher_of
 from gtn_rl.presets import GENERAL, PRESETS
 
 Kind = Literal["mdp", "bandit", "reward"]
@@ -256,9 +257,8 @@ def resolve_config(task: str, preset: str, *layers: Mapping[str, Any]) -> RLConf
     if not resolved.stages:
         raise UsageError("a meta-training needs at least one stage")
     start = resolved.environment.start
-    if start is not None and (run := Path(start) / "teacher.safetensors").is_file():
-        start = str(run)
-    if start is not None and start.endswith(".safetensors"):  # else the name of one that comes with the package
-        found = replace(resolved.environment, start=str(Path(start).absolute()))
+    # A file, or the name of one that comes with the package.
+    if start is not None and (file := teacher_of(Path(start))).suffix == ".safetensors":
+        found = replace(resolved.environment, start=str(file.absolute()))
         resolved = replace(resolved, environment=found)
     return resolved

@@ -206,7 +206,7 @@ def resolve_config(task: str, preset: str, *layers: Mapping[str, Any]) -> MetaTr
     start = named_start(layers)
     if start is not None:
         stack.append(settings_of(start, found))
-    own = resolve(MetaTrainConfig, *stack)
+    before = tuple(stack)
     for layer in layers:
         stack += [*_replaced(layer), layer]
     resolved = resolve(MetaTrainConfig, *stack, {"task": found.name})
@@ -216,7 +216,7 @@ def resolve_config(task: str, preset: str, *layers: Mapping[str, Any]) -> MetaTr
         first, last = resolved.inner.first_steps, resolved.inner.steps
         raise UsageError(f"inner.first_steps={first} is more than inner.steps={last}, which the inner steps grow to")
     if start is not None:
-        refuse_another_form(resolved, own)
+        refuse_another_form(resolved, resolve(MetaTrainConfig, *before))
         teacher = dataclasses.replace(resolved.teacher, start=whole_path(start))
         resolved = dataclasses.replace(resolved, teacher=teacher)
     return resolved

@@ -39,6 +39,11 @@ def find_teacher(name: str | Path) -> Path:
     raise UnknownNameError(f"{error} (one of your own is a run folder or a .safetensors file)")
 
 
+def known_by(file: Path) -> Path:
+    """Returns what a teacher's file is known by: its run's folder where it is called as every run's is, else the file itself."""
+    return file.parent if file.name == "teacher.safetensors" and file.parent.name else file
+
+
 def is_shipped(file: Path) -> bool:
     """Says whether a teacher's file is one that came with the package, beside which nothing should be written."""
     return file.parent == SHIPPED

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from gtn_core.checkpoint import load_checkpoint, load_document, load_into
 from gtn_core.errors import CheckpointError, GTNError, UsageError
 from gtn_sl.data import ImageTask
-from gtn_sl.shipped import find_teacher, is_shipped
+from gtn_sl.shipped import find_teacher, is_shipped, known_by
 
 if TYPE_CHECKING:
     from gtn_sl.config import MetaTrainConfig
@@ -61,7 +61,7 @@ def settings_of(start: str, task: ImageTask) -> Settings:
         )
     settings = document["config"]
     return {
-        "teacher": {**settings["teacher"], "warm_start": 0, "start": start},
+        "teacher": {**settings["teacher"], "warm_start": 0},
         "inner": {**settings["inner"], "grow": 0.0},  # it has reached its length
     }
 
@@ -74,8 +74,7 @@ def whole_path(start: str) -> str:
 
 def told_name(start: str) -> str:
     """Returns what a file's header may say of it: no folder of this machine, which means nothing elsewhere."""
-    file = find_teacher(start)
-    return file.parent.name if file.name == "teacher.safetensors" else file.stem
+    return known_by(find_teacher(start)).name.removesuffix(".safetensors")
 
 
 def refuse_another_form(config: MetaTrainConfig, own: MetaTrainConfig) -> None:

@@ -36,14 +36,14 @@ def show_environment(path: Path, out: Path | None, *, quiet: bool, as_json: bool
     import gtn_envs
     from gtn_rl.provenance import stages_of
 
+    file = environment_file(path)
     try:
-        weights = gtn_envs.load_environment(environment_file(path))
+        weights = gtn_envs.load_environment(file)
     except gtn_envs.WeightsError as error:
         raise GTNError(str(error)) from error
     assert weights.path is not None
-    file = environment_file(path)
     usual = folder_beside(file) if file.is_file() else None  # of a shipped id
-    picture = drawn(out, usual, functools.partial(_picture, path))
+    picture = drawn(out, usual, functools.partial(_picture, file))
     document = weights.document
     sizes = {name: list(tensor.shape) for name, tensor in weights.tensors.items()}
     facts = {
@@ -130,8 +130,8 @@ def _space(space: Any) -> str:
     return f"Box{space.shape} of {space.dtype}, from {low} to {high}"
 
 
-def _picture(path: Path, folder: Path) -> Path | None:
+def _picture(file: Path, folder: Path) -> Path | None:
     from gtn_rl.reports.report import write_episodes
     from gtn_rl.transfer.environments import find_environment
 
-    return write_episodes(folder, find_environment(str(environment_file(path))))
+    return write_episodes(folder, find_environment(str(file)))

@@ -14,6 +14,7 @@ import gymnasium as gym
 
 import gtn_envs  # registers those that come with the package
 from gtn_core.errors import GTNError, UsageError
+from gtn_core.run_folder import teacher_of
 from gtn_rl.tasks.registry import make_env
 
 OBSERVATIONS = (gym.spaces.Box, gym.spaces.Discrete, gym.spaces.MultiDiscrete, gym.spaces.MultiBinary)
@@ -100,7 +101,7 @@ def find_environment(name: str) -> Environment:
         GTNError: The file is not a valid environment.
     """
     try:
-        path = Path(name) / "teacher.safetensors" if Path(name, "teacher.safetensors").is_file() else Path(name)
+        path = teacher_of(Path(name))
         if path.suffix == ".safetensors":
             found = _register_file(path)
         else:

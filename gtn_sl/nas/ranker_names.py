@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from gtn_sl.shipped import known_by
+
 FIRST = ("file", "steps", "measure")
 """Settings that a short name begins with, in this order."""
 
@@ -21,13 +23,9 @@ def short_name(ranker: str) -> str:
     specification, bracket, note = ranker.partition(" [")
     name, _, settings = specification.partition("@")
     parts = sorted(filter(None, settings.split(",")), key=_place)
-    kept = [_named(Path(part[5:])) if part.startswith("file=") else part for part in parts]
+    kept = [known_by(Path(part[5:])).name if part.startswith("file=") else part for part in parts]
     short = f"{name} ({', '.join(kept)})" if kept else name
     return (short if len(short) <= 60 else f"{short[:57]}...)") + bracket + note
-
-
-def _named(file: Path) -> str:
-    return file.parent.name if file.name == "teacher.safetensors" and file.parent.name else file.name
 
 
 def _place(setting: str) -> int:
