@@ -55,6 +55,23 @@ def to_dict(value: Any) -> dict[str, Any]:
     return dumped
 
 
+def changed_settings(before: Any, after: Any) -> list[str]:
+    """Returns the names, dotted, of the settings in which two configs of one class differ: ``outer.lr``, ``stages.0.sigma``."""
+    old, new = (dict(_leaves(to_dict(value))) for value in (before, after))
+    return [name for name in {**old, **new} if (name in old, old.get(name)) != (name in new, new.get(name))]
+
+
+def _leaves(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
+    """Yields what nested dictionaries, and lists of them, hold, under dotted names."""
+    if isinstance(value, list) and any(isinstance(entry, dict) for entry in value):
+        value = {str(index): entry for index, entry in enumerate(value)}
+    if not isinstance(value, dict):
+        yield name, value
+        return
+    for key, entry in value.items():
+        yield from _leaves(entry, f"{name}.{key}".lstrip("."))
+
+
 @dataclasses.dataclass(frozen=True)
 class Described:
     """One setting of a config class, for people.

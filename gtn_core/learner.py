@@ -12,6 +12,8 @@ from torch.func import functional_call, vmap
 
 from gtn_core.device import send
 from gtn_core.errors import UsageError
+from gtn_core.norms import differentiate_statistics, statistic_names
+from gtn_core.seeding import seeded
 
 Statistics = tuple[Tensor, ...]
 """What a training step puts out beside its loss and evaluation needs: e.g. the batch means of mean-only batch norm."""
@@ -30,7 +32,8 @@ class Learner:
         layout: Memory layout that images and all that follows from them are kept in.
 
     Raises:
-        UsageError: The module keeps running statistics, draws random numbers, or has no parameters.
+        UsageError: The module keeps running statistics, holds a layer that draws random numbers (what its own code draws is
+            not found out here), or has no parameters.
 
     Attributes:
         size: D, the length of phi.
@@ -50,13 +53,9 @@ class Learner:
         self._sizes = [shape.numel() for shape in self._shapes.values()]
         self.layout = layout
         self.size = sum(self._sizes)
-        self._statistics: list[str] = []
-        for prefix, child in self._module.named_modules():
-            names = getattr(child, "statistics", ())
-            self._statistics += [f"{prefix}.{name}".lstrip(".") for name in names]
-            if names:
-                child.differentiable_statistics = True
-        self._constants = {k: b for k, b in self._module.named_buffers() if k not in self._statistics}
+        self._statistics = statistic_names(self._module)
+        differentiate_statistics(self._module, True)
+        self._buffers = dict(self._module.named_buffers())  # a training step replaces those of the statistics
 
     def initial(self) -> Tensor:
         """Returns the parameters that the module was built with, shape ``(D,)``."""
@@ -92,14 +91,12 @@ class Learner:
             inputs = inputs.to(memory_format=torch.channels_last)  # contiguous() would leave one-channel images be
         parameters = self.parameters(phi)
         tied = {name: parameters[first] for name, first in self._tied.items()}
-        state: dict[str, Tensor] = {**parameters, **tied, **self._constants_on(phi.device)}
+        state: dict[str, Tensor] = {**parameters, **tied, **self._buffers_on(phi.device)}
         module = self._module
         if module.training != (statistics is None):
             module.train(statistics is None)
         if statistics is not None:
             state.update(zip(self._statistics, statistics, strict=True))
-        else:
-            state.update(dict.fromkeys(self._statistics, phi))  # overwritten by the forward pass
         outputs = functional_call(module, state, (inputs,), tie_weights=False)
         return outputs, tuple(state[name] for name in self._statistics)
 
@@ -108,16 +105,14 @@ class Learner:
         module = copy.deepcopy(self._module)
         state = self.parameters(phi.detach()) | dict(zip(self._statistics, statistics, strict=True))
         module.load_state_dict({name: tensor.detach().clone() for name, tensor in state.items()}, strict=False)
-        for child in module.modules():
-            if hasattr(child, "differentiable_statistics"):
-                child.differentiable_statistics = False  # type: ignore[assignment]
+        differentiate_statistics(module, False)
         return module.to(phi.device).eval()
 
-    def _constants_on(self, device: torch.device) -> dict[str, Tensor]:
-        for name, tensor in self._constants.items():
+    def _buffers_on(self, device: torch.device) -> dict[str, Tensor]:
+        for name, tensor in self._buffers.items():
             if tensor.device != device:
-                self._constants[name] = send(tensor, device)
-        return self._constants
+                self._buffers[name] = send(tensor, device)
+        return self._buffers
 
 
 def fresh_learner(build: Callable[[], nn.Module], seed: int, layout: Layout = "contiguous") -> tuple[Learner, Tensor]:
@@ -131,8 +126,7 @@ def fresh_learner(build: Callable[[], nn.Module], seed: int, layout: Layout = "c
     Returns:
         The learner, and its initial parameters, shape ``(D,)``.
     """
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(seed)
+    with seeded(seed):
         learner = Learner(build(), layout)
     return learner, learner.initial()
 
@@ -151,5 +145,16 @@ def _refuse_impure(module: nn.Module) -> None:
             raise UsageError(
                 f"{where} {what}, which a pure learner cannot; use gtn_core.norms.BatchNorm or MeanOnlyBatchNorm"
             )
-        if isinstance(child, nn.modules.dropout._DropoutNd) and child.p > 0:
-            raise UsageError(f"{where} draws random numbers, which the adjoint cannot repeat; set p=0 or remove it")
+        if _draws(child):
+            raise UsageError(
+                f"{where} draws random numbers, which the adjoint cannot repeat; set its dropout to 0, or remove it"
+            )
+
+
+def _draws(layer: nn.Module) -> bool:
+    """Says whether a layer of torch's draws random numbers in training."""
+    if isinstance(layer, nn.modules.dropout._DropoutNd):
+        return layer.p > 0
+    if isinstance(layer, nn.MultiheadAttention | nn.RNNBase):
+        return layer.dropout > 0
+    return isinstance(layer, nn.RReLU | nn.FractionalMaxPool2d | nn.FractionalMaxPool3d)

@@ -15,11 +15,14 @@ from torch.nn import functional as F
 EPS = 1e-5
 
 
-class _BatchStatistics(nn.Module):
+class BatchStatistics(nn.Module):
     """Keeps the statistics of the last training batch in buffers, for evaluation (momentum 0)."""
 
     statistics: ClassVar[tuple[str, ...]]
     """Buffers that a training step puts out and that evaluation needs; see ``gtn_core.learner``."""
+
+    differentiable_statistics = False
+    """Whether they carry a graph; then, too, what is computed of them can be differentiated twice."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -27,10 +30,9 @@ class _BatchStatistics(nn.Module):
         self.bias = nn.Parameter(torch.empty(channels))
         for name in self.statistics:
             self.register_buffer(name, torch.empty(channels))
-        self.differentiable_statistics = False
 
 
-class MeanOnlyBatchNorm(_BatchStatistics):
+class MeanOnlyBatchNorm(BatchStatistics):
     """Subtracts each channel's batch mean and adds a learned bias; no variance, no gain, no running average.
 
     In training mode the batch mean is kept in the buffer ``mean``; in evaluation mode that buffer is what is subtracted,
@@ -62,7 +64,7 @@ class MeanOnlyBatchNorm(_BatchStatistics):
         return x + shift.view(-1, *[1] * (x.dim() - 2))
 
 
-class BatchNorm(_BatchStatistics):
+class BatchNorm(BatchStatistics):
     """Full batch normalisation with a learned gain and bias, mean and variance those of the last training batch.
 
     Args:
@@ -137,6 +139,23 @@ class GroupNorm(nn.Module):
         scale = (variance + EPS).rsqrt().unsqueeze(2) * self.weight.view(groups, -1)  # (N, groups, channels / groups)
         shift = self.bias.view(groups, -1) - mean.unsqueeze(2) * scale
         return _scale_and_shift(x, scale.flatten(1), shift.flatten(1))
+
+
+def statistic_names(module: nn.Module) -> list[str]:
+    """Returns the names, dotted, of the buffers in which the norms of a network keep their batch statistics."""
+    return [
+        f"{prefix}.{name}".lstrip(".")
+        for prefix, child in module.named_modules()
+        if isinstance(child, BatchStatistics)
+        for name in child.statistics
+    ]
+
+
+def differentiate_statistics(module: nn.Module, differentiable: bool) -> None:
+    """Says of all norms of a network whether their batch statistics carry a graph."""
+    for child in module.modules():
+        if isinstance(child, BatchStatistics):
+            child.differentiable_statistics = differentiable
 
 
 def _all_but_channels(x: Tensor) -> list[int]:

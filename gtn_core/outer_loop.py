@@ -7,80 +7,27 @@ such as the time or an interrupt, is told to all first.
 from __future__ import annotations
 
 import contextlib
-import math
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from gtn_core.config import Natural, NaturalReal, Positive, PositiveReal, Share, config
+from gtn_core.annealing import half_cosine
 from gtn_core.distributed import LostRankError, SingleProcess, World, first, keep_in_step
-from gtn_core.errors import CheckpointError, DivergedError, GTNError
+from gtn_core.errors import DivergedError, GTNError
 from gtn_core.estimators import Estimator, Teacher
 from gtn_core.interrupts import InterruptedRun, interrupts_held_back
 from gtn_core.memory.allocation import peak_memory_mib
+from gtn_core.outer_config import OuterConfig
 from gtn_core.outer_job import Job
+from gtn_core.progress import Progress
 from gtn_core.run_folder import RunFolder
 from gtn_core.step_gradient import StepGradient, StepReport, gradient_norm
 from gtn_core.tracking import Tracker
-from gtn_core.training_state import EstimatorState, load_state, save_state, saved_iteration
-
-
-@config
-class OuterConfig:
-    """How the teacher is meta-trained."""
-
-    iterations: Natural | None = None
-    """Outer steps; ``None`` where ``minutes`` bounds the run."""
-    minutes: PositiveReal | None = None
-    """Wall-clock minutes of meta-training, validation included; ``None`` where ``iterations`` bounds the run."""
-    optimizer: Literal["adam", "sgd", "rmsprop"] = "adam"
-    """What takes the outer step: ``adam``, ``sgd``, plain gradient descent, or ``rmsprop``."""
-    lr: PositiveReal = 0.01
-    """Learning rate at the start."""
-    final_lr: Share = 0.1
-    """Share of ``lr`` that a cosine over the run ends at."""
-    betas: tuple[Share, Share] = (0.9, 0.999)
-    """Decay rates of Adam's moments; RMSProp takes the second."""
-    eps: PositiveReal = 1e-8
-    """Added to the root of the second moment."""
-    clip: PositiveReal | None = None
-    """Largest norm of the meta-gradient; longer ones are scaled down."""
-    accumulate: Positive = 1
-    """Episodes of an outer step, whose gradients are averaged."""
-    patience: Positive = 10
-    """Outer steps in a row that may come to nothing, since every learner diverged, before the run ends."""
-    validations: Positive = 20
-    """How often, evenly over the run, the teacher is judged on validation data."""
-    save_every: NaturalReal = 30.0
-    """Seconds between resumable states."""
-
-
-@dataclass
-class Progress:
-    """Where a run stands.
-
-    Attributes:
-        iteration: Outer steps done.
-        episodes: Numbers of episodes used up, over all the processes that took part, so that none comes twice.
-        seconds: Wall-clock time they took, over all the runs that resumed each other.
-        best: Best validation score, and the outer steps done when it was reached.
-        validated: Validations done.
-        fruitless: Outer steps in a row, up to now, whose every learner diverged.
-    """
-
-    iteration: int = 0
-    episodes: int = 0
-    seconds: float = 0.0
-    best: float = -math.inf
-    best_iteration: int = 0
-    validated: int = 0
-    fruitless: int = 0
-
+from gtn_core.training_state import EstimatorState, load_state, save_state, saved_progress
 
 Standing = tuple[EstimatorState, dict[str, Any]]
 """What a state holds beside teacher and optimizer: that of the estimator, and the counters."""
@@ -142,13 +89,8 @@ class OuterLoop:
         Raises:
             CheckpointError: There is no state, or it is not this run's.
         """
-        saved = load_state(self.world, self.run_folder, self.teacher, self.optimizer, self.estimator)
-        try:
-            self.progress = Progress(**{"episodes": saved["iteration"], **saved})
-        except (KeyError, TypeError) as error:
-            raise CheckpointError(f"{self.run_folder.state} is not the state of such a run: {error}") from error
-        due = int(self._share() * self.settings.validations)  # another one where the budget has changed
-        self.progress.validated = min(self.progress.validated, due + 1)
+        self.progress = load_state(self.world, self.run_folder, self.teacher, self.optimizer, self.estimator)
+        self.progress.validated = min(self.progress.validated, self._validations_due())  # the budget may have changed
 
     def run(self) -> Progress:
         """Trains until the budget is spent; returns where it ended.
@@ -178,7 +120,7 @@ class OuterLoop:
 
     def _train(self, interrupted: Callable[[], bool]) -> None:
         self._validate_if_due()
-        while (share := self._share()) < 1:
+        while (share := self.settings.spent(self.progress)) < 1:
             if any(self.world.gather(interrupted())):
                 raise InterruptedRun
             values = self._step(share)
@@ -186,7 +128,7 @@ class OuterLoop:
             if not self._validate_if_due() and time.monotonic() - self._saved_at > self.settings.save_every:
                 self.save()
             if self.listener is not None:
-                self.listener(self.progress, self._share(), values)
+                self.listener(self.progress, self.settings.spent(self.progress), values)
         if any(self.world.gather(interrupted())):  # in the last step: another outer loop may come after this one
             raise InterruptedRun
 
@@ -222,7 +164,7 @@ class OuterLoop:
 
     def _write_for_the_lost(self, estimator: EstimatorState, progress: Mapping[str, Any]) -> None:
         with contextlib.suppress(GTNError, OSError), self.run_folder.lock():
-            saved = saved_iteration(self.run_folder)
+            saved = saved_progress(self.run_folder).iteration
             if saved < progress["iteration"]:
                 self._write_after_its_rows(estimator, progress)
             elif saved == progress["iteration"]:  # by a signal, which may have come before the row
@@ -255,13 +197,6 @@ class OuterLoop:
     def _state_tensors(self) -> list[Tensor]:
         moments = [v for slot in self.optimizer.state.values() for v in slot.values() if isinstance(v, Tensor)]
         return [*self.teacher.state_dict().values(), *self.estimator.state()[0].values(), *moments]
-
-    def _share(self) -> float:
-        """Returns which share of the budget is spent."""
-        if self.settings.iterations is not None:
-            return self.progress.iteration / self.settings.iterations if self.settings.iterations else 1.0
-        assert self.settings.minutes is not None
-        return self.progress.seconds / (60 * self.settings.minutes)
 
     def _step(self, share: float) -> dict[str, float]:
         """Takes one outer step and returns what to log of it; the parameters stay as they are if every learner diverges."""
@@ -298,8 +233,7 @@ class OuterLoop:
 
     def _set_learning_rates(self, share: float) -> float:
         """Sets each group's rate, a cosine over the run, and returns that of a group whose multiple is 1."""
-        cosine = 0.5 * (1 + math.cos(math.pi * share))
-        lr = self.settings.lr * (self.settings.final_lr + (1 - self.settings.final_lr) * cosine)
+        lr = self.settings.lr * (self.settings.final_lr + (1 - self.settings.final_lr) * half_cosine(share))
         for group in self.optimizer.param_groups:
             group["lr"] = lr * group["multiple"]
         return lr
@@ -318,8 +252,8 @@ class OuterLoop:
 
         Progress moves last: a run that is stopped in between validates again when it is resumed.
         """
-        share = self._share()
-        if self.progress.validated > int(share * self.settings.validations):
+        due = self._validations_due()
+        if self.progress.validated >= due:
             return False
         iteration = self.progress.iteration
         keep_in_step(self.world, self._state_tensors())
@@ -334,9 +268,16 @@ class OuterLoop:
         if validation.score >= self.progress.best:  # of equals the later one, which has seen more
             first(self.world, lambda: self.job.save_teacher(validation, iteration))
             self.progress.best, self.progress.best_iteration = validation.score, iteration
-        self.progress.validated = int(share * self.settings.validations) + 1
+        self.progress.validated = due
         self.save()
         return True
+
+    def _validations_due(self) -> int:
+        """Returns how many validations there are to be up to now, with the one before the first step."""
+        iterations, validations = self.settings.iterations, self.settings.validations
+        if iterations:  # in whole numbers: a product of fractions may fall short of the next one
+            return self.progress.iteration * validations // iterations + 1
+        return int(self.settings.spent(self.progress) * validations) + 1
 
 
 def outer_optimizer(groups: list[dict[str, Any]], settings: OuterConfig) -> torch.optim.Optimizer:

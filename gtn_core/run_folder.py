@@ -6,17 +6,18 @@ import contextlib
 import fcntl
 import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import IO, Any
 
 from gtn_core.checkpoint import replacing
-from gtn_core.config import read_yaml, write_yaml
+from gtn_core.config import changed_settings, read_yaml, resolve, write_yaml
 from gtn_core.errors import GTNError, UsageError
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, init=False)
 class RunFolder:
     """The files of a run, by their meaning.
 
@@ -26,7 +27,11 @@ class RunFolder:
     """
 
     path: Path
-    whole: Path | None = None
+    whole: Path | None
+
+    def __init__(self, path: str | Path, whole: Path | None = None) -> None:
+        object.__setattr__(self, "path", Path(path))
+        object.__setattr__(self, "whole", whole)
 
     @property
     def config(self) -> Path:
@@ -112,13 +117,35 @@ class RunFolder:
             raise UsageError(f"{self.path} is not a run folder: it has no config.yaml")
         return read_yaml(self.config)
 
+    def refuse_other_settings(self, settings: Any, may_change: Sequence[str]) -> None:
+        """Makes sure that a resumed run goes on with the settings that it began with.
+
+        Args:
+            settings: The config to go on with.
+            may_change: Patterns of the names of settings that may be others, as ``outer.minutes`` or ``compute.*``.
+
+        Raises:
+            UsageError: Another one differs, or there is no run here.
+        """
+        before = resolve(type(settings), self.read_config())
+        changed = changed_settings(before, settings)
+        others = [name for name in changed if not any(fnmatch(name, pattern) for pattern in may_change)]
+        if others:
+            raise UsageError(
+                f"{self.path} began with another {', '.join(others)}: a resumed run keeps the settings in its config.yaml"
+                f" (other than {', '.join(may_change)})"
+            )
+
     def lock(self) -> IO[str]:
         """Takes the run for this process until the returned file is closed.
 
         Raises:
-            GTNError: Another process has it.
+            GTNError: Another process has it, or it cannot be written.
         """
-        file = ((self.whole or self.path) / "state" / "lock").open("w")
+        try:
+            file = ((self.whole or self.path) / "state" / "lock").open("w")
+        except OSError as error:
+            raise GTNError(f"cannot write {error.filename}: {error.strerror}") from error
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -131,7 +158,7 @@ class RunFolder:
     @contextlib.contextmanager
     def logged(self) -> Iterator[None]:
         """Writes what is logged within the block to the run's log file, too."""
-        handler = logging.FileHandler(self.log)
+        handler = logging.FileHandler(self.log, encoding="utf-8")
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
         logger = logging.getLogger()
         logger.addHandler(handler)

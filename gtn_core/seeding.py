@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import zlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -36,3 +38,11 @@ class Streams:
 
     def _sequence(self, name: str, index: tuple[int, ...]) -> np.random.SeedSequence:
         return np.random.SeedSequence(self.root, spawn_key=(zlib.crc32(name.encode()), *index))
+
+
+@contextlib.contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Makes what torch's global CPU generator draws within the block depend on ``seed`` alone, and puts it back after it."""
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)
+        yield

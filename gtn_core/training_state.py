@@ -12,6 +12,7 @@ from gtn_core.distributed import World
 from gtn_core.distributed.files import read_first
 from gtn_core.errors import CheckpointError
 from gtn_core.estimators import Estimator, Teacher
+from gtn_core.progress import Progress
 from gtn_core.run_folder import RunFolder
 
 KIND = "training-state"
@@ -49,11 +50,11 @@ def save_state(
 
 def load_state(
     world: World, run: RunFolder, teacher: Teacher, optimizer: torch.optim.Optimizer, estimator: Estimator
-) -> dict[str, Any]:
+) -> Progress:
     """Puts teacher, optimizer and estimator back to where the saved state has them, on every process; process 0 reads it.
 
     Returns:
-        What was given as ``progress``.
+        Where the run stands.
 
     Raises:
         CheckpointError: There is no state, or it is not this run's.
@@ -67,19 +68,19 @@ def load_state(
     try:
         unpack_optimizer(optimizer, part("optimizer"), document["optimizer"])
         estimator.load_state(part("estimator"), document["estimator"])
-        return dict(document["progress"])
+        return Progress.of(document["progress"])
     except (KeyError, TypeError) as error:
         raise CheckpointError(f"{run.state} is not the state of such a run: {error}") from error
 
 
-def saved_iteration(run: RunFolder) -> int:
-    """Returns the outer steps done by the state that a resumed run would continue from.
+def saved_progress(run: RunFolder) -> Progress:
+    """Returns where the state stands that a resumed run would continue from.
 
     Raises:
         CheckpointError: There is no state, or it is not one.
     """
     document = load_document(run.state, KIND)
     try:
-        return int(document["progress"]["iteration"])
+        return Progress.of(document["progress"])
     except (KeyError, TypeError) as error:
-        raise CheckpointError(f"{run.state} does not say at which iteration it stands") from error
+        raise CheckpointError(f"{run.state} does not say where it stands: {error}") from error

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 import torch
 
 from gtn_core.errors import GTNError
+from gtn_core.threads import one_thread
 
 J = TypeVar("J")
 R = TypeVar("R")
@@ -41,7 +42,7 @@ def run_jobs(
     if workers == 1 or len(jobs) == 1:
         with one_thread():
             for job in jobs:
-                done(job, work(job))
+                done(job, _done_here(work, job, title))
         return
     context = multiprocessing.get_context("spawn")
     processes: dict[Connection, SpawnProcess] = {}
@@ -72,6 +73,17 @@ def run_jobs(
         for pipe, process in processes.items():
             process.join()
             pipe.close()
+
+
+def _done_here(work: Callable[[J], R], job: J, title: Callable[[J], str]) -> R:
+    try:
+        return work(job)
+    except Exception as error:
+        raise GTNError(f"{title(job)}: {_told(error)}") from error
+
+
+def _told(error: Exception) -> str:
+    return str(error) if isinstance(error, GTNError) else f"{type(error).__name__}: {error}"
 
 
 @contextmanager
@@ -109,24 +121,11 @@ def serve(pipe: Connection, work: Callable[[Any], Any]) -> None:
             return
         try:
             answer: tuple[Any, str | None] = (work(job), None)
-        except GTNError as error:
-            answer = (None, str(error))
         except Exception as error:
-            answer = (None, f"{type(error).__name__}: {error}")
+            answer = (None, _told(error))
         try:
             pipe.send(answer)
         except BrokenPipeError:  # the parent has gone
             return
         except Exception as error:  # whatever a user's object does when it is pickled; nothing has been sent then
             pipe.send((None, f"its result cannot be handed over: {type(error).__name__}: {error}"))
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Computes on one thread within the block: small networks are fastest so, and their results do not hang on the cores."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

@@ -10,7 +10,9 @@ from gtn_core.checkpoint import load_document
 from gtn_core.config import resolve
 from gtn_core.cost import Cost
 from gtn_core.run_folder import RunFolder
-from gtn_rl.config import UNBUDGETED, RLConfig, StageConfig
+from gtn_core.training_state import saved_progress
+from gtn_rl.config import UNBUDGETED, RLConfig
+from gtn_rl.stages.folders import RESULT_KIND, result_file, stage_folder
 
 
 @dataclass(frozen=True)
@@ -51,30 +53,23 @@ def run_progress(run: RunFolder, settings: Mapping[str, Any]) -> RunProgress:
     spent, seconds, outer_steps, ended = 0.0, 0.0, 0, 0
     name, score = None, None
     for index, (stage, share) in enumerate(zip(config.stages, shares, strict=True)):
-        folder = RunFolder(run.path / "stages" / f"{index + 1}-{stage.name}")
-        over = (folder.path / "result.safetensors").is_file()
+        folder = stage_folder(run, index, stage)
+        over = result_file(folder).is_file()
         if not over and not folder.state.is_file():
             break
         ended += over
         name = stage.name
         if over and name != "fit":
-            score = float(load_document(folder.path / "result.safetensors", "stage")["result"]["score"])
+            score = float(load_document(result_file(folder), RESULT_KIND)["result"]["score"])
         if name in UNBUDGETED:
             continue
-        progress = load_document(folder.state, "training-state")["progress"]
-        spent += share * (1.0 if over else _share(config, stage, progress))
-        seconds += progress["seconds"]
-        outer_steps += progress["iteration"]
+        progress = saved_progress(folder)
+        spent += share * (1.0 if over else min(1.0, config.outer(stage).spent(progress)))
+        seconds += progress.seconds
+        outer_steps += progress.iteration
         if not over:
-            score = float(progress["best"])
+            score = progress.best
     rows = list(run.metric_rows())
     cost = Cost.of(rows[-1]) if rows else Cost()
     share = spent / sum(shares) if sum(shares) else ended / len(shares)
     return RunProgress(share, ended == len(shares), name, outer_steps, seconds, score, cost)
-
-
-def _share(config: RLConfig, stage: StageConfig, progress: Mapping[str, Any]) -> float:
-    outer = config.outer(stage)
-    if outer.minutes is not None:
-        return min(1.0, progress["seconds"] / (60 * outer.minutes))
-    return min(1.0, progress["iteration"] / max(1, outer.iterations or 1))

@@ -14,8 +14,10 @@ from gtn_core.distributed import SingleProcess, World, everywhere, first
 from gtn_core.distributed.files import held_by_first
 from gtn_core.estimators import ESTIMATORS, EstimatorConfig
 from gtn_core.memory.allocation import reuse_pages
-from gtn_core.outer_loop import Listener, Progress
+from gtn_core.outer_loop import Listener
+from gtn_core.progress import Progress
 from gtn_core.run_folder import RunFolder
+from gtn_core.threads import threads_put_back
 from gtn_rl.config import UNBUDGETED, RLConfig
 from gtn_rl.gradient import FORMS
 from gtn_rl.judge import judges, learners
@@ -28,7 +30,11 @@ from gtn_rl.stages.starting_point import load_start
 from gtn_rl.tasks import BatchedTask, make_task
 from gtn_rl.tasks.rollout import step_limit
 
+MAY_CHANGE = ("minutes", "iterations", "stages.*.iterations", "threads", "workers", "device")
+"""Settings in which a resumed run may differ from what it was."""
 
+
+@threads_put_back()
 def meta_train(
     config: RLConfig,
     run: RunFolder,
@@ -40,8 +46,10 @@ def meta_train(
 ) -> tuple[Progress, list[StageResult]]:
     """Meta-trains an environment, or goes on where a run stopped.
 
+    From then on this process takes subnormal numbers for zero on the CPU, and keeps freed memory for its next use.
+
     Args:
-        config: All settings; of a resumed run, those in its folder.
+        config: All settings; of a resumed run those in its folder, of which ``MAY_CHANGE`` may be others.
         run: Where everything is written, by the first process.
         resume: Whether the folder holds a run already.
         listener: Told after every outer step.
@@ -56,6 +64,8 @@ def meta_train(
     """
     reuse_pages()
     world = world or SingleProcess()
+    if resume:
+        first(world, lambda: run.refuse_other_settings(config, MAY_CHANGE))
     if config.threads is not None:
         torch.set_num_threads(config.threads)
     torch.set_flush_denormal(True)

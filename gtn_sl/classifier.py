@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from gtn_core.checkpoint import load_checkpoint, load_into, save_checkpoint
 from gtn_core.errors import CheckpointError, GTNError
+from gtn_core.seeding import seeded
 from gtn_sl.evaluation import train
 from gtn_sl.judging import step_plan
 from gtn_sl.learners import architecture
@@ -48,17 +49,19 @@ class Classifier(nn.Module):
         """Classifies pictures.
 
         Args:
-            images: Shape ``(N, C, H, W)``; bytes, or floats in ``[0, 1]``. They are normalised here.
+            images: Shape ``(N, C, H, W)``; bytes (``torch.uint8``), or floats in ``[0, 1]``. They are normalised here.
 
         Returns:
             Logits, shape ``(N, classes)``.
 
         Raises:
-            ValueError: The images have another shape than the task's.
+            ValueError: The images have another shape than the task's, or are whole numbers other than bytes.
         """
         shape: tuple[int, ...] = tuple(self.document["image_shape"])
         if tuple(images.shape[1:]) != shape:
             raise ValueError(f"this classifier takes images {('N', *shape)}, not {tuple(images.shape)}")
+        if not (images.is_floating_point() or images.dtype == torch.uint8):
+            raise ValueError(f"this classifier takes bytes (torch.uint8), or floats in [0, 1], not {images.dtype}")
         pixels = images.to(self.mean.dtype) / (255 if images.dtype == torch.uint8 else 1)
         return self.net((pixels - self.mean) / self.std)
 
@@ -128,8 +131,7 @@ def load_learner(path: str | Path) -> Classifier:
     tensors, document = load_checkpoint(path, KIND)
     try:
         family, classes = architecture(document["learner"]), len(document["class_names"])
-        with torch.random.fork_rng(devices=[]):
-            torch.default_generator.manual_seed(document["seed"])  # an architecture, too, may be drawn
+        with seeded(document["seed"]):  # an architecture, too, may be drawn
             classifier = Classifier(family.module(document["image_shape"], classes), document)
     except GTNError as error:
         raise CheckpointError(f"{path}: the header makes no learner: {error}") from error

@@ -9,7 +9,7 @@ from typing import Any
 from gtn_core.config import BelowOne, Natural, NaturalReal, Positive, PositiveReal, Share, config, resolve, to_dict
 from gtn_core.errors import UsageError, unknown_name
 from gtn_core.inner_optim import MAX_MOMENTUM, Schedule, UnboundOptimizer, inner_optimizer
-from gtn_core.outer_loop import OuterConfig
+from gtn_core.outer_config import OuterConfig
 from gtn_core.planning.plan import StepPlan
 from gtn_sl.data import find_task
 from gtn_sl.learners.pool import LearnerConfig

@@ -18,6 +18,7 @@ from gtn_core.checkpoint import load_checkpoint, load_document, load_into, save_
 from gtn_core.config import resolve, to_dict
 from gtn_core.errors import CheckpointError, GTNError, UsageError
 from gtn_core.second_order import Batch
+from gtn_core.seeding import seeded
 from gtn_sl.autoencoder import Encoder, reconstruction_loss
 from gtn_sl.combinations import refuse_impossible
 from gtn_sl.config import MetaTrainConfig
@@ -157,8 +158,7 @@ class SupervisedTeacher(Stream):
 
 def seeded_teacher(config: MetaTrainConfig, task: ImageTask, seed: int) -> SupervisedTeacher:
     """Builds a teacher whose initial parameters depend on ``seed`` alone."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with seeded(seed):
         return SupervisedTeacher(config, task)
 
 

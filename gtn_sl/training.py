@@ -20,16 +20,18 @@ from gtn_core.distributed.files import held_by_first
 from gtn_core.errors import DataError, DivergedError
 from gtn_core.estimators import ESTIMATORS, Backprop, EstimatorConfig
 from gtn_core.memory.allocation import reuse_pages
-from gtn_core.outer_loop import Listener, OuterLoop, Progress
+from gtn_core.outer_loop import Listener, OuterLoop
 from gtn_core.planning.cache import default_cache
 from gtn_core.planning.choice import choose_plan, choose_threads
 from gtn_core.planning.plan import Probe, StepPlan, cosine, has_bfloat16_units
+from gtn_core.progress import Progress
 from gtn_core.run_folder import RunFolder
 from gtn_core.second_order import Batch, InnerLoss
 from gtn_core.seeding import Streams
 from gtn_core.step_gradient import StepGradient
+from gtn_core.threads import threads_put_back
 from gtn_core.tracking import RunTracker, StandbyTracker, Tracker
-from gtn_core.training_state import saved_iteration
+from gtn_core.training_state import saved_progress
 from gtn_sl.config import MetaTrainConfig
 from gtn_sl.data import AUGMENTATIONS, ImageTask, TaskData, load_task
 from gtn_sl.job import SupervisedJob
@@ -44,10 +46,14 @@ from gtn_sl.warm_start import warm_start
 
 log = logging.getLogger(__name__)
 
+MAY_CHANGE = ("outer.iterations", "outer.minutes", "data_dir", "compute.*")
+"""Settings in which a resumed run may differ from what it was."""
+
 SAME_DIRECTION = 0.98
 """Least cosine between the meta-gradients in bfloat16 and float32 for bfloat16 to be used."""
 
 
+@threads_put_back()
 def meta_train(
     config: MetaTrainConfig,
     run: RunFolder,
@@ -59,8 +65,10 @@ def meta_train(
 ) -> Progress:
     """Meta-trains a teacher, or goes on where a run stopped.
 
+    From then on this process keeps freed memory for its next use.
+
     Args:
-        config: All settings; of a resumed run, those in its folder.
+        config: All settings; of a resumed run those in its folder, of which ``MAY_CHANGE`` may be others.
         run: Where everything is written, by the first process.
         resume: Whether the folder holds a run already.
         listener: Told after every outer step.
@@ -76,6 +84,8 @@ def meta_train(
     clock = cpu_seconds()
     reuse_pages()
     world = world or SingleProcess()
+    if resume:
+        first(world, lambda: run.refuse_other_settings(config, MAY_CHANGE))
     threads_are_open = config.compute.threads is None and world.size == 1 and "OMP_NUM_THREADS" not in os.environ
     config = everywhere(world, lambda: _with_compute(config, world))
     data = first_on_each_machine(world, lambda: load_task(config.task, config.data_dir))
@@ -123,7 +133,9 @@ def _tracker(config: MetaTrainConfig, run: RunFolder, continued: bool, clock: fl
     made: list[Tracker] = []
 
     def make() -> tuple[int, float]:
-        made.append(RunTracker(run, after=saved_iteration(run) if continued else None, settings=to_dict(config)))
+        made.append(
+            RunTracker(run, after=saved_progress(run).iteration if continued else None, settings=to_dict(config))
+        )
         rows = list(run.metric_rows())
         before = Cost.of(rows[-1]) if rows else Cost()
         return before.real_steps, before.cpu_seconds

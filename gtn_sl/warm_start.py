@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import logging
-import math
 
 import torch
 
+from gtn_core.annealing import half_cosine
 from gtn_core.seeding import Streams
 from gtn_sl.autoencoder import reconstruction_loss
 from gtn_sl.data import TaskData
@@ -59,7 +59,7 @@ def _fit(teacher: SupervisedTeacher, targets: torch.Tensor, epochs: int, streams
     order, error = streams.torch("warm-start-order"), torch.zeros(())
     for epoch in range(epochs):
         for group in optimizer.param_groups:
-            group["lr"] = group["peak"] * 0.5 * (1 + math.cos(math.pi * epoch / epochs))
+            group["lr"] = group["peak"] * half_cosine(epoch / epochs)
         error = torch.zeros((), device=targets.device)
         for number in torch.randperm(len(batches), generator=order).tolist():
             samples = batches[number]

@@ -13,7 +13,8 @@ from gtn_core.errors import UsageError
 
 if TYPE_CHECKING:
     from gtn_core.distributed import World
-    from gtn_core.outer_loop import Listener, Progress
+    from gtn_core.outer_loop import Listener
+    from gtn_core.progress import Progress
     from gtn_core.run_folder import RunFolder
 
 

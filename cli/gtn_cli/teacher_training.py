@@ -11,7 +11,8 @@ from gtn_cli.given import Given, only_given, refuse
 
 if TYPE_CHECKING:
     from gtn_core.distributed import World
-    from gtn_core.outer_loop import Listener, Progress
+    from gtn_core.outer_loop import Listener
+    from gtn_core.progress import Progress
     from gtn_core.run_folder import RunFolder
 
 

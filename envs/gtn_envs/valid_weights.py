@@ -231,10 +231,8 @@ def _check_tensors(weights: Weights) -> None:
         raise WeightsError(
             f"{source}: tensor 'observation.std' holds {tensors['observation.std'].min()}, expected above 0"
         )
-    if weights.regret and tensors["reward.scale"] < 0:  # the best action would be the worst
-        raise WeightsError(
-            f"{source}: 'regret' goes with a 'reward.scale' of at least 0, not {tensors['reward.scale']}"
-        )
+    if tensors.get("reward.scale", 0) < 0:  # the action that the network prefers would be the worst
+        raise WeightsError(f"{source}: tensor 'reward.scale' holds {tensors['reward.scale']}, expected at least 0")
 
 
 def _expected(weights: Weights) -> Iterator[tuple[str, tuple[int, ...]]]:

@@ -78,6 +78,7 @@ class _EvolutionStrategy:
             [theta + self.sigma * noise, theta[None]]
         )  # the last only shows how the search's mean does
         fitness, of_mean = trial.fitness(teacher, candidates).split([len(noise), 1])
+        self.count += 1  # where all diverge, too: the next step tries others
         finite = torch.isfinite(fitness)
         if not finite.any():
             raise DivergedError("the learners of all candidates diverged")
@@ -87,7 +88,6 @@ class _EvolutionStrategy:
         ):
             piece = piece.view_as(parameter)
             parameter.grad = piece if parameter.grad is None else parameter.grad + piece
-        self.count += 1
         return Estimate(
             {
                 "meta/fitness": float(fitness[finite].mean()),

@@ -14,7 +14,8 @@ import torch
 def own_randomness(seed: int) -> Iterator[None]:
     """Seeds torch, numpy and Python within the block, and puts back their states after it, so that nothing else notices."""
     numpy_state, python_state = np.random.get_state(), random.getstate()
-    with torch.random.fork_rng(devices=[]):
+    devices = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ()
+    with torch.random.fork_rng(devices):
         torch.manual_seed(seed)
         np.random.seed(seed % 2**32)
         random.seed(seed)

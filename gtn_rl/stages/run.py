@@ -14,6 +14,7 @@ from gtn_core.errors import CheckpointError
 from gtn_core.run_folder import RunFolder
 from gtn_rl.config import RLConfig, StageConfig
 from gtn_rl.stages.fit import run_fit
+from gtn_rl.stages.folders import RESULT_KIND, result_file, stage_folder
 from gtn_rl.stages.pipeline import Pipeline
 from gtn_rl.stages.result import StageResult
 from gtn_rl.stages.scale import run_scale
@@ -31,14 +32,14 @@ WITHOUT_OUTER_STEPS: dict[str, Run] = {"fit": run_fit, "scale": run_scale, "soft
 
 def is_done(run: RunFolder, config: RLConfig) -> bool:
     """Says whether a run's folder holds the results of all its stages."""
-    return all(_result(_folder(run, index, stage)).is_file() for index, stage in enumerate(config.stages))
+    return all(result_file(stage_folder(run, index, stage)).is_file() for index, stage in enumerate(config.stages))
 
 
 def run_stage(pipeline: Pipeline, index: int) -> None:
     """Runs the stage of that index, or takes its result from the folder where it was finished before."""
     stage, world = pipeline.config.stages[index], pipeline.world
-    folder = _folder(pipeline.run, index, stage)
-    done = _result(folder)
+    folder = stage_folder(pipeline.run, index, stage)
+    done = result_file(folder)
     if first(world, done.is_file):
         _reload(pipeline, done)
         if stage.name == "greedy" or (stage.name == "soften" and pipeline.results[-1].kept):
@@ -47,23 +48,15 @@ def run_stage(pipeline: Pipeline, index: int) -> None:
         log.info("stage %d of %d: %s", index + 1, len(pipeline.config.stages), stage.name)
         first(world, lambda: folder.state.parent.mkdir(parents=True, exist_ok=True))
         result = WITHOUT_OUTER_STEPS.get(stage.name, run_training)(pipeline, index, stage, folder)
-        document = {"kind": "stage", "result": vars(result)}
+        document = {"kind": RESULT_KIND, "result": vars(result)}
         first(world, lambda: save_checkpoint(done, pipeline.teacher.state_dict(), document))
         pipeline.results.append(result)
         log.info("%s", result)
     pipeline.pending = Cost()
 
 
-def _folder(run: RunFolder, index: int, stage: StageConfig) -> RunFolder:
-    return RunFolder(run.path / "stages" / f"{index + 1}-{stage.name}", whole=run.path)
-
-
-def _result(folder: RunFolder) -> Path:
-    return folder.path / "result.safetensors"
-
-
 def _reload(pipeline: Pipeline, path: Path) -> None:
-    tensors, document = read_first(pipeline.world, path, "stage")
+    tensors, document = read_first(pipeline.world, path, RESULT_KIND)
     load_into(pipeline.teacher, tensors, path)
     try:
         pipeline.results.append(StageResult(**document["result"]))

@@ -10,11 +10,12 @@ from gtn_core.distributed import first
 from gtn_core.distributed.files import read_first
 from gtn_core.estimators import ESTIMATORS, Backprop, Estimator, EstimatorConfig, Teacher
 from gtn_core.outer_job import Job, Validation
-from gtn_core.outer_loop import Listener, OuterLoop, Progress
+from gtn_core.outer_loop import Listener, OuterLoop
 from gtn_core.planning.plan import StepPlan
+from gtn_core.progress import Progress
 from gtn_core.run_folder import RunFolder
 from gtn_core.seeding import Streams
-from gtn_core.training_state import saved_iteration
+from gtn_core.training_state import saved_progress
 from gtn_rl.config import UNBUDGETED, WARM_STARTS, StageConfig
 from gtn_rl.gradient import FORMS, GradientJob
 from gtn_rl.job import EvolutionJob, Save
@@ -40,7 +41,7 @@ def run_training(pipeline: Pipeline, index: int, stage: StageConfig, folder: Run
 
     prepare = _gradient if stage.name in FORMS else _evolution
     trained, job, estimator = prepare(pipeline, stage, seed, save)
-    after = first(world, lambda: saved_iteration(folder) if folder.state.is_file() else None)
+    after = first(world, lambda: saved_progress(folder).iteration if folder.state.is_file() else None)
     tracker, settings = pipeline.tracker(folder, stage, after, world), config.outer(stage)
     tell = _listener(pipeline, index)
     loop = OuterLoop(trained, job, estimator, settings, folder, tracker, world=world, listener=tell)

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from gtn_core.errors import UsageError
+from gtn_core.seeding import seeded
 from gtn_envs import Weights, load_environment
 from gtn_rl.models.greedy_actions import as_actions, greedy_action, greedy_outputs
 from gtn_rl.transfer.environments import Environment
@@ -59,8 +60,7 @@ def clone(env: Environment, samples: int, seed: int) -> Clone:
     contexts = _contexts(env, weights, samples, seed)
     labels = greedy_outputs(weights, contexts)
     discrete = isinstance(env.action_space, gym.spaces.Discrete)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed % 2**63)
+    with seeded(seed % 2**63):
         net = _fit(contexts, labels, discrete)
     return Clone(_act(net, env.action_space), UPDATES, time.process_time() - began)
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from gtn_core.checkpoint import require_writable
 from gtn_core.errors import UsageError
 from gtn_core.seeding import Streams
-from gtn_core.workers import one_thread
+from gtn_core.threads import one_thread
 from gtn_rl.sb3.algorithms import Algorithm, algorithm, require_fit
 from gtn_rl.transfer.agent_file import agent_path, save_agent
 from gtn_rl.transfer.environments import Environment, find_environment, require_same_spaces

@@ -14,7 +14,7 @@ import torch
 from gtn_core.checkpoint import replacing
 from gtn_core.config import resolve
 from gtn_core.errors import DivergedError
-from gtn_core.outer_loop import Progress
+from gtn_core.progress import Progress
 from gtn_core.run_folder import RunFolder
 from gtn_core.seeding import Streams
 from gtn_sl.claims.scale import Scale

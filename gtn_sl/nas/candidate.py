@@ -6,11 +6,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from torch import Tensor, nn
 
 from gtn_core.errors import UsageError
 from gtn_core.learner import Layout, Learner, fresh_learner
+from gtn_core.seeding import seeded
 from gtn_sl.data import ImageTask
 from gtn_sl.nas.spaces import Genotype, Space
 
@@ -46,8 +46,7 @@ class Candidate:
 
     def module(self, task: ImageTask, seed: int) -> nn.Module:
         """Returns the network as an ordinary module in training mode; its parameters are those of ``fresh``."""
-        with torch.random.fork_rng(devices=[]):
-            torch.default_generator.manual_seed(seed)
+        with seeded(seed):
             return self.space.build(self.genotype, task.image_shape, task.classes).train()
 
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from gtn_core.annealing import half_cosine
 from gtn_core.config import NaturalReal, Positive, PositiveReal, Share, config
 from gtn_core.errors import DivergedError
 from gtn_core.seeding import Streams
@@ -151,7 +152,7 @@ def _shuffled(size: int, count: int, streams: Streams) -> Tensor:
 def _share_of_rate(done: float, warm_up: float) -> float:
     if done < warm_up:
         return (done + 1e-3) / warm_up
-    return 0.5 * (1 + math.cos(math.pi * (done - warm_up) / (1 - warm_up)))
+    return half_cosine((done - warm_up) / (1 - warm_up))
 
 
 def _take_statistics(module: nn.Module, data: TaskData, count: int) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import hashlib
 import json
 import logging
@@ -79,17 +81,17 @@ class ResultFolder:
             return {}
 
     def write(self, encoding: str, runs: Runs) -> None:
-        """Writes all that is known of an architecture in place of its file.
+        """Adds what was found out about an architecture to its file, or puts it in the place of what stands there.
+
+        Several processes may write into one folder.
 
         Raises:
             GTNError: The file cannot be written.
         """
-        document = {
-            "format": FORMAT,
-            "architecture": encoding,
-            "runs": {str(seed): runs[seed] for seed in sorted(runs)},
-        }
-        _write_json(self._file(encoding), document)
+        with self._locked():
+            known = {**self.read(encoding), **runs}
+            own = {str(seed): known[seed] for seed in sorted(known)}
+            _write_json(self._file(encoding), {"format": FORMAT, "architecture": encoding, "runs": own})
 
     def encodings(self) -> list[str]:
         """Returns which architectures have a file, damaged or not."""
@@ -106,6 +108,17 @@ class ResultFolder:
     def identify(self, identity: Mapping[str, Any]) -> None:
         """Writes what makes the results."""
         _write_json(self.path / IDENTITY, identity)
+
+    @contextlib.contextmanager
+    def _locked(self) -> Iterator[None]:
+        """Lets no other process write meanwhile; it waits."""
+        try:
+            file = (self.path / ".lock").open("w")
+        except OSError as error:
+            raise GTNError(f"cannot write {error.filename}: {error.strerror}") from error
+        with file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
 
     def _file(self, encoding: str) -> Path:
         return self.path / f"{encoding}.json"

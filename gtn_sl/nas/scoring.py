@@ -24,6 +24,7 @@ from gtn_core.distributed import (
 )
 from gtn_core.errors import UsageError
 from gtn_core.memory.allocation import is_out_of_memory
+from gtn_core.seeding import Streams
 from gtn_sl.nas.candidate import Candidate
 from gtn_sl.nas.rankers import Judge, Ranker, Score, Setting
 from gtn_sl.nas.rankers.kept_training import spent_on
@@ -51,11 +52,13 @@ MOST_SEEDS = 1 << 16
 """Judgements of one architecture under one root seed."""
 
 
-def judgement_seeds(root: int, count: int) -> range:
-    """Returns the seeds of ``count`` judgements under a root seed, none of which another root has."""
+def judgement_seeds(root: int, count: int) -> Sequence[int]:
+    """Returns the seeds, below 2**63, of ``count`` judgements under a root seed, none of which another root has."""
     if count > MOST_SEEDS:
         raise UsageError(f"an architecture is judged at most {MOST_SEEDS:,} times, not {count:,}")
-    return range(root * MOST_SEEDS, root * MOST_SEEDS + count)
+    if root < (1 << 63) // MOST_SEEDS:
+        return range(root * MOST_SEEDS, root * MOST_SEEDS + count)
+    return [Streams(root).seed("judgement", index) for index in range(count)]
 
 
 @dataclass(frozen=True)

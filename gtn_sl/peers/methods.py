@@ -15,6 +15,7 @@ from torch.utils.checkpoint import checkpoint as checkpointed
 
 from gtn_core.inner_optim import SGD
 from gtn_core.learner import Statistics
+from gtn_core.norms import statistic_names
 from gtn_core.planning.execution import Execution
 from gtn_core.second_order import Backend, Batch
 from gtn_core.unroll import InnerLoop, meta_gradient
@@ -48,22 +49,18 @@ def autograd(work: Work, *, checkpoint: bool = False) -> Gradients:
     """Runs plain PyTorch: one graph through all steps, or each step's made again by ``torch.utils.checkpoint``."""
     module = work.module()
     names = list(dict(module.named_parameters()))
-    statistic_names = [
-        f"{prefix}.{name}".lstrip(".")
-        for prefix, child in module.named_modules()
-        for name in getattr(child, "statistics", ())
-    ]
+    norm_buffers = statistic_names(module)
     momenta = work.momentum.expand(work.steps)
 
     def step(
         phi: list[Tensor], buffers: list[Tensor], x: Tensor, y: Tensor, lr: Tensor, momentum: Tensor
     ) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
-        state: NamedTensors = dict(zip(names, phi, strict=True)) | dict.fromkeys(statistic_names, phi[0])
+        state: NamedTensors = dict(zip(names, phi, strict=True)) | dict.fromkeys(norm_buffers, phi[0])
         loss = work.inner_loss(work.call(lambda x: functional_call(module, state, (x,), tie_weights=False), x), y)
         grads = torch.autograd.grad(loss, phi, create_graph=True)
         buffers = [momentum * b + g for b, g in zip(buffers, grads, strict=True)]
         phi = [p - lr * b for p, b in zip(phi, buffers, strict=True)]
-        return phi, buffers, [state[name] for name in statistic_names]  # the forward pass has put its statistics there
+        return phi, buffers, [state[name] for name in norm_buffers]  # the forward pass has put its statistics there
 
     initial: list[Tensor] = list(module.parameters())
     phi, buffers, statistics = initial, [torch.zeros_like(p) for p in initial], list[Tensor]()
@@ -74,7 +71,7 @@ def autograd(work: Work, *, checkpoint: bool = False) -> Gradients:
         else:
             phi, buffers, statistics = step(*inputs)
     judge = work.module().eval()  # the first one stays in training mode, in which checkpointed steps run again
-    state = dict(zip(names, phi, strict=True)) | dict(zip(statistic_names, statistics, strict=True))
+    state = dict(zip(names, phi, strict=True)) | dict(zip(norm_buffers, statistics, strict=True))
     return _differentiate(work, work.meta_loss(lambda x: functional_call(judge, state, (x,))), initial)
 
 

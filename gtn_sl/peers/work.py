@@ -14,8 +14,9 @@ from torch.nn import functional as F
 
 from gtn_core.layers import WeightNormConv2d, WeightNormLinear
 from gtn_core.learner import Learner, Statistics
-from gtn_core.norms import MeanOnlyBatchNorm
+from gtn_core.norms import MeanOnlyBatchNorm, differentiate_statistics
 from gtn_core.second_order import Batch
+from gtn_core.seeding import seeded
 from gtn_sl.learners import architecture
 
 WIDTHS = {"narrow": (16, 32, 64), "wide": (64, 128, 256)}
@@ -85,8 +86,8 @@ class Work:
     def __init__(self, task: Task, *, shared_momentum: bool = False) -> None:
         self.task, dtype = task, PRECISIONS[task.precision]
         random = torch.Generator().manual_seed(0)
-        torch.manual_seed(0)
-        self._module = build(task).to(task.device, dtype)
+        with seeded(0):
+            self._module = build(task).to(task.device, dtype)
         T, B = task.steps, task.batch
         momentum = torch.full((), 0.5) if shared_momentum else torch.linspace(0.3, 0.6, T)
 
@@ -109,9 +110,7 @@ class Work:
     def module(self) -> nn.Module:
         """Returns a learner of its own, always with the same initial parameters, in training mode."""
         module = copy.deepcopy(self._module)
-        for child in module.modules():
-            if hasattr(child, "statistics"):
-                child.differentiable_statistics = True  # type: ignore[assignment]
+        differentiate_statistics(module, True)
         return module if self.task.layout == "contiguous" else module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def call(self, forward: Callable[[Tensor], Any], x: Tensor) -> Any:

@@ -8,6 +8,7 @@ from typing import Annotated
 import torch
 from pydantic import Field
 
+from gtn_core.annealing import half_cosine
 from gtn_core.inner_optim import MAX_MOMENTUM, Schedule
 
 Momentum = Annotated[float, Field(gt=0, lt=MAX_MOMENTUM)]
@@ -19,5 +20,5 @@ def cosine_schedule(steps: int, lr: float, momentum: float) -> Schedule:
     schedule = Schedule(steps, lr, momentum, learned=False)
     with torch.no_grad():
         for step in range(steps):
-            schedule.log_lr[step] += math.log(0.5 * (1 + math.cos(math.pi * step / steps)))
+            schedule.log_lr[step] += math.log(half_cosine(step / steps))
     return schedule

@@ -60,10 +60,12 @@ def call(capsys: pytest.CaptureFixture[str]) -> Callable[..., Outcome]:
 def start() -> Callable[..., subprocess.Popen[str]]:
     """Starts the command line as a process of its own."""
 
-    def run(*arguments: object) -> subprocess.Popen[str]:
+    def run(*arguments: object, cwd: Path | None = None) -> subprocess.Popen[str]:
         command = [sys.executable, "-m", "gtn_cli.main", *map(str, arguments)]
         environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-        return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
+        return subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment, cwd=cwd
+        )
 
     return run
 

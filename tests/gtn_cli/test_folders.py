@@ -123,3 +123,16 @@ def test_a_ground_truth_is_found_from_elsewhere(call, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     ended = call("nas", "correlate", "--truth", "absent.json", "--ranker", "synflow")
     assert str(tmp_path / "absent.json") in ended.err
+
+
+def test_runs_that_start_together_take_folders_of_their_own(start, small, tmp_path):
+    together = [start("meta-train", *small, "--iterations", 1, "--json", cwd=tmp_path) for _ in range(2)]
+    ends = [process.communicate(timeout=300) for process in together]
+    assert [process.returncode for process in together] == [0, 0], ends
+    assert {json.loads(out)["run"] for out, _ in ends} == {"runs/digits-fast-1", "runs/digits-fast-2"}
+
+
+def test_a_run_that_never_began_leaves_no_folder(call, small, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert call("meta-train", *small, "--iterations", 1, "--set", "learner.architecture=nobody:Knows").code == 2
+    assert list(tmp_path.rglob("digits-*")) == []

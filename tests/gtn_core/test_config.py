@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from gtn_core.config import config, parse_assignments, read_yaml, resolve, to_dict, write_yaml
+from gtn_core.config import changed_settings, config, parse_assignments, read_yaml, resolve, to_dict, write_yaml
 from gtn_core.errors import UsageError
 
 
@@ -44,6 +44,16 @@ def test_a_config_survives_yaml(tmp_path):
     write_yaml(settings, path.write_bytes)
     assert resolve(Outer, read_yaml(path)) == settings
     assert to_dict(settings)["inner"]["widths"] == [[1, 2], [3, 4]]
+
+
+def test_changed_settings_are_named():
+    before = Outer(inner=Inner(widths=((1, 2),)), parts=(Inner(),))
+    after = Outer(name="b", inner=Inner(widths=((1, 3),)), parts=(Inner(steps=4), Inner()))
+    assert changed_settings(before, before) == []
+    assert changed_settings(before, after) == [
+        *("name", "inner.widths", "parts.0.steps", "parts.1.steps", "parts.1.widths"),
+    ]
+    assert changed_settings(Outer(), Outer(maybe=Inner())) == ["maybe", "maybe.steps", "maybe.widths"]
 
 
 def test_configs_are_frozen():

@@ -115,6 +115,20 @@ def test_candidates_that_diverge_count_as_worst():
         estimate(SNES(EstimatorConfig(population=8)), teacher, Distance(broken=range(8)))
 
 
+def test_others_are_tried_after_all_have_diverged():
+    estimator, tried = SNES(EstimatorConfig(population=8)), []
+
+    class Broken(Distance):
+        def fitness(self, teacher, candidates):
+            tried.append(candidates)
+            return super().fitness(teacher, candidates)
+
+    for _ in range(2):
+        with pytest.raises(DivergedError):
+            estimate(estimator, Point(), Broken(range(8)))
+    assert not torch.isclose(*tried)[:8].any()
+
+
 def test_what_cannot_be_is_refused():
     with pytest.raises(UsageError, match=r"even.*7"):
         SNES(EstimatorConfig(population=7))

@@ -82,13 +82,37 @@ def test_any_module_of_torch_serves():
     ("module", "words"),
     [
         (nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2)), "running statistics"),
-        (nn.Sequential(nn.Linear(2, 2), nn.Dropout(0.5)), "random numbers"),
+        (nn.Sequential(nn.Linear(2, 2), nn.Dropout(0.5)), "Dropout at '1' draws random numbers"),
+        (nn.Sequential(nn.Linear(2, 2), nn.RReLU()), "RReLU at '1' draws random numbers"),
+        (nn.MultiheadAttention(4, 2, dropout=0.5), "MultiheadAttention draws random numbers"),
+        (nn.LSTM(4, 2, num_layers=2, dropout=0.5), "LSTM draws random numbers"),
         (nn.Sequential(nn.ReLU()), "no parameters"),
     ],
 )
 def test_impure_modules_are_refused_by_name(module, words):
     with pytest.raises(UsageError, match=words):
         Learner(module)
+
+
+def test_a_module_may_call_what_it_likes_statistics():
+    class Counted(nn.Linear):
+        def statistics(self):
+            raise AssertionError
+
+    learner, phi = fresh_learner(lambda: Counted(2, 3), 0)
+    assert learner.apply(phi, torch.ones(1, 2))[0].shape == (1, 3)
+
+
+def test_a_norm_that_is_never_called_keeps_what_it_began_with():
+    class Lazy(nn.Linear):
+        def __init__(self):
+            super().__init__(2, 3)
+            self.norm = MeanOnlyBatchNorm(3)
+
+    learner, phi = fresh_learner(Lazy, 0)
+    outputs, statistics = learner.apply(phi, torch.ones(1, 2))
+    assert torch.equal(statistics[0], torch.zeros(3))
+    assert torch.equal(learner.module(phi, statistics)(torch.ones(1, 2)), outputs)
 
 
 def test_weight_norm_separates_length_from_direction():

@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from gtn_core.seeding import Streams
+from gtn_core.seeding import Streams, seeded
 
 
 def test_streams_are_pinned():
@@ -21,3 +21,17 @@ def test_other_roots_names_and_indices_give_other_numbers():
     seeds = [Streams(r).seed(n, i) for r in range(3) for n in ("learner", "meta-batch", "x") for i in range(50)]
     assert len(set(seeds)) == len(seeds)
     assert all(0 <= seed < 2**63 for seed in seeds)
+
+
+def test_a_seeded_block_depends_on_its_seed_alone_and_moves_nothing_outside():
+    torch.manual_seed(0)
+    expected = torch.rand(2)
+    torch.manual_seed(0)
+    first = torch.rand(1)
+    blocks = []
+    for seed in (7, 7, 8):
+        with seeded(seed):
+            blocks.append(torch.rand(3))
+    assert torch.equal(blocks[0], blocks[1])
+    assert not torch.equal(blocks[0], blocks[2])
+    assert torch.equal(torch.cat([first, torch.rand(1)]), expected)

@@ -14,12 +14,13 @@ from gtn_core.errors import DivergedError
 from gtn_core.estimators import ESTIMATORS, Episode, EstimatorConfig, Teacher
 from gtn_core.inner_optim import SGD, Schedule
 from gtn_core.interrupts import InterruptedRun
+from gtn_core.outer_config import OuterConfig
 from gtn_core.outer_job import Validation
-from gtn_core.outer_loop import OuterConfig, OuterLoop
+from gtn_core.outer_loop import OuterLoop
 from gtn_core.run_folder import RunFolder
 from gtn_core.seeding import Streams
 from gtn_core.tracking import RunTracker, StandbyTracker
-from gtn_core.training_state import saved_iteration
+from gtn_core.training_state import saved_progress
 
 pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 
@@ -75,7 +76,7 @@ def train(world, path, estimator="backprop", trouble=None, resume=False, unwritt
         folder.state.parent.mkdir(parents=True, exist_ok=True)
     world.gather(None)
     held = folder.lock() if world.rank == 0 else None
-    after = saved_iteration(folder) if resume else None
+    after = saved_progress(folder).iteration if resume else None
     tracker = RunTracker(folder, after=after) if world.rank == 0 else StandbyTracker(folder)
     if unwritten is not None and world.rank == 0:  # dies when all know what the step came to, and nobody has written it
         write = tracker.scalars
@@ -137,7 +138,7 @@ def _stopped(world, path):
 
 def test_an_interrupt_of_one_stops_all_with_the_state_saved(in_processes, tmp_path):
     assert in_processes(2, _stopped, tmp_path / "run") == [("InterruptedRun", "", 5)] * 2
-    assert saved_iteration(RunFolder(tmp_path / "run")) == 5
+    assert saved_progress(RunFolder(tmp_path / "run")).iteration == 5
 
 
 def _poisoned(world, path, episodes, patience):
@@ -153,7 +154,7 @@ def test_a_divergence_of_one_is_left_out_by_all_and_one_of_all_ends_the_run(in_p
     assert ended[0] == ended[1]
     assert ended[0][0] == "DivergedError"
     assert ended[0][1].startswith("outer step 3: the learner: the meta-loss after inner step 3 is nan")
-    assert saved_iteration(RunFolder(tmp_path / "all")) == 3
+    assert saved_progress(RunFolder(tmp_path / "all")).iteration == 3
 
 
 def _killed(world, path, rank, estimator, resume):
@@ -175,11 +176,13 @@ def test_a_killed_process_ends_the_run_and_another_number_goes_on(in_processes, 
     kind, message, iteration = results[1 - rank]
     assert (kind, iteration) == ("LostRankError", 5)
     assert "another process of this run has ended" in message
-    assert saved_iteration(RunFolder(path)) == 5  # nothing is lost but the step that was under way, whoever died
+    assert (
+        saved_progress(RunFolder(path)).iteration == 5
+    )  # nothing is lost but the step that was under way, whoever died
     if rank == 0:
         return
     resumed = train(SingleProcess(), path, estimator, resume=True)
-    assert saved_iteration(RunFolder(path)) == 12
+    assert saved_progress(RunFolder(path)).iteration == 12
     if estimator == "snes":  # the same whoever took part
         assert resumed == train(SingleProcess(), tmp_path / "whole", estimator)
 
@@ -194,7 +197,7 @@ def test_what_the_first_process_did_not_come_to_write_is_written_in_its_stead(in
     assert lost is None
     assert left[0] == "LostRankError"
     in_processes(2, _unwritten, whole, None)
-    assert saved_iteration(RunFolder(path)) == 4
+    assert saved_progress(RunFolder(path)).iteration == 4
     rows, wanted = ([clean(row) for row in RunFolder(p).metric_rows()] for p in (path, whole))
     assert rows == wanted[: len(rows)]
     assert [row["iteration"] for row in rows if "meta/loss" in row] == [1, 2, 3, 4]

@@ -215,9 +215,10 @@ def test_what_is_no_array(tmp_path: Path) -> None:
             save_environment(tmp_path / "one.safetensors", {**tensors, "observation.mean": wrong}, document)
 
 
-def test_a_regret_of_negative_rewards_is_refused() -> None:
-    tensors, document = environment(regret=True)
-    with pytest.raises(WeightsError, match=r"'regret' goes with a 'reward\.scale' of at least 0, not -1\.0"):
+@pytest.mark.parametrize("regret", [False, True])
+def test_a_negative_size_of_the_reward_is_refused(regret: bool) -> None:
+    tensors, document = environment(regret=regret)
+    with pytest.raises(WeightsError, match=r"tensor 'reward\.scale' holds -1\.0, expected at least 0"):
         make_weights({**tensors, "reward.scale": -1.0}, document)
 
 

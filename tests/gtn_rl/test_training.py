@@ -1,5 +1,6 @@
 """Whole meta-trainings of environments, small: stages, the file they leave, interruption and resuming, refusals."""
 
+import dataclasses
 import json
 import os
 from pathlib import Path
@@ -224,6 +225,8 @@ def test_an_interrupted_run_ends_where_another_does(settings, tmp_path):
         meta_train(settings, broken, listener=interrupt, command="as it began")
     with pytest.raises(KeyboardInterrupt):  # within the last one
         meta_train(settings, broken, resume=True, listener=interrupt)
+    with pytest.raises(UsageError, match=r"broken began with another seed: a resumed run keeps"):
+        meta_train(dataclasses.replace(settings, seed=5, threads=2), broken, resume=True)
     meta_train(settings, broken, resume=True, listener=interrupt, command="as it went on")
     one, other = load_environment(whole.teacher), load_environment(broken.teacher)
     assert one.tensors.keys() == other.tensors.keys()

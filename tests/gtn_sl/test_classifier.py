@@ -45,6 +45,8 @@ def test_it_takes_bytes_and_floats(classifier, data):
         assert torch.allclose(classifier(few), classifier((few / 255).to(dtype)), atol=0.01)
     assert classifier.class_names == data.task.class_names
     assert not classifier.training
+    with pytest.raises(ValueError, match=r"takes bytes .* not torch\.int64"):
+        classifier(few.long())
     with pytest.raises(ValueError, match=r"takes images \('N', 1, 8, 8\), not \(20, 8, 8\)"):
         classifier(few[:, 0])
 

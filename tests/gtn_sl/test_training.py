@@ -71,13 +71,16 @@ def test_threads_are_chosen_where_nobody_has_said_how_many(told, environment, us
     if environment:
         monkeypatch.setenv("OMP_NUM_THREADS", environment)
     run, before = RunFolder(tmp_path / "run"), torch.get_num_threads()
-    compute, outer = dataclasses.replace(config.compute, threads=told), dataclasses.replace(config.outer, iterations=0)
+    compute, outer = dataclasses.replace(config.compute, threads=told), dataclasses.replace(config.outer, iterations=1)
+    seen = []
     try:
         torch.set_num_threads(2)
-        meta_train(dataclasses.replace(config, compute=compute, outer=outer), run)
-        assert torch.get_num_threads() == used
+        settings = dataclasses.replace(config, compute=compute, outer=outer)
+        meta_train(settings, run, listener=lambda *progress: seen.append(torch.get_num_threads()))
+        assert torch.get_num_threads() == 2  # the process has its own back
     finally:
         torch.set_num_threads(before)
+    assert seen == [used]
     assert run.read_config()["compute"]["threads"] == used
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import logging
 import shlex
 import time
@@ -22,7 +24,7 @@ from gtn_core.errors import UsageError
 
 if TYPE_CHECKING:
     from gtn_core.distributed import World
-    from gtn_core.outer_loop import Progress
+    from gtn_core.progress import Progress
     from gtn_core.run_folder import RunFolder
 
 log = logging.getLogger("gtn_cli")
@@ -146,8 +148,13 @@ def command(
         else:
             layers = _layers(config_file, assignments, only_given({"task": task, "preset": preset}), world)
             training = _new(layers, given, world)
-            folder = out or Path(_free_folder(training, world))
-        _train(training, RunFolder(folder), world, resume=begun is not None, quiet=silent, as_json=document)
+            folder = out or Path(_claimed_folder(training, world))
+        try:
+            _train(training, RunFolder(folder), world, resume=begun is not None, quiet=silent, as_json=document)
+        finally:
+            if world.rank == 0 and begun is None and out is None:
+                with contextlib.suppress(OSError):  # it holds something
+                    folder.rmdir()
 
     together(world_name, work)
 
@@ -248,13 +255,20 @@ def _refuse_beside_resume(given: Mapping[str, Any], world: World) -> None:
     raise error
 
 
-def _free_folder(training: MetaTraining, world: World) -> str:
+def _claimed_folder(training: MetaTraining, world: World) -> str:
+    """Makes the first folder that is not there, so that no run that starts at the same time takes it, too."""
     from gtn_core.distributed import first
 
-    def free() -> str:
-        number = 1
-        while (folder := Path("runs") / f"{training.slug}-{number}").exists():
-            number += 1
-        return str(folder)
+    def claimed() -> str:
+        for number in itertools.count(1):
+            folder = Path("runs") / f"{training.slug}-{number}"
+            try:
+                folder.mkdir(parents=True)
+            except FileExistsError:
+                continue
+            except OSError as error:
+                raise UsageError(f"cannot make the run folder {folder}: {error.strerror}") from error
+            return str(folder)
+        raise AssertionError("numbers do not end")
 
-    return first(world, free)
+    return first(world, claimed)

@@ -61,16 +61,15 @@ def _summary(run: RunFolder) -> dict[str, Any]:
 
 def _progress(run: RunFolder, settings: Mapping[str, Any]) -> dict[str, Any]:
     """Returns how far a supervised run has come."""
-    from gtn_core.checkpoint import load_document
+    from gtn_core.config import resolve
+    from gtn_core.outer_config import OuterConfig
+    from gtn_core.training_state import saved_progress
 
-    progress, outer = load_document(run.state, "training-state")["progress"], settings["outer"]
-    if outer.get("iterations") is not None:
-        done = progress["iteration"] / outer["iterations"] if outer["iterations"] else 1.0
-    else:
-        done = progress["seconds"] / (60 * outer["minutes"])
+    progress = saved_progress(run)
+    done = resolve(OuterConfig, settings["outer"]).spent(progress)
     state = "done" if done >= 1 else f"{100 * done:.0f}%"
-    figures = {"steps": progress["iteration"], "minutes": round(progress["seconds"] / 60, 1)}
-    return {**figures, "validation": f"{100 * progress['best']:.2f}%", "state": state}
+    figures = {"steps": progress.iteration, "minutes": round(progress.seconds / 60, 1)}
+    return {**figures, "validation": f"{100 * progress.best:.2f}%", "state": state}
 
 
 def _stages(run: RunFolder, settings: Mapping[str, Any]) -> dict[str, Any]:

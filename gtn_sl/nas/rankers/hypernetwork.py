@@ -11,11 +11,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from gtn_core.annealing import half_cosine
 from gtn_core.checkpoint import load_into, pack_optimizer, unpack_optimizer
 from gtn_core.config import Positive, PositiveReal, config
 from gtn_core.errors import DivergedError
 from gtn_core.learner import Learner
-from gtn_core.seeding import Streams
+from gtn_core.seeding import Streams, seeded
 from gtn_sl.data import ImageTask
 from gtn_sl.nas.candidate import Candidate
 from gtn_sl.nas.rankers.given_weights import GivenWeights
@@ -94,7 +95,7 @@ class HypernetworkTraining:
         if not math.isfinite(value := float(loss.detach())):
             raise DivergedError(f"the hypernetwork's loss is {value} at step {number}: try a smaller lr")
         for group in self._optimizer.param_groups:
-            group["lr"] = self._lr * 0.5 * (1 + math.cos(math.pi * number / self.steps))
+            group["lr"] = self._lr * half_cosine(number / self.steps)
         self._optimizer.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(self._net.parameters(), CLIP)
@@ -117,8 +118,7 @@ class HypernetworkTraining:
 
     def _fresh(self, ranker: Hypernetwork) -> GraphHypernetwork:
         kinds, roles, kernel = _vocabulary(self._setting.space, self._setting.task, self._streams)
-        with torch.random.fork_rng(devices=[]):
-            torch.default_generator.manual_seed(self._streams.seed("hypernetwork"))
+        with seeded(self._streams.seed("hypernetwork")):
             return GraphHypernetwork(sorted(kinds), sorted(roles), kernel, ranker.width, ranker.rounds)
 
 

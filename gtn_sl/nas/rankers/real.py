@@ -7,6 +7,7 @@ import time
 
 import torch
 
+from gtn_core.annealing import half_cosine
 from gtn_core.config import Natural, Positive, PositiveReal, config
 from gtn_core.errors import DivergedError, UsageError
 from gtn_core.inner_optim import Schedule, UnboundOptimizer, inner_optimizer
@@ -146,7 +147,7 @@ class EqualTime(Teacher):
             if taken % AT_ONCE == 0:
                 lesson = stream.for_learner(Streams(seed).seed("equal-time", taken))
             step = first_order(loss, phi, lesson.batch(taken % AT_ONCE))
-            lr = torch.tensor(self.lr * 0.5 * (1 + math.cos(math.pi * min(done, 1.0))))
+            lr = torch.tensor(self.lr * half_cosine(min(done, 1.0)))
             phi, state = bound.update(phi, step.grad, state, lr, momentum)
             statistics, taken = step.statistics, taken + 1
         if not math.isfinite(step.loss):

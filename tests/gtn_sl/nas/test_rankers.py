@@ -191,7 +191,9 @@ def test_images_that_are_the_same_for_all_are_made_once(setting, three, tmp_path
 def test_another_root_seed_judges_with_other_seeds(setting, three, tmp_path):
     ranker = find_ranker("real@steps=2,batch_size=20,measure=loss")
     found = [rank(ranker, three, setting, judgement_seeds(root, 2), tmp_path / str(root)).values for root in (0, 1)]
-    assert not set(judgement_seeds(0, 9)) & set(judgement_seeds(1, 9))
+    largest = 2**63 - 1
+    assert len({seed for root in (0, 1, 2**47 - 1, 2**47, largest) for seed in judgement_seeds(root, 9)}) == 5 * 9
+    assert all(0 <= seed <= largest for root in (2**47 - 1, 2**47, largest) for seed in judgement_seeds(root, 9))
     assert found[0][FULL] != found[1][FULL]
 
 
