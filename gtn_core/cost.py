@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from gtn_core.cpu_time import cpu_seconds
-from gtn_core.distributed import SingleProcess, World
-from gtn_core.tracking import Picture, Tracker
+from gtn_core.distributed import SingleProcess, World, first
+from gtn_core.run_folder import RunFolder
+from gtn_core.tracking import Picture, RunTracker, Stage, StandbyTracker, Tracker
 
 REAL_STEPS, CPU_SECONDS = "cost/real_steps", "cost/cpu_seconds"
 
@@ -35,6 +36,36 @@ class Cost:
 
     def __sub__(self, other: Cost) -> Cost:
         return Cost(self.real_steps - other.real_steps, self.cpu_seconds - other.cpu_seconds)
+
+
+def cost_tracker(
+    world: World,
+    run: RunFolder,
+    before: Callable[[], Cost],
+    *,
+    after: int | None = None,
+    settings: Mapping[str, Any] | None = None,
+    stage: Stage | None = None,
+) -> CostTracker:
+    """Returns what takes a run's curves, on process 0 to its folder, on the others to stand by for it.
+
+    Args:
+        world: The processes that train together.
+        run: Where.
+        before: What had been spent before now; asked on process 0, once the rows that a resumed run will log again are gone.
+        after: See ``RunTracker``.
+        settings: See ``RunTracker``.
+        stage: See ``RunTracker``.
+    """
+    made: list[Tracker] = []
+
+    def make() -> tuple[int, float]:
+        made.append(RunTracker(run, after=after, settings=settings, stage=stage))
+        spent = before()
+        return spent.real_steps, spent.cpu_seconds
+
+    spent = Cost(*first(world, make))
+    return CostTracker(made[0] if made else StandbyTracker(run, stage=stage), spent, world)
 
 
 class CostTracker:

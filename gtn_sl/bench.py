@@ -26,6 +26,7 @@ from gtn_core.planning.plan import Precision, StepPlan
 from gtn_core.planning.timing import fastest
 from gtn_core.run_folder import RunFolder
 from gtn_core.step_gradient import StepGradient
+from gtn_sl.compute import step_probes
 from gtn_sl.config import MetaTrainConfig
 from gtn_sl.data import ImageTask, Split, TaskData, find_task
 from gtn_sl.job import SupervisedJob
@@ -33,7 +34,6 @@ from gtn_sl.memory_use import fitting_plan
 from gtn_sl.peers import METHODS, Method, Task, Work, missing_package
 from gtn_sl.peers.methods import adjoint
 from gtn_sl.teacher import seeded_teacher
-from gtn_sl.training import step_probes
 
 IMAGES = 2048
 """Random images that stand for the real task."""

@@ -2,43 +2,32 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import logging
 import os
-from pathlib import Path
 
 import torch
-from torch import Tensor
 
 from gtn_core.config import resolve, to_dict
-from gtn_core.cost import Cost, CostTracker
+from gtn_core.cost import Cost, CostTracker, cost_tracker
 from gtn_core.cpu_time import cpu_seconds
-from gtn_core.device import resolve_device
 from gtn_core.distributed import SingleProcess, World, everywhere, first, first_on_each_machine
 from gtn_core.distributed.files import held_by_first
 from gtn_core.errors import DataError, DivergedError
-from gtn_core.estimators import ESTIMATORS, Backprop, EstimatorConfig
+from gtn_core.estimators import ESTIMATORS, EstimatorConfig
 from gtn_core.memory.allocation import reuse_pages
 from gtn_core.outer_loop import Listener, OuterLoop
-from gtn_core.planning.cache import default_cache
-from gtn_core.planning.choice import choose_plan, choose_threads
-from gtn_core.planning.plan import Probe, StepPlan, cosine, has_bfloat16_units
 from gtn_core.progress import Progress
 from gtn_core.run_folder import RunFolder
-from gtn_core.second_order import Batch, InnerLoss
 from gtn_core.seeding import Streams
-from gtn_core.step_gradient import StepGradient
 from gtn_core.threads import threads_put_back
-from gtn_core.tracking import RunTracker, StandbyTracker, Tracker
 from gtn_core.training_state import saved_progress
+from gtn_sl.compute import as_this_device_can, with_compute, with_plan, with_threads
 from gtn_sl.config import MetaTrainConfig
 from gtn_sl.data import AUGMENTATIONS, ImageTask, TaskData, load_task
 from gtn_sl.job import SupervisedJob
-from gtn_sl.learners import Architecture, architecture
-from gtn_sl.learners.pool import batched, has_one_shape, pool_families, side_by_side, widest
-from gtn_sl.losses import inner_loss
-from gtn_sl.memory_use import fitting_plan, reduced_plan
+from gtn_sl.learners import architecture
+from gtn_sl.learners.pool import pool_families, widest
 from gtn_sl.provenance import Provenance, hardware, tell
 from gtn_sl.starting_point import take_over
 from gtn_sl.teacher import SupervisedTeacher, seeded_teacher
@@ -48,9 +37,6 @@ log = logging.getLogger(__name__)
 
 MAY_CHANGE = ("outer.iterations", "outer.minutes", "data_dir", "compute.*")
 """Settings in which a resumed run may differ from what it was."""
-
-SAME_DIRECTION = 0.98
-"""Least cosine between the meta-gradients in bfloat16 and float32 for bfloat16 to be used."""
 
 
 @threads_put_back()
@@ -87,7 +73,7 @@ def meta_train(
     if resume:
         first(world, lambda: run.refuse_other_settings(config, MAY_CHANGE))
     threads_are_open = config.compute.threads is None and world.size == 1 and "OMP_NUM_THREADS" not in os.environ
-    config = everywhere(world, lambda: _with_compute(config, world))
+    config = everywhere(world, lambda: with_compute(config, world))
     data = first_on_each_machine(world, lambda: load_task(config.task, config.data_dir))
     streams = Streams(config.seed)
     teacher = everywhere(world, lambda: seeded_teacher(config, data.task, streams.seed("teacher")))
@@ -101,13 +87,13 @@ def meta_train(
 
         def settled() -> MetaTrainConfig:
             if not resume:
-                return _with_plan(config, data, teacher, world.local_size)
+                return with_plan(config, data, teacher, world.local_size)
             before = resolve(MetaTrainConfig, run.read_config()).compute.device
             return as_this_device_can(config, teacher, before, world.local_size)
 
         config = resolve(MetaTrainConfig, first(world, lambda: to_dict(settled())))
         if threads_are_open and not resume:
-            config = _with_threads(config, teacher)
+            config = with_threads(config, teacher)
         first(world, lambda: run.write_config(config))  # of a resumed run too: its budget may have changed
         command, continued = first(world, lambda: (run.remember_command(command), run.state.is_file()))
         if not continued:
@@ -130,18 +116,14 @@ def _begin(
 
 def _tracker(config: MetaTrainConfig, run: RunFolder, continued: bool, clock: float, world: World) -> CostTracker:
     """Returns what takes the curves; the cost goes on from the last row that is kept, and counts from ``clock`` on."""
-    made: list[Tracker] = []
+    after = first(world, lambda: saved_progress(run).iteration if continued else None)
+    spent = Cost(cpu_seconds=sum(world.gather(cpu_seconds() - clock)))
 
-    def make() -> tuple[int, float]:
-        made.append(
-            RunTracker(run, after=saved_progress(run).iteration if continued else None, settings=to_dict(config))
-        )
+    def before() -> Cost:
         rows = list(run.metric_rows())
-        before = Cost.of(rows[-1]) if rows else Cost()
-        return before.real_steps, before.cpu_seconds
+        return (Cost.of(rows[-1]) if rows else Cost()) + spent
 
-    before, spent = Cost(*first(world, make)), sum(world.gather(cpu_seconds() - clock))
-    return CostTracker(made[0] if made else StandbyTracker(run), before + Cost(cpu_seconds=spent), world)
+    return cost_tracker(world, run, before, after=after, settings=to_dict(config))
 
 
 def _refuse_other_images(run: RunFolder, task: ImageTask, *, resumed: bool) -> None:
@@ -207,108 +189,3 @@ def _outer_loop(
         raise
     finally:
         tracker.close()
-
-
-def _with_compute(config: MetaTrainConfig, world: World) -> MetaTrainConfig:
-    """Settles device and threads, and applies the latter; processes of one machine share its processors."""
-    compute, sharers, threads = config.compute, world.local_size, world.threads()
-    if compute.threads is not None:  # of a resumed run as many in all as it started with
-        threads = max(1, compute.threads * (compute.sharers or sharers) // sharers)
-    torch.set_num_threads(threads)
-    device = resolve_device(compute.device)
-    compute = dataclasses.replace(compute, threads=threads, sharers=sharers, device=device)
-    return dataclasses.replace(config, compute=compute)
-
-
-def _with_plan(config: MetaTrainConfig, data: TaskData, teacher: SupervisedTeacher, sharers: int) -> MetaTrainConfig:
-    """Settles how steps are computed: as the user said, or by a micro-benchmark; bfloat16 only where it may be trusted."""
-    plan = config.compute.plan
-    if plan is None:
-        probes = step_probes(config, teacher)
-        plan = choose_plan(
-            f"{' '.join(probes)} {config.compute.memory_mib or 'usual'} MiB",
-            list(probes.values()),
-            config.inner.steps,
-            lambda plan: fitting_plan(config, teacher, plan, sharers=sharers),
-            one_shape=has_one_shape(config.learner),
-            cache=default_cache(),
-        )
-    if plan.precision == "bfloat16":
-        plan = _trusted(plan, config, data, teacher, sharers)
-    return dataclasses.replace(config, compute=dataclasses.replace(config.compute, plan=plan))
-
-
-def _with_threads(config: MetaTrainConfig, teacher: SupervisedTeacher) -> MetaTrainConfig:
-    """Settles and applies how many of the threads that this process may have are used, on a CPU by a micro-benchmark."""
-    most, plan = torch.get_num_threads(), config.compute.plan
-    if most == 1 or plan is None or not config.compute.device.startswith("cpu"):
-        return config
-    probes = step_probes(config, teacher)
-    threads = choose_threads(" ".join(probes), list(probes.values()), plan, most, cache=default_cache())
-    torch.set_num_threads(threads)
-    return dataclasses.replace(config, compute=dataclasses.replace(config.compute, threads=threads))
-
-
-def as_this_device_can(
-    config: MetaTrainConfig, teacher: SupervisedTeacher, before: str, sharers: int = 1
-) -> MetaTrainConfig:
-    """Returns the settings of a resumed run; on another kind of device, with a plan that this one has units and memory for.
-
-    Args:
-        config: The settings, with the device that is there now.
-        teacher: On that device.
-        before: The device that the run computed on until now.
-        sharers: Processes that share this machine's memory.
-    """
-    compute, device = config.compute, torch.device(config.compute.device)
-    if compute.plan is None or torch.device(before).type == device.type:
-        return config
-    plan = compute.plan
-    if device.type != "cuda":
-        plan = dataclasses.replace(plan, execution="eager")
-    if not has_bfloat16_units(device):
-        plan = dataclasses.replace(plan, precision="float32")
-    plan = reduced_plan(config, teacher, plan, sharers=sharers)
-    log.info("plan: %s, on %s where the run was on %s", plan.describe(), device, before)
-    return dataclasses.replace(config, compute=dataclasses.replace(compute, plan=plan))
-
-
-def step_probes(config: MetaTrainConfig, teacher: SupervisedTeacher) -> dict[str, Probe]:
-    """Returns how to build the steps that the micro-benchmark times, on the first batch, one of each learner of the pool."""
-    families = dict(pool_families(config.learner))
-    with torch.no_grad():
-        batch = teacher.batch(0)
-    return {name: _probe(family, config, teacher, batch) for name, family in families.items()}
-
-
-def _probe(family: Architecture, config: MetaTrainConfig, teacher: SupervisedTeacher, batch: Batch) -> Probe:
-    device, form = torch.device(config.compute.device), widest(family, config.learner)
-
-    def probe(plan: StepPlan) -> tuple[InnerLoss, Tensor, Batch]:
-        learner, phi = family.fresh(teacher.task, 0, plan.layout, form)
-        return inner_loss(learner, plan), batched([phi] * side_by_side(family, config.learner)).to(device), batch
-
-    return probe
-
-
-def _trusted(
-    plan: StepPlan, config: MetaTrainConfig, data: TaskData, teacher: SupervisedTeacher, sharers: int
-) -> StepPlan:
-    """Returns the plan, or that of float32 where bfloat16 turns the meta-gradient away from its direction."""
-    exact = reduced_plan(config, teacher, dataclasses.replace(plan, precision="float32"), sharers=sharers)
-    gradients = []
-    for candidate in (plan, exact):
-        job = SupervisedJob(config, data, teacher, candidate, RunFolder(Path()))
-        estimator, parameters = Backprop(EstimatorConfig(plan=candidate)), teacher.trained()
-        step = StepGradient(teacher, parameters, job, estimator, SingleProcess(), 1)
-        if not step.leave(0, 0.0, lambda: 0.0).good:
-            log.warning("the %s meta-gradient diverges", candidate.precision)
-            return exact
-        gradients.append([p.grad.clone() for p in parameters if p.grad is not None])
-    teacher.zero_grad()
-    similarity = cosine(*gradients)
-    if similarity >= SAME_DIRECTION:
-        log.info("bfloat16: cosine %.4f with the float32 meta-gradient, used", similarity)
-        return plan
-    log.warning("bfloat16: cosine %.4f with the float32 meta-gradient, float32 used instead", similarity)
-    return exact

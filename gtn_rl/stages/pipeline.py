@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from gtn_core.config import to_dict
-from gtn_core.cost import Cost, CostTracker
+from gtn_core.cost import Cost, CostTracker, cost_tracker
 from gtn_core.distributed import World, first
 from gtn_core.outer_loop import Listener
 from gtn_core.run_folder import RunFolder
 from gtn_core.seeding import Streams
-from gtn_core.tracking import RunTracker, Stage, StandbyTracker, Tracker
+from gtn_core.tracking import Stage
 from gtn_envs import Weights
 from gtn_rl.config import RLConfig, StageConfig
 from gtn_rl.environment_file import write_environment
@@ -80,16 +80,13 @@ class Pipeline:
     def tracker(self, folder: RunFolder, stage: StageConfig, after: int | None, world: World) -> CostTracker:
         """Returns what takes a stage's curves and counts its cost, on from where a resumed stage was saved."""
         settings = {**to_dict(self.config), "stages": [to_dict(stage)]}
-        named, made = Stage(folder.path.name, self.outer_steps), list[Tracker]()
+        named = Stage(folder.path.name, self.outer_steps)
 
-        def make() -> tuple[int, float]:
-            made.append(RunTracker(self.run, after=after, settings=settings, stage=named))
+        def before() -> Cost:
             rows = self.rows(folder)
-            before = Cost.of(rows[-1]) if rows else self.cost + self.pending
-            return before.real_steps, before.cpu_seconds
+            return Cost.of(rows[-1]) if rows else self.cost + self.pending
 
-        before = Cost(*first(world, make))
-        return CostTracker(made[0] if made else StandbyTracker(self.run, stage=named), before, world)
+        return cost_tracker(world, self.run, before, after=after, settings=settings, stage=named)
 
     def result(
         self,

@@ -8,24 +8,20 @@ import pytest
 import torch
 
 from gtn_core.checkpoint import load_checkpoint
-from gtn_core.distributed import SingleProcess
 from gtn_core.errors import DivergedError, UsageError
-from gtn_core.estimators import Backprop
 from gtn_core.inner_optim import SGD, Schedule
 from gtn_core.planning.plan import StepPlan
 from gtn_core.run_folder import RunFolder
 from gtn_core.seeding import Streams
-from gtn_sl import training
 from gtn_sl.config import resolve_config
 from gtn_sl.data import load_task
 from gtn_sl.evaluation import Evaluation, accuracy_of, evaluate_stream, refuse_divergence
 from gtn_sl.job import _accuracies
 from gtn_sl.judging import EvaluationPlan, judge, units_of_work, usual_controls
-from gtn_sl.memory_use import outer_memories
 from gtn_sl.reports.report import write_evaluation_report, write_training_report
 from gtn_sl.streams import RealData, images_of_equal_storage, learn_schedule
-from gtn_sl.teacher import load_teacher, seeded_teacher
-from gtn_sl.training import _trusted, as_this_device_can, meta_train
+from gtn_sl.teacher import load_teacher
+from gtn_sl.training import meta_train
 
 SMALL = {
     "teacher": {"hidden": 16, "channels": [4, 2], "latent": 8, "warm_start": 0},
@@ -62,26 +58,6 @@ def test_a_run_leaves_what_design_promises(tmp_path, config):
     best = load_teacher(run.teacher)
     assert best.document["metrics"]["real/validation_accuracy"] == progress.best
     assert list(run.tensorboard.glob("events.*"))
-
-
-@pytest.mark.parametrize(("told", "environment", "used"), [(None, None, 1), (None, "2", 2), (2, None, 2)])
-def test_threads_are_chosen_where_nobody_has_said_how_many(told, environment, used, tmp_path, config, monkeypatch):
-    monkeypatch.setattr(training, "choose_threads", lambda name, probes, plan, most, cache: most - 1)
-    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    if environment:
-        monkeypatch.setenv("OMP_NUM_THREADS", environment)
-    run, before = RunFolder(tmp_path / "run"), torch.get_num_threads()
-    compute, outer = dataclasses.replace(config.compute, threads=told), dataclasses.replace(config.outer, iterations=1)
-    seen = []
-    try:
-        torch.set_num_threads(2)
-        settings = dataclasses.replace(config, compute=compute, outer=outer)
-        meta_train(settings, run, listener=lambda *progress: seen.append(torch.get_num_threads()))
-        assert torch.get_num_threads() == 2  # the process has its own back
-    finally:
-        torch.set_num_threads(before)
-    assert seen == [used]
-    assert run.read_config()["compute"]["threads"] == used
 
 
 def test_a_pool_is_judged_by_several_whose_mean_counts(tmp_path):
@@ -138,79 +114,6 @@ def test_divergence_keeps_the_last_good_state(tmp_path, config):
     run = RunFolder(tmp_path / "run")
     with pytest.raises(DivergedError, match="inner step"):
         meta_train(wild, run)
-
-
-@pytest.mark.parametrize(("threshold", "precision", "word"), [(0.5, "bfloat16", "used"), (1.1, "float32", "instead")])
-def test_bfloat16_is_used_only_where_its_meta_gradient_can_be_trusted(
-    tmp_path, config, monkeypatch, caplog, threshold, precision, word
-):
-    monkeypatch.setattr(training, "SAME_DIRECTION", threshold)
-    coarse = dataclasses.replace(config.compute, plan=StepPlan(precision="bfloat16", keep_last_k=4))
-    run = RunFolder(tmp_path / "run")
-    with caplog.at_level("INFO"):
-        meta_train(dataclasses.replace(config, compute=coarse), run)
-    assert run.read_config()["compute"]["plan"]["precision"] == precision
-    assert word in next(line for line in caplog.messages if line.startswith("bfloat16: cosine"))
-
-
-def test_float32_in_the_place_of_bfloat16_keeps_what_the_memory_holds_of_it(tmp_path, config, data, monkeypatch):
-    monkeypatch.setattr(training, "SAME_DIRECTION", 1.1)
-    teacher, coarse = seeded_teacher(config, data.task, 0), StepPlan(precision="bfloat16")
-    budget = outer_memories(config, teacher, StepPlan())[0].peak(2) / 2**20
-    compute = dataclasses.replace(config.compute, memory_mib=budget)
-    small = dataclasses.replace(config, compute=compute)
-    plan = _trusted(dataclasses.replace(coarse, keep_last_k=4), small, data, teacher, 1)
-    assert plan.precision == "float32"
-    assert 0 < plan.keep_last_k <= 2
-    assert _trusted(coarse, small, data, teacher, 1).keep_last_k == 0
-
-
-def test_an_end_of_memory_while_bfloat16_is_tried_is_survived(config, data, monkeypatch):
-    monkeypatch.setattr(training, "SAME_DIRECTION", 0.5)
-    whole, tries = Backprop.estimate, []
-
-    def short(self, teacher, trial):
-        tries.append(self.plan.keep_last_k)
-        if self.plan.keep_last_k > 1:
-            raise MemoryError
-        return whole(self, teacher, trial)
-
-    monkeypatch.setattr(Backprop, "estimate", short)
-    plan = StepPlan(precision="bfloat16", keep_last_k=4)
-    assert _trusted(plan, config, data, seeded_teacher(config, data.task, 0), 1).precision == "bfloat16"
-    assert tries == [4, 2, 1, 4, 2, 1]
-
-
-@pytest.mark.parametrize("execution", ["captured", "compiled"])
-def test_a_run_of_a_gpu_is_resumed_with_a_plan_for_the_cpu(config, data, monkeypatch, execution):
-    monkeypatch.setattr(training, "has_bfloat16_units", lambda device: False)
-    teacher = seeded_teacher(config, data.task, 0)
-    plan = StepPlan(execution=execution, layout="channels_last", precision="bfloat16", keep_last_k=4)
-    compute = dataclasses.replace(config.compute, plan=plan, memory_mib=1e-3)
-    judged = dataclasses.replace(config.meta_loss, batch_size=4096)
-    config = dataclasses.replace(config, compute=compute, meta_loss=judged)
-    assert as_this_device_can(config, teacher, "cpu") is config
-    resumed = as_this_device_can(config, teacher, "cuda:0").compute.plan
-    assert resumed == StepPlan(layout="channels_last", judge_chunk=resumed.judge_chunk)
-    assert resumed.judge_chunk > 0
-    roomy = dataclasses.replace(config, compute=dataclasses.replace(compute, memory_mib=4096.0))
-    assert as_this_device_can(roomy, teacher, "cuda").compute.plan == StepPlan(layout="channels_last", keep_last_k=4)
-
-
-def test_a_resumed_run_with_other_processes_shares_the_threads_it_began_with(config):
-    class Several(SingleProcess):
-        def __init__(self, count):
-            self.size = self.local_size = count
-
-    before = torch.get_num_threads()
-    try:
-        began = dataclasses.replace(config, compute=dataclasses.replace(config.compute, threads=3))
-        for count, threads in ((2, 3), (1, 6), (4, 1), (3, 1)):
-            began = training._with_compute(began, Several(count))
-            assert (began.compute.threads, began.compute.sharers) == (threads, count)
-            assert torch.get_num_threads() == threads
-    finally:
-        torch.set_num_threads(before)
 
 
 @pytest.fixture

@@ -1,0 +1,138 @@
+"""How a run computes: device, threads, and the plan of its steps, as the user said or as this machine does it best."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from gtn_core.device import resolve_device
+from gtn_core.distributed import SingleProcess, World
+from gtn_core.estimators import Backprop, EstimatorConfig
+from gtn_core.planning.cache import default_cache
+from gtn_core.planning.choice import choose_plan, choose_threads
+from gtn_core.planning.plan import Probe, StepPlan, cosine, has_bfloat16_units
+from gtn_core.run_folder import RunFolder
+from gtn_core.second_order import Batch, InnerLoss
+from gtn_core.step_gradient import StepGradient
+from gtn_sl.config import MetaTrainConfig
+from gtn_sl.data import TaskData
+from gtn_sl.job import SupervisedJob
+from gtn_sl.learners import Architecture
+from gtn_sl.learners.pool import batched, has_one_shape, pool_families, side_by_side, widest
+from gtn_sl.losses import inner_loss
+from gtn_sl.memory_use import fitting_plan, reduced_plan
+from gtn_sl.teacher import SupervisedTeacher
+
+log = logging.getLogger(__name__)
+
+SAME_DIRECTION = 0.98
+"""Least cosine between the meta-gradients in bfloat16 and float32 for bfloat16 to be used."""
+
+
+def with_compute(config: MetaTrainConfig, world: World) -> MetaTrainConfig:
+    """Settles device and threads, and applies the latter; processes of one machine share its processors."""
+    compute, sharers, threads = config.compute, world.local_size, world.threads()
+    if compute.threads is not None:  # of a resumed run as many in all as it started with
+        threads = max(1, compute.threads * (compute.sharers or sharers) // sharers)
+    torch.set_num_threads(threads)
+    device = resolve_device(compute.device)
+    compute = dataclasses.replace(compute, threads=threads, sharers=sharers, device=device)
+    return dataclasses.replace(config, compute=compute)
+
+
+def with_plan(config: MetaTrainConfig, data: TaskData, teacher: SupervisedTeacher, sharers: int) -> MetaTrainConfig:
+    """Settles how steps are computed: as the user said, or by a micro-benchmark; bfloat16 only where it may be trusted."""
+    plan = config.compute.plan
+    if plan is None:
+        probes = step_probes(config, teacher)
+        plan = choose_plan(
+            f"{' '.join(probes)} {config.compute.memory_mib or 'usual'} MiB",
+            list(probes.values()),
+            config.inner.steps,
+            lambda plan: fitting_plan(config, teacher, plan, sharers=sharers),
+            one_shape=has_one_shape(config.learner),
+            cache=default_cache(),
+        )
+    if plan.precision == "bfloat16":
+        plan = trusted(plan, config, data, teacher, sharers)
+    return dataclasses.replace(config, compute=dataclasses.replace(config.compute, plan=plan))
+
+
+def with_threads(config: MetaTrainConfig, teacher: SupervisedTeacher) -> MetaTrainConfig:
+    """Settles and applies how many of the threads that this process may have are used, on a CPU by a micro-benchmark."""
+    most, plan = torch.get_num_threads(), config.compute.plan
+    if most == 1 or plan is None or not config.compute.device.startswith("cpu"):
+        return config
+    probes = step_probes(config, teacher)
+    threads = choose_threads(" ".join(probes), list(probes.values()), plan, most, cache=default_cache())
+    torch.set_num_threads(threads)
+    return dataclasses.replace(config, compute=dataclasses.replace(config.compute, threads=threads))
+
+
+def as_this_device_can(
+    config: MetaTrainConfig, teacher: SupervisedTeacher, before: str, sharers: int = 1
+) -> MetaTrainConfig:
+    """Returns the settings of a resumed run; on another kind of device, with a plan that this one has units and memory for.
+
+    Args:
+        config: The settings, with the device that is there now.
+        teacher: On that device.
+        before: The device that the run computed on until now.
+        sharers: Processes that share this machine's memory.
+    """
+    compute, device = config.compute, torch.device(config.compute.device)
+    if compute.plan is None or torch.device(before).type == device.type:
+        return config
+    plan = compute.plan
+    if device.type != "cuda":
+        plan = dataclasses.replace(plan, execution="eager")
+    if not has_bfloat16_units(device):
+        plan = dataclasses.replace(plan, precision="float32")
+    plan = reduced_plan(config, teacher, plan, sharers=sharers)
+    log.info("plan: %s, on %s where the run was on %s", plan.describe(), device, before)
+    return dataclasses.replace(config, compute=dataclasses.replace(compute, plan=plan))
+
+
+def step_probes(config: MetaTrainConfig, teacher: SupervisedTeacher) -> dict[str, Probe]:
+    """Returns how to build the steps that the micro-benchmark times, on the first batch, one of each learner of the pool."""
+    families = dict(pool_families(config.learner))
+    with torch.no_grad():
+        batch = teacher.batch(0)
+    return {name: _probe(family, config, teacher, batch) for name, family in families.items()}
+
+
+def _probe(family: Architecture, config: MetaTrainConfig, teacher: SupervisedTeacher, batch: Batch) -> Probe:
+    device, form = torch.device(config.compute.device), widest(family, config.learner)
+
+    def probe(plan: StepPlan) -> tuple[InnerLoss, Tensor, Batch]:
+        learner, phi = family.fresh(teacher.task, 0, plan.layout, form)
+        return inner_loss(learner, plan), batched([phi] * side_by_side(family, config.learner)).to(device), batch
+
+    return probe
+
+
+def trusted(
+    plan: StepPlan, config: MetaTrainConfig, data: TaskData, teacher: SupervisedTeacher, sharers: int
+) -> StepPlan:
+    """Returns the plan, or that of float32 where bfloat16 turns the meta-gradient away from its direction."""
+    exact = reduced_plan(config, teacher, dataclasses.replace(plan, precision="float32"), sharers=sharers)
+    gradients = []
+    for candidate in (plan, exact):
+        job = SupervisedJob(config, data, teacher, candidate, RunFolder(Path()))
+        estimator, parameters = Backprop(EstimatorConfig(plan=candidate)), teacher.trained()
+        step = StepGradient(teacher, parameters, job, estimator, SingleProcess(), 1)
+        if not step.leave(0, 0.0, lambda: 0.0).good:
+            log.warning("the %s meta-gradient diverges", candidate.precision)
+            return exact
+        gradients.append([p.grad.clone() for p in parameters if p.grad is not None])
+    teacher.zero_grad()
+    similarity = cosine(*gradients)
+    if similarity >= SAME_DIRECTION:
+        log.info("bfloat16: cosine %.4f with the float32 meta-gradient, used", similarity)
+        return plan
+    log.warning("bfloat16: cosine %.4f with the float32 meta-gradient, float32 used instead", similarity)
+    return exact
