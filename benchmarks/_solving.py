@@ -15,9 +15,9 @@ from typing import Any
 import click
 import numpy as np
 
+from gtn_rl.environments import Environment
 from gtn_rl.sb3.algorithms import algorithm, require_fit
-from gtn_rl.tasks.protocol import SOLVED
-from gtn_rl.transfer.environments import Environment
+from gtn_rl.tasks import SOLVED
 from gtn_rl.transfer.real_returns import RealTask, acting
 from gtn_rl.transfer.training import Stop, make_agent, train
 from gtn_rl.transfer.zoo import Settings

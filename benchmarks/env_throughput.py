@@ -33,7 +33,7 @@ from rich.table import Table
 
 from gtn_core.errors import GTNError
 from gtn_envs import SyntheticVectorEnv, Weights, load_environment
-from gtn_rl.transfer.environments import Environment, find_environment
+from gtn_rl.environments import Environment, find_environment
 
 Window = Callable[[float], float]
 """Steps an environment for some seconds and returns its steps per second."""

@@ -131,7 +131,7 @@ def _space(space: Any) -> str:
 
 
 def _picture(file: Path, folder: Path) -> Path | None:
+    from gtn_rl.environments import find_environment
     from gtn_rl.reports.report import write_episodes
-    from gtn_rl.transfer.environments import find_environment
 
     return write_episodes(folder, find_environment(str(file)))

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from gtn_core.saved_figure import save_figure
-from gtn_rl.transfer.environments import Environment
+from gtn_rl.environments import Environment
 
 EPISODES, MOST = 40, 11
 """Episodes that are shown, and entries of an observation at most."""

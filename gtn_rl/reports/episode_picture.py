@@ -14,9 +14,9 @@ from matplotlib.figure import Figure
 from gtn_core.saved_figure import save_figure
 from gtn_envs import Weights, load_environment
 from gtn_envs.real_picture import is_drawable
+from gtn_rl.environments import Environment
 from gtn_rl.models.greedy_actions import greedy_action
 from gtn_rl.reports.desktop import need_no_desktop
-from gtn_rl.transfer.environments import Environment
 
 ROWS, COLUMNS, LONGEST = 3, 6, 200
 

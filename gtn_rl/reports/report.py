@@ -9,11 +9,11 @@ import gymnasium as gym
 
 from gtn_core.run_folder import RunFolder
 from gtn_rl.config import RLConfig
+from gtn_rl.environments import Environment, find_environment
 from gtn_rl.reports.curves import plot_curves
 from gtn_rl.reports.episode_curves import plot_episode_curves
 from gtn_rl.reports.episode_picture import can_be_drawn, plot_episodes
-from gtn_rl.transfer.environments import Environment, find_environment
-from gtn_rl.transfer.statistics import threshold_of
+from gtn_rl.tasks import threshold_of
 
 log = logging.getLogger(__name__)
 

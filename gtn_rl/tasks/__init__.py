@@ -1,8 +1,9 @@
 """The real tasks, batched: n copies of a Gymnasium environment stepped together as tensors."""
 
-from gtn_rl.tasks.protocol import SOLVED, BatchedTask, State, Step, TaskSpec
+from gtn_rl.tasks.protocol import BatchedTask, State, Step, TaskSpec
 from gtn_rl.tasks.registry import BATCHED, make_task
 from gtn_rl.tasks.rollout import Policy, Rollout, Transitions, rollout
+from gtn_rl.tasks.thresholds import SOLVED, threshold_of
 
 __all__ = [
     "BATCHED",
@@ -16,4 +17,5 @@ __all__ = [
     "Transitions",
     "make_task",
     "rollout",
+    "threshold_of",
 ]

@@ -18,17 +18,6 @@ State = Any
 Starts = tuple[np.ndarray, ...]
 """Where n episodes start, one row each: initial states, or the seeds of such."""
 
-SOLVED = {
-    "CartPole-v1": 475.0,
-    "Acrobot-v1": -100.0,
-    "MountainCar-v0": -110.0,
-    "Pendulum-v1": -200.0,
-    "LunarLander-v3": 200.0,
-    "HalfCheetah-v5": 4800.0,
-    "Hopper-v5": 3800.0,
-}
-"""Mean returns from which a task counts as solved; they go before Gymnasium's own ``reward_threshold``."""
-
 
 @dataclass(frozen=True, eq=False)
 class TaskSpec:

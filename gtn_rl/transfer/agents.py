@@ -11,9 +11,9 @@ from typing import Any
 
 from gtn_core.errors import GTNError
 from gtn_core.seeding import Streams
+from gtn_rl.environments import Environment, find_environment
 from gtn_rl.sb3.algorithms import algorithm
 from gtn_rl.transfer.cloning import clone
-from gtn_rl.transfer.environments import Environment, find_environment
 from gtn_rl.transfer.judge import Judge, judge_of
 from gtn_rl.transfer.real_returns import Act, acting
 from gtn_rl.transfer.settings import hyperparameters

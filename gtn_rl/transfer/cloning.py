@@ -13,8 +13,8 @@ from torch import nn
 from gtn_core.errors import UsageError
 from gtn_core.seeding import seeded
 from gtn_envs import Weights, load_environment
+from gtn_rl.environments import Environment
 from gtn_rl.models.greedy_actions import as_actions, greedy_action, greedy_outputs
-from gtn_rl.transfer.environments import Environment
 from gtn_rl.transfer.real_returns import Act
 
 WIDTH, BATCH, LEARNING_RATE = 64, 64, 1e-3

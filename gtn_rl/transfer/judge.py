@@ -6,7 +6,7 @@ from typing import Protocol
 
 import numpy as np
 
-from gtn_rl.transfer.environments import Environment
+from gtn_rl.environments import Environment
 from gtn_rl.transfer.real_accuracy import RealImages
 from gtn_rl.transfer.real_returns import Act, RealTask
 

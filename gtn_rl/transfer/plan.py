@@ -8,12 +8,12 @@ from pathlib import Path
 
 from gtn_core.errors import UsageError, unknown_name
 from gtn_core.seeding import Streams
+from gtn_rl.environments import Environment, find_environment, require_same_spaces
 from gtn_rl.sb3.algorithms import algorithm, fitting_algorithms, require_fit
+from gtn_rl.tasks import threshold_of
 from gtn_rl.transfer.agents import CLONING, REAL, TEACHER, UNTRAINED, Job
 from gtn_rl.transfer.cloning import can_be_cloned
-from gtn_rl.transfer.environments import Environment, find_environment, require_same_spaces
 from gtn_rl.transfer.settings import SETTINGS, hyperparameters
-from gtn_rl.transfer.statistics import threshold_of
 from gtn_rl.transfer.untrained import can_be_untrained, write_untrained
 from gtn_rl.transfer.zoo import interpret
 

@@ -11,9 +11,9 @@ from typing import Any
 from gtn_core.checkpoint import replacing
 from gtn_core.errors import UsageError
 from gtn_core.markdown import markdown_table
+from gtn_rl.environments import Environment
 from gtn_rl.provenance import stages_of
 from gtn_rl.transfer.agents import CLONING, UNTRAINED
-from gtn_rl.transfer.environments import Environment
 from gtn_rl.transfer.outcome import Point, Transfer
 from gtn_rl.transfer.plots import plot_transfer
 from gtn_rl.transfer.statistics import Summary

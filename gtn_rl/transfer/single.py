@@ -13,12 +13,13 @@ from gtn_core.checkpoint import require_writable
 from gtn_core.errors import UsageError
 from gtn_core.seeding import Streams
 from gtn_core.threads import one_thread
+from gtn_rl.environments import Environment, find_environment, require_same_spaces
 from gtn_rl.sb3.algorithms import Algorithm, algorithm, require_fit
+from gtn_rl.tasks import threshold_of
 from gtn_rl.transfer.agent_file import agent_path, save_agent
-from gtn_rl.transfer.environments import Environment, find_environment, require_same_spaces
 from gtn_rl.transfer.judge import judge_of
 from gtn_rl.transfer.real_returns import acting
-from gtn_rl.transfer.statistics import figures, threshold_of
+from gtn_rl.transfer.statistics import figures
 from gtn_rl.transfer.training import Stop, make_agent, train
 from gtn_rl.transfer.video import film, require_rendering
 from gtn_rl.transfer.zoo import Settings, interpret, select

@@ -5,11 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import gymnasium as gym
 import numpy as np
 from scipy import stats
-
-from gtn_rl.tasks.protocol import SOLVED
 
 RESAMPLES = 9999
 
@@ -37,15 +34,6 @@ class Summary:
     minimum: float
     spread: float | None
     solve_rate: float | None
-
-
-def threshold_of(task: str) -> float | None:
-    """Returns the return from which a real task counts as solved; None where nobody has set one."""
-    bare = task.rpartition(":")[2]
-    if bare in SOLVED:
-        return SOLVED[bare]
-    spec = gym.registry.get(bare)
-    return None if spec is None or spec.reward_threshold is None else float(spec.reward_threshold)
 
 
 def interquartile_mean(values: np.ndarray, axis: int = -1) -> np.ndarray:

@@ -9,8 +9,8 @@ from typing import Any
 
 from gtn_core.distributed import SingleProcess, World, everywhere, first, share_out
 from gtn_core.workers import run_jobs
+from gtn_rl.environments import Environment
 from gtn_rl.transfer.agents import Job, run_job
-from gtn_rl.transfer.environments import Environment
 from gtn_rl.transfer.outcome import Transfer, conclude
 from gtn_rl.transfer.plan import TransferPlan, check, jobs_of
 from gtn_rl.transfer.results_file import ResultsFile

@@ -19,10 +19,10 @@ from stable_baselines3.common.vec_env import VecEnv, VecMonitor, VecNormalize
 from gtn_core.errors import UsageError
 from gtn_envs.native_vector_env import NativeVectorEnv
 from gtn_envs.sb3 import SB3VecEnv
+from gtn_rl.environments import Environment
 from gtn_rl.sb3.algorithms import Algorithm, require_fit
 from gtn_rl.sb3.fresh_agent import fresh_agent
 from gtn_rl.sb3.small_cnn import fitting_policy
-from gtn_rl.transfer.environments import Environment
 from gtn_rl.transfer.updates import UpdateCounter
 from gtn_rl.transfer.zoo import Settings
 

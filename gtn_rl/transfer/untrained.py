@@ -8,8 +8,8 @@ import numpy as np
 
 from gtn_core.errors import UsageError
 from gtn_envs import load_environment, save_environment
+from gtn_rl.environments import Environment
 from gtn_rl.provenance import TOLD
-from gtn_rl.transfer.environments import Environment
 
 NETWORKS = ("reward.", "transition.", "termination.")
 

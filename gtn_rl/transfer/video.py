@@ -11,9 +11,9 @@ from PIL import Image
 
 from gtn_core.checkpoint import replacing
 from gtn_core.errors import GTNError, UsageError
+from gtn_rl.environments import Environment
 from gtn_rl.reports.desktop import need_no_desktop
 from gtn_rl.sb3.randomness import own_randomness
-from gtn_rl.transfer.environments import Environment
 from gtn_rl.transfer.real_returns import ENDLESS, Act
 
 FPS = 25  # a GIF's clock counts in hundredths of a second, and viewers slow down what is faster than 50

@@ -14,9 +14,9 @@ from gtn_envs import SyntheticEnv
 from gtn_envs.weights_file import save_environment
 from gtn_rl.agents import AGENTS
 from gtn_rl.agents.sb3 import SB3Agent, SB3Family
+from gtn_rl.environments import find_environment
 from gtn_rl.sb3.algorithms import ALGORITHMS, algorithm
 from gtn_rl.tasks import make_task
-from gtn_rl.transfer.environments import find_environment
 from gtn_rl.transfer.training import make_agent
 from gtn_rl.transfer.zoo import interpret
 

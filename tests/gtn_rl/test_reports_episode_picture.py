@@ -8,10 +8,10 @@ import torch
 from PIL import Image
 
 from gtn_envs import save_environment
+from gtn_rl.environments import find_environment
 from gtn_rl.models.reward import RewardTeacher
 from gtn_rl.reports.report import write_episodes
 from gtn_rl.tasks import make_task
-from gtn_rl.transfer.environments import find_environment
 
 
 def picture(name, folder):

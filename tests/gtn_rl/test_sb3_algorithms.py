@@ -4,9 +4,9 @@ import gymnasium as gym
 import pytest
 
 from gtn_core.errors import GTNError, UnknownNameError, UsageError
+from gtn_rl.environments import find_environment
 from gtn_rl.sb3.algorithms import ALGORITHMS, algorithm, fitting_algorithms, require_fit
 from gtn_rl.sb3.variation import WIDTHS
-from gtn_rl.transfer.environments import find_environment
 from gtn_rl.transfer.training import make_agent
 from gtn_rl.transfer.zoo import interpret
 

@@ -10,9 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-from gtn_rl.tasks import BATCHED, make_task
+from gtn_rl.tasks import BATCHED, make_task, threshold_of
 from gtn_rl.tasks.classic_control import ClassicControl
-from gtn_rl.transfer.statistics import threshold_of
 
 COPIES = 4
 

@@ -2,9 +2,9 @@ import gymnasium as gym
 import numpy as np
 import torch
 
+from gtn_rl.environments import find_environment
 from gtn_rl.sb3.algorithms import algorithm
 from gtn_rl.transfer import real_returns
-from gtn_rl.transfer.environments import find_environment
 from gtn_rl.transfer.real_returns import RealTask, acting
 from gtn_rl.transfer.training import make_agent
 from gtn_rl.transfer.zoo import interpret

@@ -12,10 +12,10 @@ import gtn_envs
 from gtn_core.config import read_yaml
 from gtn_core.errors import GTNError
 from gtn_core.seeding import Streams
+from gtn_rl.environments import find_environment
 from gtn_rl.sb3.algorithms import ALGORITHMS, algorithm
 from gtn_rl.sb3.small_cnn import SmallCNN, fitting_policy
 from gtn_rl.transfer.agents import REAL, TEACHER, Job, run_job
-from gtn_rl.transfer.environments import find_environment
 from gtn_rl.transfer.judge import judge_of
 from gtn_rl.transfer.plan import TransferPlan
 from gtn_rl.transfer.real_accuracy import RealImages

@@ -13,18 +13,19 @@ from gtn_core.distributed import SingleProcess
 from gtn_core.errors import GTNError, UsageError
 from gtn_core.workers import run_jobs, serve
 from gtn_envs import load_environment, save_environment
+from gtn_rl.environments import find_environment
 from gtn_rl.models.greedy_actions import greedy_outputs
 from gtn_rl.provenance import TOLD
 from gtn_rl.sb3.algorithms import algorithm
+from gtn_rl.tasks import threshold_of
 from gtn_rl.transfer import cloning
 from gtn_rl.transfer.agents import CLONING, REAL, TEACHER, UNTRAINED, Job, run_job, stops_of
 from gtn_rl.transfer.cloning import clone
 from gtn_rl.transfer.controls import pay_off, solve_times
-from gtn_rl.transfer.environments import find_environment
 from gtn_rl.transfer.plan import TransferPlan
 from gtn_rl.transfer.report import short_table, solving_table, write_transfer_report
 from gtn_rl.transfer.results_file import ResultsFile
-from gtn_rl.transfer.statistics import interquartile_mean, summarise, threshold_of
+from gtn_rl.transfer.statistics import interquartile_mean, summarise
 from gtn_rl.transfer.study import study
 from gtn_rl.transfer.training import make_agent, train
 from gtn_rl.transfer.untrained import write_untrained

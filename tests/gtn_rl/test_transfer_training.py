@@ -3,9 +3,9 @@ import pytest
 import torch
 
 from gtn_core.errors import UsageError
+from gtn_rl.environments import find_environment
 from gtn_rl.sb3.algorithms import algorithm
 from gtn_rl.transfer.agent_file import save_agent
-from gtn_rl.transfer.environments import find_environment
 from gtn_rl.transfer.real_returns import RealTask, acting
 from gtn_rl.transfer.training import make_agent, train
 from gtn_rl.transfer.zoo import interpret

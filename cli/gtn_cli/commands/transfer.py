@@ -20,7 +20,7 @@ from gtn_cli.kept_work import kept
 from gtn_core.errors import UsageError
 
 if TYPE_CHECKING:
-    from gtn_rl.transfer.environments import Environment
+    from gtn_rl.environments import Environment
     from gtn_rl.transfer.outcome import Transfer
     from gtn_rl.transfer.plan import TransferPlan
 
@@ -156,7 +156,7 @@ def command(
 
 def _pairs(names: Sequence[str], task: str | None, plan: TransferPlan) -> list[tuple[Environment, str]]:
     """Returns environments with their real tasks; a wrong name fails here, before any work."""
-    from gtn_rl.transfer.environments import find_environment
+    from gtn_rl.environments import find_environment
     from gtn_rl.transfer.plan import check
 
     envs = [find_environment(name) for name in names]
