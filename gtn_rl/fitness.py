@@ -11,10 +11,10 @@ from torch import Tensor
 from gtn_core.estimators import Teacher
 from gtn_core.seeding import Streams
 from gtn_rl.agents import InnerAgent, Policies
-from gtn_rl.agents.protocol import normalise
 from gtn_rl.models.learned_variants import LearnedVariants
 from gtn_rl.models.teacher import LearnedTeacher
 from gtn_rl.models.variants import Variants
+from gtn_rl.tasks.actions import normalise
 from gtn_rl.tasks.protocol import BatchedTask
 from gtn_rl.tasks.rollout import rollout
 

@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from gtn_rl.agents.protocol import Policies, normalise
+from gtn_rl.agents.protocol import Policies
 from gtn_rl.models.networks import MLP, Network, actor_critic
+from gtn_rl.tasks.actions import normalise
 from gtn_rl.tasks.protocol import TaskSpec
 
 

@@ -10,10 +10,11 @@ import torch
 from torch import Tensor
 
 from gtn_rl.agents import Policies
-from gtn_rl.agents.protocol import log_uniform, normalise
+from gtn_rl.agents.protocol import log_uniform
 from gtn_rl.models.environment import Model
 from gtn_rl.models.networks import MLP, actor_critic, off_policy
 from gtn_rl.models.variants import Variants
+from gtn_rl.tasks.actions import normalise
 from gtn_rl.tasks.protocol import TaskSpec
 
 

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from gtn_core.registry import Registry
 from gtn_rl.models.variants import Variants
+from gtn_rl.tasks.actions import denormalise
 from gtn_rl.tasks.protocol import TaskSpec
 
 
@@ -63,19 +64,6 @@ class AgentFamily(Protocol):
 
 
 AGENTS: Registry[AgentFamily] = Registry("inner agent")
-
-
-def denormalise(spec: TaskSpec, actions: Tensor) -> Tensor:
-    """Maps actions in [-1, 1] to the task's bounds."""
-    low, high = (torch.from_numpy(bound).to(actions) for bound in (spec.action_low, spec.action_high))
-    return low + (actions + 1) * (high - low) / 2
-
-
-def normalise(spec: TaskSpec, actions: Tensor) -> Tensor:
-    """Maps continuous actions from the task's bounds to [-1, 1]; an entry that has no room, to 0."""
-    low, high = (torch.from_numpy(bound).to(actions) for bound in (spec.action_low, spec.action_high))
-    room = high > low
-    return torch.where(room, 2 * (actions - low) / torch.where(room, high - low, 1.0) - 1, 0.0)
 
 
 def log_uniform(random: np.random.Generator, low: float, high: float) -> float:

@@ -14,12 +14,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from gtn_rl.agents.protocol import AGENTS, Policies, normalise
+from gtn_rl.agents.protocol import AGENTS, Policies
 from gtn_rl.models.variants import Variants
 from gtn_rl.sb3.algorithms import ALGORITHMS, Algorithm, algorithm
 from gtn_rl.sb3.fresh_agent import fresh_agent
 from gtn_rl.sb3.randomness import own_randomness
 from gtn_rl.sb3.variation import varied
+from gtn_rl.tasks.actions import normalise
 from gtn_rl.tasks.protocol import TaskSpec
 
 if TYPE_CHECKING:

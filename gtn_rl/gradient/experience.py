@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from gtn_rl.gradient.learners import Learners
+from gtn_rl.tasks.actions import clipped
 from gtn_rl.tasks.protocol import BatchedTask, TaskSpec
 from gtn_rl.tasks.rollout import Transitions, rollout
 
@@ -156,9 +157,3 @@ def _last_seen(steps: Transitions, lengths: Tensor) -> Tensor:
     last = steps.next_observations.new_zeros(len(lengths), steps.next_observations.shape[1])
     last[steps.copies[final]] = steps.next_observations[final]
     return last
-
-
-def clipped(spec: TaskSpec, actions: Tensor) -> Tensor:
-    """Returns continuous actions ``(n, m)`` within the task's bounds, float32."""
-    low, high = (torch.from_numpy(bound).to(actions) for bound in (spec.action_low, spec.action_high))
-    return actions.clamp(low, high).float()

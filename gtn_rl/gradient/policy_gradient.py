@@ -19,13 +19,13 @@ from gtn_core.learner import Statistics
 from gtn_core.second_order import Batch, InnerLoss
 from gtn_core.seeding import Streams
 from gtn_rl.agents.actor import ActorCritic
-from gtn_rl.agents.protocol import normalise
 from gtn_rl.config import GradientConfig
 from gtn_rl.gradient.experience import Experience
 from gtn_rl.gradient.learners import Learners
 from gtn_rl.gradient.lessons import Lessons
 from gtn_rl.models.environment import EnvironmentTeacher, Model
 from gtn_rl.models.networks import actor_critic
+from gtn_rl.tasks.actions import normalise
 from gtn_rl.tasks.protocol import TaskSpec
 
 LEAST_SPREAD = 1e-8

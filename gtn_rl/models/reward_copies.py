@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from gtn_rl.agents.protocol import denormalise
 from gtn_rl.models.episodes import Episodes, Starts
 from gtn_rl.models.variants import Transition
+from gtn_rl.tasks.actions import denormalise
 
 if TYPE_CHECKING:
     from gtn_rl.models.reward import RewardedTask

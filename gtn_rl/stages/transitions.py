@@ -9,10 +9,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from gtn_rl.agents.protocol import normalise
 from gtn_rl.harvest import Harvest
 from gtn_rl.models.environment import EnvironmentTeacher
 from gtn_rl.stages.regression import evaluate, regress
+from gtn_rl.tasks.actions import normalise
 
 log = logging.getLogger(__name__)
 

@@ -8,13 +8,13 @@ import torch
 
 from gtn_rl.agents import AGENTS
 from gtn_rl.agents.named import families
-from gtn_rl.agents.protocol import denormalise
 from gtn_rl.agents.sb3 import SB3Agent
 from gtn_rl.fitness import Greedy
 from gtn_rl.models.environment import EnvironmentTeacher
 from gtn_rl.models.reward import RewardTeacher
 from gtn_rl.models.variants import Transition
 from gtn_rl.tasks import make_task
+from gtn_rl.tasks.actions import denormalise
 
 TASKS = ["CartPole-v1", "Pendulum-v1"]
 

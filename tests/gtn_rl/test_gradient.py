@@ -13,7 +13,6 @@ from gtn_core.estimators import SNES, Backprop, EstimatorConfig
 from gtn_core.planning.plan import StepPlan
 from gtn_core.seeding import Streams
 from gtn_rl.agents.actor import ActorCritic
-from gtn_rl.agents.protocol import normalise
 from gtn_rl.config import DIFFERENTIABLE, GradientConfig
 from gtn_rl.gradient import FORMS, GradientJob
 from gtn_rl.gradient.experience import Experience, gather
@@ -22,6 +21,7 @@ from gtn_rl.gradient.policy_gradient import time_advantages
 from gtn_rl.harvest import harvest
 from gtn_rl.models.environment import EnvironmentTeacher
 from gtn_rl.tasks import make_task
+from gtn_rl.tasks.actions import normalise
 
 CASES = [
     (name, id) for name in FORMS for id in ("CartPole-v1", "Pendulum-v1") if (name, id) != ("paper", "Pendulum-v1")

@@ -12,7 +12,6 @@ from gtn_core.config import parse_assignments, to_dict
 from gtn_core.run_folder import RunFolder
 from gtn_core.seeding import Streams
 from gtn_envs.weights_file import load_environment
-from gtn_rl.agents.protocol import normalise
 from gtn_rl.config import resolve_config
 from gtn_rl.fitness import Greedy
 from gtn_rl.job import EvolutionJob
@@ -21,6 +20,7 @@ from gtn_rl.run_progress import run_progress
 from gtn_rl.stages import soften
 from gtn_rl.stages.run import WITHOUT_OUTER_STEPS
 from gtn_rl.tasks import make_task
+from gtn_rl.tasks.actions import normalise
 from gtn_rl.training import meta_train
 
 SOFTENED = [

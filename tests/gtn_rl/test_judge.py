@@ -6,10 +6,10 @@ import torch
 from gtn_core.config import parse_assignments
 from gtn_core.errors import DivergedError
 from gtn_core.seeding import Streams
-from gtn_rl.agents.protocol import normalise
 from gtn_rl.config import resolve_config
 from gtn_rl.fitness import Greedy, episode_lengths
 from gtn_rl.judge import Judge
+from gtn_rl.tasks.actions import normalise
 
 KIND = {"CartPole-v1": "dqn", "Pendulum-v1": "td3"}
 SIZES = (1.0, 0.2, 30.0)

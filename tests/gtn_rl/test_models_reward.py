@@ -8,12 +8,12 @@ import torch
 import gtn_envs
 from gtn_envs.weights_file import load_environment, save_environment
 from gtn_rl.agents import AGENTS
-from gtn_rl.agents.protocol import denormalise
 from gtn_rl.agents.sb3 import SB3Agent
 from gtn_rl.fitness import Greedy, real_returns
 from gtn_rl.models.episodes import Starts
 from gtn_rl.models.reward import RewardTeacher
 from gtn_rl.tasks import make_task
+from gtn_rl.tasks.actions import denormalise
 
 SHORT = {"GTN-TestShortCartPole-v0": "cartpole:CartPoleEnv", "GTN-TestShortPendulum-v0": "pendulum:PendulumEnv"}
 LIMIT, P, E = 14, 3, 4
