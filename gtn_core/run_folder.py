@@ -68,16 +68,27 @@ class RunFolder:
         """What the run said, a line each."""
         return self.path / "run.log"
 
+    @property
+    def has_trained(self) -> bool:
+        """Whether there is anything to lose: a state, or what a stage left."""
+        return self.state.is_file() or any(self.path.glob("stages/*/**/*.safetensors")) or self.teacher.is_file()
+
     def create(self) -> None:
-        """Makes the folder.
+        """Makes the folder, or clears that of a run which ended before it had trained anything.
 
         Raises:
             UsageError: A run lives there already, or the folder cannot be made.
+            GTNError: Another process is about to train there.
         """
         if self.config.exists():
-            raise UsageError(
-                f"{self.path} holds a run already; go on with --resume {self.path}, or choose another --out"
-            )
+            if self.has_trained:
+                raise UsageError(
+                    f"{self.path} holds a run already; go on with --resume {self.path}, or choose another --out"
+                )
+            with self.lock():
+                self.forget("command")
+                self.metrics.unlink(missing_ok=True)
+                self.config.unlink()
         try:
             self.state.parent.mkdir(parents=True, exist_ok=True)
             self.report.mkdir(exist_ok=True)

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from gtn_core.errors import GTNError
 from gtn_rl.agents import Policies
 from gtn_rl.config import EnvironmentConfig
 from gtn_rl.fitness import greedy_policies
@@ -74,6 +75,9 @@ def harvest(
         random: Draws initial states and random actions.
         policies: One policy (P = 1) that acts where exploration does not.
         exploration: Share of random actions.
+
+    Raises:
+        GTNError: The task gave an observation or a reward that is not finite.
     """
 
     def act(observations: Tensor, alive: Tensor) -> Tensor:
@@ -86,7 +90,19 @@ def harvest(
 
     result = rollout(task, act, episodes, random, record=True)
     assert result.transitions is not None
+    _refuse_what_is_no_number(task.spec.id, result.transitions)
     return Harvest(result.transitions, result.returns, int(result.lengths.sum()))
+
+
+def _refuse_what_is_no_number(task: str, transitions: Transitions) -> None:
+    given = {
+        "an observation": torch.cat([transitions.observations, transitions.next_observations]),
+        "a reward": transitions.rewards,
+    }
+    for what, values in given.items():
+        wrong = values[~torch.isfinite(values)]
+        if len(wrong):
+            raise GTNError(f"{task} gave {what} that is not finite: {float(wrong[0])}")
 
 
 def harvest_from_greedy(

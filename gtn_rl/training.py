@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import logging
 from typing import Any
 
+import gymnasium as gym
 import torch
 
 from gtn_core.checkpoint import replacing
@@ -21,14 +23,17 @@ from gtn_core.threads import threads_put_back
 from gtn_rl.config import UNBUDGETED, RLConfig
 from gtn_rl.gradient import FORMS
 from gtn_rl.judge import judges, learners
+from gtn_rl.sb3.algorithms import NUMBERED_FROM_ZERO
 from gtn_rl.stages.pipeline import Pipeline
 from gtn_rl.stages.result import StageResult
 from gtn_rl.stages.rules import refuse_nonsense
 from gtn_rl.stages.run import run_stage
 from gtn_rl.stages.start import start_pipeline
 from gtn_rl.stages.starting_point import load_start
-from gtn_rl.tasks import BatchedTask, make_task
+from gtn_rl.tasks import BatchedTask, TaskSpec, make_task
 from gtn_rl.tasks.rollout import step_limit
+
+log = logging.getLogger(__name__)
 
 MAY_CHANGE = ("minutes", "iterations", "stages.*.iterations", "threads", "workers", "device")
 """Settings in which a resumed run may differ from what it was."""
@@ -76,6 +81,7 @@ def meta_train(
         everywhere(world, lambda: _refuse_nonsense(config, task))  # before the folder is made
         if not resume:
             first(world, run.create)
+            first(world, lambda: _warn_of_numbers(task.spec))
         with held_by_first(world, run):
             first(world, lambda: run.write_config(config))
             told = first(world, lambda: run.remember_command(command))
@@ -102,6 +108,17 @@ def _refuse_nonsense(config: RLConfig, task: BatchedTask) -> None:
         elif stage.name not in UNBUDGETED:
             ESTIMATORS[stage.estimator](EstimatorConfig(population=stage.population))
     refuse_nonsense(config.environment, config.stages, discrete=task.spec.discrete)
+
+
+def _warn_of_numbers(spec: TaskSpec) -> None:
+    """Tells before the budget is spent that some agents cannot be trained in what is made."""
+    if isinstance(spec.action_space, gym.spaces.Discrete) and (start := int(spec.action_space.start)):
+        log.warning(
+            "%s numbers its actions from %d, agents of Stable-Baselines3 from 0, so that none can train in what is made: %s",
+            spec.id,
+            start,
+            NUMBERED_FROM_ZERO,
+        )
 
 
 def _finish(pipeline: Pipeline) -> None:

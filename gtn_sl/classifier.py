@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from gtn_core.checkpoint import load_checkpoint, load_into, save_checkpoint
@@ -45,11 +46,12 @@ class Classifier(nn.Module):
         """What each output stands for."""
         return tuple(self.document["class_names"])
 
-    def forward(self, images: Tensor) -> Tensor:
+    def forward(self, images: Tensor | NDArray[Any]) -> Tensor:
         """Classifies pictures.
 
         Args:
-            images: Shape ``(N, C, H, W)``; bytes (``torch.uint8``), or floats in ``[0, 1]``. They are normalised here.
+            images: A tensor or numpy array ``(N, C, H, W)``: bytes (``uint8``), or floats in ``[0, 1]``. They are normalised
+                here.
 
         Returns:
             Logits, shape ``(N, classes)``.
@@ -57,7 +59,7 @@ class Classifier(nn.Module):
         Raises:
             ValueError: The images have another shape than the task's, or are whole numbers other than bytes.
         """
-        shape: tuple[int, ...] = tuple(self.document["image_shape"])
+        images, shape = torch.as_tensor(images, device=self.mean.device), tuple(self.document["image_shape"])
         if tuple(images.shape[1:]) != shape:
             raise ValueError(f"this classifier takes images {('N', *shape)}, not {tuple(images.shape)}")
         if not (images.is_floating_point() or images.dtype == torch.uint8):

@@ -77,15 +77,20 @@ def resolve(name: str | os.PathLike[str]) -> Path:
         WeightsError: It is neither the path of a file nor a name that the package ships.
     """
     path = Path(name)
-    if path.suffix != ".safetensors":
-        path = SHIPPED / f"{os.fspath(name)}.safetensors"
+    if path.suffix == ".safetensors":
+        if _is_file(path):
+            return path.absolute()
+        raise WeightsError(f"there is no file {path}")
+    if path.parent != Path():
+        inside = path / "teacher.safetensors"
+        hint = f"; {inside} does" if _is_file(inside) else ""
+        raise WeightsError(f"{path} names neither a file nor a shipped environment: a path ends in .safetensors{hint}")
+    path = SHIPPED / f"{os.fspath(name)}.safetensors"
     if _is_file(path):
         return path.absolute()
-    if path.parent != SHIPPED:
-        raise WeightsError(f"there is no file {path}")
     known = ", ".join(shipped_ids()) or "none"
     raise WeightsError(
-        f"no shipped environment is called {path.stem!r} (there are: {known}); a path ends in .safetensors"
+        f"no shipped environment is called {os.fspath(name)!r} (there are: {known}); a path ends in .safetensors"
     )
 
 

@@ -77,6 +77,9 @@ ALGORITHMS = {
 
 TAKE_COMPOUND = ("ppo", "a2c", "trpo", "ppo_lstm")
 
+NUMBERED_FROM_ZERO = "register the task wrapped in gymnasium.wrappers.TransformAction, so that its numbers do, too"
+"""What to do about a task whose discrete actions begin elsewhere."""
+
 FITTING = {"discrete": ("ppo", "a2c", "dqn"), "continuous": ("ppo", "sac", "td3")}
 """The algorithms that a transfer study trains unasked, by kind of action."""
 
@@ -107,8 +110,10 @@ def require_fit(entry: Algorithm, space: gym.Space, env: str) -> None:
         raise UsageError(f"{env} has actions of {space}; only bounded ones are supported")
     if isinstance(space, gym.spaces.Discrete) and space.start != 0:
         raise UsageError(
-            f"{env} has actions of {space}; Stable-Baselines3 numbers them from 0 (wrap the task to do so, too)"
+            f"{env} has actions of {space}, but Stable-Baselines3 numbers them from 0: {NUMBERED_FROM_ZERO}"
         )
+    if isinstance(space, gym.spaces.Box) and entry.actions == "continuous" and (space.low == space.high).any():
+        raise UsageError(f"{entry.name} scales actions to their bounds, and an entry of {env}'s, {space}, has no room")
     if not entry.takes(space):
         fitting = ", ".join(other.name for other in ALGORITHMS.values() if other.takes(space))
         raise UsageError(f"{entry.name} does not take the actions of {env}, {space}; these do: {fitting or 'none'}")

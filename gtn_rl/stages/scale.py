@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 
 from gtn_core.run_folder import RunFolder
 from gtn_rl.config import StageConfig
 from gtn_rl.stages.pipeline import Pipeline, own_metrics
 from gtn_rl.stages.result import StageResult
-from gtn_rl.stages.reward_size import try_sizes
+from gtn_rl.stages.reward_size import FACTORS, try_sizes
+
+log = logging.getLogger(__name__)
 
 
 def run_scale(pipeline: Pipeline, index: int, stage: StageConfig, folder: RunFolder) -> StageResult:
     """Tries the sizes and takes the best."""
     teacher = pipeline.teacher
+    log.info("agents try %d sizes of the reward at once", len(FACTORS))
     with contextlib.closing(pipeline.tracker(folder, stage, None, pipeline.world)) as tracker:
         tried = try_sizes(teacher, pipeline.judge())
         for i, (factor, verdict) in enumerate(tried.items()):

@@ -60,8 +60,10 @@ def image_task(
     of_train = _labels("train_labels", train_labels, len(train))
     of_test = _labels("test_labels", test_labels, len(test))
     names = tuple(map(str, range(of_train.max() + 1) if class_names is None else class_names))
-    if len(names) < 2 or len(set(names)) < len(names):
-        raise DataError(f"a task has two classes or more, each of its own name, not {', '.join(names)}")
+    if len(names) < 2:
+        raise DataError(f"a task has two classes or more, but this one has the class {names[0] if names else ''} alone")
+    if len(set(names)) < len(names):
+        raise DataError(f"each class has a name of its own, but these are called {', '.join(names)}")
     highest = max(of_train.max(), of_test.max())
     if highest >= len(names):
         raise DataError(f"there are labels up to {highest}, but the classes are 0 to {len(names) - 1}")
@@ -138,7 +140,17 @@ def _arrays(stream: BinaryIO) -> dict[str, Any]:
     if not zipfile.is_zipfile(stream):
         raise zipfile.BadZipFile
     with np.load(stream) as file:
-        return {name: file[name] for name in (*ARRAYS, "class_names") if name in file}
+        return {name: _array(file, name) for name in (*ARRAYS, "class_names") if name in file}
+
+
+def _array(file: Any, name: str) -> Any:
+    try:
+        return file[name]
+    except ValueError as error:
+        if "allow_pickle" not in str(error):
+            raise
+        what = "strings, as np.array(names, dtype=str)" if name == "class_names" else "numbers"
+        raise DataError(f"{name} is an array of Python objects; save {what}") from error
 
 
 def _images(what: str, given: ArrayLike) -> NDArray[np.uint8]:
@@ -146,11 +158,13 @@ def _images(what: str, given: ArrayLike) -> NDArray[np.uint8]:
     images = np.asarray(given)
     if images.dtype != np.uint8:
         raise DataError(f"{what} are {images.dtype}, but pixels are uint8, from 0 to 255")
+    if not len(images.ravel()):
+        raise DataError(f"{what} are none: their shape is {images.shape}")
     if images.ndim == 3:
         images = images[:, None]
     elif images.ndim == 4 and images.shape[1] not in CHANNELS:
         images = images.transpose(0, 3, 1, 2)
-    if images.ndim != 4 or images.shape[1] not in CHANNELS or not images.size:
+    if images.ndim != 4 or images.shape[1] not in CHANNELS:
         shape = np.asarray(given).shape
         raise DataError(f"{what} have the shape {shape}, not (N, H, W), (N, C, H, W) or (N, H, W, C) with C of 1 or 3")
     return np.array(images, order="C")  # a copy: what the user does to theirs later changes no task

@@ -37,6 +37,10 @@ def find_task(name: str) -> ImageTask:
     if is_file(name):
         return task_of_file(Path(whole_name(name)))
     if ":" not in name:
+        if name not in TASKS and Path(name).exists():
+            raise UsageError(
+                f"{name} is no task: your own images are an .npz file, or module:name (docs/own-images.md)"
+            )
         return TASKS[name]
     found = import_named("image task", name)
     if not isinstance(found, ImageTask):

@@ -28,7 +28,10 @@ class Odd(gym.Env):
     def step(self, action):
         if self.fails == "stepped":
             raise ValueError("broken\\nphysics")
-        return self.observation_space.sample(), 1.0, False, False, {}
+        observation, reward = self.observation_space.sample(), 1.0
+        if self.fails == "blind":
+            observation[0] = np.nan
+        return observation, np.inf if self.fails == "rich" else reward, False, False, {}
 
 
 def register(name, limit=5, **kwargs):
@@ -45,6 +48,9 @@ register("FromOne", actions=spaces.Discrete(2, start=1))
 register("Endless", limit=None)
 register("Made", fails="made")
 register("Stepped", fails="stepped")
+register("Blind", fails="blind")
+register("Rich", fails="rich")
+register("NoRoom", actions=spaces.Box(np.float32([-1, 0]), np.float32([1, 0])))
 """
 
 META_TRAIN = ("meta-train", "--iterations", "1", "--out", "r", "--task")
@@ -109,14 +115,33 @@ def test_environments_that_no_agent_takes(call, here, command, name, words):
 def test_a_task_whose_own_code_fails_is_named(call, monkeypatch):
     for command in (META_TRAIN, TRAIN_AGENT, TRANSFER):
         assert_refused(call(*command, "odd_tasks:OddMade-v0"), 1, "OddMade-v0 cannot be made: ValueError: no licence")
-    outcome = call(*META_TRAIN, "odd_tasks:OddStepped-v0", "--set", "workers=1")
-    assert_refused(outcome, 1, "OddStepped-v0 failed in a worker: ValueError: broken physics")
+    for _ in range(2):  # nothing was trained, so the same command may come again once the task is mended
+        outcome = call(*META_TRAIN, "odd_tasks:OddStepped-v0", "--set", "workers=1")
+        assert_refused(outcome, 1, "OddStepped-v0 failed in a worker: ValueError: broken physics")
     monkeypatch.setenv("GTN_TRACEBACK", "1")
     with pytest.raises(Exception, match="failed in a worker") as caught:
         call(
             "meta-train", "--task", "odd_tasks:OddStepped-v0", "--iterations", "1", "--out", "r2", "--set", "workers=1"
         )
     assert "odd_tasks.py" in str(caught.value.__cause__)
+
+
+@pytest.mark.parametrize(("name", "words"), [("Blind", "an observation"), ("Rich", "a reward")])
+def test_a_task_that_gives_what_is_no_number_is_named_before_any_training(call, name, words):
+    outcome = call(*META_TRAIN, f"odd_tasks:Odd{name}-v0", "--set", "workers=0")
+    assert_refused(outcome, 1, f"Odd{name}-v0 gave {words} that is not finite")
+
+
+def test_actions_without_room_are_for_those_that_do_not_scale_them(call):
+    assert_refused(call(*TRAIN_AGENT, "odd_tasks:OddNoRoom-v0", "--algo", "td3"), 2, "td3 scales actions", "no room")
+    assert call(*TRAIN_AGENT, "odd_tasks:OddNoRoom-v0", "--algo", "a2c", "--quiet").code == 0
+
+
+def test_numbers_that_agents_do_not_know_are_told_before_the_budget_is_spent(call):
+    small = ("--kind", "bandit", "--set", "stages=[{name: bilevel, population: 2}]", "--set", "agents.names=[dqn]")
+    outcome = call(*META_TRAIN, "odd_tasks:OddFromOne-v0", "--set", "workers=0", *small)
+    told = " ".join(outcome.err.split())
+    assert "OddFromOne-v0 numbers its actions from 1, agents of Stable-Baselines3 from 0" in told
 
 
 def test_unknown_ids(call):

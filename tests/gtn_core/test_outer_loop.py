@@ -408,6 +408,13 @@ def test_a_run_folder_is_for_one_run_and_one_process(tmp_path):
     folder = RunFolder(tmp_path / "r")
     folder.create()
     folder.write_config(OuterConfig(iterations=1))
+    folder.remember_command("the first")
+    with folder.lock(), pytest.raises(GTNError, match="another process"):
+        folder.create()
+    folder.create()  # nothing was trained there
+    assert (folder.config.exists(), folder.remember_command("the second")) == (False, "the second")
+    folder.write_config(OuterConfig(iterations=1))
+    folder.state.write_bytes(b"something to lose")
     with pytest.raises(UsageError, match="holds a run already"):
         folder.create()
     with folder.lock(), pytest.raises(GTNError, match="another process"):

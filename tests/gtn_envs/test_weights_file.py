@@ -175,6 +175,9 @@ def test_files_that_are_none_of_ours(tmp_path: Path, write: Callable[..., Path])
         load_environment(tmp_path / "absent.safetensors")
     with pytest.raises(WeightsError, match="no shipped environment is called 'GTN-Absent-v0'"):
         load_environment("GTN-Absent-v0")
+    (tmp_path / "teacher.safetensors").write_bytes(write().read_bytes())
+    with pytest.raises(WeightsError, match=r"names neither a file nor a shipped .*teacher\.safetensors does$"):
+        load_environment(tmp_path)
     path = tmp_path / "foreign.safetensors"
     save_file({"a": np.zeros(1)}, path)
     with pytest.raises(WeightsError, match="not one of ours: its header has no 'gtn' entry"):

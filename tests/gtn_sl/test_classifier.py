@@ -41,6 +41,7 @@ def test_it_depends_on_its_seed_alone(teacher_path, classifier, data):
 def test_it_takes_bytes_and_floats(classifier, data):
     few = data.test.images[:20]
     assert torch.allclose(classifier(few), classifier(few.float() / 255))
+    assert torch.equal(classifier(few), classifier(few.numpy()))
     for dtype in (torch.float64, torch.float16):
         assert torch.allclose(classifier(few), classifier((few / 255).to(dtype)), atol=0.01)
     assert classifier.class_names == data.task.class_names

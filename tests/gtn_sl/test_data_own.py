@@ -88,8 +88,9 @@ def test_channels_that_come_last_are_moved_not_mixed(arrays):
         ({"train_labels": np.arange(60) % 3 - 1}, "not a whole number from 0"),
         ({"train_labels": np.arange(59) % 3}, "not a whole number from 0 for each of 60 images"),
         ({"test_labels": np.arange(30) % 4}, "labels up to 3, but the classes are 0 to 2"),
-        ({"train_labels": np.zeros(60, int)}, "two classes or more"),
-        ({"class_names": ["a", "b", "b"]}, "each of its own name"),
+        ({"train_labels": np.zeros(60, int)}, "two classes or more, but this one has the class 0 alone"),
+        ({"test_images": np.zeros((0, 8, 12, 3), np.uint8)}, r"test_images are none: their shape is \(0, 8, 12, 3\)"),
+        ({"class_names": ["a", "b", "b"]}, "each class has a name of its own"),
         ({"class_names": ["a", "b", "c", "d"]}, "less than two images of the class d"),
         ({"validation_size": 31}, "31 of 60 train images"),
         ({"train_images": np.zeros((60, 8, 12, 3), np.uint8)}, "all pixels of a channel"),
@@ -136,6 +137,19 @@ def test_images_are_copied_whoever_owns_them(arrays, tmp_path, monkeypatch):
 def test_another_validation_split_makes_another_task(arrays):
     assert image_task("a", **arrays).identity() != image_task("a", **arrays, validation_size=20).identity()
     assert image_task("a", **arrays).identity() == image_task("a", **arrays, validation_size=10).identity()
+
+
+def test_arrays_of_objects_are_named(file, arrays):
+    np.savez(file, **arrays, class_names=np.array(["a", "b", "c"], dtype=object))
+    with pytest.raises(DataError, match=r"colours.npz: class_names is an array of Python objects; save strings"):
+        find_task(str(file))
+
+
+def test_what_lies_there_and_is_no_task_is_told_apart_from_a_wrong_name(tmp_path):
+    with pytest.raises(UsageError, match=r"is no task: your own images are an \.npz file"):
+        find_task(str(tmp_path))
+    with pytest.raises(UsageError, match="unknown task 'fishes'"):
+        find_task("fishes")
 
 
 def test_a_file_that_was_moved_keeps_its_split(file, tmp_path):

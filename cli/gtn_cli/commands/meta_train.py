@@ -153,8 +153,9 @@ def command(
             _train(training, RunFolder(folder), world, resume=begun is not None, quiet=silent, as_json=document)
         finally:
             if world.rank == 0 and begun is None and out is None:
-                with contextlib.suppress(OSError):  # it holds something
+                with contextlib.suppress(OSError):  # they hold something
                     folder.rmdir()
+                    folder.parent.rmdir()
 
     together(world_name, work)
 
