@@ -62,7 +62,8 @@ class EnvironmentConfig:
     """Whether a discrete action's reward is what it falls short of the best one's, so that the greedy policy is the best one
     whatever the transitions are."""
     reward_scale: PositiveReal = 1.0
-    """Size of the reward at the start; the stage ``scale`` chooses among multiples of it. A potential has a size of its own."""
+    """Size of the reward at the start, in multiples of that of the file that it starts from, where there is one; the stage
+    ``scale`` chooses among multiples of it. A potential has a size of its own."""
     centres: Annotated[int, Field(gt=0, le=100_000)] = 64
     """Centres of the mixture that initial states are drawn from; they start at states of the real task."""
     jitter: PositiveReal = 0.2

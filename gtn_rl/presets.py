@@ -115,9 +115,14 @@ def _narrow(kind: str, started: bool) -> Settings:
     learned from such observations, too, so that the episodes of an MDP are as short as can be.
     """
     preset = _distilled(kind, started, sigma=(0.3, 0.2), steps=(600, 25), validations=6, sized=False)
-    own = {"exploration": 0.1, "centres": 512, "jitter": 2.0, "reward_scale": 0.5}
+    own = {"exploration": 0.1, "centres": 512, "jitter": 2.0, **_sized(0.5, started)}
     short = {"episode_steps": 2} if kind == "mdp" else {}
     return {**preset, "environment": {**preset["environment"], **own, **short}, "agents": {"validation_seeds": 6}}
+
+
+def _sized(reward_scale: float, started: bool) -> Settings:
+    """Settles the size of a reward that starts anew; one of a file has that already."""
+    return {} if started else {"reward_scale": reward_scale}
 
 
 def _wide(kind: str, started: bool) -> Settings:
@@ -127,7 +132,7 @@ def _wide(kind: str, started: bool) -> Settings:
     the gradient that PPO's actor shares with its critic small.
     """
     preset = _distilled(kind, started, sigma=(1.0, 0.2), steps=(900, 500))
-    own = {"jitter": 0.3, "centres": 512, "harvest_steps": 80, "reward_scale": 0.37}
+    own = {"jitter": 0.3, "centres": 512, "harvest_steps": 80, **_sized(0.37, started)}
     return {**preset, "environment": {**preset["environment"], **own}}
 
 

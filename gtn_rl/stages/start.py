@@ -40,7 +40,7 @@ def start_pipeline(
     scales = gathered.normalisation() if start is None else normalisation(start)
     teacher = fresh_teacher(settings, task, gathered, scales, random, streams.seed("teacher"))
     if start is not None:
-        take_over(teacher, start)
+        take_over(teacher, start, settings.reward_scale)
     teacher.to(config.device)
     harvests = [gathered]
     if start is not None:

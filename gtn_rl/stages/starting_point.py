@@ -49,8 +49,14 @@ def normalisation(weights: Weights) -> tuple[Tensor, Tensor]:
 
 
 @torch.no_grad()
-def take_over(teacher: LearnedTeacher, weights: Weights) -> None:
-    """Puts a file's initial states and reward, its scale included, in a teacher's place; the shapes are alike."""
+def take_over(teacher: LearnedTeacher, weights: Weights, size: float = 1.0) -> None:
+    """Puts a file's initial states and reward, its scale included, in a teacher's place; the shapes are alike.
+
+    Args:
+        teacher: Changed in place.
+        weights: The file's.
+        size: Of the reward, in multiples of the file's.
+    """
     if isinstance(teacher, EnvironmentTeacher):
         for parameter, name in zip(teacher.initial, ("initial.means", "initial.log_std"), strict=True):
             parameter.copy_(_tensor(weights, name))
@@ -58,7 +64,7 @@ def take_over(teacher: LearnedTeacher, weights: Weights) -> None:
         teacher.reward[2 * i].copy_(_tensor(weights, f"reward.{i}.weight"))
         teacher.reward[2 * i + 1].copy_(_tensor(weights, f"reward.{i}.bias"))
     teacher.log_scale.zero_()  # a teacher's scale is relative to its reward's spread, a file's is not
-    relative = _tensor(weights, "reward.scale") / teacher.model().scale.squeeze()
+    relative = size * _tensor(weights, "reward.scale") / teacher.model().scale.squeeze()
     teacher.log_scale.copy_(relative.clamp(min=1e-6).log())
 
 

@@ -70,6 +70,19 @@ def test_a_start_that_is_gone_by_then_is_still_told_of(tmp_path, monkeypatch, ma
     assert str(tmp_path) not in str(document)
 
 
+@pytest.mark.parametrize(("told", "multiple"), [({}, 1.0), ({"reward_scale": 0.2}, 0.2)])
+def test_the_size_of_a_reward_is_told_in_multiples_of_the_starts(told, multiple, tmp_path):
+    environment = {
+        "start": "GTN-MountainCarBandit-v0",
+        "kind": "mdp",
+        **told,
+    }  # from scratch its preset has another size
+    config = resolve_config("MountainCar-v0", "fast", {"environment": environment})
+    pipeline = start_pipeline(config, RunFolder(tmp_path), make_task("MountainCar-v0"), None, "", SingleProcess())
+    size = load_environment("GTN-MountainCarBandit-v0").tensors["reward.scale"]
+    assert pipeline.teacher.model().scale.item() == pytest.approx(multiple * size)
+
+
 def test_the_name_of_a_shipped_start_stays_a_name():
     config = resolve_config("CartPole-v1", "fast", {"environment": {"start": "GTN-CartPole-v0"}})
     assert config.environment.start == "GTN-CartPole-v0"
@@ -102,6 +115,8 @@ def test_a_scale_is_taken_over(make_teacher, tmp_path):
     weights = make_weights({k: v.numpy() for k, v in one.tensors().items()}, one.document(**spaces))
     take_over(other, weights)
     assert other.log_scale.item() == pytest.approx(0.7, abs=1e-5)
+    take_over(other, weights, size=0.25)
+    assert other.model().scale.item() == pytest.approx(one.model().scale.item() / 4)
     for found, wanted in zip(normalisation(weights), (one.mean, one.std), strict=True):
         assert torch.equal(found, wanted)
 
