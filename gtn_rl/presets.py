@@ -144,6 +144,7 @@ def _walker(
     bonus: float = 0.0,
     gain: tuple[float, float] = (1.0, 1.0),
     states: tuple[int, float] = (512, 0.3),
+    mdp: tuple[int, float] = (3, 1.0),
 ) -> Settings:
     """For bodies that learn to run: a linear policy, which a search of few and single episodes finds and agents learn easily.
 
@@ -156,9 +157,12 @@ def _walker(
         bonus: What the task pays for each step alive.
         gain: As of ``_distilled``.
         states: Centres and jitter of initial states; a policy that is smooth is learned best in many that lie close to its own.
+        mdp: Steps of an MDP's episodes, and the size of its reward in multiples of a bandit's.
     """
     preset = _distilled(kind, started, sigma=(0.1, 0.05), steps=steps, population=32, shift=bonus, gain=gain)
     own = {"hidden": [], "centres": states[0], "jitter": states[1], "spread": "policy"}
+    if kind == "mdp":
+        own |= {"episode_steps": mdp[0], "reward_scale": mdp[1]}
     agents = {"names": ["ppo", "td3"], "episodes": 1, "validation_seeds": 2, "validation_episodes": 4}
     return {**preset, "environment": {**preset["environment"], **own}, "agents": agents}
 
@@ -173,7 +177,9 @@ PRESETS: dict[str, dict[str, Preset]] = {
         "MountainCar-v0": _narrow,
         "Pendulum-v1": _wide,
         "LunarLander-v3": _warm,
-        "HalfCheetah-v5": functools.partial(_walker, steps=(462, 0), gain=(0.35, 1.0), states=(4096, 0.1)),
+        "HalfCheetah-v5": functools.partial(
+            _walker, steps=(462, 0), gain=(0.35, 1.0), states=(4096, 0.1), mdp=(2, 0.2)
+        ),
         "Hopper-v5": functools.partial(_walker, steps=(250, 160), bonus=1.0, gain=(0.35, 1.0), states=(2048, 0.2)),
     }
 }
