@@ -6,10 +6,8 @@ such as the time or an interrupt, is told to all first.
 
 from __future__ import annotations
 
-import contextlib
-import os
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -17,7 +15,7 @@ from torch import Tensor, nn
 
 from gtn_core.annealing import half_cosine
 from gtn_core.distributed import LostRankError, SingleProcess, World, first, keep_in_step
-from gtn_core.errors import DivergedError, GTNError
+from gtn_core.errors import DivergedError
 from gtn_core.estimators import Estimator, Teacher
 from gtn_core.interrupts import InterruptedRun, interrupts_held_back
 from gtn_core.memory.allocation import peak_memory_mib
@@ -25,12 +23,10 @@ from gtn_core.outer_config import OuterConfig
 from gtn_core.outer_job import Job
 from gtn_core.progress import Progress
 from gtn_core.run_folder import RunFolder
+from gtn_core.state_keeper import Standing, StateKeeper
 from gtn_core.step_gradient import StepGradient, StepReport, gradient_norm
 from gtn_core.tracking import Tracker
-from gtn_core.training_state import EstimatorState, load_state, save_state, saved_progress
-
-Standing = tuple[EstimatorState, dict[str, Any]]
-"""What a state holds beside teacher and optimizer: that of the estimator, and the counters."""
+from gtn_core.training_state import load_state, save_state
 
 Listener = Callable[[Progress, float, Mapping[str, float]], None]
 """``(progress, share done, values logged)``, called after every outer step."""
@@ -79,9 +75,8 @@ class OuterLoop:
         self.parameters = [p for group in groups for p in group["params"]]
         self.optimizer = outer_optimizer(groups, settings)
         self.gradient = StepGradient(teacher, self.parameters, job, estimator, self.world, settings.accumulate)
-        self._started = self._saved_at = 0.0
-        self._whole: Standing | None = None
-        self._save_soon = False
+        self._started = 0.0
+        self._keeper = StateKeeper(run, tracker, self.world, self._standing, self._write)
 
     def resume(self) -> None:
         """Puts teacher, optimizer, estimator and counters back to where the saved state has them.
@@ -104,17 +99,16 @@ class OuterLoop:
             LostRankError: Another process has gone; the state has been saved, unless nobody was left who could.
         """
         self._started = time.monotonic() - self.progress.seconds
-        self._saved_at = time.monotonic()
-        self._whole = self._standing()
+        self._keeper.begin()
         patient = self.world.size > 1
-        with interrupts_held_back(patient=patient, told_to_end=self._save_whole_step) as interrupted:
+        with interrupts_held_back(patient=patient, told_to_end=self._keeper.save_whole_step) as interrupted:
             try:
                 self._train(interrupted)
             except (DivergedError, InterruptedRun):  # the teacher stands as the last whole step left it
                 self.save()
                 raise
             except LostRankError:  # a launcher may be about to end this process, too
-                self._save_for_the_lost()
+                self._keeper.save_for_the_lost()
                 raise
         return self.progress
 
@@ -125,7 +119,7 @@ class OuterLoop:
                 raise InterruptedRun
             values = self._step(share)
             self.tracker.scalars(self.progress.iteration, values)
-            if not self._validate_if_due() and time.monotonic() - self._saved_at > self.settings.save_every:
+            if not self._validate_if_due() and self._keeper.seconds_since_saved() > self.settings.save_every:
                 self.save()
             if self.listener is not None:
                 self.listener(self.progress, self.settings.spent(self.progress), values)
@@ -134,65 +128,13 @@ class OuterLoop:
 
     def save(self) -> None:
         """Writes the state that ``resume`` reads; process 0 does."""
-        self._saved_at = time.monotonic()
-        with self._changing():  # the file is being replaced
-            if self.world.rank == 0:
-                self._write_after_its_rows(*self._standing())
+        self._keeper.save()
 
-    def _save_for_the_lost(self) -> None:
-        """Saves, in the stead of process 0 where that is the one that has gone: then the run's lock is free."""
-        if self.world.rank == 0:
-            self.save()
-        else:
-            with self._changing():
-                self._write_for_the_lost(*self._standing())
-
-    def _save_whole_step(self) -> None:
-        """Saves the last whole step in the middle of whatever is under way, or once that no longer changes what is saved."""
-        if self._whole is None:
-            self._save_soon = True
-            return
-        if self.world.size > 1:  # a launcher's, mostly; not by the log, which may be in the middle of a line
-            done = self._whole[1]["iteration"]
-            with contextlib.suppress(OSError):  # nobody may read it any more
-                os.write(2, f"process {self.world.rank} was told to end; outer step {done} is being saved\n".encode())
-        if self.world.rank == 0:  # whose tracker may be in the middle of a row
-            with contextlib.suppress(GTNError):  # what was saved before still stands
-                self._write(*self._whole)
-        else:
-            self._write_for_the_lost(*self._whole)
-
-    def _write_for_the_lost(self, estimator: EstimatorState, progress: Mapping[str, Any]) -> None:
-        with contextlib.suppress(GTNError, OSError), self.run_folder.lock():
-            saved = saved_progress(self.run_folder).iteration
-            if saved < progress["iteration"]:
-                self._write_after_its_rows(estimator, progress)
-            elif saved == progress["iteration"]:  # by a signal, which may have come before the row
-                self.tracker.flush(saved)
-
-    def _write_after_its_rows(self, estimator: EstimatorState, progress: Mapping[str, Any]) -> None:
-        try:
-            self.tracker.flush(progress["iteration"])
-        finally:
-            self._write(estimator, progress)
-
-    def _write(self, estimator: EstimatorState, progress: Mapping[str, Any]) -> None:
-        save_state(self.run_folder, self.teacher, self.optimizer, estimator, progress)
+    def _write(self, standing: Standing) -> None:
+        save_state(self.run_folder, self.teacher, self.optimizer, *standing)
 
     def _standing(self) -> Standing:
         return self.estimator.state(), dict(vars(self.progress))
-
-    @contextlib.contextmanager
-    def _changing(self) -> Iterator[None]:
-        """While teacher, optimizer or the saved file change, a signal saves nothing; afterwards what stands then."""
-        self._whole = None
-        try:
-            yield
-        finally:
-            self._whole = self._standing()
-            if self._save_soon:
-                self._save_soon = False
-                self._save_whole_step()
 
     def _state_tensors(self) -> list[Tensor]:
         moments = [v for slot in self.optimizer.state.values() for v in slot.values() if isinstance(v, Tensor)]
@@ -209,7 +151,7 @@ class OuterLoop:
         except LostRankError:
             self.estimator.load_state(*before)  # it may have moved on already
             raise
-        with self._changing():
+        with self._keeper.changing():
             progress.seconds = report.seconds
             self._refuse_fruitlessness(report)
             if report.good:

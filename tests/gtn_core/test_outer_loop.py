@@ -206,13 +206,14 @@ def test_a_second_interrupt_is_raised_at_once(make):
 
 def test_a_signal_does_not_cut_short_the_save_of_one_that_is_left_alone(make):
     loop = make()
+    keeper = loop._keeper
 
-    def end(whole=loop.save):
+    def end(whole=keeper.save):
         signal.raise_signal(signal.SIGTERM)  # the launcher's, which ends all when one has gone
         whole()
 
     def lose(progress, share, values):
-        loop.save = end
+        keeper.save = end
         raise LostRankError("connection closed")
 
     loop.listener = lose
