@@ -14,19 +14,11 @@ from gtn_core.errors import UsageError, unknown_name
 from gtn_core.inner_optim import MAX_MOMENTUM
 from gtn_core.outer_config import OuterConfig
 from gtn_core.run_folder import teacher_of
+from gtn_rl.natures import NATURES, StageName, StageNature
 from gtn_rl.presets import GENERAL, PRESETS
 
 Kind = Literal["mdp", "bandit", "reward"]
 RewardMode = Literal["state-action", "potential"]
-StageName = Literal["greedy", "distil", "soften", "fit", "scale", "bilevel", "meta-gradient", "paper"]
-UNBUDGETED = ("fit", "scale", "soften")
-"""Stages without outer steps, which take what time they take."""
-GREEDY = ("greedy", "soften")
-"""Stages that play the reward's own greedy policy, which a potential has not."""
-WARM_STARTS = (*GREEDY, "distil")
-"""Stages that come before an MDP's transitions are fitted, so that the environment is judged as a bandit."""
-DIFFERENTIABLE = ("meta-gradient", "paper")
-"""Stages whose inner loop is differentiated."""
 Part = Literal["reward", "scale", "initial", "transition", "termination"]
 
 
@@ -173,6 +165,11 @@ class StageConfig:
     gradient: GradientConfig = GradientConfig()
     """Of ``meta-gradient`` and ``paper``."""
 
+    @property
+    def nature(self) -> StageNature:
+        """What a stage of this name is."""
+        return NATURES[self.name]
+
 
 @config
 class RLConfig:
@@ -203,10 +200,10 @@ class RLConfig:
 
     def outer(self, stage: StageConfig) -> OuterConfig:
         """Returns the outer loop's settings in a stage."""
-        total = sum(s.share for s in self.stages if s.name not in UNBUDGETED)
+        total = sum(s.share for s in self.stages if s.nature.loops)
         minutes = self.minutes * stage.share / total if self.minutes is not None else None
         iterations = self.iterations if stage.iterations is None else stage.iterations
-        gradient = stage.name in DIFFERENTIABLE
+        gradient = stage.nature.differentiates
         natural = stage.estimator == "snes" and not gradient
         return OuterConfig(
             iterations=iterations if minutes is None else None,
@@ -242,7 +239,10 @@ def resolve_config(task: str, preset: str, *layers: Mapping[str, Any]) -> RLConf
         told |= environment
     settings = PRESETS[preset].get(task, GENERAL)(told.get("kind", "mdp"), told.get("start") is not None)
     if told.get("reward_mode") == "potential":
-        settings = {**settings, "stages": [stage for stage in settings["stages"] if stage["name"] not in GREEDY]}
+        settings = {
+            **settings,
+            "stages": [stage for stage in settings["stages"] if not NATURES[stage["name"]].plays_greedy],
+        }
     if any(
         layer.get("iterations") is not None for layer in layers
     ):  # of each stage, so also of those that have their own

@@ -14,7 +14,7 @@ from gtn_core.seeding import Streams
 from gtn_rl.agents import InnerAgent
 from gtn_rl.agents.distillation import draw_student
 from gtn_rl.agents.protocol import log_uniform
-from gtn_rl.config import WARM_STARTS, RLConfig, StageConfig
+from gtn_rl.config import RLConfig, StageConfig
 from gtn_rl.fitness import Greedy, TransferTrial, greedy_return
 from gtn_rl.harvest import start_from_greedy
 from gtn_rl.judge import Judge, learners
@@ -75,7 +75,7 @@ class EvolutionJob:
         """See ``Job.validate``."""
         if self.stage.name == "greedy":
             return self._validate_greedy()
-        return self.judge(partial(bandits, self.teacher) if self.stage.name in WARM_STARTS else self.teacher.model)
+        return self.judge(partial(bandits, self.teacher) if self.stage.nature.warms_up else self.teacher.model)
 
     def _validate_greedy(self) -> Validation:
         """Judges by agents that learn the greedy policy from its own rewards, in states that it meets when it errs.

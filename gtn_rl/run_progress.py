@@ -11,7 +11,7 @@ from gtn_core.config import resolve
 from gtn_core.cost import Cost
 from gtn_core.run_folder import RunFolder
 from gtn_core.training_state import saved_progress
-from gtn_rl.config import UNBUDGETED, RLConfig
+from gtn_rl.config import RLConfig
 from gtn_rl.stages.folders import RESULT_KIND, result_file, stage_folder
 
 
@@ -49,7 +49,7 @@ def run_progress(run: RunFolder, settings: Mapping[str, Any]) -> RunProgress:
         GTNError: A file is damaged, or the settings are not those of such a run.
     """
     config = resolve(RLConfig, settings)
-    shares = [0.0 if stage.name in UNBUDGETED else stage.share for stage in config.stages]
+    shares = [stage.share if stage.nature.loops else 0.0 for stage in config.stages]
     spent, seconds, outer_steps, ended = 0.0, 0.0, 0, 0
     name, score = None, None
     for index, (stage, share) in enumerate(zip(config.stages, shares, strict=True)):
@@ -59,9 +59,9 @@ def run_progress(run: RunFolder, settings: Mapping[str, Any]) -> RunProgress:
             break
         ended += over
         name = stage.name
-        if over and name != "fit":
+        if over and stage.nature.judges:
             score = float(load_document(result_file(folder), RESULT_KIND)["result"]["score"])
-        if name in UNBUDGETED:
+        if not stage.nature.loops:
             continue
         progress = saved_progress(folder)
         spent += share * (1.0 if over else min(1.0, config.outer(stage).spent(progress)))

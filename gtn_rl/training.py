@@ -20,7 +20,7 @@ from gtn_core.outer_loop import Listener
 from gtn_core.progress import Progress
 from gtn_core.run_folder import RunFolder
 from gtn_core.threads import threads_put_back
-from gtn_rl.config import UNBUDGETED, RLConfig
+from gtn_rl.config import RLConfig
 from gtn_rl.gradient import FORMS
 from gtn_rl.judge import judges, learners
 from gtn_rl.sb3.algorithms import NUMBERED_FROM_ZERO
@@ -103,9 +103,9 @@ def _refuse_nonsense(config: RLConfig, task: BatchedTask) -> None:
     if config.environment.start is not None:
         load_start(config.environment.start, task.spec)
     for stage in config.stages:
-        if stage.name in FORMS:
+        if stage.nature.differentiates:
             FORMS[stage.name].refuse(task.spec, stage.gradient)
-        elif stage.name not in UNBUDGETED:
+        elif stage.nature.evolves:
             ESTIMATORS[stage.estimator](EstimatorConfig(population=stage.population))
     refuse_nonsense(config.environment, config.stages, discrete=task.spec.discrete)
 

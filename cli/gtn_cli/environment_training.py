@@ -97,6 +97,8 @@ class Reinforcement:
 
     def summary(self, run: RunFolder, progress: Progress) -> tuple[dict[str, Any], str, str]:
         """See ``MetaTraining.summary``."""
+        from gtn_rl.natures import NATURES
+
         result = {
             "validation_return": progress.best,
             "real_steps": sum(stage.real_steps for stage in self.results),
@@ -104,7 +106,7 @@ class Reinforcement:
             "stages": [vars(stage) for stage in self.results],
         }
         kept = ", ".join(
-            f"{s.name} {s.score:.1f}{'' if s.kept else ' (not kept)'}" for s in self.results if s.name != "fit"
+            f"{s.name} {s.score:.1f}{'' if s.kept else ' (not kept)'}" for s in self.results if NATURES[s.name].judges
         )
         cost = f"{result['real_steps']:,} real steps, {result['cpu_seconds']:,.0f} CPU-seconds"
         sentence = f"{run.teacher}: mean real return {progress.best:.1f} of fresh agents ({kept}); {cost}"
@@ -131,7 +133,6 @@ def _with_estimator(stages: Sequence[Any], name: str) -> tuple[Any, ...]:
                 f" say which stages there should be, e.g. --set 'stages=[{{name: {name}}}]'"
             )
         return tuple(dataclasses.replace(s, name=name, estimator="snes") if s.name == "bilevel" else s for s in stages)
-    evolved = ("greedy", "distil", "bilevel")
-    if not set(evolved) & set(names):
+    if not any(stage.nature.evolves for stage in stages):
         raise UsageError(f"no stage of {', '.join(names)} is an evolution, so --estimator {name} would change nothing")
-    return tuple(dataclasses.replace(s, estimator=name, lr=None) if s.name in evolved else s for s in stages)
+    return tuple(dataclasses.replace(s, estimator=name, lr=None) if s.nature.evolves else s for s in stages)

@@ -84,9 +84,10 @@ def _print_details(weights: Weights, sizes: Mapping[str, Sequence[int]]) -> None
 
 def _own(stage: Mapping[str, Any]) -> dict[str, Any]:
     """Returns the settings of a stage that it reads: those of a differentiated inner loop only where there is one."""
-    from gtn_rl.config import DIFFERENTIABLE
+    from gtn_rl.natures import NATURES, StageNature
 
-    return {key: value for key, value in stage.items() if key != "gradient" or stage.get("name") in DIFFERENTIABLE}
+    differentiates = NATURES.get(str(stage.get("name")), StageNature()).differentiates
+    return {key: value for key, value in stage.items() if key != "gradient" or differentiates}
 
 
 def _stage_rows(stages: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from gtn_rl.config import DIFFERENTIABLE, Part, StageConfig
+from gtn_rl.config import Part, StageConfig
+from gtn_rl.natures import NATURES
 
 USUAL: tuple[Part, ...] = ("reward", "scale", "initial")
 """What is learned where nothing else is told, as far as a stage reaches it."""
@@ -37,4 +38,4 @@ def out_of_reach(stage: str, *, discrete: bool) -> Mapping[Part, str]:
         return {**dynamics, "scale": policy.format("the reward's size"), "initial": policy.format("the initial state")}
     if stage == "distil":
         return dynamics if discrete else {**dynamics, "scale": "of continuous actions it regresses the best one alone"}
-    return dynamics if stage in DIFFERENTIABLE else {}
+    return dynamics if NATURES[stage].differentiates else {}

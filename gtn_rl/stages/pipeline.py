@@ -19,6 +19,7 @@ from gtn_rl.environment_file import write_environment
 from gtn_rl.harvest import Harvest, start_from_greedy
 from gtn_rl.judge import Judge
 from gtn_rl.models.teacher import LearnedTeacher
+from gtn_rl.natures import NATURES
 from gtn_rl.stages.result import StageResult
 from gtn_rl.tasks import BatchedTask
 
@@ -66,7 +67,7 @@ class Pipeline:
     @property
     def judged(self) -> StageResult:
         """The last stage that was validated; its score is the environment's."""
-        return next(result for result in reversed(self.results) if result.name != "fit")
+        return next(result for result in reversed(self.results) if NATURES[result.name].judges)
 
     @property
     def cost(self) -> Cost:

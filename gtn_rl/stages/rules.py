@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from gtn_core.errors import UsageError, unknown_name
 from gtn_core.estimators import ESTIMATORS
-from gtn_rl.config import DIFFERENTIABLE, GREEDY, UNBUDGETED, WARM_STARTS, EnvironmentConfig, StageConfig
+from gtn_rl.config import EnvironmentConfig, StageConfig
 from gtn_rl.models.parts import out_of_reach
 
 ENDS = {
@@ -48,26 +48,27 @@ def refuse_nonsense(environment: EnvironmentConfig, stages: Sequence[StageConfig
         raise UsageError(
             "an mdp needs environment.harvest_episodes of 2 or more: its dynamics are judged by those left out"
         )
-    if environment.reward_mode == "potential" and (played := set(GREEDY) & set(names)):
+    playing = [stage.name for stage in stages if stage.nature.plays_greedy]
+    if environment.reward_mode == "potential" and playing:
         raise UsageError(
-            f"a potential says nothing of actions, so it has no greedy policy for the stage {min(played)} to play"
+            f"a potential says nothing of actions, so it has no greedy policy for the stage {playing[0]} to play"
         )
     if "soften" in names and discrete:
         raise UsageError("a greedy policy of discrete actions has no gain for the stage soften to choose")
     if "distil" in names and kind == "reward":
         raise UsageError("the stage distil needs contexts to learn in, and a reward has none; take greedy and bilevel")
-    if set(names) <= set(UNBUDGETED) and environment.start is None:
+    if not any(stage.nature.loops for stage in stages) and environment.start is None:
         raise UsageError(f"the stage {names[0]} alone makes no reward; add greedy, bilevel or meta-gradient")
     if kind == "mdp" and environment.episode_steps < 2:
         raise UsageError("an mdp needs environment.episode_steps of 2 or more; one of 1 is a bandit: --kind bandit")
-    if [name for name in names if name not in WARM_STARTS][-1:] == ["fit"]:
+    if [stage.nature.judges for stage in stages if not stage.nature.warms_up][-1:] == [False]:
         raise UsageError("after the stage fit no stage judges the mdp; add scale or bilevel behind it")
     for stage in stages:
         _refuse_missing_parts(environment, stage)
         _refuse_fruitless_parts(stage, discrete=discrete)
         if stage.estimator not in (known := evolution_strategies()):
             raise unknown_name("estimator", stage.estimator, known)
-        if stage.name in DIFFERENTIABLE:
+        if stage.nature.differentiates:
             _refuse_undifferentiable(environment, stage)
         if stage.gain != (1.0, 1.0):
             _refuse_gain(stage, discrete=discrete)
@@ -79,7 +80,7 @@ def evolution_strategies() -> list[str]:
 
 
 def _refuse_missing_parts(environment: EnvironmentConfig, stage: StageConfig) -> None:
-    if stage.name in UNBUDGETED or stage.parts is None:
+    if not stage.nature.loops or stage.parts is None:
         return
     cannot = f"the stage {stage.name} cannot learn"
     if "transition" in stage.parts and environment.kind != "mdp":

@@ -16,7 +16,7 @@ from gtn_core.progress import Progress
 from gtn_core.run_folder import RunFolder
 from gtn_core.seeding import Streams
 from gtn_core.training_state import saved_progress
-from gtn_rl.config import UNBUDGETED, WARM_STARTS, StageConfig
+from gtn_rl.config import StageConfig
 from gtn_rl.gradient import FORMS, GradientJob
 from gtn_rl.job import EvolutionJob, Save
 from gtn_rl.models.environment import EnvironmentTeacher
@@ -36,10 +36,10 @@ def run_training(pipeline: Pipeline, index: int, stage: StageConfig, folder: Run
         metrics = own_metrics(validation.metrics)
         facts = {"kind": "stage-best", "iteration": iteration, "metrics": metrics}
         save_checkpoint(best, teacher.state_dict(), facts)
-        if stage.name not in WARM_STARTS:  # these are judged as a bandit, and an MDP's transitions are fitted later
+        if not stage.nature.warms_up:  # these are judged as a bandit, and an MDP's transitions are fitted later
             pipeline.write(validation.score, metrics, tracker.total)
 
-    prepare = _gradient if stage.name in FORMS else _evolution
+    prepare = _gradient if stage.nature.differentiates else _evolution
     trained, job, estimator = prepare(pipeline, stage, seed, save)
     after = first(world, lambda: saved_progress(folder).iteration if folder.state.is_file() else None)
     tracker, settings = pipeline.tracker(folder, stage, after, world), config.outer(stage)
@@ -93,7 +93,7 @@ def _listener(pipeline: Pipeline, index: int) -> Listener | None:
     listener, start = pipeline.listener, pipeline.outer_steps
     if listener is None:
         return None
-    shares = [0.0 if stage.name in UNBUDGETED else stage.share for stage in pipeline.config.stages]
+    shares = [stage.share if stage.nature.loops else 0.0 for stage in pipeline.config.stages]
     before, own, total = sum(shares[:index]), shares[index], sum(shares)
 
     def tell(progress: Progress, share: float, values: Mapping[str, float]) -> None:

@@ -13,13 +13,14 @@ from gtn_core.estimators import SNES, Backprop, EstimatorConfig
 from gtn_core.planning.plan import StepPlan
 from gtn_core.seeding import Streams
 from gtn_rl.agents.actor import ActorCritic
-from gtn_rl.config import DIFFERENTIABLE, GradientConfig
+from gtn_rl.config import GradientConfig
 from gtn_rl.gradient import FORMS, GradientJob
 from gtn_rl.gradient.experience import Experience, gather
 from gtn_rl.gradient.learners import Learners
 from gtn_rl.gradient.policy_gradient import time_advantages
 from gtn_rl.harvest import harvest
 from gtn_rl.models.environment import EnvironmentTeacher
+from gtn_rl.natures import NATURES
 from gtn_rl.tasks import make_task
 from gtn_rl.tasks.actions import normalise
 
@@ -218,7 +219,7 @@ def test_an_evolution_strategy_takes_the_same_episode():
 
 
 def test_the_config_and_the_registry_know_the_same_stages():
-    assert set(DIFFERENTIABLE) == set(FORMS)
+    assert {name for name, nature in NATURES.items() if nature.differentiates} == set(FORMS)
 
 
 def test_momentum_out_of_range_is_refused():

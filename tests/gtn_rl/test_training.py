@@ -4,6 +4,7 @@ import dataclasses
 import json
 import os
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -15,11 +16,13 @@ from gtn_core.errors import GTNError, UsageError
 from gtn_core.run_folder import RunFolder
 from gtn_envs.weights_file import load_environment, save_environment
 from gtn_rl.agents import AGENTS
-from gtn_rl.config import UNBUDGETED, WARM_STARTS, resolve_config
+from gtn_rl.config import resolve_config
 from gtn_rl.environment_file import write_environment
+from gtn_rl.natures import NATURES, StageName
 from gtn_rl.run_progress import run_progress
 from gtn_rl.stages.reward_size import FACTORS
 from gtn_rl.stages.rules import refuse_nonsense
+from gtn_rl.stages.run import WITHOUT_OUTER_STEPS
 from gtn_rl.tasks import make_task
 from gtn_rl.training import meta_train
 
@@ -213,7 +216,7 @@ def test_an_interrupted_run_ends_where_another_does(settings, tmp_path):
     whole, broken = RunFolder(tmp_path / "whole"), RunFolder(tmp_path / "broken")
     settings = config(*settings)
     meta_train(settings, whole)
-    steps = 2 * sum(stage.name not in UNBUDGETED for stage in settings.stages)
+    steps = 2 * sum(stage.nature.loops for stage in settings.stages)
     seen = []
 
     def interrupt(progress, share, values):
@@ -291,6 +294,11 @@ def test_adam_gets_a_rate_of_its_own():
     assert rates == {"snes": 1.0, "openai-es": 0.02}
 
 
+def test_every_stage_has_a_nature_and_something_that_runs_it():
+    assert set(NATURES) == set(get_args(StageName))
+    assert {name for name, nature in NATURES.items() if not nature.loops} == set(WITHOUT_OUTER_STEPS)
+
+
 @pytest.mark.parametrize("task", ["Pendulum-v1", "MountainCar-v0", "HalfCheetah-v5", "BipedalWalker-v3"])
 @pytest.mark.parametrize("kind", ["bandit", "mdp", "reward"])
 def test_presets_have_stages_that_go_with_every_kind(task, kind):
@@ -302,7 +310,7 @@ def test_presets_have_stages_that_go_with_every_kind(task, kind):
         names = [stage.name for stage in resolved.stages]
         assert ("greedy" in names) == (start is None)
         if kind == "mdp":
-            assert names.index("fit") > max([names.index(name) for name in WARM_STARTS if name in names], default=-1)
+            assert names.index("fit") > max([i for i, name in enumerate(names) if NATURES[name].warms_up], default=-1)
 
 
 @pytest.mark.parametrize("task", ["CartPole-v1", "MountainCar-v0", "HalfCheetah-v5", "BipedalWalker-v3"])
