@@ -95,31 +95,39 @@ STREAMS  ?= envs/gtn_envs/weights
 weights-digits: $(STAMP) ## make the shipped teacher of the digits and its data stream again, in a quarter of an hour
 	$(call teaching,digits,--iterations 800,--count 20 --tolerance 0.3,GTN-Digits-v0)
 
-# MNIST's and Fashion-MNIST's go on from a first run, with other draws (the later --seed holds), a lower learning rate, and no losses
-# between the inner steps.
-first   = rm -rf runs/weights/$(1)-first && OMP_NUM_THREADS=1 $(BIN)/gtn-cli meta-train --task $(1) --preset $(PRESET) --seed $(SEED) \
-  --threads 1 --iterations 900 $(ARGS) --out runs/weights/$(1)-first
-further = --from runs/weights/$(1)-first --seed $$(($(SEED) + 1)) --set outer.lr=0.0007 --set meta_loss.every=0 --iterations $(2)
+# MNIST's and Fashion-MNIST's go on from a first run, made from name, task and budget, with other draws (the later --seed holds), a lower
+# learning rate, and no losses between the inner steps.
+first   = rm -rf runs/weights/$(1)-first && OMP_NUM_THREADS=1 $(BIN)/gtn-cli meta-train --task $(2) --preset $(PRESET) --seed $(SEED) \
+  --threads 1 $(3) $(ARGS) --out runs/weights/$(1)-first
+further = --from runs/weights/$(1)-first --seed $$(($(SEED) + 1)) --set outer.lr=$(3) --set meta_loss.every=0 --iterations $(2)
 
 weights-mnist: $(STAMP) ## make those of MNIST again, in two hours (needs its images, see --data-dir)
-	$(call first,mnist) && $(call teaching,mnist,$(call further,mnist,1200),--count 5 --tolerance 0.3,GTN-MNIST-v0)
+	$(call first,mnist,mnist,--iterations 900) && \
+	  $(call teaching,mnist,$(call further,mnist,1200,0.0007),--count 5 --tolerance 0.3,GTN-MNIST-v0)
 
 weights-fashion-mnist: $(STAMP) ## make those of Fashion-MNIST again
-	$(call first,fashion-mnist) && \
-	  $(call teaching,fashion-mnist,$(call further,fashion-mnist,700),--count 5 --tolerance 0.3,GTN-FashionMNIST-v0)
+	$(call first,fashion-mnist,fashion-mnist,--iterations 900) && \
+	  $(call teaching,fashion-mnist,$(call further,fashion-mnist,700,0.0007),--count 5 --tolerance 0.3,GTN-FashionMNIST-v0)
 
 # For one learner: no pool, and widths up to its own.
 one_learner = --set inner.fan_in=0 --set 'learner.pool=[]' --set 'learner.norms=[]' --set 'learner.activations=[]' \
   --set 'learner.random_widths=[[16,33],[32,65],[64,129]]' --set 'learner.width_scale=[1,1]' --set 'validation.architectures=[]'
-longer      = --iterations 1000 --set inner.batch_size=128 --set outer.lr=0.002 --set validation.learners=5
+batch       = --set inner.batch_size=128 --set validation.learners=5
+longer      = --iterations 1000 $(batch) --set outer.lr=0.002
+# The learner at its own widths, in place of half of them.
+whole       = --set learner.architecture=base_fc --set 'learner.random_widths=[[32,65],[64,129],[128,257]]'
 
 weights-one-learner: weights-digits-base_fc weights-mnist-base_fc weights-fashion-mnist-base_fc ## make the shipped teachers for one learner again
 
 weights-digits-base_fc: $(STAMP)
 	$(call teacher,digits-base_fc,digits,fast,$(one_learner) --iterations 400 --set validation.learners=10,--count 10 --tolerance 0.3)
 
-weights-mnist-base_fc weights-fashion-mnist-base_fc: $(STAMP)
-	$(call teacher,$(@:weights-%=%),$(@:weights-%-base_fc=%),fast,$(one_learner) $(longer),--count 5 --tolerance 0.3)
+weights-mnist-base_fc: $(STAMP)
+	$(call first,mnist-base_fc,mnist,$(one_learner) $(longer)) && \
+	  $(call teacher,mnist-base_fc,mnist,fast,$(one_learner) $(batch) $(whole) $(call further,mnist-base_fc,500,0.001),--count 5 --tolerance 0.3)
+
+weights-fashion-mnist-base_fc: $(STAMP)
+	$(call teacher,fashion-mnist-base_fc,fashion-mnist,fast,$(one_learner) $(longer),--count 5 --tolerance 0.3)
 
 weights-search: weights-mnist-search weights-fashion-mnist-search ## make the shipped teachers that rank architectures again
 
