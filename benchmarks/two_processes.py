@@ -114,7 +114,9 @@ def _compared(turns: dict[str, list[Seconds]], episodes: int) -> dict[str, Any]:
 
 def _modelled(found: dict[str, Any]) -> dict[str, dict[str, list[float]]]:
     """Returns the model's speed-up of every number of workers, on this machine's wire and on a cluster's."""
-    (few, some), (many, more) = ((P, found[f"evolution of {P}"]["seconds"]["one"]) for P in POPULATIONS)
+    (few, some), (many, more) = (
+        (P, found[f"evolution of {P}"]["seconds"]["one"]) for P in (POPULATIONS[0], POPULATIONS[-1])
+    )
     member = max(0.0, (more - some) / (many - few))
     fixed = max(0.0, some - (few + 1) * member)
     size = 4 * found["wire"]["parameters"]
@@ -200,7 +202,7 @@ def _wire(world: World) -> dict[str, float]:
 BACKPROP: dict[str, dict[str, Any]] = {"backprop": {"architecture": "base_fc:16,32,64"}, "backprop, a pool": {}}
 """Learners of one size, and such as the preset draws, of many: there every process waits for the largest."""
 
-POPULATIONS = (64, 256)
+POPULATIONS = (64, 256, 1024)
 
 KINDS = {
     **{name: Kind(partial(backprop, learner=learner), episodes=2) for name, learner in BACKPROP.items()},
