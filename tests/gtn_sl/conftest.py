@@ -6,12 +6,13 @@ import os
 import runpy
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
-from gtn_sl.config import resolve_config
-from gtn_sl.data import TASKS
+from gtn_sl.config import MetaTrainConfig, resolve_config
+from gtn_sl.data import TASKS, TaskData, load_task
 from gtn_sl.teacher import save_teacher, seeded_teacher
 
 SHARED_DATA = Path(__file__).resolve().parents[2].parent / "shared" / "data"
@@ -60,6 +61,35 @@ SMALL_TEACHER = {
     "learner": {"architecture": "base_fc:4,6,8", "random_widths": [[2, 4], [3, 5], [4, 6]]},
     "outer": {"iterations": 1},
 }
+
+
+SMALL_RUN = {
+    "teacher": {"hidden": 16, "channels": [4, 2], "latent": 8, "warm_start": 0},
+    "inner": {"steps": 4, "batch_size": 20},
+    "learner": {"architecture": "base_fc:6,8,10", "random_widths": [[4, 8], [6, 10], [8, 12]]},
+    "meta_loss": {"batch_size": 64, "every": 2, "intermediate_batch_size": 16},
+    "outer": {"iterations": 4, "lr": 0.01, "validations": 2},
+    "validation": {"learners": 2},
+    "compute": {"plan": {"keep_last_k": 2}},
+}
+
+
+@pytest.fixture(scope="session")
+def small() -> dict[str, Any]:
+    """Settings, over the preset, of a meta-training of the digits that takes a second."""
+    return SMALL_RUN
+
+
+@pytest.fixture
+def config(small: dict[str, Any]) -> MetaTrainConfig:
+    """The same as a config."""
+    return resolve_config("digits", "fast", small)
+
+
+@pytest.fixture(scope="session")
+def data() -> TaskData:
+    """The digits, which come with the packages."""
+    return load_task("digits")
 
 
 @pytest.fixture(scope="session")

@@ -11,31 +11,9 @@ from gtn_core.planning.plan import StepPlan
 from gtn_core.run_folder import RunFolder
 from gtn_sl import compute
 from gtn_sl.compute import as_this_device_can, trusted, with_compute
-from gtn_sl.config import resolve_config
-from gtn_sl.data import load_task
 from gtn_sl.memory_use import outer_memories
 from gtn_sl.teacher import seeded_teacher
 from gtn_sl.training import meta_train
-
-SMALL = {
-    "teacher": {"hidden": 16, "channels": [4, 2], "latent": 8, "warm_start": 0},
-    "inner": {"steps": 4, "batch_size": 20},
-    "learner": {"architecture": "base_fc:6,8,10", "random_widths": [[4, 8], [6, 10], [8, 12]]},
-    "meta_loss": {"batch_size": 64, "every": 2, "intermediate_batch_size": 16},
-    "outer": {"iterations": 4, "lr": 0.01, "validations": 2},
-    "validation": {"learners": 2},
-    "compute": {"plan": {"keep_last_k": 2}},
-}
-
-
-@pytest.fixture(scope="module")
-def data():
-    return load_task("digits")
-
-
-@pytest.fixture
-def config():
-    return resolve_config("digits", "fast", SMALL)
 
 
 @pytest.mark.parametrize(("told", "environment", "used"), [(None, None, 1), (None, "2", 2), (2, None, 2)])

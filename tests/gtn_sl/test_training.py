@@ -14,7 +14,6 @@ from gtn_core.planning.plan import StepPlan
 from gtn_core.run_folder import RunFolder
 from gtn_core.seeding import Streams
 from gtn_sl.config import resolve_config
-from gtn_sl.data import load_task
 from gtn_sl.evaluation import Evaluation, accuracy_of, evaluate_stream, refuse_divergence
 from gtn_sl.job import _accuracies
 from gtn_sl.judging import EvaluationPlan, judge, units_of_work, usual_controls
@@ -22,26 +21,6 @@ from gtn_sl.reports.report import write_evaluation_report, write_training_report
 from gtn_sl.streams import RealData, images_of_equal_storage, learn_schedule
 from gtn_sl.teacher import load_teacher
 from gtn_sl.training import meta_train
-
-SMALL = {
-    "teacher": {"hidden": 16, "channels": [4, 2], "latent": 8, "warm_start": 0},
-    "inner": {"steps": 4, "batch_size": 20},
-    "learner": {"architecture": "base_fc:6,8,10", "random_widths": [[4, 8], [6, 10], [8, 12]]},
-    "meta_loss": {"batch_size": 64, "every": 2, "intermediate_batch_size": 16},
-    "outer": {"iterations": 4, "lr": 0.01, "validations": 2},
-    "validation": {"learners": 2},
-    "compute": {"plan": {"keep_last_k": 2}},
-}
-
-
-@pytest.fixture(scope="module")
-def data():
-    return load_task("digits")
-
-
-@pytest.fixture
-def config():
-    return resolve_config("digits", "fast", SMALL)
 
 
 def test_a_run_leaves_what_design_promises(tmp_path, config):
@@ -60,7 +39,7 @@ def test_a_run_leaves_what_design_promises(tmp_path, config):
     assert list(run.tensorboard.glob("events.*"))
 
 
-def test_a_pool_is_judged_by_several_whose_mean_counts(tmp_path):
+def test_a_pool_is_judged_by_several_whose_mean_counts(tmp_path, small):
     judges = ["base_fc:6,8,10", "linear:10,8", "base:4,6"]
     changes = {
         "learner": {
@@ -71,7 +50,7 @@ def test_a_pool_is_judged_by_several_whose_mean_counts(tmp_path):
         "outer": {"iterations": 6, "accumulate": 2},
     }
     run = RunFolder(tmp_path / "run")
-    progress = meta_train(resolve_config("digits", "fast", SMALL, changes), run)
+    progress = meta_train(resolve_config("digits", "fast", small, changes), run)
     judged = [row for row in run.metric_rows() if "real/score" in row]
     for row in judged:
         each = [row[f"real/validation_accuracy/{name}"] for name in judges]
@@ -81,18 +60,18 @@ def test_a_pool_is_judged_by_several_whose_mean_counts(tmp_path):
 
 
 @pytest.mark.parametrize("part", ["learner", "validation"])
-def test_learners_that_do_not_fit_the_task_are_refused_before_anything_is_written(tmp_path, part):
+def test_learners_that_do_not_fit_the_task_are_refused_before_anything_is_written(tmp_path, part, small):
     changes = {"learner": {"pool": ["convnet:4,depth=5"]}, "validation": {"architectures": ["convnet:4,depth=5"]}}
     run = RunFolder(tmp_path / "run")
     with pytest.raises(UsageError, match="images of 1x8x8 are too small"):
-        meta_train(resolve_config("digits", "fast", SMALL, {part: changes[part]}), run)
+        meta_train(resolve_config("digits", "fast", small, {part: changes[part]}), run)
     assert not run.path.exists()
 
 
 @pytest.mark.slow
-def test_meta_training_lowers_the_meta_loss(tmp_path, config):
+def test_meta_training_lowers_the_meta_loss(tmp_path, small):
     changes = {"inner": {"steps": 8}, "teacher": {"warm_start": 30}, "outer": {"iterations": 60}}
-    longer = resolve_config("digits", "fast", SMALL, changes)
+    longer = resolve_config("digits", "fast", small, changes)
     run = RunFolder(tmp_path / "run")
     meta_train(longer, run)
     losses = [row["meta/loss"] for row in run.metric_rows() if "meta/loss" in row]
