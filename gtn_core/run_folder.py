@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import logging
 from collections.abc import Iterator, Sequence
@@ -14,7 +13,8 @@ from typing import IO, Any
 
 from gtn_core.checkpoint import replacing
 from gtn_core.config import changed_settings, read_yaml, resolve, write_yaml
-from gtn_core.errors import GTNError, UsageError
+from gtn_core.errors import UsageError
+from gtn_core.file_lock import held_file
 
 
 @dataclass(frozen=True, init=False)
@@ -153,15 +153,7 @@ class RunFolder:
         Raises:
             GTNError: Another process has it, or it cannot be written.
         """
-        try:
-            file = ((self.whole or self.path) / "state" / "lock").open("w")
-        except OSError as error:
-            raise GTNError(f"cannot write {error.filename}: {error.strerror}") from error
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            file.close()
-            raise GTNError(f"another process is working on {self.path}") from None
+        file = held_file((self.whole or self.path) / "state" / "lock", f"another process is working on {self.path}")
         for left in self.path.rglob(".*.tmp"):  # of a process that was killed while it wrote
             left.unlink(missing_ok=True)
         return file

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from gtn_core.checkpoint import replacing
 from gtn_core.errors import GTNError
+from gtn_core.file_lock import held_file
 from gtn_core.folder import make_folder
 from gtn_rl.transfer.agents import Job
 
@@ -57,19 +57,10 @@ class ResultsFile:
         Raises:
             GTNError: Another process has it, the folder cannot be written, or the file holds something else.
         """
-        with self._opened_lock() as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise GTNError(f"another process is working on {self.path.parent}") from None
+        folder = self.path.parent
+        with held_file(folder / ".lock", f"another process is working on {folder}"):
             self._results = self._read()
             yield
-
-    def _opened_lock(self) -> IO[str]:
-        try:
-            return (self.path.parent / ".lock").open("w")
-        except PermissionError as error:
-            raise GTNError(f"cannot write {error.filename}: {error.strerror}") from error
 
     def _read(self) -> dict[str, dict[str, Any]]:
         if not self.path.is_file():

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import hashlib
 import json
 import logging
@@ -15,6 +13,7 @@ from typing import Any, NamedTuple
 
 from gtn_core.checkpoint import replacing
 from gtn_core.errors import GTNError
+from gtn_core.file_lock import held_file
 from gtn_core.folder import make_folder
 
 log = logging.getLogger(__name__)
@@ -88,7 +87,7 @@ class ResultFolder:
         Raises:
             GTNError: The file cannot be written.
         """
-        with self._locked():
+        with held_file(self.path / ".lock"):
             known = {**self.read(encoding), **runs}
             own = {str(seed): known[seed] for seed in sorted(known)}
             _write_json(self._file(encoding), {"format": FORMAT, "architecture": encoding, "runs": own})
@@ -108,17 +107,6 @@ class ResultFolder:
     def identify(self, identity: Mapping[str, Any]) -> None:
         """Writes what makes the results."""
         _write_json(self.path / IDENTITY, identity)
-
-    @contextlib.contextmanager
-    def _locked(self) -> Iterator[None]:
-        """Lets no other process write meanwhile; it waits."""
-        try:
-            file = (self.path / ".lock").open("w")
-        except OSError as error:
-            raise GTNError(f"cannot write {error.filename}: {error.strerror}") from error
-        with file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            yield
 
     def _file(self, encoding: str) -> Path:
         return self.path / f"{encoding}.json"

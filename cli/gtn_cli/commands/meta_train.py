@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import itertools
 import logging
 import shlex
 import time
@@ -261,15 +260,15 @@ def _claimed_folder(training: MetaTraining, world: World) -> str:
     from gtn_core.distributed import first
 
     def claimed() -> str:
-        for number in itertools.count(1):
+        number = 1
+        while True:
             folder = Path("runs") / f"{training.slug}-{number}"
             try:
                 folder.mkdir(parents=True)
+                return str(folder)
             except FileExistsError:
-                continue
+                number += 1
             except OSError as error:
                 raise UsageError(f"cannot make the run folder {folder}: {error.strerror}") from error
-            return str(folder)
-        raise AssertionError("numbers do not end")
 
     return first(world, claimed)
