@@ -74,26 +74,33 @@ class RunFolder:
         return self.state.is_file() or any(self.path.glob("stages/*/**/*.safetensors")) or self.teacher.is_file()
 
     def create(self) -> None:
-        """Makes the folder, or clears that of a run which ended before it had trained anything.
+        """Makes the folder of a new run.
 
         Raises:
             UsageError: A run lives there already, or the folder cannot be made.
-            GTNError: Another process is about to train there.
         """
-        if self.config.exists():
-            if self.has_trained:
-                raise UsageError(
-                    f"{self.path} holds a run already; go on with --resume {self.path}, or choose another --out"
-                )
-            with self.lock():
-                self.forget("command")
-                self.metrics.unlink(missing_ok=True)
-                self.config.unlink()
+        self._refuse_trained()
         try:
             self.state.parent.mkdir(parents=True, exist_ok=True)
             self.report.mkdir(exist_ok=True)
         except OSError as error:
             raise UsageError(f"cannot make the run folder {self.path}: {error.strerror}") from error
+
+    def clear(self) -> None:
+        """Forgets what a run left here that ended before it had trained anything; for who holds the lock.
+
+        Raises:
+            UsageError: A run lives there by now.
+        """
+        self._refuse_trained()
+        for left in (self.config, self.metrics, *self.path.glob("*.txt")):
+            left.unlink(missing_ok=True)
+
+    def _refuse_trained(self) -> None:
+        if self.config.exists() and self.has_trained:
+            raise UsageError(
+                f"{self.path} holds a run already; go on with --resume {self.path}, or choose another --out"
+            )
 
     def write_config(self, settings: Any) -> None:
         """Writes the resolved config, which makes the folder a run."""
@@ -106,17 +113,20 @@ class RunFolder:
 
     def remember(self, what: str, text: str) -> str:
         """Returns a line that the run began with: this one, unless an earlier process left one."""
-        path = self.path / f"{what}.txt"
+        path = self._line(what)
         if path.is_file():
             return path.read_text(encoding="utf-8").strip()
         if text:
-            with replacing(path) as file:
-                file.write(f"{text}\n".encode())
+            self.note(what, text)
         return text
 
-    def forget(self, what: str) -> None:
-        """Forgets a line that an earlier process left."""
-        (self.path / f"{what}.txt").unlink(missing_ok=True)
+    def note(self, what: str, text: str) -> None:
+        """Writes a line that the run began with, in the place of what an earlier process left."""
+        with replacing(self._line(what)) as file:
+            file.write(f"{text}\n".encode())
+
+    def _line(self, what: str) -> Path:
+        return self.path / f"{what}.txt"
 
     def read_config(self) -> dict[str, Any]:
         """Returns the resolved config.

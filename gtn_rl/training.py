@@ -79,10 +79,9 @@ def meta_train(
     task = everywhere(world, lambda: make_task(config.task, device=config.device, workers=workers))
     try:
         everywhere(world, lambda: _refuse_nonsense(config, task))  # before the folder is made
-        if not resume:
-            first(world, run.create)
-            first(world, lambda: _warn_of_numbers(task.spec))
-        with held_by_first(world, run):
+        with held_by_first(world, run, new=not resume):
+            if not resume:
+                first(world, lambda: _warn_of_numbers(task.spec))
             first(world, lambda: run.write_config(config))
             told = first(world, lambda: run.remember_command(command))
             pipeline = start_pipeline(config, run, task, listener, told, world)

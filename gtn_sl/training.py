@@ -80,10 +80,8 @@ def meta_train(
     teacher = teacher.to(config.compute.device)
     everywhere(world, lambda: _refuse_unfit(config, data.task))  # before the folder is made
     first(world, lambda: _warn_of_unseen_classes(config, data.task))
-    if not resume:
-        first(world, run.create)
-    with held_by_first(world, run):
-        first(world, lambda: _refuse_other_images(run, data.task, resumed=resume))
+    with held_by_first(world, run, new=not resume):
+        first(world, lambda: _refuse_other_images(run, data.task))
 
         def settled() -> MetaTrainConfig:
             if not resume:
@@ -107,9 +105,8 @@ def _begin(
     config: MetaTrainConfig, data: TaskData, teacher: SupervisedTeacher, run: RunFolder, streams: Streams
 ) -> None:
     """Puts a new teacher where the run begins: where another one ended, or where its samples look like training images."""
-    run.forget("start")  # of one that never came to be a run
     if config.teacher.start is not None:
-        run.remember("start", json.dumps(take_over(teacher, config.teacher.start)))
+        run.note("start", json.dumps(take_over(teacher, config.teacher.start)))
     elif config.teacher.warm_start:
         warm_start(teacher, data, config.teacher.warm_start, streams)
 
@@ -126,10 +123,8 @@ def _tracker(config: MetaTrainConfig, run: RunFolder, continued: bool, clock: fl
     return cost_tracker(world, run, before, after=after, settings=to_dict(config))
 
 
-def _refuse_other_images(run: RunFolder, task: ImageTask, *, resumed: bool) -> None:
+def _refuse_other_images(run: RunFolder, task: ImageTask) -> None:
     """Raises a DataError where a user's own images are not those that the run began with."""
-    if not resumed:
-        run.forget("images")  # of one that never came to be a run
     if task.digest and run.remember("images", task.digest) != task.digest:
         raise DataError(f"the images of {task.name} have changed since {run.path} began; train on them in a new run")
 

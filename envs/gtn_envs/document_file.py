@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import difflib
 import json
 import os
 from collections.abc import Iterator, Mapping
@@ -88,10 +89,9 @@ def resolve(name: str | os.PathLike[str]) -> Path:
     path = SHIPPED / f"{os.fspath(name)}.safetensors"
     if _is_file(path):
         return path.absolute()
-    known = ", ".join(shipped_ids()) or "none"
-    raise WeightsError(
-        f"no shipped environment is called {os.fspath(name)!r} (there are: {known}); a path ends in .safetensors"
-    )
+    near = difflib.get_close_matches(os.fspath(name), shipped_ids(), n=1)
+    hint = f"; did you mean {near[0]!r}?" if near else f" (there are: {', '.join(shipped_ids()) or 'none'})"
+    raise WeightsError(f"no shipped environment is called {os.fspath(name)!r}{hint}; a path ends in .safetensors")
 
 
 def state_of(path: Path) -> tuple[int, int, int]:

@@ -40,12 +40,22 @@ def read_first(world: World, path: Path, kind: str) -> tuple[dict[str, Tensor], 
 
 
 @contextlib.contextmanager
-def held_by_first(world: World, run: RunFolder) -> Iterator[None]:
-    """Lets process 0 hold a run folder's lock, and write what it logs to the run's file, for the length of a block."""
+def held_by_first(world: World, run: RunFolder, *, new: bool) -> Iterator[None]:
+    """Lets process 0 hold a run folder's lock, and write what it logs to the run's file, for the length of a block.
+
+    Args:
+        world: The processes.
+        run: The folder.
+        new: Whether a run begins there: the folder is made, and cleared of a run that ended before it had trained anything.
+    """
     with contextlib.ExitStack() as held:
 
         def hold() -> None:
+            if new:
+                run.create()
             held.enter_context(run.lock())
+            if new:
+                run.clear()
             held.enter_context(run.logged())
 
         first(world, hold)

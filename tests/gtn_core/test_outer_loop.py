@@ -410,14 +410,15 @@ def test_a_run_folder_is_for_one_run_and_one_process(tmp_path):
     folder.create()
     folder.write_config(OuterConfig(iterations=1))
     folder.remember_command("the first")
-    with folder.lock(), pytest.raises(GTNError, match="another process"):
-        folder.create()
     folder.create()  # nothing was trained there
+    with folder.lock():
+        folder.clear()
     assert (folder.config.exists(), folder.remember_command("the second")) == (False, "the second")
     folder.write_config(OuterConfig(iterations=1))
     folder.state.write_bytes(b"something to lose")
-    with pytest.raises(UsageError, match="holds a run already"):
-        folder.create()
+    for begin in (folder.create, folder.clear):
+        with pytest.raises(UsageError, match="holds a run already"):
+            begin()
     with folder.lock(), pytest.raises(GTNError, match="another process"):
         folder.lock()
     folder.lock().close()
