@@ -14,7 +14,7 @@ from gtn_core.seeding import Streams
 from gtn_rl.environments import Environment, find_environment
 from gtn_rl.sb3.algorithms import algorithm
 from gtn_rl.transfer.cloning import clone
-from gtn_rl.transfer.judge import Judge, judge_of
+from gtn_rl.transfer.evaluator import Evaluator, evaluator_of
 from gtn_rl.transfer.real_returns import Act, acting
 from gtn_rl.transfer.settings import hyperparameters
 from gtn_rl.transfer.statistics import figures
@@ -26,7 +26,7 @@ ROLES = (TEACHER, REAL, UNTRAINED, CLONING)
 
 
 @dataclass(frozen=True)
-class Job:
+class AgentJob:
     """Everything that decides how one agent turns out.
 
     Attributes:
@@ -76,7 +76,7 @@ class Job:
         return json.dumps(values, sort_keys=True)
 
     @classmethod
-    def from_json(cls, values: dict[str, Any]) -> Job:
+    def from_json(cls, values: dict[str, Any]) -> AgentJob:
         """Puts back what ``to_json`` took apart."""
         return cls(**{**values, "steps": tuple(values["steps"])})
 
@@ -87,7 +87,7 @@ class Job:
         return f"{self.role}: {agent}agent {self.number}"
 
 
-def run_job(job: Job) -> dict[str, Any]:
+def run_job(job: AgentJob) -> dict[str, Any]:
     """Trains and judges one agent.
 
     Returns:
@@ -105,7 +105,7 @@ def run_job(job: Job) -> dict[str, Any]:
     return {**run(job), "wall_seconds": round(time.perf_counter() - began, 2)}
 
 
-def stops_of(job: Job) -> list[int]:
+def stops_of(job: AgentJob) -> list[int]:
     """Returns where an agent is judged: its ``steps``, and with a budget also a geometric grid, four stops to a factor 4."""
     stops = set(job.steps)
     if job.budget is not None:
@@ -115,7 +115,7 @@ def stops_of(job: Job) -> list[int]:
     return sorted(stops)
 
 
-def _train(job: Job) -> dict[str, Any]:
+def _train(job: AgentJob) -> dict[str, Any]:
     env, entry, streams = _unchanged(job.env, job.digest), algorithm(job.algorithm), Streams(job.seed)
     given = hyperparameters(job.settings, entry, (env.id, job.task), streams, job.number)
     agent = make_agent(entry, env, interpret(given, entry), streams.seed(f"agent/{entry.name}", job.number) % 2**31)
@@ -140,7 +140,7 @@ def _train(job: Job) -> dict[str, Any]:
     return {"checkpoints": checkpoints, **solved, "hyperparameters": given}
 
 
-def _clone(job: Job) -> dict[str, Any]:
+def _clone(job: AgentJob) -> dict[str, Any]:
     """Clones the teacher's greedy actions from as many contexts as an agent would take steps."""
     checkpoints: list[dict[str, Any]] = []
     env = _unchanged(job.env, job.digest)
@@ -168,12 +168,12 @@ def _unchanged(name: str, digest: str | None) -> Environment:
     return env
 
 
-def _judge(job: Job, stop: Stop, act: Act) -> dict[str, float]:
+def _judge(job: AgentJob, stop: Stop, act: Act) -> dict[str, float]:
     """Plays the real episodes; agents of one number meet the same initial states at a stop, whatever they were trained on."""
     seed = Streams(job.seed).seed("real episodes", job.number, stop.steps)
     return figures(_real_task(job.task, job.task_digest, job.episodes).returns(act, seed))
 
 
 @functools.lru_cache(maxsize=4)
-def _real_task(task: str, digest: str | None, episodes: int) -> Judge:
-    return judge_of(_unchanged(task, digest), episodes)  # a hundred copies take a while to make
+def _real_task(task: str, digest: str | None, episodes: int) -> Evaluator:
+    return evaluator_of(_unchanged(task, digest), episodes)  # a hundred copies take a while to make

@@ -10,12 +10,12 @@ from typing import Any
 from gtn_rl.environments import Environment
 from gtn_rl.provenance import cost_of
 from gtn_rl.tasks import threshold_of
-from gtn_rl.transfer.agents import REAL, TEACHER, Job
+from gtn_rl.transfer.agents import REAL, TEACHER, AgentJob
 from gtn_rl.transfer.controls import pay_off, solve_times
 from gtn_rl.transfer.plan import TransferPlan
 from gtn_rl.transfer.statistics import Summary, summarise
 
-Done = tuple[Job, dict[str, Any]]
+Done = tuple[AgentJob, dict[str, Any]]
 """A job and its result."""
 
 

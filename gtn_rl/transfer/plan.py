@@ -11,7 +11,7 @@ from gtn_core.seeding import Streams
 from gtn_rl.environments import Environment, find_environment, require_same_spaces
 from gtn_rl.sb3.algorithms import algorithm, fitting_algorithms, require_fit
 from gtn_rl.tasks import threshold_of
-from gtn_rl.transfer.agents import CLONING, REAL, TEACHER, UNTRAINED, Job
+from gtn_rl.transfer.agents import CLONING, REAL, TEACHER, UNTRAINED, AgentJob
 from gtn_rl.transfer.cloning import can_be_cloned
 from gtn_rl.transfer.settings import SETTINGS, hyperparameters
 from gtn_rl.transfer.untrained import can_be_untrained, write_untrained
@@ -65,13 +65,13 @@ def check(env: Environment, task: str, plan: TransferPlan) -> None:
             interpret(hyperparameters(kind, entry, env.tasks, Streams(plan.seed), 0), entry)
 
 
-def jobs_of(env: Environment, task: str, plan: TransferPlan, folder: Path) -> Iterator[Job]:
+def jobs_of(env: Environment, task: str, plan: TransferPlan, folder: Path) -> Iterator[AgentJob]:
     """Yields the study's jobs, the teacher's agents first; writes the untrained teachers that they need."""
     real, threshold = find_environment(task), threshold_of(task)
     steps = tuple(sorted(set(plan.steps)))
 
-    def job(role: str, where: Environment, name: str, kind: str, number: int, budget: int | None = None) -> Job:
-        return Job(
+    def job(role: str, where: Environment, name: str, kind: str, number: int, budget: int | None = None) -> AgentJob:
+        return AgentJob(
             role=role,
             env=where.name,
             digest=where.digest,

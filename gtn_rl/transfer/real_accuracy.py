@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import closing
 from typing import Any
 
 import gymnasium as gym
@@ -16,7 +17,7 @@ COPIES = 256  # that are shown images at once
 
 
 class RealImages:
-    """A data stream, ready to judge agents.
+    """A data stream, ready to evaluate agents.
 
     Args:
         id: Its Gymnasium id.
@@ -26,9 +27,9 @@ class RealImages:
     measure, counted = "accuracy", "images"
 
     def __init__(self, id: str, arguments: Mapping[str, Any]) -> None:
-        single = gym.make(id, disable_env_checker=True, **arguments).unwrapped
-        assert isinstance(single, DataStreamEnv)
-        self.count = len(single.stream)
+        with closing(gym.make(id, disable_env_checker=True, **arguments)) as single:
+            assert isinstance(single.unwrapped, DataStreamEnv)
+            self.count = len(single.unwrapped.stream)
         self._envs = gym.make_vec(id, num_envs=min(COPIES, self.count), **arguments)
 
     def returns(self, act: Act, seed: int) -> np.ndarray:
@@ -49,3 +50,7 @@ class RealImages:
                 rewards.append(reward[running])
                 running &= ~terminated
         return np.concatenate(rewards)
+
+    def close(self) -> None:
+        """Closes the environments."""
+        self._envs.close()

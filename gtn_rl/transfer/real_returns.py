@@ -29,9 +29,12 @@ class Copies(Protocol):
     def step(self, actions: np.ndarray, running: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Steps at least the running copies; returns observations, rewards and whether each ended, (copies, ...)."""
 
+    def close(self) -> None:
+        """Closes the environments."""
+
 
 class RealTask:
-    """A real task, ready to judge agents.
+    """A real task, ready to evaluate agents.
 
     Args:
         task: The task's Gymnasium id.
@@ -73,6 +76,10 @@ class RealTask:
                 if not running.any():
                     return total
         raise GTNError(f"an episode of {self.task} did not end within {ENDLESS:,} steps: it needs a time limit")
+
+    def close(self) -> None:
+        """Closes the environments."""
+        self._copies.close()
 
 
 def acting(model: Any, *, deterministic: bool, seed: int) -> Act:
@@ -116,6 +123,9 @@ class _NativeCopies:
         observations, rewards, terminated, truncated, _ = self._envs.step(actions)
         return np.array(observations), np.asarray(rewards), np.logical_or(terminated, truncated)
 
+    def close(self) -> None:
+        self._envs.close()
+
 
 class _ListedCopies:
     """Any other task: its copies one after the other, and no step for those that have ended."""
@@ -137,6 +147,10 @@ class _ListedCopies:
             self._observations[i], reward, terminated, truncated, _ = self._envs[i].step(actions[i])
             rewards[i], ended[i] = float(reward), terminated or truncated
         return self._observations.copy(), rewards, ended
+
+    def close(self) -> None:
+        for env in self._envs:
+            env.close()
 
 
 def _small(seed: int) -> int:

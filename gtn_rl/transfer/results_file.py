@@ -13,7 +13,7 @@ from gtn_core.checkpoint import replacing
 from gtn_core.errors import GTNError
 from gtn_core.file_lock import held_file
 from gtn_core.folder import make_folder
-from gtn_rl.transfer.agents import Job
+from gtn_rl.transfer.agents import AgentJob
 
 
 class ResultsFile:
@@ -31,11 +31,11 @@ class ResultsFile:
         make_folder(folder)
         self._results: dict[str, dict[str, Any]] = {}
 
-    def get(self, job: Job) -> dict[str, Any] | None:
+    def get(self, job: AgentJob) -> dict[str, Any] | None:
         """Returns a job's result; None if it has not been done."""
         return self._results.get(job.identity)
 
-    def add(self, job: Job, result: dict[str, Any]) -> None:
+    def add(self, job: AgentJob, result: dict[str, Any]) -> None:
         """Appends a result and flushes it to the disk.
 
         Raises:
@@ -72,6 +72,6 @@ class ResultsFile:
                 file.write("".join(lines).encode())
         try:
             rows = [json.loads(line) for line in lines]
-            return {Job.from_json(row["job"]).identity: row["result"] for row in rows}
+            return {AgentJob.from_json(row["job"]).identity: row["result"] for row in rows}
         except (ValueError, KeyError, TypeError) as error:
             raise GTNError(f"{self.path} is not a file of ours: {error}; choose another --out") from error

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +18,7 @@ from gtn_rl.environments import Environment, find_environment, require_same_spac
 from gtn_rl.sb3.algorithms import Algorithm, algorithm, require_fit
 from gtn_rl.tasks import threshold_of
 from gtn_rl.transfer.agent_file import agent_path, save_agent
-from gtn_rl.transfer.judge import judge_of
+from gtn_rl.transfer.evaluator import evaluator_of
 from gtn_rl.transfer.real_returns import acting
 from gtn_rl.transfer.statistics import figures
 from gtn_rl.transfer.training import Stop, make_agent, train
@@ -102,10 +103,10 @@ def request(
         GTNError: A package or an environment's file is missing or damaged.
     """
     entry, place = algorithm(algo), find_environment(env)
-    judge = find_environment(real or place.real_task) if play else None
+    task = find_environment(real or place.real_task) if play else None
     require_fit(entry, place.action_space, place.name)
-    if judge is not None:
-        require_same_spaces(place, judge)
+    if task is not None:
+        require_same_spaces(place, task)
     elif real is not None or video is not None:
         raise UsageError("an agent that does not play cannot be filmed, and needs no real task")
     given = {**select(config or {}, entry.name, place.tasks, source), **(overrides or {})}
@@ -116,14 +117,14 @@ def request(
             require_writable(path)
     if tensorboard is not None:
         require_writable(tensorboard / "events")
-    if video is not None and judge is not None:
+    if video is not None and task is not None:
         if video.suffix.lower() != ".gif":
             raise UsageError(f"the video should be a .gif file, not {video}")
-        require_rendering(judge)
+        require_rendering(task)
     steps = steps or settings.n_timesteps or STEPS
     if settings.n_timesteps is not None:
         given["n_timesteps"] = steps  # as they are, not as a file has them
-    return Request(place, judge, entry, given, settings, steps, episodes, seed, tensorboard, save, video)
+    return Request(place, task, entry, given, settings, steps, episodes, seed, tensorboard, save, video)
 
 
 def run(wanted: Request, advance: Callable[[int], None]) -> dict[str, Any]:
@@ -189,15 +190,15 @@ def _trained(wanted: Request, streams: Streams, advance: Callable[[int], None]) 
 
 def _played(real: Environment, episodes: int, streams: Streams, agent: BaseAlgorithm) -> dict[str, Any]:
     """Returns what an agent earns on the real task."""
-    judge, threshold = judge_of(real, episodes), threshold_of(real.id)
-    returns = {}
-    for kind in ("deterministic", "stochastic"):
-        seed = streams.seed(f"real episodes/{kind}")
-        returns[kind] = judge.returns(acting(agent, deterministic=kind == "deterministic", seed=seed), seed)
+    returns, threshold = {}, threshold_of(real.id)
+    with closing(evaluator_of(real, episodes)) as evaluator:
+        for kind in ("deterministic", "stochastic"):
+            seed = streams.seed(f"real episodes/{kind}")
+            returns[kind] = evaluator.returns(acting(agent, deterministic=kind == "deterministic", seed=seed), seed)
     return {
         "real_task": real.full_id,
-        "measure": judge.measure,
-        judge.counted: judge.count,
+        "measure": evaluator.measure,
+        evaluator.counted: evaluator.count,
         **{kind: figures(values) for kind, values in returns.items()},
         "threshold": threshold,
         "solved": None if threshold is None else bool(returns["deterministic"].mean() >= threshold),

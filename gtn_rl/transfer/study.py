@@ -10,7 +10,7 @@ from typing import Any
 from gtn_core.distributed import SingleProcess, World, everywhere, first, share_out
 from gtn_core.workers import run_jobs
 from gtn_rl.environments import Environment
-from gtn_rl.transfer.agents import Job, run_job
+from gtn_rl.transfer.agents import AgentJob, run_job
 from gtn_rl.transfer.outcome import Transfer, conclude
 from gtn_rl.transfer.plan import TransferPlan, check, jobs_of
 from gtn_rl.transfer.results_file import ResultsFile
@@ -49,12 +49,12 @@ def study(
             held.enter_context(results[0].locked())
             return [(job.to_json(), results[0].get(job)) for job in jobs_of(env, task, plan, folder)]
 
-        listed = [(Job.from_json(job), result) for job, result in first(world, begin)]
+        listed = [(AgentJob.from_json(job), result) for job, result in first(world, begin)]
         kept = {job.identity: result for job, result in listed if result is not None}
         missing = [job for job, result in listed if result is None]
         advance("", len(kept), len(listed))
 
-        def keep(job: Job, result: dict[str, Any]) -> None:
+        def keep(job: AgentJob, result: dict[str, Any]) -> None:
             for file in results:
                 file.add(job, result)
             kept[job.identity] = result
@@ -67,20 +67,22 @@ def study(
     return conclude(env, task, plan, [(job, kept[job.identity]) for job, _ in listed])
 
 
-def _run_shared(world: World, jobs: list[Job], workers: int, keep: Callable[[Job, dict[str, Any]], None]) -> None:
+def _run_shared(
+    world: World, jobs: list[AgentJob], workers: int, keep: Callable[[AgentJob, dict[str, Any]], None]
+) -> None:
     """Runs jobs in rounds, in each of which every process trains as many agents as it has workers."""
 
-    def train(part: list[Job]) -> list[dict[str, Any]]:
+    def train(part: list[AgentJob]) -> list[dict[str, Any]]:
         done: dict[str, dict[str, Any]] = {}
         run_jobs(run_job, part, workers, lambda job, result: done.update({job.identity: result}), _title)
         return [done[job.identity] for job in part]
 
-    def keep_part(part: list[Job], results: list[dict[str, Any]]) -> None:
+    def keep_part(part: list[AgentJob], results: list[dict[str, Any]]) -> None:
         for job, result in zip(part, results, strict=True):
             keep(job, result)
 
     share_out(world, [jobs[i : i + workers] for i in range(0, len(jobs), workers)], train, keep_part)
 
 
-def _title(job: Job) -> str:
+def _title(job: AgentJob) -> str:
     return job.title

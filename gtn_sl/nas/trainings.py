@@ -59,7 +59,7 @@ class Course:
 
 
 @dataclass(frozen=True)
-class Job:
+class TrainingJob:
     """One training.
 
     Attributes:
@@ -89,7 +89,7 @@ def train_all(
     folder: Path,
     *,
     workers: int = 1,
-    after_one: Callable[[Job | None], object] = lambda job: None,
+    after_one: Callable[[TrainingJob | None], object] = lambda job: None,
 ) -> dict[str, Runs]:
     """Trains what a folder does not hold already, and returns all of it.
 
@@ -117,7 +117,7 @@ def train_all(
     for _ in range(len(jobs) - len(missing)):
         after_one(None)
 
-    def keep(job: Job, run: dict[str, Any]) -> None:
+    def keep(job: TrainingJob, run: dict[str, Any]) -> None:
         runs = found[job.candidate.encoding]
         runs[job.seed] = run
         results.write(job.candidate.encoding, runs)
@@ -137,7 +137,7 @@ def training_folder(course: Course, folder: Path) -> ResultFolder:
     )
 
 
-def run_training(job: Job) -> dict[str, Any]:
+def run_training(job: TrainingJob) -> dict[str, Any]:
     """Trains one network; one that diverges has ``failure`` in place of accuracies."""
     reuse_pages()
     data = _loaded(job.course)
@@ -156,18 +156,18 @@ def run_training(job: Job) -> dict[str, Any]:
     return {**result, "cpu_seconds": time.process_time() - cpu, "wall_seconds": time.perf_counter() - wall}
 
 
-def _job(course: Course, candidate: Candidate, seed: int, results: Path) -> Job:
+def _job(course: Course, candidate: Candidate, seed: int, results: Path) -> TrainingJob:
     name = f"{candidate.encoding}-{seed}"
     network = results / NETWORKS / f"{name}.safetensors" if course.keeps_networks else None
-    return Job(course, candidate, seed, results / CURVES / name, network)
+    return TrainingJob(course, candidate, seed, results / CURVES / name, network)
 
 
-def _is_done(job: Job, run: Mapping[str, Any] | None) -> bool:
+def _is_done(job: TrainingJob, run: Mapping[str, Any] | None) -> bool:
     """Says whether a training need not be done again: its result is known, and its network kept where that is wanted."""
     return run is not None and (job.network is None or job.network.is_file() or run["failure"] is not None)
 
 
-def _keep(path: Path, job: Job, module: nn.Module, result: dict[str, Any]) -> None:
+def _keep(path: Path, job: TrainingJob, module: nn.Module, result: dict[str, Any]) -> None:
     make_folder(path.parent)
     document = {**find_task(job.course.task).facts(), "learner": job.candidate.learner, "seed": job.seed}
     facts = {key: result[key] for key in ("steps", "images")}

@@ -15,8 +15,8 @@ from gtn_core.seeding import Streams
 from gtn_rl.environments import find_environment
 from gtn_rl.sb3.algorithms import ALGORITHMS, algorithm
 from gtn_rl.sb3.small_cnn import SmallCNN, fitting_policy
-from gtn_rl.transfer.agents import REAL, TEACHER, Job, run_job
-from gtn_rl.transfer.judge import judge_of
+from gtn_rl.transfer.agents import REAL, TEACHER, AgentJob, run_job
+from gtn_rl.transfer.evaluator import evaluator_of
 from gtn_rl.transfer.plan import TransferPlan
 from gtn_rl.transfer.real_accuracy import RealImages
 from gtn_rl.transfer.real_returns import RealTask, acting
@@ -98,7 +98,9 @@ def test_a_stream_of_what_nobody_has_is_judged_on_itself(own, tmp_path):
 def test_a_users_own_images_count_by_their_content(own, named):
     name = str(own) if named == "file" else "my_greys:greys"
     before = find_environment(name)
-    job = Job(TEACHER, name, before.digest, name, "ppo", "default", 0, 0, (10,), 2, None, task_digest=before.digest)
+    job = AgentJob(
+        TEACHER, name, before.digest, name, "ppo", "default", 0, 0, (10,), 2, None, task_digest=before.digest
+    )
     assert len(before.digest) == 12
     arrays = dict(np.load(own))
     np.savez(own, **arrays | {"test_labels": arrays["test_labels"][::-1]})
@@ -145,19 +147,19 @@ def test_every_algorithm_trains_in_a_stream(name):
     }.get(name, {})
     agent = made(name, **given)
     train(agent, [32], lambda stop: True)
-    correct = judge_of(find_environment(REAL_ID), 5).returns(acting(agent, deterministic=True, seed=0), seed=0)
+    correct = evaluator_of(find_environment(REAL_ID), 5).returns(acting(agent, deterministic=True, seed=0), seed=0)
     assert correct.shape == (597,)
     assert set(np.unique(correct)) <= {0.0, 1.0}
 
 
 def test_one_pass_over_the_test_split():
-    judge = judge_of(find_environment(REAL_ID), 3)
+    judge = evaluator_of(find_environment(REAL_ID), 3)
     assert isinstance(judge, RealImages)
     assert (judge.measure, judge.counted, judge.count) == ("accuracy", "images", 597)
     labels = gym.make(REAL_ID, split="test").unwrapped.stream.labels[0].argmax(1)
     for seed in range(2):  # always the same number, so every image is shown once
         assert judge.returns(lambda images: np.full(len(images), 3), seed).mean() == (labels == 3).mean()
-    with_a_limit = judge_of(find_environment("CartPole-v1"), 3)
+    with_a_limit = evaluator_of(find_environment("CartPole-v1"), 3)
     assert isinstance(with_a_limit, RealTask)
     assert (with_a_limit.measure, with_a_limit.counted, with_a_limit.count) == ("return", "episodes", 3)
 
@@ -198,5 +200,5 @@ def test_agents_learn_to_classify_real_images(name, steps, least):
     settings = hyperparameters("tuned", entry, env.tasks, Streams(0), 0)
     agent = make_agent(entry, env, interpret(settings, entry), seed=0)
     train(agent, [steps], lambda stop: True, whole_rollouts=True)
-    judge = judge_of(find_environment(env.real_task), 1)
+    judge = evaluator_of(find_environment(env.real_task), 1)
     assert judge.returns(acting(agent, deterministic=True, seed=0), seed=0).mean() >= least

@@ -19,7 +19,7 @@ from gtn_rl.provenance import TOLD
 from gtn_rl.sb3.algorithms import algorithm
 from gtn_rl.tasks import threshold_of
 from gtn_rl.transfer import cloning
-from gtn_rl.transfer.agents import CLONING, REAL, TEACHER, UNTRAINED, Job, run_job, stops_of
+from gtn_rl.transfer.agents import CLONING, REAL, TEACHER, UNTRAINED, AgentJob, run_job, stops_of
 from gtn_rl.transfer.cloning import clone
 from gtn_rl.transfer.controls import pay_off, solve_times
 from gtn_rl.transfer.plan import TransferPlan
@@ -32,7 +32,7 @@ from gtn_rl.transfer.untrained import write_untrained
 from gtn_rl.transfer.zoo import interpret
 
 TINY = {"algorithms": ("a2c",), "agents": 2, "steps": (20, 40), "episodes": 4, "control_steps": 60}
-JOB = Job(TEACHER, "CartPole-v1", None, "CartPole-v1", "a2c", "default", 0, 0, (10,), 2, 475.0)
+JOB = AgentJob(TEACHER, "CartPole-v1", None, "CartPole-v1", "a2c", "default", 0, 0, (10,), 2, 475.0)
 
 
 @pytest.fixture
@@ -143,7 +143,7 @@ def test_a_real_task_may_be_a_file_and_counts_by_its_content(teacher, tmp_path):
 
 def test_results_from_before_real_tasks_had_digests_are_still_found():
     old = {key: value for key, value in JOB.to_json().items() if key != "task_digest"}
-    assert Job.from_json(old).identity == JOB.identity == json.dumps(old, sort_keys=True)
+    assert AgentJob.from_json(old).identity == JOB.identity == json.dumps(old, sort_keys=True)
 
 
 def test_a_run_without_a_teacher_says_so(tmp_path):
@@ -204,7 +204,7 @@ def test_two_workers_find_what_one_finds(tmp_path):
 def test_a_dead_worker_is_one_clear_error(tmp_path, monkeypatch):
     (tmp_path / "deadly.py").write_text("import os\nos._exit(3)\n")
     monkeypatch.syspath_prepend(tmp_path)
-    jobs = [Job(**{**vars(JOB), "env": "deadly:X-v0"})] * 2
+    jobs = [AgentJob(**{**vars(JOB), "env": "deadly:X-v0"})] * 2
     with pytest.raises(GTNError, match=r"a2c, default, agent 0 died \(exit code 3\)"):
         run_jobs(run_job, jobs, 2, lambda job, result: None, lambda job: job.title)
 
@@ -212,7 +212,7 @@ def test_a_dead_worker_is_one_clear_error(tmp_path, monkeypatch):
 def test_a_worker_says_what_failed(monkeypatch):
     monkeypatch.setattr("signal.signal", lambda number, handler: None)
     ours, theirs = multiprocessing.Pipe()
-    ours.send(Job(**{**vars(JOB), "env": "X-v0"}))
+    ours.send(AgentJob(**{**vars(JOB), "env": "X-v0"}))
     threads = torch.get_num_threads()
     worker = threading.Thread(target=serve, args=(theirs, run_job))
     worker.start()
@@ -270,11 +270,11 @@ def test_an_error_of_the_work_is_not_taken_for_one_of_the_lock(tmp_path, error):
 
 def test_real_agents_train_on_until_solved():
     assert stops_of(JOB) == [10]
-    assert stops_of(Job(**{**vars(JOB), "budget": 5000})) == [10, 1000, 1414, 2000, 2828, 4000, 5000]
-    easy = run_job(Job(**{**vars(JOB), "role": REAL, "threshold": 5.0, "steps": (10, 20), "budget": 90}))
+    assert stops_of(AgentJob(**{**vars(JOB), "budget": 5000})) == [10, 1000, 1414, 2000, 2828, 4000, 5000]
+    easy = run_job(AgentJob(**{**vars(JOB), "role": REAL, "threshold": 5.0, "steps": (10, 20), "budget": 90}))
     assert [stop["steps"] for stop in easy["checkpoints"]] == [10, 20]
     assert easy["solved_at"] == 10
-    hard = run_job(Job(**{**vars(JOB), "role": REAL, "threshold": 501.0, "budget": 30}))
+    hard = run_job(AgentJob(**{**vars(JOB), "role": REAL, "threshold": 501.0, "budget": 30}))
     assert (hard["checkpoints"][-1]["taken"], hard["solved_at"]) == (30, None)
 
 

@@ -1,4 +1,4 @@
-"""Who judges an agent on a real task: whole episodes, or one pass over a data set's test split."""
+"""What evaluates an agent on a real task: whole episodes, or one pass over a data set's test split."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from gtn_rl.transfer.real_accuracy import RealImages
 from gtn_rl.transfer.real_returns import Act, RealTask
 
 
-class Judge(Protocol):
-    """A real task, ready to judge agents.
+class Evaluator(Protocol):
+    """A real task, ready to evaluate agents.
 
     Attributes:
         measure: What the mean of ``returns`` is, in a word.
@@ -27,9 +27,12 @@ class Judge(Protocol):
     def returns(self, act: Act, seed: int) -> np.ndarray:
         """Returns what an agent earns, (count,) float64; ``seed`` is of every draw."""
 
+    def close(self) -> None:
+        """Closes the environments."""
 
-def judge_of(env: Environment, episodes: int) -> Judge:
-    """Returns the judge of a real task.
+
+def evaluator_of(env: Environment, episodes: int) -> Evaluator:
+    """Returns what evaluates agents on a real task; the caller closes it.
 
     Args:
         env: The task.
