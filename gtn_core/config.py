@@ -20,11 +20,14 @@ from gtn_core.errors import UsageError, unknown_name
 T = TypeVar("T")
 
 Positive = Annotated[int, Field(gt=0)]
+AtLeastTwo = Annotated[int, Field(ge=2)]
+Threads = Annotated[int, Field(gt=0, le=4096)]
 Natural = Annotated[int, Field(ge=0)]
-PositiveReal = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-NaturalReal = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+PositiveReal = Annotated[float, Field(gt=0, le=1e30, allow_inf_nan=False)]
+NaturalReal = Annotated[float, Field(ge=0, le=1e30, allow_inf_nan=False)]
 BelowOne = Annotated[float, Field(gt=0, lt=1)]
 Share = Annotated[float, Field(ge=0, le=1)]
+Decay = Annotated[float, Field(ge=0, lt=1)]
 
 
 @dataclass_transform(frozen_default=True, kw_only_default=True)
@@ -46,7 +49,7 @@ def resolve(cls: type[T], *layers: Mapping[str, Any]) -> T:
     try:
         return TypeAdapter(cls).validate_python(merged)
     except ValidationError as error:
-        raise _explain(cls, merged, error) from None
+        raise _explain(cls, error) from None
 
 
 def to_dict(value: Any) -> dict[str, Any]:
@@ -192,7 +195,7 @@ def _merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]
     return merged
 
 
-def _explain(cls: type[Any], given: Mapping[str, Any], error: ValidationError) -> UsageError:
+def _explain(cls: type[Any], error: ValidationError) -> UsageError:
     """Turns pydantic's first complaint into one line with the field's dotted name, its value and what is accepted."""
     first = error.errors()[0]
     path = [str(part) for part in first["loc"]]

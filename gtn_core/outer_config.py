@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from gtn_core.config import Natural, NaturalReal, Positive, PositiveReal, Share, config
+from gtn_core.config import Decay, Natural, NaturalReal, Positive, PositiveReal, Share, config
 from gtn_core.progress import Progress
 
 
@@ -22,7 +22,7 @@ class OuterConfig:
     """Learning rate at the start."""
     final_lr: Share = 0.1
     """Share of ``lr`` that a cosine over the run ends at."""
-    betas: tuple[Share, Share] = (0.9, 0.999)
+    betas: tuple[Decay, Decay] = (0.9, 0.999)
     """Decay rates of Adam's moments; RMSProp takes the second."""
     eps: PositiveReal = 1e-8
     """Added to the root of the second moment."""

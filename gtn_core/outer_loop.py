@@ -104,8 +104,11 @@ class OuterLoop:
         with interrupts_held_back(patient=patient, told_to_end=self._keeper.save_whole_step) as interrupted:
             try:
                 self._train(interrupted)
-            except (DivergedError, InterruptedRun):  # the teacher stands as the last whole step left it
-                self.save()
+            except (DivergedError, InterruptedRun) as error:  # the teacher stands as the last whole step left it
+                if (
+                    isinstance(error, InterruptedRun) or self.progress.validated
+                ):  # else the same settings fail again at once
+                    self.save()
                 raise
             except LostRankError:  # a launcher may be about to end this process, too
                 self._keeper.save_for_the_lost()

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from gtn_core.config import Natural, NaturalReal, Positive, PositiveReal, Share, config, resolve
+from gtn_core.config import Natural, NaturalReal, Positive, PositiveReal, Share, Threads, config, resolve
 from gtn_core.errors import UsageError, unknown_name
 from gtn_core.inner_optim import MAX_MOMENTUM
 from gtn_core.outer_config import OuterConfig
@@ -189,7 +189,7 @@ class RLConfig:
     """Wall-clock minutes, shared out among the stages."""
     iterations: Natural | None = None
     """Outer steps of each stage, where no minutes are given."""
-    threads: Positive | None = 1
+    threads: Threads | None = 1
     """CPU threads; more rarely help, as the networks are small."""
     workers: Natural | None = None
     """Processes that step tasks without a batched re-implementation; ``None`` takes one for each CPU."""

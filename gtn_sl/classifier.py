@@ -18,6 +18,7 @@ from gtn_core.seeding import seeded
 from gtn_sl.evaluation import train
 from gtn_sl.judging import step_plan
 from gtn_sl.learners import architecture
+from gtn_sl.starting_point import told_name
 from gtn_sl.teacher import TeacherFile, load_teacher
 
 KIND = "learner"
@@ -93,7 +94,7 @@ def train_learner(
     document = {
         **stream.task.facts(),
         "learner": name,
-        "teacher": file.path.stem if file.path.stem != "teacher" else file.path.parent.name,
+        "teacher": told_name(str(file.path)),
         "steps": stream.steps,
         "batch_size": stream.batch_size,
         "seed": seed,

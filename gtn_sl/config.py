@@ -6,7 +6,18 @@ import dataclasses
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from gtn_core.config import BelowOne, Natural, NaturalReal, Positive, PositiveReal, Share, config, resolve, to_dict
+from gtn_core.config import (
+    BelowOne,
+    Natural,
+    NaturalReal,
+    Positive,
+    PositiveReal,
+    Share,
+    Threads,
+    config,
+    resolve,
+    to_dict,
+)
 from gtn_core.errors import UsageError, unknown_name
 from gtn_core.inner_optim import MAX_MOMENTUM, Schedule, UnboundOptimizer, inner_optimizer
 from gtn_core.outer_config import OuterConfig
@@ -145,7 +156,7 @@ class ComputeConfig:
 
     device: str = "cpu"
     """``cpu``, ``cuda`` or ``cuda:N``."""
-    threads: Positive | None = None
+    threads: Threads | None = None
     """CPU threads of each process; ``None`` takes as many of torch's default as are fastest, and of several processes each its
     part. A resumed run keeps what it started with, so that sums stay the same; where other ``sharers`` are there, they share
     as many."""

@@ -23,7 +23,7 @@ from gtn_sl.autoencoder import Encoder, reconstruction_loss
 from gtn_sl.combinations import refuse_impossible
 from gtn_sl.config import MetaTrainConfig
 from gtn_sl.curricula import CURRICULA
-from gtn_sl.data import ImageTask, TaskData, compare_images, described_task, find_task, is_own, load_task
+from gtn_sl.data import ImageTask, TaskData, compare_images, described_task, find_task, is_file, is_own, load_task
 from gtn_sl.generators import GENERATORS, GeneratorShape
 from gtn_sl.labels import LABELS
 from gtn_sl.lessons import ORDERS, Lesson, Places, draw_lesson
@@ -253,13 +253,16 @@ def load_real_images(file: TeacherFile, data_dir: str | Path | None = None) -> T
     """Loads the real images of a teacher's task; see ``load_task``. A user's own that have changed are told in a warning.
 
     They are normalised in the teacher's units, which its learners see, whatever the training images' mean has become since.
+    A user's file that lies no longer where it was is looked for in the data folder.
 
     Raises:
         UsageError: There is no such task.
         DataError: A file is absent or damaged, or the images do not fit the teacher's.
     """
     task = file.teacher.task
-    data = load_task(task.name, data_dir)
+    moved = Path(data_dir, Path(task.name).name) if data_dir is not None and is_file(task.name) else None
+    gone = moved is not None and moved.is_file() and not Path(task.name).is_file()
+    data = load_task(str(moved) if gone else task.name, data_dir)
     if is_own(task.name):
         compare_images(data.task, task, str(file.path))
         return dataclasses.replace(data, task=dataclasses.replace(data.task, mean=task.mean, std=task.std))

@@ -178,9 +178,9 @@ def _outer_loop(
         return progress
     except DivergedError as error:
         best = " and the best teacher are" if run.teacher.is_file() else " is"
-        kept = f"the last good state{best} kept in {run.path}"
+        kept = f"the last good state{best} kept in {run.path}; " if run.state.is_file() else ""
         hint = "a new run with --set inner.lr=... or outer.lr=... below its own may go further"
-        error.args = (f"{error}; {kept}; {hint}",)
+        error.args = (f"{error}; {kept}{hint}",)
         raise
     finally:
         tracker.close()

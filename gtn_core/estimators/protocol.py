@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol
@@ -125,12 +126,12 @@ class Episode:
         return InnerLoop(self.loss, self.optimizer, self.phi, lesson.batch_for, lr, momentum)
 
     def fitness(self, teacher: Teacher, candidates: Tensor) -> Tensor:
-        """See ``Trial.fitness``: minus the weighted meta-loss and the teacher's own, one candidate after the other."""
-        theta = teacher.theta()
-        try:
-            return torch.stack([self._fitness(teacher, candidate) for candidate in candidates])
-        finally:
-            teacher.set_theta(theta)
+        """See ``Trial.fitness``: minus the weighted meta-loss and the teacher's own, one candidate after the other.
+
+        A copy of the teacher takes them: a signal may have the teacher saved at any moment.
+        """
+        judged = copy.deepcopy(teacher)
+        return torch.stack([self._fitness(judged, candidate) for candidate in candidates])
 
     def _fitness(self, teacher: Teacher, candidate: Tensor) -> Tensor:
         teacher.set_theta(candidate)

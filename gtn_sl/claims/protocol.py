@@ -19,7 +19,7 @@ Row = dict[str, str]
 
 
 TAUGHT = 2
-"""Times what guessing gives that learners must reach to count as taught."""
+"""Times what guessing gives that learners must reach to count as taught; of few classes half the way from there to 1 will do."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,8 @@ class Evidence:
 
     def taught(self, accuracy: float) -> bool:
         """Says whether learners of that mean accuracy are far enough above guessing for anything to be seen at all."""
-        return accuracy > TAUGHT / self.lab.data.task.classes
+        guessing = 1 / self.lab.data.task.classes
+        return accuracy > min(TAUGHT * guessing, (1 + guessing) / 2)
 
 
 @dataclass(frozen=True)

@@ -56,7 +56,7 @@ class Setup:
 
     def identity(self) -> dict[str, Any]:
         """Returns what a folder's results depend on."""
-        asked = {"claim": self.claim, "budget": self.scale.name, "task": self.task_name}
+        asked = {"claim": self.claim, "budget": self.scale.name, "task": find_task(self.task_name).name}
         return {**asked, "minutes": self.minutes, "seed": self.seed, SETTINGS: _digest(self)}
 
 
@@ -128,7 +128,7 @@ def _config(setup: Setup, run: Run, runs: int) -> MetaTrainConfig:
     if setup.minutes is not None:
         budget = {"minutes": TRAINING_SHARE * setup.minutes / runs}
     config = _resolved(setup, run.settings, {"outer": budget})
-    return dataclasses.replace(config, seed=setup.seed + run.seed)
+    return dataclasses.replace(config, seed=(setup.seed * setup.scale.seeds + run.seed) % 2**63)  # no other study's
 
 
 def _alike(setup: Setup) -> str:

@@ -3,9 +3,9 @@
 from gtn_sl.data.augmentation import AUGMENTATIONS, Augmentation
 from gtn_sl.data.described import compare_images, described_task
 from gtn_sl.data.own import image_task
-from gtn_sl.data.sampling import sample_batches
+from gtn_sl.data.sampling import sample_batches, shuffled_epochs
 from gtn_sl.data.task import ImageTask, Split, TaskData
-from gtn_sl.data.tasks import TASKS, find_task, is_own, load_task, names_images, whole_name
+from gtn_sl.data.tasks import TASKS, find_task, is_file, is_own, load_task, names_images, whole_name
 
 __all__ = [
     "AUGMENTATIONS",
@@ -18,9 +18,11 @@ __all__ = [
     "described_task",
     "find_task",
     "image_task",
+    "is_file",
     "is_own",
     "load_task",
     "names_images",
     "sample_batches",
+    "shuffled_epochs",
     "whole_name",
 ]

@@ -108,7 +108,9 @@ def task_of_file(path: Path) -> ImageTask:
     try:
         found = path.stat()
     except OSError as error:
-        raise DataError(f"cannot read the images {path}: {error.strerror}") from error
+        raise DataError(
+            f"cannot read the images {path}: {error.strerror} (--data-dir finds them in another folder)"
+        ) from error
     try:
         return _task_of_file(path, found.st_mtime_ns)
     except DataError as error:
@@ -131,8 +133,12 @@ def _task_of_file(path: Path, changed: int) -> ImageTask:
             f"it lacks {', '.join(missing)}; a task's file holds {', '.join(ARRAYS)} and, if wanted, class_names"
         )
     named = arrays.pop("class_names", None)
-    names = None if named is None else [str(name) for name in named.ravel()]
+    names = None if named is None else [_text(name) for name in named.ravel().tolist()]
     return dataclasses.replace(image_task(path.stem, **arrays, class_names=names, source="a file"), name=str(path))
+
+
+def _text(name: Any) -> str:
+    return name.decode("utf-8", "replace") if isinstance(name, bytes) else str(name)
 
 
 def _arrays(stream: BinaryIO) -> dict[str, Any]:

@@ -36,8 +36,13 @@ def sample_batches(
         raise ValueError(f"cannot draw {steps} batches of {batch_size} from {len(split)} images")
     if not isinstance(generator, torch.Generator):
         generator = torch.Generator().manual_seed(generator)
-    size = steps * batch_size
-    epochs = -(-size // len(split))
-    order = torch.cat([torch.randperm(len(split), generator=generator, device=generator.device) for _ in range(epochs)])
-    index = send(order[:size].view(steps, batch_size), split.labels.device)
+    order = shuffled_epochs(len(split), steps * batch_size, generator)
+    index = send(order.view(steps, batch_size), split.labels.device)
     return split.images[index], split.labels[index]
+
+
+def shuffled_epochs(size: int, count: int, generator: torch.Generator) -> torch.Tensor:
+    """Returns ``count`` indices below ``size``, int64 ``(count,)``: freshly shuffled epochs, one behind the other."""
+    epochs = -(-count // size)
+    order = [torch.randperm(size, generator=generator, device=generator.device) for _ in range(epochs)]
+    return torch.cat(order)[:count]

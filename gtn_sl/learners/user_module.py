@@ -84,5 +84,7 @@ def _check(module: nn.Module, name: str, image_shape: Sequence[int], classes: in
     if getattr(first, "shape", None) != (3, classes):
         got = tuple(first.shape) if hasattr(first, "shape") else type(first).__name__
         raise UsageError(f"the learner {name!r} should turn 3 images into logits of shape (3, {classes}), got {got}")
+    if first.isnan().any():
+        raise UsageError(f"the learner {name!r} answers images with logits that are no numbers")
     if not torch.equal(first, second):
         raise UsageError(f"the learner {name!r} answers the same images differently: it draws random numbers")

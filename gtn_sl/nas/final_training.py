@@ -14,7 +14,8 @@ from gtn_core.annealing import half_cosine
 from gtn_core.config import NaturalReal, Positive, PositiveReal, Share, config
 from gtn_core.errors import DivergedError
 from gtn_core.seeding import Streams
-from gtn_sl.data import AUGMENTATIONS, Split, TaskData
+from gtn_sl.data import AUGMENTATIONS, TaskData, shuffled_epochs
+from gtn_sl.evaluation import accuracy_of
 from gtn_sl.nas.auxiliary import AuxiliaryHead
 from gtn_sl.nas.candidate import Candidate
 
@@ -88,7 +89,7 @@ def train_finally(
         after_step: Called after each step.
 
     Raises:
-        DivergedError: The loss is not finite.
+        DivergedError: The loss is not finite, or the network's outputs are no numbers after the last step.
     """
     streams = Streams(seed)
     module = candidate.module(data.task, streams.seed("final-training-network"))
@@ -97,10 +98,15 @@ def train_finally(
     if head is not None:
         head.take_off()
     _take_statistics(module, data, settings.statistics_images)
+
+    def classify(images: Tensor) -> Tensor:
+        logits: Tensor = module(data.normalise(images).contiguous(memory_format=torch.channels_last))
+        return logits
+
     return Trained(
         module,
-        share_right(module, data, data.validation),
-        share_right(module, data, data.test),
+        accuracy_of(classify, data.validation),
+        accuracy_of(classify, data.test),
         float(losses[-max(1, len(losses) // 10) :].mean()),
         len(losses),
         len(losses) * settings.batch_size,
@@ -122,7 +128,8 @@ def _steps(
         parameters, settings.lr, settings.momentum, weight_decay=settings.weight_decay, nesterov=settings.momentum > 0
     )
     augment, variation = AUGMENTATIONS[settings.augmentation], streams.torch("augmentation")
-    order, losses = _shuffled(len(data.train), total * settings.batch_size, streams), torch.empty(total)
+    order = shuffled_epochs(len(data.train), total * settings.batch_size, streams.torch("order"))
+    losses = torch.empty(total)
     for step, chosen in enumerate(order.split(settings.batch_size)):
         images = augment(data.normalise(data.train.images[chosen]), variation)
         labels = data.train.labels[chosen]
@@ -143,12 +150,6 @@ def _steps(
     return losses
 
 
-def _shuffled(size: int, count: int, streams: Streams) -> Tensor:
-    """Returns ``count`` indices: freshly shuffled epochs, one behind the other."""
-    random = streams.torch("order")
-    return torch.cat([torch.randperm(size, generator=random) for _ in range(-(-count // size))])[:count]
-
-
 def _share_of_rate(done: float, warm_up: float) -> float:
     if done < warm_up:
         return (done + 1e-3) / warm_up
@@ -160,13 +161,3 @@ def _take_statistics(module: nn.Module, data: TaskData, count: int) -> None:
     with torch.no_grad():
         module(data.normalise(data.train.images[:count]).contiguous(memory_format=torch.channels_last))
     module.eval()
-
-
-def share_right(module: nn.Module, data: TaskData, split: Split) -> float:
-    """Returns the share of a split that a module classifies rightly."""
-    right = 0
-    with torch.no_grad():
-        for images, labels in zip(split.images.split(1000), split.labels.split(1000), strict=True):
-            inputs = data.normalise(images).contiguous(memory_format=torch.channels_last)
-            right += int((module(inputs).argmax(dim=1) == labels).sum())
-    return right / len(split.labels)

@@ -236,7 +236,7 @@ def judge_once(judge: Judge, candidate: Candidate, seed: int) -> dict[str, Any]:
     if failure is not None:
         log.warning("%s, seed %d, is ranked last: %s", candidate.encoding, seed, failure)
     return {
-        "value": float(score.value) if failure is None else None,
+        "value": score.value if failure is None else None,
         "failure": failure,
         "cpu_seconds": seconds if score.cpu_seconds is None else score.cpu_seconds,
         "wall_seconds": time.perf_counter() - wall,
@@ -248,11 +248,17 @@ def judge_once(judge: Judge, candidate: Candidate, seed: int) -> dict[str, Any]:
 def _guarded(judge: Judge, candidate: Candidate, seed: int) -> tuple[Score, str | None]:
     """Returns a score, and why it is none; whatever a ranker raises, one architecture must not end the work on all others."""
     try:
-        score = judge(candidate, seed)
+        score = _in_plain_numbers(judge(candidate, seed))
         finite = math.isfinite(score.value)
     except Exception as error:
         return Score(math.nan), f"{OUT_OF_MEMORY if is_out_of_memory(error) else type(error).__name__}: {error}"
     return score, None if finite else f"the score is {score.value}"
+
+
+def _in_plain_numbers(score: Score) -> Score:
+    """Returns a score as JSON can tell it; numpy's numbers are none of Python's."""
+    seconds = None if score.cpu_seconds is None else float(score.cpu_seconds)
+    return Score(float(score.value), int(score.steps), int(score.images), seconds)
 
 
 def read_scores(results: ResultFolder, encodings: Sequence[str], seeds: Sequence[int]) -> Scores | None:

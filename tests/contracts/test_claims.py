@@ -91,7 +91,7 @@ def test_meta_trainings_that_diverge_are_told(tmp_path):
     assert result["diverged"].count("after 0 outer steps") == len(result["runs"])
     assert f"- diverged before the end: {result['diverged']}" in (tmp_path / "all" / "weight-norm.md").read_text()
     for _ in range(2):
-        with pytest.raises(DivergedError, match=r"runs/none has no teacher to measure: .* the last good state is kept"):
+        with pytest.raises(DivergedError, match=r"runs/none has no teacher to measure: validation after outer step 0"):
             reproduce(Setup("endless", wild), tmp_path / "one", ignore)
 
 
@@ -149,6 +149,37 @@ def test_weight_norm_holds_where_learners_are_taught(with_it, without, held):
     seen = evidence(runs)
     seen.lab.scale = SimpleNamespace(seeds=2)
     assert CLAIMS["weight-norm"]().verdict(seen).held is held
+
+
+@pytest.mark.parametrize(
+    ("classes", "accuracy", "taught"), [(2, 0.8, True), (2, 0.7, False), (10, 0.21, True), (10, 0.19, False)]
+)
+def test_taught_is_clearly_above_guessing_however_few_classes_there_are(classes, accuracy, taught):
+    seen = evidence({})
+    seen.lab.data.task.classes = classes
+    assert seen.taught(accuracy) is taught
+
+
+def test_studies_of_other_seeds_share_no_meta_training():
+    seeds = [
+        {config.seed for config in settings(Setup("curriculum", SCALES["full"], seed=seed)).values()}
+        for seed in (0, 1, 2**63 - 1)
+    ]
+    assert seeds[0] == set(range(SCALES["full"].seeds))
+    assert not seeds[0] & seeds[1]
+    assert not seeds[1] & seeds[2]
+
+
+def test_a_study_of_own_images_goes_on_however_their_path_is_written(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    random = np.random.default_rng(0)
+    arrays = {f"{split}_images": random.integers(0, 256, (60, 8, 8), np.uint8) for split in ("train", "test")}
+    labels = {f"{split}_labels": np.arange(60) % 3 for split in ("train", "test")}
+    np.savez("mine.npz", **arrays, **labels)
+    written = [
+        Setup("endless", SCALES["small"], task) for task in ("mine.npz", "./mine.npz", str(tmp_path / "mine.npz"))
+    ]
+    assert len({json.dumps(setup.identity(), sort_keys=True) for setup in written}) == 1
 
 
 @pytest.mark.parametrize("budget", SCALES)

@@ -24,6 +24,11 @@ def assert_one_line(outcome, code, *words):
         (["meta-train", "--set", "inner.steps=many"], ["'inner.steps'", "'many'"]),
         (["meta-train", "--set", "inner.optimizer=adm"], ["did you mean 'adam'"]),
         (["meta-train", "--set", "nonsense"], ["KEY=VALUE"]),
+        (["meta-train", "--set", "preset=3"], ["unknown preset '3'"]),
+        (["meta-train", "--set", "preset=[fast]"], ["unknown preset"]),
+        (["meta-train", "--set", "outer.betas=[0.9, 1.0]"], ["outer.betas.1", "less than 1"]),
+        (["meta-train", "--set", "compute.threads=99999999"], ["compute.threads", "4096"]),
+        (["meta-train", "--task", "CartPole-v1", "--from", "GTN-Cartpol-v0"], ["did you mean 'GTN-CartPole-v0'"]),
         (["meta-train", "--config", "absent.yaml"], ["cannot read the config absent.yaml"]),
         (["meta-train", "--task", "CartPole-v1", "--estimator", "metagrad"], ["unknown estimator", "'meta-gradient'"]),
         (["meta-train", "--minutes", "1", "--iterations", "2"], ["either --iterations or --minutes"]),
@@ -95,6 +100,14 @@ def test_divergence_says_where_and_keeps_the_state(call, tmp_path, small):
     outcome = call("meta-train", *small, "--iterations", 30, "--out", folder, "--set", "outer.lr=30", "--quiet")
     assert_one_line(outcome, 1, "outer step", "are kept in", "outer.lr")
     assert (folder / "state" / "latest.safetensors").exists()
+
+
+def test_a_run_that_never_trained_leaves_its_folder_to_the_next(call, tmp_path, small):
+    folder = tmp_path / "r"
+    outcome = call("meta-train", *small, "--iterations", 1, "--out", folder, "--set", "inner.lr=1e30", "--quiet")
+    assert_one_line(outcome, 1, "validation after outer step 0", "inner.lr")
+    assert "kept in" not in outcome.err
+    assert call("meta-train", *small, "--iterations", 1, "--out", folder, "--quiet").code == 0
 
 
 @pytest.fixture

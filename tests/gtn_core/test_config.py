@@ -4,7 +4,16 @@ import dataclasses
 
 import pytest
 
-from gtn_core.config import changed_settings, config, parse_assignments, read_yaml, resolve, to_dict, write_yaml
+from gtn_core.config import (
+    PositiveReal,
+    changed_settings,
+    config,
+    parse_assignments,
+    read_yaml,
+    resolve,
+    to_dict,
+    write_yaml,
+)
 from gtn_core.errors import UsageError
 
 
@@ -32,6 +41,8 @@ class Outer:
     """Parts in a row."""
     names: tuple[str, ...] = ()
     """Names in a row."""
+    rate: PositiveReal = 1.0
+    """A rate."""
 
 
 def test_later_layers_win_and_the_rest_stays():
@@ -70,6 +81,7 @@ def test_configs_are_frozen():
         ({"parts": [{}, {"step": 1}]}, r"unknown config key 'parts\.1\.step'; did you mean 'parts\.1\.steps'\?"),
         ({"inner": {"steps": "many"}}, r"config key 'inner\.steps': .*integer.*got 'many'"),
         ({"inner": 3}, r"config key 'inner'"),
+        ({"rate": 1e39}, r"config key 'rate': .*less than or equal to 1000"),
         (
             {"names": ["b:8", 16]},
             r"config key 'names\.1': .*string, got 16; an entry with a comma of its own needs quotes",

@@ -82,6 +82,20 @@ def test_the_teachers_own_loss_adds_its_gradient_and_its_value():
     torch.testing.assert_close(difference, torch.tensor([3.5]))
 
 
+def test_the_teacher_stays_as_it_is_while_candidates_are_judged():
+    teacher, seen = Wanderer(), []
+    before = teacher.theta()
+
+    def judge(phi, statistics, step):
+        seen.append(teacher.theta())
+        return (phi**2).sum()
+
+    trial = Episode(inner_loss, SGD(), torch.ones(2), judge, {3: 1.0})
+    fitness = trial.fitness(teacher, torch.stack([before, before + 1]))
+    assert fitness[0] != fitness[1]
+    assert all(torch.equal(theta, before) for theta in seen)  # what a signal would have saved
+
+
 def test_fitness_judges_so_many_samples_at_a_time_as_the_plan_says():
     sizes, real = [], torch.linspace(-1, 1, 10)
 

@@ -254,6 +254,20 @@ def test_a_teacher_needs_no_images_to_be_read(file, teacher):
             load()
 
 
+def test_a_teachers_images_are_found_in_the_folder_that_they_moved_to(file, teacher, tmp_path):
+    here = load_real_images(load_teacher(teacher)).train.images
+    (tmp_path / "moved").mkdir()
+    file.rename(tmp_path / "moved" / file.name)
+    with pytest.raises(DataError, match=r"No such file or directory \(--data-dir finds them in another folder\)"):
+        load_real_images(load_teacher(teacher), tmp_path)
+    assert torch.equal(load_real_images(load_teacher(teacher), tmp_path / "moved").train.images, here)
+
+
+def test_names_of_classes_may_be_bytes(file, arrays):
+    np.savez(file, **{**arrays, "class_names": np.array(NAMES, dtype="S")})
+    assert find_task(str(file)).class_names == tuple(NAMES)
+
+
 def test_a_teacher_of_images_that_have_changed_is_read_and_tested_on_what_there_is(file, arrays, teacher, caplog):
     here = load_teacher(teacher).teacher.batch(0)[0]
     load_real_images(load_teacher(teacher))

@@ -141,6 +141,10 @@ class Noisy(Fixed):
     def forward(self, x):
         return nn.functional.dropout(super().forward(x), 0.5)
 
+class Lost(Fixed):
+    def forward(self, x):
+        return super().forward(x).log() * float("nan")
+
 class Broken(nn.Linear):
     def __init__(self):
         raise RuntimeError("no such size")
@@ -178,6 +182,7 @@ def test_a_users_module_is_a_learner(nets, name):
         ("users_nets:Mixing", "judges an image by the others of its batch"),
         ("users_nets:Frozen", "the parameter '1.bias' is frozen"),
         ("users_nets:Noisy", "draws random numbers"),
+        ("users_nets:Lost", "no numbers"),
     ],
 )
 def test_a_users_module_that_is_no_learner_is_refused(nets, name, words):

@@ -122,7 +122,7 @@ def command(
     interrupt_on_sigterm()
     reuse_pages()
     file = read_teacher(teacher)
-    names = learners or (file.config.learner.architecture,)
+    names = tuple(dict.fromkeys(learners)) or (file.config.learner.architecture,)
     for name in names:  # one that is unknown, or does not fit, fails here, before any work
         architecture(name).module(file.teacher.task.image_shape, file.teacher.task.classes)
     for name in named:

@@ -140,7 +140,7 @@ def command(
         if resume is not None:
             others = {"--task": task, "--preset": preset, "--config": config_file, "--set": assignments, "--seed": seed}
             more = {"--out": out, "--kind": kind, "--estimator": estimator, "--from": start}
-            _refuse_beside_resume({**others, **more}, world)
+            _refuse_beside_resume({**others, **more})
         begun = resume or _restarted(out, world)
         if begun is not None:
             training, folder = _resumed(begun, given, world), begun
@@ -175,7 +175,7 @@ def _new(layers: list[dict[str, Any]], given: Given, world: World) -> MetaTraini
     from gtn_core.distributed import everywhere
 
     named: dict[str, Any] = {key: layer[key] for layer in layers for key in ("task", "preset") if key in layer}
-    task, preset = str(named.get("task", "digits")), named.get("preset", "fast")
+    task, preset = str(named.get("task", "digits")), str(named.get("preset", "fast"))
     return everywhere(world, lambda: new_meta_training(task, preset, layers, given))
 
 
@@ -243,7 +243,7 @@ def _tell(
         click.echo(f"plots:  {run.report}\ncurves: tensorboard --logdir {logs}\nnext:   {following}")
 
 
-def _refuse_beside_resume(given: Mapping[str, Any], world: World) -> None:
+def _refuse_beside_resume(given: Mapping[str, Any]) -> None:
     extra = [name for name, value in given.items() if value is not None and value != ()]
     if not extra:
         return

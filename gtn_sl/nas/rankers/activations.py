@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from gtn_core.config import Positive, config
+from gtn_core.config import AtLeastTwo, config
 from gtn_sl.nas.candidate import Candidate
 from gtn_sl.nas.rankers.protocol import RANKERS, Judge, Ranker, Score, Setting
 
@@ -25,7 +25,7 @@ SMALL = 1e-5  # added to the eigenvalues, as in the published code
 class JacobianCovariance(Ranker):
     """``- sum_i log(v_i + k) + 1 / (v_i + k)`` over the eigenvalues v of the correlations between images' Jacobians."""
 
-    batch_size: Positive = 64
+    batch_size: AtLeastTwo = 64
     """Real training images, no two of them the same."""
 
     def identity(self) -> dict[str, Any]:
@@ -48,7 +48,7 @@ class JacobianCovariance(Ranker):
 class Naswot(Ranker):
     """``log |det K|``, with K the number of units that are on for both of two images, or off for both."""
 
-    batch_size: Positive = 64
+    batch_size: AtLeastTwo = 64
     """Real training images, no two of them the same."""
 
     def identity(self) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from gtn_core.config import Positive, PositiveReal, config
 from gtn_core.errors import UsageError
 from gtn_core.inner_optim import Schedule, UnboundOptimizer, inner_optimizer
 from gtn_core.second_order import Batch
-from gtn_sl.data import compare_images, is_own
+from gtn_sl.data import compare_images, is_own, shuffled_epochs
 from gtn_sl.lessons import backwards, given
 from gtn_sl.nas.rankers.protocol import RANKERS, Judge, Ranker, Setting
 from gtn_sl.nas.rankers.short_training import Measure, judged_after
@@ -175,9 +175,8 @@ class SmallSet(Stream):
         super().__init__()
         self.steps, self.batch_size, self.optimizer = steps, batch_size, optimizer
         self._images, self._labels, self._schedule = images, labels, schedule
-        random, epochs = torch.Generator().manual_seed(seed), -(-steps * batch_size // len(images))
-        order = torch.cat([torch.randperm(len(images), generator=random) for _ in range(epochs)])
-        self._order = order[: steps * batch_size].view(steps, batch_size)
+        random = torch.Generator().manual_seed(seed)
+        self._order = shuffled_epochs(len(images), steps * batch_size, random).view(steps, batch_size)
 
     def for_learner(self, seed: int) -> Self:
         """See ``Teacher.for_learner``."""

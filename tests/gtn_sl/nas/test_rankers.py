@@ -306,6 +306,14 @@ def test_a_failure_is_recorded_ranked_last_and_ends_nothing(setting, three, tmp_
     assert kept["runs"]["0"]["value"] is None
 
 
+def test_a_users_ranker_may_count_in_numpys_numbers(setting, three, tmp_path):
+    def score(candidate, setting, seed):
+        return Score(np.float32(1.5), steps=np.int64(3), images=np.int32(7), cpu_seconds=np.float32(0.5))
+
+    costs = rank(ranker_of(score), three, setting, [0], tmp_path).costs
+    assert (costs["steps"], costs["images"], costs["cpu_seconds"]) == (3, 7, 0.5)
+
+
 def test_what_a_users_ranker_failed_on_is_judged_again(setting, three, tmp_path):
     mended = []
 
