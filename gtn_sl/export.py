@@ -8,6 +8,7 @@ import json
 import re
 import tempfile
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from gtn_core.checkpoint import replacing
+from gtn_core.checkpoint import replacing, require_writable
 from gtn_core.errors import GTNError, UsageError
 from gtn_core.registry import Registry
 from gtn_envs import DataStream, make_stream, save_stream
@@ -67,8 +68,37 @@ def _order_of(file: TeacherFile) -> str:
     return name if name in ORDERS else GIVEN
 
 
-EXPORTERS: Registry[Callable[[Path, DataStream], None]] = Registry("format")
-"""By name: writes a stream to a path."""
+@dataclass(frozen=True)
+class Exporter:
+    """A format.
+
+    Attributes:
+        write: Writes a stream to a path.
+        suffix: Of its file; ``None`` where it is a folder.
+    """
+
+    write: Callable[[Path, DataStream], None]
+    suffix: str | None
+
+
+EXPORTERS: Registry[Exporter] = Registry("format")
+"""By name."""
+
+
+def require_exportable(format: str, path: Path) -> None:
+    """Makes sure, before any work, that a stream can be written in a format; a file's folder is made where it is absent.
+
+    Raises:
+        UsageError: There is no such format, or the path does not fit it, or cannot be written.
+    """
+    suffix = EXPORTERS[format].suffix
+    if suffix is None:
+        if path.is_file() or (path.is_dir() and any(path.iterdir())):
+            raise UsageError(f"{path} is there already; a folder of images has to be new or empty")
+        return
+    if path.suffix != suffix:
+        raise UsageError(f"--out is {path}, expected a file called <name>{suffix}")
+    require_writable(path)
 
 
 def export(stream: DataStream, format: str, path: Path) -> None:
@@ -84,35 +114,23 @@ def export(stream: DataStream, format: str, path: Path) -> None:
         UsageError: There is no such format, or the path does not fit it.
         GTNError: It cannot be written.
     """
-    EXPORTERS[format](path, stream)
+    require_exportable(format, path)
+    EXPORTERS[format].write(path, stream)
 
 
-@EXPORTERS.register("stream")
-def _export_stream(path: Path, stream: DataStream) -> None:
-    _require(path, ".safetensors")
-    save_stream(path, stream)
-
-
-@EXPORTERS.register("safetensors")
 def _export_safetensors(path: Path, stream: DataStream) -> None:
-    _require(path, ".safetensors")
     metadata = {key: json.dumps(value) for key, value in stream.document.items()}
     with replacing(path) as file:
         file.write(safetensors.numpy.save(dict(_arrays(stream)), metadata))
 
 
-@EXPORTERS.register("npz")
 def _export_npz(path: Path, stream: DataStream) -> None:
-    _require(path, ".npz")
     with replacing(path) as file:
         arrays: dict[str, Any] = {**_arrays(stream), "class_names": np.array(stream.class_names)}
         np.savez_compressed(file, **arrays)
 
 
-@EXPORTERS.register("png")
 def _export_png(path: Path, stream: DataStream) -> None:
-    if path.is_file() or (path.is_dir() and any(path.iterdir())):
-        raise UsageError(f"{path} is there already; a folder of images has to be new or empty")
     try:
         path.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".", dir=path) as temporary:
@@ -157,6 +175,7 @@ def _arrays(stream: DataStream) -> dict[str, NDArray]:
     return {"images": images, "labels": stream.labels.reshape(len(stream), -1).astype(np.float32)}
 
 
-def _require(path: Path, suffix: str) -> None:
-    if path.suffix != suffix:
-        raise UsageError(f"--out is {path}, expected a file called <name>{suffix}")
+EXPORTERS.register("stream")(Exporter(save_stream, ".safetensors"))
+EXPORTERS.register("safetensors")(Exporter(_export_safetensors, ".safetensors"))
+EXPORTERS.register("npz")(Exporter(_export_npz, ".npz"))
+EXPORTERS.register("png")(Exporter(_export_png, None))

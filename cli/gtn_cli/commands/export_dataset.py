@@ -37,11 +37,12 @@ def command(teacher: Path, format: str, out: Path, seed: int, quiet: bool, as_js
       gtn-cli export-dataset runs/digits --format npz --out digits.npz
       gtn-cli export-dataset teacher.safetensors --format png --out images
     """
-    from gtn_sl.export import export, to_stream
+    from gtn_sl.export import export, require_exportable, to_stream
 
     console.start_logging(quiet=quiet or as_json)
     file = read_teacher(teacher)
     refuse_to_replace(file.path, "--out", out)
+    require_exportable(format, out)
     stream = to_stream(file, seed)
     export(stream, format, out)
     facts = {
