@@ -7,12 +7,11 @@ step, one value a step, so that they can be meta-learned (``Schedule``).
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, fields
 from typing import ClassVar, NamedTuple, Protocol, TypeVar
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from gtn_core.device import send
 from gtn_core.learner import Learner
@@ -271,37 +270,3 @@ def inner_optimizer(name: str, eps: float, fan_in: int = 0) -> UnboundOptimizer:
     kind = INNER_OPTIMIZERS[name]
     optimizer = kind(eps=eps) if any(field.name == "eps" for field in fields(kind)) else kind()  # type: ignore[call-arg]
     return FanInRates(optimizer, fan_in) if fan_in else optimizer
-
-
-MAX_MOMENTUM = 0.99
-"""Bound on momenta unless another is given."""
-
-
-class Schedule(nn.Module):
-    """Learning rate and momentum of each inner step, meta-learned through a logarithm and a bounded logit.
-
-    Args:
-        steps: T.
-        lr: Initial learning rate, positive.
-        momentum: Initial momentum (beta1 for Adam), in ``(0, max_momentum)``.
-        max_momentum: Bound that no meta-update can cross; below 1, where momentum would stop to forget.
-        learned: Whether the schedule is meta-learned or stays as it starts.
-
-    Raises:
-        ValueError: A value is out of its range.
-    """
-
-    def __init__(
-        self, steps: int, lr: float, momentum: float, *, max_momentum: float = MAX_MOMENTUM, learned: bool = True
-    ) -> None:
-        super().__init__()
-        if not (lr > 0 and 0 < momentum < max_momentum < 1):
-            raise ValueError(f"need lr > 0 and 0 < momentum < {max_momentum}, got lr={lr}, momentum={momentum}")
-        share = momentum / max_momentum
-        self.max_momentum = max_momentum
-        self.log_lr = nn.Parameter(torch.full((steps,), math.log(lr)), requires_grad=learned)
-        self.logit_momentum = nn.Parameter(torch.full((steps,), math.log(share / (1 - share))), requires_grad=learned)
-
-    def forward(self) -> tuple[Tensor, Tensor]:
-        """Returns the learning rates and momenta, each of shape ``(T,)``."""
-        return self.log_lr.exp(), self.max_momentum * self.logit_momentum.sigmoid()

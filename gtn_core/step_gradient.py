@@ -11,11 +11,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from gtn_core.distributed import SplitTrial, World, gathered, merged_values
+from gtn_core.distributed import SplitTrial, World, gathered
 from gtn_core.errors import DivergedError
 from gtn_core.estimators import Estimate, Estimator, Teacher, Trial
+from gtn_core.estimators.trial_in_parts import Room, TrialInParts
+from gtn_core.logged_values import merged_values
 from gtn_core.memory.allocation import is_out_of_memory, release_memory
-from gtn_core.memory.room import Room, TrialInParts
 from gtn_core.outer_job import Job
 
 log = logging.getLogger(__name__)

@@ -11,7 +11,7 @@ from pydantic import Field
 
 from gtn_core.config import Natural, NaturalReal, Positive, PositiveReal, Share, Threads, config, resolve
 from gtn_core.errors import UsageError, unknown_name
-from gtn_core.inner_optim import MAX_MOMENTUM
+from gtn_core.inner_schedule import MAX_MOMENTUM
 from gtn_core.outer_config import OuterConfig
 from gtn_core.run_folder import teacher_of
 from gtn_rl.natures import NATURES, StageName, StageNature

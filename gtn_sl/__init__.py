@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from gtn_sl.data import load_task
     from gtn_sl.dataset import TeacherDataset
     from gtn_sl.shipped import shipped_teachers
-    from gtn_sl.teacher import load_teacher
+    from gtn_sl.teacher_file import load_teacher
 
 _HOMES = {
     "Classifier": "gtn_sl.classifier",

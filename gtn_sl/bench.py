@@ -20,7 +20,7 @@ from gtn_core.memory.allocation import is_out_of_memory
 from gtn_core.memory.peak import peak_bytes
 from gtn_core.outer_loop import outer_optimizer
 from gtn_core.planning.ceilings import Ceilings, full_float32, measure_ceilings
-from gtn_core.planning.choice import Choice, Trial, compare_plans, reason, settled
+from gtn_core.planning.choice import Choice, TimedPlan, compare_plans, reason, settled
 from gtn_core.planning.counting import Count, count
 from gtn_core.planning.plan import Precision, StepPlan
 from gtn_core.planning.timing import fastest
@@ -106,7 +106,7 @@ class Bench:
     precision: Precision
     plan: StepPlan
     reason: str
-    trials: list[Trial]
+    trials: list[TimedPlan]
     outer: Roofline
     methods: list[MethodTime]
 
@@ -175,7 +175,7 @@ def outer_iteration(config: MetaTrainConfig, plan: StepPlan, data: TaskData) -> 
     return iterate
 
 
-def _chosen(config: MetaTrainConfig, task: ImageTask, precision: Precision) -> tuple[list[Trial], StepPlan]:
+def _chosen(config: MetaTrainConfig, task: ImageTask, precision: Precision) -> tuple[list[TimedPlan], StepPlan]:
     """Returns all plans of a precision, timed, and what the fastest comes to within the memory."""
     teacher = seeded_teacher(config, task, config.seed).to(config.compute.device)
     probes, steps = list(step_probes(config, teacher).values()), config.inner.steps

@@ -19,7 +19,7 @@ from gtn_sl.evaluation import train
 from gtn_sl.judging import step_plan
 from gtn_sl.learners import architecture
 from gtn_sl.starting_point import told_name
-from gtn_sl.teacher import TeacherFile, load_teacher
+from gtn_sl.teacher_file import TeacherFile, load_teacher
 
 KIND = "learner"
 

@@ -19,7 +19,7 @@ from gtn_core.seeding import Streams
 from gtn_sl.data import TaskData
 from gtn_sl.evaluation import evaluate_stream
 from gtn_sl.judging import step_plan
-from gtn_sl.teacher import TeacherFile
+from gtn_sl.teacher_file import TeacherFile
 
 FEW = 1024
 """Numbers up to which a tensor stays as it is: a schedule or a range of values saves nothing."""

@@ -19,7 +19,8 @@ from gtn_core.config import (
     to_dict,
 )
 from gtn_core.errors import UsageError, unknown_name
-from gtn_core.inner_optim import MAX_MOMENTUM, Schedule, UnboundOptimizer, inner_optimizer
+from gtn_core.inner_optim import UnboundOptimizer, inner_optimizer
+from gtn_core.inner_schedule import MAX_MOMENTUM, Schedule
 from gtn_core.outer_config import OuterConfig
 from gtn_core.planning.plan import StepPlan
 from gtn_sl.data import find_task

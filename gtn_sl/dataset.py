@@ -13,7 +13,7 @@ from torch.utils.data import IterableDataset, get_worker_info
 from gtn_core.errors import UsageError
 from gtn_sl.data import ImageTask
 from gtn_sl.stream import Stream
-from gtn_sl.teacher import TeacherFile, load_teacher
+from gtn_sl.teacher_file import TeacherFile, load_teacher
 
 LabelForm = Literal["soft", "index"]
 

@@ -25,7 +25,7 @@ from gtn_envs import DataStream, make_stream, save_stream
 from gtn_envs.episode_orders import GIVEN, ORDERS
 from gtn_sl.curricula import CURRICULA
 from gtn_sl.lessons import ORDERS as LESSON_ORDERS
-from gtn_sl.teacher import TeacherFile
+from gtn_sl.teacher_file import TeacherFile
 
 
 def to_stream(file: TeacherFile, seed: int = 0) -> DataStream:

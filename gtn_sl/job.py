@@ -27,7 +27,8 @@ from gtn_sl.losses import inner_loss, real_loss
 from gtn_sl.provenance import Provenance
 from gtn_sl.reports.pictures import batch_grid
 from gtn_sl.reports.plots import schedule_picture
-from gtn_sl.teacher import SupervisedTeacher, save_teacher
+from gtn_sl.teacher import SupervisedTeacher
+from gtn_sl.teacher_file import save_teacher
 
 
 class SupervisedJob:

@@ -17,8 +17,8 @@ from gtn_sl.evaluation import Evaluation, evaluate_stream, refuse_divergence
 from gtn_sl.learners.pool import LearnerConfig
 from gtn_sl.memory_use import fitting_plan
 from gtn_sl.stream import Stream
-from gtn_sl.streams import META_BATCH, STREAMS, Setting, images_of_equal_storage, learn_schedule, real_stream
-from gtn_sl.teacher import TeacherFile
+from gtn_sl.streams import META_BATCH, STREAMS, ControlSetting, images_of_equal_storage, learn_schedule, real_stream
+from gtn_sl.teacher_file import TeacherFile
 
 log = logging.getLogger(__name__)
 
@@ -136,7 +136,7 @@ def _streams(
 ) -> dict[str, Stream]:
     """Returns the teacher and its controls by name."""
     schedule = file.config.inner.fresh_schedule().to(plan.device)
-    setting = Setting(file, data, learner, schedule, streams, step_plan(file))
+    setting = ControlSetting(file, data, learner, schedule, streams, step_plan(file))
     if _learns_schedule(plan) and plan.control_iterations:
         learn_schedule(
             real_stream(setting, data.train),

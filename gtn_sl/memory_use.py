@@ -1,4 +1,4 @@
-"""What an outer step of a supervised meta-training takes of memory, by ``gtn_core.memory.model``."""
+"""What an outer step of a supervised meta-training takes of memory, by ``gtn_core.planning.memory_model``."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from gtn_core.memory.allocation import available_bytes, is_out_of_memory, release_memory
-from gtn_core.memory.model import SPARE, OuterMemory, fit, measure_judge, measure_step
 from gtn_core.memory.peak import peak_bytes
+from gtn_core.planning.memory_model import SPARE, OuterMemory, fit, measure_judge, measure_step
 from gtn_core.planning.plan import StepPlan
 from gtn_core.second_order import Batch, first_order
 from gtn_sl.config import MetaTrainConfig

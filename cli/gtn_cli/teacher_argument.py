@@ -14,7 +14,7 @@ from gtn_cli.environment_file import environment_file, kind_of
 from gtn_core.errors import CheckpointError, UsageError
 
 if TYPE_CHECKING:
-    from gtn_sl.teacher import TeacherFile
+    from gtn_sl.teacher_file import TeacherFile
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -48,7 +48,7 @@ def read_teacher(name: Path) -> TeacherFile:
         CheckpointError: It is a synthetic environment, or no valid file.
         UnknownNameError: No teacher of that name comes with the package.
     """
-    from gtn_sl.teacher import load_teacher
+    from gtn_sl.teacher_file import load_teacher
 
     if kind := kind_of(name):
         raise CheckpointError(

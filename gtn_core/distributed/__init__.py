@@ -3,14 +3,13 @@
 A new engine is one file here with a ``World``, its import below, and one line of its own in ``WORLDS``.
 """
 
-from gtn_core.distributed import horovod, torchrun  # noqa: F401 (their worlds register themselves)
+from gtn_core.distributed import horovod, torchrun  # noqa: F401 (their worlds register themselves
 from gtn_core.distributed.agreement import (
     everywhere,
     first,
     first_before_others,
     first_on_each_machine,
     gathered,
-    merged_values,
     share_out,
 )
 from gtn_core.distributed.in_step import keep_in_step
@@ -31,6 +30,5 @@ __all__ = [
     "gathered",
     "join",
     "keep_in_step",
-    "merged_values",
     "share_out",
 ]

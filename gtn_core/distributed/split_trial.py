@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from gtn_core.distributed.agreement import gathered, merged_values
+from gtn_core.distributed.agreement import gathered
 from gtn_core.distributed.world import World
+from gtn_core.logged_values import merged_values
 
 if TYPE_CHECKING:
     from gtn_core.estimators import Teacher, Trial

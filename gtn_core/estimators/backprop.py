@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from gtn_core.errors import DivergedError, UsageError
-from gtn_core.estimators.protocol import ESTIMATORS, Episode, Estimate, EstimatorConfig, Teacher, Trial
+from gtn_core.estimators.episode import Episode
+from gtn_core.estimators.protocol import ESTIMATORS, Estimate, EstimatorConfig, Teacher, Trial
 from gtn_core.meta_loss import BatchedLoss
 from gtn_core.second_order import Batch
 from gtn_core.unroll import meta_gradient

@@ -30,7 +30,7 @@ Fits = Callable[[StepPlan], StepPlan]
 
 
 @dataclass(frozen=True)
-class Trial:
+class TimedPlan:
     """What the micro-benchmark found of one plan.
 
     Attributes:
@@ -136,7 +136,7 @@ def compare_plans(
     *,
     precisions: Sequence[Precision] | None = None,
     one_shape: bool = False,
-) -> list[Trial]:
+) -> list[TimedPlan]:
     """Times one step and its adjoint under every plan.
 
     Args:
@@ -151,16 +151,16 @@ def compare_plans(
     """
     device = probes[0](StepPlan())[1].device
     plans = _candidates(device, precisions)
-    trials = [_trial(probes, plan) for plan in plans]
+    trials = [_timed(probes, plan) for plan in plans]
     if kept == steps:
         layouts = {(p.layout, p.precision): p for p in plans if p.backend == "reverse"}
-        trials += [_trial(probes, dataclasses.replace(plan, keep_last_k=kept)) for plan in layouts.values()]
+        trials += [_timed(probes, dataclasses.replace(plan, keep_last_k=kept)) for plan in layouts.values()]
     if device.type == "cuda":
         anew = None if one_shape else steps
-        trials += [_trial(probes, dataclasses.replace(plan, execution="captured"), anew) for plan in plans]
+        trials += [_timed(probes, dataclasses.replace(plan, execution="captured"), anew) for plan in plans]
     if device.type == "cuda" and one_shape:
         best = min(trials, key=lambda trial: trial.seconds).plan
-        trials.append(_trial(probes, dataclasses.replace(best, execution="compiled", keep_last_k=0)))
+        trials.append(_timed(probes, dataclasses.replace(best, execution="compiled", keep_last_k=0)))
     return sorted(trials, key=lambda trial: trial.seconds)
 
 
@@ -172,7 +172,7 @@ def settled(choice: Choice, fits: Fits) -> StepPlan:
     return fitting if able and wanted else dataclasses.replace(fitting, keep_last_k=0)
 
 
-def reason(plan: StepPlan, trials: Sequence[Trial]) -> str:
+def reason(plan: StepPlan, trials: Sequence[TimedPlan]) -> str:
     """Returns what a plan won by, against the next ones."""
     losers = ", ".join(trial.describe() for trial in trials[1:4])
     return f"{plan.describe()}, {1e3 * trials[0].seconds:.0f} ms for a step and its adjoint; next: {losers}"
@@ -190,19 +190,19 @@ def _candidates(device: torch.device, precisions: Sequence[Precision] | None) ->
     ]
 
 
-def _trial(probes: Iterable[Probe], plan: StepPlan, anew: int | None = None) -> Trial:
+def _timed(probes: Iterable[Probe], plan: StepPlan, anew: int | None = None) -> TimedPlan:
     """Times one step and its adjoint, summed over the probes; ``anew`` is T where every inner loop prepares its own calls."""
     try:
         if anew:
-            return Trial(plan, sum(_seconds_with_preparation(probe, plan, anew) for probe in probes))
-        return Trial(plan, sum(_seconds_of_step(*probe(plan), plan) for probe in probes))
+            return TimedPlan(plan, sum(_seconds_with_preparation(probe, plan, anew) for probe in probes))
+        return TimedPlan(plan, sum(_seconds_of_step(*probe(plan), plan) for probe in probes))
     except NotImplementedError:  # e.g. forward-mode differentiation of a user's learner
-        return Trial(plan, math.inf)
+        return TimedPlan(plan, math.inf)
     except Exception as error:
         if plan.execution == "eager" and not is_out_of_memory(error):
             raise
         log.info("plan: %s is left out: %s", plan.describe(), " ".join(str(error).split())[:200])
-        return Trial(plan, math.inf)
+        return TimedPlan(plan, math.inf)
 
 
 def _seconds_of_step(loss: InnerLoss, phi: Tensor, batch: Batch, plan: StepPlan) -> float:

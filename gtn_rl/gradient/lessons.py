@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from torch.nn.utils import parameters_to_vector
 
 from gtn_core.estimators import Teacher
-from gtn_core.inner_optim import Schedule
+from gtn_core.inner_schedule import Schedule
 from gtn_core.second_order import Batch
 from gtn_core.seeding import Streams
 from gtn_rl.config import GradientConfig

@@ -22,7 +22,7 @@ from gtn_sl.config import MetaTrainConfig
 from gtn_sl.data import Split, TaskData
 from gtn_sl.evaluation import evaluate_stream
 from gtn_sl.stream import Stream
-from gtn_sl.teacher import TeacherFile, load_teacher
+from gtn_sl.teacher_file import TeacherFile, load_teacher
 from gtn_sl.training import meta_train
 
 TRAINING_SHARE = 0.8

@@ -6,12 +6,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from torch import Tensor, nn
 
 from gtn_core.errors import UsageError
 from gtn_core.learner import Layout, Learner, fresh_learner
 from gtn_core.seeding import seeded
-from gtn_sl.data import ImageTask
+from gtn_sl.data import ImageTask, find_task
 from gtn_sl.nas.spaces import Genotype, Space
 
 PREFIX = "nas"
@@ -83,3 +84,33 @@ def sample_distinct(
             seen.add(genotype)
             drawn.append(Candidate(space, genotype))
     return drawn
+
+
+def sample_seeing(space: Space, task: str, count: int, rng: np.random.Generator) -> list[Candidate]:
+    """Draws distinct architectures whose logits depend on the image at all; the others are too easy to rank.
+
+    Args:
+        space: Where from.
+        task: Gives the shape of images.
+        count: How many.
+        rng: Source of randomness.
+
+    Raises:
+        UsageError: The space does not have so many.
+    """
+    drawn: list[Candidate] = []
+    seeing: list[Candidate] = []
+    while len(seeing) < count:
+        more = sample_distinct(space, count - len(seeing), rng, without=drawn)
+        drawn += more
+        seeing += [candidate for candidate in more if sees(candidate, task)]
+    return seeing
+
+
+def sees(candidate: Candidate, task: str) -> bool:
+    """Says whether a network answers different images differently."""
+    found = find_task(task)
+    module = candidate.module(found, 0)
+    with torch.no_grad():
+        logits = module(torch.randn(4, *found.image_shape, generator=torch.Generator().manual_seed(0)))
+    return bool((logits.std(dim=0) > 0).any())

@@ -16,7 +16,8 @@ from gtn_sl.nas.comparison_plots import plot_correlations, plot_cost, plot_scatt
 from gtn_sl.nas.ground_truth import GroundTruth, find_ground_truth
 from gtn_sl.nas.ranker_names import distinct_names
 from gtn_sl.nas.results import result_folders
-from gtn_sl.nas.scoring import FIELDS, SCORES, Scores, judgement_seeds, read_scores
+from gtn_sl.nas.scorer import FIELDS, SCORES
+from gtn_sl.nas.scoring import Scores, judgement_seeds, read_scores
 from gtn_sl.nas.step_curves import plot_steps, write_curves
 
 ASKED = "asked.json"

@@ -56,7 +56,7 @@ class Contest:
 
 
 @dataclass(frozen=True)
-class Entry:
+class Contestant:
     """What came of one ranker in one kind of search.
 
     Attributes:
@@ -113,7 +113,7 @@ def hold_contest(
     training_seeds: int = 1,
     workers: int = 1,
     progress: Callable[[str, int, int], object] = lambda what, done, of: None,
-) -> list[Entry]:
+) -> list[Contestant]:
     """Searches and trains what a folder of work does not hold already.
 
     Args:
@@ -166,7 +166,7 @@ def hold_contest(
     for (ranker, search), some in winners.items():
         judgements, seconds, paid_before = _costs(found.get((ranker, search), []))
         reached = tuple(accuracies[text] for text in some)
-        entries.append(Entry(ranker, search, tuple(some), reached, judgements, seconds, paid_before))
+        entries.append(Contestant(ranker, search, tuple(some), reached, judgements, seconds, paid_before))
     return entries
 
 

@@ -16,7 +16,7 @@ from gtn_core.checkpoint import replacing
 from gtn_core.errors import DataError, UsageError
 from gtn_core.markdown import markdown_table
 from gtn_core.saved_figure import save_figure
-from gtn_sl.nas.contest import DRAWN, Entry
+from gtn_sl.nas.contest import DRAWN, Contestant
 from gtn_sl.nas.ranker_names import short_name
 
 CONTEST = "contest.json"
@@ -24,7 +24,7 @@ CONTEST = "contest.json"
 COLOUR, CONTROL = "#0b6e4f", "#8a8a8a"
 
 
-def write_contest(folder: Path, entries: Sequence[Entry], facts: Mapping[str, Any]) -> dict[str, Any]:
+def write_contest(folder: Path, entries: Sequence[Contestant], facts: Mapping[str, Any]) -> dict[str, Any]:
     """Writes ``contest.json``, ``contest.md`` and ``contest.png``.
 
     Args:
@@ -46,7 +46,7 @@ def write_contest(folder: Path, entries: Sequence[Entry], facts: Mapping[str, An
     return document
 
 
-def read_contest(folder: Path) -> tuple[list[Entry], dict[str, Any]]:
+def read_contest(folder: Path) -> tuple[list[Contestant], dict[str, Any]]:
     """Reads what ``write_contest`` wrote: the entries and the facts.
 
     Raises:
@@ -55,7 +55,7 @@ def read_contest(folder: Path) -> tuple[list[Entry], dict[str, Any]]:
     path = folder / CONTEST
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
-        entries = [Entry(**_tuples(entry)) for entry in document.pop("entries")]
+        entries = [Contestant(**_tuples(entry)) for entry in document.pop("entries")]
         document["space"], document["task"]
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise DataError(f"{path} is no result of a contest: {error}; run gtn-cli nas contest again") from error
@@ -76,7 +76,7 @@ def _tuples(entry: Mapping[str, Any]) -> dict[str, Any]:
     return {key: tuple(value) if isinstance(value, list) else value for key, value in entry.items()}
 
 
-def contest_table(entries: Sequence[Entry]) -> list[dict[str, str]]:
+def contest_table(entries: Sequence[Contestant]) -> list[dict[str, str]]:
     """Returns a row an entry, each cell as text; accuracies are over its searches."""
     return [
         {
@@ -92,24 +92,24 @@ def contest_table(entries: Sequence[Entry]) -> list[dict[str, str]]:
     ]
 
 
-def _percent(entry: Entry) -> NDArray[np.float64]:
+def _percent(entry: Contestant) -> NDArray[np.float64]:
     """Returns the accuracies of an entry, without those of networks that diverged."""
     return 100 * np.array([value for value in entry.accuracies if value is not None])
 
 
-def _mean(entry: Entry) -> str:
+def _mean(entry: Contestant) -> str:
     values, count = _percent(entry), len(entry.accuracies)
     spread = f" ± {values.std(ddof=1):.2f}" if values.size > 1 else ""
     mean = f"{values.mean():.2f}%{spread}" if values.size else "nothing"
     return mean if values.size == count else f"diverged: {count - values.size} of {count}, else {mean}"
 
 
-def _title(entry: Entry, *, several: bool) -> str:
+def _title(entry: Contestant, *, several: bool) -> str:
     search = f", {short_name(entry.search)}" if several and entry.search else ""
     return short_name(entry.ranker) + search
 
 
-def _draw(path: Path, entries: Sequence[Entry], title: str) -> None:
+def _draw(path: Path, entries: Sequence[Contestant], title: str) -> None:
     """A line an entry, a dot a search, a bar for the mean; the kind of search is told where there are several."""
     several = len({entry.search for entry in entries if entry.search}) > 1
     figure = Figure(figsize=(8, 1.2 + 0.5 * len(entries)), layout="constrained")

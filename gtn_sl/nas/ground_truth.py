@@ -14,16 +14,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from gtn_core.checkpoint import replacing
 from gtn_core.errors import DataError, DivergedError, UsageError, unknown_name
 from gtn_sl.data import find_task
-from gtn_sl.nas.candidate import Candidate, sample_distinct
+from gtn_sl.nas.candidate import Candidate
 from gtn_sl.nas.rankers.size import flop_count, parameter_count
 from gtn_sl.nas.results import Runs
-from gtn_sl.nas.spaces import Space, find_space
+from gtn_sl.nas.spaces import find_space
 from gtn_sl.nas.trainings import Course
 
 log = logging.getLogger(__name__)
@@ -93,36 +92,6 @@ class GroundTruth:
     def accuracies(self) -> NDArray[np.float64]:
         """Returns mean test accuracies, shape ``(architectures,)``."""
         return self.by_seed().mean(axis=1)
-
-
-def sample_seeing(space: Space, task: str, count: int, rng: np.random.Generator) -> list[Candidate]:
-    """Draws distinct architectures whose logits depend on the image at all; the others are too easy to rank.
-
-    Args:
-        space: Where from.
-        task: Gives the shape of images.
-        count: How many.
-        rng: Source of randomness.
-
-    Raises:
-        UsageError: The space does not have so many.
-    """
-    drawn: list[Candidate] = []
-    seeing: list[Candidate] = []
-    while len(seeing) < count:
-        more = sample_distinct(space, count - len(seeing), rng, without=drawn)
-        drawn += more
-        seeing += [candidate for candidate in more if sees(candidate, task)]
-    return seeing
-
-
-def sees(candidate: Candidate, task: str) -> bool:
-    """Says whether a network answers different images differently."""
-    found = find_task(task)
-    module = candidate.module(found, 0)
-    with torch.no_grad():
-        logits = module(torch.randn(4, *found.image_shape, generator=torch.Generator().manual_seed(0)))
-    return bool((logits.std(dim=0) > 0).any())
 
 
 def put_together(course: Course, found: Mapping[str, Runs]) -> GroundTruth:

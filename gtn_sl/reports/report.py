@@ -16,7 +16,8 @@ from gtn_sl.evaluation import Evaluation
 from gtn_sl.reports.learner_plot import plot_learners
 from gtn_sl.reports.pictures import batch_grid, one_of_each
 from gtn_sl.reports.plots import plot_accuracy, plot_curves, plot_schedule, save_picture
-from gtn_sl.teacher import SupervisedTeacher, load_teacher
+from gtn_sl.teacher import SupervisedTeacher
+from gtn_sl.teacher_file import load_teacher
 
 
 def write_training_report(run: RunFolder) -> None:

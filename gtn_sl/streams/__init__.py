@@ -2,15 +2,15 @@
 
 from gtn_sl.streams import real, semi_supervised, untrained
 from gtn_sl.streams.learned_schedule import META_BATCH, learn_schedule
-from gtn_sl.streams.protocol import STREAMS, Control, Setting
+from gtn_sl.streams.protocol import STREAMS, Control, ControlSetting
 from gtn_sl.streams.real import RealData, images_of_equal_storage, real_stream
 
 __all__ = [
     "META_BATCH",
     "STREAMS",
     "Control",
+    "ControlSetting",
     "RealData",
-    "Setting",
     "images_of_equal_storage",
     "learn_schedule",
     "real",

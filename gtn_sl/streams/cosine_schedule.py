@@ -9,7 +9,7 @@ import torch
 from pydantic import Field
 
 from gtn_core.annealing import half_cosine
-from gtn_core.inner_optim import MAX_MOMENTUM, Schedule
+from gtn_core.inner_schedule import MAX_MOMENTUM, Schedule
 
 Momentum = Annotated[float, Field(gt=0, lt=MAX_MOMENTUM)]
 """A setting that ``cosine_schedule`` takes."""

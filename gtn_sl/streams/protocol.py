@@ -5,17 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
-from gtn_core.inner_optim import Schedule
+from gtn_core.inner_schedule import Schedule
 from gtn_core.planning.plan import StepPlan
 from gtn_core.registry import Registry
 from gtn_core.seeding import Streams
 from gtn_sl.data import TaskData
 from gtn_sl.stream import Stream
-from gtn_sl.teacher import TeacherFile
+from gtn_sl.teacher_file import TeacherFile
 
 
 @dataclass(frozen=True)
-class Setting:
+class ControlSetting:
     """What a control is made for.
 
     Attributes:
@@ -46,7 +46,7 @@ class Control(Protocol):
     learns_schedule: ClassVar[bool] = True
     """Whether it needs the schedule that is meta-learned on real data."""
 
-    def make(self, setting: Setting) -> tuple[str, Stream]:
+    def make(self, setting: ControlSetting) -> tuple[str, Stream]:
         """Returns what to call it in a table, and the stream."""
 
 

@@ -10,12 +10,13 @@ from torch.nn import functional as F
 from typing_extensions import Self
 
 from gtn_core.device import send
-from gtn_core.inner_optim import Schedule, UnboundOptimizer
+from gtn_core.inner_optim import UnboundOptimizer
+from gtn_core.inner_schedule import Schedule
 from gtn_core.second_order import Batch
 from gtn_core.seeding import Streams
 from gtn_sl.data import AUGMENTATIONS, Split, TaskData, sample_batches
 from gtn_sl.stream import Stream
-from gtn_sl.streams.protocol import STREAMS, Control, Setting
+from gtn_sl.streams.protocol import STREAMS, Control, ControlSetting
 
 
 class RealData(Stream):
@@ -84,7 +85,7 @@ class RealData(Stream):
 class RealControl(Control):
     """All training images, varied as the real images of the teacher's own meta-training were."""
 
-    def make(self, setting: Setting) -> tuple[str, Stream]:
+    def make(self, setting: ControlSetting) -> tuple[str, Stream]:
         """See ``Control.make``."""
         varied = setting.augmentation != "none"
         name = f"real data, {setting.augmentation}" if varied else "real data"
@@ -95,13 +96,13 @@ class RealControl(Control):
 class SubsetControl(Control):
     """A random subset of the training images for each learner, as many as take the room of the teacher's file."""
 
-    def make(self, setting: Setting) -> tuple[str, Stream]:
+    def make(self, setting: ControlSetting) -> tuple[str, Stream]:
         """See ``Control.make``."""
         count = images_of_equal_storage(setting.file.path.stat().st_size, setting.data)
         return f"random subset of {count} real images", real_stream(setting, setting.data.train, subset=count)
 
 
-def real_stream(setting: Setting, split: Split, *, subset: int | None = None) -> RealData:
+def real_stream(setting: ControlSetting, split: Split, *, subset: int | None = None) -> RealData:
     """Returns real images in as many and as large batches as the teacher's, with the learned schedule."""
     inner = setting.file.config.inner
     return RealData(

@@ -6,12 +6,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from gtn_core.inner_optim import Schedule, UnboundOptimizer
+from gtn_core.inner_optim import UnboundOptimizer
+from gtn_core.inner_schedule import Schedule
 from gtn_core.planning.plan import StepPlan
 from gtn_sl.data import Split, TaskData
 from gtn_sl.data.splits import stratified_indices
 from gtn_sl.stream import Stream
-from gtn_sl.streams.protocol import STREAMS, Control, Setting
+from gtn_sl.streams.protocol import STREAMS, Control, ControlSetting
 from gtn_sl.streams.real import RealData
 from gtn_sl.streams.real_classifier import RealTraining, train_on_real
 
@@ -90,7 +91,7 @@ def label_the_rest(
 class SemiSupervisedControl(Control):
     """All training images, a tenth of them labelled by people, the rest softly by a classifier trained on that tenth."""
 
-    def make(self, setting: Setting) -> tuple[str, Stream]:
+    def make(self, setting: ControlSetting) -> tuple[str, Stream]:
         """See ``Control.make``."""
         inner, data = setting.file.config.inner, setting.data
         seed = setting.streams.seed("semi-supervised-classifier")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from gtn_sl.stream import Stream
-from gtn_sl.streams.protocol import STREAMS, Control, Setting
+from gtn_sl.streams.protocol import STREAMS, Control, ControlSetting
 from gtn_sl.teacher import seeded_teacher
 
 
@@ -15,7 +15,7 @@ class UntrainedControl(Control):
 
     learns_schedule: ClassVar[bool] = False
 
-    def make(self, setting: Setting) -> tuple[str, Stream]:
+    def make(self, setting: ControlSetting) -> tuple[str, Stream]:
         """See ``Control.make``."""
         seed = setting.streams.seed("untrained-teacher")
         return "untrained teacher", seeded_teacher(setting.file.config, setting.data.task, seed)

@@ -13,9 +13,11 @@ from gtn_sl.config import resolve_config
 from gtn_sl.data import TASKS
 from gtn_sl.nas.candidate import decode_all
 from gtn_sl.nas.rankers import RANKERS, Setting, find_ranker
-from gtn_sl.nas.scoring import rank, score_folder
+from gtn_sl.nas.scorer import score_folder
+from gtn_sl.nas.scoring import rank
 from gtn_sl.nas.spaces import find_space
-from gtn_sl.teacher import save_teacher, seeded_teacher
+from gtn_sl.teacher import seeded_teacher
+from gtn_sl.teacher_file import save_teacher
 
 REPEATS = sorted(set(RANKERS) - {"equal-time"})
 """Rankers whose score is a function of architecture and seed; the other's hangs on the clock."""

@@ -7,7 +7,8 @@ import torch
 
 from gtn_core.errors import UsageError
 from gtn_core.estimators import ESTIMATORS, Episode, EstimatorConfig, Teacher
-from gtn_core.inner_optim import INNER_OPTIMIZERS, SGD, Schedule
+from gtn_core.inner_optim import INNER_OPTIMIZERS, SGD
+from gtn_core.inner_schedule import Schedule
 from gtn_core.learner import fresh_learner
 from gtn_core.planning.plan import StepPlan
 from gtn_core.registry import Registry

@@ -6,7 +6,8 @@ import torch
 import gtn_sl
 from gtn_sl.config import resolve_config
 from gtn_sl.data import TASKS, download
-from gtn_sl.teacher import save_teacher, seeded_teacher
+from gtn_sl.teacher import seeded_teacher
+from gtn_sl.teacher_file import save_teacher
 
 
 def test_every_command_takes_a_shipped_name(call, tmp_path, monkeypatch):

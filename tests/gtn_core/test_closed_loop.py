@@ -6,7 +6,8 @@ from torch import nn
 
 from gtn_core.closed_loop import class_progress
 from gtn_core.estimators import SNES, Backprop, Episode, EstimatorConfig, Teacher
-from gtn_core.inner_optim import INNER_OPTIMIZERS, Schedule
+from gtn_core.inner_optim import INNER_OPTIMIZERS
+from gtn_core.inner_schedule import Schedule
 from gtn_core.layers import WeightNormLinear
 from gtn_core.learner import fresh_learner
 from gtn_core.norms import MeanOnlyBatchNorm

@@ -20,7 +20,6 @@ from gtn_core.distributed import (
     gathered,
     join,
     keep_in_step,
-    merged_values,
     share_out,
 )
 from gtn_core.distributed.files import first_tensors
@@ -28,6 +27,7 @@ from gtn_core.distributed.launch import detected, launched_size
 from gtn_core.distributed.torchrun import _all_have, _reached
 from gtn_core.distributed.world import buckets
 from gtn_core.errors import DataError, GTNError, UnknownNameError, UsageError
+from gtn_core.logged_values import merged_values
 
 pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 

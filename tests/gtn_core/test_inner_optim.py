@@ -5,7 +5,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gtn_core.inner_optim import INNER_OPTIMIZERS, SGD, Adam, RMSProp, ScaledRates, Schedule, inner_optimizer
+from gtn_core.inner_optim import INNER_OPTIMIZERS, SGD, Adam, RMSProp, ScaledRates, inner_optimizer
+from gtn_core.inner_schedule import Schedule
 from gtn_core.layers import WeightNormConv2d
 from gtn_core.learner import Learner
 

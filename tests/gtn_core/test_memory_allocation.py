@@ -10,9 +10,9 @@ import torch
 from gtn_core.distributed import SingleProcess
 from gtn_core.errors import DivergedError
 from gtn_core.estimators import ESTIMATORS, Episode, EstimatorConfig, Teacher
+from gtn_core.estimators.trial_in_parts import Room, TrialInParts
 from gtn_core.inner_optim import SGD
 from gtn_core.memory.allocation import available_bytes, is_out_of_memory
-from gtn_core.memory.room import Room, TrialInParts
 from gtn_core.meta_loss import BatchedLoss, parts_of
 from gtn_core.planning.plan import StepPlan
 from gtn_core.step_gradient import StepGradient

@@ -11,7 +11,8 @@ from torch import nn
 from gtn_core.distributed import LostRankError
 from gtn_core.errors import CheckpointError, DivergedError, GTNError, UsageError
 from gtn_core.estimators import Backprop, Episode, EstimatorConfig, Teacher
-from gtn_core.inner_optim import SGD, Schedule
+from gtn_core.inner_optim import SGD
+from gtn_core.inner_schedule import Schedule
 from gtn_core.interrupts import InterruptedRun
 from gtn_core.outer_config import OuterConfig
 from gtn_core.outer_job import Validation

@@ -13,7 +13,7 @@ from torch import nn
 from gtn_core.learner import fresh_learner
 from gtn_core.planning import choice, execution
 from gtn_core.planning.cache import cache_key
-from gtn_core.planning.choice import Choice, Trial, choose_plan, choose_threads, compare_plans, settled
+from gtn_core.planning.choice import Choice, TimedPlan, choose_plan, choose_threads, compare_plans, settled
 from gtn_core.planning.plan import StepPlan, cosine
 from gtn_core.second_order import first_order
 
@@ -90,7 +90,7 @@ def test_a_step_that_cannot_be_computed_in_some_way_loses(monkeypatch):
     trials = compare_plans([stubborn], 2, 0)
     assert {trial.plan.backend for trial in trials if trial.seconds == float("inf")} == {"forward"}
     assert trials[0].plan.backend == "reverse"
-    assert Trial(StepPlan(), float("inf")).describe().endswith("impossible")
+    assert TimedPlan(StepPlan(), float("inf")).describe().endswith("impossible")
 
 
 def test_what_every_inner_loop_prepares_anew_is_part_of_the_choice(monkeypatch):
@@ -101,9 +101,9 @@ def test_what_every_inner_loop_prepares_anew_is_part_of_the_choice(monkeypatch):
         return function
 
     monkeypatch.setattr(execution, "captured", slowly)
-    choice._trial([probe], StepPlan(execution="captured"))
+    choice._timed([probe], StepPlan(execution="captured"))
     assert len(prepared) == 2  # once for all inner loops
-    trial = choice._trial([probe], StepPlan(execution="captured"), anew=4)
+    trial = choice._timed([probe], StepPlan(execution="captured"), anew=4)
     assert len(prepared) == 2 + 2 * 3  # for each of three
     assert trial.seconds >= 2 * 0.2 / 4
 

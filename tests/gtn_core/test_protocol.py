@@ -8,7 +8,8 @@ from torch import nn
 
 from gtn_core.errors import DeviceError
 from gtn_core.estimators import Backprop, Episode, EstimatorConfig, Teacher
-from gtn_core.inner_optim import SGD, Schedule
+from gtn_core.inner_optim import SGD
+from gtn_core.inner_schedule import Schedule
 from gtn_core.meta_loss import BatchedLoss
 from gtn_core.planning.plan import StepPlan
 

@@ -12,7 +12,8 @@ from gtn_core.checkpoint import load_checkpoint
 from gtn_core.distributed import LostRankError, SingleProcess
 from gtn_core.errors import DivergedError
 from gtn_core.estimators import ESTIMATORS, Episode, EstimatorConfig, Teacher
-from gtn_core.inner_optim import SGD, Schedule
+from gtn_core.inner_optim import SGD
+from gtn_core.inner_schedule import Schedule
 from gtn_core.interrupts import InterruptedRun
 from gtn_core.outer_config import OuterConfig
 from gtn_core.outer_job import Validation

@@ -13,7 +13,8 @@ import torch
 
 from gtn_sl.config import MetaTrainConfig, resolve_config
 from gtn_sl.data import TASKS, TaskData, load_task
-from gtn_sl.teacher import save_teacher, seeded_teacher
+from gtn_sl.teacher import seeded_teacher
+from gtn_sl.teacher_file import save_teacher
 
 SHARED_DATA = Path(__file__).resolve().parents[2].parent / "shared" / "data"
 CIFAR_FOLDER = "cifar-10-batches-bin"

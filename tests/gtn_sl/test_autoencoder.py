@@ -7,7 +7,8 @@ from gtn_core.errors import UsageError
 from gtn_core.run_folder import RunFolder
 from gtn_sl.config import resolve_config
 from gtn_sl.data import load_task
-from gtn_sl.teacher import load_teacher, seeded_teacher
+from gtn_sl.teacher import seeded_teacher
+from gtn_sl.teacher_file import load_teacher
 from gtn_sl.training import meta_train
 
 SMALL = {

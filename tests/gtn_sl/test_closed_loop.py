@@ -21,7 +21,8 @@ from gtn_sl.evaluation import accuracy, evaluate_stream
 from gtn_sl.job import SupervisedJob
 from gtn_sl.learners import architecture
 from gtn_sl.losses import inner_loss
-from gtn_sl.teacher import load_teacher, seeded_teacher
+from gtn_sl.teacher import seeded_teacher
+from gtn_sl.teacher_file import load_teacher
 from gtn_sl.training import meta_train
 from gtn_sl.warm_start import warm_start
 

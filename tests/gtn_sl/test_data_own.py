@@ -18,7 +18,8 @@ from gtn_sl.data import find_task, image_task, load_task
 from gtn_sl.presets import PRESETS
 from gtn_sl.streams.real_classifier import RealTraining
 from gtn_sl.streams.semi_supervised import label_the_rest
-from gtn_sl.teacher import load_real_images, load_teacher, save_teacher, seeded_teacher
+from gtn_sl.teacher import seeded_teacher
+from gtn_sl.teacher_file import load_real_images, load_teacher, save_teacher
 
 NAMES = ["red", "green", "blue"]
 

@@ -15,7 +15,8 @@ from gtn_sl.config import resolve_config
 from gtn_sl.curricula import CURRICULA
 from gtn_sl.data import TASKS
 from gtn_sl.export import EXPORTERS, export, folder_names, to_stream
-from gtn_sl.teacher import load_teacher, save_teacher, seeded_teacher
+from gtn_sl.teacher import seeded_teacher
+from gtn_sl.teacher_file import load_teacher, save_teacher
 
 T, B = 3, 12
 

@@ -14,7 +14,8 @@ from gtn_sl.config import MetaTrainConfig, resolve_config
 from gtn_sl.data import load_task
 from gtn_sl.provenance import cpu_seconds_of
 from gtn_sl.starting_point import take_over
-from gtn_sl.teacher import load_teacher, seeded_teacher
+from gtn_sl.teacher import seeded_teacher
+from gtn_sl.teacher_file import load_teacher
 from gtn_sl.training import meta_train
 
 FIRST = {

@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from gtn_core.errors import UsageError
-from gtn_core.inner_optim import SGD, Schedule
+from gtn_core.inner_optim import SGD
+from gtn_core.inner_schedule import Schedule
 from gtn_core.planning.plan import StepPlan
 from gtn_core.run_folder import RunFolder
 from gtn_core.seeding import Streams
@@ -18,7 +19,7 @@ from gtn_sl.judging import EvaluationPlan, control_plan, judge, units_of_work
 from gtn_sl.streams import STREAMS, RealData, learn_schedule
 from gtn_sl.streams.real_classifier import RealTraining
 from gtn_sl.streams.semi_supervised import SoftlyLabelled, label_the_rest
-from gtn_sl.teacher import load_teacher
+from gtn_sl.teacher_file import load_teacher
 from gtn_sl.training import meta_train
 
 SMALL = {

@@ -11,7 +11,8 @@ from safetensors.torch import save_file
 from gtn_core.errors import CheckpointError, UsageError
 from gtn_sl.config import resolve_config
 from gtn_sl.data import TASKS
-from gtn_sl.teacher import SupervisedTeacher, load_teacher, save_teacher, seeded_teacher
+from gtn_sl.teacher import SupervisedTeacher, seeded_teacher
+from gtn_sl.teacher_file import load_teacher, save_teacher
 
 SMALL = {
     "teacher": {"hidden": 8, "channels": [4, 2], "latent": 3, "warm_start": 0},

@@ -9,7 +9,8 @@ import torch
 
 from gtn_core.checkpoint import load_checkpoint
 from gtn_core.errors import DivergedError, UsageError
-from gtn_core.inner_optim import SGD, Schedule
+from gtn_core.inner_optim import SGD
+from gtn_core.inner_schedule import Schedule
 from gtn_core.planning.plan import StepPlan
 from gtn_core.run_folder import RunFolder
 from gtn_core.seeding import Streams
@@ -19,7 +20,7 @@ from gtn_sl.job import _accuracies
 from gtn_sl.judging import EvaluationPlan, judge, units_of_work, usual_controls
 from gtn_sl.reports.report import write_evaluation_report, write_training_report
 from gtn_sl.streams import RealData, images_of_equal_storage, learn_schedule
-from gtn_sl.teacher import load_teacher
+from gtn_sl.teacher_file import load_teacher
 from gtn_sl.training import meta_train
 
 

@@ -11,7 +11,7 @@ from gtn_cli import console, options
 from gtn_cli.json_output import echo_json
 
 if TYPE_CHECKING:
-    from gtn_core.planning.choice import Trial
+    from gtn_core.planning.choice import TimedPlan
     from gtn_sl.bench import Bench
 
 
@@ -172,7 +172,7 @@ def _show(bench: Bench, title: str) -> None:
     console.print_table(methods, "the meta-gradient alone, by other methods as they are run (contiguous)")
 
 
-def _plan_row(trial: Trial) -> dict[str, str]:
+def _plan_row(trial: TimedPlan) -> dict[str, str]:
     import math
 
     plan = trial.plan

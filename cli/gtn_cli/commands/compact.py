@@ -51,7 +51,7 @@ def command(
 
     from gtn_core.memory.allocation import reuse_pages
     from gtn_sl.compact import compact, units_of_work
-    from gtn_sl.teacher import load_real_images
+    from gtn_sl.teacher_file import load_real_images
 
     console.start_logging(quiet=quiet or as_json)
     reuse_pages()

@@ -21,7 +21,7 @@ from gtn_core.folder import make_folder
 if TYPE_CHECKING:
     from gtn_sl.data import TaskData
     from gtn_sl.judging import EvaluationPlan
-    from gtn_sl.teacher import TeacherFile
+    from gtn_sl.teacher_file import TeacherFile
 
 log = logging.getLogger("gtn_cli")
 
@@ -114,7 +114,7 @@ def command(
     from gtn_sl.learners import architecture
     from gtn_sl.reports.report import result_table, write_evaluation_report
     from gtn_sl.streams import STREAMS
-    from gtn_sl.teacher import load_real_images
+    from gtn_sl.teacher_file import load_real_images
 
     if named and not controls:
         raise UsageError(f"--control {named[0]} cannot go with --no-controls")

@@ -16,7 +16,7 @@ from gtn_cli.report_folder import folder_beside
 from gtn_cli.teacher_argument import complete_any
 
 if TYPE_CHECKING:
-    from gtn_sl.teacher import TeacherFile
+    from gtn_sl.teacher_file import TeacherFile
 
 
 @click.command("inspect")
@@ -51,7 +51,7 @@ def command(teacher: Path, out: Path | None, quiet: bool, as_json: bool) -> None
     from gtn_core.tracking import flatten
     from gtn_envs.document import ENVIRONMENT, STREAM
     from gtn_sl.shipped import is_shipped
-    from gtn_sl.teacher import load_teacher
+    from gtn_sl.teacher_file import load_teacher
 
     if kind := kind_of(teacher):
         show = {ENVIRONMENT: show_environment, STREAM: show_stream}[kind]

@@ -22,7 +22,7 @@ from gtn_core.errors import DataError
 if TYPE_CHECKING:
     from gtn_sl.classifier import Classifier
     from gtn_sl.data import Split, TaskData
-    from gtn_sl.teacher import TeacherFile
+    from gtn_sl.teacher_file import TeacherFile
 
 
 @click.command("train-learner")
@@ -121,7 +121,7 @@ def command(
 
 def _real_images(file: TeacherFile, data_dir: Path | None) -> tuple[TaskData | None, str | None]:
     """Returns the task's data, or why it is not there."""
-    from gtn_sl.teacher import load_real_images
+    from gtn_sl.teacher_file import load_real_images
 
     try:
         return load_real_images(file, data_dir), None

@@ -10,7 +10,8 @@ import torch
 from gtn_core.annealing import half_cosine
 from gtn_core.config import Natural, Positive, PositiveReal, config
 from gtn_core.errors import DivergedError, UsageError
-from gtn_core.inner_optim import Schedule, UnboundOptimizer, inner_optimizer
+from gtn_core.inner_optim import UnboundOptimizer, inner_optimizer
+from gtn_core.inner_schedule import Schedule
 from gtn_core.learner import Statistics
 from gtn_core.second_order import first_order
 from gtn_core.seeding import Streams
@@ -18,7 +19,7 @@ from gtn_sl.losses import inner_loss
 from gtn_sl.nas.candidate import PREFIX, Candidate
 from gtn_sl.nas.rankers.protocol import RANKERS, Judge, Ranker, Score, Setting
 from gtn_sl.nas.rankers.short_training import PLAN, Measure, judge, judged_after, train
-from gtn_sl.nas.rankers.teacher import Teacher
+from gtn_sl.nas.rankers.teacher import TeacherRanker
 from gtn_sl.streams import RealData, learn_schedule
 from gtn_sl.streams.cosine_schedule import Momentum, cosine_schedule
 from gtn_sl.trained_learner import TrainedLearner
@@ -84,7 +85,7 @@ class Subset(Real):
 
 @RANKERS.register("equal-time")
 @config
-class EqualTime(Teacher):
+class EqualTime(TeacherRanker):
     """Trains on real data for as many CPU-seconds as the same architecture takes on a teacher, which is measured each time.
 
     The cost that is counted is that of the training on real data. Times differ from run to run, and so do the scores.

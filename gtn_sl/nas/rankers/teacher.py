@@ -7,15 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
-from typing_extensions import Self
 
 from gtn_core.checkpoint import load_document
 from gtn_core.config import Positive, PositiveReal, config
 from gtn_core.errors import UsageError
-from gtn_core.inner_optim import Schedule, UnboundOptimizer, inner_optimizer
-from gtn_core.second_order import Batch
-from gtn_sl.data import compare_images, is_own, shuffled_epochs
+from gtn_core.inner_optim import inner_optimizer
+from gtn_sl.data import compare_images, is_own
 from gtn_sl.lessons import backwards, given
 from gtn_sl.nas.rankers.protocol import RANKERS, Judge, Ranker, Setting
 from gtn_sl.nas.rankers.short_training import Measure, judged_after
@@ -23,7 +20,9 @@ from gtn_sl.provenance import cpu_seconds_of
 from gtn_sl.shipped import find_teacher
 from gtn_sl.stream import Stream
 from gtn_sl.streams.cosine_schedule import Momentum, cosine_schedule
-from gtn_sl.teacher import SupervisedTeacher, load_teacher
+from gtn_sl.streams.fixed import Remembered, SmallSet
+from gtn_sl.teacher import SupervisedTeacher
+from gtn_sl.teacher_file import load_teacher
 
 
 class _OfAFile(Ranker):
@@ -69,7 +68,7 @@ class _OfAFile(Ranker):
 
 @RANKERS.register("teacher")
 @config
-class Teacher(_OfAFile):
+class TeacherRanker(_OfAFile):
     """Trains on a teacher, with its learning rates, for its first steps."""
 
     file: str = ""
@@ -138,59 +137,6 @@ def _same_for_all(teacher: SupervisedTeacher) -> bool:
         return False
     one, other = (teacher.for_learner(seed).batch(0) for seed in (0, 1))
     return all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
-
-
-class Remembered(Stream):
-    """The first batches of a teacher that shows every learner the same, made once for all architectures."""
-
-    def __init__(self, teacher: Stream, steps: int) -> None:
-        super().__init__()
-        self.steps, self.batch_size, self.optimizer = steps, teacher.batch_size, teacher.optimizer
-        with torch.no_grad():
-            self._schedule = teacher.schedule()
-            self._batches = [teacher.batch(step) for step in range(steps)]
-
-    def batch(self, step: int) -> Batch:
-        """See ``Teacher.batch``."""
-        return self._batches[step]
-
-    def schedule(self) -> tuple[Tensor, Tensor]:
-        """See ``Teacher.schedule``."""
-        return self._schedule
-
-
-class SmallSet(Stream):
-    """Images ``(M, C, H, W)`` and label probabilities ``(M, classes)`` in shuffled epochs, another order for every learner."""
-
-    def __init__(
-        self,
-        images: Tensor,
-        labels: Tensor,
-        steps: int,
-        batch_size: int,
-        optimizer: UnboundOptimizer,
-        schedule: Schedule,
-        seed: int = 0,
-    ) -> None:
-        super().__init__()
-        self.steps, self.batch_size, self.optimizer = steps, batch_size, optimizer
-        self._images, self._labels, self._schedule = images, labels, schedule
-        random = torch.Generator().manual_seed(seed)
-        self._order = shuffled_epochs(len(images), steps * batch_size, random).view(steps, batch_size)
-
-    def for_learner(self, seed: int) -> Self:
-        """See ``Teacher.for_learner``."""
-        settings = (self.steps, self.batch_size, self.optimizer, self._schedule)
-        return type(self)(self._images, self._labels, *settings, seed)
-
-    def batch(self, step: int) -> Batch:
-        """See ``Teacher.batch``."""
-        return self._images[self._order[step]], self._labels[self._order[step]]
-
-    def schedule(self) -> tuple[Tensor, Tensor]:
-        """See ``Teacher.schedule``."""
-        lr, momentum = self._schedule()
-        return lr, momentum
 
 
 def _path(file: str, ranker: str) -> Path:

@@ -14,7 +14,7 @@ from gtn_core.errors import UsageError
 from gtn_core.seeding import Streams
 from gtn_sl.nas.candidate import Candidate
 from gtn_sl.nas.rankers import Ranker, Setting
-from gtn_sl.nas.scoring import Scorer
+from gtn_sl.nas.scorer import Scorer
 from gtn_sl.nas.search.ledger import Budget, Ledger
 from gtn_sl.nas.search.protocol import BudgetSpent, Fidelity, Search
 from gtn_sl.nas.spaces import Genotype

@@ -11,7 +11,8 @@ from gtn_sl.data import TASKS, load_task
 from gtn_sl.nas.rankers import Setting
 from gtn_sl.nas.spaces import find_space
 from gtn_sl.provenance import Provenance
-from gtn_sl.teacher import save_teacher, seeded_teacher
+from gtn_sl.teacher import seeded_teacher
+from gtn_sl.teacher_file import save_teacher
 
 SPACE = "nb201-small@channels=4"
 

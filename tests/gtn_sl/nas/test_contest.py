@@ -7,7 +7,7 @@ import pytest
 
 from gtn_core.config import to_dict
 from gtn_core.errors import GTNError, UsageError
-from gtn_sl.nas.contest import DRAWN, Contest, Entry, hold_contest
+from gtn_sl.nas.contest import DRAWN, Contest, Contestant, hold_contest
 from gtn_sl.nas.contest_report import contest_table, write_contest
 from gtn_sl.nas.final_training import FinalTraining
 from gtn_sl.nas.search import Budget
@@ -97,8 +97,8 @@ def test_what_cannot_be(tmp_path, monkeypatch):
 
 def test_the_report_has_means_over_searches(tmp_path):
     entries = [
-        Entry("teacher@file=runs/a/mnist,steps=32", "random", ("x", "y"), (0.98, 0.99), 40, 61.2, 2600.0),
-        Entry(DRAWN, "", ("z", "x"), (0.9, None)),
+        Contestant("teacher@file=runs/a/mnist,steps=32", "random", ("x", "y"), (0.98, 0.99), 40, 61.2, 2600.0),
+        Contestant(DRAWN, "", ("z", "x"), (0.9, None)),
     ]
     document = write_contest(tmp_path, entries, {"space": "nb201-small", "task": "mnist", "training": to_dict(QUICK)})
     first, second = contest_table(entries)

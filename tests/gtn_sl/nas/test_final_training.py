@@ -12,16 +12,9 @@ from gtn_core.errors import DataError, DivergedError, GTNError, UsageError
 from gtn_sl import load_learner
 from gtn_sl.data import download
 from gtn_sl.evaluation import accuracy_of
-from gtn_sl.nas.candidate import Candidate, decode_all
+from gtn_sl.nas.candidate import Candidate, decode_all, sample_seeing, sees
 from gtn_sl.nas.final_training import FinalTraining, train_finally
-from gtn_sl.nas.ground_truth import (
-    find_ground_truth,
-    load_ground_truth,
-    put_together,
-    sample_seeing,
-    save_ground_truth,
-    sees,
-)
+from gtn_sl.nas.ground_truth import find_ground_truth, load_ground_truth, put_together, save_ground_truth
 from gtn_sl.nas.spaces import find_space
 from gtn_sl.nas.trainings import Course, train_all, training_folder
 

@@ -21,11 +21,13 @@ from gtn_sl.nas.rankers import Score, Setting, find_ranker
 from gtn_sl.nas.rankers.plain_network import with_plain_weights, without_norms
 from gtn_sl.nas.rankers.protocol import Ranker
 from gtn_sl.nas.rankers.size import flop_count, parameter_count
-from gtn_sl.nas.rankers.teacher import Remembered
 from gtn_sl.nas.rankers.user import UserRanker
-from gtn_sl.nas.scoring import judgement_seeds, rank, score_folder
+from gtn_sl.nas.scorer import score_folder
+from gtn_sl.nas.scoring import judgement_seeds, rank
 from gtn_sl.nas.spaces import find_space
-from gtn_sl.teacher import load_teacher, save_teacher, seeded_teacher
+from gtn_sl.streams.fixed import Remembered
+from gtn_sl.teacher import seeded_teacher
+from gtn_sl.teacher_file import load_teacher, save_teacher
 
 FULL, SPARSE, POOLS = "c3-c3.c3-c3.c3.c3", "c3-sk.no-c1.a3.c3", "a3-sk.no-a3.a3.sk"
 

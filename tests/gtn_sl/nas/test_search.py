@@ -13,12 +13,12 @@ from gtn_core.config import to_dict
 from gtn_core.errors import UsageError
 from gtn_sl.nas.rankers import Score, Setting, find_ranker
 from gtn_sl.nas.rankers.user import UserRanker
-from gtn_sl.nas.scoring import score_folder
+from gtn_sl.nas.scorer import score_folder
 from gtn_sl.nas.search import Budget, Fidelity, find_search, recorded_search, run_search
 from gtn_sl.nas.search.protocol import rungs_of
 from gtn_sl.nas.search.report import SearchTracker, plot_anytime, read_searches, winners_table, write_search
 from gtn_sl.nas.spaces import find_space
-from gtn_sl.teacher import load_teacher, save_teacher
+from gtn_sl.teacher_file import load_teacher, save_teacher
 
 
 def convolutions(candidate, setting, seed):

@@ -14,7 +14,7 @@ from gtn_sl.nas.rankers import find_ranker, kept_training
 from gtn_sl.nas.rankers.kept_training import FILE, spent_on, train_kept
 from gtn_sl.nas.rankers.shared_weights import shared_names
 from gtn_sl.nas.rankers.supernet import SupernetTraining
-from gtn_sl.nas.scoring import PREPARED, Scorer, score_folder
+from gtn_sl.nas.scorer import PREPARED, Scorer, score_folder
 from gtn_sl.nas.spaces import SPACES, find_space
 
 FULL, SPARSE, BLIND = "c3-c3.c3-c3.c3.c3", "c3-sk.no-c1.a3.c3", "no-no.no-no.no.no"
@@ -112,4 +112,4 @@ def test_a_damaged_file_is_made_again(setting, tmp_path, caplog):
 
 def test_a_supernet_that_diverges_says_so(setting):
     with pytest.raises(DivergedError, match="try a smaller lr"):
-        find_ranker("supernet@training_steps=4,batch_size=8,lr=1e38").prepare(setting)
+        find_ranker("supernet@training_steps=4,batch_size=8,lr=1e30").prepare(setting)

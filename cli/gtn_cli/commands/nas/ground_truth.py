@@ -49,8 +49,9 @@ def command(
     from gtn_core.config import parse_assignments, resolve
     from gtn_core.seeding import Streams
     from gtn_sl.data import find_task
+    from gtn_sl.nas.candidate import sample_seeing
     from gtn_sl.nas.final_training import FinalTraining
-    from gtn_sl.nas.ground_truth import put_together, refuse_another_ground_truth, sample_seeing, save_ground_truth
+    from gtn_sl.nas.ground_truth import put_together, refuse_another_ground_truth, save_ground_truth
     from gtn_sl.nas.results import safe_name
     from gtn_sl.nas.spaces import find_space
     from gtn_sl.nas.trainings import Course, train_all

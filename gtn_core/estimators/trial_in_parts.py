@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from gtn_core.distributed.agreement import merged_values
+from gtn_core.logged_values import merged_values
 from gtn_core.memory.allocation import is_out_of_memory, release_memory
 
 if TYPE_CHECKING:

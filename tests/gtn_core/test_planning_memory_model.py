@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from gtn_core.memory.model import OuterMemory, StepMemory, fit
+from gtn_core.planning.memory_model import OuterMemory, StepMemory, fit
 from gtn_core.planning.plan import StepPlan
 
 STEP = StepMemory(

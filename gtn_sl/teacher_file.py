@@ -1,0 +1,145 @@
+"""A teacher's file: written with all that is needed to use it and to make it again, read, and the real images of its task."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.metadata
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from gtn_core.checkpoint import load_checkpoint, load_document, load_into, save_checkpoint
+from gtn_core.config import resolve, to_dict
+from gtn_core.errors import CheckpointError, GTNError
+from gtn_sl.config import MetaTrainConfig
+from gtn_sl.data import ImageTask, TaskData, compare_images, described_task, find_task, is_file, is_own, load_task
+from gtn_sl.provenance import Provenance
+from gtn_sl.shipped import find_teacher
+from gtn_sl.starting_point import told_name
+from gtn_sl.teacher import SupervisedTeacher
+
+
+@dataclass(frozen=True)
+class TeacherFile:
+    """A teacher read from a file.
+
+    Attributes:
+        teacher: On the CPU.
+        config: What it was meta-trained with.
+        document: The file's header.
+        path: Where it lies.
+    """
+
+    teacher: SupervisedTeacher
+    config: MetaTrainConfig
+    document: Mapping[str, Any]
+    path: Path
+
+
+def save_teacher(
+    path: Path,
+    teacher: SupervisedTeacher,
+    config: MetaTrainConfig,
+    metrics: Mapping[str, Any],
+    provenance: Provenance | None = None,
+) -> None:
+    """Writes a teacher with all that is needed to use it and to make it again.
+
+    Args:
+        path: A ``.safetensors`` file; an existing one is replaced in one step.
+        teacher: The teacher.
+        config: What it was meta-trained with.
+        metrics: How good it is, by what measure; plain JSON values.
+        provenance: How it was made, and what that cost, where that is known.
+    """
+    task = teacher.task
+    document = {
+        "kind": "teacher",
+        "domain": "supervised",
+        **task.facts(),
+        "config": _told(config),
+        "metrics": dict(metrics),
+        "provenance": provenance.to_json() if provenance else None,
+        "version": importlib.metadata.version("generative-teaching-networks"),
+    }
+    save_checkpoint(path, teacher.state_dict(), document)
+
+
+def _told(config: MetaTrainConfig) -> dict[str, Any]:
+    """Returns the settings as JSON values, without folders of this machine, which mean nothing elsewhere."""
+    settings = {**to_dict(config), "data_dir": None}
+    if config.teacher.start is not None:
+        settings["teacher"]["start"] = told_name(config.teacher.start)
+    return settings
+
+
+def load_teacher(path: str | Path) -> TeacherFile:
+    """Reads a teacher.
+
+    Args:
+        path: A ``.safetensors`` file, a run folder that holds ``teacher.safetensors``, or the name of a teacher that comes with
+            the package, e.g. ``"mnist"``.
+
+    Raises:
+        UnknownNameError: No teacher of that name comes with the package.
+        CheckpointError: The file is absent, damaged, foreign, or does not fit its own header.
+    """
+    path = find_teacher(path)
+    document = load_document(path, "teacher")
+    if document.get("domain") != "supervised":
+        raise CheckpointError(f"{path} holds a {document.get('domain')!r} teacher, not a supervised one")
+    for part in ("config", "metrics"):
+        if not isinstance(document.get(part), dict):
+            raise CheckpointError(f"{path}: the header lacks {part!r}")
+    try:
+        config = resolve(MetaTrainConfig, document["config"])
+        task = _task_of(document, path)
+        teacher = SupervisedTeacher(config, task)
+    except CheckpointError:
+        raise
+    except GTNError as error:  # an unknown name is a KeyError, too
+        raise CheckpointError(f"{path}: the header makes no teacher: {error}") from error
+    except KeyError as error:
+        raise CheckpointError(f"{path}: the header lacks {error}") from error
+    tensors, _ = load_checkpoint(path, "teacher")
+    load_into(teacher, tensors, path)
+    return TeacherFile(teacher, config, document, path)
+
+
+def load_real_images(file: TeacherFile, data_dir: str | Path | None = None) -> TaskData:
+    """Loads the real images of a teacher's task; see ``load_task``. A user's own that have changed are told in a warning.
+
+    They are normalised in the teacher's units, which its learners see, whatever the training images' mean has become since.
+    A user's file that lies no longer where it was is looked for in the data folder.
+
+    Raises:
+        UsageError: There is no such task.
+        DataError: A file is absent or damaged, or the images do not fit the teacher's.
+    """
+    task = file.teacher.task
+    moved = Path(data_dir, Path(task.name).name) if data_dir is not None and is_file(task.name) else None
+    gone = moved is not None and moved.is_file() and not Path(task.name).is_file()
+    data = load_task(str(moved) if gone else task.name, data_dir)
+    if is_own(task.name):
+        compare_images(data.task, task, str(file.path))
+        return dataclasses.replace(data, task=dataclasses.replace(data.task, mean=task.mean, std=task.std))
+    return data
+
+
+def _task_of(document: Mapping[str, Any], path: Path) -> ImageTask:
+    """Returns the task that a header names; a user's own as the header describes it, whether or not its images are here.
+
+    Raises:
+        CheckpointError: The task comes with the package, but is another one.
+        UsageError: No such task comes with the package.
+        DataError: The header describes none.
+        KeyError: The header lacks something.
+    """
+    facts = {key: document[key] for key in ("task", "image_shape", "class_names", "mean", "std")}
+    if isinstance(facts["task"], str) and is_own(facts["task"]):
+        return described_task(facts)
+    task = find_task(str(facts["task"]))
+    if task.facts() != facts:
+        raise CheckpointError(f"{path}: image shape, classes or normalisation are not those of {task.name}")
+    return task
