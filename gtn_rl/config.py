@@ -237,7 +237,9 @@ def resolve_config(task: str, preset: str, *layers: Mapping[str, Any]) -> RLConf
         if not isinstance(environment, Mapping):
             raise UsageError(f"config key 'environment' should hold keys and values, got {environment!r}")
         told |= environment
-    settings = PRESETS[preset].get(task, GENERAL)(told.get("kind", "mdp"), told.get("start") is not None)
+    settings = PRESETS[preset].get(task.rpartition(":")[2], GENERAL)(
+        told.get("kind", "mdp"), told.get("start") is not None
+    )
     if told.get("reward_mode") == "potential":
         settings = {
             **settings,

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gtn_core.errors import GTNError
+from gtn_core.errors import GTNError, UsageError
 from gtn_rl.agents import Policies
 from gtn_rl.config import EnvironmentConfig
 from gtn_rl.fitness import greedy_policies
@@ -78,6 +78,7 @@ def harvest(
 
     Raises:
         GTNError: The task gave an observation or a reward that is not finite.
+        UsageError: There was but one state.
     """
 
     def act(observations: Tensor, alive: Tensor) -> Tensor:
@@ -91,6 +92,10 @@ def harvest(
     result = rollout(task, act, episodes, random, record=True)
     assert result.transitions is not None
     _refuse_what_is_no_number(task.spec.id, result.transitions)
+    if len(result.transitions.observations) < 2:
+        raise UsageError(
+            f"{episodes} episode of {task.spec.id} has one state, which has no spread: more environment.harvest_episodes have"
+        )
     return Harvest(result.transitions, result.returns, int(result.lengths.sum()))
 
 

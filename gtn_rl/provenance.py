@@ -18,10 +18,12 @@ def stages_of(document: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 
 def cost_of(document: Mapping[str, Any]) -> dict[str, float]:
     """Returns ``real_steps`` and ``cpu_seconds`` of the whole meta-training; one that the header does not know is absent."""
-    metrics = document.get("metrics") or {}
+    metrics = document.get("metrics")
+    metrics = metrics if isinstance(metrics, Mapping) else {}
     own = {"real_steps": metrics.get("meta_real_steps"), "cpu_seconds": metrics.get("meta_cpu_seconds")}
     before = _before(document, cost_of, {"real_steps": 0, "cpu_seconds": 0.0})
-    return {name: value + before[name] for name, value in own.items() if value is not None and name in before}
+    known = {name: value for name, value in own.items() if isinstance(value, int | float) and name in before}
+    return {name: value + before[name] for name, value in known.items()}
 
 
 def _before(document: Mapping[str, Any], asked: Any, nothing: Any) -> Any:

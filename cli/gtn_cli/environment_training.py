@@ -135,4 +135,4 @@ def _with_estimator(stages: Sequence[Any], name: str) -> tuple[Any, ...]:
         return tuple(dataclasses.replace(s, name=name, estimator="snes") if s.name == "bilevel" else s for s in stages)
     if not any(stage.nature.evolves for stage in stages):
         raise UsageError(f"no stage of {', '.join(names)} is an evolution, so --estimator {name} would change nothing")
-    return tuple(dataclasses.replace(s, estimator=name, lr=None) if s.nature.evolves else s for s in stages)
+    return tuple(dataclasses.replace(s, estimator=name) if s.nature.evolves else s for s in stages)

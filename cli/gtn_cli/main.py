@@ -44,7 +44,7 @@ COMMANDS = {
 """Name -> (module whose ``command`` it is, one line for ``--help``)."""
 
 OUT_OF_MEMORY = (
-    "out of memory; a meta-training with a smaller compute.memory_mib, inner.batch_size or inner.steps needs less"
+    "out of memory; smaller batches and buffers need less, and in a meta-training compute.memory_mib or inner.steps"
 )
 
 EXIT_FAILED = 1

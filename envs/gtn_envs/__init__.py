@@ -17,6 +17,7 @@ from gtn_envs.registration import (
     register_real,
     register_shipped,
 )
+from gtn_envs.shipped import shipped_ids
 from gtn_envs.space_encoding import decode_space, encode_space
 from gtn_envs.stream_env import DataStreamEnv
 from gtn_envs.stream_file import load_stream, save_stream
@@ -51,6 +52,7 @@ __all__ = [
     "register_images",
     "save_environment",
     "save_stream",
+    "shipped_ids",
 ]
 
 register_shipped()

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from gymnasium import spaces
 
+from gtn_envs.box_bounds import float32_within
 from gtn_envs.errors import WeightsError
 from gtn_envs.valid_weights import Array, Layers, Weights
 
@@ -103,7 +104,7 @@ def _program(weights: Weights) -> Program:
         networks.insert(0, _residual(_scaled(inputs.network(weights.layers("transition")), std)))
     termination = replace(inputs, features=0).network(weights.layers("termination"))
     means, log_std = tensors.get("initial.means", np.zeros((1, mean.size))), tensors.get("initial.log_std", 0 * mean)
-    low, high = _bounds(weights.observation_space)
+    low, high = float32_within(weights.observation_space)
     return Program(
         levels=_joined(networks),
         features=features,
@@ -131,14 +132,6 @@ def _action_normalisation(weights: Weights) -> tuple[Array64, Array64]:
     low, high = space.low.astype(np.float64).ravel(), space.high.astype(np.float64).ravel()
     gain = 2 / np.where(high > low, high - low, np.inf)  # an action that cannot vary counts as 0
     return gain, -gain * (low + high) / 2
-
-
-def _bounds(space: spaces.Box) -> tuple[Array, Array]:
-    """Returns the bounds in float32, rounded inwards, so that what is clipped to them is in a float64 space too."""
-    low, high = space.low.ravel().astype(np.float32), space.high.ravel().astype(np.float32)
-    low = np.where(low < space.low.ravel(), np.nextafter(low, np.float32(np.inf)), low)
-    high = np.where(high > space.high.ravel(), np.nextafter(high, np.float32(-np.inf)), high)
-    return low, high
 
 
 @dataclass(frozen=True)

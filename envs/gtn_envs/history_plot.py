@@ -9,13 +9,13 @@ import numpy.typing as npt
 from gymnasium import spaces
 
 from gtn_envs.canvas import Canvas
+from gtn_envs.rendering import RENDER_FPS
 from gtn_envs.valid_weights import Weights
 
 if TYPE_CHECKING:
     from gtn_envs.history import History
 
 WIDTH, HEIGHT = 600, 420
-FPS = 30
 STEPS = 200
 """How many of the last steps are shown, or all of an episode that is shorter."""
 DOTTED = 50
@@ -54,7 +54,7 @@ class HistoryPlot:
     def __init__(self, weights: Weights, render_mode: str) -> None:
         self._weights = weights
         title = weights.path.stem if weights.path else weights.task
-        self._canvas = Canvas(WIDTH, HEIGHT, render_mode, title, FPS)
+        self._canvas = Canvas(WIDTH, HEIGHT, render_mode, title, RENDER_FPS)
 
     def draw(self, history: History) -> npt.NDArray[np.uint8] | None:
         """Returns the plot (HEIGHT, WIDTH, 3), or shows it and returns None."""

@@ -26,6 +26,11 @@ if TYPE_CHECKING:
 _FOREVER = 2**62
 
 
+def _plain(seed: Any) -> Any:
+    """Returns one of numpy's whole numbers as Python's, which Gymnasium insists on; anything else as it is."""
+    return int(seed) if isinstance(seed, np.integer) else seed
+
+
 class NativeVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
     """n copies of an environment, stepped together; a step loops over no copies.
 
@@ -146,13 +151,13 @@ class NativeVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
             gymnasium.error.ResetNeeded: Copies left out by the mask have never been reset.
         """
         copies = self._masked((options or {}).get("reset_mask"))
-        seeds = [seed + i for i in range(self.num_envs)] if isinstance(seed, int | np.integer) else seed
+        seeds = [int(seed) + i for i in range(self.num_envs)] if isinstance(seed, int | np.integer) else seed
         if seeds is not None:
             if len(seeds) != self.num_envs:
                 raise ValueError(f"seed has length {len(seeds)}, expected num_envs={self.num_envs}")
             seeded = [i for i in copies.tolist() if seeds[i] is not None]
             for i, new in zip(
-                seeded, [seeding.np_random(seeds[i]) for i in seeded], strict=True
+                seeded, [seeding.np_random(_plain(seeds[i])) for i in seeded], strict=True
             ):  # all of them, or none
                 self._generators[i], self._seeds[i] = new
             self._seeded(np.array(seeded, np.int64))

@@ -67,7 +67,7 @@ def register_from_file(path: str | os.PathLike[str], id: str) -> EnvSpec:
         raise error.RegistrationError(f"{id!r} is not an environment id: expected [namespace/]Name-v<number>")
     present = gym.registry.get(id)
     if present is not None and str(path) not in _file_arguments(present):
-        raise error.RegistrationError(f"{id!r} is registered already, with {present.kwargs or present.entry_point}")
+        raise _taken(present)
     gym.registry.pop(id, None)  # registering over it would warn
     try:
         return _register(id, str(path), document)
@@ -100,8 +100,15 @@ def register_images(task: str, id: str) -> EnvSpec:
 
     Returns:
         What was registered.
+
+    Raises:
+        gymnasium.error.RegistrationError: The id stands for something else already.
     """
     kwargs = {"task": task, "split": "train"}
+    present = gym.registry.get(id)
+    if present is not None and (present.entry_point, present.kwargs) != (_REAL_ENTRY_POINT, kwargs):
+        raise _taken(present)
+    gym.registry.pop(id, None)  # registering over it would warn
     gym.register(id, _REAL_ENTRY_POINT, kwargs=kwargs, vector_entry_point=_REAL_VECTOR_ENTRY_POINT)
     return gym.registry[id]
 
@@ -121,6 +128,12 @@ def _file_arguments(spec: EnvSpec) -> list[str]:
     ours = str(spec.entry_point).startswith("gtn_envs.")
     given = [spec.kwargs[name] for name in _FILE_ARGUMENTS if name in spec.kwargs] if ours else []
     return [os.fspath(file) for file in given if isinstance(file, str | os.PathLike)]  # others are in memory
+
+
+def _taken(present: EnvSpec) -> error.RegistrationError:
+    return error.RegistrationError(
+        f"{present.id!r} is registered already, with {present.kwargs or present.entry_point}"
+    )
 
 
 def _register(id: str, file: str, document: Mapping[str, Any]) -> EnvSpec:

@@ -7,14 +7,14 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
-import gymnasium as gym
 import numpy as np
 import numpy.typing as npt
-from gymnasium import error, spaces
+from gymnasium import spaces
 
 from gtn_envs.discrete_action import action_index
 from gtn_envs.episode_orders import EpisodeOrders, Indices
-from gtn_envs.rendering import RENDER_MODES, Renderer
+from gtn_envs.pictured_env import PicturedEnv
+from gtn_envs.rendering import RENDER_MODES
 from gtn_envs.stream_file import load_stream
 from gtn_envs.stream_picture import FPS, StreamPicture
 from gtn_envs.valid_stream import DataStream, rewards_of
@@ -22,7 +22,7 @@ from gtn_envs.valid_stream import DataStream, rewards_of
 _METADATA: dict[str, Any] = {"render_modes": list(RENDER_MODES), "render_fps": FPS}
 
 
-class DataStreamEnv(gym.Env[Any, Any]):
+class DataStreamEnv(PicturedEnv):
     """Shows the images of a stream one by one; an episode is all of them, and is terminated after the last.
 
     The action has no influence on what comes next. The observation that ends an episode is the last image once more.
@@ -55,11 +55,8 @@ class DataStreamEnv(gym.Env[Any, Any]):
         share: Sequence[int] | None = None,
     ) -> None:
         self.stream = loaded = load_stream(stream)
+        super().__init__(render_mode, functools.partial(StreamPicture, loaded))
         self.observation_space, self.action_space = spaces_of(loaded)
-        self.render_mode = render_mode
-        self._renderer = (
-            None if render_mode is None else Renderer(functools.partial(StreamPicture, loaded), render_mode)
-        )
         self._orders = EpisodeOrders(loaded.steps, loaded.batch_size, order or loaded.order, share)
         self._images = loaded.images.reshape(len(loaded), *loaded.images.shape[2:])
         self._rewards = rewards_of(loaded, soft=soft)
@@ -80,10 +77,7 @@ class DataStreamEnv(gym.Env[Any, Any]):
         """
         super().reset(seed=seed)
         self._episode, self._position = self._orders.draw(self.np_random), 0
-        if self._renderer is not None:
-            self._renderer.start(self._episode[0])
-            if self.render_mode == "human":
-                self._renderer.draw()
+        self._begin(self._episode[0])
         return self._images[self._episode[0]].copy(), {}
 
     def step(self, action: Any) -> tuple[npt.NDArray[np.uint8], float, bool, bool, dict[str, Any]]:
@@ -99,39 +93,16 @@ class DataStreamEnv(gym.Env[Any, Any]):
             gymnasium.error.ResetNeeded: There was no reset yet, or the episode is over.
             gymnasium.error.InvalidAction: The action is not in the action space.
         """
-        if self._position == len(self._episode):
-            raise error.ResetNeeded("Cannot call env.step() before calling env.reset(), or after an episode's end")
+        if self._over:
+            raise self._reset_needed()
         rewards = self._rewards[self._episode[self._position]]
         taken = action_index(action, 0, len(rewards), self.action_space)
         self._position += 1
-        terminated = self._position == len(self._episode)
+        self._over = terminated = self._position == len(self._episode)
         image, reward = self._episode[self._position - terminated], float(rewards[taken])
         if self._renderer is not None:
-            self._renderer.record(image, taken, reward)
-            if self.render_mode == "human":
-                self._renderer.draw()
+            self._picture_step(self._renderer, image, taken, reward)
         return self._images[image].copy(), reward, terminated, False, {}
-
-    def render(self) -> Any:
-        """Returns a picture (height, width, 3) of uint8 in the mode ``rgb_array``; shows it in the mode ``human``.
-
-        Raises:
-            gymnasium.error.ResetNeeded: There was no reset yet.
-            gymnasium.error.DependencyNotInstalled: pygame is missing.
-        """
-        if self._renderer is None:
-            gym.logger.warn(
-                "render() does nothing without a render mode: make the environment with render_mode='rgb_array'"
-            )
-            return None
-        if not self._episode.size:
-            raise error.ResetNeeded("Cannot call env.render() before calling env.reset()")
-        return self._renderer.draw()
-
-    def close(self) -> None:
-        """Closes the window, if there is one."""
-        if self._renderer is not None:
-            self._renderer.close()
 
 
 def spaces_of(stream: DataStream) -> tuple[spaces.Box, spaces.Discrete]:

@@ -7,24 +7,23 @@ import functools
 import os
 from typing import Any
 
-import gymnasium as gym
 import numpy as np
 from gymnasium import error, spaces
 
 from gtn_envs.box_action import accepted_bounds
 from gtn_envs.discrete_action import action_index
-from gtn_envs.errors import WeightsError
 from gtn_envs.folding import fold
 from gtn_envs.initial_states import InitialStates
 from gtn_envs.numpy_single import NumpySingle
-from gtn_envs.rendering import RENDER_FPS, RENDER_MODES, Renderer, picture_of
+from gtn_envs.pictured_env import PicturedEnv
+from gtn_envs.rendering import RENDER_FPS, RENDER_MODES, picture_of
 from gtn_envs.valid_weights import Array, Weights
-from gtn_envs.weights_file import load_environment
+from gtn_envs.weights_file import load_playable
 
 _METADATA: dict[str, Any] = {"render_modes": list(RENDER_MODES), "render_fps": RENDER_FPS}
 
 
-class SyntheticEnv(gym.Env[Any, Any]):
+class SyntheticEnv(PicturedEnv):
     """One copy of a learned environment of the form ``mdp`` or ``bandit``.
 
     An episode that reaches the file's ``max_episode_steps`` is terminated here where the file says ``limit_terminates``, as
@@ -44,20 +43,16 @@ class SyntheticEnv(gym.Env[Any, Any]):
     metadata = _METADATA
 
     def __init__(self, weights: str | os.PathLike[str] | Weights, render_mode: str | None = None) -> None:
-        loaded = load_environment(weights)
-        if loaded.form == "reward":
-            raise WeightsError(f"{loaded.source} is a reward for {loaded.task}, not an environment: use LearnedReward")
-        self.weights = loaded
+        self.weights = loaded = load_playable(weights)
+        super().__init__(render_mode, functools.partial(picture_of, loaded))
         # The file's own are shared by all that read it; seeding one of these must not reach another environment.
         self.observation_space = copy.deepcopy(loaded.observation_space)
         self.action_space = copy.deepcopy(loaded.action_space)
-        self.render_mode = render_mode
-        self._renderer = None if render_mode is None else Renderer(functools.partial(picture_of, loaded), render_mode)
         program = fold(loaded)
         self._model = NumpySingle(program)
         self._initial = InitialStates(program)
-        self._state: Array | None = None
-        self._horizon = loaded.max_episode_steps if loaded.limit_terminates else None
+        self._state: Array = np.zeros(program.size, np.float32)
+        self._horizon = loaded.horizon
         self._elapsed = 0
         self._block: Array = np.empty((0, program.size), np.float32)
         self._used = 0
@@ -89,10 +84,7 @@ class SyntheticEnv(gym.Env[Any, Any]):
         self._state = self._block[self._used]
         self._used += 1
         self._elapsed = 0
-        if self._renderer is not None:
-            self._renderer.start(self._state)
-            if self.render_mode == "human":
-                self._renderer.draw()
+        self._begin(self._state)
         return self._observation(self._state), {}
 
     def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
@@ -105,48 +97,25 @@ class SyntheticEnv(gym.Env[Any, Any]):
             Observation, reward, terminated, False, and an empty info.
 
         Raises:
-            gymnasium.error.ResetNeeded: There is no state yet.
+            gymnasium.error.ResetNeeded: There was no reset yet, or the episode is over.
             gymnasium.error.InvalidAction: The action is not in the action space.
         """
-        state = self._state
-        if state is None:
-            raise error.ResetNeeded("Cannot call env.step() before calling env.reset()")
+        if self._over:
+            raise self._reset_needed()
         if self._discrete:
             taken: Any = action_index(action, self._start, self._count, self.action_space)
         else:
             taken = self._flat(action)
-        self._state, reward, terminated = self._model.step(state, taken)
+        self._state, reward, terminated = self._model.step(self._state, taken)
         if self._horizon is not None:
             self._elapsed += 1
             terminated = terminated or self._elapsed >= self._horizon
+        self._over = terminated
         if self._renderer is not None:
-            self._renderer.record(self._state, taken if self._discrete else taken.copy(), reward)
-            if self.render_mode == "human":
-                self._renderer.draw()
+            self._picture_step(self._renderer, self._state, taken if self._discrete else taken.copy(), reward)
         # The state is never handed out, so that no caller can change it.
         observation = self._state.copy() if self._plain else self._observation(self._state)
         return observation, reward, terminated, False, {}
-
-    def render(self) -> Any:
-        """Returns a picture (height, width, 3) of uint8 in the mode ``rgb_array``; shows it in the mode ``human``.
-
-        Raises:
-            gymnasium.error.ResetNeeded: There is no state yet.
-            gymnasium.error.DependencyNotInstalled: pygame is missing.
-        """
-        if self._renderer is None:
-            gym.logger.warn(
-                "render() does nothing without a render mode: make the environment with render_mode='rgb_array'"
-            )
-            return None
-        if self._state is None:
-            raise error.ResetNeeded("Cannot call env.render() before calling env.reset()")
-        return self._renderer.draw()
-
-    def close(self) -> None:
-        """Closes the window, if there is one."""
-        if self._renderer is not None:
-            self._renderer.close()
 
     def _observation(self, state: Array) -> Any:
         return state.astype(self._dtype).reshape(self._shape)

@@ -12,7 +12,9 @@ from gymnasium.vector import AutoresetMode
 from gymnasium.vector.utils import batch_space
 
 
-def check_vector_env(env: gym.vector.VectorEnv[Any, Any, Any], steps: int = 200, seed: int = 0) -> None:
+def check_vector_env(
+    env: gym.vector.VectorEnv[Any, Any, Any], steps: int = 200, seed: int = 0, *, random: bool = True
+) -> None:
     """Checks a vector environment of numpy arrays or torch tensors by running it; it is reset several times, not closed.
 
     Checked: the spaces are batches of the single ones; what is returned has the right shapes and dtypes, lies in the
@@ -24,6 +26,7 @@ def check_vector_env(env: gym.vector.VectorEnv[Any, Any, Any], steps: int = 200,
         env: Its ``metadata["autoreset_mode"]`` says how it resets.
         steps: Steps for each of the runs.
         seed: Of its resets and of the actions.
+        random: Whether the seed decides anything, so that another one has to lead to other observations.
 
     Raises:
         AssertionError: Something is wrong; one line says what.
@@ -35,8 +38,9 @@ def check_vector_env(env: gym.vector.VectorEnv[Any, Any, Any], steps: int = 200,
     for step, (one, other) in enumerate(zip(first, second, strict=True)):
         for name, a, b in zip(("observations", "rewards", "terminations", "truncations"), one, other, strict=True):
             assert np.array_equal(a, b), f"{name} of step {step} differ between two runs with seed {seed}"
-    assert any(not np.array_equal(a[0], b[0]) for a, b in zip(first, _run(env, steps, seed + 1000), strict=True)), (
-        f"seeds {seed} and {seed + 1000} give the same observations"
+    other_seed = _run(env, steps, seed + 1000)
+    assert not random or any(not np.array_equal(a[0], b[0]) for a, b in zip(first, other_seed, strict=True)), (
+        f"seeds {seed} and {seed + 1000} give the same observations (random=False allows it)"
     )
     _check_refusals(env, seed)
 
@@ -172,9 +176,7 @@ def _check_refusals(env: gym.vector.VectorEnv[Any, Any, Any], seed: int) -> None
     if isinstance(space, spaces.Discrete):
         wrong += [np.full_like(good, space.start + space.n), np.full_like(good, space.start - 1), good + 0.5]
     elif isinstance(space, spaces.Box):
-        nan, above = good.copy(), good.copy()
-        nan.flat[-1], above.flat[-1] = np.nan, np.nextafter(space.high.flat[-1], np.inf, dtype=good.dtype) + 1
-        wrong += [nan, above]
+        wrong += _outside(space, good)
     env.reset(seed=seed)
     expected = env.step(good)
     env.reset(seed=seed)
@@ -187,6 +189,23 @@ def _check_refusals(env: gym.vector.VectorEnv[Any, Any, Any], seed: int) -> None
         raise AssertionError(f"the actions {actions!r} were not refused, though they are not in {env.action_space}")
     for name, a, b in zip(("observations", "rewards"), env.step(good), expected, strict=False):
         assert np.array_equal(_host(a), _host(b)), f"{name} differ after actions that were refused"
+
+
+def _outside(space: spaces.Box, good: npt.NDArray[Any]) -> list[npt.NDArray[Any]]:
+    """Returns batches of actions of which the last entry is no element of the space, as far as its type can tell."""
+    highest, wrong = space.high.flat[-1], []
+    if good.dtype.kind == "f":
+        wrong.append(np.nan)
+        if np.isfinite(highest):
+            wrong.append(np.nextafter(highest, np.inf, dtype=good.dtype) + 1)
+    elif highest < np.iinfo(good.dtype).max:
+        wrong.append(highest + 1)
+    batches = []
+    for value in wrong:
+        actions = good.copy()
+        actions.flat[-1] = value
+        batches.append(actions)
+    return batches
 
 
 def _limit(env: gym.vector.VectorEnv[Any, Any, Any]) -> int | None:

@@ -12,7 +12,6 @@ import numpy.typing as npt
 from gymnasium.vector import AutoresetMode
 
 from gtn_envs.backends import TorchBackend
-from gtn_envs.errors import WeightsError
 from gtn_envs.folding import fold
 from gtn_envs.initial_states import DrawnAhead, InitialStates
 from gtn_envs.native_vector_env import NativeVectorEnv
@@ -20,7 +19,7 @@ from gtn_envs.numpy_batch import NumpyBatch
 from gtn_envs.rendering import RENDER_FPS, picture_of
 from gtn_envs.torch_model import TorchModel
 from gtn_envs.valid_weights import Weights
-from gtn_envs.weights_file import load_environment
+from gtn_envs.weights_file import load_playable
 
 if TYPE_CHECKING:
     import torch
@@ -61,9 +60,7 @@ class SyntheticVectorEnv(NativeVectorEnv):
         autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP,
         render_mode: str | None = None,
     ) -> None:
-        loaded = load_environment(weights)
-        if loaded.form == "reward":
-            raise WeightsError(f"{loaded.source} is a reward for {loaded.task}, not an environment: use LearnedReward")
+        loaded = load_playable(weights)
         default = None if loaded.horizon else loaded.max_episode_steps
         super().__init__(
             copy.deepcopy(loaded.observation_space),  # the file's own are shared by all that read it

@@ -11,6 +11,7 @@ from typing import Any
 import numpy.typing as npt
 
 from gtn_envs.document_file import read_document, read_tensors, require_suffix, resolve, state_of, write
+from gtn_envs.errors import WeightsError
 from gtn_envs.valid_weights import Weights, make_weights, validate
 
 
@@ -54,3 +55,15 @@ def load_environment(weights: str | os.PathLike[str] | Weights) -> Weights:
 def _load(path: Path, state: tuple[int, int, int]) -> Weights:
     """Reads ``path``; ``state`` only tells one state of the file from another."""
     return validate(path, read_document(path), read_tensors(path))
+
+
+def load_playable(weights: str | os.PathLike[str] | Weights) -> Weights:
+    """Returns what ``load_environment`` does, of an environment to play in.
+
+    Raises:
+        WeightsError: See ``load_environment``; or it is a reward for the real task.
+    """
+    loaded = load_environment(weights)
+    if loaded.form == "reward":
+        raise WeightsError(f"{loaded.source} is a reward for {loaded.task}, not an environment: use LearnedReward")
+    return loaded

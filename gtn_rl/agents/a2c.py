@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from gtn_rl.agents.actor import ActorCritic, clip_members
+from gtn_rl.agents.actor import ActorCritic
+from gtn_rl.agents.clipping import clip_members
 from gtn_rl.agents.on_policy import collect
 from gtn_rl.agents.protocol import AGENTS, Policies, log_uniform
 from gtn_rl.models.variants import Variants

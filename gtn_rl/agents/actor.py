@@ -106,9 +106,3 @@ class ActorCritics:
             return F.log_softmax(outputs, dim=2).gather(2, actions.unsqueeze(2)).squeeze(2), values
         z = (actions - outputs) / self.log_spread.exp()
         return -(0.5 * z.square() + self.log_spread + 0.5 * math.log(2 * math.pi)).sum(dim=2), values
-
-
-def clip_members(gradient: Tensor, largest: float) -> Tensor:
-    """Scales the gradients ``(P, D)`` of members down whose norm exceeds ``largest``."""
-    norm = gradient.norm(dim=1, keepdim=True)
-    return gradient * (largest / (norm + 1e-6)).clamp(max=1)

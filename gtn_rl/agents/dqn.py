@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from gtn_rl.agents.actor import clip_members
+from gtn_rl.agents.clipping import clip_members
 from gtn_rl.agents.protocol import AGENTS, Policies, log_uniform
 from gtn_rl.agents.replay import Replay
 from gtn_rl.models.networks import Network, off_policy

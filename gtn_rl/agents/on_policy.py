@@ -12,7 +12,7 @@ from gtn_rl.models.variants import Copies
 
 
 @dataclass(frozen=True)
-class Experience:
+class Segment:
     """T steps of E copies of P agents; where said, flattened over time and copies to n = T E entries, time first.
 
     Attributes:
@@ -53,7 +53,7 @@ class Experience:
 @torch.no_grad()
 def collect(
     agents: ActorCritics, copies: Copies, steps: int, generator: torch.Generator, *, discount: float
-) -> Experience:
+) -> Segment:
     """Steps all copies.
 
     Nothing comes after a termination; an episode that a time limit cut off is worth the value of its last state on top, as in
@@ -82,4 +82,4 @@ def collect(
         rewards.append(reward)
         ends.append(transition.ended.to(reward))
     following = torch.zeros_like(rewards[-1]) if ends[-1].all() else agents.values(copies.observations())
-    return Experience(torch.cat(seen, dim=1), torch.cat(taken, dim=1), rewards, ends, following, discount)
+    return Segment(torch.cat(seen, dim=1), torch.cat(taken, dim=1), rewards, ends, following, discount)

@@ -8,7 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gtn_rl.agents.actor import ActorCritic, ActorCritics, clip_members
+from gtn_rl.agents.actor import ActorCritic, ActorCritics
+from gtn_rl.agents.clipping import clip_members
 from gtn_rl.agents.on_policy import collect
 from gtn_rl.agents.protocol import AGENTS, Policies, log_uniform
 from gtn_rl.models.variants import Copies, Variants

@@ -8,14 +8,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gtn_rl.models.episodes import Episodes, Starts
+from gtn_rl.models.episodes import BLOCK, Episodes, StartsAhead
 from gtn_rl.models.variants import Transition
 
 if TYPE_CHECKING:
     from gtn_rl.models.environment import Model
-
-BLOCK = 512
-"""Initial states drawn at once."""
 
 
 class CopiesInStep:
@@ -90,7 +87,7 @@ class CopiesApart:
         def draw(n: int, random: np.random.Generator) -> tuple[np.ndarray, ...]:
             return random.integers(centres, size=n), random.standard_normal((n, d), np.float32)
 
-        self._starts = Starts(count, draw, generator)
+        self._starts = StartsAhead(count, draw, generator)
         device, limit = model.means.device, model.max_episode_steps
         self._episodes = Episodes(model.size, count, limit, stagger=stagger, device=device)
         everyone = torch.ones(model.size, count, dtype=torch.bool, device=device).nonzero(as_tuple=True)

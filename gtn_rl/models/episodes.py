@@ -50,7 +50,7 @@ class Episodes:
         return truncated
 
 
-class Starts:
+class StartsAhead:
     """Where episodes start, drawn in advance: episode j of copy e starts alike in every variant, whenever one comes to it.
 
     Args:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from gtn_rl.models.episodes import Episodes, Starts
+from gtn_rl.models.episodes import Episodes, StartsAhead
 from gtn_rl.models.variants import Transition
 from gtn_rl.tasks.actions import denormalise
 
@@ -29,7 +29,7 @@ class RewardedCopies:
         self, variants: RewardedTask, count: int, generator: torch.Generator, *, stagger: bool = False
     ) -> None:
         self.count, self._variants, task = count, variants, variants.task
-        self._starts = Starts(count, task.starts, generator)
+        self._starts = StartsAhead(count, task.starts, generator)
         limit = variants.max_episode_steps
         self._episodes = Episodes(variants.size, count, limit, stagger=stagger, device=task.device)
         numbers, copies = self._episodes.number.flatten(), torch.arange(count).repeat(variants.size)

@@ -33,7 +33,7 @@ def fresh_agent(entry: Algorithm, policy: str, venv: VecEnv, seed: int, **argume
             # A last mini-batch that is shorter than the others is fine.
             warnings.filterwarnings("ignore", message="You have specified a mini-batch size", category=UserWarning)
             agent: BaseAlgorithm = cls(policy, venv, seed=seed, **{"device": "cpu", **arguments})
-    except (AssertionError, TypeError, ValueError) as error:
+    except (AssertionError, TypeError, ValueError, RuntimeError) as error:
         venv.close()
         raise UsageError(f"{entry.name} refuses its settings: {error}") from error
     return agent

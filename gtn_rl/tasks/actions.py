@@ -11,7 +11,7 @@ from gtn_rl.tasks.protocol import TaskSpec
 def denormalise(spec: TaskSpec, actions: Tensor) -> Tensor:
     """Maps actions in [-1, 1] to the task's bounds."""
     low, high = (torch.from_numpy(bound).to(actions) for bound in (spec.action_low, spec.action_high))
-    return low + (actions + 1) * (high - low) / 2
+    return torch.clamp(low + (actions + 1) * (high - low) / 2, low, high)  # which a rounded sum may miss
 
 
 def normalise(spec: TaskSpec, actions: Tensor) -> Tensor:

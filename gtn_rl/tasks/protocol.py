@@ -11,6 +11,7 @@ import torch
 from gymnasium import spaces
 
 from gtn_core.errors import UsageError
+from gtn_envs.box_bounds import float32_within
 
 State = Any
 """The state of n copies. Only the task that made it looks inside."""
@@ -125,7 +126,7 @@ def spec_of(env: gym.Env) -> TaskSpec:
     if isinstance(action, spaces.Box):
         if action.dtype.kind != "f":
             raise UsageError(f"{name} has actions of {action}; of Box actions only those of floats are supported")
-        low, high = action.low.astype(np.float32).ravel(), action.high.astype(np.float32).ravel()
+        low, high = float32_within(action)
     else:
         low = high = np.empty(0, np.float32)
     if not isinstance(action, spaces.Discrete | spaces.Box) or not np.isfinite([low, high]).all():

@@ -20,8 +20,8 @@ Act = Callable[[np.ndarray], np.ndarray]
 ENDLESS = 100_000  # steps after which an episode without a time limit is taken for one that never ends
 
 
-class Copies(Protocol):
-    """Copies of one task that step together."""
+class EpisodeCopies(Protocol):
+    """EpisodeCopies of one task that step together."""
 
     def reset(self, seed: int) -> np.ndarray:
         """Starts an episode on every copy; returns observations (copies, ...)."""
@@ -50,7 +50,7 @@ class RealTask:
         if spec.max_episode_steps is None:
             log.warning("%s has no time limit; an episode is given up after %s steps", task, f"{ENDLESS:,}")
         native = spec.vector_entry_point is not None
-        self._copies: Copies = _NativeCopies(task, episodes) if native else _ListedCopies(task, episodes)
+        self._copies: EpisodeCopies = _NativeCopies(task, episodes) if native else _ListedCopies(task, episodes)
 
     def returns(self, act: Act, seed: int) -> np.ndarray:
         """Plays one episode on every copy, so that short episodes count no more often than long ones.

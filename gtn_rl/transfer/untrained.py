@@ -23,8 +23,8 @@ def write_untrained(env: Environment, path: Path, seed: int) -> None:
     """Writes a teacher's file with its networks drawn anew.
 
     Every weight and bias comes from a normal distribution with the standard deviation that its tensor has in the teacher, so
-    that rewards and dynamics keep their size. The states' normalisation, the initial states and the reward's
-    scale stay: what the control lacks is what the networks have learned.
+    that rewards and dynamics keep their size; a tensor of one number has none, and stays. So do the states' normalisation, the
+    initial states and the reward's scale: what the control lacks is what the networks have learned.
 
     Args:
         env: The teacher.
@@ -40,7 +40,9 @@ def write_untrained(env: Environment, path: Path, seed: int) -> None:
     weights = load_environment(env.file)
     random = np.random.default_rng(seed)
     tensors = {
-        name: random.normal(0.0, tensor.std(), tensor.shape) if name.startswith(NETWORKS) and tensor.ndim else tensor
+        name: random.normal(0.0, tensor.std(), tensor.shape)
+        if name.startswith(NETWORKS) and tensor.size > 1
+        else tensor
         for name, tensor in sorted(weights.tensors.items())
     }
     document = {key: value for key, value in weights.document.items() if key not in TOLD}

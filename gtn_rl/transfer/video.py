@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
+from contextlib import closing
 from pathlib import Path
 
 import gymnasium as gym
@@ -42,11 +44,10 @@ def film(path: Path, task: Environment, act: Act, seed: int) -> float:
     Returns:
         The episode's return.
     """
-    env = _filmed(task)
-    rate = float(env.metadata.get("render_fps") or 50)
-    skip, fps = max(1, round(rate / FPS)), min(FPS, rate)
     frames, total = [], 0.0
-    with own_randomness(seed):
+    with closing(_filmed(task)) as env, own_randomness(seed):
+        rate = float(env.metadata.get("render_fps") or 50)
+        skip, fps = max(1, round(rate / FPS)), min(FPS, rate)
         observation, _ = env.reset(seed=seed % 2**31)
         for step in range(ENDLESS):
             if step % skip == 0:
@@ -57,7 +58,6 @@ def film(path: Path, task: Environment, act: Act, seed: int) -> float:
                 break
         else:
             raise GTNError(f"an episode of {task.id} did not end within {ENDLESS:,} steps")
-    env.close()
     buffer = io.BytesIO()
     frames[0].save(buffer, "gif", save_all=True, append_images=frames[1:], duration=round(1000 / fps), loop=0)
     with replacing(path) as file:
@@ -66,18 +66,25 @@ def film(path: Path, task: Environment, act: Act, seed: int) -> float:
 
 
 def _filmed(task: Environment) -> gym.Env:
+    """Makes a task whose pictures have been seen to be pictures.
+
+    Raises:
+        UsageError: See ``require_rendering``.
+    """
     need_no_desktop()
-    try:
-        limit = {"max_episode_steps": IMAGES} if task.stream else {}
-        env = gym.make(task.id, render_mode="rgb_array", disable_env_checker=True, **limit, **task.judged)
-        env.reset(seed=0)
-        picture = np.asarray(env.render())
-    except gym.error.DependencyNotInstalled as error:
-        raise UsageError(f"pictures of {task.id} need a package that is not installed: {error}") from error
-    except (gym.error.Error, NotImplementedError, TypeError) as error:
-        raise UsageError(f"{task.id} has no pictures: {error}") from error
-    if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3:
-        env.close()
-        given = f"{picture.dtype} {picture.shape}"
-        raise UsageError(f"{task.id} has no pictures: render() gives {given}, not uint8 (height, width, 3)")
+    limit = {"max_episode_steps": IMAGES} if task.stream else {}
+    with contextlib.ExitStack() as opened:
+        try:
+            env = gym.make(task.id, render_mode="rgb_array", disable_env_checker=True, **limit, **task.judged)
+            opened.callback(env.close)
+            env.reset(seed=0)
+            picture = np.asarray(env.render())
+        except gym.error.DependencyNotInstalled as error:
+            raise UsageError(f"pictures of {task.id} need a package that is not installed: {error}") from error
+        except Exception as error:  # a renderer's own, as where there is no display
+            raise UsageError(f"{task.id} has no pictures: {error}") from error
+        if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3:
+            given = f"{picture.dtype} {picture.shape}"
+            raise UsageError(f"{task.id} has no pictures: render() gives {given}, not uint8 (height, width, 3)")
+        opened.pop_all()
     return env

@@ -22,8 +22,13 @@ OUTSIDE = ("policy", "n_timesteps", "n_envs", "normalize", "normalize_kwargs", "
 UNSUPPORTED = ("env_wrapper", "vec_env_wrapper", "frame_stack", "callback", "monitor_kwargs", "env_kwargs")
 OURS = ("policy", "env", "verbose", "seed", "tensorboard_log", "_init_setup_model", "action_noise")
 """Arguments of the algorithm's class that the caller of this module sets."""
-COUNTED = ("batch_size", "n_steps", "n_epochs", "buffer_size", "n_delta", "n_top")
+COUNTED = (
+    *("batch_size", "n_steps", "n_epochs", "buffer_size", "n_delta", "n_top"),
+    *("target_update_interval", "policy_delay", "stats_window_size", "train_freq", "gradient_steps"),
+)
 """Arguments that are numbers of things; Stable-Baselines3 finds out only while it trains."""
+AS_MANY = {"gradient_steps": -1}
+"""What stands for as many as there were steps, where an argument knows it."""
 NOISES = ("normal", "ornstein-uhlenbeck")
 
 
@@ -93,7 +98,7 @@ def interpret(given: Mapping[str, Any], entry: Algorithm) -> Settings:
     values = {key: _value(key, value) for key, value in given.items() if key not in UNSUPPORTED}
     arguments = {key: value for key, value in values.items() if key not in OUTSIDE}
     for key, value in arguments.items():
-        if isinstance(value, str) and isinstance(accepted[key].default, int | float):
+        if (value is None or isinstance(value, str)) and isinstance(accepted[key].default, int | float):
             raise UsageError(f"the setting {key!r} should be a number, not {value!r}")
     return Settings(
         arguments=arguments,
@@ -116,8 +121,8 @@ def _value(key: str, value: Any) -> Any:
             return _expression(key, value)
         if key in SCHEDULED:
             raise UsageError(f"the setting {key!r} should be a number or lin_NUMBER, not {value!r}")
-    if key in COUNTED and value is not None:
-        return _count(key, value)
+    if key in COUNTED and value is not None and not isinstance(value, list | tuple | Mapping):
+        return value if value == AS_MANY.get(key) else _count(key, value)
     if key.endswith("_kwargs") and value is not None and not isinstance(value, Mapping):
         raise UsageError(f"the setting {key!r} should be a dictionary, e.g. dict(net_arch=[64, 64]), not {value!r}")
     if key == "train_freq" and isinstance(value, list):

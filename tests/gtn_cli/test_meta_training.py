@@ -34,6 +34,19 @@ def test_an_evolution_strategy_leaves_stages_alone_that_differentiate(estimator)
     assert stages(estimator, stages=own) == [("meta-gradient", "snes", 0.1), ("bilevel", estimator, 0.05)]
 
 
+def test_another_strategy_leaves_the_learning_rate_that_was_given():
+    given = Given(iterations=1, kind="bandit", estimator="openai-es")
+    config = new_meta_training("CartPole-v1", "fast", [{"stages": [{"name": "bilevel", "lr": 0.005}]}], given).config
+    assert [(stage.estimator, stage.lr) for stage in config.stages] == [("openai-es", 0.005)]
+
+
+def test_a_task_is_the_same_with_its_package_before_it():
+    whole, named = (
+        [stage[0] for stage in stages(None, task=task)] for task in ("CartPole-v1", "gymnasium:CartPole-v1")
+    )
+    assert whole == named
+
+
 def test_every_evolved_stage_takes_the_evolution_strategy():
     named = [(name, estimator) for name, estimator, _ in stages("openai-es", task="Pendulum-v1")]
     assert named == [("greedy", "openai-es"), ("distil", "openai-es")]

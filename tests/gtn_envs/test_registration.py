@@ -14,7 +14,7 @@ from gymnasium import error
 from gymnasium.envs.registration import EnvSpec
 from random_environments import REAL_STREAM, REWARDS, STREAMS, VARIANTS, environment
 
-from gtn_envs import LearnedReward, WeightsError, make_weights, register_from_file, save_environment
+from gtn_envs import LearnedReward, WeightsError, make_weights, register_from_file, register_images, save_environment
 from gtn_envs.registration import file_of
 
 
@@ -70,6 +70,16 @@ def test_shipped_files_are_registered(
 def test_the_same_file_again(files: dict[str, Path]) -> None:
     id = "GTN-TestDiscrete-v0"
     assert register_from_file(files[id], id) is gym.spec(id)
+
+
+def test_images_take_no_id_that_stands_for_something_else() -> None:
+    before = gym.spec("CartPole-v1")
+    with pytest.raises(gym.error.RegistrationError, match="'CartPole-v1' is registered already"):
+        register_images("mine.npz", "CartPole-v1")
+    assert gym.spec("CartPole-v1") is before
+    for _ in range(2):
+        register_images("mine.npz", "GTN-TestImages-v0")
+    del gym.registry["GTN-TestImages-v0"]
 
 
 def test_a_file_that_was_rewritten_is_registered_anew(write: Callable[..., Path]) -> None:

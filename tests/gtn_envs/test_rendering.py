@@ -57,8 +57,8 @@ def test_the_real_tasks_picture(task: str, tmp_path: Path, monkeypatch: pytest.M
     env.close()
 
 
-def test_the_plot(files: dict[str, Path]) -> None:
-    env = gym.make("GTN-TestGrid-v0", render_mode="rgb_array")
+def test_the_plot(write: Callable[..., Path]) -> None:
+    env = SyntheticEnv(write(task="Grid-v0", termination=False), render_mode="rgb_array")
     env.reset(seed=0)
     first = env.render()
     assert isinstance(first, np.ndarray)
@@ -125,7 +125,8 @@ def test_the_window(id: str, files: dict[str, Path]) -> None:
     env = gym.make(id, render_mode="human")
     env.reset(seed=0)
     for _ in range(3):
-        env.step(env.action_space.sample())
+        if env.step(env.action_space.sample())[2]:
+            env.reset()
     assert env.render() is None
     env.close()
 

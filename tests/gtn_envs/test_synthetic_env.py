@@ -115,6 +115,18 @@ def test_all_initial_states_differ(files: dict[str, Path]) -> None:
     assert len(states) == 100
 
 
+@pytest.mark.parametrize("id", ["GTN-TestDiscrete-v0", "GTN-TestBandit-v0"])
+def test_an_episode_that_is_over_takes_no_more_steps(id: str, files: dict[str, Path]) -> None:
+    env = SyntheticEnv(files[id])
+    env.reset(seed=0)
+    while not env.step(env.action_space.sample())[2]:
+        pass
+    with pytest.raises(gym.error.ResetNeeded, match="after an episode's end"):
+        env.step(env.action_space.sample())
+    env.reset()
+    env.step(env.action_space.sample())
+
+
 def test_observations_are_the_callers_own(files: dict[str, Path]) -> None:
     for id in ("GTN-TestEndless-v0", "GTN-TestBandit-v0", "GTN-TestGrid-v0"):
         env, other = SyntheticEnv(files[id]), SyntheticEnv(files[id])
@@ -123,11 +135,14 @@ def test_observations_are_the_callers_own(files: dict[str, Path]) -> None:
             observation, _ = reset(seed=1)
         env.reset(seed=1)[0][:] = 9
         for _ in range(3):
-            observation, reward, *_ = env.step(action)
+            observation, reward, ended, *_ = env.step(action)
             expected, expected_reward, *_ = other.step(action)
             np.testing.assert_array_equal(observation, expected)
             assert reward == expected_reward
             observation[:] = 9
+            if ended:
+                env.reset()
+                other.reset()
 
 
 def test_spaces_are_each_environments_own() -> None:

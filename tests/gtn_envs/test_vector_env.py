@@ -378,6 +378,50 @@ def test_the_checker_knows_of_no_limit(files: dict[str, Path]) -> None:
     check_vector_env(gym.make_vec("GTN-TestEndless-v0", num_envs=3, max_episode_steps=-1), steps=30)
 
 
+class Bounded(gym.Env[Any, Any]):
+    """Counts, from the same start whatever the seed."""
+
+    observation_space = gym.spaces.Box(0, 100, (1,), np.float32)
+
+    def __init__(self, action_space: gym.spaces.Box) -> None:
+        self.action_space, self.count = action_space, 0
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
+        super().reset(seed=seed)
+        self.count = 0
+        return np.zeros(1, np.float32), {}
+
+    def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
+        if not self.action_space.contains(action):
+            raise gym.error.InvalidAction(f"{action}")
+        self.count += 1
+        return np.full(1, self.count, np.float32), 0.0, self.count == 7, False, {}
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize(
+    "space",
+    [
+        gym.spaces.Box(-3, 3, (2,), np.int64),
+        gym.spaces.Box(0, 255, (1,), np.uint8),
+        gym.spaces.Box(-np.inf, np.inf, (1,)),
+    ],
+    ids=["int64", "uint8", "unbounded"],
+)
+def test_the_checker_accepts_all_boxes_and_environments_without_chance(mode: str, space: gym.spaces.Box) -> None:
+    env = SyncVectorEnv([lambda: Bounded(space)] * 3, autoreset_mode=mode)
+    with pytest.raises(AssertionError, match="give the same observations"):
+        check_vector_env(env, 30)
+    check_vector_env(env, 30, random=False)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_seeds_may_be_numpys(mode: str) -> None:
+    env = gym.make_vec("GTN-CartPole-v0", num_envs=2, autoreset_mode=mode)
+    given = [env.reset(seed=seed)[0] for seed in (3, np.int64(3), [3, 4], np.array([3, 4]))]  # type: ignore[arg-type]
+    assert all(np.array_equal(given[0], other) for other in given[1:])
+
+
 @pytest.mark.parametrize("mode", MODES)
 def test_the_checker_accepts_gymnasiums_own(mode: str) -> None:
     check_vector_env(

@@ -1,9 +1,12 @@
 """Harvests of the real task: which states become centres."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
 
+from gtn_core.errors import UsageError
 from gtn_rl.config import EnvironmentConfig
 from gtn_rl.harvest import harvest, start_from_greedy
 from gtn_rl.tasks import make_task
@@ -17,6 +20,15 @@ def test_centres_are_states_of_the_first_steps(first_steps):
     allowed = gathered.states if first_steps is None else gathered.states[steps < first_steps]
     assert centres.shape == (200, 3)
     assert bool((centres[:, None] == allowed[None]).all(dim=2).any(dim=1).all())
+
+
+def test_one_state_is_no_harvest():
+    task = make_task("CartPole-v1")
+    short = dataclasses.replace(task.spec, max_episode_steps=1)
+    task.spec = short
+    with pytest.raises(UsageError, match=r"has one state, .* more environment\.harvest_episodes"):
+        harvest(task, 1, np.random.default_rng(0))
+    assert len(harvest(task, 2, np.random.default_rng(0)).states) >= 2
 
 
 @pytest.mark.parametrize("spread", ["task", "policy"])

@@ -16,4 +16,6 @@ def test_what_is_not_known_is_absent():
     assert stages_of({"stages": ["by hand"]}) == [{"name": "by hand"}]
     assert stages_of({}) == []
     assert cost_of({}) == {}
+    assert cost_of({"metrics": {"meta_real_steps": "many", "meta_cpu_seconds": 2.0}}) == {"cpu_seconds": 2.0}
+    assert cost_of({"metrics": ["none"]}) == {}
     assert cost_of({**SECOND, "start": {"metrics": {"meta_real_steps": 5}}}) == {"real_steps": 15}

@@ -2,16 +2,21 @@
 
 from pathlib import Path
 
+import gymnasium as gym
 import numpy as np
 import pytest
 import torch
+from gymnasium.envs.classic_control import CartPoleEnv
+from gymnasium.envs.registration import EnvSpec
 from PIL import Image
 
+from gtn_core.errors import UsageError
 from gtn_envs import save_environment
 from gtn_rl.environments import find_environment
 from gtn_rl.models.reward import RewardTeacher
 from gtn_rl.reports.report import write_episodes
 from gtn_rl.tasks import make_task
+from gtn_rl.transfer.video import require_rendering
 
 
 def picture(name, folder):
@@ -44,6 +49,27 @@ def test_states_that_cannot(name, tmp_path):
     pixels = picture(name, tmp_path)
     assert pixels.shape[0] > 600  # eight entries and the reward, four panels a row
     assert (np.abs(pixels.astype(int) - (11, 110, 79)).max(axis=2) < 8).any()
+
+
+class Blind(CartPoleEnv):
+    """Says that it has pictures, and has none here."""
+
+    def render(self):
+        raise RuntimeError("no display")
+
+
+def test_a_task_whose_pictures_fail_costs_a_run_nothing(tmp_path, monkeypatch, caplog):
+    monkeypatch.setitem(gym.registry, "Blind-v0", EnvSpec("Blind-v0", Blind, max_episode_steps=20))
+    task = make_task("Blind-v0", workers=0)
+    teacher = RewardTeacher(task, torch.zeros(4), torch.ones(4), torch.randn(8, 4), seed=0, hidden=(8,))
+    tensors = {name: tensor.numpy() for name, tensor in teacher.tensors().items()}
+    spaces = {"observation_space": task.spec.observation_space, "action_space": task.spec.action_space}
+    save_environment(tmp_path / "reward.safetensors", tensors, teacher.document(**spaces))
+    with caplog.at_level("INFO"):
+        assert write_episodes(tmp_path, find_environment(str(tmp_path / "reward.safetensors"))) is None
+    assert "no picture of episodes: no display" in caplog.text
+    with pytest.raises(UsageError, match="Blind-v0 has no pictures: no display"):
+        require_rendering(find_environment("Blind-v0"))
 
 
 def test_without_pygame_there_is_a_reason_in_the_log(tmp_path, monkeypatch, caplog):

@@ -21,7 +21,9 @@ from gymnasium import spaces
 
 from gtn_core.errors import GTNError, UsageError
 from gtn_rl.tasks import make_task, rollout
+from gtn_rl.tasks.actions import denormalise
 from gtn_rl.tasks.crew import start
+from gtn_rl.tasks.protocol import spec_of
 from gtn_rl.tasks.workers import EnvPool
 
 
@@ -213,6 +215,21 @@ def test_a_worker_that_starts_leaves_interrupts_to_its_parent(number: signal.Sig
 def test_spaces_that_are_not_supported_are_named(observation: spaces.Space, action: spaces.Space, message: str) -> None:
     with pytest.raises(UsageError, match=f"Odd-v0 has {message}"):
         make_task("Odd-v0", env_kwargs={"observation_space": observation, "action_space": action})
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "dtype"),
+    [(-0.1, 0.1, np.float64), (-1.0, 0.1, np.float32), (-2.0, 1.9, np.float32), (0.1, 0.7, np.float64)],
+)
+def test_the_outermost_actions_lie_in_the_space(low: float, high: float, dtype: Any) -> None:
+    space = spaces.Box(low, high, (1,), dtype)
+    env = Odd(spaces.Box(-1, 1, (2,)), space)
+    env.spec = gym.spec("Odd-v0")
+    spec = spec_of(env)
+    for wanted in (-1.0, 1.0, 5.0):
+        actions = denormalise(spec, torch.tensor([[wanted]])).numpy().astype(dtype)
+        assert space.contains(actions[0]), actions
+    assert high - float(actions[0, 0]) < 1e-6
 
 
 @pytest.mark.parametrize(

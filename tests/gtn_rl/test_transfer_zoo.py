@@ -7,8 +7,10 @@ import torch
 from gtn_core.config import read_yaml
 from gtn_core.errors import UsageError
 from gtn_core.seeding import Streams
+from gtn_rl.environments import find_environment
 from gtn_rl.sb3.algorithms import algorithm
 from gtn_rl.transfer.settings import TUNED, hyperparameters
+from gtn_rl.transfer.training import make_agent
 from gtn_rl.transfer.zoo import interpret, select
 
 
@@ -59,11 +61,35 @@ def test_reads_off_policy_settings():
         ({"normalize": True, "normalize_kwargs": 3}, "'normalize_kwargs' should be a dictionary"),
         ({"policy_kwargs": "foo"}, "'policy_kwargs' should be a dictionary"),
         ({"gamma": "abc"}, "'gamma' should be a number, not 'abc'"),
+        ({"gamma": None}, "'gamma' should be a number, not None"),
+        ({"stats_window_size": -1}, "'stats_window_size' should be a whole number above 0"),
     ],
 )
 def test_refuses(given, words):
     with pytest.raises(UsageError, match=words):
         interpret(given, algorithm("ppo"))
+
+
+@pytest.mark.parametrize(
+    "given", [{"gradient_steps": 1.5}, {"train_freq": 0}, {"target_update_interval": 0.5}, {"batch_size": None}]
+)
+def test_refuses_of_a_q_learner(given):
+    with pytest.raises(UsageError, match=f"{next(iter(given))!r} should be"):
+        interpret(given, algorithm("dqn"))
+
+
+def test_gradient_steps_may_be_as_many_as_steps():
+    assert interpret({"gradient_steps": -1, "train_freq": [2, "step"]}, algorithm("dqn")).arguments == {
+        "gradient_steps": -1,
+        "train_freq": (2, "step"),
+    }
+
+
+@pytest.mark.parametrize("given", [{"device": "foo"}, {"policy_kwargs": {"net_arch": [-3]}}])
+def test_what_torch_refuses_is_the_settings_fault(given):
+    entry = algorithm("dqn")
+    with pytest.raises(UsageError, match="dqn refuses its settings"):
+        make_agent(entry, find_environment("CartPole-v1"), interpret(given, entry), seed=0)
 
 
 def test_selects_by_task_and_algorithm():

@@ -1,0 +1,69 @@
+"""What the single environments of this package have in common: an episode's pictures, and an end that a step does not pass."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import gymnasium as gym
+from gymnasium import error
+
+from gtn_envs.history import Picture
+from gtn_envs.rendering import Renderer
+
+
+class PicturedEnv(gym.Env[Any, Any]):
+    """Draws its episodes in both render modes. A subclass tells of each state, and when an episode is over.
+
+    Args:
+        render_mode: ``"rgb_array"``, ``"human"`` or None.
+        picture: From the render mode, what draws; it can be pickled.
+
+    Raises:
+        gymnasium.error.UnsupportedMode: There is no such render mode.
+    """
+
+    def __init__(self, render_mode: str | None, picture: Callable[[str], Picture]) -> None:
+        self.render_mode = render_mode
+        self._renderer = None if render_mode is None else Renderer(picture, render_mode)
+        self._begun, self._over = False, True
+
+    def render(self) -> Any:
+        """Returns a picture (height, width, 3) of uint8 in the mode ``rgb_array``; shows it in the mode ``human``.
+
+        Raises:
+            gymnasium.error.ResetNeeded: There was no reset yet.
+            gymnasium.error.DependencyNotInstalled: pygame is missing.
+        """
+        if self._renderer is None:
+            gym.logger.warn(
+                "render() does nothing without a render mode: make the environment with render_mode='rgb_array'"
+            )
+            return None
+        if not self._begun:
+            raise error.ResetNeeded("Cannot call env.render() before calling env.reset()")
+        return self._renderer.draw()
+
+    def close(self) -> None:
+        """Closes the window, if there is one."""
+        if self._renderer is not None:
+            self._renderer.close()
+
+    def _begin(self, state: Any) -> None:
+        """Begins an episode in a state."""
+        self._begun, self._over = True, False
+        if self._renderer is not None:
+            self._renderer.start(state)
+            self._show(self._renderer)
+
+    def _picture_step(self, renderer: Renderer, state: Any, action: Any, reward: float) -> None:
+        """Adds a step to the pictures; see ``Renderer.record``."""
+        renderer.record(state, action, reward)
+        self._show(renderer)
+
+    def _show(self, renderer: Renderer) -> None:
+        if self.render_mode == "human":
+            renderer.draw()
+
+    def _reset_needed(self) -> error.ResetNeeded:
+        return error.ResetNeeded("Cannot call env.step() before calling env.reset(), or after an episode's end")
