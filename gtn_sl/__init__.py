@@ -20,7 +20,7 @@ _HOMES = {
     "TeacherDataset": "gtn_sl.dataset",
     "load_learner": "gtn_sl.classifier",
     "load_task": "gtn_sl.data",
-    "load_teacher": "gtn_sl.teacher",
+    "load_teacher": "gtn_sl.teacher_file",
     "save_learner": "gtn_sl.classifier",
     "shipped_teachers": "gtn_sl.shipped",
     "train_learner": "gtn_sl.classifier",

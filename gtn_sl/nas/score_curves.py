@@ -30,7 +30,7 @@ class ScoreCurves:
         self._tracker = RunTracker(RunFolder(results.path), after=self._done or None, settings=settings)
 
     def add(self, run: Mapping[str, Any]) -> None:
-        """Takes one judgement, as ``gtn_sl.nas.scoring.judge_once`` returns it."""
+        """Takes one judgement, as ``gtn_sl.nas.scorer.judge_once`` returns it."""
         self._done += 1
         self._cpu_seconds += run["cpu_seconds"]
         values = {"cost/cpu_seconds": self._cpu_seconds}

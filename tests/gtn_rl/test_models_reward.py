@@ -10,7 +10,7 @@ from gtn_envs.weights_file import load_environment, save_environment
 from gtn_rl.agents import AGENTS
 from gtn_rl.agents.sb3 import SB3Agent
 from gtn_rl.fitness import Greedy, real_returns
-from gtn_rl.models.episodes import Starts
+from gtn_rl.models.episodes import StartsAhead
 from gtn_rl.models.reward import RewardTeacher
 from gtn_rl.tasks import make_task
 from gtn_rl.tasks.actions import denormalise
@@ -56,7 +56,7 @@ def test_copies_are_gymnasium_environments_with_the_wrapper(short, gamma):
     """Every observation, reward and end of every copy, over episodes that terminate and others that are cut off."""
     variants = several(teacher_of(short, gamma))
     copies = variants.copies(E, torch.Generator().manual_seed(7))
-    starts = Starts(E, short.starts, torch.Generator().manual_seed(7))
+    starts = StartsAhead(E, short.starts, torch.Generator().manual_seed(7))
     episodes = torch.zeros(P, E, dtype=torch.long)
     envs = [[variants.env(p) for _ in range(E)] for p in range(P)]
 
