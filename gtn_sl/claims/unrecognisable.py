@@ -94,18 +94,19 @@ class Unrecognisable(Claim):
 
 def _draw_grid(axes: Axes, pictures: Tensor, read: Sequence[int], classes: int) -> None:
     """Draws pictures ``(N, C, H, W)`` in columns by class, a frame around each and what was read below it."""
-    side = pictures.shape[-1]
-    width, height = 1.15 * side, 1.6 * side
+    high, wide = pictures.shape[-2:]
+    gap = 0.15 * max(high, wide)
+    width, height = wide + gap, high + 4 * gap  # the number that was read stands in the gap below
     for place, (picture, seen) in enumerate(zip(pictures.permute(0, 2, 3, 1).squeeze(-1).numpy(), read, strict=True)):
         row, column = divmod(place, classes)
         left, top = column * width, row * height
         colour = RIGHT if seen == column else WRONG
-        extent = (left, left + side, top + side, top)
+        extent = (left, left + wide, top + high, top)
         axes.imshow(picture, cmap="gray", vmin=0, vmax=1, extent=extent, interpolation="nearest")
-        axes.add_patch(Rectangle((left, top), side, side, fill=False, edgecolor=colour, linewidth=1.5))
-        axes.text(left + side / 2, top + 1.08 * side, str(seen), color=colour, fontsize=8, ha="center", va="top")
-    axes.set_xlim(-0.1 * side, classes * width)
-    axes.set_ylim(ROWS * height, -0.1 * side)
+        axes.add_patch(Rectangle((left, top), wide, high, fill=False, edgecolor=colour, linewidth=1.5))
+        axes.text(left + wide / 2, top + high + gap / 2, str(seen), color=colour, fontsize=8, ha="center", va="top")
+    axes.set_xlim(-gap, classes * width)
+    axes.set_ylim(ROWS * height, -gap)
     axes.set_aspect("equal")
     axes.axis("off")
 

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from gtn_core.norms import BatchNorm
+from gtn_core.seeding import seeded
 from gtn_sl.data import ImageTask
 from gtn_sl.nas.spaces.network import Network
 from gtn_sl.nas.spaces.operations import SLOPE
@@ -28,8 +29,7 @@ class AuxiliaryHead(nn.Module):
         assert isinstance(network, Network)
         self._features = torch.empty(0)
         self._hook = network.auxiliary_point().register_forward_hook(self._listen)
-        with torch.no_grad(), torch.random.fork_rng(devices=[]):
-            torch.default_generator.manual_seed(seed)
+        with torch.no_grad(), seeded(seed):
             network(torch.zeros(2, *task.image_shape))
             self.layers = nn.Sequential(
                 nn.LeakyReLU(SLOPE),

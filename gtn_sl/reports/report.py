@@ -99,6 +99,7 @@ def write_evaluation_report(folder: Path, evaluations: Sequence[Evaluation], tit
     """
     learners = list(dict.fromkeys(e.architecture for e in evaluations))
     lines = [f"# {title}", "", *(f"- {key}: {value}" for key, value in facts.items()), ""]
+    (folder / "learners.png").unlink(missing_ok=True)  # of an earlier evaluation, of other learners
     if len(learners) > 1:
         lines += ["Test accuracy (%), mean ± standard deviation over fresh learners:", ""]
         lines += [*markdown_table(accuracy_matrix(evaluations)), "", "![all learners](learners.png)", ""]

@@ -30,7 +30,6 @@ def learn_schedule(
     iterations: int,
     throughout: bool = False,
     lr: float = 0.1,
-    meta_batch: int = META_BATCH,
     plan: StepPlan | None = None,
     after_iteration: Callable[[], object] | None = None,
 ) -> None:
@@ -46,7 +45,6 @@ def learn_schedule(
         iterations: Outer steps.
         throughout: Whether the loss after every step counts, together as much as the last one, instead of the last alone.
         lr: Adam's learning rate on log learning rates and logit momenta, a cosine to 0.
-        meta_batch: Validation images per outer step.
         plan: How steps are computed.
         after_iteration: Called after each, e.g. to move a progress bar.
     """
@@ -65,7 +63,7 @@ def learn_schedule(
         learner, phi = family.fresh(task, streams.seed("control-learner", iteration), plan.layout)
         phi = phi.to(device)
         random = streams.torch("control-meta-batch", iteration)
-        chosen = send(torch.randint(len(judge), (min(meta_batch, len(judge)),), generator=random), device)
+        chosen = send(torch.randint(len(judge), (min(META_BATCH, len(judge)),), generator=random), device)
         batch = (stream.data.normalise(judge.images[chosen]), judge.labels[chosen])
         between = range(1, stream.steps) if throughout else ()
         weights = {**{step: 1 / len(between) for step in between}, stream.steps: 1.0}
