@@ -51,7 +51,7 @@ class InnerOptimizer(Protocol):
     pull_back_needs_grad: ClassVar[bool]
 
     def init(self, phi: Tensor) -> State:
-        """Returns the state before the first step, for parameters of shape ``(D,)``."""
+        """Returns the state before the first step, for parameters of shape ``(D,)`` or ``(S, D)``."""
 
     def update(self, phi: Tensor, grad: Tensor, state: State, lr: Tensor, momentum: Tensor) -> tuple[Tensor, State]:
         """Takes one step; ``lr`` and ``momentum`` are scalars. Returns the new parameters and state."""

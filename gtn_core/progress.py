@@ -16,7 +16,8 @@ class Progress:
         iteration: Outer steps done.
         episodes: Numbers of episodes used up, over all the processes that took part, so that none comes twice.
         seconds: Wall-clock time they took, over all the runs that resumed each other.
-        best: Best validation score, and the outer steps done when it was reached.
+        best: Best validation score; minus infinity before the first.
+        best_iteration: Outer steps done when it was reached.
         validated: Validations done.
         fruitless: Outer steps in a row, up to now, whose every learner diverged.
     """

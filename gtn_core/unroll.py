@@ -60,7 +60,8 @@ class Trajectory:
     """What a forward run leaves behind.
 
     Attributes:
-        phi: Parameters before each step and after the last, shape ``(T + 1, D)``, or ``(1, D)`` where no history was kept.
+        phi: Parameters before each step and after the last, each ``(D,)``, or ``(S, D)`` of learners side by side; the last alone
+            where no history was kept.
         states: Optimizer states, aligned with ``phi``.
         statistics: Statistics that step t put out, at index ``t``; one entry where no history was kept.
         losses: Inner loss before each step, the mean over learners side by side, shape ``(T,)``.
@@ -91,7 +92,7 @@ class MetaGradient:
         meta_loss: Weighted sum of the meta-losses.
         meta_losses: Each meta-loss by the number of steps it was taken after.
         losses: Inner losses, shape ``(T,)``.
-        phi: Gradient by the initial parameters, shape ``(D,)``.
+        phi: Gradient by the initial parameters, of their shape.
         lr: Gradient by the learning rates, shape ``(T,)``.
         momentum: Gradient by the momenta, shape ``(T,)``.
     """

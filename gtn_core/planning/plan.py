@@ -19,7 +19,7 @@ Precision = Literal["float32", "bfloat16"]
 
 @config
 class StepPlan:
-    """The way a step and its adjoint are computed; every plan computes the same thing."""
+    """The way a step and its adjoint are computed; every plan computes the same thing, up to its precision."""
 
     layout: Layout = "contiguous"
     """Memory layout of images and feature maps."""

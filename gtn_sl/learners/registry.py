@@ -61,7 +61,9 @@ class Architecture:
             )
         return self.build(image_shape, classes, form)
 
-    def fresh(self, task: ImageTask, seed: int, layout: Layout, form: Form | None = None) -> tuple[Learner, Tensor]:
+    def fresh(
+        self, task: ImageTask, seed: int, layout: Layout = "contiguous", form: Form | None = None
+    ) -> tuple[Learner, Tensor]:
         """Returns a learner for a task with its initial parameters, shape ``(D,)``; both depend on ``seed`` alone.
 
         Args:
