@@ -24,7 +24,7 @@ def make_real_stream(
         task: As in ``gtn_sl.data.find_task``.
         split: ``"train"``, ``"validation"`` or ``"test"``.
         data_dir: Folder of the image files; None for GTN_DATA_DIR, else the user's cache.
-        download: Whether absent files may be fetched; not by default, unlike ``load_task``: making an environment fetches nothing.
+        download: Whether absent files may be fetched; not by default, unlike ``load_task``.
         **kwargs: Of ``DataStreamEnv``.
 
     Raises:
