@@ -9,7 +9,7 @@ import gymnasium as gym
 import numpy as np
 import numpy.typing as npt
 from gymnasium import error
-from gymnasium.envs.registration import parse_env_id
+from gymnasium.envs.registration import load_env_creator, parse_env_id
 
 from gtn_envs.valid_weights import Array, Weights
 
@@ -50,6 +50,13 @@ def is_drawable(weights: Weights) -> bool:
     """Whether the real task can be drawn from an observation."""
     size, _ = POSES.get(_name(weights.task), (0, None))
     return weights.observation_space.shape == (size,) and gym.registry.get(weights.task) is not None
+
+
+def real_rate(task: str) -> int:
+    """Returns how many pictures of one of the tasks of ``POSES`` are meant to be seen in a second."""
+    entry_point = gym.spec(task).entry_point
+    made_by: Any = load_env_creator(entry_point) if isinstance(entry_point, str) else entry_point
+    return int(made_by.metadata["render_fps"])
 
 
 def _name(task: str) -> str:

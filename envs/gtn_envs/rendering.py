@@ -10,11 +10,12 @@ import numpy.typing as npt
 from gymnasium import error
 
 from gtn_envs.history import History, Picture
-from gtn_envs.real_picture import RealPicture, is_drawable
+from gtn_envs.real_picture import RealPicture, is_drawable, real_rate
 from gtn_envs.valid_weights import Weights
 
 RENDER_MODES = ("human", "rgb_array")
 RENDER_FPS = 30
+"""Of a plot; the real task's own pictures have its rate."""
 
 
 class Renderer:
@@ -64,6 +65,11 @@ class Renderer:
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_picture": None}
+
+
+def rate_of(weights: Weights) -> int:
+    """Returns how many pictures of a learned environment are meant to be seen in a second."""
+    return real_rate(weights.task) if is_drawable(weights) else RENDER_FPS
 
 
 def picture_of(weights: Weights, render_mode: str) -> Picture:

@@ -16,7 +16,7 @@ from gtn_envs.folding import fold
 from gtn_envs.initial_states import InitialStates
 from gtn_envs.numpy_single import NumpySingle
 from gtn_envs.pictured_env import PicturedEnv
-from gtn_envs.rendering import RENDER_FPS, RENDER_MODES, picture_of
+from gtn_envs.rendering import RENDER_FPS, RENDER_MODES, picture_of, rate_of
 from gtn_envs.valid_weights import Array, Weights
 from gtn_envs.weights_file import load_playable
 
@@ -45,6 +45,8 @@ class SyntheticEnv(PicturedEnv):
     def __init__(self, weights: str | os.PathLike[str] | Weights, render_mode: str | None = None) -> None:
         self.weights = loaded = load_playable(weights)
         super().__init__(render_mode, functools.partial(picture_of, loaded))
+        if render_mode is not None:
+            self.metadata = {**_METADATA, "render_fps": rate_of(loaded)}
         # The file's own are shared by all that read it; seeding one of these must not reach another environment.
         self.observation_space = copy.deepcopy(loaded.observation_space)
         self.action_space = copy.deepcopy(loaded.action_space)

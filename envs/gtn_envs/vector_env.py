@@ -16,7 +16,7 @@ from gtn_envs.folding import fold
 from gtn_envs.initial_states import DrawnAhead, InitialStates
 from gtn_envs.native_vector_env import NativeVectorEnv
 from gtn_envs.numpy_batch import NumpyBatch
-from gtn_envs.rendering import RENDER_FPS, picture_of
+from gtn_envs.rendering import RENDER_FPS, picture_of, rate_of
 from gtn_envs.torch_model import TorchModel
 from gtn_envs.valid_weights import Weights
 from gtn_envs.weights_file import load_playable
@@ -72,7 +72,7 @@ class SyntheticVectorEnv(NativeVectorEnv):
             device=device,
             autoreset_mode=autoreset_mode,
             render_mode=render_mode,
-            render_fps=RENDER_FPS,
+            render_fps=rate_of(loaded) if render_mode else RENDER_FPS,
             picture=functools.partial(picture_of, loaded),
         )
         self.weights = loaded

@@ -120,6 +120,13 @@ def test_the_plot_holds_an_episode_that_is_longer_than_the_file_says(write: Call
     assert (row != 255).any(-1).any(0).mean() > 0.9  # the curves go on to the end
 
 
+@pytest.mark.parametrize(("id", "rate"), [("GTN-CartPole-v0", 50), ("GTN-Acrobot-v0", 15), ("GTN-LunarLander-v0", 30)])
+def test_real_pictures_have_the_real_tasks_rate(id: str, rate: int) -> None:
+    assert gym.make(id, render_mode="rgb_array").metadata["render_fps"] == rate
+    assert gym.make_vec(id, num_envs=2, render_mode="rgb_array").metadata["render_fps"] == rate
+    assert gym.make(id).metadata is SyntheticEnv.metadata
+
+
 @pytest.mark.parametrize("id", ["GTN-TestDiscrete-v0", "GTN-TestGrid-v0"])
 def test_the_window(id: str, files: dict[str, Path]) -> None:
     env = gym.make(id, render_mode="human")
