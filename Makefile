@@ -63,7 +63,7 @@ weights-cartpole: $(STAMP) ## make the shipped CartPole environments again, in 9
 	rm -rf runs/weights/GTN-CartPole-v0 runs/weights/GTN-CartPoleBandit-v0
 	$(call weight,CartPole,CartPole-v1,mdp) & mdp=$$!; $(call weight,CartPoleBandit,CartPole-v1,bandit) && wait $$mdp
 
-weights-classic: weights-acrobot weights-mountaincar weights-pendulum ## make successors of the shipped classic-control environments
+weights-classic: weights-acrobot weights-mountaincar weights-pendulum ## make Pendulum's shipped environments again, and successors of Acrobot's and MountainCar's
 
 weights-acrobot: $(STAMP)
 	$(call both,Acrobot,Acrobot-v1,--minutes 4,--minutes 3)
