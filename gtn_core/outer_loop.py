@@ -104,10 +104,11 @@ class OuterLoop:
         with interrupts_held_back(patient=patient, told_to_end=self._keeper.save_whole_step) as interrupted:
             try:
                 self._train(interrupted)
-            except (DivergedError, InterruptedRun) as error:  # the teacher stands as the last whole step left it
-                if (
-                    isinstance(error, InterruptedRun) or self.progress.validated
-                ):  # else the same settings fail again at once
+            except InterruptedRun:  # the teacher stands as the last whole step left it
+                self.save()
+                raise
+            except DivergedError:  # likewise; before the first validation the same settings would fail again at once
+                if self.progress.validated:
                     self.save()
                 raise
             except LostRankError:  # a launcher may be about to end this process, too

@@ -22,8 +22,9 @@ def cost_of(document: Mapping[str, Any]) -> dict[str, float]:
     metrics = metrics if isinstance(metrics, Mapping) else {}
     own = {"real_steps": metrics.get("meta_real_steps"), "cpu_seconds": metrics.get("meta_cpu_seconds")}
     before = _before(document, cost_of, {"real_steps": 0, "cpu_seconds": 0.0})
-    known = {name: value for name, value in own.items() if isinstance(value, int | float) and name in before}
-    return {name: value + before[name] for name, value in known.items()}
+    return {
+        name: value + before[name] for name, value in own.items() if isinstance(value, int | float) and name in before
+    }
 
 
 def _before(document: Mapping[str, Any], asked: Any, nothing: Any) -> Any:

@@ -11,7 +11,7 @@ from typing import Any
 
 from gtn_core.checkpoint import load_checkpoint, load_document, load_into, save_checkpoint
 from gtn_core.config import resolve, to_dict
-from gtn_core.errors import CheckpointError, GTNError
+from gtn_core.errors import CheckpointError, DataError, GTNError
 from gtn_sl.config import MetaTrainConfig
 from gtn_sl.data import ImageTask, TaskData, compare_images, described_task, find_task, is_file, is_own, load_task
 from gtn_sl.provenance import Provenance
@@ -118,13 +118,27 @@ def load_real_images(file: TeacherFile, data_dir: str | Path | None = None) -> T
         DataError: A file is absent or damaged, or the images do not fit the teacher's.
     """
     task = file.teacher.task
-    moved = Path(data_dir, Path(task.name).name) if data_dir is not None and is_file(task.name) else None
-    gone = moved is not None and moved.is_file() and not Path(task.name).is_file()
-    data = load_task(str(moved) if gone else task.name, data_dir)
+    data = load_task(_where_it_lies(task.name, data_dir), data_dir)
     if is_own(task.name):
         compare_images(data.task, task, str(file.path))
         return dataclasses.replace(data, task=dataclasses.replace(data.task, mean=task.mean, std=task.std))
     return data
+
+
+def _where_it_lies(name: str, data_dir: str | Path | None) -> str:
+    """Returns a task's name; of a user's file that lies no longer where it was, its path in the data folder.
+
+    Raises:
+        DataError: It lies in neither place.
+    """
+    if not is_file(name) or Path(name).exists():
+        return name
+    moved = None if data_dir is None else Path(data_dir, Path(name).name)
+    if moved is None or not moved.is_file():
+        raise DataError(
+            f"cannot read the images {name}: No such file or directory (--data-dir finds them in another folder)"
+        )
+    return str(moved)
 
 
 def _task_of(document: Mapping[str, Any], path: Path) -> ImageTask:

@@ -16,7 +16,7 @@ from gymnasium.vector.utils import batch_space
 
 from gtn_envs.backends import TorchBackend, make_backend
 from gtn_envs.history import Picture
-from gtn_envs.rendering import Renderer
+from gtn_envs.rendering import Renderer, can_render
 from gtn_envs.space_encoding import Space
 
 if TYPE_CHECKING:
@@ -197,14 +197,8 @@ class NativeVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
             gymnasium.error.ResetNeeded: There was no reset yet.
             gymnasium.error.DependencyNotInstalled: pygame is missing.
         """
-        if self.render_mode is None:
-            gym.logger.warn(
-                "render() does nothing without a render mode: make the environment with render_mode='rgb_array'"
-            )
-            return None
-        if not self._started:
-            raise error.ResetNeeded("Cannot call env.render() before calling env.reset()")
-        return tuple(renderer.draw() for renderer in self._renderers)
+        drawn = can_render(self.render_mode, begun=self._started)
+        return tuple(renderer.draw() for renderer in self._renderers) if drawn else None
 
     def close_extras(self, **kwargs: Any) -> None:
         """Closes what the pictures were drawn with."""

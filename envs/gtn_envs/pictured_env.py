@@ -9,7 +9,7 @@ import gymnasium as gym
 from gymnasium import error
 
 from gtn_envs.history import Picture
-from gtn_envs.rendering import Renderer
+from gtn_envs.rendering import Renderer, can_render
 
 
 class PicturedEnv(gym.Env[Any, Any]):
@@ -35,13 +35,9 @@ class PicturedEnv(gym.Env[Any, Any]):
             gymnasium.error.ResetNeeded: There was no reset yet.
             gymnasium.error.DependencyNotInstalled: pygame is missing.
         """
-        if self._renderer is None:
-            gym.logger.warn(
-                "render() does nothing without a render mode: make the environment with render_mode='rgb_array'"
-            )
+        if not can_render(self.render_mode, begun=self._begun):
             return None
-        if not self._begun:
-            raise error.ResetNeeded("Cannot call env.render() before calling env.reset()")
+        assert self._renderer is not None
         return self._renderer.draw()
 
     def close(self) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import gymnasium as gym
 import numpy as np
 import numpy.typing as npt
 from gymnasium import error
@@ -65,6 +66,26 @@ class Renderer:
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_picture": None}
+
+
+def can_render(render_mode: str | None, *, begun: bool) -> bool:
+    """Says whether an environment has pictures to draw; without a render mode it warns.
+
+    Args:
+        render_mode: The environment's.
+        begun: Whether it has been reset.
+
+    Raises:
+        gymnasium.error.ResetNeeded: There was no reset yet.
+    """
+    if render_mode is None:
+        gym.logger.warn(
+            "render() does nothing without a render mode: make the environment with render_mode='rgb_array'"
+        )
+        return False
+    if not begun:
+        raise error.ResetNeeded("Cannot call env.render() before calling env.reset()")
+    return True
 
 
 def rate_of(weights: Weights) -> int:

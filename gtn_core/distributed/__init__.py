@@ -3,7 +3,7 @@
 A new engine is one file here with a ``World``, its import below, and one line of its own in ``WORLDS``.
 """
 
-from gtn_core.distributed import horovod, torchrun  # noqa: F401 (their worlds register themselves
+from gtn_core.distributed import horovod, torchrun  # noqa: F401 (their worlds register themselves)
 from gtn_core.distributed.agreement import (
     everywhere,
     first,

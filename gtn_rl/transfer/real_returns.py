@@ -21,7 +21,7 @@ ENDLESS = 100_000  # steps after which an episode without a time limit is taken 
 
 
 class EpisodeCopies(Protocol):
-    """EpisodeCopies of one task that step together."""
+    """Copies of one task that step together."""
 
     def reset(self, seed: int) -> np.ndarray:
         """Starts an episode on every copy; returns observations (copies, ...)."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-from contextlib import closing
 from pathlib import Path
 
 import gymnasium as gym
@@ -45,7 +44,7 @@ def film(path: Path, task: Environment, act: Act, seed: int) -> float:
         The episode's return.
     """
     frames, total = [], 0.0
-    with closing(_filmed(task)) as env, own_randomness(seed):
+    with contextlib.closing(_filmed(task)) as env, own_randomness(seed):
         rate = float(env.metadata.get("render_fps") or 50)
         skip, fps = max(1, round(rate / FPS)), min(FPS, rate)
         observation, _ = env.reset(seed=seed % 2**31)

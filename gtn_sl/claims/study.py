@@ -20,7 +20,7 @@ from gtn_sl.claims.protocol import CLAIMS, Evidence, Run
 from gtn_sl.claims.report import write_report
 from gtn_sl.claims.scale import Scale
 from gtn_sl.config import MetaTrainConfig, resolve_config
-from gtn_sl.data import find_task, load_task
+from gtn_sl.data import find_task, load_task, whole_name
 from gtn_sl.presets import alike
 
 SETTINGS = "settings"
@@ -56,7 +56,7 @@ class Setup:
 
     def identity(self) -> dict[str, Any]:
         """Returns what a folder's results depend on."""
-        asked = {"claim": self.claim, "budget": self.scale.name, "task": find_task(self.task_name).name}
+        asked = {"claim": self.claim, "budget": self.scale.name, "task": whole_name(self.task_name)}
         return {**asked, "minutes": self.minutes, "seed": self.seed, SETTINGS: _digest(self)}
 
 

@@ -108,9 +108,7 @@ def task_of_file(path: Path) -> ImageTask:
     try:
         found = path.stat()
     except OSError as error:
-        raise DataError(
-            f"cannot read the images {path}: {error.strerror} (--data-dir finds them in another folder)"
-        ) from error
+        raise DataError(f"cannot read the images {path}: {error.strerror}") from error
     try:
         return _task_of_file(path, found.st_mtime_ns)
     except DataError as error:
