@@ -30,11 +30,15 @@ class Run:
         name: Its folder.
         settings: Layer over the settings that all runs of the claim share.
         seed: Which of several; added to the study's.
+        share: Its part of the claim's budget, relative to the others'.
+        step_cost: How many usual outer steps one of its own counts as, where the budget is a number of these.
     """
 
     name: str
     settings: Settings = field(default_factory=dict)
     seed: int = 0
+    share: int = 1
+    step_cost: int = 1
 
 
 @dataclass(frozen=True)

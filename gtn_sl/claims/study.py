@@ -7,6 +7,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -101,18 +102,26 @@ def settings(setup: Setup) -> dict[str, MetaTrainConfig]:
         UsageError: A name or a value is not accepted.
     """
     runs = CLAIMS[setup.claim]().runs(_base(setup), setup.scale)
-    return {run.name: _config(setup, run, len(runs)) for run in runs}
+    whole = sum(run.share for run in runs)
+    return {run.name: _config(setup, run, Fraction(run.share, whole)) for run in runs}
 
 
 def _train(lab: Lab, configs: Mapping[str, MetaTrainConfig], command: str, show: Show) -> dict[str, Made]:
-    made, count = {}, len(configs)
+    made: dict[str, Made] = {}
+    budgets = [_budget(config) for config in configs.values()]
     for place, (name, config) in enumerate(configs.items()):
 
         def shown(share: float, figures: str, place: int = place, name: str = name) -> None:
-            show(TRAINING_SHARE * (place + share) / count, f"{name} ({place + 1} of {count}), {figures}")
+            done = (sum(budgets[:place]) + share * budgets[place]) / sum(budgets)
+            show(TRAINING_SHARE * done, f"{name} ({place + 1} of {len(budgets)}), {figures}")
 
         made[name] = lab.train(name, config, command, shown)
     return made
+
+
+def _budget(config: MetaTrainConfig) -> float:
+    """Returns the length of a meta-training, in minutes or in outer steps: as those of its study are."""
+    return config.outer.minutes or config.outer.iterations or 1
 
 
 def _base(setup: Setup) -> MetaTrainConfig:
@@ -121,12 +130,12 @@ def _base(setup: Setup) -> MetaTrainConfig:
     return _resolved(setup, {"outer": budget})
 
 
-def _config(setup: Setup, run: Run, runs: int) -> MetaTrainConfig:
-    """Returns the settings of one of so many runs, which share the budget out evenly."""
+def _config(setup: Setup, run: Run, part: Fraction) -> MetaTrainConfig:
+    """Returns the settings of one run, which has that part of the budget."""
     steps = setup.scale.steps.get(_alike(setup))
-    budget: dict[str, Any] = {"iterations": max(1, steps // runs)} if steps else {}
+    budget: dict[str, Any] = {"iterations": max(1, int(part * steps / run.step_cost))} if steps else {}
     if setup.minutes is not None:
-        budget = {"minutes": TRAINING_SHARE * setup.minutes / runs}
+        budget = {"minutes": float(part) * TRAINING_SHARE * setup.minutes}
     config = _resolved(setup, run.settings, {"outer": budget})
     return dataclasses.replace(config, seed=(setup.seed * setup.scale.seeds + run.seed) % 2**63)  # no other study's
 

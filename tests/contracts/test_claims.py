@@ -11,7 +11,7 @@ from gtn_cli.commands.reproduce import NAMES
 from gtn_core.errors import DivergedError, UsageError
 from gtn_core.run_folder import RunFolder
 from gtn_sl.claims import CLAIMS, SCALES, Scale, Setup, reproduce
-from gtn_sl.claims.lab import Lab
+from gtn_sl.claims.lab import TRAINING_SHARE, Lab
 from gtn_sl.claims.protocol import Evidence
 from gtn_sl.claims.study import settings
 from gtn_sl.claims.transfer import HELD_OUT, TAUGHT
@@ -82,6 +82,14 @@ def test_a_claim_is_made_again_and_never_twice(name, tmp_path):
         reproduce(Setup(name, TINY, seed=1), tmp_path, ignore)
     with pytest.raises(UsageError, match="with settings of another version"):
         reproduce(Setup(name, dataclasses.replace(TINY, control_steps=3)), tmp_path, ignore)
+
+
+def test_more_distilled_images_take_more_inner_steps_and_more_of_the_budget():
+    runs = settings(Setup("distillation", dataclasses.replace(TINY, steps={"digits": 60})))
+    shapes = {name: (run.inner.steps, run.inner.batch_size, run.outer.iterations) for name, run in runs.items()}
+    assert shapes == {"1-per-class": (2, 10, 12), "10-per-class": (4, 50, 6), "50-per-class": (4, 250, 6)}
+    minutes = [run.outer.minutes for run in settings(Setup("distillation", TINY, minutes=10)).values()]
+    assert minutes == pytest.approx([0.2 * TRAINING_SHARE * 10, 0.4 * TRAINING_SHARE * 10, 0.4 * TRAINING_SHARE * 10])
 
 
 def test_meta_trainings_that_diverge_are_told(tmp_path):
