@@ -1,4 +1,4 @@
-"""A trained learner as an ordinary module from images to class scores, and its file."""
+"""A trained learner as an ordinary module from images to class scores, and how it is saved and loaded."""
 
 from __future__ import annotations
 

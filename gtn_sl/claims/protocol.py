@@ -25,6 +25,7 @@ TAUGHT = 2
 @dataclass(frozen=True)
 class Run:
     """One meta-training of a claim.
+
     Attributes:
         name: Name of its run folder.
         settings: Layer over the settings shared by all runs of the claim.
@@ -74,7 +75,7 @@ class Verdict:
 
 
 class Claim(Protocol):
-    """A claim of Such et al. (ICML 2020), or one beside them, that one command re-tests."""
+    """A claim, of Such et al. (ICML 2020) unless it says otherwise, that one command re-tests."""
 
     title: ClassVar[str]
     """Title of its figure."""

@@ -51,7 +51,7 @@ class Scale:
 
 def _small(learner: str, widths: tuple[tuple[int, int], ...], steps: int, batch_size: int, lr: float) -> Settings:
     return {
-        # from scratch and one-hot labels in every claim, since not every curriculum and generator has a warm start
+        # from scratch and with one-hot labels in every claim, since not every curriculum and generator has a warm start
         "teacher": {"warm_start": 0, "labels": "one-hot", "noise_lr": 5.0},
         "learner": {"architecture": learner, "random_widths": widths},
         "inner": {

@@ -25,7 +25,7 @@ from gtn_sl.data import find_task, load_task, whole_name
 from gtn_sl.presets import alike
 
 SETTINGS = "settings"
-"""Key in a study's identity of the digest of everything that the user did not choose by name."""
+"""Key in a study's identity of the digest of everything else that its results depend on."""
 
 
 @dataclass(frozen=True)

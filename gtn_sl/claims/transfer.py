@@ -23,7 +23,7 @@ POOL = "pool"
 
 
 MARGIN = 0.05
-"""Least difference between accuracies that counts."""
+"""Minimum difference in accuracy that counts."""
 
 FOR_ANY_LEARNER: Settings = {"inner": ADAM, "outer": {"lr": 0.0015, "clip": 1.0}}
 """Settings of every teacher here: with SGD, no learning rate suits all learners on any teacher (docs/learners.md)."""

@@ -28,7 +28,7 @@ REAL, UNTRAINED = "real test images", "untrained"
 SCRATCH, WARM = "from scratch", "started from real images"
 RIGHT, WRONG = "#0b6e4f", "#c8102e"
 MARGIN = 0.1
-"""Least gap from the share of synthetic images recognised to that of real ones, and to their own learners' accuracy."""
+"""Minimum gap from the share of synthetic images recognised to that of real ones, and to their learners' accuracy."""
 
 ROWS = 4
 """Rows of images shown per source, from the first inner step to the last."""
