@@ -44,7 +44,7 @@ class Classifier(nn.Module):
 
     @property
     def class_names(self) -> Sequence[str]:
-        """Name of the class that each output stands for."""
+        """Names of the classes, in the order of the outputs."""
         return tuple(self.document["class_names"])
 
     def forward(self, images: Tensor | NDArray[Any]) -> Tensor:

@@ -97,7 +97,7 @@ def units_of_work(file: TeacherFile, count: int) -> int:
 
 
 def in_float16(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Returns the tensors, in float16 if they have more than ``FEW`` floats, none of which overflows."""
+    """Returns the tensors, in float16 if they have more than ``FEW`` floats and none would overflow."""
 
     def stored(tensor: Tensor) -> Tensor:
         fits = tensor.is_floating_point() and tensor.numel() > FEW and float(tensor.abs().max()) <= LARGEST

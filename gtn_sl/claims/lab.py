@@ -152,7 +152,7 @@ class Lab:
 
 
 def _some(split: Split, count: int | None, random: torch.Generator) -> Split:
-    """Returns ``count`` examples of a split, drawn at random; all of them if there are no more or for ``None``."""
+    """Returns ``count`` examples of a split, drawn at random; all of them if there are no more, or if it is ``None``."""
     if count is None or count >= len(split):
         return split
     chosen = torch.randperm(len(split), generator=random)[:count]

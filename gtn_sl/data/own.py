@@ -24,7 +24,7 @@ ARRAYS = ("train_images", "train_labels", "test_images", "test_labels")
 CHANNELS = (1, 3)
 
 UNREADABLE = (ValueError, EOFError, zipfile.BadZipFile, zlib.error, RuntimeError)
-"""What numpy and zipfile raise for a file that is no archive, damaged or encrypted; ValueError for objects, too."""
+"""Raised by numpy and zipfile for a file that is no archive, damaged or encrypted; ValueError also for objects."""
 
 
 def image_task(
@@ -140,7 +140,7 @@ def _text(name: Any) -> str:
 
 
 def _arrays(stream: BinaryIO) -> dict[str, Any]:
-    """Returns those of a task's arrays that a file holds."""
+    """Returns the arrays of a task that are in a file."""
     if not zipfile.is_zipfile(stream):
         raise zipfile.BadZipFile
     with np.load(stream) as file:

@@ -64,7 +64,7 @@ class ImageTask:
         return "own" if self.digest else self.name
 
     def identity(self) -> dict[str, Any]:
-        """Returns what tells its results from those on another task, or on other images of its name, as JSON values."""
+        """Returns what distinguishes the task from others, or from other images of the same name, as JSON values."""
         return {"task": self.name} | ({"data": self.digest} if self.digest else {})
 
     def facts(self) -> dict[str, Any]:

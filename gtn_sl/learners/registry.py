@@ -23,7 +23,7 @@ class Architecture:
 
     Attributes:
         build: Makes a member from image shape ``(C, H, W)``, number of classes and form.
-        form: The member that the name alone stands for.
+        form: The default member, which the name alone stands for.
         random_widths: Range ``[low, high)`` that each width is drawn from in meta-training.
         depths: Range ``[low, high)`` of the depth; ``None`` if the family has no repeated part.
         least_side: Returns the least side of an image that a learner of this form can read.

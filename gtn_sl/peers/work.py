@@ -30,7 +30,7 @@ CLASSES = 10
 
 @dataclass(frozen=True)
 class Task:
-    """What one measurement is of; ``dataclasses.asdict`` of it is its row in the JSON report.
+    """What one measurement measures; ``dataclasses.asdict`` of it is its row in the JSON report.
 
     Attributes:
         method: A name in ``METHODS``.

@@ -1,4 +1,4 @@
-"""The plot of a teacher for many learners: one row per architecture, one dot per fresh learner, beside the controls."""
+"""The plot of a teacher for many learners: one row per architecture, one dot per fresh learner, with the controls."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An ordinary classifier of real images, which labels unlabelled images and reads those of a teacher."""
+"""An ordinary classifier of real images, used to label unlabelled images and to read those of a teacher."""
 
 from __future__ import annotations
 
