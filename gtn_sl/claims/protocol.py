@@ -29,7 +29,7 @@ class Run:
     Attributes:
         name: Name of its run folder.
         settings: Layer over the settings shared by all runs of the claim.
-        seed: Number of the repetition; added to the study's seed.
+        seed: Number of the repetition; the run's seed follows from it and the study's.
         share: Its share of the claim's budget, relative to the other runs.
         step_cost: Cost of one of its outer steps, in usual outer steps; applies where the budget is a number of these.
     """
