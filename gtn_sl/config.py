@@ -161,10 +161,10 @@ class ComputeConfig:
     """Where and how the run computes."""
 
     device: str = "cpu"
-    """``cpu``, ``cuda`` or ``cuda:N``."""
+    """Device to compute on: ``cpu``, ``cuda`` or ``cuda:N``."""
     threads: Threads | None = None
-    """CPU threads of each process; ``None`` takes the fastest number up to torch's default, or up to the process's
-    share of it. A resumed run keeps its number, so that sums stay the same; other ``sharers`` share the same total."""
+    """CPU threads of each process; ``None`` takes the fastest number up to torch's default, which several processes
+    share. A resumed run keeps its number, so that sums stay the same; other ``sharers`` share the same total."""
     sharers: Positive | None = None
     """Processes of the run on each machine, recorded by the run."""
     memory_mib: PositiveReal | None = None
