@@ -1,6 +1,6 @@
 """Supervised learning: data, generators, curricula, learners, baselines, evaluation. No reinforcement learning.
 
-What a user needs most can be taken from here, e.g. ``from gtn_sl import load_teacher``; torch is imported only then.
+The most used names can be imported from here, e.g. ``from gtn_sl import load_teacher``; torch is imported only then.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The autoencoder loss: an encoder of real images whose decoder is the generator, an outer loss beside the meta-loss."""
+"""The autoencoder loss, added to the meta-loss: an encoder of real images, with the generator as its decoder."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from gtn_sl.generators.protocol import SLOPE
 
 
 class Encoder(nn.Module):
-    """Two strided convolutions, the generator's widths mirrored, and a linear layer to a noise vector.
+    """Two strided convolutions, with the generator's widths in reverse order, and a linear layer to a noise vector.
 
-    Codes have mean 0 and variance 1 over the batch, as the noise has that the generator gets otherwise.
+    Codes are normalised over the batch to mean 0 and variance 1, like the noise that the generator otherwise gets.
 
     Args:
         shape: The generator's sizes.
@@ -37,16 +37,16 @@ class Encoder(nn.Module):
 
 
 def reconstruction_loss(generator: Generator, noise: Tensor, told: Tensor, images: Tensor) -> Tensor:
-    """Returns how badly a generator makes certain images (and labels, where it makes any) from noise.
+    """Returns how badly a generator reconstructs images, and their labels if it generates labels, from codes.
 
     Args:
         generator: The generator.
-        noise: A code for each image, shape ``(B, latent)``.
+        noise: One code per image, shape ``(B, latent)``.
         told: The images' classes as distributions, shape ``(B, classes)``.
-        images: Normalised, shape ``(B, C, H, W)``.
+        images: Normalised images, shape ``(B, C, H, W)``.
 
     Returns:
-        The mean squared error (real pixels have variance 1), plus the cross-entropy of the labels; a scalar.
+        The mean squared error (real pixels have variance 1), plus the cross-entropy of any labels; a scalar.
     """
     made, labels = generator(noise, told)
     error: Tensor = (made - images).square().mean()

@@ -1,6 +1,6 @@
-"""How fast an outer iteration is on this machine, beside what the machine could do at most and beside other methods.
+"""How fast an outer step is on this machine, compared with the machine's limits and with other methods.
 
-Images are random: time does not depend on them, and none has to be downloaded.
+Images are random: time does not depend on their content, and nothing has to be downloaded.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from gtn_sl.peers.methods import adjoint
 from gtn_sl.teacher import seeded_teacher
 
 IMAGES = 2048
-"""Random images that stand for the real task."""
+"""Number of random images that stand in for the real ones."""
 
 PEERS = ("autograd", "checkpoint", "higher", "torchopt")
 
@@ -45,12 +45,12 @@ SHORT = {"float32": "fp32", "bfloat16": "bf16"}
 
 @dataclass(frozen=True)
 class Roofline:
-    """An outer iteration beside the machine's ceilings.
+    """An outer step compared with the machine's ceilings.
 
     Attributes:
-        seconds: Of one outer iteration.
-        work: What it does.
-        ceilings: What the machine can do.
+        seconds: Time of one outer step.
+        work: Arithmetic and memory traffic of one outer step.
+        ceilings: What the machine can do per second.
     """
 
     seconds: float
@@ -59,7 +59,7 @@ class Roofline:
 
     @property
     def flops_share(self) -> float:
-        """Achieved arithmetic per second, as a share of the ceiling."""
+        """Arithmetic per second, as a share of the ceiling."""
         return self.work.flops / self.seconds / self.ceilings.flops
 
     @property
@@ -69,18 +69,18 @@ class Roofline:
 
     @property
     def gap(self) -> float:
-        """Time taken, over what the arithmetic alone or the bytes alone would take at their ceiling, the larger of the two."""
+        """Time taken, relative to the slower of arithmetic and memory traffic, each alone at its ceiling."""
         return 1 / max(self.flops_share, self.bytes_share)
 
 
 @dataclass(frozen=True)
 class MethodTime:
-    """One meta-gradient by one method.
+    """Cost of one meta-gradient by one method.
 
     Attributes:
-        method: Its name.
-        seconds: Time; ``None`` where there is none.
-        peak_mib: By how much it raised the memory of tensors.
+        method: Name of the method.
+        seconds: Time; ``None`` if there is no figure.
+        peak_mib: Peak increase in the memory of tensors, in MiB; ``None`` if there is no figure.
         note: Why there are no figures.
     """
 
@@ -92,14 +92,14 @@ class MethodTime:
 
 @dataclass(frozen=True)
 class Bench:
-    """What was found in one precision.
+    """Results for one precision.
 
     Attributes:
         precision: The precision.
         plan: The fastest plan.
-        reason: Why.
-        trials: All plans, the fastest first.
-        outer: An outer iteration.
+        reason: Why it won.
+        trials: All timed plans, fastest first.
+        outer: An outer step.
         methods: The meta-gradient alone, ours first.
     """
 
@@ -111,7 +111,7 @@ class Bench:
     methods: list[MethodTime]
 
     def to_json(self) -> dict[str, Any]:
-        """Returns every figure, ratios included."""
+        """Returns all figures, including the shares of the ceilings and each method's time relative to ours."""
         ours = self.methods[0].seconds
         ratios = {m.method: m.seconds / ours for m in self.methods if m.seconds and ours}
         shares = {name: getattr(self.outer, name) for name in ("flops_share", "bytes_share", "gap")}
@@ -126,14 +126,17 @@ def run_bench(
     copy_mib: int,
     advance: Callable[[str], object] = lambda what: None,
 ) -> Iterator[Bench]:
-    """Measures an outer iteration of a meta-training in each precision; float32 is no TF32, neither here nor there.
+    """Measures an outer step in each precision, with TF32 disabled throughout.
 
     Args:
-        config: The meta-training; its learner has to have fixed widths.
-        precisions: What to measure.
-        side: Rows of the square matrices whose product is the ceiling.
-        copy_mib: Size of what is copied for the other ceiling.
-        advance: Told what is measured next.
+        config: Settings of the meta-training; its learner must have fixed widths.
+        precisions: The precisions to measure.
+        side: Rows and columns of the square matrices multiplied to find the arithmetic ceiling.
+        copy_mib: Size of the buffer copied to find the bandwidth ceiling, in MiB.
+        advance: Called with a description of each measurement before it starts.
+
+    Yields:
+        One result per precision.
     """
     device, task = torch.device(config.compute.device), find_task(config.task)
     data = random_data(task)
@@ -153,7 +156,7 @@ def run_bench(
 
 
 def random_data(task: ImageTask) -> TaskData:
-    """Returns a task's data with random images and labels in place of the real ones."""
+    """Returns a task's data with random images and labels instead of the real ones."""
     random = torch.Generator().manual_seed(0)
     images = torch.randint(256, (IMAGES, *task.image_shape), generator=random, dtype=torch.uint8)
     split = Split(images, torch.randint(task.classes, (IMAGES,), generator=random))
@@ -161,7 +164,7 @@ def random_data(task: ImageTask) -> TaskData:
 
 
 def outer_iteration(config: MetaTrainConfig, plan: StepPlan, data: TaskData) -> Callable[[], None]:
-    """Returns what takes one outer step: fresh learners, their inner loops, the meta-gradient, and the outer optimizer."""
+    """Returns a function that takes one outer step: fresh learners, inner loops, meta-gradient and outer optimizer."""
     teacher = seeded_teacher(config, data.task, config.seed).to(config.compute.device)
     job = SupervisedJob(config, data, teacher, plan, RunFolder(Path()))
     estimator = ESTIMATORS["backprop"](EstimatorConfig(plan=plan))
@@ -176,7 +179,7 @@ def outer_iteration(config: MetaTrainConfig, plan: StepPlan, data: TaskData) -> 
 
 
 def _chosen(config: MetaTrainConfig, task: ImageTask, precision: Precision) -> tuple[list[TimedPlan], StepPlan]:
-    """Returns all plans of a precision, timed, and what the fastest comes to within the memory."""
+    """Returns all plans of a precision, timed, and the fastest one as the memory allows it."""
     teacher = seeded_teacher(config, task, config.seed).to(config.compute.device)
     probes, steps = list(step_probes(config, teacher).values()), config.inner.steps
 
@@ -189,7 +192,7 @@ def _chosen(config: MetaTrainConfig, task: ImageTask, precision: Precision) -> t
 
 
 def _methods(config: MetaTrainConfig, plan: StepPlan, task: ImageTask) -> Iterator[MethodTime]:
-    """Yields the meta-gradient of the inner loop by our plan, and by each peer as its users run it: contiguous."""
+    """Yields the meta-gradient's cost by our plan, then by each peer in contiguous layout, as its users run it."""
     inner = config.inner
     work = Task(
         "ours",
@@ -219,7 +222,7 @@ def _timed(task: Task, method: Method) -> MethodTime:
     device = torch.device(task.device)
     work = Work(task, shared_momentum=method.shared_momentum)
     try:
-        peak = peak_bytes(lambda: method.run(work), device)  # warms up, too
+        peak = peak_bytes(lambda: method.run(work), device)  # also the warm-up
         seconds = fastest(lambda: method.run(work), device, repeats=2, limit=2.0, warm=True)
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):

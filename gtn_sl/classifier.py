@@ -1,4 +1,4 @@
-"""A trained learner, as an ordinary module from pictures to class scores, and the file that holds it."""
+"""A trained learner as an ordinary module from images to class scores, and how it is saved and loaded."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ KIND = "learner"
 
 
 class Classifier(nn.Module):
-    """A trained network with the normalisation that it was trained with: pictures in, logits out.
+    """A trained network and the normalisation it was trained with: pictures in, logits out.
 
     Args:
         net: Takes normalised images ``(N, C, H, W)``.
-        document: What its file's header says: ``learner``, ``task``, ``image_shape``, ``class_names``, ``mean``, ``std``, and
+        document: Header of its file: ``learner``, ``task``, ``image_shape``, ``class_names``, ``mean``, ``std``, and
             how it was made.
     """
 
@@ -44,21 +44,20 @@ class Classifier(nn.Module):
 
     @property
     def class_names(self) -> Sequence[str]:
-        """What each output stands for."""
+        """Names of the classes, in the order of the outputs."""
         return tuple(self.document["class_names"])
 
     def forward(self, images: Tensor | NDArray[Any]) -> Tensor:
         """Classifies pictures.
 
         Args:
-            images: A tensor or numpy array ``(N, C, H, W)``: bytes (``uint8``), or floats in ``[0, 1]``. They are normalised
-                here.
+            images: Tensor or numpy array ``(N, C, H, W)``: bytes (``uint8``), or floats in ``[0, 1]``; normalised here.
 
         Returns:
             Logits, shape ``(N, classes)``.
 
         Raises:
-            ValueError: The images have another shape than the task's, or are whole numbers other than bytes.
+            ValueError: The images' shape is not the task's, or they are neither floats nor bytes.
         """
         images, shape = torch.as_tensor(images, device=self.mean.device), tuple(self.document["image_shape"])
         if tuple(images.shape[1:]) != shape:
@@ -72,13 +71,13 @@ class Classifier(nn.Module):
 def train_learner(
     teacher: str | Path | TeacherFile, learner: str | None = None, *, seed: int = 0, device: str = "cpu"
 ) -> Classifier:
-    """Trains a fresh learner on a teacher, from its first step to its last; no real image is read.
+    """Trains a fresh learner on all inner steps of a teacher; no real image is read.
 
     Args:
-        teacher: A shipped teacher's name, a file, a run folder, or what ``load_teacher`` returned.
-        learner: A name of ``gtn_sl.learners``; ``None`` takes ``learner.architecture`` of its config.
-        seed: Of the learner's initial parameters, and of the lesson where the teacher gives each learner another one.
-        device: Where.
+        teacher: Name of a shipped teacher, a file, a run folder, or what ``load_teacher`` returned.
+        learner: A name in ``gtn_sl.learners``; ``None`` takes ``learner.architecture`` of the teacher's config.
+        seed: Seed of the learner's initial parameters, and of the lesson if it differs between learners.
+        device: Device to train on.
 
     Returns:
         The classifier, in evaluation mode.
@@ -103,12 +102,12 @@ def train_learner(
 
 
 def save_learner(path: str | Path, classifier: Classifier, **facts: Any) -> None:
-    """Writes a classifier for ``load_learner``.
+    """Writes a classifier to a file for ``load_learner``.
 
     Args:
-        path: A ``.safetensors`` file; an existing one is replaced in one step.
+        path: A ``.safetensors`` file; an existing one is replaced atomically.
         classifier: The classifier.
-        facts: What else the header should tell, as JSON values, e.g. ``test_accuracy``.
+        facts: Further entries of the header, as JSON values, e.g. ``test_accuracy``.
 
     Raises:
         GTNError: The file cannot be written.
@@ -119,22 +118,22 @@ def save_learner(path: str | Path, classifier: Classifier, **facts: Any) -> None
 
 
 def load_learner(path: str | Path) -> Classifier:
-    """Reads a classifier.
+    """Reads a classifier from a file.
 
     Args:
-        path: A file that ``save_learner``, ``gtn-cli train-learner --save`` or ``gtn-cli nas train`` wrote.
+        path: A file written by ``save_learner``, ``gtn-cli train-learner --save`` or ``gtn-cli nas train``.
 
     Returns:
         The classifier, on the CPU and in evaluation mode.
 
     Raises:
-        CheckpointError: The file is absent, damaged or foreign, or its architecture is not known here.
+        CheckpointError: The file is missing, damaged or of another kind, or its architecture is unknown.
     """
     path = Path(path)
     tensors, document = load_checkpoint(path, KIND)
     try:
         family, classes = architecture(document["learner"]), len(document["class_names"])
-        with seeded(document["seed"]):  # an architecture, too, may be drawn
+        with seeded(document["seed"]):  # the architecture itself may be random
             classifier = Classifier(family.module(document["image_shape"], classes), document)
     except GTNError as error:
         raise CheckpointError(f"{path}: the header makes no learner: {error}") from error

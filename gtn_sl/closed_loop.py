@@ -1,4 +1,4 @@
-"""What a closed-loop teacher makes of its learner's progress: an offset of the noise, and so of the images."""
+"""The feedback of a closed-loop teacher: its learner's progress shifts the noise, and so the images."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ HIDDEN = 64
 
 
 def skill(progress: Tensor) -> Tensor:
-    """Scales progress so that guessing is 0 and perfection is 1, shape as given.
+    """Scales progress so that guessing is 0 and perfection is 1; the shape is unchanged.
 
     Args:
-        progress: Loss and expected accuracy of each class, ``(1 + classes,)``; see ``gtn_core.closed_loop.class_progress``.
+        progress: Loss, then each class's expected accuracy, shape ``(1 + classes,)``; see
+            ``gtn_core.closed_loop.class_progress``.
     """
     classes = len(progress) - 1
     loss, accuracy = progress[:1] / math.log(classes), progress[1:]
@@ -23,10 +24,10 @@ def skill(progress: Tensor) -> Tensor:
 
 
 class Feedback(nn.Module):
-    """A network of one hidden layer from a sample's noise, its class and the learner's progress to an offset of that noise.
+    """A network with one hidden layer, from the noise, its class and the learner's progress to an offset of that noise.
 
-    Every sample gets an offset of its own: generators normalise over the batch, which would take a common one out again. The
-    last layer starts at zero, so that meta-training starts from the same teacher as without feedback.
+    Each sample gets its own offset: generators normalise over the batch, which would remove a common one. The last
+    layer starts at zero, so that meta-training starts from the same teacher as without feedback.
 
     Args:
         latent: Length of a noise vector.
@@ -40,12 +41,12 @@ class Feedback(nn.Module):
         nn.init.zeros_(self.offset.weight)
 
     def forward(self, noise: Tensor, told: Tensor, progress: Tensor) -> Tensor:
-        """Returns the offset, shape ``(B, latent)``.
+        """Returns the noise offset, shape ``(B, latent)``.
 
         Args:
-            noise: Shape ``(B, latent)``.
+            noise: Noise vectors, shape ``(B, latent)``.
             told: Classes as distributions, shape ``(B, classes)``.
-            progress: Shape ``(1 + classes,)``; see ``skill``.
+            progress: Loss and class accuracies, shape ``(1 + classes,)``; see ``skill``.
         """
         seen = torch.cat([noise, told, skill(progress).to(noise).expand(len(noise), -1)], dim=1)
         return self.offset(torch.tanh(self.hidden(seen)))

@@ -1,4 +1,4 @@
-"""Which curricula, generators and labels go together, and for those that do not the reason: rules in a table."""
+"""Rules for which curricula, generators and labels can be combined, each with the reason."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ class _Choice:
 
 @dataclass(frozen=True)
 class _Rule:
-    """What does not go together.
+    """A combination that is refused.
 
     Attributes:
-        broken: Whether a choice breaks it.
+        broken: Returns whether a choice breaks the rule.
         settings: The settings in question, by their dotted names.
-        reason: Why they do not go together, and what would.
+        reason: Why they cannot be combined, and what can.
     """
 
     broken: Callable[[_Choice], bool]
@@ -104,10 +104,10 @@ _RULES = (
 
 
 def refuse_impossible(config: MetaTrainConfig) -> None:
-    """Checks that a config's parts make a teacher together.
+    """Checks that a config's parts can be combined into a teacher.
 
     Raises:
-        UsageError: A name is unknown, or parts do not go together; the message says of all of them why, and what would.
+        UsageError: A name is unknown, or parts cannot be combined; the message gives the reason for each conflict.
     """
     teacher = config.teacher
     noise, generator = CURRICULA[teacher.curriculum].noise, GENERATORS[teacher.generator]

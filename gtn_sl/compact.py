@@ -1,4 +1,4 @@
-"""A teacher's file at half the size: tensors stored as float16, and the proof on validation data that it teaches as well."""
+"""Halving a teacher's file: tensors stored as float16, once validation data shows that it teaches as well."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ from gtn_sl.judging import step_plan
 from gtn_sl.teacher_file import TeacherFile
 
 FEW = 1024
-"""Numbers up to which a tensor stays as it is: a schedule or a range of values saves nothing."""
+"""Largest size of a tensor that keeps its type: a schedule or a range of values saves nothing."""
 
 LARGEST = float(torch.finfo(torch.float16).max)
 
 
 @dataclass(frozen=True)
 class Compaction:
-    """What became of a teacher.
+    """The outcome of a compaction.
 
     Attributes:
         before: Mean validation accuracy of fresh learners on the teacher as it was.
         after: The same on the stored one.
-        standard_error: Of their difference, from learner to learner: float16 also changes what chance makes of a learner.
-        learners: How many, over all architectures.
-        bytes_before: Size of the file it was read from.
+        standard_error: Standard error of the difference, over learners: float16 also changes each learner by chance.
+        learners: Number of learners, over all architectures.
+        bytes_before: Size of the file that was read.
         bytes_after: Size of the file that was written.
     """
 
@@ -57,20 +57,20 @@ def compact(
     tolerance: float = 0.001,
     after_learner: Callable[[], object] | None = None,
 ) -> Compaction:
-    """Writes a teacher in float16, if learners do not lose by it; ``load_teacher`` gives float32 again.
+    """Writes a teacher in float16 unless learners lose accuracy by it; ``load_teacher`` converts back to float32.
 
-    The same fresh learners are trained on both and tested on validation data. Test data is not read.
+    The same fresh learners are trained on both versions and tested on validation data. Test data is not read.
 
     Args:
         file: The teacher.
-        path: A ``.safetensors`` file to write.
-        data: Its task.
-        count: Fresh learners of each architecture that the teacher was validated on.
-        tolerance: Largest loss of mean accuracy, as a share.
-        after_learner: Called after each learner, ``units_of_work`` times.
+        path: The ``.safetensors`` file to write.
+        data: The teacher's task.
+        count: Fresh learners per architecture that the teacher was validated on.
+        tolerance: Largest acceptable drop in mean accuracy, as a share.
+        after_learner: Called after each learner, ``units_of_work`` times in all.
 
     Raises:
-        GTNError: The loss is larger, and nothing was written; or the file cannot be written.
+        GTNError: The drop is larger, and nothing was written; or the file cannot be written.
     """
     tensors, document = load_checkpoint(file.path, "teacher")
     stored = in_float16(tensors)
@@ -85,19 +85,19 @@ def compact(
         )
     n = len(finals[0])
     error = float(np.std(finals[1] - finals[0], ddof=1)) / n**0.5 if n > 1 else 0.0
-    bytes_before = file.path.stat().st_size  # which may be the file that is written
+    bytes_before = file.path.stat().st_size  # before saving, which may replace the file
     told = {"floats": "float16", "validation_accuracy_before": before, "validation_accuracy": after, "learners": n}
     save_checkpoint(path, stored, {**document, "storage": told})
     return Compaction(before, after, error, n, bytes_before, path.stat().st_size)
 
 
 def units_of_work(file: TeacherFile, count: int) -> int:
-    """Returns how often ``compact`` will call ``after_learner``."""
+    """Returns how many times ``compact`` calls ``after_learner``."""
     return 2 * count * len(file.config.judges)
 
 
 def in_float16(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Returns tensors with those of many floats, none too large for it, in float16."""
+    """Returns the tensors, in float16 if they have more than ``FEW`` floats and none would overflow."""
 
     def stored(tensor: Tensor) -> Tensor:
         fits = tensor.is_floating_point() and tensor.numel() > FEW and float(tensor.abs().max()) <= LARGEST
@@ -109,7 +109,7 @@ def in_float16(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 def _accuracies(
     file: TeacherFile, data: TaskData, count: int, after_learner: Callable[[], object] | None
 ) -> NDArray[np.float64]:
-    """Returns the validation accuracy of each learner, one architecture after the other."""
+    """Returns the validation accuracy of each learner, one architecture after the other, shape ``(learners,)``."""
     streams, plan = Streams(0), step_plan(file)
     seeds = [streams.seed("compaction-learner", index) for index in range(count)]
 

@@ -1,4 +1,4 @@
-"""How a run computes: device, threads, and the plan of its steps, as the user said or as this machine does it best."""
+"""How a run computes: device, threads and the plan of its steps, as the user set them or as is fastest here."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ from gtn_sl.teacher import SupervisedTeacher
 log = logging.getLogger(__name__)
 
 SAME_DIRECTION = 0.98
-"""Least cosine between the meta-gradients in bfloat16 and float32 for bfloat16 to be used."""
+"""Minimum cosine between the meta-gradients in bfloat16 and float32 for bfloat16 to be used."""
 
 
 def with_compute(config: MetaTrainConfig, world: World) -> MetaTrainConfig:
-    """Settles device and threads, and applies the latter; processes of one machine share its processors."""
+    """Sets device and threads, and applies the latter; processes on one machine share its processors."""
     compute, sharers, threads = config.compute, world.local_size, world.threads()
-    if compute.threads is not None:  # of a resumed run as many in all as it started with
+    if compute.threads is not None:  # a resumed run keeps its total number of threads
         threads = max(1, compute.threads * (compute.sharers or sharers) // sharers)
     torch.set_num_threads(threads)
     device = resolve_device(compute.device)
@@ -45,7 +45,7 @@ def with_compute(config: MetaTrainConfig, world: World) -> MetaTrainConfig:
 
 
 def with_plan(config: MetaTrainConfig, data: TaskData, teacher: SupervisedTeacher, sharers: int) -> MetaTrainConfig:
-    """Settles how steps are computed: as the user said, or by a micro-benchmark; bfloat16 only where it may be trusted."""
+    """Sets how steps are computed, as the user said or by a micro-benchmark; bfloat16 only if it passes ``trusted``."""
     plan = config.compute.plan
     if plan is None:
         probes = step_probes(config, teacher)
@@ -63,7 +63,7 @@ def with_plan(config: MetaTrainConfig, data: TaskData, teacher: SupervisedTeache
 
 
 def with_threads(config: MetaTrainConfig, teacher: SupervisedTeacher) -> MetaTrainConfig:
-    """Settles and applies how many of the threads that this process may have are used, on a CPU by a micro-benchmark."""
+    """Sets and applies how many of this process's threads to use, by a micro-benchmark; changes nothing on a GPU."""
     most, plan = torch.get_num_threads(), config.compute.plan
     if most == 1 or plan is None or not config.compute.device.startswith("cpu"):
         return config
@@ -76,12 +76,12 @@ def with_threads(config: MetaTrainConfig, teacher: SupervisedTeacher) -> MetaTra
 def as_this_device_can(
     config: MetaTrainConfig, teacher: SupervisedTeacher, before: str, sharers: int = 1
 ) -> MetaTrainConfig:
-    """Returns the settings of a resumed run; on another kind of device, with a plan that this one has units and memory for.
+    """Returns a resumed run's settings; on another kind of device, with a plan that fits its units and memory.
 
     Args:
-        config: The settings, with the device that is there now.
-        teacher: On that device.
-        before: The device that the run computed on until now.
+        config: The settings, with the device that is used now.
+        teacher: The teacher, on that device.
+        before: The device that the run has used until now.
         sharers: Processes that share this machine's memory.
     """
     compute, device = config.compute, torch.device(config.compute.device)
@@ -98,7 +98,7 @@ def as_this_device_can(
 
 
 def step_probes(config: MetaTrainConfig, teacher: SupervisedTeacher) -> dict[str, Probe]:
-    """Returns how to build the steps that the micro-benchmark times, on the first batch, one of each learner of the pool."""
+    """Returns builders of the steps that the micro-benchmark times, on the first batch, one per learner of the pool."""
     families = dict(pool_families(config.learner))
     with torch.no_grad():
         batch = teacher.batch(0)
@@ -118,7 +118,7 @@ def _probe(family: Architecture, config: MetaTrainConfig, teacher: SupervisedTea
 def trusted(
     plan: StepPlan, config: MetaTrainConfig, data: TaskData, teacher: SupervisedTeacher, sharers: int
 ) -> StepPlan:
-    """Returns the plan, or that of float32 where bfloat16 turns the meta-gradient away from its direction."""
+    """Returns the plan, or its float32 version if bfloat16 makes the meta-gradient diverge or change direction."""
     exact = reduced_plan(config, teacher, dataclasses.replace(plan, precision="float32"), sharers=sharers)
     gradients = []
     for candidate in (plan, exact):

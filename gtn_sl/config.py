@@ -1,4 +1,4 @@
-"""What a supervised meta-training can be told, each setting documented in place; presets are layers over these defaults."""
+"""Settings of a supervised meta-training, each documented in place; presets are layers over these defaults."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ from gtn_sl.starting_point import named_start, refuse_another_form, settings_of,
 
 @config
 class TeacherConfig:
-    """The teacher's architecture and start; ``docs/teachers.md`` shows how its parts go together."""
+    """The teacher's architecture and start; ``docs/teachers.md`` shows how its parts combine."""
 
     generator: str = "conditional"
-    """What makes the images: ``conditional``, ``joint``, ``dcgan``, or ``pixels``, which has no layers: the stored noise is the
-    images."""
+    """What makes the images: ``conditional``, ``joint``, ``dcgan``, or ``pixels``, which has no layers: the stored
+    noise is the images."""
     weight_norm: bool = True
     """Whether the generator's layers have weight norm."""
     hidden: Positive = 256
@@ -43,28 +43,30 @@ class TeacherConfig:
     channels: tuple[Positive, Positive] = (16, 8)
     """The generator's feature maps at a quarter and at half of the resolution."""
     latent: Positive = 64
-    """Length of a noise vector; ``pixels`` takes one per pixel."""
+    """Length of a noise vector; ``pixels`` takes one value per pixel and channel instead."""
     curriculum: str = "full"
-    """Which noise comes when: ``full``, ``reversed``, ``shuffled-batches``, ``all-shuffled``, ``random-fixed``, ``gaussian``,
-    ``none`` (fresh noise and labels without end), or ``closed-loop``."""
+    """Which noise the generator gets, and in which order: ``full``, ``reversed``, ``shuffled-batches``,
+    ``all-shuffled``, ``random-fixed``, ``gaussian``, ``none`` (endless fresh noise and labels), or ``closed-loop``."""
     samples: Positive | None = None
-    """How many samples there are, where each is to come again and again: from ``inner.batch_size`` (every batch is the whole set)
-    to T x B; ``None`` makes one for each place."""
+    """Number of samples, if each is to be used repeatedly: from ``inner.batch_size`` (every batch is the whole set) to
+    T x B. ``None`` makes T x B, one for each place in a batch."""
     labels: str = "soft"
-    """What the learner is taught: ``one-hot`` (every class in turn), ``random``, ``soft`` (learned), or ``generated``."""
+    """The labels that the learner is taught: ``one-hot`` (classes in turn), ``random``, ``soft`` (learned) or
+    ``generated``."""
     noise_lr: PositiveReal = 1.0
-    """Outer learning rate of learned noise (with ``pixels``, of the images), as a multiple of ``outer.lr``; the generator's own
-    multiple is 1."""
+    """Outer learning rate of learned noise (with ``pixels``, of the images), as a multiple of ``outer.lr``; the
+    generator's is always ``outer.lr``."""
     labels_lr: PositiveReal = 1.0
-    """The same for learned labels."""
+    """Outer learning rate of learned labels, as a multiple of ``outer.lr``."""
     schedule_lr: PositiveReal = 1.0
-    """The same for inner learning rates (their logarithm) and momenta (their logit)."""
+    """Outer learning rate of the inner learning rates (in log space) and momenta (in logit space), as a multiple of
+    ``outer.lr``."""
     warm_start: Natural = 0
-    """Epochs of fitting the generator to training images before meta-training; 0 starts from random weights. ``pixels``, which
-    needs no fitting, starts from the images themselves whatever the number."""
+    """Epochs of fitting the generator to training images before meta-training; 0 starts from random weights. ``pixels``
+    needs no fitting: any number above 0 starts from the images themselves."""
     start: str | None = None
-    """A teacher to start from: the name of a shipped one, a run folder or a file. Its generator, curriculum, labels and inner
-    loop are the run's; learners, images, learning rates and budget may be others."""
+    """Teacher to start from: name of a shipped one, run folder or file. The run keeps its generator, curriculum, labels
+    and inner loop; learners, images, learning rates and budget may differ."""
 
 
 @config
@@ -72,29 +74,29 @@ class InnerConfig:
     """The inner loop."""
 
     steps: Positive = 32
-    """T, inner steps."""
+    """Number of inner steps, T."""
     batch_size: Positive = 64
-    """B, synthetic images a step."""
+    """Synthetic images per inner step, B."""
     optimizer: str = "sgd"
-    """``sgd``, ``rmsprop`` or ``adam``."""
+    """Inner optimizer: ``sgd``, ``rmsprop`` or ``adam``."""
     eps: PositiveReal = 1e-8
-    """Added to the root of squared gradients by ``rmsprop`` and ``adam``. Meta-gradients through a step of Adam grow with its
-    inverse where a parameter's gradient is small; 1e-4 costs a learner nothing."""
+    """Added to the root of squared gradients by ``rmsprop`` and ``adam``. Where a parameter's gradient is small,
+    meta-gradients through a step of Adam grow with its inverse; 1e-4 costs a learner nothing."""
     lr: PositiveReal = 0.02
-    """Learning rate of every step before meta-training."""
+    """Learning rate of every inner step before meta-training."""
     momentum: PositiveReal = 0.9
-    """Momentum (Adam: beta1) of every step before meta-training."""
+    """Momentum (Adam: beta1) of every inner step before meta-training."""
     fan_in: Natural = 0
-    """Inputs of a weight up to which it has the whole learning rate; with more it has as much less of it, so that a rate of Adam
-    suits wide networks, too. 0 gives all the same rate."""
+    """Largest fan-in at which a weight gets the full learning rate; beyond it the rate falls in inverse proportion, so
+    that one Adam rate also suits wide networks. 0 gives all weights the same rate."""
     max_momentum: BelowOne = MAX_MOMENTUM
-    """Bound on the learned momentum."""
+    """Upper bound on the learned momentum."""
     learn_schedule: bool = True
-    """Whether learning rate and momentum of each step are meta-learned."""
+    """Whether the learning rate and momentum of each inner step are meta-learned."""
     grow: Share = 0.0
     """Share of the run over which the number of inner steps grows from ``first_steps`` to ``steps``; 0 for no growth."""
     first_steps: Positive = 1
-    """Inner steps of the first outer step, where the number grows."""
+    """Number of inner steps in the first outer step, if ``grow`` is above 0."""
 
     def fresh_optimizer(self) -> UnboundOptimizer:
         """Returns the inner optimizer.
@@ -105,10 +107,13 @@ class InnerConfig:
         return inner_optimizer(self.optimizer, self.eps, self.fan_in)
 
     def fresh_schedule(self, *, learned: bool = True) -> Schedule:
-        """Returns learning rates and momenta as they are before meta-training; ``learned`` says whether they will be.
+        """Returns learning rates and momenta as before meta-training.
+
+        Args:
+            learned: Whether they will be meta-learned.
 
         Raises:
-            ValueError: A value is out of its range.
+            ValueError: A value is out of range.
         """
         return Schedule(self.steps, self.lr, self.momentum, max_momentum=self.max_momentum, learned=learned)
 
@@ -118,70 +123,69 @@ class MetaLossConfig:
     """How a learner is judged on real training data, for the meta-gradient."""
 
     batch_size: Positive = 1024
-    """Real images for the loss after the last step."""
+    """Real images in the loss after the last inner step."""
     every: Natural = 0
-    """An intermediate loss after every so many steps; 0 for none."""
+    """Inner steps from one intermediate loss to the next; 0 for none."""
     weight: NaturalReal = 1.0
-    """Weight of the mean of the intermediate losses at the start of the run; the final loss has 1."""
+    """Weight of the mean of the intermediate losses at the start of the run; the final loss has weight 1."""
     final_weight: NaturalReal = 1.0
-    """The same at the end of the run; between, it moves linearly."""
+    """Weight of the mean of the intermediate losses at the end of the run; in between, it changes linearly."""
     intermediate_batch_size: Positive = 128
-    """Real images for an intermediate loss."""
+    """Real images in each intermediate loss."""
     augmentation: str = "none"
-    """How these images are varied: ``none``, ``affine``, ``crop-flip``, ``cutout`` or ``crop-flip-cutout``."""
+    """Augmentation of the real images: ``none``, ``affine``, ``crop-flip``, ``cutout`` or ``crop-flip-cutout``."""
     autoencoder: NaturalReal = 0.0
-    """Weight of an outer loss beside the meta-loss: how well the generator decodes what an encoder, learned with it, makes of
-    ``inner.batch_size`` real images; 0 for none."""
+    """Weight of an autoencoder loss added to the meta-loss: how badly the generator decodes the codes of
+    ``inner.batch_size`` real images, from an encoder trained along with it; 0 for none."""
 
     def sizes(self, steps: int) -> dict[int, int]:
-        """Returns the real images of each loss, by the inner steps after which it is taken; the last is after all ``steps``."""
+        """Returns the real images in each loss, by the inner step after which it is taken; the last is ``steps``."""
         between = range(self.every, steps, self.every) if self.every else ()
         return dict.fromkeys(between, self.intermediate_batch_size) | {steps: self.batch_size}
 
 
 @config
 class ValidationConfig:
-    """How the teacher is judged during meta-training."""
+    """How the teacher is validated during meta-training."""
 
     architectures: tuple[str, ...] = ()
-    """Learners to judge by, whose mean accuracy decides which teacher is best. Empty: ``learner.architecture`` alone."""
+    """Learners to validate on, whose mean accuracy decides which teacher is best. Empty: ``learner.architecture``."""
     learners: Positive = 3
-    """Fresh learners of each, the same at every validation."""
+    """Fresh learners of each architecture, the same at every validation."""
     images: Positive = 5000
-    """Validation images at most."""
+    """Maximum number of validation images."""
 
 
 @config
 class ComputeConfig:
-    """Where and how it is computed."""
+    """Where and how the run computes."""
 
     device: str = "cpu"
-    """``cpu``, ``cuda`` or ``cuda:N``."""
+    """Device to compute on: ``cpu``, ``cuda`` or ``cuda:N``."""
     threads: Threads | None = None
-    """CPU threads of each process; ``None`` takes as many of torch's default as are fastest, and of several processes each its
-    part. A resumed run keeps what it started with, so that sums stay the same; where other ``sharers`` are there, they share
-    as many."""
+    """CPU threads of each process; ``None`` takes the fastest number up to torch's default, which several processes
+    share. A resumed run keeps its number, so that sums stay the same; other ``sharers`` share the same total."""
     sharers: Positive | None = None
-    """Processes of the run on each machine; a run writes down how many it finds."""
+    """Processes of the run on each machine, recorded by the run."""
     memory_mib: PositiveReal | None = None
-    """What an outer step may take beside teacher and data; graphs of inner steps are kept as far as it goes. ``None`` is 4096 on
-    a CPU, and on a GPU what is free of it."""
+    """Memory in MiB that an outer step may use besides teacher and data; as many graphs of inner steps are kept as fit.
+    ``None`` is 4096 on a CPU, and what is free on a GPU."""
     plan: StepPlan | None = None
-    """Layout, precision, back-end and kept graphs; ``None`` chooses by a micro-benchmark."""
+    """How steps are computed: layout, precision, back-end and kept graphs; ``None`` chooses by a micro-benchmark."""
 
 
 @config
 class MetaTrainConfig:
-    """One supervised meta-training."""
+    """Settings of one supervised meta-training."""
 
     task: str = "digits"
-    """A name of ``gtn_sl.data.TASKS``, or a user's own images: ``my_package:my_task``, or an ``.npz`` file."""
+    """A name in ``gtn_sl.data.TASKS``, or your own images: ``my_package:my_task``, or an ``.npz`` file."""
     preset: str = "fast"
     """The preset that the other settings started from."""
     seed: Natural = 0
-    """Root of every random stream."""
+    """Root of all random streams."""
     data_dir: str | None = None
-    """Folder of the image files; ``None`` looks at GTN_DATA_DIR, then in the user's cache."""
+    """Folder of the image files; ``None`` takes GTN_DATA_DIR, else the user's cache."""
     teacher: TeacherConfig = TeacherConfig()
     learner: LearnerConfig = LearnerConfig()
     inner: InnerConfig = InnerConfig()
@@ -197,19 +201,19 @@ class MetaTrainConfig:
 
 
 def resolve_config(task: str, preset: str, *layers: Mapping[str, Any]) -> MetaTrainConfig:
-    """Builds the config of a run from a task, a preset, and what the user adds.
+    """Builds the config of a run from a task, a preset and the user's settings.
 
     Args:
         task: As in ``gtn_sl.data.find_task``.
         preset: ``fast``, ``search``, ``paper`` or ``original``.
-        layers: Nested dictionaries, later ones winning. A budget (``iterations`` or ``minutes``) in one replaces the budget of
-            those before, and a learner (``learner.architecture``) the learners of those before, pool and judges included; a pool
-            replaces random widths, and they a pool. A teacher to start from (``teacher.start``) replaces the preset's settings
-            of teacher and inner loop by its own.
+        layers: Nested dictionaries; later ones override earlier ones. A budget (``iterations`` or ``minutes``) replaces
+            any earlier budget, and a learner (``learner.architecture``) the earlier learners, with pool and judges; a
+            pool replaces random widths, and vice versa. A teacher to start from (``teacher.start``) replaces the
+            preset's settings of teacher and inner loop with its own.
 
     Raises:
-        UsageError: A name, key or value is not accepted.
-        DataError: The task is a file that is absent, or holds no data set.
+        UsageError: A name, key or value is not accepted, or there is not exactly one budget.
+        DataError: The task is a file that is missing, or holds no data set.
     """
     if preset not in PRESETS:
         raise unknown_name("preset", preset, PRESETS)
@@ -235,7 +239,7 @@ def resolve_config(task: str, preset: str, *layers: Mapping[str, Any]) -> MetaTr
 
 
 def _replaced(layer: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    """Yields what a layer puts aside of those before, though it does not name it."""
+    """Yields the earlier settings that a layer resets without naming them."""
     outer, learner = layer.get("outer", {}), layer.get("learner", {})
     if isinstance(outer, Mapping) and ("iterations" in outer or "minutes" in outer):
         yield {"outer": {"iterations": None, "minutes": None}}

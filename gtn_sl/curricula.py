@@ -1,4 +1,4 @@
-"""Curricula: what noise the generator gets, composed of a kind of noise (here), an order and, in a closed loop, feedback.
+"""Curricula: which noise the generator gets. Each has a kind of noise (here), an order and, in a closed loop, feedback.
 
 Orders are in ``gtn_sl.lessons``, feedback is in ``gtn_sl.closed_loop``.
 """
@@ -18,35 +18,35 @@ from gtn_sl.closed_loop import Feedback
 from gtn_sl.lessons import Lesson, Order, Places, all_shuffled, backwards, given, shuffled_batches
 
 START_SIGMA = 0.1
-"""Standard deviation that Gaussian noise starts with, where its means have 1."""
+"""Initial standard deviation of Gaussian noise; its means are drawn with standard deviation 1."""
 
 
 class Noise(nn.Module):
-    """Base of all kinds of noise: a vector for each place of a lesson, handed out a step at a time.
+    """Base class of all kinds of noise: a vector for each place of a lesson, returned one step at a time.
 
     Args:
-        places: T, B and M.
+        places: The places of a lesson: T, B and M.
         latent: Length of a noise vector.
     """
 
     has_samples: ClassVar[bool] = True
-    """Whether there is a table of samples, so that an image (and a label of its own) can be learned for each."""
+    """Whether there is a table of samples, so that an image (and its own label) can be learned for each."""
     is_learned: ClassVar[bool] = True
-    """Whether anything of it is meta-learned."""
+    """Whether any part of it is meta-learned."""
 
     anchor: Tensor
 
     def __init__(self, places: Places, latent: int) -> None:
         super().__init__()
         self.places, self.latent = places, latent
-        self.register_buffer("anchor", torch.empty(0), persistent=False)  # knows device and dtype
+        self.register_buffer("anchor", torch.empty(0), persistent=False)  # carries device and dtype
 
     def forward(self, lesson: Lesson, step: int) -> Tensor:
         """Returns the noise of one inner step of a lesson, shape ``(B, latent)``."""
         raise NotImplementedError
 
     def stored(self) -> Tensor:
-        """Returns the vector that is stored for each sample, a view of shape ``(M, latent)``."""
+        """Returns the stored vector of each sample, a view of shape ``(M, latent)``; only if there are samples."""
         raise NotImplementedError
 
     def _drawn(self, lesson: Lesson, step: int) -> Tensor:
@@ -56,7 +56,7 @@ class Noise(nn.Module):
 
 
 class LearnedNoise(Noise):
-    """Every noise vector is learned."""
+    """Noise whose vectors are all meta-learned."""
 
     def __init__(self, places: Places, latent: int) -> None:
         super().__init__(places, latent)
@@ -72,7 +72,7 @@ class LearnedNoise(Noise):
 
 
 class FixedNoise(LearnedNoise):
-    """Noise vectors that stay as they were drawn when the teacher was made."""
+    """Noise vectors that stay as drawn when the teacher was created."""
 
     is_learned: ClassVar[bool] = False
 
@@ -82,7 +82,7 @@ class FixedNoise(LearnedNoise):
 
 
 class GaussianNoise(Noise):
-    """A learned mean and standard deviation for every sample; each learner gets draws of its own."""
+    """A learned mean and standard deviation for each sample; each learner gets its own draws."""
 
     def __init__(self, places: Places, latent: int) -> None:
         super().__init__(places, latent)
@@ -100,7 +100,7 @@ class GaussianNoise(Noise):
 
 
 class FreshNoise(Noise):
-    """Standard normal noise, other for every learner and step, without end."""
+    """Endless standard normal noise, different for every learner and step."""
 
     has_samples: ClassVar[bool] = False
     is_learned: ClassVar[bool] = False
@@ -112,12 +112,12 @@ class FreshNoise(Noise):
 
 @dataclass(frozen=True)
 class Curriculum:
-    """What a curriculum is composed of.
+    """The parts of a curriculum.
 
     Attributes:
-        noise: Which noise there is.
-        order: Which of it comes when.
-        feedback: What moves it by the learner's progress; ``None`` in an open loop.
+        noise: Kind of noise.
+        order: Order in which samples come.
+        feedback: Shifts the noise by the learner's progress; ``None`` for an open loop.
     """
 
     noise: type[Noise]

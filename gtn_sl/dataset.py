@@ -19,27 +19,28 @@ LabelForm = Literal["soft", "index"]
 
 
 class TeacherDataset(IterableDataset[tuple[Tensor, Tensor]]):
-    """The T x B synthetic images of a teacher in the order in which it teaches them; one pass is one epoch.
+    """The T x B synthetic images of a teacher, in the order in which it teaches them; one pass is one epoch.
 
-    A ``DataLoader``'s workers share the T steps out among them, so that no image comes twice. As the loader asks one worker after
-    the other, the order of the steps is kept: always with whole batches, else where its batch size is the teacher's.
+    The workers of a ``DataLoader`` divide the T steps among themselves, so that no image is repeated. The loader reads
+    from its workers in turn, so steps stay in order: always for whole batches, else if its batch size is the teacher's.
 
     Args:
-        teacher: A shipped teacher's name, a file, a run folder, or what ``load_teacher`` returned.
-        batches: Whether an item is a whole batch of the teacher (then give the loader ``batch_size=None``) or one sample.
-        labels: ``"soft"`` gives probabilities over the classes, as the teacher teaches them; ``"index"`` the likeliest class.
-        seed: Of the first epoch's lesson; each later epoch's is one more. It matters where the teacher gives each learner other
-            noise, labels or another order.
-        shard: ``(rank, number of processes)`` where several train together: each gets other steps.
+        teacher: Name of a shipped teacher, a file, a run folder, or what ``load_teacher`` returned.
+        batches: Whether an item is a whole batch of the teacher (then give the loader ``batch_size=None``) or one
+            sample.
+        labels: ``"soft"`` for the probabilities that the teacher teaches; ``"index"`` for the likeliest class.
+        seed: Seed of the lesson of epoch 0; each later epoch adds one. It matters if the teacher gives each learner
+            different noise, labels or order.
+        shard: ``(rank, number of processes)`` if several processes train together: each gets different steps.
 
     Raises:
         GTNError: There is no such teacher.
-        UsageError: The form of labels is unknown, the shard is not one, or the teacher answers the learner's progress.
+        UsageError: ``labels`` or ``shard`` is not valid, or the teacher's batches depend on the learner's progress.
 
     Attributes:
         task: The real task: class names, and the normalisation that the images have and real ones need.
-        steps: T, batches of the teacher.
-        batch_size: B, images of a batch.
+        steps: Number of batches of the teacher, T.
+        batch_size: Images per batch, B.
     """
 
     def __init__(
@@ -61,25 +62,25 @@ class TeacherDataset(IterableDataset[tuple[Tensor, Tensor]]):
         self.task: ImageTask = self.file.teacher.task
         self.steps, self.batch_size = self.stream.steps, self.stream.batch_size
         self.batches, self.labels, self.seed, self.shard = batches, labels, seed, shard
-        self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()  # workers that live on see it change
+        self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()  # persistent workers see it change
 
     def set_epoch(self, epoch: int) -> None:
-        """Chooses the lesson of the next pass, as ``DistributedSampler.set_epoch`` does; without it every pass is epoch 0."""
+        """Selects the lesson of the next pass, as in ``DistributedSampler.set_epoch``; without it, all are epoch 0."""
         self._epoch.fill_(epoch)
 
     def schedule(self) -> tuple[list[float], list[float]]:
-        """Returns the learning rate and the momentum that the teacher recommends for each of its T steps."""
+        """Returns the learning rates and momenta that the teacher recommends, one of each for each of its T steps."""
         lr, momentum = self.stream.schedule()
         return lr.tolist(), momentum.tolist()
 
     def __len__(self) -> int:
-        """Returns the number of items of one pass, over all workers."""
+        """Returns the number of items of one pass of this process, over all its workers."""
         rank, processes = self.shard
         steps = len(range(rank, self.steps, processes))
         return steps if self.batches else steps * self.batch_size
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yields images, normalised, ``([B,] C, H, W)``, and labels, ``([B,] classes)`` or of class indices ``([B])``."""
+        """Yields normalised images ``([B,] C, H, W)`` and labels ``([B,] classes)``, or class indices ``([B])``."""
         lesson = self.stream.for_learner(self.seed + int(self._epoch))
         for step in self._own_steps():
             with torch.no_grad():

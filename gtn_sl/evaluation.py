@@ -1,4 +1,4 @@
-"""How good a stream of batches is: fresh learners trained on it alone, tested on real data after every inner step."""
+"""How good a stream of batches is: fresh learners are trained on it alone and tested on real data."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from gtn_sl.stream import Stream
 log = logging.getLogger(__name__)
 
 AT_A_TIME = 1000
-"""Real images that are classified at a time; fewer where memory is short."""
+"""Real images classified at a time; fewer if memory is short."""
 
 
 @dataclass(frozen=True)
@@ -34,12 +34,13 @@ class Evaluation:
     """Test accuracies of fresh learners.
 
     Attributes:
-        name: What they were trained on.
-        architecture: What they were.
+        name: Name of the stream they were trained on.
+        architecture: Their architecture.
         final: Accuracy after the last step on the whole split, shape ``(n,)``.
-        curve_steps: Steps done at which the accuracy curve was taken.
-        curves: Accuracy at these, shape ``(n, len(curve_steps))``, on the first ``curve_images`` images of the split.
-        curve_images: How many images the curves rest on.
+        curve_steps: Numbers of steps after which the accuracy curve was taken.
+        curves: Accuracy after these, shape ``(n, len(curve_steps))``, on the first ``curve_images`` images of the
+            split.
+        curve_images: Number of images used for the curves.
         diverged: Learners whose loss was not finite; they count with the accuracy of a constant guess.
         failure: Why the first of them diverged.
     """
@@ -92,17 +93,17 @@ def evaluate_stream(
     curve_images: int = 0,
     after_learner: Callable[[], object] | None = None,
 ) -> Evaluation:
-    """Trains one fresh learner per seed on a stream and tests each; one that diverges is no error, but counts as a guess.
+    """Trains one fresh learner per seed on a stream and tests it; one that diverges counts as a guess, not an error.
 
     Args:
         name: Name of the result.
-        stream: What the learners are trained on.
-        learner_name: A name of ``gtn_sl.learners``, at the widths it gives.
-        data: For normalisation, image shape and classes.
+        stream: The stream that the learners are trained on.
+        learner_name: A name in ``gtn_sl.learners``; widths are those that it gives, not random ones.
+        data: Gives normalisation, image shape and classes.
         split: Real images to test on.
-        seeds: One learner each.
+        seeds: One per learner.
         plan: How steps are computed.
-        curve_images: Images to take the accuracy on after every step; 0 takes no curve.
+        curve_images: Number of images to measure accuracy on after every step; 0 for no curve.
         after_learner: Called after each learner, e.g. to move a progress bar.
     """
     plan, device = plan or StepPlan(), next(stream.parameters()).device
@@ -121,7 +122,7 @@ def evaluate_stream(
             if curve_images:
                 try:
                     curve.append(accuracy(learner, phi, statistics, data, few))
-                except DivergedError:  # of which the next loss tells, or the final accuracy
+                except DivergedError:  # the next loss or the final accuracy will report it
                     curve.append(guess)
 
         try:
@@ -138,7 +139,7 @@ def evaluate_stream(
 
 
 def refuse_divergence(results: Sequence[Evaluation]) -> None:
-    """Raises DivergedError where not one learner of all these could be trained."""
+    """Raises DivergedError if every learner of all these results diverged."""
     if results and all(result.diverged == result.n for result in results):
         names = ", ".join(result.architecture for result in results)
         raise DivergedError(f"every learner ({names}) diverges on the {results[0].name}: {results[0].failure}")
@@ -153,18 +154,18 @@ def train(
     steps: int | None = None,
     after_step: Callable[[int, Tensor, Statistics], None] | None = None,
 ) -> Trajectory:
-    """Trains a learner on a stream, from the first step on.
+    """Trains a learner on a stream, starting at its first step.
 
     Args:
         lesson: The stream as this learner sees it.
-        learner: What is trained.
+        learner: The learner to train.
         phi: Its initial parameters, shape ``(D,)``, on the stream's device.
         plan: How steps are computed.
-        steps: How many, at most the stream's; ``None`` for all.
+        steps: Number of steps, at most the stream's; ``None`` for all.
         after_step: See ``gtn_core.unroll.run``.
 
     Raises:
-        DivergedError: Its loss is not finite.
+        DivergedError: A loss is not finite.
     """
     with torch.no_grad():
         lr, momentum = (values[:steps] for values in lesson.schedule())
@@ -174,19 +175,19 @@ def train(
 
 
 def accuracy(learner: Learner, phi: Tensor, statistics: Statistics, data: TaskData, split: Split) -> float:
-    """Returns the share of a split that a learner classifies rightly; see ``accuracy_of``."""
+    """Returns the share of a split that a learner classifies correctly; see ``accuracy_of``."""
     return accuracy_of(lambda images: learner.apply(phi, data.normalise(images), statistics)[0], split)
 
 
 def accuracy_of(classify: Callable[[Tensor], Tensor], split: Split) -> float:
-    """Returns the share of a split that is classified rightly.
+    """Returns the share of a split that is classified correctly.
 
     Args:
-        classify: From pictures, bytes ``(N, C, H, W)``, to logits ``(N, classes)``.
+        classify: Maps pictures, bytes ``(N, C, H, W)``, to logits ``(N, classes)``.
         split: Real images.
 
     Raises:
-        DivergedError: Logits are no numbers, as after a last step whose outcome no loss has seen.
+        DivergedError: Logits are NaN, e.g. after a last step that no later loss has checked.
     """
     right, done, count = 0, 0, min(AT_A_TIME, len(split))
     while done < len(split):

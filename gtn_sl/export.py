@@ -1,4 +1,4 @@
-"""A teacher's batches as a data set of their own, in formats that need nothing of ours to be read."""
+"""Exporting a teacher's batches as a data set, in formats that can be read without this package."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ from gtn_sl.teacher_file import TeacherFile
 
 
 def to_stream(file: TeacherFile, seed: int = 0) -> DataStream:
-    """Runs a teacher once and returns all that it shows.
+    """Runs a teacher once and returns everything that it shows a learner.
 
     Args:
         file: The teacher.
-        seed: Of the learner whose lesson it is, where every learner has another.
+        seed: Seed of the learner whose lesson it is, if every learner has a different one.
 
     Raises:
-        UsageError: The teacher answers the learner's progress.
+        UsageError: The teacher's batches depend on the learner's progress.
     """
     file.teacher.require_open("a data set")
     teacher, task = file.teacher.for_learner(seed), file.teacher.task
@@ -61,7 +61,7 @@ def to_stream(file: TeacherFile, seed: int = 0) -> DataStream:
 
 
 def _order_of(file: TeacherFile) -> str:
-    """Returns how an environment may shuffle what a teacher shows: as its curriculum does, and fresh noise at will."""
+    """Returns how an environment may shuffle what a teacher shows: as its curriculum does; fresh noise in any way."""
     if not CURRICULA[file.config.teacher.curriculum].noise.has_samples:
         return "all-shuffled"
     name = next(name for name, order in LESSON_ORDERS.items() if order is file.teacher.order)
@@ -70,11 +70,11 @@ def _order_of(file: TeacherFile) -> str:
 
 @dataclass(frozen=True)
 class Exporter:
-    """A format.
+    """An export format.
 
     Attributes:
         write: Writes a stream to a path.
-        suffix: Of its file; ``None`` where it is a folder.
+        suffix: Suffix of its file; ``None`` for a folder.
     """
 
     write: Callable[[Path, DataStream], None]
@@ -82,14 +82,14 @@ class Exporter:
 
 
 EXPORTERS: Registry[Exporter] = Registry("format")
-"""By name."""
+"""Export formats by name."""
 
 
 def require_exportable(format: str, path: Path) -> None:
-    """Makes sure, before any work, that a stream can be written in a format; a file's folder is made where it is absent.
+    """Checks, before any work, that a stream can be written in a format; creates the folder of a file if it is missing.
 
     Raises:
-        UsageError: There is no such format, or the path does not fit it, or cannot be written.
+        UsageError: There is no such format, the path does not fit it, or it cannot be written.
     """
     suffix = EXPORTERS[format].suffix
     if suffix is None:
@@ -102,17 +102,17 @@ def require_exportable(format: str, path: Path) -> None:
 
 
 def export(stream: DataStream, format: str, path: Path) -> None:
-    """Writes a stream.
+    """Writes a stream to a file or folder.
 
     Args:
         stream: What ``to_stream`` returns.
-        format: A name of ``EXPORTERS``.
-        path: File, or for ``png`` folder; a file is replaced in one step, a folder must be new or empty, and stays empty where it
-            cannot be filled.
+        format: A name in ``EXPORTERS``.
+        path: File, or for ``png`` folder. A file is replaced atomically; a folder must be new or empty, and is left
+            empty if it cannot be filled.
 
     Raises:
         UsageError: There is no such format, or the path does not fit it.
-        GTNError: It cannot be written.
+        GTNError: The path cannot be written.
     """
     require_exportable(format, path)
     EXPORTERS[format].write(path, stream)
@@ -142,7 +142,7 @@ def _export_png(path: Path, stream: DataStream) -> None:
 
 
 def _write_pictures(path: Path, stream: DataStream) -> None:
-    """Writes a folder of images by class, the table of their labels, and what made them."""
+    """Writes a folder of images by class, a table of their labels, and a record of what made them."""
     folders = [path / name for name in folder_names(stream.class_names)]
     for folder in folders:
         folder.mkdir()
@@ -163,14 +163,14 @@ def _write_picture(path: Path, folders: list[Path], stream: DataStream, step: in
 
 
 def folder_names(class_names: tuple[str, ...]) -> list[str]:
-    """Returns a folder's name for each class; sorted, as readers of such folders do, they are in label order."""
+    """Returns a folder name for each class; sorted, as readers of such folders do, they are in label order."""
     width = len(str(len(class_names) - 1))
     plain = [re.sub(r"[^\w.-]+", "-", name) for name in class_names]
     return [f"{i:0{width}d}" + ("" if name == str(i) else f"-{name}") for i, name in enumerate(plain)]
 
 
 def _arrays(stream: DataStream) -> dict[str, NDArray]:
-    """Returns images uint8 (N, H, W, C) and label probabilities float32 (N, classes), in the order in which they are shown."""
+    """Returns images uint8 (N, H, W, C) and label probabilities float32 (N, classes), in the order of teaching."""
     images = stream.images.reshape(len(stream), *stream.images.shape[2:])
     return {"images": images, "labels": stream.labels.reshape(len(stream), -1).astype(np.float32)}
 

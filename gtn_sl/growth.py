@@ -1,4 +1,4 @@
-"""How the number of inner steps grows over a meta-training: short inner loops first, whose meta-gradient is tame and cheap."""
+"""Growth of the number of inner steps over a meta-training: short loops first, with tame, cheap meta-gradients."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from gtn_sl.config import InnerConfig
 
 
 def inner_steps(settings: InnerConfig, progress: float) -> int:
-    """Returns the inner steps of an outer step: from ``first_steps`` they grow linearly to T, then stay.
+    """Returns the inner steps of an outer step: they grow linearly from ``first_steps`` to T, then stay.
 
     Args:
-        settings: ``steps`` (T), ``first_steps`` and ``grow``.
+        settings: Settings of the inner loop; ``steps`` (T), ``first_steps`` and ``grow`` are used.
         progress: Share of the run that is done, in ``[0, 1)``.
     """
     if progress >= settings.grow:

@@ -1,4 +1,4 @@
-"""Supervised meta-training as the outer loop sees it: which learner, which real batches, and how a teacher is judged."""
+"""Supervised meta-training as a job of the outer loop: its learners, its real batches, and how a teacher is judged."""
 
 from __future__ import annotations
 
@@ -37,11 +37,11 @@ class SupervisedJob:
     Args:
         config: All settings.
         data: The real task's data.
-        teacher: What is trained.
+        teacher: The teacher to train.
         plan: How steps are computed.
-        run: Where the best teacher is stored.
-        provenance: Called for what to say of how it was made so far; ``None`` says nothing.
-        world: The processes that train together, among which validation shares out its learners.
+        run: Run folder, where the best teacher is stored.
+        provenance: Returns how the teacher was made so far, for its file; ``None`` stores nothing.
+        world: The processes that train together; validation divides its learners among them.
     """
 
     def __init__(
@@ -88,13 +88,13 @@ class SupervisedJob:
         )
 
     def _inner_loss(self, learner: Learner) -> InnerLoss:
-        """Returns a learner's loss, for the last learner the very same one: steps may have been compiled or captured for it."""
+        """Returns a learner's loss; the same object for the last learner: steps may be compiled or captured for it."""
         if self._last is None or self._last[0] is not learner:
             self._last = learner, inner_loss(learner, self.plan, closed_loop=self.teacher.closed_loop)
         return self._last[1]
 
     def _autoencoder_loss(self, iteration: int) -> Callable[[Teacher], Tensor]:
-        """Returns the weighted autoencoder loss on a batch of training images, as they are."""
+        """Returns a function that computes the weighted autoencoder loss on a batch of unaugmented training images."""
         random = self.streams.torch("autoencoder-batch", iteration)
         chosen = send(torch.randint(len(self.train), (self.config.inner.batch_size,), generator=random), self.device)
         images, labels = self.data.normalise(self.train.images[chosen]), self.train.labels[chosen]
@@ -106,10 +106,10 @@ class SupervisedJob:
         return loss
 
     def _real_batches(self, sizes: Mapping[int, int], iteration: int) -> dict[int, tuple[Tensor, Tensor]]:
-        """Returns normalised, augmented training images ``(N, C, H, W)`` and their labels, N as ``sizes`` has it."""
+        """Returns normalised, augmented training images ``(N, C, H, W)`` and their labels, with N from ``sizes``."""
         random, variation = (self.streams.torch(name, iteration) for name in ("meta-batch", "augmentation"))
         drawn = [torch.randint(len(self.train), (size,), generator=random) for size in sizes.values()]
-        places = send(torch.cat(drawn), self.device).split(list(sizes.values()))  # at once: each copy has its price
+        places = send(torch.cat(drawn), self.device).split(list(sizes.values()))  # one copy, since each has its cost
         batches = {}
         for step, chosen in zip(sizes, places, strict=True):
             images = self.augment(self.data.normalise(self.train.images[chosen]), variation)
@@ -128,7 +128,11 @@ class SupervisedJob:
         return Validation(float(np.mean([result.mean for result in results])), _accuracies(results), pictures)
 
     def judge(self, split: Split) -> list[Evaluation]:
-        """Trains the validation learners on the teacher as it is and tests them on a split of real data."""
+        """Trains the validation learners on the current teacher and tests them on a split of real data.
+
+        Raises:
+            DivergedError: Every learner diverged.
+        """
         settings = self.config.validation
         part = Split(split.images[: settings.images], split.labels[: settings.images])
         seeds = [self.streams.seed("validation-learner", index) for index in range(settings.learners)]
@@ -152,7 +156,7 @@ class SupervisedJob:
 
 
 def _joined(architecture: str, learners: Sequence[tuple[float, int, str]]) -> Evaluation:
-    """Puts one architecture's learners, wherever they were trained, together."""
+    """Combines the results of one architecture's learners, wherever they were trained."""
     final, diverged, failures = zip(*learners, strict=True)
     failure = next(filter(None, failures), "")
     none = np.empty((len(final), 0))
@@ -160,9 +164,9 @@ def _joined(architecture: str, learners: Sequence[tuple[float, int, str]]) -> Ev
 
 
 def _accuracies(results: Sequence[Evaluation]) -> dict[str, float]:
-    """Returns what to log: the accuracy over all learners and, where there are several, that of each architecture.
+    """Returns what to log: the accuracy over all learners and, if there are several architectures, that of each.
 
-    The spread is that of fresh learners of one architecture, the root of the mean variance where there are several.
+    The spread is over fresh learners of one architecture; for several, the root of the mean variance.
     """
     final = np.concatenate([result.final for result in results])
     metrics = {

@@ -1,4 +1,4 @@
-"""The whole evaluation of a teacher: fresh learners of named architectures, beside the controls at equal steps."""
+"""The full evaluation of a teacher: fresh learners of named architectures, compared with controls at equal steps."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from gtn_sl.teacher_file import TeacherFile
 log = logging.getLogger(__name__)
 
 CONTROLS = ("real", "subset", "untrained")
-"""What stands beside a teacher unless other controls are named."""
+"""The controls that a teacher is compared with by default."""
 
 
 @dataclass(frozen=True)
@@ -31,13 +31,13 @@ class EvaluationPlan:
     """How a teacher is judged.
 
     Attributes:
-        learners: Architectures, by name.
+        learners: Names of architectures.
         count: Fresh learners of each.
-        seed: Root of the randomness; the learners are none of the meta-training's whatever it is.
-        controls: What stands beside the teacher, names of ``gtn_sl.streams.STREAMS``.
-        control_iterations: Outer steps that the real-data control's schedule is meta-learned for.
-        curve_images: Test images that the accuracy after every inner step is taken on; the final one uses all.
-        device: Where.
+        seed: Root of the randomness; whatever it is, no learner is one of the meta-training's.
+        controls: What the teacher is compared with, names in ``gtn_sl.streams.STREAMS``.
+        control_iterations: Outer steps of meta-learning the real-data control's schedule.
+        curve_images: Test images for the accuracy after every inner step; the final accuracy uses all.
+        device: Device to compute on.
     """
 
     learners: Sequence[str]
@@ -50,13 +50,13 @@ class EvaluationPlan:
 
 
 def usual_controls(file: TeacherFile, data: TaskData) -> tuple[str, ...]:
-    """Returns ``CONTROLS``, without the subset where the teacher has room for all training images: that is real data again."""
+    """Returns ``CONTROLS``, without the subset if it would be all training images, which is the real-data control."""
     is_whole = images_of_equal_storage(file.path.stat().st_size, data) == len(data.train)
     return tuple(name for name in CONTROLS if not (name == "subset" and is_whole))
 
 
 Advance = Callable[[str], object]
-"""Told of each unit of work that is done, with the name of what it belongs to."""
+"""Called after each unit of work, with the name of what it belongs to."""
 
 
 def _unseen(what: str) -> None:
@@ -64,7 +64,7 @@ def _unseen(what: str) -> None:
 
 
 def units_of_work(plan: EvaluationPlan) -> int:
-    """Returns how often ``judge`` will call ``advance``."""
+    """Returns how many times ``judge`` calls ``advance``."""
     schedules = plan.control_iterations if _learns_schedule(plan) else 0
     return len(plan.learners) * (plan.count * (1 + len(plan.controls)) + schedules)
 
@@ -72,14 +72,15 @@ def units_of_work(plan: EvaluationPlan) -> int:
 def judge(file: TeacherFile, data: TaskData, plan: EvaluationPlan, advance: Advance = _unseen) -> list[Evaluation]:
     """Trains fresh learners on a teacher and on the controls, and tests them on the test split.
 
-    The test split is read to report, here, by ``gtn_sl.claims``, by final trainings (``gtn_sl.nas``) and by ``gtn-cli
-    train-learner``; nothing is chosen by it. Every stream trains the same learners: same seeds, same initial weights.
+    The test split is only read to report figures: here, by ``gtn_sl.claims``, by final trainings (``gtn_sl.nas``) and
+    by ``gtn-cli train-learner``; nothing is chosen by it. Every stream trains the same learners: same seeds, same
+    initial weights.
 
     Args:
         file: The teacher.
-        data: Its task.
+        data: The teacher's task.
         plan: How it is judged.
-        advance: Progress.
+        advance: Called after each unit of work.
 
     Returns:
         For each learner the teacher's evaluation, then those of the controls.
@@ -112,12 +113,12 @@ def judge(file: TeacherFile, data: TaskData, plan: EvaluationPlan, advance: Adva
 
 
 def step_plan(file: TeacherFile) -> StepPlan:
-    """Returns the layout of the teacher's own meta-training, in float32 and as every device and memory can run the steps."""
+    """Returns a plan for any device and memory: the layout of the teacher's own meta-training, in float32."""
     return StepPlan(layout=(file.config.compute.plan or StepPlan()).layout)
 
 
 def control_plan(file: TeacherFile, learner: str, device: str) -> StepPlan:
-    """Returns how the outer steps of a control's schedule are computed: with as many graphs kept as this memory holds."""
+    """Returns the plan for meta-learning a control's schedule, with as many graphs kept as the memory holds."""
     config = dataclasses.replace(
         file.config,
         learner=LearnerConfig(architecture=learner),

@@ -1,4 +1,4 @@
-"""The labels of the synthetic batches: what the generator is told, and what the learner is taught."""
+"""The labels of the synthetic batches: what the generator is told and what the learner is taught."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from gtn_sl.lessons import Lesson, Places
 
 
 class Labels(nn.Module):
-    """Base of all kinds of labels: the classes in turn, unless a kind says otherwise.
+    """Base class of all kinds of labels: the classes in turn, unless a kind says otherwise.
 
-    Sample b of every batch is of class ``b mod classes``. Where samples are few, or a batch has not room for every class,
-    sample m of all is of ``m mod classes``.
+    Sample b of every batch is of class ``b mod classes``. If samples are reused, or a batch has fewer places than there
+    are classes, sample m of the table is of class ``m mod classes``.
 
     Args:
-        places: T, B and M.
+        places: The places of a lesson: T, B and M.
         classes: Number of classes.
 
     Attributes:
@@ -28,11 +28,11 @@ class Labels(nn.Module):
     """
 
     belong_to_samples: ClassVar[bool] = False
-    """Whether each sample has a label of its own."""
+    """Whether each sample has its own label."""
     must_be_told: ClassVar[bool] = False
-    """Whether the generator must be told the class, since an image's class is not settled otherwise."""
+    """Whether the generator must be told the class, since nothing else ties an image to its class."""
     from_generator: ClassVar[bool] = False
-    """Whether the generator puts them out."""
+    """Whether the generator makes them."""
     is_learned: ClassVar[bool] = False
     """Whether they have parameters of their own."""
 
@@ -49,10 +49,10 @@ class Labels(nn.Module):
         else:
             every = self.classes_of_batch.repeat(places.samples // places.table[-1])
         self.register_buffer("classes_of_samples", every, persistent=False)
-        self.register_buffer("anchor", torch.empty(0), persistent=False)  # knows the dtype
+        self.register_buffer("anchor", torch.empty(0), persistent=False)  # carries device and dtype
 
     def one_hot(self, classes: Tensor) -> Tensor:
-        """Returns classes as distributions, shape ``(n, classes)``."""
+        """Returns classes ``(n,)`` as distributions, shape ``(n, classes)``."""
         return F.one_hot(classes, self.classes).to(self.anchor.dtype)
 
     def told(self, lesson: Lesson, step: int) -> Tensor:
@@ -63,12 +63,12 @@ class Labels(nn.Module):
         """Returns the probabilities that the learner is taught at one inner step.
 
         Args:
-            lesson: Which sample is where.
+            lesson: The learner's lesson: which sample is where.
             step: Inner step.
-            generated: What the generator put out as labels, shape ``(B, classes)``, where it puts out any.
+            generated: Labels from the generator, shape ``(B, classes)``, if it makes any.
 
         Returns:
-            Shape ``(B, classes)``.
+            Probabilities, shape ``(B, classes)``.
         """
         return self.told(lesson, step)
 
@@ -78,12 +78,12 @@ LABELS: Registry[type[Labels]] = Registry("label kind")
 
 @LABELS.register("one-hot")
 class OneHotLabels(Labels):
-    """The learner is taught the very class that the generator is told."""
+    """The learner is taught the class that the generator is told."""
 
 
 @LABELS.register("random")
 class RandomLabels(Labels):
-    """The same, with classes drawn at random for every learner and step."""
+    """One-hot labels whose classes are drawn at random for every learner and step."""
 
     must_be_told: ClassVar[bool] = True
 
@@ -96,9 +96,9 @@ class RandomLabels(Labels):
 
 @LABELS.register("soft")
 class SoftLabels(Labels):
-    """Each sample's label is a meta-learned distribution, which starts with nearly all its mass on the class.
+    """Each sample's label is a meta-learned distribution, initially with nearly all its mass on the sample's class.
 
-    The probabilities are a softmax of learned logits, so that they stay a distribution.
+    It is the softmax of learned logits, so that it stays a distribution.
     """
 
     belong_to_samples: ClassVar[bool] = True
@@ -116,7 +116,7 @@ class SoftLabels(Labels):
 
 @LABELS.register("generated")
 class GeneratedLabels(Labels):
-    """The generator puts out the label together with the image."""
+    """The generator makes the label together with the image."""
 
     from_generator: ClassVar[bool] = True
 

@@ -1,4 +1,4 @@
-"""Which sample of a teacher's table comes where in one learner's lesson: places, orders, and what a seed decides."""
+"""Which sample of a teacher's table goes where in one learner's lesson: places, orders, and what a seed decides."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ class Places:
     """The T x B places of a lesson, and the table of M samples that they are filled from.
 
     Attributes:
-        steps: T.
-        batch_size: B.
-        few: M, where samples come again and again (dataset distillation); ``None`` for one sample a place, M = T x B.
+        steps: Number of inner steps, T.
+        batch_size: Images per batch, B.
+        few: M, if samples are reused (dataset distillation); ``None`` for one sample per place, M = T x B.
 
     Raises:
-        UsageError: ``few`` fills no batch, or more than the places.
+        UsageError: ``few`` is less than a batch, or more than the number of places.
     """
 
     steps: int
@@ -41,12 +41,12 @@ class Places:
 
     @property
     def samples(self) -> int:
-        """M, rows of the table."""
+        """Rows of the table, M."""
         return self.steps * self.batch_size if self.few is None else self.few
 
     @property
     def table(self) -> tuple[int, ...]:
-        """Leading shape of whatever there is one of a sample: ``(T, B)``, or ``(M,)`` where they are few."""
+        """Leading shape of per-sample tensors: ``(T, B)``, or ``(M,)`` if samples are reused."""
         return (self.steps, self.batch_size) if self.few is None else (self.few,)
 
 
@@ -58,36 +58,36 @@ ORDERS: Registry[Order] = Registry("order")
 
 @ORDERS.register("given")
 def given(samples: Tensor, random: torch.Generator) -> Tensor:
-    """Returns the table's own order; few samples come round again."""
+    """Returns the table's own order; if samples are reused, they come round again."""
     return samples
 
 
 @ORDERS.register("reversed")
 def backwards(samples: Tensor, random: torch.Generator) -> Tensor:
-    """Returns the batches from the last to the first."""
+    """Returns the batches in reverse order."""
     return samples.flip(0)
 
 
 @ORDERS.register("shuffled-batches")
 def shuffled_batches(samples: Tensor, random: torch.Generator) -> Tensor:
-    """Returns the batches as they are, in another order for every learner."""
+    """Returns the same batches, in a different order for every learner."""
     return samples[torch.randperm(len(samples), generator=random)]
 
 
 @ORDERS.register("all-shuffled")
 def all_shuffled(samples: Tensor, random: torch.Generator) -> Tensor:
-    """Returns other batches for every learner, of the samples drawn without replacement."""
+    """Returns different batches for every learner, with samples drawn without replacement."""
     return samples.flatten()[torch.randperm(samples.numel(), generator=random)].view_as(samples)
 
 
 @dataclass(frozen=True)
 class Lesson:
-    """What chance decides for one learner.
+    """The random choices for one learner.
 
     Attributes:
-        seed: Decides all of it.
+        seed: Determines all of them.
         samples: Row of the table at each place, int64, shape ``(T, B)``.
-        starts: First row of each batch, where all batches are rows that follow each other; ``None`` where they are not.
+        starts: First row of each batch, if all batches are consecutive rows; ``None`` otherwise.
     """
 
     seed: int
@@ -95,14 +95,17 @@ class Lesson:
     starts: list[int] | None
 
     def rows(self, table: Tensor, step: int) -> Tensor:
-        """Returns what a table has for the samples of one inner step.
+        """Returns the rows of a table for the samples of one inner step.
 
         Args:
-            table: A row for each sample, shape ``(M, ...)``.
+            table: One row per sample, shape ``(M, ...)``.
             step: Inner step.
 
         Returns:
-            Shape ``(B, ...)``: a slice where that will do, whose backward pass is cheaper than that of a gather.
+            Shape ``(B, ...)``; a slice if possible, since its backward pass is cheaper than that of a gather.
+
+        Raises:
+            IndexError: The lesson has no such step.
         """
         self._refuse_other(step)
         if self.starts is None:
@@ -110,7 +113,7 @@ class Lesson:
         return table[self.starts[step] : self.starts[step] + self.samples.shape[1]]
 
     def random(self, what: str, step: int) -> torch.Generator:
-        """Returns the generator (CPU) of one inner step's draws, the same at every call."""
+        """Returns the CPU generator of one inner step's draws, in the same state at every call."""
         self._refuse_other(step)
         return Streams(self.seed).torch(what, step)
 
@@ -120,7 +123,7 @@ class Lesson:
 
 
 def draw_lesson(places: Places, order: Order, seed: int, steps: int, device: torch.device) -> Lesson:
-    """Returns the lesson of a seed, of any number of steps: where the table ends it begins anew."""
+    """Returns the lesson of a seed, with any number of steps: where the table ends, it starts again."""
     table = torch.arange(steps * places.batch_size) % places.samples
     samples = order(table.view(steps, places.batch_size), Streams(seed).torch("order"))
     follow = bool((samples.diff(dim=1) == 1).all())

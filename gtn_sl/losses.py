@@ -1,4 +1,4 @@
-"""The losses of supervised learners: of an inner step, and of the real task."""
+"""The losses of supervised learners: of an inner step, and on the real task."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from gtn_core.second_order import Batch, InnerLoss
 def soft_cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
     """Returns the mean cross-entropy of ``logits`` with label distributions ``(B, classes)``.
 
-    Logits of shape ``(S, B, classes)`` are those of S learners, whose mean losses are summed up, so that the gradient by a
-    learner's parameters is that of its own loss.
+    Logits of shape ``(S, B, classes)`` are those of S learners. Their mean losses are summed, so that the gradient with
+    respect to a learner's parameters is that of its own loss.
     """
     return -(labels * logits.to(labels.dtype).log_softmax(dim=-1)).sum(dim=-1).mean(dim=-1).sum()
 
@@ -28,7 +28,7 @@ def inner_loss(learner: Learner, plan: StepPlan, *, closed_loop: bool = False) -
     Args:
         learner: The learner.
         plan: How steps are computed.
-        closed_loop: Whether the learner's progress is put out, too, for the teacher to answer.
+        closed_loop: Whether it also returns the learner's progress, for a closed-loop teacher.
     """
 
     def loss(phi: Tensor, batch: Batch) -> tuple[Tensor, Statistics] | tuple[Tensor, Statistics, Tensor]:
@@ -42,9 +42,9 @@ def inner_loss(learner: Learner, plan: StepPlan, *, closed_loop: bool = False) -
 
 
 def real_loss(learner: Learner, plan: StepPlan) -> Callable[[Tensor, Statistics, Batch], Tensor]:
-    """Returns the mean cross-entropy on real images ``(N, C, H, W)`` with labels ``(N,)``, given parameters and statistics.
+    """Returns the loss on real images ``(N, C, H, W)`` with labels ``(N,)``, given parameters and statistics.
 
-    Of S learners side by side it is the mean over them.
+    It is the mean cross-entropy; for S learners side by side, the mean over them.
     """
 
     def loss(phi: Tensor, statistics: Statistics, batch: Batch) -> Tensor:

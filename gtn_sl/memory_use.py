@@ -1,4 +1,4 @@
-"""What an outer step of a supervised meta-training takes of memory, by ``gtn_core.planning.memory_model``."""
+"""Memory that an outer step of a supervised meta-training needs, by ``gtn_core.planning.memory_model``."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ from gtn_sl.teacher import SupervisedTeacher
 log = logging.getLogger(__name__)
 
 CPU_MIB = 4096.0
-"""What an outer step may take of main memory, which other programs need, too, unless the user says otherwise."""
+"""Default limit on an outer step's main memory, which other programs need, too."""
 
 
 def fitting_plan(config: MetaTrainConfig, teacher: SupervisedTeacher, plan: StepPlan, *, sharers: int = 1) -> StepPlan:
     """Returns the plan with as many graphs kept, and as many real images judged at a time, as the memory holds.
 
     Args:
-        config: The meta-training; ``compute.memory_mib`` bounds what an outer step may take, and so does a share of what is free.
-        teacher: On the device where it will be trained.
+        config: The meta-training. An outer step may use ``compute.memory_mib`` at most, and a share of what is free.
+        teacher: The teacher, on the device where it will be trained.
         plan: How steps are computed.
-        sharers: Processes of this machine, which share its memory, and its GPUs where they are fewer.
+        sharers: Processes on this machine, which share its memory, and its GPUs if there are fewer of them.
     """
     device = torch.device(config.compute.device)
     budget = memory_budget(config.compute.memory_mib, device, available_bytes(device), sharers)
@@ -49,13 +49,13 @@ def fitting_plan(config: MetaTrainConfig, teacher: SupervisedTeacher, plan: Step
 
 
 def memory_budget(told: float | None, device: torch.device, free: int | None, sharers: int) -> int:
-    """Returns the bytes that an outer step may take.
+    """Returns the number of bytes that an outer step may use.
 
     Args:
         told: MiB that the user allows; ``None`` for the device's default.
-        device: Where.
-        free: Bytes free there; ``None`` where that is unknown.
-        sharers: Processes of this machine.
+        device: Device that is computed on.
+        free: Bytes free on it; ``None`` if unknown.
+        sharers: Processes on this machine.
     """
     on_gpu = device.type == "cuda"
     share = math.ceil(sharers / torch.cuda.device_count()) if on_gpu else sharers
@@ -64,9 +64,9 @@ def memory_budget(told: float | None, device: torch.device, free: int | None, sh
 
 
 def reduced_plan(config: MetaTrainConfig, teacher: SupervisedTeacher, plan: StepPlan, *, sharers: int = 1) -> StepPlan:
-    """Returns the plan with fewer graphs kept, or fewer real images judged at a time, where the memory does not hold those.
+    """Returns the plan with fewer graphs kept, or fewer real images judged at a time, if memory does not hold as many.
 
-    Arguments as those of ``fitting_plan``.
+    Arguments are those of ``fitting_plan``.
     """
     fitting = fitting_plan(config, teacher, plan, sharers=sharers)
     kept = min(plan.keep_last_k, fitting.keep_last_k)
@@ -74,7 +74,7 @@ def reduced_plan(config: MetaTrainConfig, teacher: SupervisedTeacher, plan: Step
 
 
 def outer_memories(config: MetaTrainConfig, teacher: SupervisedTeacher, plan: StepPlan) -> list[OuterMemory]:
-    """Measures the calls of an outer step, with the widest learner of each family of the pool."""
+    """Measures the memory of an outer step, with the widest learner of each family of the pool."""
     made = _teacher_bytes(teacher)
     families = dict(pool_families(config.learner)).values()
     return [_outer_memory(family, config, teacher, plan, made) for family in families]
@@ -116,7 +116,7 @@ def _teacher_bytes(teacher: SupervisedTeacher) -> int:
 
 
 def _real_batch(samples: int, teacher: SupervisedTeacher) -> Batch:
-    """Returns a batch that a learner is judged by, of zeros; of two samples at least, so that half of it can be judged."""
+    """Returns a batch of zeros to judge a learner by; at least two samples, so that half of it can be judged."""
     samples, device = max(2, samples), teacher.inner_schedule.log_lr.device
     images = torch.zeros(samples, *teacher.task.image_shape, device=device)
     return images, torch.zeros(samples, dtype=torch.int64, device=device)

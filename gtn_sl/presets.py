@@ -1,8 +1,8 @@
 """Presets: named layers of settings per task, over the defaults of ``gtn_sl.config``.
 
-``fast`` is ours, chosen on validation data for two CPU cores, with a pool of learners. ``paper`` has the hyper-parameters of Such
-et al. (ICML 2020) with our smooth learner; ``original`` has those of the authors' published code, max-pooling included.
-``search`` is ``fast`` for a teacher that is to rank architectures (docs/nas.md).
+``fast`` is ours, chosen on validation data for two CPU cores, with a pool of learners. ``paper`` has the
+hyper-parameters of Such et al. (ICML 2020) with our smooth learner; ``original`` has those of the authors' published
+code, including max-pooling. ``search`` is ``fast`` for a teacher that is to rank architectures (docs/nas.md).
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _POOL = (
     "base_larger4:4-8,8-16,12-24,32-64",
     "sampled:6-12",
 )
-"""Narrow enough that an outer step is hardly more expensive than with ``base_fc`` alone; docs/learners.md has each one's time."""
+"""Narrow enough that an outer step costs hardly more than with ``base_fc`` alone; docs/learners.md has the times."""
 
 _LEARNERS: Settings = {
     "architecture": "base_fc:32,64,128",
@@ -51,7 +51,7 @@ _JUDGES: Settings = {
 }
 
 ADAM: Settings = {"optimizer": "adam", "lr": 0.005, "momentum": 0.8, "eps": 1e-3, "fan_in": 144}
-"""One learning rate suits every learner of the pool, which none does with SGD: there those that pool globally hardly start."""
+"""One learning rate suits every learner of the pool. With SGD none does: those with global pooling hardly start."""
 
 _SPACE = "nas:nb201-small"
 _SEARCH: Settings = {
@@ -76,8 +76,8 @@ _SEARCH: Settings = {
         ),
     },
 }
-"""Two of three learners are architectures of the space, drawn anew each time; the judges are fixed ones, dense and sparse. All of
-them are narrow, so that no rate has to fall with the fan-in."""
+"""Two in three learners are architectures of the space, drawn afresh each time; the judges are fixed, dense and sparse.
+All of them are narrow, so no rate has to fall with the fan-in."""
 
 
 def _published(
@@ -157,7 +157,7 @@ PRESETS: dict[str, dict[str, Settings]] = {
 
 
 def alike(task: ImageTask) -> str:
-    """Returns the task of ``PRESETS`` whose settings a task has: itself, or, of a user's own images, the one most like it."""
+    """Returns the task of ``PRESETS`` whose settings a task has: itself or, for a user's own, the most similar."""
     if task.name in _FAST:
         return task.name
     channels, height, width = task.image_shape

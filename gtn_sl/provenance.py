@@ -1,4 +1,4 @@
-"""How a teacher was made, as its header tells it: the command, the seed, what it cost, and on what kind of machine."""
+"""How a teacher was made, as recorded in its header: the command, the seed, the cost and the kind of machine."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from gtn_core.planning.cache import processor
 
 @dataclass(frozen=True)
 class Provenance:
-    """What it took to make a teacher.
+    """How a teacher was made, and what that cost.
 
     Attributes:
-        command: What the user typed; empty where it was made from Python.
+        command: What the user typed; empty if it was made from Python.
         seed: Root of the run's randomness.
-        outer_steps: Outer steps of the whole run, also those after the best validation.
-        minutes: Wall-clock minutes of these, validation included.
+        outer_steps: Outer steps of the whole run, including those after the best validation.
+        minutes: Wall-clock minutes of these, including validation.
         cpu_seconds: Processor time of the whole run: warm start, outer steps, validation.
         hardware: Device and threads, e.g. ``"1 thread of AMD EPYC (2 cores)"``.
-        start: Of the teacher that it started from its name, task, figures and own provenance, which is not counted in the above.
+        start: Name, task, metrics and provenance of the teacher that it started from, whose cost is not included above.
     """
 
     command: str
@@ -36,13 +36,13 @@ class Provenance:
     start: Mapping[str, Any] | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """Returns it as JSON values, times rounded to what they are good for."""
+        """Returns it as JSON values, with times rounded and without fields that are ``None``."""
         told = {**asdict(self), "minutes": round(self.minutes, 2), "cpu_seconds": round(self.cpu_seconds, 1)}
         return {key: value for key, value in told.items() if value is not None}
 
 
 def cpu_seconds_of(document: Mapping[str, Any]) -> float | None:
-    """Returns the processor time of a teacher's whole making, that of what it started from included; ``None`` where unknown."""
+    """Returns the processor time of making a teacher, including what it started from; ``None`` if unknown."""
     made = document.get("provenance")
     if made is None:
         return None
@@ -52,7 +52,7 @@ def cpu_seconds_of(document: Mapping[str, Any]) -> float | None:
 
 
 def hardware(device: str, threads: int) -> str:
-    """Returns the class of machine that computes: the GPU's name, or how many threads of which processor."""
+    """Returns the kind of machine that computes: the GPU's name, or the number of threads and the processor."""
     if torch.device(device).type == "cuda":
         return torch.cuda.get_device_name(device)
     cores = torch.multiprocessing.cpu_count()
@@ -60,6 +60,6 @@ def hardware(device: str, threads: int) -> str:
 
 
 def tell(path: Path, provenance: Provenance) -> None:
-    """Puts the provenance into the header of a teacher's file, in place of what it said before."""
+    """Writes the provenance into the header of a teacher's file, replacing what was there."""
     tensors, document = load_checkpoint(path, "teacher")
     save_checkpoint(path, tensors, {**document, "provenance": provenance.to_json()})

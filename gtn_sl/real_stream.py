@@ -1,4 +1,4 @@
-"""Real data sets as the data streams of ``gtn_envs``: the entry points of ``GTN-MNIST-Real-v0`` and its like."""
+"""Real data sets as the data streams of ``gtn_envs``: the entry points of ``GTN-MNIST-Real-v0`` and the like."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ SPLITS = ("train", "validation", "test")
 def make_real_stream(
     task: str, *, split: str = "train", data_dir: str | None = None, download: bool = False, **kwargs: Any
 ) -> DataStreamEnv:
-    """Makes a real data set's environment; an episode is the whole split, in random order.
+    """Makes the environment of a real data set; an episode is the whole split, in random order.
 
     Args:
         task: As in ``gtn_sl.data.find_task``.
         split: ``"train"``, ``"validation"`` or ``"test"``.
         data_dir: Folder of the image files; None for GTN_DATA_DIR, else the user's cache.
-        download: Whether absent files may be fetched; not by default, unlike ``load_task``.
-        **kwargs: Of ``DataStreamEnv``.
+        download: Whether missing files may be downloaded; off by default, unlike in ``load_task``.
+        **kwargs: Passed to ``DataStreamEnv``.
 
     Raises:
         UsageError: There is no such task or split.
-        DataError: A file is absent, or damaged.
+        DataError: A file is missing or damaged.
     """
     return DataStreamEnv(real_stream(task, split, data_dir, download=download), **kwargs)
 
@@ -43,19 +43,19 @@ def make_real_vector_stream(
     download: bool = False,
     **kwargs: Any,
 ) -> DataStreamVectorEnv:
-    """Makes the native vector form of ``make_real_stream``.
+    """Makes the native vector version of ``make_real_stream``.
 
     Args:
-        task: As there.
-        num_envs: Copies.
-        split: As there.
-        data_dir: As there.
-        download: As there.
-        **kwargs: Of ``DataStreamVectorEnv``.
+        task: See ``make_real_stream``.
+        num_envs: Number of copies.
+        split: See ``make_real_stream``.
+        data_dir: See ``make_real_stream``.
+        download: See ``make_real_stream``.
+        **kwargs: Passed to ``DataStreamVectorEnv``.
 
     Raises:
-        UsageError: As there.
-        DataError: As there.
+        UsageError: There is no such task or split.
+        DataError: A file is missing or damaged.
     """
     return DataStreamVectorEnv(real_stream(task, split, data_dir, download=download), num_envs, **kwargs)
 
@@ -63,11 +63,11 @@ def make_real_vector_stream(
 def real_stream(task: str, split: str, data_dir: str | Path | None = None, *, download: bool = False) -> DataStream:
     """Returns one split of a real data set as a stream: a single batch of all its images.
 
-    The last splits that were asked for are kept, so that copies share them.
+    The last few splits are cached, so that copies share them.
 
     Raises:
         UsageError: There is no such task or split.
-        DataError: A file is absent, or damaged.
+        DataError: A file is missing or damaged.
     """
     if split not in SPLITS:
         raise unknown_name("split", split, SPLITS)

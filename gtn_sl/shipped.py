@@ -11,16 +11,16 @@ SHIPPED = Path(__file__).parent / "weights"
 
 
 def shipped_teachers() -> tuple[str, ...]:
-    """Returns their names."""
+    """Returns the names of the shipped teachers."""
     return tuple(sorted(path.stem for path in SHIPPED.glob("*.safetensors")))
 
 
 def find_teacher(name: str | Path) -> Path:
-    """Returns the file that a name means, which need not be there where the name is a path.
+    """Returns the file that a name stands for; if the name is a path, the file need not exist.
 
     Args:
-        name: A ``.safetensors`` file, a run folder, or a shipped teacher's name. A run folder that holds a teacher goes before a
-            shipped teacher of the same name.
+        name: A ``.safetensors`` file, a run folder, or a shipped teacher's name. A run folder that holds a teacher
+            takes precedence over a shipped teacher of the same name.
 
     Raises:
         UnknownNameError: It is none of these.
@@ -40,10 +40,10 @@ def find_teacher(name: str | Path) -> Path:
 
 
 def known_by(file: Path) -> Path:
-    """Returns what a teacher's file is known by: its run's folder where it is called as every run's is, else the file itself."""
+    """Returns the path that a teacher is known by: its run folder if the file has a run's usual name, else the file."""
     return file.parent if file.name == "teacher.safetensors" and file.parent.name else file
 
 
 def is_shipped(file: Path) -> bool:
-    """Says whether a teacher's file is one that came with the package, beside which nothing should be written."""
+    """Returns whether a teacher's file came with the package, in whose folder nothing should be written."""
     return file.parent == SHIPPED

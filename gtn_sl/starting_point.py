@@ -1,4 +1,4 @@
-"""A trained teacher as the start of another meta-training: for longer, on other learners, for other images of the same shape."""
+"""A trained teacher as the start of another meta-training: longer, on other learners, or on other images."""
 
 from __future__ import annotations
 
@@ -23,34 +23,34 @@ FORM = {
     ),
     "inner": ("steps", "batch_size", "optimizer", "lr", "momentum", "max_momentum"),
 }
-"""Settings that a run shares with the teacher it starts from: its parts and sizes, and what its schedule was learned for."""
+"""Settings that a run shares with the teacher it starts from: its parts and sizes, and what its schedule depends on."""
 
 OF_THE_RUN = ("generator.offset", "generator.scale", "encoder.")
-"""Starts of the names of tensors that are not taken over: the range of the task's values, and an autoencoder's other half."""
+"""Prefixes of the names of tensors that are not taken over: the range of the task's values, and the encoder."""
 
 TOLD = ("task", "provenance", "metrics")
-"""What the header says of the file that a meta-training started from."""
+"""What a teacher's header records about the teacher that its meta-training started from."""
 
 
 def named_start(layers: Sequence[Settings]) -> str | None:
-    """Returns the teacher that the layers of a config start from, as the last that speaks of it has it."""
+    """Returns the teacher that the layers of a config start from: the last one that they set."""
     start = None
     for layer in layers:
         teacher = layer.get("teacher")
         if isinstance(teacher, Mapping):
             start = teacher.get("start", start)
-    return start if isinstance(start, str) else None  # what else it may be is refused with the other settings
+    return start if isinstance(start, str) else None  # other types are refused along with the other settings
 
 
 def settings_of(start: str, task: ImageTask) -> Settings:
-    """Returns a trained teacher's own settings of its parts and of the inner loop, for a run that starts from it.
+    """Returns a trained teacher's settings of its parts and inner loop, for a run that starts from it.
 
     Args:
-        start: A shipped teacher's name, a run folder, or a file.
-        task: What the run is to teach.
+        start: Name of a shipped teacher, a run folder, or a file.
+        task: The run's task.
 
     Raises:
-        UsageError: There is no such teacher, or its images are of another shape or number of classes.
+        UsageError: There is no such teacher, or its images have another shape or number of classes.
     """
     document = _document(start)
     shape, classes = tuple(document["image_shape"]), len(document["class_names"])
@@ -62,30 +62,30 @@ def settings_of(start: str, task: ImageTask) -> Settings:
     settings = document["config"]
     return {
         "teacher": {**settings["teacher"], "warm_start": 0},
-        "inner": {**settings["inner"], "grow": 0.0},  # it has reached its length
+        "inner": {**settings["inner"], "grow": 0.0},  # it has reached its full length
     }
 
 
 def whole_path(start: str) -> str:
-    """Returns what names the teacher from any folder: the path of its file, or the shipped one's name as it is."""
+    """Returns a name for the teacher that works from any folder: the path of its file, or the shipped one's name."""
     file = find_teacher(start)
     return start if is_shipped(file) else str(file.absolute())
 
 
 def told_name(start: str) -> str:
-    """Returns what a file's header may say of it: no folder of this machine, which means nothing elsewhere."""
+    """Returns the name for a file's header: without folders of this machine, which mean nothing elsewhere."""
     return known_by(find_teacher(start)).name.removesuffix(".safetensors")
 
 
 def refuse_another_form(config: MetaTrainConfig, own: MetaTrainConfig) -> None:
-    """Checks that a run leaves the form of the teacher it starts from as it is.
+    """Checks that a run keeps the form of the teacher it starts from.
 
     Args:
         config: The run's settings.
-        own: The same, but for what the user said of the teacher and the inner loop.
+        own: The settings of preset and teacher, before the user's.
 
     Raises:
-        UsageError: A setting of the form is another one.
+        UsageError: A setting of the form differs.
     """
     for part, names in FORM.items():
         for name in names:
@@ -97,12 +97,13 @@ def refuse_another_form(config: MetaTrainConfig, own: MetaTrainConfig) -> None:
 
 
 def take_over(teacher: SupervisedTeacher, start: str) -> Settings:
-    """Puts a trained teacher's generator, noise, labels and schedule in a new one's place.
+    """Replaces a new teacher's generator, noise, labels and schedule with those of a trained one.
 
     Returns:
-        What the new one's header is to say of it.
+        What the new one's header is to say about it.
 
     Raises:
+        UsageError: There is no such teacher.
         CheckpointError: The file is damaged, or does not fit its own header.
     """
     path, document = find_teacher(start), _document(start)
@@ -119,7 +120,7 @@ def _document(start: str) -> dict[str, Any]:
         told = {"image_shape", "class_names", "config"} <= document.keys() and FORM.keys() <= document["config"].keys()
         if document.get("domain") != "supervised" or not told:
             raise CheckpointError(f"{start} is not a teacher of images")
-    except GTNError as error:  # an unknown name is a KeyError, too
+    except GTNError as error:  # an unknown name is also a KeyError
         raise UsageError(f"teacher.start: {error}") from error
     return document
 

@@ -11,10 +11,10 @@ class Stream(Teacher):
     """A teacher of images and labels, learned or not, with its inner optimizer.
 
     Attributes:
-        steps: T.
-        batch_size: B.
-        optimizer: How the learner takes its steps.
-        closed_loop: Whether a batch depends on the learner's progress, so that ``inner_loss`` must put that out.
+        steps: Number of batches, T.
+        batch_size: Images per batch, B.
+        optimizer: The learner's inner optimizer.
+        closed_loop: Whether a batch depends on the learner's progress, so that ``inner_loss`` must return it.
     """
 
     steps: int
@@ -23,7 +23,7 @@ class Stream(Teacher):
     closed_loop: bool = False
 
     def require_open(self, what: str) -> None:
-        """Raises UsageError where a batch depends on the learner's progress, which ``what`` knows nothing of."""
+        """Raises UsageError if batches depend on the learner's progress, which ``what`` does not have."""
         if self.closed_loop:
             raise UsageError(
                 f"{what} needs batches that are the same whatever the learner does; this teacher's curriculum answers the"

@@ -1,4 +1,4 @@
-"""The supervised teacher: generator, curriculum, labels and inner schedule in one module, and the file that holds it."""
+"""The supervised teacher: generator, curriculum, labels and inner schedule in one module."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from gtn_sl.stream import Stream
 
 
 class SupervisedTeacher(Stream):
-    """Makes T batches of B synthetic images with soft labels, and says how to learn from them.
+    """Makes T batches of B synthetic images with soft labels, and the schedule for learning from them.
 
     Args:
-        config: Its parts and their sizes, T, B and the inner optimizer.
-        task: The real task, for image shape, classes and range of values.
+        config: Gives its parts and their sizes, T, B and the inner optimizer.
+        task: The real task; gives image shape, classes and range of values.
 
     Raises:
-        UsageError: A name in the config is unknown, a value makes no teacher, or parts do not go together.
+        UsageError: A name in the config is unknown, a value does not fit, or parts cannot be combined.
     """
 
     def __init__(self, config: MetaTrainConfig, task: ImageTask) -> None:
@@ -65,11 +65,11 @@ class SupervisedTeacher(Stream):
 
     @property
     def lesson(self) -> Lesson:
-        """What chance decides of the batches: that of the learner this is the lesson of, or of seed 0."""
+        """The random choices of the batches: the lesson of the learner that this is for, or of seed 0."""
         return self._lesson or self._drawn(0)
 
     def for_learner(self, seed: int) -> Self:
-        """See ``Teacher.for_learner``: noise, order and labels as the curriculum has them for this learner."""
+        """See ``Teacher.for_learner``: the curriculum and the labels decide what is different for each learner."""
         lesson = copy.copy(self)  # shares the modules
         lesson._lesson = self._drawn(seed)
         return lesson
@@ -77,7 +77,7 @@ class SupervisedTeacher(Stream):
     def for_steps(self, steps: int) -> Self:
         """Returns the same teacher with another number of steps.
 
-        Beyond T fresh noise goes on, and a table of samples begins anew; the inner schedule stays where it ended.
+        Beyond T, fresh noise continues and a table of samples starts again; the inner schedule keeps its last values.
         """
         view = copy.copy(self)
         view.steps, view._lesson = steps, None
@@ -95,15 +95,15 @@ class SupervisedTeacher(Stream):
     def batch(self, step: int) -> Batch:
         """Returns normalised images ``(B, C, H, W)`` and label probabilities ``(B, classes)`` of one inner step.
 
-        In a closed loop they are those before any feedback, and no learner's.
+        In a closed loop, it is the batch without feedback, not that of any learner.
         """
         return self._batch(step, None)
 
     def batch_for(self, step: int, progress: Tensor | None) -> Batch:
-        """See ``Teacher.batch_for``; as ``batch``.
+        """See ``Teacher.batch_for``; shapes as for ``batch``.
 
         Raises:
-            ValueError: The loop is closed, and the inner loss puts out no progress.
+            ValueError: The loop is closed, but the inner loss returned no progress.
         """
         if self.closed_loop and progress is None and step:
             raise ValueError("a closed-loop teacher needs the learner's progress: inner_loss(..., closed_loop=True)")
@@ -126,7 +126,7 @@ class SupervisedTeacher(Stream):
         return lr[held], momentum[held]
 
     def reconstruction_loss(self, images: Tensor, labels: Tensor) -> Tensor:
-        """Returns the autoencoder loss on normalised real images ``(B, C, H, W)`` of classes ``(B,)``; see its module."""
+        """Returns the autoencoder loss on normalised real images ``(B, C, H, W)`` with labels ``(B,)``."""
         assert self.encoder is not None
         return reconstruction_loss(self.generator, self.encoder(images), self.labels.one_hot(labels), images)
 
@@ -141,11 +141,11 @@ class SupervisedTeacher(Stream):
         ]
 
     def parameter_count(self) -> int:
-        """Returns how many numbers are meta-learned or stored."""
+        """Returns the number of parameters, meta-learned or fixed."""
         return sum(p.numel() for p in self.parameters())
 
 
 def seeded_teacher(config: MetaTrainConfig, task: ImageTask, seed: int) -> SupervisedTeacher:
-    """Builds a teacher whose initial parameters depend on ``seed`` alone."""
+    """Builds a teacher whose initial parameters are determined by ``seed``."""
     with seeded(seed):
         return SupervisedTeacher(config, task)

@@ -1,4 +1,4 @@
-"""A teacher's file: written with all that is needed to use it and to make it again, read, and the real images of its task."""
+"""A teacher's file, with all that is needed to use and remake it: writing, reading, and loading its task's images."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ class TeacherFile:
     """A teacher read from a file.
 
     Attributes:
-        teacher: On the CPU.
-        config: What it was meta-trained with.
+        teacher: The teacher, on the CPU.
+        config: Settings that it was meta-trained with.
         document: The file's header.
-        path: Where it lies.
+        path: Path of the file.
     """
 
     teacher: SupervisedTeacher
@@ -47,11 +47,14 @@ def save_teacher(
     """Writes a teacher with all that is needed to use it and to make it again.
 
     Args:
-        path: A ``.safetensors`` file; an existing one is replaced in one step.
+        path: A ``.safetensors`` file; an existing one is replaced atomically.
         teacher: The teacher.
-        config: What it was meta-trained with.
-        metrics: How good it is, by what measure; plain JSON values.
-        provenance: How it was made, and what that cost, where that is known.
+        config: Settings that it was meta-trained with.
+        metrics: How good it is, by measure; plain JSON values.
+        provenance: How it was made and what that cost, if known.
+
+    Raises:
+        GTNError: The file cannot be written.
     """
     task = teacher.task
     document = {
@@ -75,15 +78,15 @@ def _told(config: MetaTrainConfig) -> dict[str, Any]:
 
 
 def load_teacher(path: str | Path) -> TeacherFile:
-    """Reads a teacher.
+    """Reads a teacher from a file.
 
     Args:
-        path: A ``.safetensors`` file, a run folder that holds ``teacher.safetensors``, or the name of a teacher that comes with
-            the package, e.g. ``"mnist"``.
+        path: A ``.safetensors`` file, a run folder that holds ``teacher.safetensors``, or the name of a shipped
+            teacher, e.g. ``"mnist"``.
 
     Raises:
-        UnknownNameError: No teacher of that name comes with the package.
-        CheckpointError: The file is absent, damaged, foreign, or does not fit its own header.
+        UnknownNameError: No shipped teacher has this name.
+        CheckpointError: The file is missing, damaged or of another kind, or does not fit its own header.
     """
     path = find_teacher(path)
     document = load_document(path, "teacher")
@@ -98,7 +101,7 @@ def load_teacher(path: str | Path) -> TeacherFile:
         teacher = SupervisedTeacher(config, task)
     except CheckpointError:
         raise
-    except GTNError as error:  # an unknown name is a KeyError, too
+    except GTNError as error:  # an unknown name is also a KeyError
         raise CheckpointError(f"{path}: the header makes no teacher: {error}") from error
     except KeyError as error:
         raise CheckpointError(f"{path}: the header lacks {error}") from error
@@ -108,14 +111,14 @@ def load_teacher(path: str | Path) -> TeacherFile:
 
 
 def load_real_images(file: TeacherFile, data_dir: str | Path | None = None) -> TaskData:
-    """Loads the real images of a teacher's task; see ``load_task``. A user's own that have changed are told in a warning.
+    """Loads the real images of a teacher's task; see ``load_task``. Warns if a user's own images have changed.
 
-    They are normalised in the teacher's units, which its learners see, whatever the training images' mean has become since.
-    A user's file that lies no longer where it was is looked for in the data folder.
+    They are normalised as the teacher's images, which its learners see, even if the mean of the training images has
+    changed. A user's file that has been moved is looked for in the data folder.
 
     Raises:
         UsageError: There is no such task.
-        DataError: A file is absent or damaged, or the images do not fit the teacher's.
+        DataError: A file is missing or damaged, or the images do not fit the teacher's.
     """
     task = file.teacher.task
     data = load_task(_where_it_lies(task.name, data_dir), data_dir)
@@ -126,10 +129,10 @@ def load_real_images(file: TeacherFile, data_dir: str | Path | None = None) -> T
 
 
 def _where_it_lies(name: str, data_dir: str | Path | None) -> str:
-    """Returns a task's name; of a user's file that lies no longer where it was, its path in the data folder.
+    """Returns a task's name; for a user's file that has been moved, its path in the data folder.
 
     Raises:
-        DataError: It lies in neither place.
+        DataError: It is in neither place.
     """
     if not is_file(name) or Path(name).exists():
         return name
@@ -142,13 +145,13 @@ def _where_it_lies(name: str, data_dir: str | Path | None) -> str:
 
 
 def _task_of(document: Mapping[str, Any], path: Path) -> ImageTask:
-    """Returns the task that a header names; a user's own as the header describes it, whether or not its images are here.
+    """Returns the task that a header names; a user's own as the header describes it, even if its images are missing.
 
     Raises:
-        CheckpointError: The task comes with the package, but is another one.
+        CheckpointError: The task comes with the package, but differs from the header's.
         UsageError: No such task comes with the package.
-        DataError: The header describes none.
-        KeyError: The header lacks something.
+        DataError: The header does not describe a task.
+        KeyError: An entry is missing.
     """
     facts = {key: document[key] for key in ("task", "image_shape", "class_names", "mean", "std")}
     if isinstance(facts["task"], str) and is_own(facts["task"]):

@@ -1,4 +1,4 @@
-"""A learner that has been trained, whatever on: its function, its parameters, and the statistics that it is evaluated with."""
+"""A trained learner: its function, its parameters, and the statistics that it is evaluated with."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ class TrainedLearner:
     """A trained classifier.
 
     Attributes:
-        learner: It as a function of its parameters.
-        phi: These, shape ``(D,)``.
-        statistics: What it is evaluated with.
+        learner: The classifier as a function of its parameters.
+        phi: The parameters, shape ``(D,)``.
+        statistics: Statistics of its norms, used for evaluation.
     """
 
     learner: Learner
@@ -26,10 +26,10 @@ class TrainedLearner:
 
     @torch.no_grad()
     def logits(self, images: Tensor) -> Tensor:
-        """Returns what it makes of normalised images ``(N, C, H, W)``, shape ``(N, classes)``."""
+        """Returns the logits of normalised images ``(N, C, H, W)``, float32, shape ``(N, classes)``."""
         parts = [self.learner.apply(self.phi, part, self.statistics)[0] for part in images.split(1000)]
         return torch.cat(parts).float()
 
     def probabilities(self, images: Tensor) -> Tensor:
-        """Returns what it takes normalised images ``(N, C, H, W)`` for, shape ``(N, classes)``."""
+        """Returns the class probabilities of normalised images ``(N, C, H, W)``, shape ``(N, classes)``."""
         return self.logits(images).softmax(dim=1)

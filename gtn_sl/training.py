@@ -36,7 +36,7 @@ from gtn_sl.warm_start import warm_start
 log = logging.getLogger(__name__)
 
 MAY_CHANGE = ("outer.iterations", "outer.minutes", "data_dir", "compute.*")
-"""Settings in which a resumed run may differ from what it was."""
+"""Settings that may change when a run is resumed."""
 
 
 @threads_put_back()
@@ -49,23 +49,23 @@ def meta_train(
     command: str = "",
     world: World | None = None,
 ) -> Progress:
-    """Meta-trains a teacher, or goes on where a run stopped.
+    """Meta-trains a teacher, or resumes a run.
 
-    From then on this process keeps freed memory for its next use.
+    From then on, this process keeps freed memory for reuse.
 
     Args:
-        config: All settings; of a resumed run those in its folder, of which ``MAY_CHANGE`` may be others.
-        run: Where everything is written, by the first process.
-        resume: Whether the folder holds a run already.
-        listener: Told after every outer step.
-        command: What the user typed, for the file's header; of a resumed run, what began it is told.
-        world: The processes that train together; a resumed run may have other ones.
+        config: All settings; for a resumed run those in its folder, except that ``MAY_CHANGE`` may differ.
+        run: The run folder, written by the first process.
+        resume: Whether the folder already holds a run.
+        listener: Called after every outer step.
+        command: What the user typed, for the file's header; a resumed run keeps the command that began it.
+        world: The processes that train together; a resumed run may have different ones.
 
     Returns:
-        Where it ended. The best teacher lies in ``run.teacher``.
+        The progress at the end. The best teacher is in ``run.teacher``.
 
     Raises:
-        GTNError: Something the user can mend: data, device, settings, disk, divergence, a process that has gone.
+        GTNError: A problem that the user can fix: data, device, settings, disk, divergence, a lost process.
     """
     clock = cpu_seconds()
     reuse_pages()
@@ -78,7 +78,7 @@ def meta_train(
     streams = Streams(config.seed)
     teacher = everywhere(world, lambda: seeded_teacher(config, data.task, streams.seed("teacher")))
     teacher = teacher.to(config.compute.device)
-    everywhere(world, lambda: _refuse_unfit(config, data.task))  # before the folder is made
+    everywhere(world, lambda: _refuse_unfit(config, data.task))  # before the folder is created
     first(world, lambda: _warn_of_unseen_classes(config, data.task))
     with held_by_first(world, run, new=not resume):
         first(world, lambda: _refuse_other_images(run, data.task))
@@ -92,7 +92,7 @@ def meta_train(
         config = resolve(MetaTrainConfig, first(world, lambda: to_dict(settled())))
         if threads_are_open and not resume:
             config = with_threads(config, teacher)
-        first(world, lambda: run.write_config(config))  # of a resumed run too: its budget may have changed
+        first(world, lambda: run.write_config(config))  # also for a resumed run, whose budget may have changed
         command, continued = first(world, lambda: (run.remember_command(command), run.state.is_file()))
         if not continued:
             first(world, lambda: _begin(config, data, teacher, run, streams))
@@ -104,7 +104,7 @@ def meta_train(
 def _begin(
     config: MetaTrainConfig, data: TaskData, teacher: SupervisedTeacher, run: RunFolder, streams: Streams
 ) -> None:
-    """Puts a new teacher where the run begins: where another one ended, or where its samples look like training images."""
+    """Initialises a new run's teacher: from another teacher, or by a warm start."""
     if config.teacher.start is not None:
         run.note("start", json.dumps(take_over(teacher, config.teacher.start)))
     elif config.teacher.warm_start:
@@ -112,7 +112,7 @@ def _begin(
 
 
 def _tracker(config: MetaTrainConfig, run: RunFolder, continued: bool, clock: float, world: World) -> CostTracker:
-    """Returns what takes the curves; the cost goes on from the last row that is kept, and counts from ``clock`` on."""
+    """Returns the tracker of metrics; its cost continues from the last row kept, plus what was spent since ``clock``."""
     after = first(world, lambda: saved_progress(run).iteration if continued else None)
     spent = Cost(cpu_seconds=sum(world.gather(cpu_seconds() - clock)))
 
@@ -124,13 +124,13 @@ def _tracker(config: MetaTrainConfig, run: RunFolder, continued: bool, clock: fl
 
 
 def _refuse_other_images(run: RunFolder, task: ImageTask) -> None:
-    """Raises a DataError where a user's own images are not those that the run began with."""
+    """Raises a DataError if a user's own images are not those that the run began with."""
     if task.digest and run.remember("images", task.digest) != task.digest:
         raise DataError(f"the images of {task.name} have changed since {run.path} began; train on them in a new run")
 
 
 def _refuse_unfit(config: MetaTrainConfig, task: ImageTask) -> None:
-    """Raises a UsageError where a name is wrong, or a learner does not fit the task."""
+    """Raises a UsageError if a name is unknown, or a learner does not fit the task."""
     AUGMENTATIONS[config.meta_loss.augmentation]
     for name in config.validation.architectures or (config.learner.architecture,):
         architecture(name).module(task.image_shape, task.classes)
@@ -172,9 +172,8 @@ def _outer_loop(
         if continued:
             loop.resume()
         progress = loop.run()
-        first(
-            world, lambda: tell(run.teacher, provenance())
-        )  # the best one was saved earlier, but was found by the whole run
+        # the best teacher was saved earlier, but it took the whole run to find it
+        first(world, lambda: tell(run.teacher, provenance()))
         return progress
     except DivergedError as error:
         best = " and the best teacher are" if run.teacher.is_file() else " is"

@@ -1,4 +1,4 @@
-"""A start for the teacher: its samples made to look like training images, so that meta-training begins at real data's level."""
+"""The teacher's warm start: its samples are fitted to training images, so that meta-training starts at their level."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ log = logging.getLogger(__name__)
 def warm_start(teacher: SupervisedTeacher, data: TaskData, epochs: int, streams: Streams) -> float:
     """Fits a teacher, in place, to one training image of the right class per sample.
 
-    Pixels become those images. For a generator that is a network, learned noise starts as the whitened principal components of
-    the images, without which a fit takes many times longer, and both are fitted; noise that is not learned stays, and the
-    generator alone is fitted. Labels and the inner schedule stay as they are.
+    Pixels become those images. For a generator that is a network, learned noise starts as the whitened principal
+    components of the images, without which fitting takes many times longer, and both are fitted; noise that is not
+    learned stays, and the generator alone is fitted. Labels and the inner schedule stay as they are.
 
     Args:
-        teacher: One whose curriculum has samples (``gtn_sl.combinations`` refuses a warm start for the other).
-        data: Only the train split is used.
+        teacher: A teacher whose curriculum has samples (``gtn_sl.combinations`` refuses a warm start of others).
+        data: The task's data; only the train split is used.
         epochs: Passes over the samples.
         streams: The run's randomness.
 
     Returns:
-        The mean loss of the last epoch: the squared error in normalised units (real pixels have variance 1), and the
-        cross-entropy of the labels where the generator makes those.
+        The mean loss of the last epoch: the squared error in normalised units (real pixels have variance 1), plus the
+        cross-entropy of the labels if the generator makes them. 0 for pixels.
     """
     stored = teacher.curriculum.stored()  # (M, latent)
     targets = _targets(teacher, data, streams).to(stored.device)  # (M, C, H, W)
@@ -46,7 +46,7 @@ def warm_start(teacher: SupervisedTeacher, data: TaskData, epochs: int, streams:
 
 
 def _fit(teacher: SupervisedTeacher, targets: torch.Tensor, epochs: int, streams: Streams) -> float:
-    """Fits generator and stored noise to targets ``(M, C, H, W)``, a batch at a time; returns the last epoch's mean loss."""
+    """Fits generator and stored noise to targets ``(M, C, H, W)``, by batches; returns the last epoch's mean loss."""
     optimizer = torch.optim.Adam(
         [
             {"params": list(teacher.generator.parameters()), "peak": 0.005},
@@ -54,7 +54,7 @@ def _fit(teacher: SupervisedTeacher, targets: torch.Tensor, epochs: int, streams
         ]
     )
     batches = torch.arange(len(targets), device=targets.device).split(teacher.batch_size)
-    if len(batches[-1]) < 2:  # no batch to normalise over
+    if len(batches[-1]) < 2:  # too small to normalise over
         batches = batches[:-1]
     order, error = streams.torch("warm-start-order"), torch.zeros(())
     for epoch in range(epochs):
@@ -87,15 +87,15 @@ def _targets(teacher: SupervisedTeacher, data: TaskData, streams: Streams) -> to
 
 
 def _whitened_components(targets: torch.Tensor, count: int, streams: Streams) -> torch.Tensor:
-    """Returns the images' first principal components, each scaled to variance 1; random ones where there are too few."""
+    """Returns the first principal components ``(M, count)``, scaled to variance 1; random ones if there are too few."""
     flat = targets.flatten(1)
     flat = flat - flat.mean(dim=0)
     if flat.shape[1] <= len(flat):
         _, _, directions = torch.linalg.svd(flat.T @ flat)
         components = flat @ directions[:count].T
-    else:  # more pixels than samples: the same, up to its sign, of a smaller matrix
+    else:  # more pixels than samples: the same up to its sign, from a smaller matrix
         vectors, values, _ = torch.linalg.svd(flat @ flat.T)
-        known = values > values[0] * len(flat) * torch.finfo(values.dtype).eps  # the others are rounding
+        known = values > values[0] * len(flat) * torch.finfo(values.dtype).eps  # the others are rounding errors
         components = (vectors * values.sqrt())[:, known][:, :count]
     components = components / components.std(dim=0).clamp_min(1e-6)
     missing = count - components.shape[1]

@@ -1,4 +1,4 @@
-"""The claims of the paper, by name. A new one is one file here, its import below, and one ``@CLAIMS.register`` line."""
+"""The paper's claims, by name. A new one needs a file here, an import below and a ``@CLAIMS.register`` line."""
 
 from gtn_sl.claims import curriculum, distillation, endless, speed, transfer, unrecognisable, weight_norm
 from gtn_sl.claims.protocol import CLAIMS, Claim

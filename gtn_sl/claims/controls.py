@@ -1,4 +1,4 @@
-"""Real data as a claim's control: as many steps as the teachers', with a schedule that is meta-learned as theirs is."""
+"""Real data as a claim's control: as many steps as the teachers take, with a schedule meta-learned like theirs."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from gtn_sl.streams import RealData, learn_schedule
 def real_data(
     lab: Lab, inner: InnerConfig, learner: str, *, subset: int | None = None, throughout: bool = False
 ) -> RealData:
-    """Returns real data with a learned schedule, varied as the preset varies them.
+    """Returns a stream of real data with a learned schedule, augmented as in the study's meta-loss.
 
     Args:
-        lab: Data, randomness, and for how many outer steps the schedule is learned.
-        inner: The inner loop.
-        learner: Whom the schedule is learned for.
-        subset: How many images each learner sees; ``None`` for all.
-        throughout: Whether it is learned for the loss after every step.
+        lab: The study: data, randomness, and how many outer steps the schedule is learned for.
+        inner: Settings of the inner loop.
+        learner: Architecture that the schedule is learned for.
+        subset: Number of images that each learner sees; ``None`` for all.
+        throughout: See ``learn_schedule``.
     """
     stream = RealData(
         lab.data,

@@ -17,12 +17,12 @@ from gtn_sl.config import MetaTrainConfig
 from gtn_sl.reports.plots import COLOURS
 
 CLAIMED = ("full", "shuffled-batches", "all-shuffled", "none")
-"""From the best to the worst (Such et al., Fig. 1c)."""
+"""From best to worst (Such et al., Fig. 1c)."""
 
 
 @CLAIMS.register("curriculum")
 class LearnedCurriculum(Claim):
-    """The four curricula, several teachers of each."""
+    """The four curricula, with several teachers of each."""
 
     title: ClassVar[str] = "What a learned curriculum is worth"
     says: ClassVar[str] = (
@@ -39,7 +39,7 @@ class LearnedCurriculum(Claim):
         ]
 
     def measure(self, lab: Lab, made: Mapping[str, Made]) -> dict[str, Any]:
-        """Tests fresh learners on each teacher, and takes its validations."""
+        """Tests fresh learners on each teacher and collects its validation accuracies."""
         return {
             name: {"tested": lab.accuracies(name, one.file().teacher), "curve": one.validations()}
             for name, one in made.items()
@@ -71,7 +71,7 @@ class LearnedCurriculum(Claim):
         ]
 
     def draw(self, evidence: Evidence, figure: Figure) -> None:
-        """Left the accuracies in the claimed order, a dot a learner; right the validations during meta-training."""
+        """Left: accuracies in the claimed order, a dot per learner. Right: validation accuracy during meta-training."""
         left, right = figure.subplots(1, 2)
         for place, (name, colour) in enumerate(zip(CLAIMED, COLOURS, strict=False)):
             mean = 100 * float(_teachers(evidence, name).mean())
@@ -102,7 +102,7 @@ def _count(evidence: Evidence) -> int:
 
 
 def _spread(evidence: Evidence) -> float:
-    """Returns the largest standard deviation of teachers of one curriculum; 0 where there is one of each."""
+    """Returns the largest standard deviation among teachers of one curriculum; 0 if there is one of each."""
     return max(float(_teachers(evidence, name).std(ddof=1)) for name in CLAIMED) if _count(evidence) > 1 else 0.0
 
 

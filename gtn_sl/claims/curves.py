@@ -1,4 +1,4 @@
-"""Accuracy against inner step, as several claims draw it."""
+"""Plots of accuracy against inner step, shared by several claims."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ def mean_curve(measured: Mapping[str, Any]) -> NDArray[np.float64]:
 
 
 def standard_error(values: NDArray[np.float64]) -> float:
-    """Returns the standard error of a mean of learners; infinity for a single one."""
+    """Returns the standard error of the mean over learners; infinity for a single learner."""
     return float(values.std(ddof=1) / len(values) ** 0.5) if len(values) > 1 else math.inf
 
 
 def draw_curves(axes: Axes, measured: Mapping[str, Mapping[str, Any]]) -> None:
-    """Draws the mean accuracy of each stream's learners, a band from the worst to the best around it."""
+    """Draws the mean accuracy of each stream's learners, with a band from the worst to the best."""
     for (name, result), colour in zip(measured.items(), COLOURS, strict=False):
         curves, steps = 100 * np.asarray(result["curves"]), result["curve_steps"]
         axes.plot(steps, curves.mean(axis=0), color=colour, linewidth=2, label=f"{name}: {percent(result['mean'])}")

@@ -1,4 +1,4 @@
-"""Claim: images distilled through the exact adjoint teach a ConvNet-3 more than images matched by gradients do."""
+"""Claim: images distilled through the exact adjoint teach a ConvNet-3 more than gradient-matched images do."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from gtn_sl.presets import ADAM
 from gtn_sl.reports.plots import COLOURS
 
 LEARNER = "convnet"
-"""The literature's ConvNet-3 at its own width, 128, whatever narrower ones the images were distilled on."""
+"""The literature's ConvNet-3 at its usual width, 128, even where images were distilled on narrower ones."""
 
 OUTER_LR = 0.003
-"""Pixels want small steps: at 0.01, the meta-loss of ten MNIST images per class rises again after forty of them."""
+"""Pixels need small steps: at 0.01, the meta-loss of ten MNIST images per class rises again after forty outer steps."""
 
 PEER = "DSA"
 PEERS: Mapping[str, Mapping[int, float]] = {
@@ -31,12 +31,12 @@ PEERS: Mapping[str, Mapping[int, float]] = {
     "fashion-mnist": {1: 0.706, 10: 0.846, 50: 0.887},
     "cifar10": {1: 0.288, 10: 0.521, 50: 0.606},
 }
-"""Test accuracy by images per class: Zhao and Bilen, ICML 2021, Differentiable Siamese Augmentation, table 1."""
+"""Test accuracy by images per class (Zhao and Bilen, ICML 2021, Differentiable Siamese Augmentation, table 1)."""
 
 
 @CLAIMS.register("distillation")
 class Distillation(Claim):
-    """Distilled data sets of several sizes, beside as many real images and the peer's figures."""
+    """Distilled data sets of several sizes, compared with as many real images and with the peer's figures."""
 
     title: ClassVar[str] = "Distilled images, by how many there are"
     says: ClassVar[str] = (
@@ -83,7 +83,7 @@ class Distillation(Claim):
         ]
 
     def draw(self, evidence: Evidence, figure: Figure) -> None:
-        """A group of bars a size, a dot a learner."""
+        """One group of bars per size, one dot per learner."""
         axes, peers = figure.add_subplot(), _peers(evidence)
         for shift, (kind, label) in enumerate((("distilled", "distilled images"), ("real", "as many real images"))):
             for place, cell in enumerate(evidence.measured.values()):
@@ -103,9 +103,10 @@ class Distillation(Claim):
 
 
 def _run(count: int, samples: int, inner: InnerConfig, scale: Scale) -> Run:
-    """Returns the meta-training of so many images per class, in one batch or in two, each of them taken ``inner.steps`` times.
+    """Returns the meta-training of ``count`` images per class, in one or two batches, each used ``inner.steps`` times.
 
-    Its inner steps are Adam's, scaled by fan-in, so that what teaches narrow ConvNets teaches those of the literature's width.
+    Its inner optimizer is Adam, scaled by fan-in, so that images that teach narrow ConvNets also teach ConvNets of the
+    literature's width.
     """
     batches = 1 if samples <= inner.batch_size else 2
     settings = {
@@ -115,15 +116,14 @@ def _run(count: int, samples: int, inner: InnerConfig, scale: Scale) -> Run:
         "meta_loss": {"batch_size": 512, "every": 0},
         "outer": {"lr": OUTER_LR},
     }
-    return Run(
-        f"{count}-per-class", settings, share=batches, step_cost=batches**2
-    )  # twice the steps, and larger batches
+    # two batches mean twice the steps and larger batches
+    return Run(f"{count}-per-class", settings, share=batches, step_cost=batches**2)
 
 
 def _real(lab: Lab, made: Made, count: int) -> dict[str, Any]:
-    """Tests learners on as many real images, other ones for each, in as many batches of the same size.
+    """Tests learners on as many real images, a different subset for each, in as many batches of the same size.
 
-    Their schedule is learned on the ConvNets that the images are distilled on, as that of the distilled ones is.
+    Like the schedule of the distilled images, theirs is learned on the ConvNets that images are distilled on.
     """
     size = count * lab.data.task.classes
     stream = real_data(lab, made.file().config.inner, lab.scale.convnet, subset=size)
@@ -131,7 +131,7 @@ def _real(lab: Lab, made: Made, count: int) -> dict[str, Any]:
 
 
 def _peers(evidence: Evidence) -> dict[int, float]:
-    """Returns the peer's accuracy by images per class; empty where it reports none."""
+    """Returns the peer's accuracy by images per class; empty if it reports none for the task."""
     known = PEERS.get(evidence.lab.data.task.name, {})
     return {int(count): known[int(count)] for count in evidence.measured} if known else {}
 

@@ -1,4 +1,4 @@
-"""Claim: a teacher without a curriculum can be sampled for longer than it was trained, and goes on teaching."""
+"""Claim: a teacher without a curriculum can be sampled for longer than in meta-training, and keeps teaching."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from gtn_sl.claims.scale import Scale
 from gtn_sl.config import MetaTrainConfig
 
 LONGER = 8
-"""How many times as many steps as in meta-training."""
+"""Inner steps, as a multiple of those in meta-training."""
 
 NAMES = {"fresh noise": "none", "its table again": "full"}
-"""What comes after the last step of meta-training, by the curriculum."""
+"""What follows the last step of meta-training, and the curriculum that does so."""
 
 
 @CLAIMS.register("endless")
 class Endless(Claim):
-    """Accuracy against inner step, far beyond T, with fresh noise and with a table that begins anew."""
+    """Accuracy against inner step, far beyond T, with fresh noise and with a table that starts again."""
 
     title: ClassVar[str] = "A teacher that goes on for longer than it was trained"
     says: ClassVar[str] = (
@@ -36,7 +36,7 @@ class Endless(Claim):
         return [Run(name, {"teacher": {"curriculum": name}}) for name in NAMES.values()]
 
     def measure(self, lab: Lab, made: Mapping[str, Made]) -> dict[str, Any]:
-        """Takes the learners' curves over eight times T steps."""
+        """Records the learners' accuracy curves over ``LONGER`` times T steps."""
         steps = LONGER * lab.base.inner.steps
         teachers = {title: made[name].file().teacher.for_steps(steps) for title, name in NAMES.items()}
         return {title: lab.accuracies(title, teacher, curve=True) for title, teacher in teachers.items()}
@@ -68,7 +68,7 @@ class Endless(Claim):
         return rows
 
     def draw(self, evidence: Evidence, figure: Figure) -> None:
-        """One line a teacher, and where meta-training ended."""
+        """One line per teacher, and a mark where meta-training ended."""
         axes = figure.add_subplot()
         draw_curves(axes, evidence.measured)
         trained = evidence.lab.base.inner.steps

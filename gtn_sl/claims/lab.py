@@ -1,4 +1,4 @@
-"""The folder of one claim being made again: its meta-trainings and measurements, each done once and kept."""
+"""The folder of a study: its meta-trainings and measurements, each done once and stored."""
 
 from __future__ import annotations
 
@@ -26,21 +26,21 @@ from gtn_sl.teacher_file import TeacherFile, load_teacher
 from gtn_sl.training import meta_train
 
 TRAINING_SHARE = 0.8
-"""Share of the work, and of a bound in minutes, that the meta-trainings get; measuring takes the rest."""
+"""Share of the work, and of a limit in minutes, given to the meta-trainings; measuring gets the rest."""
 
 Show = Callable[[float, str], object]
-"""``(share of the work done, what is being done)``."""
+"""Progress callback: takes the share of the work done and what is being done."""
 
 
 @dataclass(frozen=True)
 class Made:
-    """A meta-training that is over.
+    """A finished meta-training.
 
     Attributes:
-        run: Its folder.
-        outer_steps: How many it took.
-        seconds: How long they took.
-        diverged: The message where it did not reach its end; ``None`` where it did.
+        run: Its run folder.
+        outer_steps: Number of outer steps taken.
+        seconds: Wall-clock time they took.
+        diverged: The error message if it diverged before its end; ``None`` otherwise.
     """
 
     run: RunFolder
@@ -52,30 +52,30 @@ class Made:
         """Returns its best teacher.
 
         Raises:
-            DivergedError: It diverged before it had one.
+            DivergedError: It diverged before its first teacher was saved.
         """
         if self.diverged and not self.run.teacher.is_file():
             raise DivergedError(f"{self.run.path} has no teacher to measure: {self.diverged}")
         return load_teacher(self.run.teacher)
 
     def validations(self) -> list[tuple[int, float]]:
-        """Returns the accuracy of fresh learners on validation data, with the outer steps done when it was taken."""
+        """Returns pairs of outer steps done and accuracy of fresh learners on validation data."""
         tag = "real/validation_accuracy"
         return [(row["iteration"], row[tag]) for row in self.run.metric_rows() if tag in row]
 
 
 class Lab:
-    """Trains and measures, and does nothing twice: an interrupted study goes on where it stopped.
+    """Trains and measures, and does nothing twice: an interrupted study resumes where it stopped.
 
     Args:
-        folder: Where everything is kept.
-        base: Settings that all meta-trainings share.
-        scale: How much work is done.
-        data: The task.
-        show: Told of progress.
+        folder: Where everything is stored.
+        base: Settings shared by all meta-trainings.
+        scale: The budget.
+        data: The task's data.
+        show: Called with progress.
 
     Attributes:
-        tested_on: Real test images.
+        tested_on: The real test images that learners are tested on.
     """
 
     def __init__(self, folder: Path, base: MetaTrainConfig, scale: Scale, data: TaskData, show: Show) -> None:
@@ -86,9 +86,9 @@ class Lab:
         self.tested_on = _some(data.test, scale.test_images, self.streams.torch("test-images"))
 
     def train(self, name: str, config: MetaTrainConfig, command: str, show: Show) -> Made:
-        """Meta-trains in the run folder of a name, goes on with a run that is not finished, or reads one that is.
+        """Meta-trains in the run folder ``name``, resumes an unfinished run there, or reads a finished one.
 
-        Where it goes on, device and folder of images are those that are asked for now.
+        A resumed run takes its device and image folder from ``config``, and all else from its own settings.
         """
         run, kept = RunFolder(self.folder / "runs" / name), self.folder / "runs" / name / "outcome.json"
         if not kept.is_file():
@@ -116,7 +116,7 @@ class Lab:
         return {"outer_steps": progress.iteration, "seconds": round(progress.seconds, 1), "diverged": diverged}
 
     def measured(self, name: str, measure: Callable[[], Any]) -> Any:
-        """Returns what ``measure`` returns (JSON values), from the file of that name where it is there already."""
+        """Returns the result of ``measure`` (JSON values), from the file of that name if it already exists."""
         kept = self.folder / "measured" / f"{name.replace(' ', '-')}.json"
         if not kept.is_file():
             self.show(TRAINING_SHARE, f"measuring {name}")
@@ -126,19 +126,19 @@ class Lab:
     def accuracies(
         self, name: str, stream: Stream, learner: str | None = None, *, curve: bool = False
     ) -> dict[str, Any]:
-        """Returns what ``tested`` does, kept by a name."""
+        """Returns the result of ``tested``, stored under ``name``."""
         return dict(self.measured(name, lambda: self.tested(stream, learner, curve=curve)))
 
     def tested(self, stream: Stream, learner: str | None = None, *, curve: bool = False) -> dict[str, Any]:
         """Trains fresh learners on a stream and tests them on real test images.
 
         Args:
-            stream: What they learn from.
-            learner: Their architecture; ``None`` takes ``learner.architecture`` of the study.
-            curve: Whether to take the accuracy after every inner step, too.
+            stream: What they are trained on.
+            learner: Their architecture; ``None`` takes the study's ``learner.architecture``.
+            curve: Whether to record the accuracy after every inner step, too.
 
         Returns:
-            ``Evaluation.to_json()``; learners that diverged count as guesses there.
+            ``Evaluation.to_json()``; there, learners that diverged have the accuracy of a constant guess.
         """
         name, count = learner or self.learner, self.scale.learners
         seeds = [self.streams.seed("evaluation-learner", index) for index in range(count)]
@@ -152,7 +152,7 @@ class Lab:
 
 
 def _some(split: Split, count: int | None, random: torch.Generator) -> Split:
-    """Returns so many examples of a split, drawn at random; all where there are no more."""
+    """Returns ``count`` examples of a split, drawn at random; all of them if there are no more, or if it is ``None``."""
     if count is None or count >= len(split):
         return split
     chosen = torch.randperm(len(split), generator=random)[:count]

@@ -1,4 +1,4 @@
-"""What a claim is: named meta-trainings, what is measured on them, and what that says; and the registry of all claims."""
+"""What a claim consists of: named meta-trainings, measurements on them, and a verdict. Also the registry of claims."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Row = dict[str, str]
 
 
 TAUGHT = 2
-"""Times what guessing gives that learners must reach to count as taught; of few classes half the way from there to 1 will do."""
+"""Multiple of chance accuracy above which learners count as taught; halfway from chance to 1 if that is lower."""
 
 
 @dataclass(frozen=True)
@@ -27,11 +27,11 @@ class Run:
     """One meta-training of a claim.
 
     Attributes:
-        name: Its folder.
-        settings: Layer over the settings that all runs of the claim share.
-        seed: Which of several; added to the study's.
-        share: Its part of the claim's budget, relative to the others'.
-        step_cost: How many usual outer steps one of its own counts as, where the budget is a number of these.
+        name: Name of its run folder.
+        settings: Layer over the settings shared by all runs of the claim.
+        seed: Number of the repetition; the run's seed follows from it and the study's.
+        share: Its share of the claim's budget, relative to the other runs.
+        step_cost: Cost of one of its outer steps, in usual outer steps; applies where the budget is a number of these.
     """
 
     name: str
@@ -43,12 +43,12 @@ class Run:
 
 @dataclass(frozen=True)
 class Evidence:
-    """What was measured, and what it was measured on.
+    """Measurements, and what they were made on.
 
     Attributes:
-        lab: Data, and where everything lies.
+        lab: Data and folder of the study.
         made: The meta-trainings, by name.
-        measured: What ``Claim.measure`` returned, as read back from JSON.
+        measured: What ``Claim.measure`` returned, read back from JSON.
     """
 
     lab: Lab
@@ -56,18 +56,18 @@ class Evidence:
     measured: Mapping[str, Any]
 
     def taught(self, accuracy: float) -> bool:
-        """Says whether learners of that mean accuracy are far enough above guessing for anything to be seen at all."""
+        """Returns whether learners of this mean accuracy are far enough above chance for any effect to be visible."""
         guessing = 1 / self.lab.data.task.classes
         return accuracy > min(TAUGHT * guessing, (1 + guessing) / 2)
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What came of a claim.
+    """The outcome of a claim.
 
     Attributes:
-        held: Whether what was seen is what is claimed.
-        saw: What was seen, in a sentence with its figures.
+        held: Whether the results agree with the claim.
+        saw: The results, in a sentence with figures.
     """
 
     held: bool
@@ -75,29 +75,29 @@ class Verdict:
 
 
 class Claim(Protocol):
-    """A claim of Such et al. (ICML 2020) that one command makes again."""
+    """A claim, of Such et al. (ICML 2020) unless it says otherwise, that one command re-tests."""
 
     title: ClassVar[str]
-    """What its picture is headed with."""
+    """Title of its figure."""
     says: ClassVar[str]
     """The claim, in a sentence."""
     size: ClassVar[tuple[float, float]] = (9, 5)
-    """Width and height of the picture, in inches."""
+    """Width and height of the figure, in inches."""
 
     def runs(self, base: MetaTrainConfig, scale: Scale) -> Sequence[Run]:
-        """Returns the meta-trainings, by the settings that they share."""
+        """Returns the meta-trainings, given the settings that they share."""
 
     def measure(self, lab: Lab, made: Mapping[str, Made]) -> dict[str, Any]:
-        """Measures them; returns JSON values."""
+        """Measures the meta-trainings; returns JSON values."""
 
     def verdict(self, evidence: Evidence) -> Verdict:
-        """Says what came of it."""
+        """Returns whether the claim held, and what was seen."""
 
     def table(self, evidence: Evidence) -> list[Row]:
-        """Returns the figures, rows of equal keys."""
+        """Returns the results as rows with the same keys."""
 
     def draw(self, evidence: Evidence, figure: Figure) -> None:
-        """Draws the one picture."""
+        """Draws the claim's figure."""
 
 
 CLAIMS: Registry[type[Claim]] = Registry("claim")

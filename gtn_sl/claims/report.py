@@ -1,4 +1,4 @@
-"""What a person reads of a claim: a picture, a table with what was seen, and everything as JSON."""
+"""The report on a claim: a figure, a page with its table, and everything as JSON."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ def write_report(name: str, claim: Claim, evidence: Evidence, facts: Mapping[str
     """Writes ``NAME.json``, ``NAME.md`` and ``NAME.png`` into the study's folder.
 
     Args:
-        name: Of the claim.
+        name: Name of the claim.
         claim: The claim.
-        evidence: What was measured.
-        facts: What a reader needs to make it again.
+        evidence: The measurements.
+        facts: What a reader needs to repeat the study.
 
     Returns:
-        What the JSON file holds.
+        The contents of the JSON file.
     """
     lab, verdict = evidence.lab, claim.verdict(evidence)
     result = {
@@ -61,7 +61,7 @@ def write_report(name: str, claim: Claim, evidence: Evidence, facts: Mapping[str
 
 
 def _shortfall(evidence: Evidence) -> str:
-    """Returns in what the study is smaller than the paper's preset, and so what it cannot show; empty where it is not."""
+    """Returns how the study is smaller than the preset ``paper``, and so what it cannot show; empty if it is not."""
     lab, paper = evidence.lab, resolve_config(evidence.lab.base.task, "paper")
     steps = sorted(made.outer_steps for made in evidence.made.values())
     taken = f"{steps[0]}" if steps[0] == steps[-1] else f"{steps[0]} to {steps[-1]}"
@@ -106,7 +106,7 @@ def _page(name: str, result: Mapping[str, Any]) -> str:
 
 
 def tidy(axes: Axes, x: str, y: str) -> None:
-    """Gives a panel its labels, a grid, and no frame above and to the right."""
+    """Labels a panel's axes, adds a grid, and removes the frame above and to the right."""
     axes.set_xlabel(x)
     axes.set_ylabel(y)
     axes.grid(alpha=0.3)
@@ -114,5 +114,5 @@ def tidy(axes: Axes, x: str, y: str) -> None:
 
 
 def percent(share: float) -> str:
-    """Returns an accuracy as text."""
+    """Returns an accuracy as text, in percent."""
     return f"{100 * share:.1f}%"

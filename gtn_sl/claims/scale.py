@@ -1,4 +1,4 @@
-"""How much work a claim is made again with: small for two CPU cores in minutes, full as the paper has it."""
+"""Budgets for re-testing a claim: ``small`` for minutes on two CPU cores, ``full`` as in the paper."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ from gtn_sl.streams.real_classifier import RealTraining
 
 @dataclass(frozen=True)
 class Scale:
-    """A budget.
+    """A budget for re-testing a claim.
 
     Attributes:
-        name: What it is called.
-        preset: Preset that its settings lie over.
-        task: The task unless one is named.
+        name: Its name.
+        preset: The preset that ``settings`` override.
+        task: The default task.
         settings: Layer over the preset, by task.
-        steps: Outer steps of all meta-trainings of a claim together, by task; a task that is not there keeps the preset's own
-            budget for each.
-        seeds: Meta-trainings of each kind, where a claim is about a spread.
-        learners: Fresh learners that a stream is judged by.
-        control_steps: Outer steps that the schedule of real data is meta-learned for.
-        test_images: Test images that learners are tested on, drawn at random; ``None`` for all.
-        curve_images: Those of them that curves rest on.
-        narrowing: What the widths of the learners that are named in a claim are divided by.
+        steps: Total outer steps of a claim's meta-trainings, by task; for a task that is not listed, each meta-training
+            has the preset's budget.
+        seeds: Meta-trainings of each kind, where a claim is about spread.
+        learners: Fresh learners tested per stream.
+        control_steps: Outer steps of meta-learning the schedule of real data.
+        test_images: Number of test images for testing learners, drawn at random; ``None`` for all.
+        curve_images: Number of those used for accuracy curves.
+        narrowing: Divisor of the widths of learners that a claim names.
         images_per_class: Sizes of distilled data sets.
         convnet: The ConvNets that images are distilled on.
-        warm_start: Epochs of fitting where a claim compares with a start from real images.
+        warm_start: Warm-start epochs, where a claim compares with a teacher started from real images.
         reader: How a classifier of real images is trained.
     """
 

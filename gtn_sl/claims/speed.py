@@ -1,4 +1,4 @@
-"""Claim: learners learn in fewer steps from a GTN than from distilled images or from real data."""
+"""Claim: learners need fewer steps on a GTN than on distilled images or on real data."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from gtn_sl.presets import Settings
 GTN, DISTILLED, REAL = "GTN", "distilled images", "real data"
 
 _THROUGHOUT: Settings = {"meta_loss": {"every": 1, "weight": 1.0, "final_weight": 1.0}}
-"""A loss after every step, to the end: a curve is good where its meta-loss was taken, and falls between."""
+"""A loss after every step, including the last: a curve is high where the meta-loss is taken, and drops in between."""
 
 
 @CLAIMS.register("speed")
 class Speed(Claim):
-    """Accuracy against inner step, at equal batches and with learning rates and momenta meta-learned for each."""
+    """Accuracy against inner step, with equal batches and learning rates and momenta meta-learned for each stream."""
 
     title: ClassVar[str] = "Accuracy against inner steps"
     says: ClassVar[str] = (
@@ -40,7 +40,7 @@ class Speed(Claim):
         ]
 
     def measure(self, lab: Lab, made: Mapping[str, Made]) -> dict[str, Any]:
-        """Takes the learners' curves on each."""
+        """Records the learners' accuracy curves on each stream."""
         teachers = {GTN: made[GTN], DISTILLED: made[DISTILLED.replace(" ", "-")]}
         curves = {name: lab.accuracies(name, one.file().teacher, curve=True) for name, one in teachers.items()}
 
@@ -72,5 +72,5 @@ class Speed(Claim):
         return rows
 
     def draw(self, evidence: Evidence, figure: Figure) -> None:
-        """One line a stream."""
+        """One line per stream."""
         draw_curves(figure.add_subplot(), evidence.measured)

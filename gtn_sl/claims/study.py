@@ -1,4 +1,4 @@
-"""Making a claim again: its meta-trainings, its measurements, and the report, in a folder that can be gone on with."""
+"""Re-testing a claim: its meta-trainings, its measurements and the report, in a folder that can be resumed."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from gtn_sl.data import find_task, load_task, whole_name
 from gtn_sl.presets import alike
 
 SETTINGS = "settings"
-"""What a study's identity calls the digest of all that is not asked for."""
+"""Key in a study's identity of the digest of everything else that its results depend on."""
 
 
 @dataclass(frozen=True)
@@ -33,12 +33,12 @@ class Setup:
     """What the user asked for.
 
     Attributes:
-        claim: A name of ``CLAIMS``.
-        scale: How much work.
+        claim: A name in ``CLAIMS``.
+        scale: The budget.
         task: As in ``gtn_sl.data.find_task``; ``None`` takes the scale's.
-        minutes: Bound on the whole; ``None`` takes the scale's outer steps.
+        minutes: Limit on the whole study; ``None`` takes the scale's outer steps.
         seed: Root of all randomness.
-        device: Where.
+        device: Device to compute on.
         data_dir: Folder of the image files.
     """
 
@@ -52,29 +52,29 @@ class Setup:
 
     @property
     def task_name(self) -> str:
-        """The task."""
+        """Name of the task."""
         return self.task or self.scale.task
 
     def identity(self) -> dict[str, Any]:
-        """Returns what a folder's results depend on."""
+        """Returns everything that a folder's results depend on."""
         asked = {"claim": self.claim, "budget": self.scale.name, "task": whole_name(self.task_name)}
         return {**asked, "minutes": self.minutes, "seed": self.seed, SETTINGS: _digest(self)}
 
 
 def reproduce(setup: Setup, folder: Path, show: Show, command: str = "") -> dict[str, Any]:
-    """Makes a claim again, or goes on where that stopped.
+    """Re-tests a claim, or resumes an interrupted study.
 
     Args:
-        setup: What was asked for.
-        folder: Where everything goes; ``CLAIM.json``, ``CLAIM.md`` and ``CLAIM.png`` are the report.
-        show: Told of progress.
+        setup: What the user asked for.
+        folder: The study's folder; ``CLAIM.json``, ``CLAIM.md`` and ``CLAIM.png`` are the report.
+        show: Called with progress.
         command: What the user typed.
 
     Returns:
         The report, as JSON values.
 
     Raises:
-        GTNError: A name is unknown, the folder holds something else, data are absent.
+        GTNError: A name is unknown, the folder holds something else, data are missing, or a run diverged too early.
     """
     claim, base, configs = CLAIMS[setup.claim](), _base(setup), settings(setup)
     data = load_task(base.task, base.data_dir)
@@ -88,7 +88,7 @@ def reproduce(setup: Setup, folder: Path, show: Show, command: str = "") -> dict
 
 
 def _digest(setup: Setup) -> str:
-    """Returns a digest of all else that results depend on: settings of the meta-trainings, the scale, a user's own images."""
+    """Returns a digest of all else that results depend on: settings of the runs, the scale, the user's own images."""
     runs = [{**to_dict(config), "compute": None, "data_dir": None} for config in settings(setup).values()]
     text = json.dumps([runs, dataclasses.asdict(setup.scale)], sort_keys=True, default=str)
     text += find_task(setup.task_name).digest or ""
@@ -96,7 +96,7 @@ def _digest(setup: Setup) -> str:
 
 
 def settings(setup: Setup) -> dict[str, MetaTrainConfig]:
-    """Returns the settings of each meta-training, by its name.
+    """Returns the settings of each meta-training, by name.
 
     Raises:
         UsageError: A name or a value is not accepted.
@@ -120,24 +120,24 @@ def _train(lab: Lab, configs: Mapping[str, MetaTrainConfig], command: str, show:
 
 
 def _budget(config: MetaTrainConfig) -> float:
-    """Returns the length of a meta-training, in minutes or in outer steps: as those of its study are."""
+    """Returns the length of a meta-training, in minutes or in outer steps, the same unit for all runs of a study."""
     return config.outer.minutes or config.outer.iterations or 1
 
 
 def _base(setup: Setup) -> MetaTrainConfig:
-    """Returns the settings that all runs share; their budget is not settled yet."""
+    """Returns the settings that all runs share; their budget is not set yet."""
     budget: dict[str, Any] = {"iterations": 1} if setup.scale.steps.get(_alike(setup)) else {}
     return _resolved(setup, {"outer": budget})
 
 
 def _config(setup: Setup, run: Run, part: Fraction) -> MetaTrainConfig:
-    """Returns the settings of one run, which has that part of the budget."""
+    """Returns the settings of one run, which has this part of the budget."""
     steps = setup.scale.steps.get(_alike(setup))
     budget: dict[str, Any] = {"iterations": max(1, int(part * steps / run.step_cost))} if steps else {}
     if setup.minutes is not None:
         budget = {"minutes": float(part) * TRAINING_SHARE * setup.minutes}
     config = _resolved(setup, run.settings, {"outer": budget})
-    return dataclasses.replace(config, seed=(setup.seed * setup.scale.seeds + run.seed) % 2**63)  # no other study's
+    return dataclasses.replace(config, seed=(setup.seed * setup.scale.seeds + run.seed) % 2**63)  # unique to the study
 
 
 def _alike(setup: Setup) -> str:
@@ -155,10 +155,10 @@ def _resolved(setup: Setup, *layers: Mapping[str, Any]) -> MetaTrainConfig:
 
 
 def _claim_folder(folder: Path, setup: Setup) -> None:
-    """Makes the folder, or makes sure that it is this study's.
+    """Creates the folder, or checks that an existing one belongs to this study.
 
     Raises:
-        UsageError: It cannot be made, or holds something else.
+        UsageError: It cannot be created, or holds something else.
     """
     path, asked = folder / "study.json", setup.identity()
     if path.is_file():

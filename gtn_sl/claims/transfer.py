@@ -1,4 +1,4 @@
-"""Claim: a teacher meta-trained on one learner teaches that one; one meta-trained on a pool teaches learners it never saw."""
+"""Claim: a teacher made on one learner teaches only that one; one made on a pool also teaches learners it never saw."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ POOL = "pool"
 
 
 MARGIN = 0.05
-"""By how much accuracies must differ."""
+"""Minimum difference in accuracy that counts."""
 
 FOR_ANY_LEARNER: Settings = {"inner": ADAM, "outer": {"lr": 0.0015, "clip": 1.0}}
-"""Settings of every teacher here: with SGD no learning rate suits all learners, whatever they are taught (docs/learners.md)."""
+"""Settings of every teacher here: with SGD, no learning rate suits all learners on any teacher (docs/learners.md)."""
 
 
 @CLAIMS.register("transfer")
 class Transfer(Claim):
-    """The matrix of teachers and learners: a teacher for each of three learners and one for all three, and six learners."""
+    """The matrix of teachers and learners: one teacher for each of three learners, one for all three; six learners."""
 
     title: ClassVar[str] = "Which teacher teaches which learner"
     says: ClassVar[str] = (
@@ -78,7 +78,7 @@ class Transfer(Claim):
         ]
 
     def draw(self, evidence: Evidence, figure: Figure) -> None:
-        """The matrix as a heat map, a line between the learners of the pool and those held out."""
+        """The matrix as a heat map, with a line between the learners of the pool and those held out."""
         axes, means = figure.add_subplot(), 100 * _matrix(evidence)
         image = axes.imshow(means, vmin=min(20.0, means.min()), vmax=100, cmap="viridis", aspect="auto")
         for (row, column), value in np.ndenumerate(means):
@@ -95,11 +95,11 @@ class Transfer(Claim):
 
 
 def _narrow(name: str, scale: Scale) -> str:
-    """Returns the learner's name, its widths divided as the scale has it."""
+    """Returns the learner's name with its widths divided by the scale's ``narrowing``."""
     widths = architecture(name).form.widths
     return f"{name}:{','.join(str(max(1, width // scale.narrowing)) for width in widths)}"
 
 
 def _matrix(evidence: Evidence) -> NDArray[np.float64]:
-    """Returns the mean accuracies, teachers by learners."""
+    """Returns the mean accuracies, shape ``(teachers, learners)``."""
     return np.array([[result["mean"] for result in row.values()] for row in evidence.measured.values()])

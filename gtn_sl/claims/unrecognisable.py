@@ -1,4 +1,4 @@
-"""Claim: images that teach well need not look like the real ones: how a classifier of real images reads them."""
+"""Claim: images that teach well need not look like real ones. A classifier of real images reads them."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ REAL, UNTRAINED = "real test images", "untrained"
 SCRATCH, WARM = "from scratch", "started from real images"
 RIGHT, WRONG = "#0b6e4f", "#c8102e"
 MARGIN = 0.1
-"""By how much less of the synthetic images is to be recognised than of real ones, and than learners of them are right about."""
+"""Minimum gap from the share of synthetic images recognised to that of real ones, and to their learners' accuracy."""
 
 ROWS = 4
-"""Rows of images that are shown of each source, from the first inner step to the last."""
+"""Rows of images shown per source, from the first inner step to the last."""
 
 
 @CLAIMS.register("unrecognisable")
 class Unrecognisable(Claim):
-    """A classifier trained on real images alone reads the images of two teachers, of an untrained one, and real ones."""
+    """A classifier trained on real images alone reads images of two teachers, of an untrained one, and real ones."""
 
     title: ClassVar[str] = "What a classifier of real images reads in each image: the number below it"
     says: ClassVar[str] = (
@@ -50,7 +50,7 @@ class Unrecognisable(Claim):
         return [Run(name.replace(" ", "-"), {"teacher": {"warm_start": count}}) for name, count in epochs.items()]
 
     def measure(self, lab: Lab, made: Mapping[str, Made]) -> dict[str, Any]:
-        """Has all images read by one classifier, and fresh learners tested on each teacher."""
+        """Has one classifier read all images, and tests fresh learners on each teacher."""
         teachers = _teachers(lab, made)
         read = lab.measured("readings", lambda: _readings(lab, teachers))
         taught = {name: lab.accuracies(f"{name} tested", teacher)["mean"] for name, teacher in teachers.items()}
@@ -80,7 +80,7 @@ class Unrecognisable(Claim):
         ]
 
     def draw(self, evidence: Evidence, figure: Figure) -> None:
-        """Images in columns by class, each with what the classifier reads; red where that is another class."""
+        """Images in columns by class, each with the class that the classifier reads; red if that is another class."""
         teachers, task = _teachers(evidence.lab, evidence.made), evidence.lab.data.task
         shown = {REAL: _real_rows(evidence.lab), **{name: _rows(teacher) for name, teacher in teachers.items()}}
         for axes, (name, images) in zip(figure.subplots(2, 2).flat, shown.items(), strict=True):
@@ -93,10 +93,10 @@ class Unrecognisable(Claim):
 
 
 def _draw_grid(axes: Axes, pictures: Tensor, read: Sequence[int], classes: int) -> None:
-    """Draws pictures ``(N, C, H, W)`` in columns by class, a frame around each and what was read below it."""
+    """Draws pictures ``(N, C, H, W)`` in columns by class, each with a frame and the class read below it."""
     high, wide = pictures.shape[-2:]
     gap = 0.15 * max(high, wide)
-    width, height = wide + gap, high + 4 * gap  # the number that was read stands in the gap below
+    width, height = wide + gap, high + 4 * gap  # the class that was read goes into the gap below
     for place, (picture, seen) in enumerate(zip(pictures.permute(0, 2, 3, 1).squeeze(-1).numpy(), read, strict=True)):
         row, column = divmod(place, classes)
         left, top = column * width, row * height
@@ -117,7 +117,7 @@ def _teachers(lab: Lab, made: Mapping[str, Made]) -> dict[str, SupervisedTeacher
 
 
 def _readings(lab: Lab, teachers: Mapping[str, SupervisedTeacher]) -> dict[str, Any]:
-    """Trains the classifier, and returns what it reads, by the source of the images."""
+    """Trains the classifier and returns its readings, by source of the images."""
     seed, data = lab.streams.seed("reader"), lab.data
     reader = train_on_real(data, data.train.to(lab.device), lab.learner, seed, lab.scale.reader, StepPlan())
     real = _reading(reader, data.normalise(lab.tested_on.images), lab.tested_on.labels, _real_rows(lab))
@@ -136,14 +136,14 @@ def _reading(reader: TrainedLearner, images: Tensor, labels: Tensor, shown: Tens
 
 @torch.no_grad()
 def _all(teacher: SupervisedTeacher) -> tuple[Tensor, Tensor]:
-    """Returns all images of a lesson, and the class that each is taught as."""
+    """Returns all images of a lesson, and the likeliest class of each one's label."""
     batches = [teacher.batch(step) for step in range(teacher.steps)]
     return torch.cat([images for images, _ in batches]), torch.cat([labels.argmax(dim=1) for _, labels in batches])
 
 
 @torch.no_grad()
 def _rows(teacher: SupervisedTeacher) -> Tensor:
-    """Returns an image of each class from steps between the first and the last, shape ``(ROWS * classes, C, H, W)``."""
+    """Returns one image per class from ``ROWS`` evenly spaced steps, shape ``(ROWS * classes, C, H, W)``."""
     steps = np.linspace(0, teacher.steps - 1, ROWS).round().astype(int).tolist()
     batches = [teacher.batch(step) for step in steps]
     return torch.cat([one_of_each(images, labels) for images, labels in batches])

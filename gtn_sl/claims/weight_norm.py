@@ -23,7 +23,7 @@ FORMS = {"with": True, "without": False}
 
 @CLAIMS.register("weight-norm")
 class WeightNorm(Claim):
-    """Meta-trainings with and without, at several learning rates and seeds."""
+    """Meta-trainings with and without weight norm, at several learning rates and seeds."""
 
     title: ClassVar[str] = "Weight norm on the generator's layers"
     says: ClassVar[str] = (
@@ -46,7 +46,7 @@ class WeightNorm(Claim):
         ]
 
     def measure(self, lab: Lab, made: Mapping[str, Made]) -> dict[str, Any]:
-        """Takes each run's validations; one that diverged ends at what guessing gives."""
+        """Collects each run's validation accuracies; a run that diverged ends at chance accuracy."""
         chance = 1 / lab.data.task.classes
         return {
             name: {
@@ -88,7 +88,7 @@ class WeightNorm(Claim):
         ]
 
     def draw(self, evidence: Evidence, figure: Figure) -> None:
-        """One panel a learning rate: validation accuracy against outer step, a line a run."""
+        """One panel per learning rate: validation accuracy against outer step, one line per run."""
         panels = figure.subplots(1, len(FACTORS), sharey=True)
         for axes, factor in zip(panels, FACTORS, strict=True):
             for form, colour in zip(FORMS, COLOURS, strict=False):

@@ -1,4 +1,4 @@
-"""Real image tasks: where files come from, how they are checked and split, how training images are varied. No models."""
+"""Real image tasks: where files come from, how they are checked and split, how images are augmented. No models."""
 
 from gtn_sl.data.augmentation import AUGMENTATIONS, Augmentation
 from gtn_sl.data.described import compare_images, described_task

@@ -1,4 +1,4 @@
-"""Augmentation of real images, drawn afresh for every batch: the only place where a training image is changed."""
+"""Augmentation of real images, drawn afresh for every batch; nothing else changes training images."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ from gtn_core.device import send
 from gtn_core.registry import Registry
 
 Augmentation = Callable[[Tensor, torch.Generator], Tensor]
-"""``(images (N, C, H, W) float, CPU generator) -> images`` of the same shape, device and type."""
+"""Takes float images ``(N, C, H, W)`` and a CPU generator; returns images of the same shape, device and dtype."""
 
 AUGMENTATIONS: Registry[Augmentation] = Registry("augmentation")
 
 MAX_ROTATION = math.radians(12)
 MAX_SCALING = 0.1
-MAX_SHIFT = 0.08  # of the side
+MAX_SHIFT = 0.08  # share of the side
 CROP_PADDING = 4  # pixels, as is usual for CIFAR-10
-CUTOUT_SIDE = 0.5  # of the image's: 16 of CIFAR-10's 32 pixels, as DeVries and Taylor (2017) have it
+CUTOUT_SIDE = 0.5  # share of the image's side: 16 of CIFAR-10's 32 pixels, as in DeVries and Taylor (2017)
 
 
 @AUGMENTATIONS.register("none")
 def none(images: Tensor, generator: torch.Generator) -> Tensor:
-    """Returns the images as they are."""
+    """Returns the images unchanged."""
     return images
 
 
 @AUGMENTATIONS.register("affine")
 def affine(images: Tensor, generator: torch.Generator) -> Tensor:
-    """Turns each image by up to 12 degrees, scales it by up to a tenth and shifts it by up to 8% of its side, bilinearly."""
+    """Rotates each image by up to 12 degrees, scales it by up to 10%, shifts it by up to 8% of its side (bilinear)."""
     draws = 2 * send(torch.rand(4, len(images), generator=generator).to(images.dtype), images.device) - 1
     angle, scale = MAX_ROTATION * draws[0], 1 + MAX_SCALING * draws[1]
     cos, sin = scale * angle.cos(), scale * angle.sin()
@@ -60,7 +60,7 @@ def crop_flip(images: Tensor, generator: torch.Generator) -> Tensor:
 
 @AUGMENTATIONS.register("cutout")
 def cutout(images: Tensor, generator: torch.Generator) -> Tensor:
-    """Sets a square of each image to the mean (0), its centre anywhere, so that part of it may lie outside (cutout)."""
+    """Sets a square of each image to the mean (0); its centre is any pixel, so part of it may lie outside (cutout)."""
     count, _, height, width = images.shape
     inside = []
     for side in (height, width):
@@ -73,5 +73,5 @@ def cutout(images: Tensor, generator: torch.Generator) -> Tensor:
 
 @AUGMENTATIONS.register("crop-flip-cutout")
 def crop_flip_cutout(images: Tensor, generator: torch.Generator) -> Tensor:
-    """Crops and mirrors each image, then cuts a square out."""
+    """Crops and mirrors each image, then cuts out a square."""
     return cutout(crop_flip(images, generator), generator)

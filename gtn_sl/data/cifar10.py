@@ -1,7 +1,7 @@
-"""CIFAR-10: six batch files, unpacked from the official archive when they are not there yet.
+"""CIFAR-10: six batch files, unpacked from the official archive if they are missing.
 
-An unpacked folder is accepted by its file sizes and its label histogram, not by md5: copies rebuilt from lossless
-images differ from the official bytes in a few pictures. What is downloaded here is checked by the official md5.
+An unpacked folder is accepted by its file sizes and label histogram, not by md5: copies rebuilt from lossless images
+differ from the official bytes in a few pictures. The archive itself is checked against the official md5.
 """
 
 from __future__ import annotations
@@ -35,14 +35,15 @@ RECORDS_PER_FILE = 10_000
 def load_cifar10(data_dir: Path | None, download: bool) -> RawImages:
     """Reads CIFAR-10, (N, 3, 32, 32), from ``cifar-10-batches-bin/`` in the data folder.
 
-    Absent batch files come out of ``cifar-10-binary.tar.gz`` in the data folder, which is fetched if need be and kept.
+    Missing batch files are unpacked from ``cifar-10-binary.tar.gz`` in the data folder, which is downloaded if needed
+    and kept.
 
     Args:
         data_dir: The data folder; ``None`` as in ``resolve_data_dir``.
-        download: Whether the archive may be fetched.
+        download: Whether the archive may be downloaded.
 
     Raises:
-        DataError: A file is absent and cannot be fetched, or is not what its name promises.
+        DataError: A file is missing and cannot be downloaded, or is not what its name promises.
     """
     root = resolve_data_dir(data_dir)
     folder = root / FOLDER
@@ -61,7 +62,7 @@ def load_cifar10(data_dir: Path | None, download: bool) -> RawImages:
 
 
 def _unpack(archive: Path, folder: Path, names: list[str]) -> None:
-    """Writes the named batch files into ``folder``; nothing else in the archive is looked at, no path in it is used."""
+    """Writes the named batch files into ``folder``; ignores the rest of the archive and uses no path from it."""
     wanted = {f"{FOLDER}/{name}": folder / name for name in names}
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -87,7 +88,7 @@ def _unpack(archive: Path, folder: Path, names: list[str]) -> None:
 
 
 def _read_split(folder: Path, names: tuple[str, ...]) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """Returns images and labels of the named batch files, in that order, checked to be class-balanced."""
+    """Returns images and labels of the named batch files, in that order; checks that the classes are balanced."""
     batches = [_read_batch(folder / name) for name in names]
     images, labels = (np.concatenate(parts) for parts in zip(*batches, strict=True))
     counts = np.bincount(labels, minlength=CLASSES)

@@ -1,4 +1,4 @@
-"""The binary layout of CIFAR-10: per record one label byte, then 3 x 32 x 32 pixel bytes, red plane first.
+"""The binary layout of CIFAR-10: each record is one label byte, then 3 x 32 x 32 pixel bytes, red plane first.
 
 Format: https://www.cs.toronto.edu/~kriz/cifar.html, "Binary version". The pickled version is never read.
 """
@@ -15,14 +15,14 @@ RECORD_BYTES = 1 + 3 * 32 * 32
 
 
 def parse_records(content: bytes, name: str) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """Returns images (N, 3, 32, 32), a view of ``content``, and labels (N,), unchecked.
+    """Returns images (N, 3, 32, 32), as a view of ``content``, and labels (N,), unchecked.
 
     Args:
         content: A whole number of records.
-        name: What to call it in an error.
+        name: Name of the file, for error messages.
 
     Raises:
-        DataError: The last record is cut short.
+        DataError: The last record is truncated.
     """
     if len(content) % RECORD_BYTES:
         raise DataError(

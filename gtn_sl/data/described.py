@@ -1,4 +1,4 @@
-"""A user's own images as the header of a file describes them, wherever they are, and beside those that are here."""
+"""A user's own images as described by the header of a file, and a comparison with those found now."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ log = logging.getLogger(__name__)
 
 
 def described_task(header: Mapping[str, Any]) -> ImageTask:
-    """Returns the task that a header describes by ``ImageTask.facts``; its images are looked for when they are loaded.
+    """Returns the task that a header describes by ``ImageTask.facts``; images are looked for only when they are loaded.
 
     Raises:
-        DataError: The header describes no task.
-        KeyError: It lacks something.
+        DataError: The header does not describe a task.
+        KeyError: An entry is missing.
     """
     name, shape, names = header["task"], header["image_shape"], header["class_names"]
     if not isinstance(shape, list) or [type(size) for size in shape] != [int] * 3:
@@ -55,15 +55,15 @@ def described_task(header: Mapping[str, Any]) -> ImageTask:
 
 
 def compare_images(task: ImageTask, described: ImageTask, user: str) -> None:
-    """Warns where a task's images have changed since a header described them.
+    """Warns if a task's images have changed since a header described them.
 
     Args:
-        task: What is here.
-        described: What the header says.
-        user: What was made for those that the header describes, for messages.
+        task: The task as it is now.
+        described: The task as the header describes it.
+        user: What was made for the described images, for messages.
 
     Raises:
-        DataError: They have another shape, or another number of classes.
+        DataError: The shape or the number of classes differs.
     """
     if (task.image_shape, task.classes) != (described.image_shape, described.classes):
         raise DataError(
@@ -79,7 +79,7 @@ def compare_images(task: ImageTask, described: ImageTask, user: str) -> None:
 
 
 def _of_channels(key: str, values: Any, channels: int) -> tuple[float, ...]:
-    """Returns a finite number for each channel."""
+    """Returns one finite number per channel."""
     if not isinstance(values, list) or not all(
         isinstance(value, (int, float)) and math.isfinite(value) for value in values
     ):

@@ -1,4 +1,4 @@
-"""The 8x8 digits that scikit-learn carries: a real task without any file or network."""
+"""The 8x8 digits that come with scikit-learn: a real task that needs no file or network."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ SPLIT_SEED = 0
 
 
 def load_digits(data_dir: Path | None, download: bool) -> RawImages:
-    """Returns the 1797 digits, (N, 1, 8, 8), split 1200 / 597 by class.
+    """Returns the 1797 digits, (N, 1, 8, 8), split by class into 1200 for training and 597 for testing.
 
-    They have no official test set; this one is fixed here, whatever seed the validation split has.
+    They have no official test set; this one is fixed, whatever the seed of the validation split.
 
     Args:
         data_dir: Unused: the images come with scikit-learn.

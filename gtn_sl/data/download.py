@@ -1,4 +1,4 @@
-"""Downloads through pooch: checked by md5 before a file gets its name, and one clear line when it does not work."""
+"""Downloads through pooch: the md5 is checked before a file gets its name, and a failure is one clear line."""
 
 from __future__ import annotations
 
@@ -17,34 +17,34 @@ BASE_URLS = {
     "fashion-mnist": "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
     "cifar10": "https://www.cs.toronto.edu/~kriz/",
 }
-"""Task name -> the folder that its files are fetched from; each ends in a slash."""
+"""Task name -> URL of the folder that its files are downloaded from; each ends in a slash."""
 
 TIMEOUT_S = 30.0
 
 
 def absent(task: str, path: Path, needed: str) -> DataError:
-    """Returns the error for a file that is not there and may not be fetched; arguments as for ``fetch``."""
+    """Returns the error for a file that is missing and may not be downloaded; arguments as for ``fetch``."""
     return DataError(f"{path} is absent; run {get_command(task)}, or {_by_hand(needed)}")
 
 
 def fetch(task: str, md5: str, path: Path, needed: str) -> None:
     """Downloads ``BASE_URLS[task] + path.name`` to ``path``.
 
-    pooch writes to a temporary name and renames only when the md5 fits, so ``path`` appears whole or not at all.
+    pooch writes to a temporary name and renames only if the md5 matches, so ``path`` is complete or absent.
 
     Args:
-        task: The task's name.
+        task: Name of the task.
         md5: The published md5 of the file.
-        path: Where to put it; folders are made.
+        path: Where to put it; missing folders are created.
         needed: Every file that the task needs, relative to the data folder, in words for the error message.
 
     Raises:
-        DataError: It did not work.
+        DataError: The download failed.
     """
     url = BASE_URLS[task] + path.name
-    # The default of 1 KiB flushes the file 170,000 times for CIFAR-10.
-    pooch.get_logger().handlers.clear()  # its lines go where ours go, and stay away in quiet mode
+    pooch.get_logger().handlers.clear()  # its lines go to our handlers, and are silent in quiet mode
     pooch.get_logger().propagate = True
+    # The default chunk of 1 KiB flushes the file 170,000 times for CIFAR-10.
     downloader = pooch.HTTPDownloader(progressbar=sys.stderr.isatty(), chunk_size=1 << 16, timeout=TIMEOUT_S)
     try:
         pooch.retrieve(url, known_hash=f"md5:{md5}", fname=path.name, path=path.parent, downloader=downloader)
@@ -57,7 +57,7 @@ def _by_hand(needed: str) -> str:
 
 
 def _reason(error: Exception) -> str:
-    """Returns why a download failed, on one line; urllib3's own words name its objects, not the cause."""
+    """Returns why a download failed, in one line; urllib3's own messages name its objects, not the cause."""
     match error:
         case requests.exceptions.HTTPError():
             return "HTTP error " + str(error).split(" for url")[0]

@@ -21,14 +21,14 @@ MAX_DIMENSIONS = 4
 
 
 def parse_idx(content: bytes, name: str) -> NDArray[np.uint8]:
-    """Returns the array that an uncompressed idx file holds, as a writable copy.
+    """Returns the array in an uncompressed idx file, as a writable copy.
 
     Args:
         content: The whole file.
-        name: What to call it in an error.
+        name: Name of the file, for error messages.
 
     Raises:
-        DataError: The magic number, the dimensions or the length are wrong.
+        DataError: The magic number, the dimensions or the length is wrong.
     """
     if len(content) < 4 or content[:2] != b"\0\0":
         raise DataError(
@@ -53,10 +53,10 @@ def parse_idx(content: bytes, name: str) -> NDArray[np.uint8]:
 
 
 def parse_idx_gz(content: bytes, name: str) -> NDArray[np.uint8]:
-    """Returns the array that a gzipped idx file holds.
+    """Returns the array in a gzipped idx file; arguments as for ``parse_idx``.
 
     Raises:
-        DataError: The compressed stream is cut short or garbage, or ``parse_idx`` refuses what is in it.
+        DataError: The compressed stream is truncated or corrupt, or ``parse_idx`` rejects its content.
     """
     try:
         plain = gzip.decompress(content)

@@ -1,4 +1,4 @@
-"""Is a data file whole and what its name promises? Every no is one ``DataError`` line that says the way out."""
+"""Checks that a data file is whole and what its name promises; a failure is a one-line ``DataError`` with a remedy."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from gtn_core.errors import DataError
 
 
 def get_command(task: str) -> str:
-    """Returns the command that fetches the files of a task, quoted for a message."""
+    """Returns the command that downloads a task's files, quoted for a message."""
     return f"`gtn-cli tasks --download {task}`"
 
 
 def damaged(path: Path, what: str, task: str) -> DataError:
-    """Returns the error for a file that is there but wrong.
+    """Returns the error for a file that is present but wrong.
 
     Args:
         path: The file or folder.
@@ -51,17 +51,17 @@ def check_md5(content: bytes, md5: str, path: Path, task: str) -> None:
 
 
 def check_labels(labels: NDArray[np.int64], images: int, classes: int, path: Path, task: str) -> None:
-    """Checks that there is one label per image and that each names a class.
+    """Checks that there is one label per image and that each label is a class.
 
     Args:
-        labels: (N,).
-        images: How many images the labels belong to.
-        classes: Labels must lie in 0 .. classes - 1.
+        labels: The labels, (N,).
+        images: Number of images.
+        classes: Number of classes; labels must be 0 to classes - 1.
         path: The file that the labels came from.
         task: The task it belongs to.
 
     Raises:
-        DataError: A count or a label is wrong.
+        DataError: The number of labels or a label is wrong.
     """
     if len(labels) != images:
         raise damaged(path, f"expected {images} labels, one per image, found {len(labels)}", task)

@@ -1,4 +1,4 @@
-"""MNIST and Fashion-MNIST: four gzipped idx files each, under the same four names, checked by their published md5."""
+"""MNIST and Fashion-MNIST: four gzipped idx files each, with the same four names, checked by their published md5."""
 
 from __future__ import annotations
 
@@ -42,16 +42,16 @@ def load_fashion_mnist(data_dir: Path | None, download: bool) -> RawImages:
 
 
 def load_idx_files(task: str, md5: Mapping[str, str], data_dir: Path | None, download: bool) -> RawImages:
-    """Reads the four files from the folder named like the task, fetching those that are absent.
+    """Reads the four files from the folder named after the task, downloading those that are missing.
 
     Args:
-        task: The task's name.
+        task: Name of the task.
         md5: File name -> md5, in the order train images, train labels, test images, test labels.
         data_dir: The data folder; ``None`` as in ``resolve_data_dir``.
-        download: Whether absent files may be fetched.
+        download: Whether missing files may be downloaded.
 
     Raises:
-        DataError: A file is absent and cannot be fetched, or is not the published one.
+        DataError: A file is missing and cannot be downloaded, or is not the published one.
     """
     folder = resolve_data_dir(data_dir) / task
     needed = ", ".join(f"{task}/{name}" for name in md5)

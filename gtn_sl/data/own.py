@@ -1,4 +1,4 @@
-"""A user's own images as a task: from arrays, or from an ``.npz`` file that holds them."""
+"""A user's own images as a task, from arrays or from an ``.npz`` file."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from gtn_sl.data.raw import RawImages
 from gtn_sl.data.task import ImageTask
 
 ARRAYS = ("train_images", "train_labels", "test_images", "test_labels")
-"""What an ``.npz`` file of a task holds; ``class_names`` may lie beside them."""
+"""Arrays in a task's ``.npz`` file; ``class_names`` is optional."""
 
 CHANNELS = (1, 3)
 
 UNREADABLE = (ValueError, EOFError, zipfile.BadZipFile, zlib.error, RuntimeError)
-"""What numpy and zipfile raise for a file that is none, is damaged, or is encrypted; ValueError for objects, too."""
+"""Raised by numpy and zipfile for a file that is no archive, damaged or encrypted; ValueError also for objects."""
 
 
 def image_task(
@@ -39,22 +39,22 @@ def image_task(
     source: str = "a user's own",
     licence: str = "not stated",
 ) -> ImageTask:
-    """Makes a task of images at hand, for ``--task my_package:my_task``.
+    """Makes a task from arrays, for ``--task my_package:my_task``.
 
     Args:
-        title: What to call it in tables and pictures.
-        train_images: uint8, (N, H, W), (N, C, H, W) or (N, H, W, C) with one or three channels. Generators, all but ``pixels``,
-            need sides that are multiples of 4.
-        train_labels: Whole numbers from 0, (N,), each class twice or more.
+        title: Name for tables and pictures.
+        train_images: uint8, (N, H, W), (N, C, H, W) or (N, H, W, C) with one or three channels. All generators except
+            ``pixels`` need sides that are multiples of 4.
+        train_labels: Integers from 0, (N,), at least two of each class.
         test_images: uint8, (M, ...), of the same shape.
-        test_labels: Whole numbers from 0, (M,).
-        class_names: In label order; ``None`` takes the numbers.
-        validation_size: How many train images are set aside for validation; ``None`` takes a sixth, 5,000 at most.
+        test_labels: Integers from 0, (M,).
+        class_names: Names in label order; ``None`` takes the numbers.
+        validation_size: Number of train images set aside for validation; ``None`` takes a sixth, at most 5,000.
         source: See ``ImageTask``.
         licence: See ``ImageTask``.
 
     Raises:
-        DataError: The arrays are no data set: types or shapes that do not fit, or labels without images or classes.
+        DataError: The arrays are not a data set: types, shapes, labels, class names or sizes do not fit.
     """
     train, test = _images("train_images", train_images), _images("test_images", test_images)
     of_train = _labels("train_labels", train_labels, len(train))
@@ -70,7 +70,7 @@ def image_task(
     if test.shape[1:] != train.shape[1:]:
         raise DataError(f"test_images are {test.shape[1:]} each, but train_images {train.shape[1:]}")
     rare = np.flatnonzero(np.bincount(of_train, minlength=len(names)) < 2)
-    if rare.size:  # whose only image might be set aside for validation
+    if rare.size:  # its only image might be set aside for validation
         raise DataError(f"train_labels have less than two images of the class {names[rare[0]]}")
     held_out = min(5_000, max(1, len(train) // 6)) if validation_size is None else validation_size
     if not 0 < held_out <= len(train) // 2:
@@ -97,13 +97,13 @@ def image_task(
 
 
 def task_of_file(path: Path) -> ImageTask:
-    """Makes a task of an ``.npz`` file with the arrays that ``image_task`` takes, under the same names.
+    """Makes a task from an ``.npz`` file with the arrays that ``image_task`` takes, under the same names.
 
     Args:
-        path: An absolute path, which is the task's name.
+        path: Absolute path, which becomes the task's name.
 
     Raises:
-        DataError: The file is absent, is no ``.npz`` file, or its arrays are no data set.
+        DataError: The file is missing or not an ``.npz`` file, or its arrays are not a data set.
     """
     try:
         found = path.stat()
@@ -117,7 +117,7 @@ def task_of_file(path: Path) -> ImageTask:
 
 @functools.lru_cache(maxsize=2)
 def _task_of_file(path: Path, changed: int) -> ImageTask:
-    """Reads a file, once for as long as it has not ``changed``."""
+    """Reads a file, cached until its modification time ``changed`` differs."""
     try:
         with path.open("rb") as stream:
             arrays = _arrays(stream)
@@ -140,7 +140,7 @@ def _text(name: Any) -> str:
 
 
 def _arrays(stream: BinaryIO) -> dict[str, Any]:
-    """Returns what a file holds of a task's arrays."""
+    """Returns the arrays of a task that are in a file."""
     if not zipfile.is_zipfile(stream):
         raise zipfile.BadZipFile
     with np.load(stream) as file:
@@ -158,7 +158,7 @@ def _array(file: Any, name: str) -> Any:
 
 
 def _images(what: str, given: ArrayLike) -> NDArray[np.uint8]:
-    """Returns images (N, C, H, W)."""
+    """Returns the images as a copy, (N, C, H, W)."""
     images = np.asarray(given)
     if images.dtype != np.uint8:
         raise DataError(f"{what} are {images.dtype}, but pixels are uint8, from 0 to 255")
@@ -171,11 +171,11 @@ def _images(what: str, given: ArrayLike) -> NDArray[np.uint8]:
     if images.ndim != 4 or images.shape[1] not in CHANNELS:
         shape = np.asarray(given).shape
         raise DataError(f"{what} have the shape {shape}, not (N, H, W), (N, C, H, W) or (N, H, W, C) with C of 1 or 3")
-    return np.array(images, order="C")  # a copy: what the user does to theirs later changes no task
+    return np.array(images, order="C")  # a copy: later changes to the user's array must not change the task
 
 
 def _labels(what: str, given: ArrayLike, images: int) -> NDArray[np.int64]:
-    """Returns labels (N,) of as many images."""
+    """Returns the labels, (N,), one per image."""
     labels = np.asarray(given)
     if labels.dtype.kind not in "iu" or labels.shape != (images,) or labels.min() < 0:
         raise DataError(
@@ -185,11 +185,11 @@ def _labels(what: str, given: ArrayLike, images: int) -> NDArray[np.int64]:
 
 
 def _mixed(images: NDArray[np.uint8], labels: NDArray[np.int64]) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """Returns images and labels in an order that tells nothing, always the same for as many.
+    """Returns images and labels in a fixed random order that depends only on how many there are.
 
     Files are often sorted by class, and parts of a split are taken from its start.
     """
-    order = np.argsort(np.random.PCG64(0).random_raw(len(labels)), kind="stable")  # numpy keeps these, not permutations
+    order = np.argsort(np.random.PCG64(0).random_raw(len(labels)), kind="stable")  # same in every numpy version
     return images[order], labels[order]
 
 
@@ -202,7 +202,7 @@ def _digest(raw: RawImages, validation_size: int) -> str:
 
 
 def _moments(images: NDArray[np.uint8]) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Returns mean and standard deviation of each channel, of pixels in [0, 1], without a copy of all images."""
+    """Returns mean and standard deviation per channel, for pixels in [0, 1], without copying all images."""
     levels = np.arange(256) / 255
     parts = np.array_split(images, max(1, len(images) // 1000))
     means, stds = [], []

@@ -1,4 +1,4 @@
-"""What every data source hands over: the official train and test sets as plain numpy arrays."""
+"""What every data source returns: the official train and test sets as numpy arrays."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Batches of real images for a run of inner steps: shuffled epochs, without replacement within an epoch."""
+"""Batches of real images for a sequence of inner steps: shuffled epochs, without replacement within an epoch."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ def sample_batches(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Draws ``steps`` batches by walking through freshly shuffled epochs.
 
-    No image comes twice before every image came once; a batch may span the seam of two epochs, or several epochs when
-    the split is smaller than a batch. Each call begins a new epoch.
+    No image is repeated before every image has been drawn; a batch may span two epochs, or more if the split is smaller
+    than a batch. Each call starts a new epoch.
 
     Args:
-        split: What to draw from.
-        steps: How many batches, at least 1.
+        split: The images to draw from.
+        steps: Number of batches, at least 1.
         batch_size: Images per batch, at least 1.
-        generator: A seed, or a generator to go on with.
+        generator: A seed, or a generator to continue.
 
     Returns:
         Images uint8 (steps, batch_size, C, H, W) and labels int64 (steps, batch_size), on the split's device.
 
     Raises:
-        ValueError: There is nothing to draw, or nothing to draw from.
+        ValueError: ``steps`` or ``batch_size`` is below 1, or the split is empty.
     """
     if steps < 1 or batch_size < 1 or len(split) == 0:
         raise ValueError(f"cannot draw {steps} batches of {batch_size} from {len(split)} images")
@@ -42,7 +42,7 @@ def sample_batches(
 
 
 def shuffled_epochs(size: int, count: int, generator: torch.Generator) -> torch.Tensor:
-    """Returns ``count`` indices below ``size``, int64 ``(count,)``: freshly shuffled epochs, one behind the other."""
+    """Returns ``count`` indices below ``size``, int64 ``(count,)``: freshly shuffled epochs, one after the other."""
     epochs = -(-count // size)
     order = [torch.randperm(size, generator=generator, device=generator.device) for _ in range(epochs)]
     return torch.cat(order)[:count]

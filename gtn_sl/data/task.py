@@ -1,4 +1,4 @@
-"""What a real image task is, and its data once they are loaded: shapes, classes, splits, normalisation."""
+"""A real image task, and its data once loaded: shapes, classes, splits, normalisation."""
 
 from __future__ import annotations
 
@@ -18,19 +18,20 @@ class ImageTask:
     """A real image classification task, described without loading it.
 
     Attributes:
-        name: What ``find_task`` finds it by.
-        title: What to call it in a text for people.
+        name: Name that ``find_task`` finds it by.
+        title: Name for people to read.
         image_shape: (C, H, W).
         class_names: One per class, in label order.
-        mean: Per channel, over the train set (validation images included), where a pixel is in [0, 1].
-        std: Per channel, likewise.
-        train_size: Images in the train set, before the validation split is taken out of it.
+        mean: Mean per channel over the train set (validation images included), for pixels in [0, 1].
+        std: Standard deviation per channel, likewise.
+        train_size: Images in the train set, before the validation split is taken from it.
         test_size: Images in the test set.
-        validation_size: How many of the train images are set aside for validation.
-        source: How it is obtained, one line.
-        licence: Licence and origin, one line.
-        load: ``(data_dir, download)`` -> the train and test sets as published.
-        digest: Of a user's own images, twelve hex digits that change with them and with the size of their validation split.
+        validation_size: Number of train images set aside for validation.
+        source: How it is obtained, in one line.
+        licence: Licence and origin, in one line.
+        load: Takes ``(data_dir, download)``; returns the train and test sets as published.
+        digest: Twelve hex digits that depend on a user's own images and on the size of their validation split; ``None``
+            for other tasks.
     """
 
     name: str
@@ -49,25 +50,25 @@ class ImageTask:
 
     @property
     def classes(self) -> int:
-        """How many classes there are."""
+        """Number of classes."""
         return len(self.class_names)
 
     @property
     def slug(self) -> str:
-        """Its name as a part of a file's: without the folders of a file, or the colon of a module."""
+        """Its name as a part of a file name: a file's without folders and suffix, a module's without the colon."""
         return Path(self.name).name.removesuffix(".npz").replace(":", "-")
 
     @property
     def split_name(self) -> str:
-        """What subsets of its train images are drawn under; a user's own have the same ones wherever their file lies."""
+        """Name that subsets of the train images are drawn under; it does not depend on where a user's own file is."""
         return "own" if self.digest else self.name
 
     def identity(self) -> dict[str, Any]:
-        """Returns what tells results on it from those on another task, or on other images of its name, as JSON values."""
+        """Returns what distinguishes the task from others, or from other images of the same name, as JSON values."""
         return {"task": self.name} | ({"data": self.digest} if self.digest else {})
 
     def facts(self) -> dict[str, Any]:
-        """Returns what the header of a file says of the task that it is for, as JSON values."""
+        """Returns the description of the task in a file's header, as JSON values."""
         return {
             "task": self.name,
             "image_shape": list(self.image_shape),
@@ -78,7 +79,7 @@ class ImageTask:
 
     @property
     def value_range(self) -> tuple[torch.Tensor, torch.Tensor]:
-        """The least and the greatest value that a normalised pixel takes, float32, each (C,)."""
+        """Least and greatest value of a normalised pixel, float32, each (C,)."""
         extremes = torch.tensor([0, 255], dtype=torch.uint8).view(2, 1, 1, 1).expand(2, self.image_shape[0], 1, 1)
         low, high = self.normalise(extremes).flatten(1)
         return low, high
@@ -94,6 +95,7 @@ class ImageTask:
 
         Raises:
             TypeError: The images are not uint8: they may have been normalised already.
+            ValueError: The images have another number of channels.
         """
         if images.dtype != torch.uint8:
             raise TypeError(f"normalise takes uint8 images, not {images.dtype}")
@@ -106,7 +108,7 @@ class ImageTask:
         return (images * std + mean).clamp(0.0, 1.0)
 
     def _per_channel(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Returns mean and std, (C, 1, 1), once the images are known to have as many channels."""
+        """Returns mean and std, (C, 1, 1), after checking the number of channels."""
         channels = self.image_shape[0]
         if images.ndim < 3 or images.shape[-3] != channels:
             raise ValueError(f"{self.name} images are (..., {channels}, H, W), not {tuple(images.shape)}")
@@ -114,7 +116,7 @@ class ImageTask:
 
 
 @functools.lru_cache(maxsize=16)
-@torch.inference_mode(False)  # what is kept may serve a training next
+@torch.inference_mode(False)  # the cached tensors may later be used in training
 def _constants(
     mean: tuple[float, ...], std: tuple[float, ...], device: torch.device
 ) -> tuple[torch.Tensor, torch.Tensor]:
@@ -125,7 +127,7 @@ def _constants(
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """Images and their labels, kept as bytes: normalise on use.
+    """Images and their labels, stored as bytes: normalise on use.
 
     Attributes:
         images: uint8, (N, C, H, W).
@@ -136,7 +138,7 @@ class Split:
     labels: torch.Tensor
 
     def __len__(self) -> int:
-        """How many images there are."""
+        """Number of images."""
         return len(self.labels)
 
     def to(self, device: torch.device | str) -> Split:
@@ -149,10 +151,10 @@ class TaskData:
     """A loaded task.
 
     Attributes:
-        task: What it is.
-        train: What a teacher may learn from.
-        validation: Held out of the train set; hyper-parameters and checkpoints are chosen on it.
-        test: The test set, untouched; for the final figure only.
+        task: The task.
+        train: Images that a teacher may learn from.
+        validation: Held out of the train set, for choosing hyper-parameters and checkpoints.
+        test: The test set, for final figures only.
     """
 
     task: ImageTask

@@ -1,4 +1,4 @@
-"""The real image tasks by name, a user's own among them, and how one is loaded."""
+"""The real image tasks by name, including a user's own, and how they are loaded."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ def find_task(name: str) -> ImageTask:
     """Finds a task by its name.
 
     Args:
-        name: A key of ``TASKS``, a user's own as ``module:attribute``, or the path of an ``.npz`` file (see
+        name: A key of ``TASKS``, a user's own task as ``module:attribute``, or the path of an ``.npz`` file (see
             ``gtn_sl.data.own``).
 
     Returns:
         The task; its name finds it again, from any folder.
 
     Raises:
-        UsageError: There is no such task, or what the name stands for is none.
-        DataError: The file is absent, or no data set.
+        UsageError: There is no such task, or the name stands for something else.
+        DataError: The file is missing, or is not a data set.
     """
     if is_file(name):
         return task_of_file(Path(whole_name(name)))
@@ -51,22 +51,22 @@ def find_task(name: str) -> ImageTask:
 
 
 def whole_name(name: str) -> str:
-    """Returns the name under which ``find_task`` finds a task from any folder: of a file its path, one however it is written."""
+    """Returns the name that finds a task from any folder; for a file, its absolute path, however it was written."""
     return str(Path(name).parent.resolve() / Path(name).name) if is_file(name) else name
 
 
 def is_file(name: str) -> bool:
-    """Says whether a task's name is the path of its file."""
+    """Returns whether a task's name is the path of a file."""
     return name.endswith(".npz")
 
 
 def is_own(name: str) -> bool:
-    """Says whether a task's name has the form of a user's own; there may be none."""
+    """Returns whether a task's name has the form of a user's own; it need not exist."""
     return is_file(name) or ":" in name
 
 
 def names_images(name: str) -> bool:
-    """Says whether a name stands for images, where it may as well be the id of an environment, ``package:id``."""
+    """Returns whether a name stands for images, when it may also be the id of an environment, ``package:id``."""
     if not is_own(name):
         return name in TASKS
     if is_file(name):
@@ -80,17 +80,17 @@ def names_images(name: str) -> bool:
 def load_task(name: str, data_dir: str | Path | None = None, *, download: bool = True, split_seed: int = 0) -> TaskData:
     """Loads a task and takes a class-stratified validation split out of its train set.
 
-    Files that are in the data folder are used without any network.
+    Files in the data folder are used without network access.
 
     Args:
         name: As in ``find_task``.
-        data_dir: Where the files are; ``None`` means ``GTN_DATA_DIR``, else the cache of the operating system.
-        download: Whether absent files may be fetched.
-        split_seed: Which validation split; the same seed draws the same images on every machine.
+        data_dir: Folder of the files; ``None`` means ``GTN_DATA_DIR``, else the cache of the operating system.
+        download: Whether missing files may be downloaded.
+        split_seed: Seed of the validation split; it draws the same images on every machine.
 
     Raises:
-        UsageError: No such task, or a negative seed.
-        DataError: A file is absent and cannot be fetched, or is damaged.
+        UsageError: There is no such task, or the seed is negative.
+        DataError: A file is missing and cannot be downloaded, or is damaged.
     """
     task = find_task(name)
     if split_seed < 0:
@@ -108,7 +108,7 @@ def load_task(name: str, data_dir: str | Path | None = None, *, download: bool =
 
 
 def validation_indices(task: ImageTask, train_labels: NDArray[np.int64], split_seed: int) -> NDArray[np.int64]:
-    """Returns which train images ``load_task`` sets aside for validation, ascending."""
+    """Returns the indices of the train images that ``load_task`` sets aside for validation, ascending."""
     return stratified_indices(train_labels, task.validation_size, f"{task.split_name}/validation", split_seed)
 
 

@@ -1,4 +1,4 @@
-"""Generators of synthetic images by name; each form is a file of its own."""
+"""Generators of synthetic images by name, one file each."""
 
 from gtn_sl.generators.conditional import ConditionalGenerator
 from gtn_sl.generators.dcgan import DCGANGenerator

@@ -11,10 +11,10 @@ from gtn_sl.generators.protocol import GENERATORS, SLOPE, BoundedGenerator, Gene
 
 @GENERATORS.register("conditional")
 class ConditionalGenerator(BoundedGenerator):
-    """Such et al.'s generator (ICML 2020, appendix A), every width free: two linear layers, then two upsampling convolutions.
+    """The generator of Such et al. (ICML 2020, appendix A), any width: two linear layers, two upsampling convolutions.
 
     Args:
-        shape: Its sizes.
+        shape: The generator's sizes.
     """
 
     def __init__(self, shape: GeneratorShape) -> None:
@@ -28,6 +28,6 @@ class ConditionalGenerator(BoundedGenerator):
         self.upsample = upsampling(shape.channels, shape.image_shape[0], normed=shape.weight_norm)
 
     def forward(self, noise: Tensor, told: Tensor) -> Generated:
-        """See ``Generator.forward``; what it is told may be soft."""
+        """See ``Generator.forward``; ``told`` may be soft."""
         features = self.dense(torch.cat([noise, told], dim=1)).unflatten(1, self.start)
         return self.bounded(self.upsample(features)), None

@@ -1,4 +1,4 @@
-"""The generator in the form of DCGAN (Radford, Metz and Chintala, ICLR 2016), told the class."""
+"""A generator in the form of DCGAN (Radford, Metz and Chintala, ICLR 2016), conditioned on the class."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from gtn_sl.generators.protocol import GENERATORS, BoundedGenerator, Generated, 
 
 @GENERATORS.register("dcgan")
 class DCGANGenerator(BoundedGenerator):
-    """A projection to feature maps, then two transposed 4x4 convolutions; batch norm and ReLU between, no hidden layer.
+    """A projection to feature maps and two transposed 4x4 convolutions, batch norm and ReLU between; no hidden layer.
 
     Args:
-        shape: Its sizes; ``hidden`` is not read.
+        shape: The generator's sizes; ``hidden`` is not used.
     """
 
     def __init__(self, shape: GeneratorShape) -> None:
@@ -33,5 +33,5 @@ class DCGANGenerator(BoundedGenerator):
         )
 
     def forward(self, noise: Tensor, told: Tensor) -> Generated:
-        """See ``Generator.forward``; what it is told may be soft."""
+        """See ``Generator.forward``; ``told`` may be soft."""
         return self.bounded(self.layers(torch.cat([noise, told], dim=1))), None

@@ -12,10 +12,10 @@ from gtn_sl.generators.protocol import GENERATORS, SLOPE, BoundedGenerator, Gene
 
 @GENERATORS.register("joint")
 class JointGenerator(BoundedGenerator):
-    """The conditional generator's layers without a class to be told; the label is read off its hidden layer.
+    """The layers of the conditional generator, without the class as input; a head on its hidden layer gives the label.
 
     Args:
-        shape: Its sizes.
+        shape: The generator's sizes.
     """
 
     is_told: ClassVar[bool] = False
@@ -32,7 +32,7 @@ class JointGenerator(BoundedGenerator):
         self.upsample = upsampling(shape.channels, shape.image_shape[0], normed=normed)
 
     def forward(self, noise: Tensor, told: Tensor) -> Generated:
-        """See ``Generator.forward``; what it is told makes no difference."""
+        """See ``Generator.forward``; ``told`` is ignored."""
         features = self.features(noise)
         maps = self.to_maps(features).unflatten(1, self.start)
         return self.bounded(self.upsample(maps)), self.to_labels(features).softmax(dim=-1)

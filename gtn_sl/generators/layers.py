@@ -1,4 +1,4 @@
-"""Layers of generators, each with weight norm or without; the norm of a batch, and two ways to double the resolution."""
+"""Layers of generators, with or without weight norm; batch norm; and two layers that double the resolution."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from gtn_sl.generators.protocol import SLOPE
 
 
 class BatchNorm(nn.Module):
-    """Full batch normalisation, always with the statistics of the batch at hand, over all axes but 1."""
+    """Full batch normalisation over all axes but 1, always with the statistics of the current batch."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -29,9 +29,9 @@ class Linear(WeightNormLinear):
     """A linear layer ``(N, in) -> (N, out)``.
 
     Args:
-        features_in: Inputs.
-        features_out: Outputs.
-        normed: Whether it has weight norm; without, ``v`` are the weights themselves, and there is no ``g``.
+        features_in: Number of inputs.
+        features_out: Number of outputs.
+        normed: Whether it has weight norm; without it, ``v`` is the weight itself, and there is no ``g``.
         bias: Whether to learn a bias.
     """
 
@@ -46,7 +46,7 @@ class Linear(WeightNormLinear):
 
 
 class _Doubling(WeightNormConv2d):
-    """Base of what makes ``(N, in, H, W)`` into ``(N, out, 2 H, 2 W)``; arguments as those of ``Linear``."""
+    """Base class of layers from ``(N, in, H, W)`` to ``(N, out, 2 H, 2 W)``; arguments as for ``Linear``."""
 
     def __init__(self, channels_in: int, channels_out: int, size: int, *, normed: bool, bias: bool) -> None:
         super().__init__(channels_in, channels_out, size, bias=bias, negative_slope=SLOPE)
@@ -54,7 +54,7 @@ class _Doubling(WeightNormConv2d):
             self.register_parameter("g", None)
 
     def kernel(self) -> Tensor:
-        """Returns the weights that are in force, shape ``(out, in, size, size)``."""
+        """Returns the effective weights, shape ``(out, in, size, size)``."""
         return self.v if self.g is None else weight_norm(self.v, self.g)
 
 
@@ -65,7 +65,7 @@ class TransposedConv2d(_Doubling):
         super().__init__(channels_in, channels_out, 4, normed=normed, bias=bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Enlarges ``x``."""
+        """Doubles the resolution of ``x``."""
         x = x.contiguous(memory_format=torch.channels_last)
         return F.conv_transpose2d(x, self.kernel().transpose(0, 1), self.bias, stride=2, padding=1)
 
@@ -74,15 +74,15 @@ class UpsampledConv2d(_Doubling):
     """Nearest-neighbour upsampling, reflection padding and a 3x3 convolution, computed as one transposed convolution.
 
     The copies that upsampling makes need not be convolved one by one: with the 3x3 kernel summed over the 2x2 copies
-    (a 4x4 kernel) a transposed convolution of stride 2 gives the same values at 4/9 of the arithmetic, and no enlarged or
-    padded feature map is ever made. Reflecting an upsampled border is repeating the border before.
+    (a 4x4 kernel), a transposed convolution of stride 2 gives the same values at 4/9 of the arithmetic, and no
+    upsampled feature map is ever stored. Reflecting the border after upsampling is the same as repeating it before.
     """
 
     copying: Tensor
 
     def __init__(self, channels_in: int, channels_out: int, *, normed: bool, bias: bool = False) -> None:
         super().__init__(channels_in, channels_out, 3, normed=normed, bias=bias)
-        flipped = box_matrix().flip(1)  # a transposed convolution reads its kernel from the other end
+        flipped = box_matrix().flip(1)  # a transposed convolution reads its kernel in reverse
         self.register_buffer("copying", flipped, persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -99,9 +99,9 @@ class UpsampledConv2d(_Doubling):
 
 
 @functools.lru_cache(maxsize=8)
-@torch.inference_mode(False)  # what is kept may serve a training next
+@torch.inference_mode(False)  # the cached tensor may later be used in training
 def _responses(height: int, width: int, dtype: torch.dtype, device: torch.device) -> Tensor:
-    """Returns what each tap makes of an impulse, upsampled, shape ``(9, height * width, 4 * height * width)``."""
+    """Returns each tap's response to upsampled impulses, shape ``(9, height * width, 4 * height * width)``."""
     impulses = torch.eye(height * width).view(-1, 1, height, width)
     taps = box_matrix().flip(1).view(1, 9, 4, 4)
     padded = F.pad(impulses, (1, 1, 1, 1), mode="replicate")
@@ -110,11 +110,11 @@ def _responses(height: int, width: int, dtype: torch.dtype, device: torch.device
 
 
 def upsampling(channels: tuple[int, int], depth: int, *, normed: bool) -> nn.Sequential:
-    """Returns Such et al.'s way from a quarter of the resolution to unsquashed pixels: two upsampling convolutions.
+    """Returns Such et al.'s layers from a quarter of the resolution to unbounded pixels: two upsampling convolutions.
 
     Args:
         channels: Feature maps at a quarter and at half of the resolution.
-        depth: C of the images.
+        depth: Channels of the images, C.
         normed: Whether layers have weight norm.
     """
     return nn.Sequential(

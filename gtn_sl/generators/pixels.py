@@ -1,4 +1,4 @@
-"""Direct pixels: the stored vectors are the images, as in dataset distillation (Wang et al., 2018); no network between."""
+"""Direct pixels: the stored vectors are the images, with no network, as in dataset distillation (Wang et al., 2018)."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from gtn_sl.generators.protocol import GENERATORS, Generated, Generator, Generat
 
 @GENERATORS.register("pixels")
 class PixelGenerator(Generator):
-    """Gives each noise vector the shape of an image; values are normalised pixels, unbounded, as distillation has them.
+    """Reshapes each noise vector to an image; values are normalised pixels, unbounded, as in dataset distillation.
 
     Args:
-        shape: Its image shape; nothing else is read.
+        shape: The generator's sizes; only ``image_shape`` is used.
     """
 
     is_told: ClassVar[bool] = False
@@ -27,5 +27,5 @@ class PixelGenerator(Generator):
         self.latent = math.prod(shape.image_shape)
 
     def forward(self, noise: Tensor, told: Tensor) -> Generated:
-        """See ``Generator.forward``; what it is told makes no difference."""
+        """See ``Generator.forward``; ``told`` is ignored."""
         return noise.view(-1, *self.image_shape), None

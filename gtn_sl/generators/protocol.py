@@ -1,4 +1,4 @@
-"""What every generator takes and gives: noise and a class in, normalised images (and labels, for some) out."""
+"""The interface of generators: noise and a class in, normalised images (and, for some, labels) out."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from torch import Tensor, nn
 
 from gtn_core.registry import Registry
 
-SLOPE = 0.1  # of every leaky ReLU, as in the original code
+SLOPE = 0.1  # negative slope of every leaky ReLU, as in the original code
 
 Generated = tuple[Tensor, Tensor | None]
-"""Normalised images ``(B, C, H, W)``, and label probabilities ``(B, classes)`` where the generator makes them, too."""
+"""Normalised images ``(B, C, H, W)``, and label probabilities ``(B, classes)`` if the generator makes them."""
 
 
 @dataclass(frozen=True, eq=False)
 class GeneratorShape:
-    """The sizes of a generator; a form reads what concerns it.
+    """The sizes of a generator; each form uses those that concern it.
 
     Attributes:
         image_shape: ``(C, H, W)``.
-        classes: Length of a label vector.
+        classes: Number of classes, the length of a label vector.
         latent: Length of a noise vector.
         hidden: Width of the first linear layer; the original has 1024.
         channels: Feature maps at a quarter and at half of the resolution; the original has ``(128, 64)``.
@@ -52,21 +52,21 @@ class GeneratorShape:
 
 
 class Generator(nn.Module):
-    """Base of all generators.
+    """Base class of all generators.
 
     Args:
-        shape: Its sizes.
+        shape: The generator's sizes.
 
     Attributes:
-        latent: Length of the noise vectors that it takes.
+        latent: Length of its noise vectors.
     """
 
     is_told: ClassVar[bool] = True
-    """Whether the class that it is told makes a difference."""
+    """Whether its images depend on the class that it is told."""
     makes_labels: ClassVar[bool] = False
-    """Whether it puts out labels."""
+    """Whether it also generates labels."""
     is_network: ClassVar[bool] = True
-    """Whether it has parameters of its own, to be fitted or to decode with."""
+    """Whether it has parameters of its own, which can be fitted and can decode an encoder's codes."""
 
     latent: int
 
@@ -75,10 +75,10 @@ class Generator(nn.Module):
         self.latent = shape.latent
 
     def forward(self, noise: Tensor, told: Tensor) -> Generated:
-        """Generates.
+        """Generates images.
 
         Args:
-            noise: Shape ``(B, latent)``.
+            noise: Noise vectors, shape ``(B, latent)``.
             told: Classes as distributions, shape ``(B, classes)``.
         """
         raise NotImplementedError
@@ -88,12 +88,12 @@ GENERATORS: Registry[type[Generator]] = Registry("generator")
 
 
 class BoundedGenerator(Generator):
-    """Base of the networks: their values are squashed into the range of real pixels.
+    """Base class of generators that are networks: their values are squashed into the range of real pixels.
 
-    The range has a tenth to spare on each side, so that no real pixel sits where the tanh is flat.
+    The range is widened by a tenth, so that no real pixel lies where the tanh is flat.
 
     Args:
-        shape: Its sizes.
+        shape: The generator's sizes.
 
     Attributes:
         start: Channels, height and width of the feature maps at a quarter of the resolution.
@@ -113,5 +113,5 @@ class BoundedGenerator(Generator):
         self.register_buffer("scale", 1.1 * (high - low) / 2)
 
     def bounded(self, values: Tensor) -> Tensor:
-        """Returns pixels, shape ``(B, C, H, W)`` as ``values``."""
+        """Returns ``values`` squashed into the range of pixels, shape ``(B, C, H, W)``."""
         return torch.tanh(values) * self.scale + self.offset

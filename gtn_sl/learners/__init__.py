@@ -1,4 +1,4 @@
-"""Learner architectures by name. A new one is one file here, its import below, and one ``@LEARNERS.register`` line."""
+"""Learner architectures by name. A new one needs a file here, an import below and a ``@LEARNERS.register`` line."""
 
 from gtn_sl.learners import (
     base,

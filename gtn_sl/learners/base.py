@@ -1,6 +1,6 @@
-"""The original's ``base`` and ``base_fc`` learners, with their max-pooling or with a smooth average pooling.
+"""The original's ``base`` and ``base_fc`` learners, with max-pooling or with smooth average pooling.
 
-Max-pooling makes the meta-gradient wild, so average pooling is the default form of both.
+Max-pooling makes the meta-gradient erratic, so average pooling is the default form of both.
 """
 
 from __future__ import annotations
@@ -23,9 +23,8 @@ def _features(channels: int, form: Form, smooth: bool, gain: float = 1.0) -> lis
 
 
 def _base(image_shape: Sequence[int], classes: int, form: Form, smooth: bool) -> nn.Module:
-    features = _features(
-        image_shape[0], form, smooth, gain=2.0
-    )  # averaged once more, it would learn much slower than others
+    # without the gain, the global averaging would make it learn much slower than the others
+    features = _features(image_shape[0], form, smooth, gain=2.0)
     return nn.Sequential(*features, GlobalAverage(), WeightNormLinear(form.widths[1], classes))
 
 
@@ -68,7 +67,7 @@ def base() -> Architecture:
 @LEARNERS.register("base_fc")
 @LEARNERS.register("base_larger")
 def base_fc() -> Architecture:
-    """As ``base``, with a hidden linear layer on all positions instead of their average."""
+    """Like ``base``, with a hidden linear layer on all positions instead of their average."""
     return _base_fc_family(smooth=True)
 
 

@@ -1,4 +1,4 @@
-"""The original's larger learners: strided convolutions, some of them 1x1, before global pooling or a hidden linear layer."""
+"""The original's larger learners: strided convolutions, some 1x1, then global pooling or a hidden linear layer."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Plan = Sequence[tuple[int, int, int]]
 LARGER2: Plan = ((0, 3, 1), (1, 3, 2), (1, 3, 1), (2, 3, 2), (2, 3, 1))
 LARGER3: Plan = ((0, 3, 1), (0, 1, 1), (1, 3, 2), (1, 1, 1), (2, 3, 2), (2, 1, 1))
 LARGER4: Plan = (*LARGER3[:4], (1, 1, 1), *LARGER3[4:], (2, 1, 1))
-"""As ``LARGER3``, with another 1x1 convolution at the second and the third width."""
+"""Like ``LARGER3``, with another 1x1 convolution at the second and the third width."""
 
 _WIDTHS = ((32, 128), (64, 256), (64, 512))  # the original's range of each width
 

@@ -1,7 +1,8 @@
-"""A network of cells, the template of architecture search on CIFAR-10, here with one fixed cell of separable convolutions.
+"""A network of cells, the template of architecture search on CIFAR-10, with one fixed cell of separable convolutions.
 
-A stem, three stages of ``depth`` cells, between stages a cell of stride 2 that doubles the width, and global average pooling.
-The template is that of Zoph et al., *Learning Transferable Architectures* (CVPR 2018), on which the search of Such et al. rests.
+A stem, three stages of ``depth`` cells, between stages a cell of stride 2 that doubles the width, and global average
+pooling. The template is that of Zoph et al., *Learning Transferable Architectures* (CVPR 2018), which the search of
+Such et al. builds on.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from gtn_sl.learners.registry import LEARNERS, Architecture
 
 
 class _Cell(nn.Module):
-    """Two 3x3 separable convolutions beside a shortcut, which is a 1x1 convolution where the shape changes."""
+    """Two 3x3 separable convolutions with a shortcut, which is a 1x1 convolution if the shape changes."""
 
     def __init__(self, channels_in: int, channels_out: int, stride: int, form: Form) -> None:
         super().__init__()
@@ -44,5 +45,5 @@ def _build(image_shape: Sequence[int], classes: int, form: Form) -> nn.Module:
 
 @LEARNERS.register("cell_network")
 def cell_network() -> Architecture:
-    """One cell a stage, 32 channels at first."""
+    """One cell per stage, starting at 32 channels."""
     return Architecture(_build, Form((32,), norm="batch", activation="relu"), random_widths=((16, 64),), depths=(1, 7))

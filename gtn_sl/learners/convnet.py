@@ -28,7 +28,7 @@ def _convolution(channels_in: int, channels_out: int, padding: int, form: Form) 
 
 @LEARNERS.register("convnet")
 def convnet() -> Architecture:
-    """Three blocks of 128 channels, torch's own initialisation."""
+    """Three blocks of 128 channels, with torch's default initialisation."""
     return Architecture(
         _build,
         Form((128,), depth=3, norm="instance", activation="relu"),

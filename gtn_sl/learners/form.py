@@ -1,4 +1,4 @@
-"""What the members of a family of learners differ in - widths, depth, norm, activation - and the layers that follow from it."""
+"""What the members of a family of learners differ in (widths, depth, norm, activation), and layers made from it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from gtn_core.registry import Registry
 from gtn_sl.learners.pooled_conv import AveragePooledConv2d
 
 SLOPE = 0.1
-"""Of every leaky ReLU, as in the original code."""
+"""Negative slope of every leaky ReLU, as in the original code."""
 
 NORMS: Registry[Callable[[int], nn.Module]] = Registry("norm")
 NORMS.register("mean-only")(MeanOnlyBatchNorm)
@@ -26,7 +26,7 @@ NORMS.register("none")(lambda channels: nn.Identity())
 
 
 class _SiLU(nn.Module):
-    """``x sigmoid(x)``, in operations that forward-over-reverse can differentiate, as ``torch.nn.SiLU``'s own kernel is not."""
+    """``x sigmoid(x)``, in operations that support forward-over-reverse differentiation, unlike ``torch.nn.SiLU``."""
 
     def forward(self, x: Tensor) -> Tensor:
         return x * x.sigmoid()
@@ -47,9 +47,9 @@ class Form:
 
     Attributes:
         widths: Channels and hidden units, as many as the family has.
-        depth: How often the family's repeated part occurs; without meaning where there is none.
-        norm: A name of ``NORMS``.
-        activation: A name of ``ACTIVATIONS``.
+        depth: Number of times that the family's repeated part occurs; unused if it has none.
+        norm: A name in ``NORMS``.
+        activation: A name in ``ACTIVATIONS``.
     """
 
     widths: tuple[int, ...]
@@ -59,11 +59,11 @@ class Form:
 
     @property
     def biased(self) -> bool:
-        """Whether a convolution needs a bias of its own: a norm behind it has one."""
+        """Whether convolutions need their own bias: a norm after them already has one."""
         return self.norm == "none"
 
     def ending(self, channels: int) -> list[nn.Module]:
-        """Returns what follows each layer: norm and activation."""
+        """Returns the norm and activation that follow each layer."""
         return [NORMS[self.norm](channels), ACTIVATIONS[self.activation]()]
 
     def conv(self, channels_in: int, channels_out: int, kernel_size: int, stride: int = 1) -> list[nn.Module]:
@@ -77,12 +77,12 @@ class Form:
         return [convolution, *self.ending(channels_out)]
 
     def maxpooled_conv(self, channels_in: int, channels_out: int) -> list[nn.Module]:
-        """Returns the same with the original's overlapping 3x3 max-pooling."""
+        """Returns ``pooled_conv`` with the original's overlapping 3x3 max-pooling instead."""
         convolution = WeightNormConv2d(channels_in, channels_out, 3, bias=self.biased)
         return [convolution, nn.MaxPool2d(3, stride=2, padding=1), *self.ending(channels_out)]
 
     def separable_conv(self, channels_in: int, channels_out: int, kernel_size: int, stride: int = 1) -> list[nn.Module]:
-        """Returns a weight-normed depthwise convolution and a 1x1 one, then norm and activation."""
+        """Returns a weight-normed depthwise convolution and a 1x1 convolution, then norm and activation."""
         depthwise = WeightNormConv2d(channels_in, channels_in, kernel_size, stride=stride, groups=channels_in)
         pointwise = WeightNormConv2d(channels_in, channels_out, 1, bias=self.biased)
         return [depthwise, pointwise, *self.ending(channels_out)]
@@ -94,13 +94,13 @@ class Form:
     def plain_conv(
         self, channels_in: int, channels_out: int, kernel_size: int, *, stride: int = 1, padding: int | None = None
     ) -> list[nn.Module]:
-        """Returns torch's own convolution and initialisation, with norm and activation."""
+        """Returns a convolution with torch's default initialisation, norm and activation."""
         padding = kernel_size // 2 if padding is None else padding
         convolution = Conv2d(channels_in, channels_out, kernel_size, stride, padding, bias=self.biased)
         return [convolution, *self.ending(channels_out)]
 
     def plain_linear(self, features_in: int, features_out: int) -> list[nn.Module]:
-        """Returns torch's own linear layer and initialisation, with norm and activation."""
+        """Returns a linear layer with torch's default initialisation, norm and activation."""
         return [nn.Linear(features_in, features_out), *self.ending(features_out)]
 
 

@@ -13,7 +13,7 @@ from gtn_sl.learners.registry import LEARNERS, Architecture
 def _build(image_shape: Sequence[int], classes: int, form: Form) -> nn.Module:
     channels, *sides = image_shape
     conv1, conv2, fc1, fc2 = form.widths
-    first = 2 if min(sides) < 32 else 0  # the original's 28x28 digits lie in a field of 32x32
+    first = 2 if min(sides) < 32 else 0  # the original pads its 28x28 digits to 32x32
     second = 2 if min(sides) < 12 else 0  # the smallest images have no border to lose
     rows, columns = (((side + 2 * first - 4) // 2 + 2 * second - 4) // 2 for side in sides)
     return nn.Sequential(

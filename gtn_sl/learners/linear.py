@@ -1,4 +1,4 @@
-"""The original's ``linear``: no convolution, two hidden layers."""
+"""The original's ``linear``: two hidden layers, no convolution."""
 
 from __future__ import annotations
 

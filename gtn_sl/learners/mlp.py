@@ -1,4 +1,4 @@
-"""A plain multilayer perceptron: no convolution, no norm, torch's own initialisation."""
+"""A plain multilayer perceptron: no convolution, no norm, torch's default initialisation."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def _build(image_shape: Sequence[int], classes: int, form: Form) -> nn.Module:
 
 @LEARNERS.register("mlp")
 def mlp() -> Architecture:
-    """Two hidden layers of 128 units with ReLU, as the distillation literature's MLP."""
+    """Two hidden layers of 128 units with ReLU, like the distillation literature's MLP."""
     return Architecture(
         _build, Form((128,), depth=2, norm="none", activation="relu"), random_widths=((64, 512),), depths=(1, 6)
     )

@@ -1,4 +1,4 @@
-"""How a name such as ``base_fc:16,32,64,norm=batch`` or ``my_package.nets:MyNet`` becomes an architecture."""
+"""Turning a name such as ``base_fc:16,32,64,norm=batch`` or ``my_package.nets:MyNet`` into an architecture."""
 
 from __future__ import annotations
 
@@ -19,9 +19,10 @@ def architecture(name: str) -> Architecture:
     """Looks up a learner.
 
     Args:
-        name: A registered name, behind a colon widths and settings where they should differ from its own
-            (``base_fc:16,32,64``, ``sampled:depth=2``, ``base_fc:16,32,64,norm=batch,activation=tanh``), or a module of the
-            user's, ``package.module:Class``. A width ``8-16`` is a range that meta-training draws from, elsewhere its middle.
+        name: A registered name, with widths and settings after a colon where they differ from its defaults
+            (``base_fc:16,32,64``, ``sampled:depth=2``, ``base_fc:16,32,64,norm=batch,activation=tanh``); a name with a
+            prefix of ``PREFIXES``; or a user's own module, ``package.module:Class``. A width ``8-16`` is a range:
+            meta-training draws from it, everything else takes its middle.
 
     Raises:
         UsageError: The name is unknown, or the architecture has no such widths or settings.
@@ -42,7 +43,7 @@ def architecture(name: str) -> Architecture:
 
 
 def _with_widths(name: str, family: Architecture, texts: Sequence[str]) -> Architecture:
-    """Returns the family with its widths fixed, or drawn from other ranges."""
+    """Returns the family with fixed widths, or with other ranges to draw them from."""
     wanted, bounds = len(family.form.widths), [text.split("-") for text in texts]
     numbers = [[int(bound) for bound in pair if bound.isdecimal()] for pair in bounds]
     valid = [len(n) == len(pair) <= 2 and 1 <= n[0] <= n[-1] for n, pair in zip(numbers, bounds, strict=True)]
@@ -57,7 +58,7 @@ def _with_widths(name: str, family: Architecture, texts: Sequence[str]) -> Archi
 def _with_setting(name: str, family: Architecture, key: str, value: str) -> Architecture:
     """Returns the family with one setting changed, e.g. ``norm=batch``."""
     if key in _CHOICES:
-        _CHOICES[key][value]  # the registry's own error names the accepted ones
+        _CHOICES[key][value]  # raises an error that lists the accepted values
         form = replace(family.form, norm=value) if key == "norm" else replace(family.form, activation=value)
         return replace(family, form=form, settled=family.settled | {key})
     if key != "depth" or family.depths is None:

@@ -1,6 +1,6 @@
-"""The learners of a meta-training: which architecture, widths, depth, norm and activation each outer step draws.
+"""The learners of a meta-training: the architecture, widths, depth, norm and activation that each outer step draws.
 
-A teacher meta-trained on one learner fails on others, so that a pool of many is what it is best trained on.
+A teacher meta-trained on one learner fails on others, so it is best trained on a pool of many.
 """
 
 from __future__ import annotations
@@ -30,36 +30,37 @@ class LearnerConfig:
     """The learners that the teacher is meta-trained on."""
 
     architecture: str = "base_fc"
-    """A name of ``gtn_sl.learners``, with widths behind a colon to judge the teacher on: ``base_fc:32,64,128``."""
+    """A name in ``gtn_sl.learners``, with the widths to judge the teacher on after a colon: ``base_fc:32,64,128``."""
     pool: tuple[str, ...] = ()
-    """Names that each outer step draws one of; one that is named twice comes twice as often. Empty: ``architecture`` alone."""
+    """Names of which each outer step draws one; a name given twice is drawn twice as often. Empty: ``architecture``."""
     random_widths: tuple[tuple[Positive, Positive], ...] | None = None
     """Range ``[low, high)`` of each width of a single learner; ``None`` takes the architecture's own."""
     width_scale: tuple[PositiveReal, PositiveReal] = (1.0, 1.0)
-    """Range of a factor on all random widths, drawn for each learner, evenly on a logarithmic scale."""
+    """Range of a factor on all random widths, drawn log-uniformly for each learner."""
     norms: tuple[str, ...] = ()
-    """Norms to draw from, of ``mean-only``, ``batch``, ``group``, ``instance``, ``layer``, ``none`` and ``own``, the
+    """Norms to draw from: ``mean-only``, ``batch``, ``group``, ``instance``, ``layer``, ``none``, or ``own``, the
     architecture's own. Empty: its own."""
     activations: tuple[str, ...] = ()
     """Activations, likewise, of ``leaky_relu``, ``relu``, ``gelu``, ``silu``, ``elu``, ``tanh`` and ``own``."""
     warm_up: Share = 0.0
-    """Share of the run, at its start, in which only the first learner of the pool is drawn."""
+    """Share of the run, from its start, in which only the first learner of the pool is drawn."""
     side_by_side: Positive = 1
-    """S, learners of the drawn form that an outer step trains on the same batches as one batched network; their meta-gradients
-    are averaged. On a GPU, several small ones hardly take longer than one. Learners whose operations are drawn, such as
-    ``sampled``, are no one network, and come alone."""
+    """Number of learners of the drawn form, S, that train side by side on the same batches as one batched network;
+    their meta-gradients are averaged. On a GPU, several small ones take hardly longer than one. Learners with random
+    operations, such as ``sampled``, cannot be batched, and train alone."""
     depth_schedule: Natural = 0
-    """Episodes after which learners with a repeated part become one deeper, from their least depth up; 0 draws depths evenly."""
+    """Episodes after which learners with a repeated part get one deeper, from their least depth up; 0 draws depths
+    uniformly."""
 
 
 @dataclass(frozen=True)
 class Member:
-    """One drawn learner, described.
+    """Description of a drawn learner.
 
     Attributes:
-        name: Of its architecture, as the pool names it.
+        name: Name of its architecture in the pool.
         family: The architecture.
-        form: Which member of it.
+        form: The member of the family.
     """
 
     name: str
@@ -67,7 +68,7 @@ class Member:
     form: Form
 
     def describe(self) -> str:
-        """Returns a name that ``architecture`` would make the same learner of, where the name stands for a family of ours."""
+        """Returns a name from which ``architecture`` makes the same learner, unless it is a user's own module."""
         settings = [*map(str, self.form.widths), f"norm={self.form.norm}", f"activation={self.form.activation}"]
         depth = [f"depth={self.form.depth}"] if self.family.depths else []
         return f"{self.name.partition(':')[0]}:{','.join([*settings, *depth])}" if self.form.widths else self.name
@@ -75,15 +76,15 @@ class Member:
 
 @dataclass(frozen=True)
 class LearnerPool:
-    """Draws the learners of a meta-training; each is a function of the run's seed, its number, and the share that is done.
+    """Draws a meta-training's learners, each a function of the run's seed, its number, and the share of the run done.
 
     Attributes:
         settings: What is drawn from.
-        families: The pool's architectures, by name as ``settings`` has them.
+        families: The pool's architectures, with their names in ``settings``.
         task: Gives image shape and classes.
         streams: The run's randomness.
         plan: How steps are computed.
-        device: Where the learners live.
+        device: Device of the learners' parameters.
     """
 
     settings: LearnerConfig
@@ -95,7 +96,7 @@ class LearnerPool:
     _last: dict[tuple[str, Form], Learner] = field(default_factory=dict, compare=False, repr=False)
 
     def member(self, index: int, progress: float) -> Member:
-        """Returns which learner episode ``index`` has, when a share ``progress`` of the run is done."""
+        """Returns the learner of episode ``index``, when a share ``progress`` of the run is done."""
         choice = int(self.streams.numpy("learner", index).integers(len(self.families)))
         name, family = self.families[0 if progress < self.settings.warm_up else choice]
         form = replace(
@@ -108,7 +109,7 @@ class LearnerPool:
         return Member(name, family, form)
 
     def draw(self, index: int, progress: float) -> tuple[Learner, Tensor]:
-        """Returns the learner of episode ``index`` with its initial parameters, shape ``(D,)``, or ``(S, D)`` side by side."""
+        """Returns the learner of episode ``index`` and its initial parameters, ``(D,)``, or ``(S, D)`` side by side."""
         member = self.member(index, progress)
         count = side_by_side(member.family, self.settings)
         seeds = [self.streams.seed("learner", index, *([copy] if copy else [])) for copy in range(count)]
@@ -117,7 +118,7 @@ class LearnerPool:
         return self._prepared(member, learner), send(batched(phis), self.device)
 
     def _prepared(self, member: Member, learner: Learner) -> Learner:
-        """Returns the last learner where this one is the same function: what was compiled or captured for it serves on."""
+        """Returns the last learner if this one is the same function, to reuse what was compiled or captured for it."""
         if self.plan.execution == "eager" or member.family.drawn:
             return learner
         key = (member.name, member.form)
@@ -151,20 +152,20 @@ class LearnerPool:
 
 
 def side_by_side(family: Architecture, settings: LearnerConfig) -> int:
-    """Returns how many learners of a family an episode of a pool trains at once."""
+    """Returns how many learners of a family an episode trains side by side."""
     return 1 if family.drawn else settings.side_by_side
 
 
 def batched(phis: Sequence[Tensor]) -> Tensor:
-    """Returns the parameters of S learners of one kind as one batched network has them, ``(S, D)``; of a single one, ``(D,)``."""
+    """Returns the parameters of S learners of one form as those of a batched network, ``(S, D)``; ``(D,)`` for S = 1."""
     return torch.stack(list(phis)) if len(phis) > 1 else phis[0]
 
 
 def pool_families(settings: LearnerConfig) -> list[tuple[str, Architecture]]:
-    """Looks up what a pool draws from.
+    """Looks up the architectures that a pool draws from, with their names.
 
     Raises:
-        UsageError: A name is unknown, or a range makes no sense.
+        UsageError: A name is unknown, a range is not valid, or settings do not go together.
     """
     for registry, names in ((NORMS, settings.norms), (ACTIVATIONS, settings.activations)):
         for name in names:
@@ -190,14 +191,14 @@ def pool_families(settings: LearnerConfig) -> list[tuple[str, Architecture]]:
 
 
 def widest(family: Architecture, settings: LearnerConfig) -> Form:
-    """Returns the form that takes most memory of those that a pool draws of a family."""
+    """Returns the form of a family that takes the most memory of those that a pool draws."""
     factor = settings.width_scale[1]
     widths = tuple(low if low == high else max(low, round(factor * (high - 1))) for low, high in family.random_widths)
     return replace(family.form, widths=widths, depth=family.depths[1] - 1 if family.depths else family.form.depth)
 
 
 def has_one_shape(settings: LearnerConfig) -> bool:
-    """Says whether all learners of a pool are the same function of phi, so that what is compiled for one serves all."""
+    """Returns whether all learners of a pool are the same function of phi, so that code compiled for one serves all."""
     (_, family), *others = pool_families(settings)
     varied = others or settings.norms or settings.activations or family.drawn
     deepens = family.depths is not None and family.depths[1] - family.depths[0] > 1

@@ -14,7 +14,7 @@ from gtn_sl.data import ImageTask
 from gtn_sl.learners.form import Form
 
 Build = Callable[[Sequence[int], int, Form], nn.Module]
-"""``(image shape, classes, form) -> module``; parameters, or operations, that it draws come from torch's global generator."""
+"""``(image shape, classes, form) -> module``; random parameters and operations come from torch's global generator."""
 
 
 @dataclass(frozen=True)
@@ -22,14 +22,14 @@ class Architecture:
     """A family of learners.
 
     Attributes:
-        build: Makes one, from image shape ``(C, H, W)``, number of classes, and form.
-        form: The member that the name alone stands for.
+        build: Makes a member from image shape ``(C, H, W)``, number of classes and form.
+        form: The default member, which the name alone stands for.
         random_widths: Range ``[low, high)`` that each width is drawn from in meta-training.
-        depths: Range ``[low, high)`` of the depth; ``None`` where the family has no repeated part.
-        least_side: Sides of the smallest image that such a learner can read.
-        settled: Which of ``norm`` and ``activation`` its name gave, so that no pool draws others.
-        drawn: Whether chance decides more than parameters, operations or constants, so that learners of one form may differ as
-            functions.
+        depths: Range ``[low, high)`` of the depth; ``None`` if the family has no repeated part.
+        least_side: Returns the least side of an image that a learner of this form can read.
+        settled: Which of ``norm`` and ``activation`` its name sets, so that no pool draws others.
+        drawn: Whether more than parameters is random (operations or constants), so that learners of one form may differ
+            as functions.
     """
 
     build: Build
@@ -46,7 +46,7 @@ class Architecture:
         Args:
             image_shape: ``(C, H, W)``.
             classes: Number of logits.
-            form: Which member; ``None`` takes the family's own.
+            form: The member; ``None`` takes the family's own.
 
         Raises:
             UsageError: The images are too small.
@@ -64,13 +64,13 @@ class Architecture:
     def fresh(
         self, task: ImageTask, seed: int, layout: Layout = "contiguous", form: Form | None = None
     ) -> tuple[Learner, Tensor]:
-        """Returns a learner for a task with its initial parameters, shape ``(D,)``; both depend on ``seed`` alone.
+        """Returns a learner for a task and its initial parameters, shape ``(D,)``; both are determined by ``seed``.
 
         Args:
             task: Gives image shape and classes.
-            seed: Seed of the parameters, and of the architecture where that is drawn.
+            seed: Seed of the parameters, and of the architecture if that is random.
             layout: See ``gtn_core.learner.Learner``.
-            form: Which member; ``None`` takes the family's own.
+            form: The member; ``None`` takes the family's own.
 
         Raises:
             UsageError: The task's images are too small, or the module is not pure.
@@ -81,4 +81,4 @@ class Architecture:
 LEARNERS: Registry[Callable[[], Architecture]] = Registry("learner")
 
 PREFIXES: Registry[Callable[[str], Architecture]] = Registry("prefix of a learner")
-"""Whole spaces of learners, from the text before a name's first colon; called with what stands behind it."""
+"""Families of learners by prefix, the text before a name's first colon; called with the text after it."""

@@ -1,4 +1,4 @@
-"""A small residual network as for CIFAR-10 (He et al., *Deep Residual Learning*, CVPR 2016, section 4.2)."""
+"""A small residual network as in He et al., *Deep Residual Learning* (CVPR 2016), section 4.2, for CIFAR-10."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from gtn_sl.learners.registry import LEARNERS, Architecture
 
 
 class _Block(nn.Module):
-    """Two 3x3 convolutions beside a shortcut, which is a 1x1 convolution where the shape changes."""
+    """Two 3x3 convolutions with a shortcut, which is a 1x1 convolution if the shape changes."""
 
     def __init__(self, channels_in: int, channels_out: int, stride: int, form: Form) -> None:
         super().__init__()

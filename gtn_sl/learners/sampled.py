@@ -1,4 +1,4 @@
-"""The original's ``sampled`` learners: a stem and two blocks of k operations, every one drawn at random for each learner."""
+"""The original's ``sampled`` learners: a stem and two blocks of k operations, each drawn at random for each learner."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from gtn_sl.learners.form import Form, GlobalAverage
 from gtn_sl.learners.registry import LEARNERS, Architecture
 
 MOST = 4
-"""Operations of a block at most: k = min(4, iteration // depth_schedule)."""
+"""Maximum number of operations in a block: k = min(4, iteration // depth_schedule)."""
 
 Operation = Callable[[Form, int], list[nn.Module]]
 

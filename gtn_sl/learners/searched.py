@@ -1,4 +1,4 @@
-"""Learners from search spaces, spelled out in their name: ``nas:nb201-small:c3-sk.no-c1.a3.c3``."""
+"""Learners from search spaces, spelled out in their names: ``nas:nb201-small:c3-sk.no-c1.a3.c3``."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from gtn_sl.learners.registry import PREFIXES, Architecture
 
 @PREFIXES.register("nas")
 def searched(text: str) -> Architecture:
-    """Returns one architecture of a search space, or all of them: each fresh learner is then another one, drawn by its seed.
+    """Returns one architecture of a search space, or all of them: each fresh learner is then drawn by its seed.
 
     Args:
         text: ``SPACE:ENCODING`` or ``SPACE``; see ``gtn_sl.nas.spaces``.
@@ -22,7 +22,7 @@ def searched(text: str) -> Architecture:
     Raises:
         UsageError: There is no such space, or it has no such architecture.
     """
-    from gtn_sl.nas.spaces import find_space  # it builds on this package
+    from gtn_sl.nas.spaces import find_space  # here, since it imports this package
 
     name, _, encoding = text.partition(":")
     space = find_space(name)

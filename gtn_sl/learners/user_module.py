@@ -1,4 +1,4 @@
-"""A learner of the user's: ``package.module:Class``, any pure module that turns images into logits."""
+"""A user's own learner: ``package.module:Class``, any pure module that turns images into logits."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ from gtn_sl.learners.registry import Architecture
 
 
 def is_user_module(name: str) -> bool:
-    """Says whether a learner's name is of the form ``package.module:Class``."""
+    """Returns whether a learner's name has the form ``package.module:Class``."""
     module, colon, attribute = name.partition(":")
     return bool(colon) and all(part.isidentifier() for part in (*module.split("."), *attribute.split(".")))
 
 
 def user_architecture(name: str) -> Architecture:
-    """Returns the architecture of a user's module.
+    """Returns the architecture of a user's own module.
 
     Args:
-        name: ``package.module:Class``. The class, or function, is called with ``(image_shape, classes)`` or, where it takes no
-            two arguments, with none. It must turn images ``(N, C, H, W)`` into logits ``(N, classes)``, be a deterministic
-            function of parameters and input, and keep no running statistics.
+        name: ``package.module:Class``. The class, or function, is called with ``(image_shape, classes)``, or without
+            arguments if it does not take two. It must turn images ``(N, C, H, W)`` into logits ``(N, classes)``, be a
+            deterministic function of parameters and input, and keep no running statistics.
 
     Raises:
-        UsageError: It cannot be imported; or, once it is built, it is no such module.
+        UsageError: It cannot be imported; or, when it is built, it is not such a module.
     """
     factory = _imported(name)
 
@@ -40,7 +40,7 @@ def user_architecture(name: str) -> Architecture:
         _check(module, name, image_shape, classes)
         return module
 
-    return Architecture(build, Form(()), drawn=True)  # as far as we know: its buffers may be random
+    return Architecture(build, Form(()), drawn=True)  # to be safe: its buffers may be random
 
 
 def _imported(name: str) -> Callable[..., Any]:
@@ -71,7 +71,7 @@ def _takes_two(factory: Callable[..., Any]) -> bool:
 
 
 def _check(module: nn.Module, name: str, image_shape: Sequence[int], classes: int) -> None:
-    """Refuses a module that is impure, or whose outputs are no logits."""
+    """Rejects a module that is not pure, or whose outputs are not logits."""
     learner = Learner(module)
     images = torch.rand(3, *image_shape)
     try:

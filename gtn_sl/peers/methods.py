@@ -1,4 +1,4 @@
-"""One function for each way to compute the meta-gradient, each peer written as its own users write it."""
+"""One function for each way to compute the meta-gradient, with each peer written as its own users would."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ NamedTensors = dict[str, Tensor]
 def adjoint(
     work: Work, *, backend: Backend = "reverse", keep: int | None = 0, execution: Execution = "eager"
 ) -> Gradients:
-    """Runs this project's adjoint, with the graphs of the last ``keep`` steps kept, or of all."""
+    """Runs this project's adjoint, keeping the graphs of the last ``keep`` steps, or of all if it is ``None``."""
     learner = work.learner
     dx, dy = torch.empty_like(work.x), torch.empty_like(work.y)
 
@@ -46,7 +46,7 @@ def adjoint(
 
 
 def autograd(work: Work, *, checkpoint: bool = False) -> Gradients:
-    """Runs plain PyTorch: one graph through all steps, or each step's made again by ``torch.utils.checkpoint``."""
+    """Runs plain PyTorch: one graph through all steps, or each step recomputed by ``torch.utils.checkpoint``."""
     module = work.module()
     names = list(dict(module.named_parameters()))
     norm_buffers = statistic_names(module)
@@ -60,7 +60,7 @@ def autograd(work: Work, *, checkpoint: bool = False) -> Gradients:
         grads = torch.autograd.grad(loss, phi, create_graph=True)
         buffers = [momentum * b + g for b, g in zip(buffers, grads, strict=True)]
         phi = [p - lr * b for p, b in zip(phi, buffers, strict=True)]
-        return phi, buffers, [state[name] for name in norm_buffers]  # the forward pass has put its statistics there
+        return phi, buffers, [state[name] for name in norm_buffers]  # the forward pass put its statistics there
 
     initial: list[Tensor] = list(module.parameters())
     phi, buffers, statistics = initial, [torch.zeros_like(p) for p in initial], list[Tensor]()
@@ -70,13 +70,13 @@ def autograd(work: Work, *, checkpoint: bool = False) -> Gradients:
             phi, buffers, statistics = checkpointed(step, *inputs, use_reentrant=False, preserve_rng_state=False)
         else:
             phi, buffers, statistics = step(*inputs)
-    judge = work.module().eval()  # the first one stays in training mode, in which checkpointed steps run again
+    judge = work.module().eval()  # the first one stays in training mode, in which checkpointed steps are recomputed
     state = dict(zip(names, phi, strict=True)) | dict(zip(norm_buffers, statistics, strict=True))
     return _differentiate(work, work.meta_loss(lambda x: functional_call(judge, state, (x,))), initial)
 
 
 def higher(work: Work) -> Gradients:
-    """Runs ``higher`` (Grefenstette et al., 2019), the schedule given through ``override``."""
+    """Runs ``higher`` (Grefenstette et al., 2019), with the schedule given through ``override``."""
     import higher as library
 
     module, momenta = work.module(), work.momentum.expand(work.steps)
@@ -95,7 +95,7 @@ def torchopt(work: Work) -> Gradients:
 
     module = work.module()
     initial = list(module.parameters())
-    momentum: Any = work.momentum  # annotated as a number there, but a tensor goes through, gradient and all
+    momentum: Any = work.momentum  # annotated as a number there, but a tensor works, including its gradient
 
     def learning_rate(count: Any) -> Tensor:
         return work.lr[count]
@@ -119,9 +119,9 @@ class Method:
 
     Attributes:
         run: Computes it.
-        ours: Whether it is this project's.
-        needs: The package that it needs beside ours and torch, if any.
-        shared_momentum: Whether it can be given only one momentum for all steps.
+        ours: Whether it is this project's own.
+        needs: Package that it needs besides this one and torch, if any.
+        shared_momentum: Whether it supports only one momentum for all steps.
     """
 
     run: Callable[..., Gradients]
@@ -139,7 +139,7 @@ METHODS = {
     "higher": Method(higher, needs="higher"),
     "torchopt": Method(torchopt, needs="torchopt", shared_momentum=True),
 }
-"""In the order they are run and printed; autograd is the reference of the agreement in float64."""
+"""In the order they are run and printed; autograd is the reference for agreement in float64."""
 
 
 def missing_package(name: str) -> str | None:

@@ -1,4 +1,4 @@
-"""The work that every method is given: a conv learner, a teacher's data, a schedule, and a batch of real data."""
+"""The work that every method is given: a convolutional learner, a teacher's data, a schedule and a real batch."""
 
 from __future__ import annotations
 
@@ -23,25 +23,26 @@ WIDTHS = {"narrow": (16, 32, 64), "wide": (64, 128, 256)}
 FORMS = ("plain", "folded", "named")
 LAYOUTS = ("contiguous", "channels_last")
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.float32, "fp64": torch.float64}
-"""Type of parameters and data; bf16 is autocast around the forward pass, over float32 parameters."""
+"""Type of parameters and data; bf16 means autocast around the forward pass, with float32 parameters."""
 
 CLASSES = 10
 
 
 @dataclass(frozen=True)
 class Task:
-    """What one measurement is of; ``dataclasses.asdict`` of it is its row in the JSON report.
+    """What one measurement measures; ``dataclasses.asdict`` of it is its row in the JSON report.
 
     Attributes:
         method: A name in ``METHODS``.
-        learner: A name in ``WIDTHS``; where the form is ``named``, of an architecture, e.g. ``base_fc:16,32,64``.
-        form: ``plain`` (convolution, then pooling), ``folded`` (our ``base_fc``: pooling within the convolution) or ``named``.
-        steps: T.
-        batch: B, of synthetic data.
+        learner: A name in ``WIDTHS``; if the form is ``named``, that of an architecture, e.g. ``base_fc:16,32,64``.
+        form: ``plain`` (convolution, then pooling), ``folded`` (our ``base_fc``: pooling within the convolution) or
+            ``named``.
+        steps: Number of inner steps, T.
+        batch: Synthetic images per step, B.
         precision: A name in ``PRECISIONS``.
         layout: A name in ``LAYOUTS``.
         image: Shape of an image, (C, H, W), H and W multiples of four.
-        device: Where it is computed.
+        device: Device to compute on.
         real: Size of the batch of real data; ``None`` for B.
     """
 
@@ -58,14 +59,14 @@ class Task:
 
 
 class Gradients(NamedTuple):
-    """The meta-gradient, one tensor for each kind of input.
+    """The meta-gradient, one tensor per kind of input.
 
     Attributes:
-        x: By the images, shape ``(T, B, C, H, W)``.
-        y: By the soft labels, shape ``(T, B, 10)``.
-        lr: By the learning rates, shape ``(T,)``.
-        momentum: By the momenta, shape ``(T,)``, or ``()`` where a method knows only one momentum for all steps.
-        phi: By the initial parameters, shape ``(D,)``.
+        x: Gradient with respect to the images, shape ``(T, B, C, H, W)``.
+        y: With respect to the soft labels, shape ``(T, B, 10)``.
+        lr: With respect to the learning rates, shape ``(T,)``.
+        momentum: With respect to the momenta, shape ``(T,)``, or ``()`` if a method has one momentum for all steps.
+        phi: With respect to the initial parameters, shape ``(D,)``.
     """
 
     x: Tensor
@@ -76,11 +77,11 @@ class Gradients(NamedTuple):
 
 
 class Work:
-    """The inputs of one meta-gradient, drawn from a fixed seed, and the two losses.
+    """The inputs of one meta-gradient, drawn from a fixed seed, and its two losses.
 
     Args:
         task: What to build.
-        shared_momentum: Whether one momentum serves all steps, instead of one that grows from step to step.
+        shared_momentum: Whether all steps share one momentum, instead of one that grows from step to step.
     """
 
     def __init__(self, task: Task, *, shared_momentum: bool = False) -> None:
@@ -104,11 +105,11 @@ class Work:
 
     @property
     def steps(self) -> int:
-        """T."""
+        """Number of inner steps, T."""
         return self.task.steps
 
     def module(self) -> nn.Module:
-        """Returns a learner of its own, always with the same initial parameters, in training mode."""
+        """Returns a new learner, always with the same initial parameters, in training mode."""
         module = copy.deepcopy(self._module)
         differentiate_statistics(module, True)
         return module if self.task.layout == "contiguous" else module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -122,7 +123,7 @@ class Work:
 
     @functools.cached_property
     def learner(self) -> Learner:
-        """A learner as a pure function, made once."""
+        """The learner as a pure function, made once."""
         return Learner(self.module())
 
     def step_loss(self, phi: Tensor, batch: Batch) -> tuple[Tensor, Statistics]:
@@ -135,12 +136,12 @@ class Work:
         return -(labels * logits.to(labels.dtype).log_softmax(-1)).sum(-1).mean()
 
     def meta_loss(self, forward: Callable[[Tensor], Tensor]) -> Tensor:
-        """Returns the cross-entropy on real data of ``forward``, which evaluates with the last synthetic statistics."""
+        """Returns the cross-entropy of ``forward`` on real data; ``forward`` must use the last synthetic statistics."""
         return F.cross_entropy(self.call(forward, self._real_x).to(self.x.dtype), self._real_y)
 
 
 def build(task: Task) -> nn.Module:
-    """Returns a learner with fresh parameters."""
+    """Returns the task's learner with fresh parameters."""
     if task.form != "plain":
         name = task.learner if task.form == "named" else "base_fc:" + ",".join(map(str, WIDTHS[task.learner]))
         return architecture(name).module(task.image, CLASSES)

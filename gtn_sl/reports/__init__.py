@@ -1,1 +1,1 @@
-"""What a person looks at: plots, tables and pictures of batches."""
+"""What people look at: plots, tables and pictures of batches."""

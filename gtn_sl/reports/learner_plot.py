@@ -1,4 +1,4 @@
-"""The picture of a teacher that serves many learners: one line a learner, every fresh learner a dot, the controls beside."""
+"""The plot of a teacher for many learners: one row per architecture, one dot per fresh learner, with the controls."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from gtn_sl.reports.plots import COLOURS
 
 _TICKS = "50 90 99 10 80 95 98 99.9 20 70 97 99.5 30 60 85 92 96 5 40 75 88 94 98.5 99.8 93 97.5 99.2"
 TICKS = tuple(map(float, _TICKS.split()))
-"""Accuracies that are written at the axis where there is room for them, in percent, the dearest first."""
+"""Accuracies to label on the axis, in percent, the most important first; only as many as there is room for."""
 ROOM = 0.08
 """Share of the axis that a tick needs."""
 
@@ -27,14 +27,14 @@ AT_THE_EDGE: dict[str, Any] = {"va": "center", "fontsize": 9, "color": COLOURS[0
 
 
 def plot_learners(path: Path, evaluations: Sequence[Evaluation], title: str) -> None:
-    """Draws the final accuracy of every fresh learner, on an axis that spreads the region near 100%.
+    """Draws the final accuracy of every fresh learner, on an axis that stretches the region near 100%.
 
-    Architectures are sorted by their mean on the first stream, the best on top; that mean is written at the right.
+    Architectures are sorted by their mean on the first stream, best on top; that mean is written at the right.
 
     Args:
-        path: PNG file.
-        evaluations: Of several streams and architectures; what is missing leaves a gap.
-        title: What it is about.
+        path: PNG file to write.
+        evaluations: Results of several streams and architectures; a missing one leaves a gap.
+        title: Title of the figure.
     """
     streams = list(dict.fromkeys(e.name for e in evaluations))
     by_mean = sorted((e for e in evaluations if e.name == streams[0]), key=lambda e: e.mean)
@@ -79,17 +79,17 @@ def _draw(axes: Axes, evaluations: Sequence[Evaluation], rows: Sequence[str], nu
 
 
 def _below_one(shares: np.ndarray) -> np.ndarray:
-    """Returns accuracies that the axis can show: it ends at 99.95% and begins at 1%."""
+    """Clips accuracies to those that the axis can show, from 1% to 99.95%."""
     return np.clip(shares, 0.01, 0.9995)
 
 
 def _odds(share: Any) -> Any:
-    """Returns the logarithm of the odds."""
+    """Returns the logarithm of the odds of a share."""
     return np.log(share / (1 - share))
 
 
 def _accuracy_axis(axes: Axes, evaluations: Sequence[Evaluation]) -> None:
-    """Scales the axis by the logarithm of the odds, so that 98% and 99% stand as far apart as 50% and 67%."""
+    """Scales the axis by the logarithm of the odds, so that 98% and 99% are as far apart as 50% and 67%."""
     axes.set_xscale("logit")
     everything = _below_one(np.concatenate([e.final for e in evaluations]))
     odds = _odds(everything)

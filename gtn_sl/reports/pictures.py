@@ -1,4 +1,4 @@
-"""Pictures of batches, as arrays that TensorBoard and PNG files take."""
+"""Pictures of batches, as arrays for TensorBoard and PNG files."""
 
 from __future__ import annotations
 
@@ -10,27 +10,27 @@ from gtn_core.tracking import Picture
 
 
 def one_of_each(images: Tensor, probabilities: Tensor) -> Tensor:
-    """Returns the image of a batch that is most of each class, shape ``(classes, C, H, W)``; a dark one where none is at all.
+    """Returns the likeliest image of each class in a batch, shape ``(classes, C, H, W)``; a dark one if none has any.
 
     Args:
-        images: Shape ``(N, C, H, W)``.
-        probabilities: What they are taught as, shape ``(N, classes)``.
+        images: Images, shape ``(N, C, H, W)``.
+        probabilities: Probabilities that they are taught with, shape ``(N, classes)``.
     """
     share, place = probabilities.max(dim=0)
     return torch.where((share > 0).view(-1, 1, 1, 1), images[place], images.min())
 
 
 def batch_grid(images: Tensor, columns: int, *, rows: int = 8, zoom: int = 2) -> Picture:
-    """Lays images out row by row, a white line between them.
+    """Lays images out row by row, with white lines between them.
 
     Args:
         images: Pixels in [0, 1], shape ``(N, C, H, W)`` with one or three channels.
-        columns: Images a row.
-        rows: Rows at most.
+        columns: Images per row.
+        rows: Maximum number of rows.
         zoom: Side of the square that a pixel becomes.
 
     Returns:
-        The picture, shape ``(height, width, 3)``.
+        The picture, uint8, shape ``(height, width, 3)``.
     """
     rows = min(rows, -(-len(images) // columns))
     pixels = (images[: rows * columns].permute(0, 2, 3, 1).clamp(0, 1) * 255).round().byte().cpu().numpy()
@@ -39,5 +39,5 @@ def batch_grid(images: Tensor, columns: int, *, rows: int = 8, zoom: int = 2) ->
     picture = np.full((rows * height, columns * width, 3), 255, np.uint8)
     for index, image in enumerate(pixels):
         top, left = height * (index // columns), width * (index % columns)
-        picture[top : top + height - 2, left : left + width - 2] = image  # a single channel spreads to grey
+        picture[top : top + height - 2, left : left + width - 2] = image  # a single channel broadcasts to grey
     return picture

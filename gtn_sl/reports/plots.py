@@ -1,4 +1,4 @@
-"""The PNG plots of a run: accuracy against inner step with the controls, the learned schedules, validation over time."""
+"""The PNG plots of a run: accuracy against inner step with the controls, learned schedules, curves over outer steps."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ from gtn_sl.evaluation import Evaluation
 from gtn_sl.teacher import SupervisedTeacher
 
 COLOURS = ("#0b6e4f", "#c8553d", "#3d5a80", "#8a8a8a", "#7b2d8b", "#b8860b")
-DASHES = ("-", "-", "--")  # the third, a random real subset, may lie on the second, all real data
+DASHES = ("-", "-", "--")  # the third, a random real subset, may coincide with the second, all real data
 
 
 def plot_accuracy(path: Path, evaluations: Sequence[Evaluation], title: str) -> None:
-    """Draws mean test accuracy against inner step, a band from the worst to the best learner around it.
+    """Draws mean test accuracy against inner step, with a band from the worst to the best learner.
 
     Args:
-        path: PNG file.
-        evaluations: One line each; all have a curve.
-        title: What it is about.
+        path: PNG file to write.
+        evaluations: One line each; all must have a curve.
+        title: Title of the figure.
     """
     figure, axes = _figure(title, "inner step", f"accuracy on the first {evaluations[0].curve_images} test images (%)")
     for number, (evaluation, colour) in enumerate(zip(evaluations, COLOURS * len(evaluations), strict=False)):
@@ -50,7 +50,7 @@ def plot_schedule(path: Path, teacher: SupervisedTeacher) -> None:
 
 
 def schedule_picture(teacher: SupervisedTeacher) -> Picture:
-    """Returns what ``plot_schedule`` draws, for TensorBoard."""
+    """Returns the figure of ``plot_schedule`` as a picture, for TensorBoard."""
     canvas = FigureCanvasAgg(_schedule_figure(teacher))
     canvas.draw()
     return np.asarray(canvas.buffer_rgba())[..., :3].copy()
@@ -77,16 +77,16 @@ PANELS = (
     ("accuracy of fresh learners, validation data", ("real/validation_accuracy",), False),
     ("seconds per outer step", ("perf/seconds_per_iteration",), False),
 )
-"""Title, tags and whether the axis is logarithmic, of each panel of ``plot_curves``."""
+"""Title, tags and whether the axis is logarithmic, for each panel of ``plot_curves``."""
 
 
 def plot_curves(path: Path, rows: Sequence[Mapping[str, float]], title: str) -> None:
-    """Draws a run's curves against the outer step: meta, inner, real, perf.
+    """Draws a run's curves against the outer step: meta-loss, inner loss, validation accuracy and time.
 
     Args:
-        path: PNG file.
-        rows: The run's metrics.
-        title: What it is about.
+        path: PNG file to write.
+        rows: The run's rows of metrics.
+        title: Title of the figure.
     """
     figure = Figure(figsize=(10, 6), layout="constrained")
     figure.suptitle(title, x=0.02, ha="left")

@@ -1,4 +1,4 @@
-"""What a person reads after a run: plots, a table and JSON, all in one folder."""
+"""Reports of a run for people to read: plots, a table and JSON, all in one folder."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def write_training_report(run: RunFolder) -> None:
 
 
 def write_teacher_pictures(folder: Path, teacher: SupervisedTeacher) -> None:
-    """Writes ``schedule.png``, and ``batches.png``: one image a class, from the first step (top) to the last (bottom)."""
+    """Writes ``schedule.png``, and ``batches.png``: one image per class, from the first step (top) to the last."""
     plot_schedule(folder / "schedule.png", teacher)
     steps = torch.linspace(0, teacher.steps - 1, min(8, teacher.steps)).round().long().tolist()
     classes = teacher.task.classes
@@ -40,7 +40,7 @@ def write_teacher_pictures(folder: Path, teacher: SupervisedTeacher) -> None:
 
 
 def evaluation_table(evaluations: Sequence[Evaluation]) -> list[dict[str, str]]:
-    """Returns the rows of the result table, each cell as text."""
+    """Returns the rows of the result table, with each cell as text."""
     return [
         {
             "trained on": e.name,
@@ -55,9 +55,9 @@ def evaluation_table(evaluations: Sequence[Evaluation]) -> list[dict[str, str]]:
 
 
 def accuracy_matrix(evaluations: Sequence[Evaluation]) -> list[dict[str, str]]:
-    """Returns the result table of several learners: a row each, a column for each stream, mean ± standard deviation in percent.
+    """Returns a result table with a row per learner and a column per stream: mean ± standard deviation, in percent.
 
-    Beside the first stream stands its worst learner; the last row has the means over the architectures.
+    A column after the first stream has its worst learner; the last row has the means over the architectures.
     """
     learners = list(dict.fromkeys(e.architecture for e in evaluations))
     streams = list(dict.fromkeys(e.name for e in evaluations))
@@ -77,29 +77,29 @@ def _cell(evaluation: Evaluation) -> str:
 
 
 def _beside_its_minimum(row: dict[str, str], minimum: float) -> dict[str, str]:
-    """Inserts the column ``minimum`` behind the first stream's."""
+    """Inserts the column ``minimum`` after the first stream's."""
     learner, first, *others = row.items()
     return dict([learner, first, ("minimum", f"{100 * minimum:.2f}"), *others])
 
 
 def result_table(evaluations: Sequence[Evaluation]) -> list[dict[str, str]]:
-    """Returns the rows that read best: a matrix where there are several learners, else a row for each stream."""
+    """Returns the rows that read best: a matrix if there are several learners, else one row per stream."""
     several = len({e.architecture for e in evaluations}) > 1
     return accuracy_matrix(evaluations) if several else evaluation_table(evaluations)
 
 
 def write_evaluation_report(folder: Path, evaluations: Sequence[Evaluation], title: str, facts: dict[str, Any]) -> None:
-    """Writes ``evaluation.json``, ``evaluation.md``, ``accuracy-LEARNER.png`` of each curve, and ``learners.png`` of several.
+    """Writes ``evaluation.json``, ``evaluation.md``, ``accuracy-LEARNER.png`` files and, for several, ``learners.png``.
 
     Args:
-        folder: Where to; must exist.
-        evaluations: What was measured.
+        folder: Folder to write to; must exist.
+        evaluations: The results.
         title: What was evaluated.
-        facts: What a reader needs to make the figures again.
+        facts: What a reader needs to reproduce the figures.
     """
     learners = list(dict.fromkeys(e.architecture for e in evaluations))
     lines = [f"# {title}", "", *(f"- {key}: {value}" for key, value in facts.items()), ""]
-    (folder / "learners.png").unlink(missing_ok=True)  # of an earlier evaluation, of other learners
+    (folder / "learners.png").unlink(missing_ok=True)  # from an earlier evaluation, of other learners
     if len(learners) > 1:
         lines += ["Test accuracy (%), mean ± standard deviation over fresh learners:", ""]
         lines += [*markdown_table(accuracy_matrix(evaluations)), "", "![all learners](learners.png)", ""]

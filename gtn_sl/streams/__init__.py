@@ -1,4 +1,4 @@
-"""What stands beside a teacher, by name. A new one is one file here, its import below, and one ``@STREAMS.register`` line."""
+"""The controls of a teacher, by name. A new one needs a file here, an import below and a ``@STREAMS.register`` line."""
 
 from gtn_sl.streams import real, semi_supervised, untrained
 from gtn_sl.streams.learned_schedule import META_BATCH, learn_schedule

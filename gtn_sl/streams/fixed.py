@@ -1,4 +1,4 @@
-"""Streams of images that were made beforehand: a teacher's first batches, or a small set in shuffled epochs."""
+"""Streams of images that were made in advance: a teacher's first batches, or a small set in shuffled epochs."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Remembered(Stream):
 
 
 class SmallSet(Stream):
-    """Images ``(M, C, H, W)`` and label probabilities ``(M, classes)`` in shuffled epochs, another order for every learner."""
+    """Images ``(M, C, H, W)`` and label probabilities ``(M, classes)`` in epochs, shuffled anew for every learner."""
 
     def __init__(
         self,

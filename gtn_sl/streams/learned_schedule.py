@@ -1,4 +1,4 @@
-"""Meta-learning the learning rates and momenta of a stream of real data, so that this control is as good as it can be."""
+"""Meta-learning the learning rates and momenta of a stream of real data, to make this control as good as possible."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from gtn_sl.losses import inner_loss, real_loss
 from gtn_sl.streams.real import RealData
 
 META_BATCH = 1024
-"""Validation images that an outer step judges by."""
+"""Number of validation images in the meta-loss of an outer step."""
 
 
 def learn_schedule(
@@ -35,18 +35,18 @@ def learn_schedule(
 ) -> None:
     """Meta-learns the schedule of a real-data stream, in place, on the task's validation data.
 
-    The same adjoint that trains a teacher gives the gradient, so that the control has the best learning rates and momenta that
-    this method finds.
+    The gradient comes from the same adjoint that trains a teacher, so that the control has the best learning rates and
+    momenta that this method finds.
 
     Args:
         stream: The control.
-        learner_name: The architecture that it will be judged on.
+        learner_name: Architecture that the control will be judged on.
         streams: Source of randomness.
-        iterations: Outer steps.
-        throughout: Whether the loss after every step counts, together as much as the last one, instead of the last alone.
-        lr: Adam's learning rate on log learning rates and logit momenta, a cosine to 0.
+        iterations: Number of outer steps.
+        throughout: Whether the losses after the steps before the last also count, together as much as the last one.
+        lr: Adam's learning rate on log learning rates and logit momenta; it falls to 0 along a cosine.
         plan: How steps are computed.
-        after_iteration: Called after each, e.g. to move a progress bar.
+        after_iteration: Called after each outer step, e.g. to move a progress bar.
     """
     plan = plan or StepPlan()
     device, task = stream.inner_schedule.log_lr.device, stream.data.task
@@ -77,7 +77,7 @@ def learn_schedule(
             if not all(torch.isfinite(p.grad).all() for p in stream.inner_schedule.parameters() if p.grad is not None):
                 raise DivergedError("the meta-gradient is not finite")
             optimizer.step()
-        except DivergedError:  # the rates are too high for this learner, which no gradient says
+        except DivergedError:  # the rates are too high for this learner, and there is no gradient to say so
             with torch.no_grad():
                 stream.inner_schedule.log_lr.sub_(0.2)
         decay.step()

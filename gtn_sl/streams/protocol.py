@@ -1,4 +1,4 @@
-"""What stands beside a teacher, by name: streams that train the same learners for as many steps, and how each is made."""
+"""The controls of a teacher: streams that train the same learners for as many steps, and how each is made."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ class ControlSetting:
 
     Attributes:
         file: The teacher.
-        data: Its task.
-        learner: The architecture that will be trained.
-        schedule: Learning rates and momenta, meta-learned on real data for this learner; that of the real streams.
+        data: The teacher's task.
+        learner: Architecture that will be trained.
+        schedule: Learning rates and momenta of the real streams, meta-learned on real data for this learner.
         streams: Source of randomness.
         plan: How steps are computed.
     """
@@ -36,7 +36,7 @@ class ControlSetting:
 
     @property
     def augmentation(self) -> str:
-        """How real images are varied: as in the teacher's own meta-training."""
+        """Augmentation of real images, as in the teacher's own meta-training."""
         return self.file.config.meta_loss.augmentation
 
 
@@ -47,7 +47,7 @@ class Control(Protocol):
     """Whether it needs the schedule that is meta-learned on real data."""
 
     def make(self, setting: ControlSetting) -> tuple[str, Stream]:
-        """Returns what to call it in a table, and the stream."""
+        """Returns the control's name for tables, and its stream."""
 
 
 STREAMS: Registry[type[Control]] = Registry("control")

@@ -1,4 +1,4 @@
-"""Real images as a stream of batches: all of them, or the few that take as much storage as a teacher."""
+"""Real images as a stream of batches: all of them, or as many as fit in the size of a teacher's file."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ from gtn_sl.streams.protocol import STREAMS, Control, ControlSetting
 
 
 class RealData(Stream):
-    """Real images and one-hot labels, other ones for every learner, with a schedule that can be meta-learned.
+    """Real images and one-hot labels, different for every learner, with a schedule that can be meta-learned.
 
     Args:
-        data: The task, for normalisation and classes.
-        split: Where the images come from.
-        steps: T.
-        batch_size: B.
+        data: Gives normalisation and classes.
+        split: Source of the images.
+        steps: Number of inner steps, T.
+        batch_size: Images per batch, B.
         optimizer: The inner optimizer.
         schedule: Learning rate and momentum of each step.
-        subset: Every learner sees only so many images, drawn at random; ``None`` for all.
-        augmentation: How the images of each batch are varied, a name of ``gtn_sl.data.AUGMENTATIONS``.
+        subset: Number of images that each learner sees, drawn at random; ``None`` for all.
+        augmentation: Augmentation of each batch, a name in ``gtn_sl.data.AUGMENTATIONS``.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class RealData(Stream):
         self._images = self._taught = torch.empty(0)
 
     def for_learner(self, seed: int) -> Self:
-        """Returns the same stream with the batches that belong to ``seed``, all of them on the schedule's device."""
+        """Returns the same stream with the batches of the learner ``seed``, all on the schedule's device."""
         random, split = torch.Generator().manual_seed(seed), self.split
         if self.subset is not None and self.subset < len(split):
             chosen = torch.randperm(len(split), generator=random)[: self.subset]
@@ -77,13 +77,13 @@ class RealData(Stream):
         return lr, momentum
 
     def _probabilities(self, labels: Tensor) -> Tensor:
-        """Returns what images are taught as, from what the split says of them: ``(T, B)`` to ``(T, B, classes)``."""
+        """Returns the probabilities to teach, ``(T, B, classes)``, from the split's labels ``(T, B)``."""
         return F.one_hot(labels, self.data.task.classes).float()
 
 
 @STREAMS.register("real")
 class RealControl(Control):
-    """All training images, varied as the real images of the teacher's own meta-training were."""
+    """All training images, augmented like the real images of the teacher's own meta-training."""
 
     def make(self, setting: ControlSetting) -> tuple[str, Stream]:
         """See ``Control.make``."""
@@ -94,7 +94,7 @@ class RealControl(Control):
 
 @STREAMS.register("subset")
 class SubsetControl(Control):
-    """A random subset of the training images for each learner, as many as take the room of the teacher's file."""
+    """A random subset of the training images for each learner, as many as fit in the size of the teacher's file."""
 
     def make(self, setting: ControlSetting) -> tuple[str, Stream]:
         """See ``Control.make``."""
@@ -103,7 +103,7 @@ class SubsetControl(Control):
 
 
 def real_stream(setting: ControlSetting, split: Split, *, subset: int | None = None) -> RealData:
-    """Returns real images in as many and as large batches as the teacher's, with the learned schedule."""
+    """Returns real images in as many batches of the same size as the teacher's, with the learned schedule."""
     inner = setting.file.config.inner
     return RealData(
         setting.data,
@@ -118,6 +118,9 @@ def real_stream(setting: ControlSetting, split: Split, *, subset: int | None = N
 
 
 def images_of_equal_storage(teacher_bytes: int, data: TaskData) -> int:
-    """Returns how many real images, one byte a value and one for the label, take the room of a teacher's file."""
+    """Returns how many real images fit in the size of a teacher's file, at one byte per value and one per label.
+
+    The result is at least the number of classes and at most the number of training images.
+    """
     image_bytes = data.train.images[0].numel() + 1
     return max(data.task.classes, min(len(data.train), teacher_bytes // image_bytes))

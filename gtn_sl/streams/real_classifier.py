@@ -1,4 +1,4 @@
-"""An ordinary classifier of real images: it labels images that nobody labelled, and reads those of a teacher."""
+"""An ordinary classifier of real images, used to label unlabelled images and to read those of a teacher."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from gtn_sl.trained_learner import TrainedLearner
 
 @config
 class RealTraining:
-    """How it is trained: SGD with momentum, a cosine to 0."""
+    """How a classifier of real images is trained: SGD with momentum, a learning rate that falls to 0 along a cosine."""
 
     steps: Positive = 500
     """Training steps."""
     batch_size: Positive = 64
-    """Images a step."""
+    """Images per step."""
     lr: PositiveReal = 0.05
-    """Learning rate at the start."""
+    """Initial learning rate."""
     momentum: Momentum = 0.9
     """Momentum."""
 
@@ -33,11 +33,11 @@ def train_on_real(
     """Trains a classifier on real images.
 
     Args:
-        data: The task, for normalisation and classes.
-        split: The images; they decide where it is computed.
-        learner: Its architecture, by name.
-        seed: Of its initial weights and its batches.
-        training: How long, and how.
+        data: Gives normalisation and classes.
+        split: The images; training runs on their device.
+        learner: Name of its architecture.
+        seed: Seed of its initial parameters and its batches.
+        training: How it is trained, and for how long.
         plan: How steps are computed.
 
     Raises:

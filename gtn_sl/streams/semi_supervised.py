@@ -1,4 +1,4 @@
-"""The semi-supervised control: few labelled real images, and many that a classifier trained on the few has labelled."""
+"""The semi-supervised control: few labelled real images, and many labelled by a classifier trained on the few."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ LABELLED = 0.1
 
 
 class SoftlyLabelled(RealData):
-    """Real images, each taught with a label distribution of its own.
+    """Real images, each taught with its own label distribution.
 
     Args:
-        data: The task, for normalisation and classes.
+        data: Gives normalisation and classes.
         images: uint8, shape ``(N, C, H, W)``.
         probabilities: Their label distributions, shape ``(N, classes)``.
-        steps: T.
-        batch_size: B.
+        steps: Number of inner steps, T.
+        batch_size: Images per batch, B.
         optimizer: The inner optimizer.
         schedule: Learning rate and momentum of each step.
         augmentation: See ``RealData``.
@@ -46,7 +46,7 @@ class SoftlyLabelled(RealData):
         *,
         augmentation: str = "none",
     ) -> None:
-        rows = Split(images, torch.arange(len(images)))  # in a label's place stands where its distribution is
+        rows = Split(images, torch.arange(len(images)))  # the row of its distribution in place of each label
         super().__init__(data, rows, steps, batch_size, optimizer, schedule, augmentation=augmentation)
         self.probabilities = probabilities
 
@@ -62,19 +62,19 @@ def label_the_rest(
     training: RealTraining | None = None,
     device: torch.device | str = "cpu",
 ) -> tuple[Tensor, Tensor]:
-    """Trains a classifier on the labelled part of the training images, and lets it label the rest.
+    """Trains a classifier on the labelled part of the training images and labels the rest with it.
 
     Args:
-        data: The task; its training split's first part, drawn by class, counts as labelled.
+        data: The task; a class-stratified part of its training split, the share ``LABELLED``, counts as labelled.
         learner: The classifier's architecture.
-        seed: Of the classifier.
+        seed: Seed of the classifier.
         plan: How steps are computed.
         training: How the classifier is trained.
-        device: Where it is trained and labels.
+        device: Device that it is trained on and labels on.
 
     Returns:
-        All training images, bytes ``(N, C, H, W)``, and a label distribution for each, ``(N, classes)``, both where the task's
-        images lie: one-hot where the label is used, the classifier's where it is not.
+        All training images, bytes ``(N, C, H, W)``, and a label distribution for each, ``(N, classes)``, both on the
+        device of the task's images: one-hot where the label is used, the classifier's where it is not.
     """
     train, classes = data.train, data.task.classes
     count = min(max(classes, round(LABELLED * len(train))), len(train) - 1)
@@ -89,7 +89,7 @@ def label_the_rest(
 
 @STREAMS.register("semi-supervised")
 class SemiSupervisedControl(Control):
-    """All training images, a tenth of them labelled by people, the rest softly by a classifier trained on that tenth."""
+    """All training images: a tenth with their labels, the rest softly labelled by a classifier trained on that tenth."""
 
     def make(self, setting: ControlSetting) -> tuple[str, Stream]:
         """See ``Control.make``."""

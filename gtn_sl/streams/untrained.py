@@ -1,4 +1,4 @@
-"""The control that never saw the outer loop: a teacher of the same form with its initial parameters."""
+"""The control without meta-training: a teacher of the same form with its initial parameters."""
 
 from __future__ import annotations
 
