@@ -43,6 +43,7 @@ class SupervisedTeacher(Stream):
         self.places = Places(inner.steps, inner.batch_size, settings.samples)
         curriculum = CURRICULA[settings.curriculum]
         self.order, self.closed_loop = curriculum.order, curriculum.feedback is not None
+        self._seed: int | None = None
         self._lesson: Lesson | None = None
         shape = GeneratorShape(
             task.image_shape,
@@ -70,9 +71,9 @@ class SupervisedTeacher(Stream):
 
     def for_learner(self, seed: int) -> Self:
         """See ``Teacher.for_learner``: the curriculum and the labels decide what is different for each learner."""
-        lesson = copy.copy(self)  # shares the modules
-        lesson._lesson = self._drawn(seed)
-        return lesson
+        view = copy.copy(self)  # shares the modules
+        view._seed, view._lesson = seed, self._drawn(seed)
+        return view
 
     def for_steps(self, steps: int) -> Self:
         """Returns the same teacher with another number of steps.
@@ -80,14 +81,14 @@ class SupervisedTeacher(Stream):
         Beyond T, fresh noise continues and a table of samples starts again; the inner schedule keeps its last values.
         """
         view = copy.copy(self)
-        view.steps, view._lesson = steps, None
-        return view
+        view.steps = steps
+        return view if self._seed is None else view.for_learner(self._seed)
 
     def with_order(self, order: str) -> Self:
         """Returns the same teacher with its samples in another order, a name of ``gtn_sl.lessons.ORDERS``."""
         view = copy.copy(self)
-        view.order, view._lesson = ORDERS[order], None
-        return view
+        view.order = ORDERS[order]
+        return view if self._seed is None else view.for_learner(self._seed)
 
     def _drawn(self, seed: int) -> Lesson:
         return draw_lesson(self.places, self.order, seed, self.steps, self.inner_schedule.log_lr.device)

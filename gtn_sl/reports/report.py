@@ -99,7 +99,8 @@ def write_evaluation_report(folder: Path, evaluations: Sequence[Evaluation], tit
     """
     learners = list(dict.fromkeys(e.architecture for e in evaluations))
     lines = [f"# {title}", "", *(f"- {key}: {value}" for key, value in facts.items()), ""]
-    (folder / "learners.png").unlink(missing_ok=True)  # from an earlier evaluation, of other learners
+    for earlier in (folder / "learners.png", *folder.glob("accuracy-*.png")):  # they may be of other learners
+        earlier.unlink(missing_ok=True)
     if len(learners) > 1:
         lines += ["Test accuracy (%), mean ± standard deviation over fresh learners:", ""]
         lines += [*markdown_table(accuracy_matrix(evaluations)), "", "![all learners](learners.png)", ""]

@@ -81,6 +81,16 @@ def test_another_order_leaves_the_teacher_as_it_is():
         full.with_order("reverse")
 
 
+@pytest.mark.parametrize(
+    "change", [lambda taught: taught.for_steps(2 * STEPS), lambda taught: taught.with_order("given")]
+)
+def test_a_learners_lesson_stays_its_own_when_steps_or_order_change(change):
+    shuffled = teacher(curriculum="all-shuffled", labels="random")
+    one, first = change(shuffled.for_learner(5)), change(shuffled).for_learner(5)
+    assert torch.equal(one.batch(1)[0], first.batch(1)[0])
+    assert not torch.equal(one.batch(1)[0], change(shuffled.for_learner(6)).batch(1)[0])
+
+
 @pytest.mark.parametrize("steps", [2, STEPS, 13])
 def test_fresh_noise_goes_on_and_a_table_begins_anew(steps):
     endless = teacher(curriculum="none", labels="one-hot").for_steps(steps).for_learner(2)
