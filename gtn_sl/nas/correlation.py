@@ -120,8 +120,8 @@ class Ceiling:
 
     Attributes:
         between_seeds: Mean Spearman correlation between the accuracies of two seeds.
-        reliability: The same between two means over this number of seeds, predicted by the Spearman-Brown formula; NaN if
-            ``between_seeds`` is negative.
+        reliability: The same between two means over this number of seeds, predicted by the Spearman-Brown formula; NaN
+            if ``between_seeds`` is negative.
         ceiling: Correlation of the true order with the mean over seeds: the square root of the reliability.
     """
 
@@ -140,6 +140,6 @@ def seed_noise(by_seed: Array) -> Ceiling:
 
 
 def top_half(accuracies: Array) -> NDArray[np.int64]:
-    """Returns the sorted indices of the more accurate half, rounded up; the paper's second correlation is over this half."""
+    """Returns the sorted indices of the more accurate half (rounded up), as in the paper's second correlation."""
     order = np.argsort(-accuracies, kind="stable")
     return np.sort(order[: -(-len(order) // 2)])

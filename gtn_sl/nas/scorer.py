@@ -145,7 +145,7 @@ def judge_once(judge: Judge, candidate: Candidate, seed: int) -> dict[str, Any]:
 
 
 def _guarded(judge: Judge, candidate: Candidate, seed: int) -> tuple[Score, str | None]:
-    """Returns a score and the reason for a failure, if any. An exception on one architecture must not stop the others."""
+    """Returns a score and the reason for a failure, if any; an exception on one architecture must not stop the rest."""
     try:
         score = _in_plain_numbers(judge(candidate, seed))
         finite = math.isfinite(score.value)
