@@ -115,7 +115,7 @@ def _title(entry: Contestant, *, several: bool) -> str:
 
 
 def _draw(path: Path, entries: Sequence[Contestant], title: str) -> None:
-    """Plots one line per entry: a dot per search, a bar for the mean; labels name the search if there are several kinds."""
+    """Plots one line per entry: a dot per search, a bar for the mean; labels name the kind of search if it varies."""
     several = len({entry.search for entry in entries if entry.search}) > 1
     figure = Figure(figsize=(8, 1.2 + 0.5 * len(entries)), layout="constrained")
     axes = figure.add_subplot()

@@ -1,4 +1,4 @@
-"""Specifications, ``name@key=value,key=value``: a registered config class and the settings that differ from its defaults.
+"""Specifications, ``name@key=value,key=value``: a registered config class and its settings that are not the default.
 
 Search spaces, rankers and searches are written this way on the command line, in result files and in learner names.
 """
@@ -35,7 +35,7 @@ def parse(registry: Registry[type[T]], text: str) -> T:
 
 
 def specify(registry: Registry[type[T]], thing: T) -> str:
-    """Returns the shortest specification of an object: its registered name and the settings that are not the default."""
+    """Returns an object's shortest specification: its registered name and the settings that are not the default."""
     name = next(name for name, cls in registry.items() if cls is type(thing))
     changed = [
         f"{field.name}={_written(value)}"

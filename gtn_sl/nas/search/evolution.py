@@ -15,7 +15,7 @@ from gtn_sl.nas.spaces import Genotype, Space
 @SEARCHES.register("evolution")
 @config
 class RegularisedEvolution(Search):
-    """Mutates the winner of a random tournament; the child replaces the oldest of the population, however good that is."""
+    """Mutates the winner of a random tournament; the child replaces the oldest member, however good that one is."""
 
     population: Positive = 20
     """Size of the population; the first members are drawn at random."""
