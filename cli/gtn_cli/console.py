@@ -37,7 +37,7 @@ def start_logging(*, quiet: bool) -> None:
 
 
 def training_bar(*, quiet: bool) -> Progress:
-    """Declares that work begins and returns a meta-training's progress bar, with spent budget, figures and time left."""
+    """Declares that work begins and returns a meta-training's progress bar: spent budget, figures, time left."""
     work_begins()
     return Progress(
         TextColumn("meta-training"),

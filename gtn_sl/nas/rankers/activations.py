@@ -23,7 +23,7 @@ SMALL = 1e-5  # added to the eigenvalues, as in the published code
 @RANKERS.register("jacob_cov")
 @config
 class JacobianCovariance(Ranker):
-    """``-sum_i [log(v_i + k) + 1 / (v_i + k)]``, v the eigenvalues of the correlation matrix of the images' Jacobians."""
+    """``-sum_i [log(v_i + k) + 1 / (v_i + k)]``, v the eigenvalues of the correlations between images' Jacobians."""
 
     batch_size: AtLeastTwo = 64
     """Distinct real training images."""

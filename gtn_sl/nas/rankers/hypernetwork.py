@@ -135,7 +135,7 @@ def _vocabulary(space: Space, task: ImageTask, streams: Streams) -> tuple[set[st
 
 
 def _typical(space: Space, streams: Streams) -> Iterator[Candidate]:
-    """Yields, for each option, an architecture with it (or the last available) everywhere, then ``DRAWN`` random ones."""
+    """Yields, for each option, an architecture with it (or the last one) everywhere, then ``DRAWN`` random ones."""
     for choice in range(max(space.choices)):
         yield Candidate(space, tuple(min(choice, count - 1) for count in space.choices))
     random = streams.numpy("hypernetwork-vocabulary")

@@ -122,7 +122,7 @@ class Ranker(abc.ABC):
         """
 
     def check(self, setting: Setting) -> None:
-        """Checks, before preparation, that the ranker supports a setting; by default, that images it reads are available.
+        """Checks, before preparation, that the ranker supports a setting; by default, that any images it reads exist.
 
         Raises:
             GTNError: It does not, e.g. because its teacher teaches another task, or there are no images.

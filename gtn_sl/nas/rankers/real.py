@@ -46,8 +46,8 @@ class Real(Ranker):
     eps: PositiveReal = 1e-8
     """Added to the root of the mean squared gradient by RMSprop and Adam."""
     learn: Natural = 0
-    """Outer steps that meta-learn learning rates and momenta, as a teacher's are, on architectures of the space; 0 keeps
-    the cosine schedule."""
+    """Outer steps that meta-learn learning rates and momenta on architectures of the space, as a teacher's are; 0 keeps
+    the cosine."""
     measure: Measure = "accuracy"
     """Measure on validation data: ``accuracy`` or ``loss``."""
 
