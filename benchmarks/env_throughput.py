@@ -152,10 +152,9 @@ def compare(kind: str, n: int, envs: dict[str, Any], settings: dict[str, Any]) -
     """Measures environments in turn, and closes them.
 
     Returns:
-        ``rates``: steps per second over all copies for each environment, the best, the median and every window;
-            ``ratios``:
-        best and median of each learned environment, divided by those of the real one; also ``kind``, ``num_envs`` and
-        ``real_is``, the class of the real environment.
+        ``rates``: steps per second over all copies, for each environment the best, the median and every window.
+        ``ratios``: best and median of each learned environment, divided by those of the real one. Also ``kind``,
+        ``num_envs`` and ``real_is``, the class of the real environment.
     """
     windows = {name: _window(env, n, single=kind == "gym.make") for name, env in envs.items()}
     measured: dict[str, list[float]] = {name: [] for name in envs}

@@ -2,9 +2,9 @@
 
     python benchmarks/scale_up.py --json build/scale_up.json --png build/scale_up.png          # some minutes
 
-Uses the digits' `fast` preset with one learner of fixed widths and, for the population, CartPole's bandit. `last /
-first` is the time per unit at the axis's last value, divided by that at its first: 1 is linear, less is better. For
-widths, a unit is a floating-point operation of the outer step.
+Uses the digits' `fast` preset with one learner of fixed widths and, for the population, CartPole's bandit.
+`last / first` is the time per unit at the axis's last value, divided by that at its first: 1 is linear, less is better.
+For widths, a unit is a floating-point operation of the outer step.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from gtn_sl import TeacherDataset, load_task
 
 
 def convnet(channels: int, side: int, classes: int) -> nn.Module:
-    """Returns a small convnet. It has no running statistics, since these few steps are too few to estimate them."""
+    """Returns a small convnet without running statistics, which so few steps could not estimate."""
     return nn.Sequential(
         nn.Conv2d(channels, 64, 3, padding=1),
         nn.GroupNorm(8, 64),

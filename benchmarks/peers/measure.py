@@ -31,8 +31,7 @@ def measure(task: Task, *, seconds: float) -> dict[str, Any]:
     Returns:
         ``seconds`` and ``cpu_seconds`` (of all threads): median over the calls, without the first if there are more.
         ``peak_mb``: increase of the peak resident size by the first call, after a small warm-up, in MiB. ``calls``:
-            number
-        of calls. If memory ran out or the result is not finite, only ``error``.
+        number of calls. If memory ran out or the result is not finite, only ``error``.
     """
     method = METHODS[task.method]
     _limit_memory()

@@ -18,7 +18,7 @@ class Given:
         minutes: Budget in minutes.
         iterations: Budget in outer steps.
         seed: Root seed.
-        threads: CPU threads per process.
+        threads: CPU threads.
         device: Device to compute on.
         data_dir: Folder of the image files; images only.
         kind: Kind of environment; environments only.

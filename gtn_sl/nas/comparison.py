@@ -27,10 +27,10 @@ class Row:
         everything: Correlations over all architectures.
         better_half: Correlations over the half with the higher accuracy.
         failures: Number of architectures that it failed on, which rank last.
-        cpu_seconds: CPU-seconds per architecture, over all seeds.
+        cpu_seconds: CPU-seconds to judge one architecture with all seeds.
         amortised: ``cpu_seconds`` plus one architecture's share of preparation and earlier costs; NaN if the latter are
             unknown.
-        steps: Training steps per architecture, over all seeds.
+        steps: Training steps to judge one architecture with all seeds.
         scores: Shape ``(architectures,)``; minus infinity for failures.
     """
 

@@ -129,7 +129,8 @@ def hold_contest(
 
     Raises:
         UsageError: A name is unknown, there is no budget, or a search and a ranker are incompatible.
-        GTNError: A ranker cannot judge here or failed on every architecture, or a worker died. Finished work is kept.
+        GTNError: A ranker does not support this setting or failed on every architecture, or a worker died. Finished work
+            is kept.
     """
     contest.budget.limits()
     rankers = dict.fromkeys(find_ranker(text).name for text in contest.rankers)  # a wrong name fails before any work

@@ -46,7 +46,7 @@ class JacobianCovariance(Ranker):
 @RANKERS.register("naswot")
 @config
 class Naswot(Ranker):
-    """``log |det K|``, with K_ij the number of units that are either on or off for both images i and j."""
+    """``log |det K|``, with K_ij the number of units that are on for both images i and j, or off for both."""
 
     batch_size: AtLeastTwo = 64
     """Distinct real training images."""

@@ -1,9 +1,9 @@
 """A graph hypernetwork, which predicts a network's parameters from its computation graph.
 
-After Zhang et al., *Graph HyperNetworks for Neural Architecture Search* (ICLR 2019), and Knyazev et al., *Parameter Prediction
-for Unseen Deep Architectures* (NeurIPS 2021, GHN-2): a gated graph network over the layers, and a decoder that maps
-each layer's state to a block of numbers, which is tiled and cropped to the parameter's shape. A smaller
-reimplementation.
+After Zhang et al., *Graph HyperNetworks for Neural Architecture Search* (ICLR 2019), and Knyazev et al., *Parameter
+Prediction for Unseen Deep Architectures* (NeurIPS 2021, GHN-2): a gated graph network over the layers, and a decoder
+that maps each layer's state to a block of numbers, which is tiled and cropped to the parameter's shape. A new
+implementation, smaller than either.
 """
 
 from __future__ import annotations

@@ -133,7 +133,7 @@ class Distilled(_OfAFile):
 
 @torch.no_grad()
 def _same_for_all(teacher: SupervisedTeacher) -> bool:
-    """Returns whether every learner gets the same batches, in the same order, from the same noise and with equal labels."""
+    """Returns whether all learners get the same batches, in the same order, from the same noise and with equal labels."""
     if teacher.closed_loop or teacher.order not in (given, backwards):
         return False
     one, other = (teacher.for_learner(seed).batch(0) for seed in (0, 1))
