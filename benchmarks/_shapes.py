@@ -1,4 +1,4 @@
-"""An environment's random likeness with networks of other widths: what a shape costs, before one is trained."""
+"""Random environments with networks of given widths, to measure the cost of a shape before training one."""
 
 from __future__ import annotations
 
@@ -11,15 +11,16 @@ from gtn_envs import Weights, make_weights
 
 
 def with_shape(weights: Weights, shape: str) -> Weights:
-    """Returns an environment of the form mdp with random networks.
+    """Returns an environment of the form ``mdp`` with random networks.
 
     Args:
-        weights: Whose spaces, initial states, normalisation and time limit it has.
+        weights: Environment from which spaces, initial states, normalisation and time limit are taken.
         shape: ``activation/widths/widths`` of the hidden layers of the transition and the reward network, e.g.
-            ``relu/16/32,32``, or ``tanh//16`` with a linear transition; ``/widths`` of a termination network may follow.
+            ``relu/16/32,32``, or ``tanh//16`` with a linear transition; may be followed by ``/widths`` of a termination
+            network.
 
     Raises:
-        click.UsageError: The shape does not read like this.
+        click.UsageError: The shape is not of this form.
     """
     activation, *hidden = shape.split("/")
     try:

@@ -1,7 +1,7 @@
-"""How long agents take to solve a real task: those trained in a learned environment, and those trained on the task itself.
+"""Time to solve a real task, for agents trained in a learned environment and for agents trained on the task itself.
 
-Both sides are handled alike: the same algorithms with their default settings, the same seeds, stopped after the same
-numbers of steps and judged by the same rule on the real task. Each side is then represented by its own fastest algorithm.
+Both sides use the same algorithms with default settings and the same seeds, and are tested on the real task after the
+same numbers of steps by the same rule. Each side is then represented by its own fastest algorithm.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from gtn_rl.transfer.zoo import Settings
 Runs = list[dict[str, Any]]
 """One run for each seed: ``seed``, ``wall`` and ``cpu`` seconds, ``steps``, ``return`` and ``solved``."""
 
-FIRST, GROWTH = 250, 1.25  # of the numbers of steps after which agents are judged
+FIRST, GROWTH = 250, 1.25  # first number of steps after which agents are tested, and the factor to the next
 
 
 class Stopwatch:
-    """Wall-clock and processor seconds since it was made, without its pauses."""
+    """Measures wall-clock and CPU seconds since its creation, excluding pauses."""
 
     def __init__(self) -> None:
         self._began = self._now()
@@ -41,7 +41,7 @@ class Stopwatch:
 
     @contextmanager
     def paused(self) -> Iterator[None]:
-        """Stands still within the block."""
+        """Pauses the stopwatch within the block."""
         before = self._now()
         yield
         self._began += self._now() - before
@@ -51,11 +51,11 @@ class Stopwatch:
 
 
 def require_raceable(real: Environment, algorithms: Sequence[str]) -> None:
-    """Refuses what cannot be raced: a task of which nobody knows when it is solved, or agents that do not take its actions.
+    """Checks that a task has a threshold and that the algorithms support its actions.
 
     Raises:
-        click.UsageError: The task's threshold is not known.
-        UsageError: An algorithm is unknown, or does not fit.
+        click.UsageError: The return from which the task counts as solved is not known.
+        UsageError: An algorithm is unknown, or does not support the task's actions.
     """
     if real.id not in SOLVED:
         raise click.UsageError(f"no return is known from which {real.id} counts as solved; known: {', '.join(SOLVED)}")
@@ -64,26 +64,26 @@ def require_raceable(real: Environment, algorithms: Sequence[str]) -> None:
 
 
 def race(synthetic: Environment, real: Environment, settings: dict[str, Any]) -> dict[str, Any]:
-    """Trains one agent per algorithm, seed and side, the sides in turns.
+    """Trains one agent per algorithm, seed and side, alternating between the sides.
 
-    An algorithm that could no longer be its side's fastest, since a run of it has taken longer than every run of one that
-    solves the task, is cut off in that run: its median can still be compared.
+    A run is cut off once it has taken longer than every run of the side's fastest algorithm that solves the task; the
+    medians can still be compared.
 
     Args:
         synthetic: The learned environment.
-        real: Its task.
-        settings: ``algo`` (names), ``seeds``, ``limit`` (steps) and ``episodes`` (of a judgement).
+        real: Its real task.
+        settings: ``algo`` (names), ``seeds``, ``limit`` (steps) and ``episodes`` (per test).
 
     Returns:
-        ``runs`` by side and algorithm, ``fastest`` algorithm by side, ``medians`` of their runs, ``ratios`` of these (real /
-        learned), ``by_algorithm`` the ratio of median wall times, the ``threshold``, and whether most of the fastest
-        algorithm's runs ``solved`` the task, by side.
+        ``runs`` by side and algorithm; the ``fastest`` algorithm by side; the ``medians`` of its runs and their
+        ``ratios`` (real / learned); ``by_algorithm``, the ratio of median wall times; the ``threshold``; and by side,
+        whether most of the fastest algorithm's runs ``solved`` the task.
     """
     judge, stops = RealTask(real.id, settings["episodes"]), numbers_of_steps(settings["limit"])
     sides = {"synthetic": synthetic, "real": real}
     runs: dict[str, dict[str, Runs]] = {side: {} for side in sides}
     for name in settings["algo"]:
-        train_agent(synthetic, stops[:1], judge, name, 0)  # a first agent pays for imports
+        train_agent(synthetic, stops[:1], judge, name, 0)  # warm-up, which pays for imports
         cutoffs = {side: longest_of_fastest(found) for side, found in runs.items()}
         for seed in range(settings["seeds"]):
             for side, env in sides.items():
@@ -108,7 +108,7 @@ def race(synthetic: Environment, real: Environment, settings: dict[str, Any]) ->
 
 
 def numbers_of_steps(limit: int) -> list[int]:
-    """Returns after how many steps agents are judged, each number a quarter more than the one before, up to a limit."""
+    """Returns the numbers of steps after which agents are tested, each 25% larger than the last, up to ``limit``."""
     stops = [FIRST]
     while stops[-1] * GROWTH < limit:
         stops.append(int(stops[-1] * GROWTH))
@@ -116,22 +116,22 @@ def numbers_of_steps(limit: int) -> list[int]:
 
 
 def solves(runs: Runs) -> bool:
-    """Says whether more than half of the runs solved the task, so that their median time is that of a solved one."""
+    """Returns whether more than half of the runs solved the task, so that the median time is that of a solved one."""
     return sum(run["solved"] for run in runs) > len(runs) / 2
 
 
 def median_wall(runs: Runs) -> float:
-    """Returns the median time of a run."""
+    """Returns the median wall-clock seconds of the runs."""
     return float(median(run["wall"] for run in runs))
 
 
 def fastest_of(found: dict[str, Runs]) -> str:
-    """Returns the algorithm with the lowest median time, among those that solve the task if there is one."""
+    """Returns the algorithm with the lowest median time, among those that solve the task if there are any."""
     return min(found, key=lambda name: (not solves(found[name]), median_wall(found[name])))
 
 
 def longest_of_fastest(found: dict[str, Runs]) -> float:
-    """Returns the longest time of a side's fastest algorithm so far; infinity if none solves the task."""
+    """Returns the longest run of a side's fastest algorithm so far, in seconds; infinity if none solves the task."""
     name = fastest_of(found) if found else None
     return max(run["wall"] for run in found[name]) if name and solves(found[name]) else float("inf")
 
@@ -139,18 +139,18 @@ def longest_of_fastest(found: dict[str, Runs]) -> float:
 def train_agent(
     env: Environment, stops: list[int], judge: RealTask, algo: str, seed: int, cutoff: float = float("inf")
 ) -> dict[str, Any]:
-    """Trains a fresh agent, from ``gym.make`` on, until a stop at which it solves the task, the last stop or the cut-off.
+    """Trains a fresh agent, including ``gym.make``, until it solves the task at a stop, the last stop or the cut-off.
 
     Args:
-        env: Where.
-        stops: Numbers of steps after which it is judged.
+        env: Environment to train in.
+        stops: Numbers of steps after which the agent is tested.
         judge: The real task.
-        algo: Of Stable-Baselines3, with its default settings.
-        seed: Of the agent, the environment and the judge's episodes.
-        cutoff: Seconds after which it is given up at a stop.
+        algo: Name of the algorithm, from Stable-Baselines3 with default settings.
+        seed: Seed of the agent, the environment and the test episodes.
+        cutoff: Wall-clock seconds after which training ends at the next stop.
 
     Returns:
-        A run, see ``Runs``; its seconds leave out the judging.
+        A run, see ``Runs``; its seconds exclude testing.
     """
     watch, last = Stopwatch(), dict[str, Any]()
     agent = make_agent(algorithm(algo), env, Settings(), seed)

@@ -1,4 +1,4 @@
-"""What more workers gain, from the cost of a step and of what crosses between them: the model of docs/scaling.md."""
+"""The model of docs/scaling.md: speed-up by more workers, from the cost of a step and of communication."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from statistics import NormalDist
 
 MESSAGE = 1024
-"""Bytes that each worker tells all others in a gather, of which a step has two."""
+"""Bytes that each worker sends to all others in a gather."""
 
 
 @dataclass(frozen=True)
@@ -15,53 +15,53 @@ class Wire:
     """A connection between workers.
 
     Attributes:
-        latency: Seconds of one hop.
-        bandwidth: Bytes a second.
+        latency: Seconds per hop.
+        bandwidth: Bytes per second.
     """
 
     latency: float
     bandwidth: float
 
     def gather(self, n: int, size: float = MESSAGE) -> float:
-        """Returns the seconds in which n workers in a ring tell all others ``size`` bytes each."""
+        """Returns the seconds in which each of n workers in a ring sends ``size`` bytes to all others."""
         return (n - 1) * (self.latency + size / self.bandwidth)
 
     def all_reduce(self, n: int, size: float) -> float:
-        """Returns the seconds in which a ring sums ``size`` bytes over n workers: a scatter and a gather of parts."""
+        """Returns the seconds of a ring all-reduce of ``size`` bytes over n workers: reduce-scatter, then all-gather."""
         return 2 * (n - 1) * (self.latency + size / n / self.bandwidth)
 
 
 def longest(mean: float, spread: float, n: int) -> float:
-    """Returns how long the slowest of n takes, about, where times are spread normally: all wait for it (Blom's formula)."""
+    """Returns the approximate mean time of the slowest of n workers with normally distributed times (Blom, 1958)."""
     return mean + spread * NormalDist().inv_cdf((n - 0.375) / (n + 0.25))
 
 
 def backprop_speedup(n: int, mean: float, spread: float, size: float, wire: Wire) -> float:
-    """Returns the episodes per second of n workers over those of one, each with episodes of its own.
+    """Returns the ratio of episodes per second of n workers, each with its own episodes, to those of one.
 
     Args:
-        n: Workers.
-        mean: Seconds of an episode and its gradient.
-        spread: Their standard deviation, as learners differ.
+        n: Number of workers.
+        mean: Mean seconds of an episode and its gradient.
+        spread: Standard deviation of these seconds, since learners differ.
         size: Bytes of the teacher's gradient.
-        wire: Between them.
+        wire: Connection between the workers.
     """
     crossing = wire.all_reduce(n, size) + 2 * wire.gather(n)
     return n * mean / (longest(mean, spread, n) + crossing)
 
 
 def evolution_speedup(n: int, fixed: float, member: float, population: int, wire: Wire) -> float:
-    """Returns the generations per second of n workers over those of one, which judge parts of the population.
+    """Returns the ratio of generations per second of n workers, which share the population, to those of one.
 
     Args:
-        n: Workers.
-        fixed: Seconds of a part that do not depend on its size: the steps that an agent takes one after the other.
-        member: Seconds that each candidate adds.
+        n: Number of workers.
+        fixed: Seconds of a share that do not depend on its size, i.e. of an agent's sequential steps.
+        member: Seconds per candidate.
         population: P.
-        wire: Between them.
+        wire: Connection between the workers.
     """
 
     def seconds(part: int) -> float:
-        return fixed + (part + 1) * member  # the search's mean is judged by all
+        return fixed + (part + 1) * member  # every worker also evaluates the mean of the search distribution
 
     return seconds(population) / (seconds(math.ceil(population / n)) + 3 * wire.gather(n))

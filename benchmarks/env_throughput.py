@@ -1,10 +1,10 @@
-"""A learned environment beside the real task: steps per second, and with ``--solve`` the time to a solved agent.
+"""A learned environment compared with the real task: steps per second and, with ``--solve``, time to solve it.
 
     python benchmarks/env_throughput.py --torch --json build/env_throughput.json          # a minute
     python benchmarks/env_throughput.py --env teacher.safetensors --solve --seeds 5       # minutes
 
-The contestants of a comparison take turns, in short windows; actions are drawn ahead, and resets count as part of the
-stepping. A ratio above 1 means that the learned environment is ahead. numpy's own threads are held to one, too.
+The contestants of a comparison take turns, in short windows. Actions are drawn in advance, and resets count as part of
+the stepping. A ratio above 1 means that the learned environment is faster. numpy is also limited to one thread.
 """
 
 from __future__ import annotations
@@ -68,12 +68,12 @@ SINGLE_GOAL, VECTOR_GOAL, SOLVE_GOAL = 0.5, 1.0, 5.0
 @click.option("--episodes", default=100, show_default=True, type=click.IntRange(1), help="Real episodes of a check.")
 @click.option("--json", "json_file", type=click.Path(dir_okay=False, path_type=Path), help="Write all figures here.")
 def main(name: str, json_file: Path | None, solve: bool, **settings: Any) -> None:
-    """Measures, prints tables and writes the report."""
+    """Runs the benchmark, prints tables and writes the report."""
     torch.set_num_threads(1)
     console = Console(width=None if sys.stdout.isatty() else 130)
     try:
         synthetic, real = _pair(name)
-        if solve:  # before the measurements that a refusal would lose
+        if solve:  # fails here, before any measurement
             require_raceable(real, settings["algo"])
         report: dict[str, Any] = {"machine": machine(), "env": name, "task": real.id, "settings": settings}
         console.print(
@@ -104,7 +104,11 @@ def main(name: str, json_file: Path | None, solve: bool, **settings: Any) -> Non
 
 
 def _pair(name: str) -> tuple[Environment, Environment]:
-    """Returns the learned environment and its real task."""
+    """Returns the learned environment and its real task.
+
+    Raises:
+        click.UsageError: The name is not that of a learned environment.
+    """
     synthetic = find_environment(name)
     if synthetic.document.get("form") not in ("mdp", "bandit"):
         raise click.UsageError(f"{name} is not a synthetic environment: it needs a file of the form mdp or bandit")
@@ -112,7 +116,7 @@ def _pair(name: str) -> tuple[Environment, Environment]:
 
 
 def machine() -> dict[str, Any]:
-    """Returns what the figures depend on beside the code."""
+    """Returns the machine and the versions that the measurements depend on."""
     cpuinfo, cpu = Path("/proc/cpuinfo"), platform.processor() or platform.machine()
     lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
     cpu = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), cpu)
@@ -123,7 +127,16 @@ def machine() -> dict[str, Any]:
 def contestants(
     kind: str, n: int, synthetic: str, real: str, with_torch: bool, likenesses: dict[str, Weights]
 ) -> dict[str, gym.Env | Any]:
-    """Makes the environments of one comparison, by the table's names: the learned one, those asked for, and ``real``."""
+    """Creates the environments of one comparison, by their names in the table.
+
+    Args:
+        kind: ``gym.make`` or ``make_vec``.
+        n: Number of copies.
+        synthetic: Id of the learned environment.
+        real: Id of the real task.
+        with_torch: Whether to add the learned environment with the torch backend; ``make_vec`` only.
+        likenesses: Random environments to add, by shape; ``make_vec`` only.
+    """
     if kind == "gym.make":
         return {"synthetic": gym.make(synthetic), "real": gym.make(real)}
     native = "vector_entry_point"
@@ -136,11 +149,12 @@ def contestants(
 
 
 def compare(kind: str, n: int, envs: dict[str, Any], settings: dict[str, Any]) -> dict[str, Any]:
-    """Measures environments in turns, and closes them.
+    """Measures environments in turn, and closes them.
 
     Returns:
-        ``rates``: best, median and every window of each, in steps per second over all copies; ``ratios``: each learned one's
-        best and median over the real one's.
+        ``rates``: steps per second over all copies, for each environment the best, the median and every window.
+        ``ratios``: best and median of each learned environment, divided by those of the real one. Also ``kind``,
+        ``num_envs`` and ``real_is``, the class of the real environment.
     """
     windows = {name: _window(env, n, single=kind == "gym.make") for name, env in envs.items()}
     measured: dict[str, list[float]] = {name: [] for name in envs}
@@ -185,7 +199,7 @@ def _window(env: Any, copies: int, single: bool) -> Window:
 
 
 def goals_of(report: dict[str, Any]) -> list[dict[str, Any]]:
-    """Returns the goals, each with its figure and whether it is met."""
+    """Returns the goals, each with the measured figure and whether it is met."""
     single, largest = report["throughput"][0], report["throughput"][-1]
     n = largest["num_envs"]
     found = [

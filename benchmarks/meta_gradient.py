@@ -1,9 +1,9 @@
-"""The adjoint beside plain autograd, `higher`, `torchopt` and per-step checkpointing: time, memory and agreement.
+"""The adjoint compared with plain autograd, `higher`, `torchopt` and per-step checkpointing: time, memory, agreement.
 
     python benchmarks/meta_gradient.py --steps 8,32 --learners narrow --json build/meta_gradient.json
 
-Every measurement has a subprocess of its own, so that its peak memory is its own; the methods take turns, so that a
-machine that slows down favours none. The exit code is 1 if gradients differ from plain autograd's in float64.
+Every measurement runs in its own subprocess, so that its peak memory is its own. The methods take turns, so that a
+slowdown of the machine favours none. The exit code is 1 if gradients differ from those of plain autograd in float64.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ BF16_FLAGS = ("avx512_bf16", "amx_bf16")
 
 
 class Names(click.ParamType):  # type: ignore[type-arg]
-    """A comma-separated choice of names."""
+    """A comma-separated list of allowed names."""
 
     name = "names"
 
@@ -47,7 +47,7 @@ class Names(click.ParamType):  # type: ignore[type-arg]
         self.allowed = allowed
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, ...]:
-        """Splits and checks the value."""
+        """Splits the value and checks its names."""
         if not isinstance(value, str):
             return tuple(value)
         names = tuple(part.strip() for part in value.split(","))
@@ -93,7 +93,7 @@ def main(
     reuse_pages: bool,
     json_file: Path | None,
 ) -> None:
-    """Measures, prints tables and writes the report."""
+    """Runs the benchmark, prints tables and writes the report."""
     console = Console(width=None if sys.stdout.isatty() else 150)
     this_machine = machine(threads)
     console.print(describe(this_machine), soft_wrap=True)
@@ -116,7 +116,7 @@ def main(
         goals = goals_of(results, bf16_units=bool(this_machine["bf16_units"]))
         report["results"] = [r.row() for r in results]
         report["goals"] = [{**asdict(goal), "verdict": goal.verdict} for goal in goals]
-        if json_file is not None:  # after each group, so that a run that is cut short leaves what it has
+        if json_file is not None:  # after each group, so that an interrupted run keeps its results
             json_file.parent.mkdir(parents=True, exist_ok=True)
             json_file.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
     show_linearity(console, results)
@@ -129,7 +129,7 @@ def main(
 
 
 def modes(precisions: tuple[str, ...], layouts: tuple[str, ...]) -> list[tuple[str, str]]:
-    """Returns the (precision, layout) pairs to measure: bf16 only in channels_last, where that is asked for."""
+    """Returns the (precision, layout) pairs to measure: bf16 only in channels_last, unless that was not requested."""
     return [
         (precision, layout)
         for precision, layout in product(precisions, layouts)
@@ -138,7 +138,7 @@ def modes(precisions: tuple[str, ...], layouts: tuple[str, ...]) -> list[tuple[s
 
 
 def measure_in_turns(tasks: list[Task], repeats: int, ask: Callable[[Task], dict[str, Any]]) -> list[Result]:
-    """Measures the tasks one after the other, ``repeats`` times round; one that failed is not tried again."""
+    """Measures the tasks in turn, in ``repeats`` rounds; a task that failed is not retried."""
     runs: dict[Task, list[dict[str, Any]]] = {task: [] for task in tasks}
     for _ in range(repeats):
         for task in tasks:
@@ -148,7 +148,7 @@ def measure_in_turns(tasks: list[Task], repeats: int, ask: Callable[[Task], dict
 
 
 def machine(threads: int) -> dict[str, Any]:
-    """Returns what the figures depend on beside the code."""
+    """Returns the machine and the versions that the measurements depend on."""
     cpu, flags = platform.processor() or platform.machine(), list[str]()
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists():
@@ -168,7 +168,7 @@ def machine(threads: int) -> dict[str, Any]:
 
 
 def describe(facts: dict[str, Any]) -> str:
-    """Returns the lines that head the tables."""
+    """Returns the lines above the tables."""
     units = ", ".join(facts["bf16_units"]) or "none (bf16 is emulated here, and measured only with --precision bf16)"
     return (
         f"{facts['cpu']}, {facts['cores']} cores, {facts['capability']}; {facts['threads']} thread(s); "
@@ -194,7 +194,11 @@ def _installed(console: Console, name: str) -> bool:
 
 
 def _ask(request: dict[str, Any]) -> dict[str, Any]:
-    """Lets a fresh process answer; one that dies of a signal (the kernel's memory killer) is an answer too."""
+    """Answers a request in a new process; death by a signal, e.g. of the kernel's OOM killer, is also an answer.
+
+    Raises:
+        click.ClickException: The process failed in another way.
+    """
     threads = str(request["threads"])
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-m", "peers.measure", json.dumps(request)],

@@ -1,10 +1,10 @@
-"""How the time of an outer step grows with learners, widths, inner steps and population: linear where it should be.
+"""Growth of an outer step's time with learners, widths, inner steps and population, which should be at most linear.
 
     python benchmarks/scale_up.py --json build/scale_up.json --png build/scale_up.png          # some minutes
 
-The digits' `fast` preset with one learner of fixed widths; for the population, CartPole's bandit. `last / first` is the
-time for a unit of the axis at its longest over that at its shortest: 1 is linear, less is better. Of widths a unit is a
-multiplication of the outer step, so that arithmetic is what time is held against.
+Uses the digits' `fast` preset with one learner of fixed widths and, for the population, CartPole's bandit.
+`last / first` is the time per unit at the axis's last value, divided by that at its first: 1 is linear, less is better.
+For widths, a unit is a floating-point operation of the outer step.
 """
 
 from __future__ import annotations
@@ -30,18 +30,18 @@ from gtn_sl.config import resolve_config
 from gtn_sl.data import TASKS
 
 PLAN = StepPlan(layout="channels_last")
-"""No graph kept, so that T meets no end of memory."""
+"""Keeps no graphs, so that memory does not limit T."""
 
 
 @dataclass(frozen=True)
 class Curve:
-    """One axis.
+    """Measurements along one axis.
 
     Attributes:
-        axis: What grows.
+        axis: Name of the quantity that grows.
         values: Its values.
-        units: What time should be proportional to, at each.
-        seconds: Of an outer step, at each.
+        units: Quantity that time should be proportional to, for each value.
+        seconds: Seconds of an outer step, for each value.
     """
 
     axis: str
@@ -51,33 +51,33 @@ class Curve:
 
     @property
     def growth(self) -> float:
-        """Time for a unit at the last value over that at the first."""
+        """Time per unit at the last value, divided by that at the first."""
         return self.seconds[-1] / self.units[-1] / (self.seconds[0] / self.units[0])
 
 
 def learners(values: Sequence[int]) -> Curve:
-    """Episodes of an outer step, each with a learner of its own."""
+    """Varies the episodes of an outer step, each with its own learner."""
     return _curve("learners", values, values, [_iteration(learners=n) for n in values])
 
 
 def side_by_side(values: Sequence[int]) -> Curve:
-    """Learners of one episode, as one batched network."""
+    """Varies the learners of one episode, which are trained as one batched network."""
     return _curve("side by side", values, values, [_iteration(side_by_side=n) for n in values])
 
 
 def steps(values: Sequence[int]) -> Curve:
-    """Inner steps T."""
+    """Varies the number of inner steps, T."""
     return _curve("T", values, values, [_iteration(steps=T) for T in values])
 
 
 def widths(values: Sequence[int]) -> Curve:
-    """Width of the first layer; the others are two and four times as wide."""
+    """Varies the width of the first layer; the others are two and four times as wide."""
     iterations = [_iteration(width=width) for width in values]
     return _curve("width", values, [count(iterate).flops for iterate in iterations], iterations)
 
 
 def population(values: Sequence[int]) -> Curve:
-    """Candidates of an evolution strategy, judged at once."""
+    """Varies the candidates of an evolution strategy, which are evaluated as one batch."""
     times = [median(evolution(SingleProcess(), 4, 1, population=P)) for P in values]
     return Curve("population", [str(P) for P in values], [float(P) for P in values], times)
 
@@ -126,7 +126,7 @@ def _numbers(ctx: click.Context, param: click.Parameter, value: str) -> tuple[in
 @click.option("--json", "json_file", type=click.Path(dir_okay=False, path_type=Path), help="File for all figures.")
 @click.option("--png", "picture", type=click.Path(dir_okay=False, path_type=Path), help="File for the curves.")
 def main(threads: int, json_file: Path | None, picture: Path | None, **values: tuple[int, ...]) -> None:
-    """Measures, prints and draws."""
+    """Runs the benchmark, prints the table and writes the files."""
     torch.set_num_threads(threads)
     curves = [AXES[axis][0](values[axis]) for axis in AXES]
     table = Table(title="an outer step", title_justify="left")
@@ -145,7 +145,7 @@ def main(threads: int, json_file: Path | None, picture: Path | None, **values: t
 
 
 def _draw(curves: Sequence[Curve], picture: Path) -> None:
-    """Draws time over units, both relative to the first, beside what is linear."""
+    """Plots time against units, both relative to the first value, beside a linear reference."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(6, 5), layout="constrained")

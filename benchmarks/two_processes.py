@@ -1,11 +1,11 @@
-"""Two processes beside one: outer steps per second, what crosses between them, and a model for more of them.
+"""Two processes compared with one: outer steps per second, the cost of communication, and a model for more processes.
 
     python benchmarks/two_processes.py --json build/two_processes.json          # ten minutes
 
-All take turns, on one thread each, so that a busy machine is busy for all; a ratio is of neighbours in time. A process of
-two threads runs in its turn, too, and so do two that know nothing of each other, which show what the machine itself allows.
-The two processes are forked and speak gloo, as under torchrun on one machine. A round of turns that would not end within
---minutes is not begun.
+All contestants take turns, with one thread per process, so that other load affects all of them; each ratio is within
+one round. Two more contestants are one process with two threads, and two independent processes, which show what the
+machine itself allows. The processes are forked and use gloo, as under torchrun on one machine. No round is started that
+would not finish within --minutes.
 """
 
 from __future__ import annotations
@@ -37,23 +37,23 @@ from gtn_core.run_folder import RunFolder
 
 WORKERS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 CLUSTER = Wire(latency=50e-6, bandwidth=1.25e9)
-"""Ten-gigabit Ethernet; an assumption, no measurement."""
+"""Ten-gigabit Ethernet; assumed, not measured."""
 
 LIMIT = 300
-"""Seconds that a turn may take."""
+"""Maximum seconds to wait for the result of a process."""
 
 Seconds = list[float]
 Train = Callable[[World, int, int], Seconds]
-"""Takes the world, the outer steps and the threads of a process."""
+"""``(world, outer steps, threads per process) -> seconds`` of each outer step."""
 
 
 @dataclass(frozen=True)
 class Kind:
-    """A way to train.
+    """A kind of training.
 
     Attributes:
-        train: Does so.
-        episodes: Work that two processes do in a step, where one does 1.
+        train: Runs the training.
+        episodes: Work of two processes per step, relative to that of one.
     """
 
     train: Train
@@ -66,7 +66,7 @@ class Kind:
 @click.option("--steps", default=8, show_default=True, type=click.IntRange(4), help="Outer steps of a turn.")
 @click.option("--json", "json_file", type=click.Path(path_type=Path), help="File for all figures.")
 def main(repeats: int, minutes: float, steps: int, json_file: Path | None) -> None:
-    """Measures, prints and models."""
+    """Runs the benchmark, computes the model, and prints both."""
     found: dict[str, Any] = {"processor": processor(), "torch": torch.__version__, "load": os.getloadavg()[0]}
     found["wire"] = _forked(2, _wire)[0]
     rounds, longest, start = list[dict[str, dict[str, Seconds]]](), 0.0, time.monotonic()
@@ -85,7 +85,7 @@ def main(repeats: int, minutes: float, steps: int, json_file: Path | None) -> No
 
 
 def _round(train: Train, steps: int) -> dict[str, Seconds]:
-    """Lets each contestant have a turn."""
+    """Gives each contestant one turn; returns the seconds of its outer steps."""
     return {
         "one": _forked(1, train, steps, 1)[0],
         "two threads": _forked(1, train, steps, 2)[0],
@@ -95,7 +95,7 @@ def _round(train: Train, steps: int) -> dict[str, Seconds]:
 
 
 def _compared(turns: dict[str, list[Seconds]], episodes: int) -> dict[str, Any]:
-    """Returns seconds a step, and ratios of work per second over one process, turn by turn."""
+    """Returns the seconds per step, and the ratios of work per second between contestants, turn by turn."""
     seconds = {name: [mean(turn) for turn in some] for name, some in turns.items()}
 
     def ratios(of: str, over: str, work: int) -> list[float]:
@@ -113,7 +113,7 @@ def _compared(turns: dict[str, list[Seconds]], episodes: int) -> dict[str, Any]:
 
 
 def _modelled(found: dict[str, Any]) -> dict[str, dict[str, list[float]]]:
-    """Returns the model's speed-up of every number of workers, on this machine's wire and on a cluster's."""
+    """Returns the model's speed-up for each number of workers, with this machine's connection and with a cluster's."""
     (few, some), (many, more) = (
         (P, found[f"evolution of {P}"]["seconds"]["one"]) for P in (POPULATIONS[0], POPULATIONS[-1])
     )
@@ -136,7 +136,7 @@ def _modelled(found: dict[str, Any]) -> dict[str, dict[str, list[float]]]:
 
 
 def backprop(world: World, steps: int, threads: int, *, learner: Mapping[str, Any]) -> Seconds:
-    """Trains by meta-gradients, an episode a process; returns the seconds of each outer step."""
+    """Trains by meta-gradients, with one episode per process; returns the seconds of each outer step."""
     from gtn_sl.config import resolve_config
     from gtn_sl.training import meta_train
 
@@ -152,7 +152,7 @@ def backprop(world: World, steps: int, threads: int, *, learner: Mapping[str, An
 
 
 def evolution(world: World, steps: int, threads: int, *, population: int) -> Seconds:
-    """Trains by an evolution strategy, a part of the population a process; returns the seconds of each generation."""
+    """Trains by an evolution strategy that shares the population; returns the seconds of each generation."""
     from gtn_rl.config import resolve_config
     from gtn_rl.training import meta_train
 
@@ -164,7 +164,7 @@ def evolution(world: World, steps: int, threads: int, *, population: int) -> Sec
 
 
 def _timed(world: World, train: Callable[[RunFolder, Callable[..., None]], Any]) -> Seconds:
-    """Returns the seconds of each outer step, without the first, which warms up, and the last, which validates."""
+    """Returns the seconds of each outer step, without the first (warm-up) and the last (validation)."""
     clock: list[float] = []
     with tempfile.TemporaryDirectory() as folder:
         train(RunFolder(Path(folder) / "run"), lambda *told: clock.append(time.perf_counter()))
@@ -173,7 +173,12 @@ def _timed(world: World, train: Callable[[RunFolder, Callable[..., None]], Any])
 
 
 def _wire(world: World) -> dict[str, float]:
-    """Measures a gather, and sums of few and of many bytes, between two processes."""
+    """Measures a gather, and sums of small and large tensors, between two processes.
+
+    Returns:
+        Seconds of a ``gather``, ``latency`` in seconds, ``bandwidth`` in bytes per second, and the number of a
+        teacher's ``parameters``.
+    """
     from gtn_sl.config import resolve_config
     from gtn_sl.data import TASKS
     from gtn_sl.teacher import seeded_teacher
@@ -193,14 +198,14 @@ def _wire(world: World) -> dict[str, float]:
         start = time.perf_counter()
         world.gather(world.rank)
         gathers.append(time.perf_counter() - start)
-    # Of two in a ring, each sends the tensor's two halves in turn.
+    # In a ring of two, each process sends both halves of the tensor in turn.
     bandwidth = 4 * (1 << 22) / max(1e-9, many - few)
     count = seeded_teacher(resolve_config("digits", "fast"), TASKS["digits"], 0).parameter_count()
     return {"gather": median(gathers), "latency": few / 2, "bandwidth": bandwidth, "parameters": count}
 
 
 BACKPROP: dict[str, dict[str, Any]] = {"backprop": {"architecture": "base_fc:16,32,64"}, "backprop, a pool": {}}
-"""Learners of one size, and such as the preset draws, of many: there every process waits for the largest."""
+"""Learners of one size, or of many sizes as drawn by the preset, so that each process waits for the slowest."""
 
 POPULATIONS = (64, 256, 1024)
 
@@ -211,7 +216,11 @@ KINDS = {
 
 
 def _forked(size: int, work: Callable[..., Any], *arguments: Any, world: str = "torch") -> list[Any]:
-    """Runs ``work(world, *arguments)`` in forked processes and returns the results by rank; one that fails ends all."""
+    """Runs ``work(world, *arguments)`` in forked processes and returns the results by rank.
+
+    Raises:
+        click.ClickException: A process ended without a result, or took longer than ``LIMIT``; the others are stopped.
+    """
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -232,7 +241,11 @@ def _forked(size: int, work: Callable[..., Any], *arguments: Any, world: str = "
 
 
 def _result(heard: Connection, process: Any) -> Any:
-    """Returns what a process tells; an end without a word is an error, and so is no word for a long time."""
+    """Returns the result of a process.
+
+    Raises:
+        click.ClickException: The process ended without a result, or took longer than ``LIMIT``.
+    """
     ended = wait([heard, process.sentinel], LIMIT)
     if heard.poll():
         return heard.recv()

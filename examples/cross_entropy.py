@@ -1,4 +1,4 @@
-"""An inner agent of one's own: the cross-entropy method (Rubinstein, 1999) over linear policies, in all variants at once."""
+"""A custom inner agent: the cross-entropy method (Rubinstein, 1999) over linear policies, batched over all variants."""
 
 from dataclasses import dataclass
 
@@ -11,7 +11,14 @@ from gtn_rl.agents import Policies, TaskSpec, Variants
 
 @dataclass(frozen=True)
 class CrossEntropy:
-    """The hyper-parameters: rounds, candidates of each, copies that try one, and the share that the next round starts from."""
+    """The agent and its hyper-parameters.
+
+    Attributes:
+        rounds: Rounds of the method.
+        candidates: Candidates per round, C.
+        copies: Environment copies that evaluate each candidate.
+        elite: Fraction of the candidates from which the next round's distribution is fitted.
+    """
 
     rounds: int = 20
     candidates: int = 64
@@ -31,7 +38,7 @@ class CrossEntropy:
         return Policies(spec, lambda observations: features(variants, observations) @ centre[:, 0])
 
     def _rewards(self, variants: Variants, weights: Tensor, generator: torch.Generator) -> Tensor:
-        """Returns what each of C candidates collects in one episode's steps, the mean over its copies, (P, C)."""
+        """Returns the reward of each of C candidates over one episode's steps, averaged over its copies, (P, C)."""
         copies, rewards = variants.copies(self.candidates * self.copies, generator), []
         for _ in range(variants.max_episode_steps):
             seen = features(variants, copies.observations()).unflatten(1, (self.candidates, self.copies))
@@ -48,10 +55,10 @@ def features(variants: Variants, observations: Tensor) -> Tensor:
 
 
 class CrossEntropyFamily:
-    """Where such agents come from."""
+    """Provides the agents for meta-training and validation."""
 
     def draw(self, spec: TaskSpec, random: np.random.Generator) -> CrossEntropy:
-        """Returns an agent with hyper-parameters drawn anew, once a generation."""
+        """Returns an agent with newly drawn hyper-parameters; called once per generation."""
         return CrossEntropy(rounds=int(random.integers(10, 30)), copies=int(random.choice([16, 64])))
 
     def usual(self, spec: TaskSpec) -> CrossEntropy:
@@ -59,5 +66,5 @@ class CrossEntropyFamily:
         return CrossEntropy()
 
     def fits(self, spec: TaskSpec) -> bool:
-        """Says that it takes discrete and continuous actions."""
+        """Returns whether the agent supports a task; it takes both discrete and continuous actions."""
         return True

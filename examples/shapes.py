@@ -1,6 +1,6 @@
-"""A data set of one's own, drawn here: circles, squares and triangles in noise.
+"""A custom data set: circles, squares and triangles in noise, drawn here.
 
-In this folder: gtn-cli meta-train --task shapes:shapes --minutes 3 --out runs/shapes
+Run in this folder: gtn-cli meta-train --task shapes:shapes --minutes 3 --out runs/shapes
 """
 
 import numpy as np
@@ -9,7 +9,7 @@ from gtn_sl.data import image_task
 
 
 def draw(count, random):
-    """Returns images, uint8 of shape (count, 16, 16), and what they show, (count,)."""
+    """Returns uint8 images of shape (count, 16, 16) and their class labels of shape (count,)."""
     labels = np.arange(count) % 3
     y, x = np.mgrid[:16, :16]
     centre_x, centre_y = random.uniform(6, 10, (2, count, 1, 1))

@@ -1,4 +1,4 @@
-"""A plain PyTorch model trained on a shipped teacher's synthetic images alone, in an ordinary loop, and tested on real ones."""
+"""Trains a plain PyTorch model on a shipped teacher's synthetic images alone, and tests it on real ones."""
 
 import argparse
 import os
@@ -12,7 +12,7 @@ from gtn_sl import TeacherDataset, load_task
 
 
 def convnet(channels: int, side: int, classes: int) -> nn.Module:
-    """Returns a small network of torch's own layers; no running statistics, which so few steps could not settle."""
+    """Returns a small convnet without running statistics, which so few steps could not estimate."""
     return nn.Sequential(
         nn.Conv2d(channels, 64, 3, padding=1),
         nn.GroupNorm(8, 64),
@@ -32,7 +32,7 @@ def train(model: nn.Module, dataset: TeacherDataset, *, epochs: int, lr: float, 
     loader = DataLoader(dataset, batch_size=dataset.batch_size, num_workers=workers, persistent_workers=workers > 0)
     optimizer = torch.optim.Adam(model.parameters(), lr=lr)
     for epoch in range(epochs):
-        dataset.set_epoch(epoch)  # other noise or another order, where the teacher has such
+        dataset.set_epoch(epoch)  # changes the noise or the order, if the teacher's curriculum does so
         for images, labels in loader:  # normalised images, label probabilities
             loss = F.cross_entropy(model(images), labels)
             optimizer.zero_grad()
@@ -42,14 +42,14 @@ def train(model: nn.Module, dataset: TeacherDataset, *, epochs: int, lr: float, 
 
 @torch.no_grad()
 def test(model: nn.Module, dataset: TeacherDataset, data_dir: str | None) -> float:
-    """Returns the accuracy on the real test images, which need the normalisation that the synthetic ones have."""
+    """Returns the accuracy on the real test images, which get the same normalisation as the synthetic ones."""
     split = load_task(dataset.task.name, data_dir).test
     guesses = [model(dataset.task.normalise(images)).argmax(dim=1) for images in split.images.split(1000)]
     return (torch.cat(guesses) == split.labels).float().mean().item()
 
 
 def main() -> None:
-    """Trains and tests."""
+    """Trains and tests a model."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--teacher", default="digits", help="a shipped teacher's name, a run folder or a file")
     parser.add_argument("--epochs", type=int, default=5)

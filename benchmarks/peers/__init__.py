@@ -1,1 +1,1 @@
-"""How one method of `gtn_sl.peers` is measured in a process of its own, and the tables of `benchmarks/meta_gradient.py`."""
+"""Measurement of one method of `gtn_sl.peers` in its own process, and the tables of `benchmarks/meta_gradient.py`."""

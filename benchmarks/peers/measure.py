@@ -1,4 +1,4 @@
-"""What runs inside a subprocess: one method measured, or all methods compared in float64. Prints one line of JSON.
+"""Runs in a subprocess: measures one method, or compares all methods in float64. Prints one line of JSON.
 
 Run as ``python -m peers.measure '<request as JSON>'`` from ``benchmarks/``. The request is either ``{"task": {...},
 "threads": ..., "reuse_pages": ..., "seconds": ...}`` or ``{"agreement": [methods], "learner": ..., "form": ...,
@@ -26,12 +26,12 @@ MIB = 2**20
 
 
 def measure(task: Task, *, seconds: float) -> dict[str, Any]:
-    """Computes one meta-gradient (again and again until ``seconds`` have passed) and reports its time and memory.
+    """Measures the time and memory of a meta-gradient, which is computed repeatedly until ``seconds`` have passed.
 
     Returns:
-        ``seconds`` (and ``cpu_seconds``, of all threads): the median call, without the first where there are more.
-        ``peak_mb``: how far the first call raised the peak resident size, after two small steps of warm-up. ``calls``.
-        Or only ``error``, where memory ran out or the result is not finite.
+        ``seconds`` and ``cpu_seconds`` (of all threads): median over the calls, without the first if there are more.
+        ``peak_mb``: increase of the peak resident size by the first call, after a small warm-up, in MiB. ``calls``:
+        number of calls. If memory ran out or the result is not finite, only ``error``.
     """
     method = METHODS[task.method]
     _limit_memory()
@@ -64,7 +64,7 @@ def measure(task: Task, *, seconds: float) -> dict[str, Any]:
 
 
 def agreement(names: list[str], learner: str, form: str) -> dict[str, dict[str, float]]:
-    """Returns each method's relative difference to plain autograd, per gradient, for 4 steps of batch 8 in float64."""
+    """Returns each method's relative difference from plain autograd by gradient, for 4 steps of batch 8 in float64."""
     found = {}
     for name in names:
         task = Task(name, learner, form, steps=4, batch=8, precision="fp64", layout="contiguous")
@@ -82,7 +82,7 @@ def _peak_rss() -> int:
 
 
 def _limit_memory() -> None:
-    """Makes an allocation beyond the machine's memory fail where it can be reported, instead of ending the process."""
+    """Makes an allocation beyond the available memory raise an error that can be reported, not end the process."""
     available = available_bytes(torch.device("cpu"))
     if available is not None:
         used = int(Path("/proc/self/statm").read_text().split()[5]) * resource.getpagesize()
@@ -90,7 +90,7 @@ def _limit_memory() -> None:
 
 
 def main() -> None:
-    """Answers the request given as the only argument."""
+    """Answers the request in the only command-line argument."""
     request = json.loads(sys.argv[1])
     torch.set_num_threads(request["threads"])
     answer: dict[str, Any]

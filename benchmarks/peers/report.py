@@ -1,4 +1,4 @@
-"""Tables of what was measured, and the goals held against it. Measures nothing itself."""
+"""Tables of measurements, and their comparison with the project's goals. Measures nothing itself."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from rich.table import Table
 from gtn_sl.peers import METHODS, Gradients, Task
 
 AGREEMENT_LIMIT = 1e-10
-"""Largest relative difference to plain autograd that float64 rounding can explain."""
+"""Largest relative difference from plain autograd that float64 rounding can explain."""
 
 
 @dataclass(frozen=True)
 class Result:
-    """One method's measurement: medians over its subprocesses, or the reason why there is none.
+    """One method's measurement: medians over its subprocesses, or the reason why there are none.
 
     Attributes:
         task: What was measured.
-        seconds: Wall-clock time of one meta-gradient.
-        cpu_seconds: Processor time of one meta-gradient, of all threads.
+        seconds: Wall-clock seconds of one meta-gradient.
+        cpu_seconds: CPU seconds of one meta-gradient, over all threads.
         peak_mb: Increase of the peak resident size, in MiB.
-        runs: Each subprocess's own answer.
-        error: Why there is no figure; empty where there is one.
+        runs: Answer of each subprocess.
+        error: Reason why there is no measurement; empty if there is one.
     """
 
     task: Task
@@ -57,11 +57,11 @@ class Result:
 
     @property
     def seconds_per_step(self) -> float:
-        """Wall-clock time of one meta-gradient over T."""
+        """Wall-clock seconds of one meta-gradient, divided by T."""
         return self.seconds / self.task.steps
 
     def row(self) -> dict[str, Any]:
-        """Returns the result's entry in the JSON report; no figure is ``None`` there."""
+        """Returns the result's entry in the JSON report; missing figures are ``None``."""
         keys = ("seconds", "cpu_seconds", "seconds_per_step", "peak_mb")
         figures = {key: None if self.error else getattr(self, key) for key in keys}
         return {**asdict(self.task), **figures, "runs": self.runs, "error": self.error}
@@ -69,14 +69,14 @@ class Result:
 
 @dataclass(frozen=True)
 class Goal:
-    """A bound, and what was measured against it.
+    """A bound, and the measurements to compare with it.
 
     Attributes:
         text: What is compared.
         bound: The bound.
-        at_least: Whether the figures have to be above the bound, or below it.
-        figures: The figure of each learner and T, by ``learner T``.
-        binding: Whether this machine is one that the goal was set for.
+        at_least: Whether the bound is a minimum; otherwise it is a maximum.
+        figures: Measurements, by learner and T or mode.
+        binding: Whether the goal was set for this kind of machine.
     """
 
     text: str
@@ -87,7 +87,7 @@ class Goal:
 
     @property
     def verdict(self) -> str:
-        """Says whether every figure is within the bound."""
+        """Whether every measurement is within the bound, as text."""
         if not self.figures:
             return "not measured"
         met = [figure >= self.bound if self.at_least else figure <= self.bound for figure in self.figures.values()]
@@ -96,7 +96,7 @@ class Goal:
 
 
 def show_agreement(console: Console, found: dict[str, dict[str, float]]) -> None:
-    """Prints each method's relative difference to plain autograd."""
+    """Prints each method's relative difference from plain autograd."""
     table = Table(title="Relative difference to plain autograd, float64, 4 steps of batch 8", title_justify="left")
     for column in ("method", *Gradients._fields):
         table.add_column(column, justify="left" if column == "method" else "right")
@@ -106,7 +106,7 @@ def show_agreement(console: Console, found: dict[str, dict[str, float]]) -> None
 
 
 def show_group(console: Console, results: Sequence[Result]) -> None:
-    """Prints the results of one learner, T and mode, each method beside the best of ours and the best of the peers."""
+    """Prints the results of one learner, T and mode, each relative to the best of ours and the best of the peers."""
     task = results[0].task
     title = f"{task.learner} learner ({task.form}), T = {task.steps}, batch {task.batch}, {results[0].mode}"
     table = Table(title=title, title_justify="left")
@@ -156,7 +156,7 @@ def show_linearity(console: Console, results: Sequence[Result]) -> None:
 
 
 def show_goals(console: Console, goals: Iterable[Goal]) -> None:
-    """Prints the goals against what was measured."""
+    """Prints the goals beside the measurements."""
     table = Table(title="Goals", title_justify="left")
     for column in ("goal", "bound", "measured", "verdict"):
         table.add_column(column)
@@ -167,15 +167,15 @@ def show_goals(console: Console, goals: Iterable[Goal]) -> None:
 
 
 def fastest(results: Iterable[Result], *, ours: bool) -> Result | None:
-    """Returns the fastest of our results, or of the peers'."""
+    """Returns the fastest of our results, or of the peers', or ``None`` if there is none."""
     return min((r for r in results if r.ours == ours and not r.error), key=lambda r: r.seconds, default=None)
 
 
 def goals_of(results: Sequence[Result], *, bf16_units: bool) -> list[Goal]:
-    """Holds the project's goals against the results.
+    """Compares the results with the project's goals.
 
     Args:
-        results: All that was measured.
+        results: All measurements.
         bf16_units: Whether the CPU multiplies bf16 natively; three of the goals were set for such a CPU.
     """
     found: dict[str, dict[str, float]] = {}

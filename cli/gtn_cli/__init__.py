@@ -1,1 +1,1 @@
-"""The command line, ``gtn-cli``: one file per command in ``commands``."""
+"""The command line, ``gtn-cli``, with one file per command in ``commands``."""

@@ -1,4 +1,4 @@
-"""What the user sees while a command works: log lines, progress bars, tables."""
+"""Terminal output of commands: log lines, progress bars and tables."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ from rich.table import Table
 from gtn_cli.interrupt import work_begins
 
 err = Console(stderr=True)
-_TERMINAL = sys.stdout is not None and sys.stdout.isatty()  # it is None where a supervisor has closed it
-out = Console(width=None if _TERMINAL else 1000)  # a table takes what it needs, and breaks no path in a pipe
+_TERMINAL = sys.stdout is not None and sys.stdout.isatty()  # None if a supervisor has closed it
+out = Console(width=None if _TERMINAL else 1000)  # wide enough that tables in a pipe do not wrap paths
 
 
 def start_logging(*, quiet: bool) -> None:
-    """Shows log lines on standard error, all of them or only warnings."""
-    logging.raiseExceptions = False  # a full disk must not fill the screen with the log file's own troubles
+    """Shows log lines on standard error: all of them, or only warnings if ``quiet``."""
+    logging.raiseExceptions = False  # a full disk must not fill the screen with errors of the log file's handler
     handler = RichHandler(console=err, show_path=False, show_level=False, rich_tracebacks=False, markup=False)
     handler.setLevel(logging.WARNING if quiet else logging.INFO)
     logging.basicConfig(level=logging.INFO, format="%(message)s", handlers=[handler], force=True)
-    logging.getLogger("torch").setLevel(logging.WARNING)  # it does so itself, unless its import is interrupted
+    logging.getLogger("torch").setLevel(logging.WARNING)  # torch sets this itself, unless its import is interrupted
 
 
 def training_bar(*, quiet: bool) -> Progress:
-    """Returns the progress bar of a meta-training, which begins: share of the budget, remaining time, figures."""
+    """Declares that work begins and returns a meta-training's progress bar: spent budget, figures, time left."""
     work_begins()
     return Progress(
         TextColumn("meta-training"),
@@ -53,19 +53,19 @@ def training_bar(*, quiet: bool) -> Progress:
 
 
 def counting_bar(*, quiet: bool) -> Progress:
-    """Returns a progress bar over units of work, which begins."""
+    """Declares that work begins and returns a progress bar that counts units of work."""
     work_begins()
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     return Progress(*columns, console=err, disable=quiet, transient=True)
 
 
 def print_table(rows: Sequence[dict[str, str]], title: str | None = None) -> None:
-    """Prints rows of equal keys as a table on standard output, under a title that is not broken to the table's width."""
+    """Prints rows with equal keys as a table on standard output; the title is not wrapped to the table's width."""
     if title:
         out.print(escape(title), style="italic", highlight=False, soft_wrap=True)
     table = Table()
     for key in rows[0]:
         table.add_column(key, overflow="fold")
     for row in rows:
-        table.add_row(*map(escape, row.values()))  # a name in brackets is no style
+        table.add_row(*map(escape, row.values()))  # text in brackets must not be read as a style
     out.print(table)

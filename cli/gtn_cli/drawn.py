@@ -1,4 +1,4 @@
-"""Pictures beside what ``gtn-cli inspect`` prints: where they go, and what becomes of those that cannot be written."""
+"""Pictures written by ``gtn-cli inspect``: their folder, and the handling of failures."""
 
 from __future__ import annotations
 
@@ -15,15 +15,18 @@ T = TypeVar("T")
 
 
 def drawn(out: Path | None, usual: Path | None, draw: Callable[[Path], T]) -> T | None:
-    """Draws pictures into a folder; where that fails, says so and goes on, since the rest is worth showing.
+    """Draws pictures into a folder; a failure is only reported, so that the command can show the rest.
 
     Args:
-        out: The folder that the user named.
-        usual: Where pictures go otherwise; None for nowhere.
-        draw: Draws into a folder that is there, and returns what ``drawn`` returns.
+        out: Folder given by the user.
+        usual: Default folder; ``None`` draws nothing.
+        draw: Draws into an existing folder.
+
+    Returns:
+        The result of ``draw``; ``None`` if nothing was drawn.
 
     Raises:
-        UsageError: The folder that the user named cannot be made.
+        UsageError: The folder ``out`` cannot be created.
     """
     if out is not None:
         make_folder(out)
@@ -32,6 +35,6 @@ def drawn(out: Path | None, usual: Path | None, draw: Callable[[Path], T]) -> T 
         return None
     try:
         return draw(make_folder(folder))
-    except (GTNError, OSError) as error:  # e.g. of a read-only folder, or its real task is not installed
+    except (GTNError, OSError) as error:  # e.g. the folder is read-only, or the real task is not installed
         click.echo(f"no picture: {error}" + ("" if out else "; --out names another folder"), err=True)
         return None

@@ -1,4 +1,4 @@
-"""Which argument of a command names an environment's file, where a supervised teacher may stand, too."""
+"""Recognition of arguments that name a synthetic environment, for commands that also accept a teacher of images."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from gtn_core.errors import GTNError, unknown_name
 
 
 def kind_of(path: Path) -> str | None:
-    """Returns the kind of environment that an argument names (``gtn_envs.document.KINDS``); None for anything else.
+    """Returns the kind of environment that an argument names (``gtn_envs.document.KINDS``), or ``None``.
 
     Args:
-        path: A shipped id, or a file (or run) that holds one.
+        path: A shipped id, a file or a run folder.
 
     Raises:
-        UnknownNameError: It looks like the id of a shipped environment, and there is none of that name.
-        GTNError: The file of that id is damaged.
+        UnknownNameError: The argument looks like the id of a shipped environment, but there is none of that name.
+        GTNError: The file of the shipped environment is damaged.
     """
     import gtn_envs
     from gtn_envs.document_file import resolve
@@ -34,13 +34,13 @@ def kind_of(path: Path) -> str | None:
 
 
 def environment_file(path: Path) -> Path:
-    """Returns the environment's file, of a run the one in its folder; a shipped id stays as it is, without its module's name."""
+    """Returns the file that an argument names: that in a run folder, a shipped id without ``gtn_envs:``, or a path."""
     from gtn_envs.shipped import shipped_ids
 
     name = str(path).removeprefix("gtn_envs:")
     run = path / "teacher.safetensors"
     if run.is_file():
         return run
-    if name in shipped_ids():  # a study's folder may be called so, too
+    if name in shipped_ids():  # takes precedence over a folder of that name, e.g. of a study
         return Path(name)
     return run if path.is_dir() else path

@@ -1,4 +1,4 @@
-"""The meta-training of a synthetic environment, as the command line runs it; see ``gtn_cli.meta_training``."""
+"""Meta-training of a synthetic environment, as run by the command line; see ``gtn_cli.meta_training``."""
 
 from __future__ import annotations
 
@@ -27,7 +27,17 @@ class Reinforcement:
 
     @classmethod
     def new(cls, task: str, preset: str, layers: Sequence[Mapping[str, Any]], given: Given) -> Reinforcement:
-        """Resolves the settings of a new run."""
+        """Resolves the settings of a new run.
+
+        Args:
+            task: Gymnasium id of the real task.
+            preset: Name of the preset.
+            layers: Settings over the preset, each layer overriding the previous ones.
+            given: The command's own options, which override all layers.
+
+        Raises:
+            UsageError: A setting is invalid, or an option has no meaning for environments.
+        """
         from gtn_rl.config import resolve_config
 
         _refuse_images(task, given)
@@ -45,7 +55,11 @@ class Reinforcement:
 
     @classmethod
     def resumed(cls, settings: Mapping[str, Any], given: Given) -> Reinforcement:
-        """Takes a run's settings."""
+        """Resolves the stored settings of a run, with the changes in ``given``.
+
+        Raises:
+            UsageError: A setting is invalid, or ``given`` has a data folder.
+        """
         from gtn_core.config import resolve
         from gtn_rl.config import RLConfig
 
@@ -118,7 +132,12 @@ def _refuse_images(task: str, given: Given) -> None:
 
 
 def _with_estimator(stages: Sequence[Any], name: str) -> tuple[Any, ...]:
-    """Returns the stages with another way to the outer gradient: by evolution, or by differentiating in place of it."""
+    """Returns the stages with another estimator of the outer gradient: an evolution strategy or the meta-gradient.
+
+    Raises:
+        UnknownNameError: There is no such estimator.
+        UsageError: No stage can use the estimator.
+    """
     from gtn_core.errors import unknown_name
     from gtn_rl.stages.rules import evolution_strategies
 

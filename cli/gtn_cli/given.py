@@ -1,4 +1,4 @@
-"""What the user said of a meta-training beside the settings of its config."""
+"""Options of a meta-training that are not settings of its config or override them."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from gtn_core.errors import UsageError
 
 @dataclasses.dataclass(frozen=True)
 class Given:
-    """The options that are no settings of the config, or go before them.
+    """The command's own options; ``None`` where an option was not given.
 
     Attributes:
-        minutes: Budget, or ``None``.
-        iterations: Budget, or ``None``.
-        seed: Root of randomness, or ``None``.
-        threads: CPU threads, or ``None``.
-        device: Where, or ``None``.
-        data_dir: Folder of image files, or ``None``; supervised only.
-        kind: Kind of environment, or ``None``; reinforcement learning only.
-        estimator: Estimator of the outer gradient, or ``None``; reinforcement learning only.
-        start: A teacher or environment to start from, or ``None``.
+        minutes: Budget in minutes.
+        iterations: Budget in outer steps.
+        seed: Root seed.
+        threads: CPU threads.
+        device: Device to compute on.
+        data_dir: Folder of the image files; images only.
+        kind: Kind of environment; environments only.
+        estimator: Estimator of the outer gradient; environments only.
+        start: Teacher or environment to start from.
     """
 
     minutes: float | None = None
@@ -38,10 +38,10 @@ class Given:
 
     @property
     def budget(self) -> dict[str, Any]:
-        """Returns the budget, if one was given.
+        """The budget, ``{"minutes": ...}`` or ``{"iterations": ...}``; empty if none was given.
 
         Raises:
-            UsageError: Two were.
+            UsageError: Both were given.
         """
         if self.minutes is not None and self.iterations is not None:
             raise UsageError("give one budget: either --iterations or --minutes")
@@ -49,12 +49,12 @@ class Given:
 
 
 def only_given(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns the entries that hold something."""
+    """Returns the entries that are neither ``None`` nor an empty dictionary."""
     return {key: value for key, value in values.items() if value is not None and value != {}}
 
 
 def refuse(given: Mapping[str, Any], why: str) -> None:
-    """Raises UsageError where something was given that has no meaning for this kind of meta-training."""
+    """Raises UsageError if any of these options was given, since it has no meaning for this kind of meta-training."""
     extra = [name for name, value in given.items() if value is not None]
     if extra:
         raise UsageError(f"{', '.join(extra)} has no meaning here: {why}")

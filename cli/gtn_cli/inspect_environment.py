@@ -1,4 +1,4 @@
-"""What ``gtn-cli inspect`` shows of a synthetic environment: the file, the stages that made it and what they cost, a picture."""
+"""``gtn-cli inspect`` for a synthetic environment: the file, the stages that made it, their cost, and a picture."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ HEADER = (
     *("form", "task", "max_episode_steps", "limit_terminates", "regret", "activation", "reward_mode", "gamma"),
     *("command", "seed", "version"),
 )
-"""Entries of the file's document that are shown as they are."""
+"""Entries of the file's document that are shown unchanged."""
 
 
 def show_environment(path: Path, out: Path | None, *, quiet: bool, as_json: bool) -> None:
-    """Prints an environment and writes ``episodes.png``, of a shipped one only where a folder is given.
+    """Prints an environment and writes ``episodes.png``; for a shipped environment only if ``out`` is given.
 
     Raises:
-        GTNError: The file is not valid, or the folder cannot be made.
+        GTNError: The file is invalid, or the folder ``out`` cannot be created.
     """
     import gtn_envs
     from gtn_rl.provenance import stages_of
@@ -42,7 +42,7 @@ def show_environment(path: Path, out: Path | None, *, quiet: bool, as_json: bool
     except gtn_envs.WeightsError as error:
         raise GTNError(str(error)) from error
     assert weights.path is not None
-    usual = folder_beside(file) if file.is_file() else None  # of a shipped id
+    usual = folder_beside(file) if file.is_file() else None  # None for a shipped id
     picture = drawn(out, usual, functools.partial(_picture, file))
     document = weights.document
     sizes = {name: list(tensor.shape) for name, tensor in weights.tensors.items()}
@@ -72,7 +72,7 @@ def _print_details(weights: Weights, sizes: Mapping[str, Sequence[int]]) -> None
 
     document = weights.document
     told = flatten(document.get("metrics") or {})
-    metrics = {key: value for key, value in told.items() if not key.startswith("meta_")}  # the stages' table has costs
+    metrics = {key: value for key, value in told.items() if not key.startswith("meta_")}  # costs are in the stage table
     if metrics:
         console.print_table([{"metric": key, "value": _number(value)} for key, value in metrics.items()])
     if config := document.get("config"):
@@ -83,7 +83,7 @@ def _print_details(weights: Weights, sizes: Mapping[str, Sequence[int]]) -> None
 
 
 def _own(stage: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns the settings of a stage that it reads: those of a differentiated inner loop only where there is one."""
+    """Returns the settings that a stage uses; ``gradient`` only if the stage differentiates through the inner loop."""
     from gtn_rl.natures import NATURES, StageNature
 
     differentiates = NATURES.get(str(stage.get("name")), StageNature()).differentiates
@@ -91,7 +91,7 @@ def _own(stage: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _stage_rows(stages: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
-    """Returns a row for each stage, and one for all."""
+    """Returns a row for each stage and, if all costs are known, one for their sum."""
     rows = [
         {
             "stage": str(stage.get("name", "?")),
@@ -121,7 +121,7 @@ def _number(value: Any) -> str:
 
 
 def _space(space: Any) -> str:
-    """Returns a space in one line; bounds that are the same everywhere are told once."""
+    """Returns a space as one line of text; a bound that is equal in all dimensions is given once."""
     if not hasattr(space, "low"):
         return str(space)
     low, high = (

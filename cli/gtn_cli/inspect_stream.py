@@ -1,4 +1,4 @@
-"""What ``gtn-cli inspect`` shows of a data stream: the file, how it was made, a picture of its batches."""
+"""``gtn-cli inspect`` for a data stream: the file, how it was made, and a picture of its batches."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
     from gtn_envs import DataStream
 
 HEADER = ("task", "class_names", "seed", "optimizer", "version")
-"""Entries of the file's document that are shown as they are."""
+"""Entries of the file's document that are shown unchanged."""
 
 
 def show_stream(path: Path, out: Path | None, *, quiet: bool, as_json: bool) -> None:
-    """Prints a stream and writes ``batches.png``, of a shipped one only where a folder is given.
+    """Prints a stream and writes ``batches.png``; for a shipped stream only if ``out`` is given.
 
     Raises:
-        GTNError: The file is not valid, or the picture cannot be written.
+        GTNError: The file is invalid, or the folder ``out`` cannot be created.
     """
     import gtn_envs
     from gtn_core.tracking import flatten
@@ -63,7 +63,7 @@ def show_stream(path: Path, out: Path | None, *, quiet: bool, as_json: bool) -> 
 
 
 def _picture(stream: DataStream, folder: Path) -> Path:
-    """Draws images from the first batch (top) to the last (bottom)."""
+    """Draws images of up to eight batches, from the first (top) to the last (bottom)."""
     import torch
 
     from gtn_sl.reports.pictures import batch_grid

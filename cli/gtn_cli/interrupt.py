@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM, as a command hears them. Imports no torch."""
+"""Handling of Ctrl-C and SIGTERM. Does not import torch."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ EXIT_INTERRUPTED = 130
 
 @contextlib.contextmanager
 def ctrl_c_ends_imports() -> Iterator[None]:
-    """Within the block, until ``work_begins``, Ctrl-C in the middle of an import ends the process; see ``interrupt``."""
+    """Makes Ctrl-C during an import end the process within the block, until ``work_begins``; see ``interrupt``."""
     global _working
     _working = False
     if threading.current_thread() is not threading.main_thread() or signal.getsignal(signal.SIGINT) != _USUAL:
@@ -28,20 +28,20 @@ def ctrl_c_ends_imports() -> Iterator[None]:
 
 
 def work_begins() -> None:
-    """Says that from now on something may be half done: an interrupt is raised wherever it comes."""
+    """Declares that work has started, so that an interrupt raises KeyboardInterrupt wherever it arrives."""
     global _working
     _working = True
 
 
 def interrupt_on_sigterm() -> None:
-    """Makes SIGTERM, which a scheduler sends when the time is up, the same as Ctrl-C."""
+    """Handles SIGTERM, which a scheduler sends when the time is up, like Ctrl-C."""
     signal.signal(signal.SIGTERM, interrupt)
 
 
 def interrupt(number: int, frame: FrameType | None) -> None:
-    """Raises KeyboardInterrupt, but ends the process in the middle of an import before any work has begun.
+    """Raises KeyboardInterrupt, or ends the process if an import is running and no work has begun.
 
-    Libraries take an interrupt of their own import for a part that is missing, and go on, or abort.
+    Some libraries mistake an interrupt during their import for a missing dependency, and continue or abort.
     """
     while frame is not None and not _working:
         if frame.f_code.co_filename.startswith("<frozen importlib"):

@@ -1,4 +1,4 @@
-"""A command that several processes run together: how they find each other, and which of them speaks."""
+"""Commands that run on several processes: how they join, and which of them reports errors."""
 
 from __future__ import annotations
 
@@ -20,13 +20,21 @@ T = TypeVar("T")
 
 @contextlib.contextmanager
 def joined(name: str) -> Iterator[World]:
-    """Joins the processes that a launcher has started, for the length of a command.
+    """Joins the processes that a launcher has started, for the duration of a command.
 
-    A failure that all know of is told by the process where it happened; the others end silently with the same exit code.
-    That another process has gone is told by each, also where a launcher ends this one for the same reason meanwhile.
+    A failure that all ranks know of is reported by the rank where it happened; the others exit silently with the same
+    code. The loss of another process is reported by every rank, even if the launcher terminates this one for the same
+    reason.
 
     Args:
         name: See ``gtn_core.distributed.join``.
+
+    Yields:
+        The world of all processes.
+
+    Raises:
+        LostRankError: Another process is gone.
+        SystemExit: Another rank reports the failure.
     """
     from gtn_core.distributed import join
 
@@ -38,7 +46,7 @@ def joined(name: str) -> Iterator[World]:
     except BaseException as error:
         lost = _lost_rank(error)
         if lost is not None:
-            signal.signal(signal.SIGTERM, signal.SIG_IGN)  # the launcher's: it waits a little for what is said now
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)  # sent by the launcher, which waits a little for this message
             raise lost from None
         if isinstance(error, GTNError) and error.rank is not None and error.rank != world.rank:
             raise SystemExit(error.exit_code) from None
@@ -48,11 +56,14 @@ def joined(name: str) -> Iterator[World]:
 
 
 def together(name: str, work: Callable[[World], T]) -> T:
-    """Does work on the processes that a launcher has started, and again where one has gone, or come, and the launcher is elastic.
+    """Runs ``work`` on all processes; under an elastic launcher, runs it again when a process is lost or added.
 
     Args:
         name: See ``gtn_core.distributed.join``.
-        work: Takes the world; begun again, it has to find what was done before.
+        work: Takes the world. When run again, it must resume from what was saved.
+
+    Raises:
+        LostRankError: Another process is gone, and the launcher is not elastic.
     """
     from gtn_core.distributed import LostRankError
 
@@ -67,7 +78,7 @@ def together(name: str, work: Callable[[World], T]) -> T:
 
 
 def _lost_rank(error: BaseException | None) -> LostRankError | None:
-    """Returns the error that another process has gone, also where an interrupt came while it was on its way."""
+    """Returns the error that another process is gone, even if an interrupt arrived while it was propagating."""
     from gtn_core.distributed import LostRankError
 
     while error is not None and not isinstance(error, LostRankError):

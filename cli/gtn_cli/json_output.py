@@ -1,4 +1,4 @@
-"""The one JSON document that a command prints with ``--json``, whatever else is printed meanwhile. Imports no torch."""
+"""Output of ``--json``: one JSON document, whatever else the command prints. Does not import torch."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from typing import Any, TextIO
 import click
 
 _documents: list[TextIO | None] = []
-"""Where documents go while everything else is sent to standard error; the last one holds."""
+"""Streams that documents are written to while all other output goes to standard error; the last one is in effect."""
 
 
 @contextlib.contextmanager
 def documents_alone() -> Iterator[None]:
-    """Sends all that is printed within the block to standard error, but for what ``echo_json`` prints."""
+    """Redirects everything printed within the block to standard error, except the documents of ``echo_json``."""
     _documents.append(sys.stdout)
     try:
         with contextlib.redirect_stdout(sys.stderr):

@@ -1,4 +1,4 @@
-"""Work that a command keeps in a folder and goes on with: what the user is told where it ends early. Imports no torch."""
+"""Resumable work in a folder: what the user is told when a command ends early. Does not import torch."""
 
 from __future__ import annotations
 
@@ -16,11 +16,14 @@ from gtn_core.errors import GTNError
 
 @contextlib.contextmanager
 def kept(folder: Path, *, told: bool = True) -> Iterator[None]:
-    """Ends a command that was interrupted, or that lost a process, with what is kept and how to go on.
+    """Ends an interrupted command, or one that lost a process, with a message on what is kept and how to resume.
 
     Args:
-        folder: Where what is done is.
-        told: Whether this process tells of an interrupt, which of several one does.
+        folder: Folder of the finished work.
+        told: Whether this process reports an interrupt; of several processes, one does.
+
+    Raises:
+        SystemExit: The command was interrupted.
     """
     work_begins()
     try:
@@ -42,5 +45,5 @@ def _what_now(folder: Path) -> str:
 def _is_lost_rank(error: GTNError) -> bool:
     distributed = sys.modules.get(
         "gtn_core.distributed"
-    )  # not imported for this: where it was not, there is one process
+    )  # not imported here, since there is only one process if it was not imported before
     return distributed is not None and isinstance(error, distributed.LostRankError)

@@ -1,4 +1,4 @@
-"""A group of commands that are imported when they are called. Imports no torch."""
+"""A group of commands that are imported when they are called. Does not import torch."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from click.shell_completion import CompletionItem
 
 
 class LazyGroup(click.Group):
-    """A group that imports a command only when it is called, so that ``--help`` answers at once.
+    """A group that imports a command only when it is called, so that ``--help`` is fast.
 
     Args:
-        table: Name -> (module whose ``command`` it is, one line for ``--help``).
+        table: Name -> (module that defines ``command``, one line for ``--help``).
     """
 
     def __init__(self, *args: Any, table: Mapping[str, tuple[str, str]], **kwargs: Any) -> None:
@@ -27,7 +27,7 @@ class LazyGroup(click.Group):
         return list(self.table)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Returns the command of that name."""
+        """Imports and returns the command of that name, or ``None`` if there is none."""
         if cmd_name not in self.table:
             return None
         command = importlib.import_module(self.table[cmd_name][0]).command
@@ -37,19 +37,19 @@ class LazyGroup(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Finds the command that the arguments name; of an unknown one, the error suggests the nearest."""
+        """Resolves the command that the arguments name; for an unknown one, the error suggests the nearest match."""
         if args and args[0] not in self.table and not args[0].startswith("-"):
             near = difflib.get_close_matches(args[0], self.table, n=1)
             ctx.fail(f"No such command {args[0]!r}." + (f" Did you mean {near[0]!r}?" if near else ""))
         return super().resolve_command(ctx, args)
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
-        """Completes a command's name, importing none."""
+        """Completes a command's name without importing any."""
         return [
             CompletionItem(name, help=text) for name, (_, text) in self.table.items() if name.startswith(incomplete)
         ]
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Writes the commands with their one line, importing none."""
+        """Writes the commands and their one-line help without importing any."""
         with formatter.section("Commands"):
             formatter.write_dl([(name, text) for name, (_, text) in self.table.items()])

@@ -1,4 +1,4 @@
-"""The entry point: the table of commands, and what becomes of an error. Imports no torch."""
+"""The entry point: the table of commands and the handling of errors. Does not import torch."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ COMMANDS = {
     "runs": ("gtn_cli.commands.runs", "List the runs in a folder."),
     "completion": ("gtn_cli.commands.completion", "Print the shell completion script."),
 }
-"""Name -> (module whose ``command`` it is, one line for ``--help``)."""
+"""Name -> (module that defines ``command``, one line for ``--help``)."""
 
 OUT_OF_MEMORY = (
     "out of memory; smaller batches and buffers need less, and in a meta-training compute.memory_mib or inner.steps"
@@ -55,7 +55,7 @@ EXIT_FAILED = 1
 def cli() -> None:
     """Generative Teaching Networks: meta-learn a teacher whose synthetic data trains fresh learners in a few steps.
 
-    A teacher makes images, or it is a whole environment for reinforcement learning.
+    A teacher generates images, or is a whole environment for reinforcement learning.
 
     \b
     Examples:
@@ -71,11 +71,11 @@ def cli() -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Runs the command line and exits: 0 done, 1 failed, 2 wrong usage, 130 interrupted."""
+    """Runs the command line and exits with 0 (done), 1 (failed), 2 (wrong usage) or 130 (interrupted)."""
     from gtn_core.errors import WHERE, GTNError
 
     if "" not in sys.path:
-        sys.path.append("")  # the current folder, where a user's own tasks are; `python -m` has it, a script has not
+        sys.path.append("")  # the current folder, for a user's own tasks; `python -m` adds it, an entry point does not
     try:
         with ctrl_c_ends_imports():
             code = cli.main(args=list(arguments) if arguments is not None else None, standalone_mode=False)
@@ -90,7 +90,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if os.environ.get("GTN_TRACEBACK"):
             raise
         _fail(str(error), error.exit_code)
-    except BrokenPipeError:  # the reader of our output has gone; Python would complain once more while shutting down
+    except BrokenPipeError:  # the reader of our output is gone; avoids a second error when Python flushes at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(EXIT_FAILED)
     except OSError as error:
@@ -111,7 +111,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _is_gymnasiums(error: Exception) -> bool:
-    """Says whether an error is of Gymnasium's own classes, whose messages are meant for users."""
+    """Returns whether an error is one of Gymnasium's own classes, whose messages are meant for users."""
     gymnasium = sys.modules.get("gymnasium")
     return gymnasium is not None and isinstance(error, gymnasium.error.Error)
 

@@ -1,4 +1,4 @@
-"""What differs between the two kinds of meta-training on the command line: settings, the trainer, and what to say of it."""
+"""The interface to the two kinds of meta-training on the command line: their settings, training and messages."""
 
 from __future__ import annotations
 
@@ -23,28 +23,32 @@ class MetaTraining(Protocol):
 
     @property
     def config(self) -> Any:
-        """All its settings."""
+        """All settings."""
 
     @property
     def title(self) -> str:
-        """What is made, for the log's first line."""
+        """What is being made, for the first line of the log."""
 
     @property
     def slug(self) -> str:
-        """Start of the run folder's name."""
+        """Start of the default run folder's name."""
 
     def train(self, run: RunFolder, world: World, *, resume: bool, listener: Listener, command: str) -> Progress:
-        """Runs it, on all processes of a world, and writes its report, on the first."""
+        """Runs the meta-training on all processes of a world and, on rank 0, writes its report."""
 
     def figures(self, progress: Progress, values: Mapping[str, float]) -> str:
-        """Returns what the progress bar says after an outer step."""
+        """Returns the text of the progress bar after an outer step."""
 
     def summary(self, run: RunFolder, progress: Progress) -> tuple[dict[str, Any], str, str]:
-        """Returns its own part of the result as JSON values, the result as a sentence, and what the user would do next."""
+        """Returns the specific results as JSON values, a sentence that states them, and a command to run next."""
 
 
 def new_meta_training(task: str, preset: str, layers: Sequence[Mapping[str, Any]], given: Given) -> MetaTraining:
-    """Returns the meta-training of a task: of an environment where the name is a Gymnasium id, else supervised."""
+    """Returns the meta-training of a task: an environment if the name is a Gymnasium id, else a teacher of images.
+
+    Raises:
+        UsageError: The task is unknown, a setting is invalid, or an option has no meaning for the task.
+    """
     if is_environment(task):
         return Reinforcement.new(task, preset, layers, given)
     _refuse_unknown(task)
@@ -52,14 +56,18 @@ def new_meta_training(task: str, preset: str, layers: Sequence[Mapping[str, Any]
 
 
 def resumed_meta_training(settings: Mapping[str, Any], given: Given) -> MetaTraining:
-    """Returns a run's own meta-training, with the few settings that may change: budget, threads, data folder and device."""
+    """Returns the meta-training of an existing run, of which budget, threads, data folder and device may change.
+
+    Raises:
+        UsageError: A setting is invalid, or an option has no meaning for the task.
+    """
     if "stages" in settings:
         return Reinforcement.resumed(settings, given)
     return Supervised.resumed(settings, given)
 
 
 def is_environment(task: str) -> bool:
-    """Says whether a task's name is a Gymnasium id: it ends in a version, or is registered by the module that it names."""
+    """Returns whether a task's name is a Gymnasium id: it ends in a version, or the module it names registers it."""
     if re.search(r"-v\d+$", task):
         return True
     from gtn_sl.data import names_images
@@ -68,11 +76,15 @@ def is_environment(task: str) -> bool:
         return False
     import gymnasium as gym
 
-    return task.rpartition(":")[2] in gym.registry  # names_images has imported the module, if it can be
+    return task.rpartition(":")[2] in gym.registry  # names_images has imported the module, if possible
 
 
 def _refuse_unknown(task: str) -> None:
-    """Raises where a name is no image task's; a Gymnasium id that lacks its version is recognised."""
+    """Checks that a name is that of an image task.
+
+    Raises:
+        UsageError: It is not; for a Gymnasium id without its version, the message suggests the latest version.
+    """
     from gtn_sl.data import find_task, names_images
 
     if names_images(task):

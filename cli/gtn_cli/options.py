@@ -1,4 +1,4 @@
-"""Options that several commands share, and the completion of their values. Imports no torch."""
+"""Options that several commands share, and the completion of their values. Does not import torch."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def complete_task(ctx: click.Context, parameter: click.Parameter, typed: str) ->
 
 
 def complete_images(ctx: click.Context, parameter: click.Parameter, typed: str) -> list[CompletionItem]:
-    """Completes the name of an image task, or the path of one's own images."""
+    """Completes the name of an image task, or the path of a user's own images."""
     named = [CompletionItem(name) for name in PRESETS["fast"] if name.startswith(typed)]
     return named or [CompletionItem(typed, type="file")]
 
@@ -57,13 +57,13 @@ def data_dir(command: F) -> F:
 
 
 def use_data_dir(folder: Path | None) -> None:
-    """Makes a given folder that of the image files for environments, which Gymnasium makes from their ids alone."""
+    """Sets ``GTN_DATA_DIR`` to a given folder, since Gymnasium makes environments from their ids alone."""
     if folder is not None:
         os.environ["GTN_DATA_DIR"] = str(folder.absolute())
 
 
 SEED = click.IntRange(min=0, max=2**63 - 1)
-"""What every generator of random numbers takes."""
+"""Range of seeds that every random number generator accepts."""
 
 THREADS = click.IntRange(min=1, max=4096)
 
@@ -74,13 +74,13 @@ def seed(what: str = "Root of all randomness.") -> Callable[[F], F]:
 
 
 class Amount(click.FloatRange):
-    """A number of something, above 0 unless ``least`` says otherwise; neither infinite nor undefined."""
+    """A finite number, greater than 0 or, if ``least`` is given, at least ``least``."""
 
     def __init__(self, least: float | None = None) -> None:
         super().__init__(min=least or 0, min_open=least is None)
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """Returns the number."""
+        """Parses a value; fails if it is out of range, infinite or NaN."""
         number = float(super().convert(value, param, ctx))
         if not math.isfinite(number):
             self.fail(f"{value} is no amount.", param, ctx)
@@ -88,7 +88,7 @@ class Amount(click.FloatRange):
 
 
 def device(default: str = "auto") -> Callable[[F], F]:
-    """Adds ``--device``; ``default`` is what the help says of it."""
+    """Adds ``--device``; ``default`` is the default shown in the help text."""
     text = f"Where to compute.  [default: {default}]"
     return click.option("--device", default=None, metavar="auto|cpu|cuda", help=text)
 
@@ -105,7 +105,7 @@ def world(command: F) -> F:
 
 
 def output_mode(command: F) -> F:
-    """Adds ``--quiet`` and ``--json``; with the second, what a user's own code prints goes to standard error."""
+    """Adds ``--quiet`` and ``--json``; with ``--json``, any other output goes to standard error."""
 
     @functools.wraps(command)
     def told(*, as_json: bool, **others: Any) -> Any:
@@ -117,7 +117,7 @@ def output_mode(command: F) -> F:
 
 
 def given_command() -> str:
-    """Returns the running command as a user would type it again: every argument that was given, and no other."""
+    """Returns the command line of the running command, with every argument given by the user and no defaults."""
     context = click.get_current_context()
     words = ["gtn-cli", *_names(context)]
     for parameter in context.command.params:
@@ -135,7 +135,7 @@ def given_command() -> str:
 
 
 def _names(context: click.Context) -> list[str]:
-    """Returns the name of a command, that of its group before it."""
+    """Returns the name of a command, preceded by those of its groups."""
     names: list[str] = []
     while context.parent is not None:
         names.insert(0, str(context.info_name))

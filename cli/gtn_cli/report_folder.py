@@ -1,4 +1,4 @@
-"""Where a command puts what it tells of a teacher or an environment, unless the user names a folder. Imports no torch."""
+"""The default folder for a command's report on a teacher or an environment. Does not import torch."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 def folder_beside(file: Path) -> Path:
-    """Returns ``report/`` of the run whose teacher a file is, else a folder beside it that is called like the file."""
+    """Returns ``report/`` of the run that the file belongs to, else a folder beside the file with its name."""
     from gtn_core.run_folder import RunFolder
 
     run = RunFolder(file.parent)

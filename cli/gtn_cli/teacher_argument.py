@@ -1,4 +1,4 @@
-"""The teacher of images that a command is given: a shipped one's name, a file or a run. Imports no torch."""
+"""The argument that names a teacher of images: a shipped name, a file or a run folder. Does not import torch."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def complete_teacher(ctx: click.Context, parameter: click.Parameter, typed: str)
     from gtn_sl.shipped import shipped_teachers
 
     shipped = [name for name in shipped_teachers() if name.startswith(typed)]
-    # Names or a path: bash's script shows nothing of a list that holds both.
+    # Either names or a path, since the bash script shows nothing if a list has both.
     return [CompletionItem(name) for name in shipped] or [CompletionItem(typed, type="file")]
 
 
@@ -36,7 +36,7 @@ def complete_any(ctx: click.Context, parameter: click.Parameter, typed: str) -> 
 
 
 def teacher_argument(command: F) -> F:
-    """Adds ``TEACHER``."""
+    """Adds the argument ``TEACHER``."""
     kind = click.Path(path_type=Path)
     return click.argument("teacher", metavar="TEACHER", type=kind, shell_complete=complete_teacher)(command)
 
@@ -45,8 +45,8 @@ def read_teacher(name: Path) -> TeacherFile:
     """Reads the teacher that an argument names.
 
     Raises:
-        CheckpointError: It is a synthetic environment, or no valid file.
-        UnknownNameError: No teacher of that name comes with the package.
+        CheckpointError: The file holds a synthetic environment or is invalid.
+        UnknownNameError: No teacher of that name ships with the package.
     """
     from gtn_sl.teacher_file import load_teacher
 
@@ -59,7 +59,7 @@ def read_teacher(name: Path) -> TeacherFile:
 
 
 def data_dir_of_run(name: Path) -> Path | None:
-    """Returns where the run found its data, if that is still there; of a teacher's file, nothing is known of that."""
+    """Returns the data folder of a run if it still exists; ``None`` otherwise, and for anything but a run folder."""
     from gtn_core.run_folder import RunFolder
 
     run = RunFolder(name)
@@ -68,10 +68,10 @@ def data_dir_of_run(name: Path) -> Path | None:
 
 
 def require_safetensors(option: str, path: Path) -> None:
-    """Makes sure, before any work, that an option names a ``.safetensors`` file that can be written.
+    """Checks, before any work, that an option names a ``.safetensors`` file that can be written.
 
     Raises:
-        UsageError: It does not, or the file cannot.
+        UsageError: It names another kind of file, or the file cannot be written.
     """
     from gtn_core.checkpoint import require_writable
 
@@ -81,15 +81,15 @@ def require_safetensors(option: str, path: Path) -> None:
 
 
 def refuse_to_replace(teacher: Path, option: str, path: Path) -> None:
-    """Makes sure that what is made of a teacher does not take its place.
+    """Checks that what is made from a teacher does not overwrite it.
 
     Args:
         teacher: The file that is read.
-        option: Names ``path``.
+        option: The option that names ``path``.
         path: The file that will be written.
 
     Raises:
-        UsageError: They are one file.
+        UsageError: Both are the same file.
     """
     if path.exists() and path.samefile(teacher):
         raise UsageError(f"{option}: {path} is the teacher itself, which would be lost; give another path")

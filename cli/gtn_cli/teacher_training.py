@@ -1,4 +1,4 @@
-"""The meta-training of a teacher of images, as the command line runs it; see ``gtn_cli.meta_training``."""
+"""Meta-training of a teacher of images, as run by the command line; see ``gtn_cli.meta_training``."""
 
 from __future__ import annotations
 
@@ -24,7 +24,17 @@ class Supervised:
 
     @classmethod
     def new(cls, task: str, preset: str, layers: Sequence[Mapping[str, Any]], given: Given) -> Supervised:
-        """Resolves the settings of a new run."""
+        """Resolves the settings of a new run.
+
+        Args:
+            task: Name of the image task.
+            preset: Name of the preset.
+            layers: Settings over the preset, each layer overriding the previous ones.
+            given: The command's own options, which override all layers.
+
+        Raises:
+            UsageError: A setting is invalid, or an option has no meaning for images.
+        """
         from gtn_sl.config import resolve_config
 
         refuse({"--kind": given.kind, "--estimator": given.estimator}, f"{task} is a supervised task")
@@ -39,7 +49,11 @@ class Supervised:
 
     @classmethod
     def resumed(cls, settings: Mapping[str, Any], given: Given) -> Supervised:
-        """Takes a run's settings."""
+        """Resolves the stored settings of a run, with the changes in ``given``.
+
+        Raises:
+            UsageError: A setting is invalid.
+        """
         from gtn_core.config import resolve
         from gtn_sl.config import MetaTrainConfig
 
@@ -49,7 +63,7 @@ class Supervised:
             config = dataclasses.replace(config, outer=outer)
         changed = only_given({"device": given.device, "threads": given.threads})
         if given.threads is not None:
-            changed["sharers"] = None  # it is what each process gets
+            changed["sharers"] = None  # --threads is the number per process
         config = dataclasses.replace(config, compute=dataclasses.replace(config.compute, **changed))
         if given.data_dir is not None:
             config = dataclasses.replace(config, data_dir=str(given.data_dir.absolute()))

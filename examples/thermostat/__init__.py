@@ -1,4 +1,4 @@
-"""A task of one's own: importing this package registers it, which is all that ``--task thermostat:Thermostat-v0`` needs."""
+"""A custom task: importing this package registers it, which is all that ``--task thermostat:Thermostat-v0`` needs."""
 
 import gymnasium as gym
 

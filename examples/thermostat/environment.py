@@ -1,4 +1,4 @@
-"""A room whose heater lags behind, on a cold day: hold the temperature that is wanted."""
+"""A room with a sluggish heater and cooler on a cold day: keep the target temperature."""
 
 from __future__ import annotations
 
@@ -9,12 +9,15 @@ import numpy as np
 from gymnasium import spaces
 
 COOL, OFF, HEAT = range(3)
-POWER, LAG = 0.6, 0.3  # degrees a minute at full power; how fast the device follows
-LOSS, OUTSIDE = 0.025, -10.0  # how fast the room follows the air outside, which is so many degrees above what is wanted
+POWER, LAG = 0.6, 0.3  # degrees per minute at full power; fraction of a change of power that takes effect each minute
+LOSS, OUTSIDE = (
+    0.025,
+    -10.0,
+)  # share of the gap to the outside lost per minute; degrees outside above target
 
 
 class Thermostat(gym.Env[np.ndarray, int]):
-    """The observation: degrees above what is wanted, and degrees a minute that the device gives; the reward: minus the error."""
+    """Observation: degrees above target, and current power in degrees per minute. Reward: minus the absolute error."""
 
     def __init__(self) -> None:
         self.observation_space = spaces.Box(-20.0, 20.0, (2,), np.float32)
@@ -24,13 +27,13 @@ class Thermostat(gym.Env[np.ndarray, int]):
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[np.ndarray, dict[str, Any]]:
-        """Starts with the room up to five degrees off, and the device at rest."""
+        """Starts with the room up to five degrees off target and the device off."""
         super().reset(seed=seed)
         self._state = np.array([self.np_random.uniform(-5, 5), 0.0])
         return self._state.astype(np.float32), {}
 
     def step(self, action: int) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
-        """Lets a minute pass."""
+        """Simulates one minute."""
         error, power = self._state
         power += LAG * (POWER * (action - OFF) - power)
         error += power + LOSS * (OUTSIDE - error)

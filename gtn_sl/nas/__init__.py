@@ -1,1 +1,1 @@
-"""Architecture search: spaces, rankers that judge architectures cheaply, how far to trust them, and searches that use them."""
+"""Architecture search: spaces, rankers that score architectures cheaply, measures of ranker quality, and searches."""

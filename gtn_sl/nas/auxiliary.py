@@ -1,4 +1,4 @@
-"""A second classifier inside a network, for training alone: it keeps the gradient of early parts alive in deep ones."""
+"""An auxiliary classifier inside a network, used only in training: it strengthens the gradient to early layers."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ CHANNELS = 64
 
 
 class AuxiliaryHead(nn.Module):
-    """Reads the feature maps at two thirds of a network's depth and classifies them, until it is taken off.
+    """Classifies the feature maps at two thirds of a network's depth, which it reads through a forward hook.
 
     Args:
-        network: What it listens to.
-        task: Gives image shape and classes.
-        seed: Of its parameters.
+        network: The ``Network`` to attach to.
+        task: The task, for its image shape and number of classes.
+        seed: Seed of the head's initial parameters.
     """
 
     def __init__(self, network: nn.Module, task: ImageTask, seed: int) -> None:
@@ -42,11 +42,11 @@ class AuxiliaryHead(nn.Module):
             )
 
     def loss(self, labels: Tensor, label_smoothing: float) -> Tensor:
-        """Returns the cross-entropy on the batch that the network has just seen."""
+        """Returns the head's cross-entropy on the network's latest batch, with labels of shape ``(N,)``."""
         return F.cross_entropy(self.layers(self._features), labels, label_smoothing=label_smoothing)
 
     def take_off(self) -> None:
-        """Leaves the network as it was found."""
+        """Detaches the head from the network."""
         self._hook.remove()
         self._features = torch.empty(0)
 

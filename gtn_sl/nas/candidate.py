@@ -1,4 +1,4 @@
-"""An architecture of a search space: what is sampled, ranked, searched for and trained."""
+"""Candidates: architectures of a search space, which are sampled, ranked, searched for and trained."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from gtn_sl.data import ImageTask, find_task
 from gtn_sl.nas.spaces import Genotype, Space
 
 PREFIX = "nas"
-"""What the name of a learner from a search space begins with."""
+"""Prefix of the names of learners from a search space."""
 
 
 @dataclass(frozen=True)
@@ -24,8 +24,8 @@ class Candidate:
     """One architecture.
 
     Attributes:
-        space: Where it lies.
-        genotype: Its choices.
+        space: Its search space.
+        genotype: The choice made at each decision.
     """
 
     space: Space
@@ -33,29 +33,29 @@ class Candidate:
 
     @property
     def encoding(self) -> str:
-        """Its text, unique in the space."""
+        """Its text form, unique within the space."""
         return self.space.encode(self.genotype)
 
     @property
     def learner(self) -> str:
-        """Its name among the learners, which ``gtn_sl.learners.architecture`` reads."""
+        """Its learner name, as accepted by ``gtn_sl.learners.architecture``."""
         return f"{PREFIX}:{self.space.name}:{self.encoding}"
 
     def fresh(self, task: ImageTask, seed: int, layout: Layout = "contiguous") -> tuple[Learner, Tensor]:
-        """Returns the network as a pure learner, with its initial parameters, shape ``(D,)``, that depend on ``seed`` alone."""
+        """Returns the network as a pure learner and its initial parameters, shape ``(D,)``, determined by ``seed``."""
         return fresh_learner(lambda: self.space.build(self.genotype, task.image_shape, task.classes), seed, layout)
 
     def module(self, task: ImageTask, seed: int) -> nn.Module:
-        """Returns the network as an ordinary module in training mode; its parameters are those of ``fresh``."""
+        """Returns the network as an ordinary module in training mode, with the initial parameters of ``fresh``."""
         with seeded(seed):
             return self.space.build(self.genotype, task.image_shape, task.classes).train()
 
 
 def decode_all(space: Space, encodings: Iterable[str]) -> list[Candidate]:
-    """Reads encodings.
+    """Decodes encodings.
 
     Raises:
-        UsageError: One is no architecture of the space.
+        UsageError: An encoding is not an architecture of the space.
     """
     return [Candidate(space, space.decode(text)) for text in encodings]
 
@@ -63,16 +63,16 @@ def decode_all(space: Space, encodings: Iterable[str]) -> list[Candidate]:
 def sample_distinct(
     space: Space, count: int, rng: np.random.Generator, without: Sequence[Candidate] = ()
 ) -> list[Candidate]:
-    """Draws architectures, none of them twice.
+    """Draws distinct architectures.
 
     Args:
-        space: Where from.
-        count: How many.
-        rng: Source of randomness.
-        without: What must not be drawn.
+        space: The search space.
+        count: Number of architectures.
+        rng: Random number generator.
+        without: Architectures to exclude.
 
     Raises:
-        UsageError: The space does not have so many.
+        UsageError: The space has too few architectures.
     """
     if count + len(without) > space.size():
         raise UsageError(f"{space.name} has {space.size()} architectures, not {count + len(without)}")
@@ -87,16 +87,16 @@ def sample_distinct(
 
 
 def sample_seeing(space: Space, task: str, count: int, rng: np.random.Generator) -> list[Candidate]:
-    """Draws distinct architectures whose logits depend on the image at all; the others are too easy to rank.
+    """Draws distinct architectures whose logits depend on the image; the others are too easy to rank.
 
     Args:
-        space: Where from.
-        task: Gives the shape of images.
-        count: How many.
-        rng: Source of randomness.
+        space: The search space.
+        task: Name of the task, for its image shape.
+        count: Number of architectures.
+        rng: Random number generator.
 
     Raises:
-        UsageError: The space does not have so many.
+        UsageError: The task is unknown, or the space has too few such architectures.
     """
     drawn: list[Candidate] = []
     seeing: list[Candidate] = []
@@ -108,7 +108,7 @@ def sample_seeing(space: Space, task: str, count: int, rng: np.random.Generator)
 
 
 def sees(candidate: Candidate, task: str) -> bool:
-    """Says whether a network answers different images differently."""
+    """Returns whether an untrained network's logits differ between images, tested on four random ones."""
     found = find_task(task)
     module = candidate.module(found, 0)
     with torch.no_grad():

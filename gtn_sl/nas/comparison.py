@@ -1,4 +1,4 @@
-"""Rankers side by side: how well each orders a ground truth, on all of it and on its better half, and what that costs."""
+"""Comparison of rankers: how well each orders a ground truth and its better half, and at what cost."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ from gtn_sl.nas.scoring import Scores
 
 @dataclass(frozen=True)
 class Row:
-    """One ranker.
+    """One ranker's result.
 
     Attributes:
         ranker: Its specification.
         everything: Correlations over all architectures.
-        better_half: The same over the half with the higher accuracy.
-        failures: Architectures that it could not judge, and so ranked last.
-        cpu_seconds: Of one judgement.
-        amortised: The same with its share of what was paid before and for preparing, once for all architectures; NaN where
-            nobody knows what was paid.
-        steps: Training steps of one judgement.
-        scores: Shape ``(architectures,)``.
+        better_half: Correlations over the half with the higher accuracy.
+        failures: Number of architectures that it failed on, which rank last.
+        cpu_seconds: CPU-seconds to judge one architecture with all seeds.
+        amortised: ``cpu_seconds`` plus one architecture's share of preparation and earlier costs; NaN if the latter are
+            unknown.
+        steps: Training steps to judge one architecture with all seeds.
+        scores: Shape ``(architectures,)``; minus infinity for failures.
     """
 
     ranker: str
@@ -49,11 +49,11 @@ class Comparison:
     """All rankers on one ground truth.
 
     Attributes:
-        truth: It.
-        rows: The ranker with the highest Spearman correlation first.
-        ceiling: Set by noise between seeds, over all architectures.
+        truth: The ground truth.
+        rows: One per ranker, in decreasing order of Spearman correlation; undefined ones last.
+        ceiling: Ceiling set by noise between seeds, over all architectures.
         ceiling_of_half: The same over the better half.
-        seeds: Judgements that each score is the mean of.
+        seeds: Judgements averaged in each score.
     """
 
     truth: GroundTruth
@@ -67,12 +67,12 @@ def compare(truth: GroundTruth, found: Sequence[Scores], seeds: int) -> Comparis
     """Compares rankers.
 
     Args:
-        truth: What they are measured by.
-        found: Their scores of all its architectures.
-        seeds: How many judgements each score is the mean of.
+        truth: The ground truth.
+        found: Each ranker's scores, of all architectures of the ground truth.
+        seeds: Judgements averaged in each score.
 
     Raises:
-        UsageError: The ground truth has fewer than six architectures: its better half would be no set to correlate.
+        UsageError: The ground truth has fewer than six architectures, too few to correlate its better half.
     """
     if len(truth.entries) < 6:
         raise UsageError(f"a ground truth of {len(truth.entries)} architectures is too small to correlate: 6 at least")
@@ -105,7 +105,7 @@ def _worst_last(row: Row) -> float:
 
 
 def table(comparison: Comparison) -> list[dict[str, str]]:
-    """Returns the rows of the table, each cell as text; the last one is the ceiling."""
+    """Returns the rows of the full table, with text cells; the last row is the ceiling."""
     rows = [
         {
             "ranker": row.ranker,
@@ -133,7 +133,7 @@ def table(comparison: Comparison) -> list[dict[str, str]]:
 
 
 def short_table(comparison: Comparison) -> list[dict[str, str]]:
-    """Returns what of the table fits a terminal: two digits, the best ranker first, the ceiling last."""
+    """Returns the rows of a table that fits a terminal, with text cells; the last row is the ceiling."""
     rows = [
         {
             "ranker": short_name(row.ranker),
@@ -154,7 +154,7 @@ def short_table(comparison: Comparison) -> list[dict[str, str]]:
 
 
 def to_json(comparison: Comparison) -> dict[str, Any]:
-    """Returns everything but the ground truth as JSON values; what is not a finite number is null."""
+    """Returns the comparison as JSON values, without the ground truth's accuracies; non-finite numbers become null."""
     rows = [{**dataclasses.asdict(row), "scores": row.scores.tolist()} for row in comparison.rows]
     ceilings = {key: dataclasses.asdict(getattr(comparison, key)) for key in ("ceiling", "ceiling_of_half")}
     document: dict[str, Any] = _finite({"rows": rows, **ceilings, "architectures": list(comparison.truth.entries)})

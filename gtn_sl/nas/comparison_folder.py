@@ -1,4 +1,4 @@
-"""A folder of correlations: every ranker whose scores it holds, compared on one ground truth, as tables and pictures."""
+"""A folder of correlations: all rankers with scores in it, compared on one ground truth, as tables and plots."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ ASKED = "asked.json"
 
 @dataclass(frozen=True)
 class Asked:
-    """What was asked of a folder last.
+    """The latest request made of a folder.
 
     Attributes:
         truth: Name or file of the ground truth.
-        seeds: Judgements that each score is the mean of.
-        command: What the user typed.
+        seeds: Judgements averaged in each score.
+        command: The command line that the user typed.
     """
 
     truth: str
@@ -39,10 +39,10 @@ class Asked:
 
 
 def read_asked(folder: Path) -> Asked | None:
-    """Returns what was asked of a folder; ``None`` where nothing was.
+    """Returns the latest request made of a folder, or ``None`` if there was none.
 
     Raises:
-        DataError: The file is damaged.
+        DataError: The file is damaged or cannot be read.
     """
     path = folder / ASKED
     try:
@@ -55,7 +55,12 @@ def read_asked(folder: Path) -> Asked | None:
 
 
 def refuse_another_truth(folder: Path, truth: str) -> None:
-    """Raises UsageError where a folder holds the table of another ground truth, which would be lost."""
+    """Protects a folder's table from being replaced by that of another ground truth.
+
+    Raises:
+        UsageError: The folder holds the table of another ground truth.
+        DataError: The record of the latest request is damaged.
+    """
     asked = read_asked(folder)
     if asked is not None and asked.truth != truth:
         raise UsageError(
@@ -64,10 +69,11 @@ def refuse_another_truth(folder: Path, truth: str) -> None:
 
 
 def write_correlations(folder: Path, asked: Asked) -> Comparison:
-    """Writes ``correlate.md``, ``correlate.json``, pictures and TensorBoard's curves, and returns what they show.
+    """Writes ``correlate.md``, ``correlate.json``, plots and TensorBoard curves, and returns the comparison they show.
 
     Raises:
-        UsageError: The folder holds scores of no ranker, or the ground truth is unknown or too small.
+        UsageError: No ranker has scores of all architectures, or the ground truth is unknown or too small.
+        DataError: The ground truth's file cannot be read.
     """
     truth = find_ground_truth(asked.truth)
     found = _scores(folder, truth, asked.seeds)
@@ -87,7 +93,7 @@ def write_correlations(folder: Path, asked: Asked) -> Comparison:
 
 
 def _scores(folder: Path, truth: GroundTruth, seeds: int) -> list[Scores]:
-    """Returns the scores of each ranker that has judged all of a ground truth, under names that differ."""
+    """Returns the scores of each ranker that has judged every architecture of a ground truth, under distinct names."""
     found = []
     for results in result_folders(folder / SCORES, FIELDS):
         identity = results.identity()

@@ -1,4 +1,4 @@
-"""Pictures of how rankers compare: correlations with their intervals, scores against accuracies, correlation against cost."""
+"""Plots that compare rankers: correlations with intervals, scores against accuracies, correlation against cost."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ALL, HALF = "#0b6e4f", "#c8553d"
 
 
 def plot_correlations(path: Path, comparison: Comparison) -> None:
-    """Draws each ranker's Spearman correlation, on all and on the better half, with its interval and the ceiling."""
+    """Plots each ranker's Spearman correlation, on all and on the better half, with its interval and the ceiling."""
     rows = comparison.rows[::-1]
     figure = Figure(figsize=(8, 1.4 + 0.45 * len(rows)), layout="constrained")
     axes = figure.add_subplot()
@@ -40,7 +40,7 @@ def plot_correlations(path: Path, comparison: Comparison) -> None:
 
 
 def plot_scatter(path: Path, comparison: Comparison) -> None:
-    """Draws score against accuracy, a panel a ranker; the better half stands out."""
+    """Plots accuracy against score in one panel per ranker, with the better half highlighted."""
     rows = comparison.rows
     columns = min(4, len(rows))
     lines = -(-len(rows) // columns)
@@ -55,7 +55,7 @@ def plot_scatter(path: Path, comparison: Comparison) -> None:
 
 
 def plot_cost(path: Path, comparison: Comparison) -> None:
-    """Draws correlation against CPU-seconds per architecture: alone (dot), and with its share of what was paid once (ring)."""
+    """Plots correlation against CPU-seconds per architecture: for judging alone (dot), and amortised (ring)."""
     figure = Figure(figsize=(8, 4.5), layout="constrained")
     axes = figure.add_subplot()
     for row in comparison.rows:

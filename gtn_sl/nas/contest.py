@@ -1,4 +1,4 @@
-"""Rankers and searches at equal cost, each several times, and what the architectures that they find reach on real data."""
+"""Contests: searches at equal cost, over several seeds, and the accuracy of the architectures that they find."""
 
 from __future__ import annotations
 
@@ -26,23 +26,23 @@ from gtn_sl.nas.spaces import Space
 from gtn_sl.nas.trainings import Course, train_all
 
 SEARCHES = "searches"
-"""Folder of the searches within a folder of work."""
+"""Folder of the searches within the work folder."""
 
 DRAWN = "drawn at random"
-"""The control that costs nothing: the first architecture that comes."""
+"""Name of the control, which costs nothing: one architecture drawn at random per seed."""
 
 
 @dataclass(frozen=True)
 class Contest:
-    """Who searches, where, and for how much.
+    """The settings of a contest.
 
     Attributes:
-        space: Where the architectures lie.
+        space: The search space.
         task: Name of the real task.
-        rankers: Specifications.
-        searches: Specifications; every ranker judges for every search.
-        budget: Of each search.
-        seeds: Searches of each ranker, with seeds from 0.
+        rankers: Specifications of the rankers.
+        searches: Specifications of the searches; each is run with every ranker.
+        budget: Budget of each search.
+        seeds: Runs of each ranker and search, with seeds from 0.
         data_dir: Folder of the image files.
     """
 
@@ -57,16 +57,16 @@ class Contest:
 
 @dataclass(frozen=True)
 class Contestant:
-    """What came of one ranker in one kind of search.
+    """The result of one ranker in one kind of search.
 
     Attributes:
-        ranker: Its specification, or ``DRAWN``.
-        search: That of the search; empty for ``DRAWN``.
-        architectures: Encoding of what each of its searches found, by seed.
-        accuracies: Test accuracy of each after a long training, the mean over its seeds; ``None`` where one diverged.
-        judgements: Of a search, on average.
-        cpu_seconds: Of a search, preparing included, on average.
-        paid_before: CPU-seconds of what the ranker rests on, e.g. a teacher's meta-training; ``None`` where nobody knows them.
+        ranker: Specification of the ranker, or ``DRAWN``.
+        search: Specification of the search; empty for ``DRAWN``.
+        architectures: Encoding of the architecture found with each seed.
+        accuracies: Test accuracy of each after long training, averaged over training seeds; ``None`` if one diverged.
+        judgements: Mean number of judgements per search.
+        cpu_seconds: Mean CPU-seconds per search, including preparation.
+        paid_before: CPU-seconds spent before the search, e.g. on a teacher's meta-training; ``None`` if unknown.
     """
 
     ranker: str
@@ -95,7 +95,7 @@ class _Job:
         return self.ranker, self.search, self.seed
 
     def folder(self) -> Path:
-        """Returns where this search lies: elsewhere as soon as anything that it depends on differs."""
+        """Returns this search's folder, which is specific to everything that the result depends on."""
         contest, ranker = self.contest, find_ranker(self.ranker)
         task = find_task(contest.task).identity()
         own = {"space": contest.space.name, **task, "search": self.search, "seed": self.seed}
@@ -114,28 +114,29 @@ def hold_contest(
     workers: int = 1,
     progress: Callable[[str, int, int], object] = lambda what, done, of: None,
 ) -> list[Contestant]:
-    """Searches and trains what a folder of work does not hold already.
+    """Runs the searches and trains the architectures found, reusing the results that the work folder already holds.
 
     Args:
-        contest: What.
-        training: How the architectures found are trained.
-        work: The folder; judgements, searches and trainings are kept in it.
+        contest: The contest.
+        training: Settings for training the architectures found.
+        work: Work folder, which keeps judgements, searches and trainings.
         training_seeds: Trainings of each architecture found.
-        workers: Processes, of one thread each.
-        progress: Told what is being done, how much of it is, and of how much.
+        workers: Number of processes, with one thread each.
+        progress: Called with ``("searches" or "trainings", done, total)``.
 
     Returns:
-        An entry for each ranker and search, ranker by ranker in their order, and the control.
+        One entry per ranker and search, ordered by ranker, followed by the control.
 
     Raises:
-        UsageError: A name is unknown, there is no budget, or search and ranker do not go together.
-        GTNError: A ranker cannot judge here or failed on every architecture, or a worker died; what was done is kept.
+        UsageError: A name is unknown, there is no budget, or a search and a ranker are incompatible.
+        GTNError: A ranker does not support this setting or failed on every architecture, or a worker died. Finished work
+            is kept.
     """
     contest.budget.limits()
     rankers = dict.fromkeys(find_ranker(text).name for text in contest.rankers)  # a wrong name fails before any work
     searches = dict.fromkeys(find_search(text).name for text in contest.searches)
     sides = list(itertools.product(rankers, searches))
-    # Rankers in turn, so that the next search finds what a ranker has prepared.
+    # Alternate between rankers, so that a ranker's preparation is on disk when its next search starts.
     turns = itertools.product(searches, range(contest.seeds), rankers)
     jobs = [_Job(contest, ranker, search, seed, work) for search, seed, ranker in turns]
     documents = _search_all(jobs, workers, progress)
@@ -173,7 +174,7 @@ def hold_contest(
 def _search_all(
     jobs: list[_Job], workers: int, progress: Callable[[str, int, int], object]
 ) -> dict[tuple[str, str, int], dict[str, Any]]:
-    """Returns what each search came to, by ranker, search and seed."""
+    """Returns the document of each search, by ranker, search and seed."""
     found = {job.key: known for job in jobs if (known := _known(job)) is not None}
     progress("searches", len(found), len(jobs))
 
@@ -196,7 +197,7 @@ def _search(job: _Job) -> dict[str, Any]:
 
 
 def _known(job: _Job) -> dict[str, Any] | None:
-    """Returns what a search came to that was finished before, and found something."""
+    """Returns the document of an earlier, finished search with at least one winner, or ``None``."""
     try:
         document = json.loads((job.folder() / DOCUMENT).read_text(encoding="utf-8"))
         return document if isinstance(document, dict) and document.get("winners") else None
@@ -215,13 +216,13 @@ def _drawn(space: Space, seed: int) -> Candidate:
 
 
 def _accuracy(runs: Sequence[Mapping[str, Any]]) -> float | None:
-    """Returns the mean test accuracy over several trainings of one architecture."""
+    """Returns the mean test accuracy over an architecture's trainings, or ``None`` if one diverged."""
     diverged = any(run["failure"] is not None for run in runs)
     return None if diverged else float(np.mean([run["test"] for run in runs]))
 
 
 def _costs(documents: list[dict[str, Any]]) -> tuple[float, float, float | None]:
-    """Returns what a search cost on average in judgements and CPU-seconds, and the CPU-seconds paid before."""
+    """Returns the mean judgements and CPU-seconds per search, and the CPU-seconds paid before (``None`` if unknown)."""
     ledgers = [document["ledger"] for document in documents]
     if not ledgers:
         return 0.0, 0.0, 0.0

@@ -1,4 +1,4 @@
-"""What a contest leaves for people and programs: a table, everything as JSON, a picture."""
+"""Reports of a contest: a table, a plot and the full result as JSON."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ def write_contest(folder: Path, entries: Sequence[Contestant], facts: Mapping[st
     """Writes ``contest.json``, ``contest.md`` and ``contest.png``.
 
     Args:
-        folder: Where to; must exist.
-        entries: What came of each ranker and search.
-        facts: Space, task, budget and what else a reader needs.
+        folder: Output folder; must exist.
+        entries: Result of each ranker and search.
+        facts: Space, task, budget and anything else that a reader needs.
 
     Returns:
-        What the JSON file holds.
+        The content of the JSON file.
     """
     document = {**facts, "entries": [dataclasses.asdict(entry) for entry in entries]}
     with replacing(folder / CONTEST) as file:
@@ -47,10 +47,10 @@ def write_contest(folder: Path, entries: Sequence[Contestant], facts: Mapping[st
 
 
 def read_contest(folder: Path) -> tuple[list[Contestant], dict[str, Any]]:
-    """Reads what ``write_contest`` wrote: the entries and the facts.
+    """Reads the entries and the facts that ``write_contest`` wrote.
 
     Raises:
-        DataError: The file is absent or damaged.
+        DataError: The file is missing or damaged.
     """
     path = folder / CONTEST
     try:
@@ -63,7 +63,12 @@ def read_contest(folder: Path) -> tuple[list[Contestant], dict[str, Any]]:
 
 
 def refuse_another_contest(folder: Path, question: Mapping[str, Any]) -> None:
-    """Raises UsageError where a folder's contest is about another space or task than ``question``: its report would be lost."""
+    """Protects a folder's contest from being replaced by one on another space, task or data set.
+
+    Raises:
+        UsageError: The folder's contest has another space, task or data digest than ``question``.
+        DataError: The folder's contest is damaged.
+    """
     if not (folder / CONTEST).is_file():
         return
     _, before = read_contest(folder)
@@ -77,7 +82,7 @@ def _tuples(entry: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def contest_table(entries: Sequence[Contestant]) -> list[dict[str, str]]:
-    """Returns a row an entry, each cell as text; accuracies are over its searches."""
+    """Returns one table row per entry, with text cells; accuracies are over its searches."""
     return [
         {
             "ranker": short_name(entry.ranker),
@@ -93,7 +98,7 @@ def contest_table(entries: Sequence[Contestant]) -> list[dict[str, str]]:
 
 
 def _percent(entry: Contestant) -> NDArray[np.float64]:
-    """Returns the accuracies of an entry, without those of networks that diverged."""
+    """Returns the accuracies of an entry in percent, without diverged networks."""
     return 100 * np.array([value for value in entry.accuracies if value is not None])
 
 
@@ -110,7 +115,7 @@ def _title(entry: Contestant, *, several: bool) -> str:
 
 
 def _draw(path: Path, entries: Sequence[Contestant], title: str) -> None:
-    """A line an entry, a dot a search, a bar for the mean; the kind of search is told where there are several."""
+    """Plots one line per entry: a dot per search, a bar for the mean; labels name the kind of search if it varies."""
     several = len({entry.search for entry in entries if entry.search}) > 1
     figure = Figure(figsize=(8, 1.2 + 0.5 * len(entries)), layout="constrained")
     axes = figure.add_subplot()

@@ -1,4 +1,4 @@
-"""Rank correlations with bootstrap intervals, and the ceiling that noise between seeds sets to all of them."""
+"""Rank correlations with bootstrap intervals, and the ceiling that noise between seeds sets on them."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Interval:
-    """A figure with its 95% bootstrap interval over architectures, by percentiles.
+    """A statistic with its 95% percentile-bootstrap interval over architectures.
 
     Attributes:
-        value: On all of them; NaN where one side is constant.
-        low: Lower end.
-        high: Upper end.
+        value: The statistic on all architectures; NaN if one side is constant.
+        low: Lower end, the 2.5th percentile.
+        high: Upper end, the 97.5th percentile.
     """
 
     value: float
@@ -34,13 +34,13 @@ class Interval:
 
 @dataclass(frozen=True)
 class Correlation:
-    """How well scores order architectures as their accuracies do.
+    """Rank correlations between scores and accuracies.
 
     Attributes:
-        n: Architectures.
-        spearman: Correlation of the ranks.
-        kendall: Tau-b: share of pairs in the same order minus share in the other, ties accounted for.
-        partial: Spearman's once what both owe to the parameter count is taken out.
+        n: Number of architectures.
+        spearman: Spearman's correlation.
+        kendall: Kendall's tau-b: share of concordant minus share of discordant pairs, adjusted for ties.
+        partial: Partial Spearman correlation given the parameter count.
     """
 
     n: int
@@ -53,10 +53,10 @@ def correlate(scores: Array, accuracies: Array, parameters: Array, seed: int = 0
     """Computes all correlations of a set of architectures.
 
     Args:
-        scores: Shape ``(n,)``; minus infinity for what failed, which is then last.
+        scores: Shape ``(n,)``; minus infinity for failures, which tie for the last rank.
         accuracies: Shape ``(n,)``.
         parameters: Parameter counts, shape ``(n,)``.
-        seed: Of the bootstrap.
+        seed: Seed of the bootstrap.
 
     Raises:
         ValueError: There are fewer than three architectures.
@@ -86,7 +86,7 @@ def correlate(scores: Array, accuracies: Array, parameters: Array, seed: int = 0
 
 
 def spearman(a: Array, b: Array) -> Array:
-    """Returns Spearman's correlation along the last axis; equals share their rank, and a constant row gives NaN."""
+    """Returns Spearman's correlation along the last axis; ties get their average rank, and a constant row gives NaN."""
     x, y = (stats.rankdata(side, axis=-1) for side in (a, b))
     x, y = (side - side.mean(axis=-1, keepdims=True) for side in (x, y))
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -95,14 +95,17 @@ def spearman(a: Array, b: Array) -> Array:
 
 
 def partial_of(ab: Array, ac: Array, bc: Array) -> Array:
-    """Returns the correlation of a and b given c, from the three between them."""
+    """Returns the partial correlation of a and b given c from the pairwise ones; NaN if ``|ac|`` or ``|bc|`` is 1."""
     with np.errstate(invalid="ignore", divide="ignore"):
         result: Array = (ab - ac * bc) / np.sqrt((1 - ac**2) * (1 - bc**2))
     return np.where(np.isclose(np.abs(ac), 1) | np.isclose(np.abs(bc), 1), math.nan, result)
 
 
 def _kendall(a: Array, b: Array, index: NDArray[np.int64]) -> Array:
-    """Returns Kendall's tau-b of each row of ``index``, by how often it holds each architecture: ``w' C w`` sums over pairs."""
+    """Returns Kendall's tau-b of each row of ``index``.
+
+    With ``w`` the number of times that the row holds each architecture, ``w' C w`` sums ``C`` over all of its pairs.
+    """
     counts = np.stack([np.bincount(row, minlength=len(a)) for row in index]).astype(float)
     x, y = (np.greater.outer(side, side).astype(float) - np.less.outer(side, side) for side in (a, b))
     agree, of_x, of_y = (np.einsum("bi,ij,bj->b", counts, m, counts, optimize=True) for m in (x * y, x * x, y * y))
@@ -113,13 +116,13 @@ def _kendall(a: Array, b: Array, index: NDArray[np.int64]) -> Array:
 
 @dataclass(frozen=True)
 class Ceiling:
-    """How far noise between the seeds of a ground truth lets any ranker come.
+    """The highest correlation that noise between the seeds of a ground truth lets a ranker reach.
 
     Attributes:
         between_seeds: Mean Spearman correlation between the accuracies of two seeds.
-        reliability: The same between means over as many seeds as there are, by the Spearman-Brown formula; NaN where seeds
-            disagree more than by chance.
-        ceiling: What a ranker that knew the true order would reach against that mean: the root of the reliability.
+        reliability: The same between two means over this number of seeds, predicted by the Spearman-Brown formula; NaN
+            if ``between_seeds`` is negative.
+        ceiling: Correlation of the true order with the mean over seeds: the square root of the reliability.
     """
 
     between_seeds: float
@@ -128,7 +131,7 @@ class Ceiling:
 
 
 def seed_noise(by_seed: Array) -> Ceiling:
-    """Computes the ceiling from accuracies of shape ``(architectures, seeds)``; NaN for a single seed."""
+    """Computes the ceiling from accuracies of shape ``(architectures, seeds)``; all NaN for a single seed."""
     seeds = by_seed.shape[1]
     pairs = [float(spearman(by_seed[:, i], by_seed[:, j])) for i, j in itertools.combinations(range(seeds), 2)]
     one = float(np.mean(pairs)) if pairs else math.nan
@@ -137,6 +140,6 @@ def seed_noise(by_seed: Array) -> Ceiling:
 
 
 def top_half(accuracies: Array) -> NDArray[np.int64]:
-    """Returns which architectures are the better half by accuracy, as the paper's second figure has it."""
+    """Returns the sorted indices of the more accurate half (rounded up), as in the paper's second correlation."""
     order = np.argsort(-accuracies, kind="stable")
     return np.sort(order[: -(-len(order) // 2)])

@@ -1,4 +1,4 @@
-"""Cells as pictures: a PNG with one arc diagram a graph. The same graphs as DOT text: ``graph.to_dot``."""
+"""Drawings of cells: a PNG with one arc diagram per graph. ``graph.to_dot`` gives the same graphs as DOT text."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from gtn_core.saved_figure import save_figure
 from gtn_sl.nas.graph import Edge, Graph
 
 FAMILIES = (("conv", "#0b6e4f"), ("max", "#c8553d"), ("avg", "#3d5a80"), ("", "#8a8a8a"))
-"""Colour of an edge by what its label contains; the first that fits."""
+"""Colour of an edge by a substring of its label; the first match counts."""
 
 BEND = 0.4
-"""Height of an arc's control point, as a share of its width; the arc itself rises half as high."""
+"""Height of an arc's control point, as a fraction of its width; the arc itself rises half as high."""
 
 COLUMN = 1.5
-"""Inches from node to node."""
+"""Inches between nodes."""
 
 
 def draw(path: Path, graphs: Mapping[str, Graph], title: str) -> None:
-    """Writes a picture of an architecture: nodes from left to right, an arc for each operation.
+    """Draws an architecture: nodes from left to right, an arc for each operation.
 
     Args:
-        path: PNG file.
-        graphs: One panel each, by title.
-        title: What it is about.
+        path: PNG file to write.
+        graphs: Graphs by title, one panel each.
+        title: Title of the figure.
 
     Raises:
         GTNError: The file cannot be written.
@@ -56,12 +56,12 @@ class _Arc(NamedTuple):
 
     @property
     def top(self) -> float:
-        """Where the arc is farthest from the line of nodes; below it where negative."""
+        """Height of the arc's apex above the line of nodes; negative below it."""
         return self.side * BEND * (self.end - self.start) / 2
 
 
 def _arcs(graph: Graph) -> list[_Arc]:
-    """Returns an arc for each edge; of a node's branches every other one runs below the line."""
+    """Returns an arc for each edge; a node's incoming edges alternate between above and below the line."""
     places = {node: place for place, node in enumerate(graph.nodes)}
     into: Counter[str] = Counter()
     arcs = []
@@ -73,7 +73,7 @@ def _arcs(graph: Graph) -> list[_Arc]:
 
 
 def _extent(arcs: Sequence[_Arc]) -> tuple[float, float]:
-    """Returns how far a graph reaches below and above its line of nodes, labels included."""
+    """Returns the lowest and the highest point of a graph relative to its line of nodes, labels included."""
     tops = [0.0, *(arc.top for arc in arcs)]
     return min(tops) - 0.2, max(tops) + 0.2
 
@@ -91,7 +91,7 @@ def _draw_graph(axes: Axes, graph: Graph, arcs: Sequence[_Arc]) -> None:
 
 
 def _draw_arc(axes: Axes, arc: _Arc) -> None:
-    """Draws an arrow from node to node."""
+    """Draws an arrow from node to node, with its label."""
     edge, start, end, side = arc
     colour = next(colour for part, colour in FAMILIES if part in edge.label)
     arrow = FancyArrowPatch(

@@ -1,4 +1,4 @@
-"""A long training of one architecture on real data: the ground truth, and what becomes of a search's winner."""
+"""Long training of one architecture on real data, used for ground truths and for the winners of searches."""
 
 from __future__ import annotations
 
@@ -20,48 +20,48 @@ from gtn_sl.nas.auxiliary import AuxiliaryHead
 from gtn_sl.nas.candidate import Candidate
 
 AfterStep = Callable[[int, float, float], object]
-"""``(steps done, loss of the last batch, its learning rate)``."""
+"""Called with ``(steps done, loss of the last batch, its learning rate)``."""
 
 
 @config
 class FinalTraining:
-    """How a network is trained: SGD with Nesterov's momentum, a linear warm-up, a cosine to zero."""
+    """How a network is trained: SGD with Nesterov momentum, linear warm-up and cosine decay to zero."""
 
     epochs: PositiveReal = 5.0
-    """Passes over the training images, not necessarily whole ones."""
+    """Passes over the training images; may be fractional."""
     batch_size: Positive = 128
-    """Images a step."""
+    """Images per step."""
     lr: PositiveReal = 0.1
     """Learning rate after the warm-up."""
     momentum: Share = 0.9
     """Momentum."""
     weight_decay: NaturalReal = 5e-4
-    """Of all parameters."""
+    """Weight decay of all parameters."""
     warm_up: Share = 0.1
-    """Share of the steps over which the learning rate grows from 0."""
+    """Fraction of the steps over which the learning rate grows from 0."""
     augmentation: str = "none"
-    """How images are varied; see ``gtn_sl.data.augmentation``."""
+    """Data augmentation; see ``gtn_sl.data.augmentation``."""
     auxiliary: NaturalReal = 0.0
-    """Weight of the loss of a second classifier at two thirds of the depth; 0 for none."""
+    """Weight of the loss of an auxiliary classifier at two thirds of the depth; 0 for none."""
     label_smoothing: Share = 0.0
-    """Share of a label's mass that is spread over all classes."""
+    """Fraction of a label's probability that is spread over all classes."""
     clip: PositiveReal = 5.0
-    """Largest norm of the gradient; longer ones are scaled down."""
+    """Largest gradient norm; larger gradients are scaled down to it."""
     statistics_images: Positive = 2048
-    """Training images whose batch statistics the trained network is tested with."""
+    """Training images that provide the batch statistics with which the trained network is evaluated."""
 
 
 @dataclass(frozen=True)
 class Trained:
-    """A trained network and how good it is.
+    """A trained network and its accuracy.
 
     Attributes:
-        module: In evaluation mode.
+        module: The network, in evaluation mode.
         validation: Accuracy on the validation split.
         test: Accuracy on the test split.
-        train_loss: Mean loss over the last tenth of the steps.
-        steps: Steps taken.
-        images: Images seen.
+        train_loss: Mean training loss over the last tenth of the steps.
+        steps: Number of steps.
+        images: Number of training images seen, repeats included.
     """
 
     module: nn.Module
@@ -79,17 +79,17 @@ def train_finally(
     seed: int,
     after_step: AfterStep | None = None,
 ) -> Trained:
-    """Trains one network; what comes out depends on the arguments alone.
+    """Trains one network; the result is a function of the arguments alone.
 
     Args:
         candidate: The architecture.
-        data: The real task; only its train split is learned from.
-        settings: How.
-        seed: Of initial parameters, order and augmentation.
+        data: The real task; only its train split is trained on.
+        settings: How the network is trained.
+        seed: Seed of the initial parameters, the order of the images and their augmentation.
         after_step: Called after each step.
 
     Raises:
-        DivergedError: The loss is not finite, or the network's outputs are no numbers after the last step.
+        DivergedError: A training loss is not finite, or the trained network's outputs are NaN.
     """
     streams = Streams(seed)
     module = candidate.module(data.task, streams.seed("final-training-network"))
@@ -121,7 +121,7 @@ def _steps(
     streams: Streams,
     after_step: AfterStep | None,
 ) -> Tensor:
-    """Takes all steps; returns their losses."""
+    """Takes all steps and returns their losses, shape ``(steps,)``."""
     total = max(1, round(settings.epochs * len(data.train) / settings.batch_size))
     parameters = [*module.parameters(), *(head.parameters() if head else ())]
     optimizer = torch.optim.SGD(
@@ -157,7 +157,7 @@ def _share_of_rate(done: float, warm_up: float) -> float:
 
 
 def _take_statistics(module: nn.Module, data: TaskData, count: int) -> None:
-    """Leaves the batch statistics of the first training images in a module and puts it into evaluation mode."""
+    """Sets a module's batch statistics to those of the first training images and puts it into evaluation mode."""
     with torch.no_grad():
         module(data.normalise(data.train.images[:count]).contiguous(memory_format=torch.channels_last))
     module.eval()

@@ -1,4 +1,4 @@
-"""A cell as a graph of named nodes and labelled edges: what is drawn of it, as DOT text here and as a picture in ``drawing``."""
+"""A cell as a graph of named nodes and labelled edges, which ``to_dot`` writes as DOT text and ``drawing`` as a PNG."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ class Edge:
     """One operation between two nodes.
 
     Attributes:
-        source: Node that it reads.
-        target: Node that it adds to.
-        label: The operation; empty where the value is handed on as it is.
+        source: Node that is read.
+        target: Node that receives the result.
+        label: The operation; empty if the value is passed on unchanged.
     """
 
     source: str
@@ -27,8 +27,8 @@ class Graph:
     """A directed acyclic graph.
 
     Attributes:
-        nodes: Names, each after all that it reads.
-        edges: Operations between them; two nodes may have several.
+        nodes: Names of the nodes, in topological order.
+        edges: Operations between the nodes; two nodes may be connected by several.
     """
 
     nodes: tuple[str, ...]
@@ -36,7 +36,7 @@ class Graph:
 
 
 def to_dot(graphs: Mapping[str, Graph]) -> str:
-    """Returns graphs as one DOT document (Graphviz), each a cluster with its title."""
+    """Returns the graphs as one DOT document (Graphviz), each as a cluster with its title."""
     lines = ["digraph architecture {", "  rankdir=LR;", '  node [shape=box, style=rounded, fontname="Helvetica"];']
     for index, (title, graph) in enumerate(graphs.items()):
         lines += [f"  subgraph cluster_{index} {{", f"    label={json.dumps(title)};"]

@@ -1,6 +1,6 @@
-"""Ground truths: how good architectures of a space are once they have been trained to convergence on real data, seed by seed.
+"""Ground truths: accuracies of a space's architectures after long training on real data, for several seeds.
 
-Those of this folder's ``ground_truths/`` are shipped, so that a ranker can be judged without training anything but itself.
+Those in ``ground_truths/`` ship with the package, so that a ranker can be evaluated without any long training.
 """
 
 from __future__ import annotations
@@ -40,9 +40,9 @@ class Entry:
     Attributes:
         validation: Accuracy on validation data, by seed.
         test: Accuracy on test data, by seed.
-        parameters: How many.
-        flops: Of one image's forward pass.
-        cpu_seconds: Of one training.
+        parameters: Number of parameters.
+        flops: Floating-point operations of one image's forward pass.
+        cpu_seconds: Mean CPU-seconds of one training.
     """
 
     validation: tuple[float, ...]
@@ -54,14 +54,14 @@ class Entry:
 
 @dataclass(frozen=True)
 class GroundTruth:
-    """Architectures with the accuracies that they reach.
+    """Architectures and the accuracies that they reach.
 
     Attributes:
         space: Specification of their space.
         task: Name of the real task.
         training: Settings of each training; see ``FinalTraining``.
-        entries: By encoding.
-        data: Of a user's own images, what tells them from others of that name; see ``ImageTask.digest``.
+        entries: Architectures by encoding.
+        data: Digest of a user's own images; see ``ImageTask.digest``.
     """
 
     space: str
@@ -71,11 +71,11 @@ class GroundTruth:
     data: str | None = None
 
     def refuse_other_images(self) -> None:
-        """Refuses a user's own images that are not those of the trainings.
+        """Checks that a user's own images are those that the architectures were trained on.
 
         Raises:
             UsageError: There is no such task.
-            DataError: The images have changed, or are absent.
+            DataError: The images have changed or are missing.
         """
         if find_task(self.task).digest != self.data:
             raise DataError(f"the images of {self.task} are not those that this ground truth was made on")
@@ -95,10 +95,10 @@ class GroundTruth:
 
 
 def put_together(course: Course, found: Mapping[str, Runs]) -> GroundTruth:
-    """Makes a ground truth of long trainings; an architecture of which one diverged is left out, and it is said.
+    """Makes a ground truth from long trainings; architectures with a diverged training are left out, with a warning.
 
     Raises:
-        DivergedError: None is left.
+        DivergedError: No architecture is left.
     """
     task = find_task(course.task)
     entries = {}
@@ -120,11 +120,11 @@ def put_together(course: Course, found: Mapping[str, Runs]) -> GroundTruth:
 
 
 def save_ground_truth(path: Path, truth: GroundTruth, made_by: str) -> None:
-    """Writes a ground truth, an architecture a line.
+    """Writes a ground truth as JSON, with one line per architecture.
 
     Args:
-        path: JSON file; an existing one is replaced in one step.
-        truth: What to write.
+        path: JSON file; an existing one is replaced atomically.
+        truth: The ground truth.
         made_by: The command that made it.
     """
     head = {
@@ -144,7 +144,12 @@ def save_ground_truth(path: Path, truth: GroundTruth, made_by: str) -> None:
 
 
 def refuse_another_ground_truth(path: Path, training: Mapping[str, Any], data: str | None) -> None:
-    """Raises UsageError where a file holds a ground truth of other trainings, or of other images, which would be lost."""
+    """Protects a ground truth of other trainings or other images from being replaced.
+
+    Raises:
+        UsageError: The file holds a ground truth of other trainings or other images.
+        DataError: The file is not a ground truth.
+    """
     if not path.is_file():
         return
     before = load_ground_truth(path)
@@ -156,7 +161,7 @@ def load_ground_truth(path: Path) -> GroundTruth:
     """Reads a ground truth.
 
     Raises:
-        DataError: The file is absent, damaged, or holds something else.
+        DataError: The file is missing, damaged, or not a ground truth.
         UsageError: Its space or one of its architectures is unknown.
     """
     try:
@@ -165,7 +170,7 @@ def load_ground_truth(path: Path) -> GroundTruth:
             raise ValueError(f"it is a {document['kind']!r} of format {document['format']}")
         entries = {encoding: _entry(values) for encoding, values in document["architectures"].items()}
         truth = GroundTruth(document["space"], document["task"], document["training"], entries, document.get("data"))
-        truth.by_seed()  # refuses architectures with other numbers of seeds
+        truth.by_seed()  # raises ValueError if architectures differ in their number of seeds
     except OSError as error:
         raise DataError(f"cannot read the ground truth {path}: {error.strerror}") from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
@@ -175,11 +180,11 @@ def load_ground_truth(path: Path) -> GroundTruth:
 
 
 def find_ground_truth(name: str, folder: Path = SHIPPED) -> GroundTruth:
-    """Reads a shipped ground truth by name, e.g. ``nb201-small-mnist``, or a file.
+    """Reads a shipped ground truth by name, e.g. ``nb201-small-mnist``, or a ``.json`` file by path.
 
     Raises:
-        UsageError: There is neither such a name nor such a file.
-        DataError: The file is no ground truth.
+        UsageError: No ground truth has that name, or its space or one of its architectures is unknown.
+        DataError: The file is missing, damaged, or not a ground truth.
     """
     if name.endswith(".json"):
         return load_ground_truth(Path(name))
@@ -189,7 +194,7 @@ def find_ground_truth(name: str, folder: Path = SHIPPED) -> GroundTruth:
 
 
 def shipped_ground_truths(folder: Path = SHIPPED) -> Sequence[str]:
-    """Returns the names of the ground truths that come with the package."""
+    """Returns the names of the ground truths that ship with the package."""
     return sorted(path.stem for path in folder.glob("*.json"))
 
 

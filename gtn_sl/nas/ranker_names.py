@@ -1,4 +1,4 @@
-"""What to call rankers in tables and pictures: short, and never two alike."""
+"""Names of rankers in tables and plots: short and distinct."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from typing import Any
 from gtn_sl.shipped import known_by
 
 FIRST = ("file", "steps", "measure")
-"""Settings that a short name begins with, in this order."""
+"""Settings that a short name starts with, in this order."""
 
 TOLD_APART_BY_NONE = ("prepared", "paid_before")
-"""Entries of a ranker's identity that are costs, and name nothing."""
+"""Entries of a ranker's identity that are costs and do not distinguish rankers."""
 
 
 def short_name(ranker: str) -> str:
-    """Returns a ranker's specification for a table or a picture: of its file or run the name alone, and at most 60 characters.
+    """Shortens a ranker's specification for tables and plots: a file or run folder by name only, at most 60 characters.
 
-    What stands behind it in brackets, see ``distinct_names``, is kept.
+    A note in brackets, as added by ``distinct_names``, is kept.
     """
     specification, bracket, note = ranker.partition(" [")
     name, _, settings = specification.partition("@")
@@ -29,13 +29,13 @@ def short_name(ranker: str) -> str:
 
 
 def _place(setting: str) -> int:
-    """Returns where a setting stands: first what most often tells rankers apart, as long names are cut."""
+    """Returns the sort key of a setting: the most distinctive settings come first, since long names are truncated."""
     key = setting.partition("=")[0]
     return FIRST.index(key) if key in FIRST else len(FIRST)
 
 
 def distinct_names(identities: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Returns what to call rankers: their specification, and in brackets what else tells them from others that have the same."""
+    """Returns the rankers' specifications; where several are equal, brackets say how the rankers differ."""
     named = []
     for identity in identities:
         twins = [other for other in identities if other["ranker"] == identity["ranker"]]

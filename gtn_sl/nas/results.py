@@ -1,4 +1,4 @@
-"""One JSON file per architecture: what was found out about it, seed by seed, so that work goes on where it stopped."""
+"""Result folders: one JSON file per architecture with the results by seed, so that interrupted work can be resumed."""
 
 from __future__ import annotations
 
@@ -19,25 +19,30 @@ from gtn_core.folder import make_folder
 log = logging.getLogger(__name__)
 
 FORMAT = 1
-"""Version of the files' layout."""
+"""Version of the file format."""
 
 IDENTITY = "made-by.json"
-"""The file that says what made all the others in a folder."""
+"""Name of the file that describes what made the results in a folder."""
 
 Runs = dict[int, dict[str, Any]]
-"""What was found, by seed."""
+"""Results of one architecture, by seed."""
 
 
 class Fields(NamedTuple):
-    """The numbers that a run has besides ``failure``, which is ``None`` or says why there is no result."""
+    """The numbers in a run besides ``failure``, which is ``None`` or the reason why there is no result."""
 
     costs: tuple[str, ...] = ()
-    """In every run."""
+    """Present in every run."""
     results: tuple[str, ...] = ()
-    """In a run that did not fail."""
+    """Present in every run that did not fail."""
 
     def check(self, run: Mapping[str, Any]) -> None:
-        """Raises ValueError where a run is none."""
+        """Checks a run.
+
+        Raises:
+            KeyError: The run has no ``failure``.
+            ValueError: A number is missing or not finite, or ``failure`` is neither ``None`` nor a string.
+        """
         failure = run["failure"]
         if not (failure is None or isinstance(failure, str)):
             raise ValueError(f"its failure is {failure!r}")
@@ -48,14 +53,14 @@ class Fields(NamedTuple):
 
 
 class ResultFolder:
-    """Results of one ranker, or of one way to train: a file an architecture, ``ENCODING.json``.
+    """Results of one ranker or one training setup, with one file per architecture, ``ENCODING.json``.
 
     Args:
-        path: The folder.
-        fields: What each run must have.
+        path: The folder; created if it does not exist.
+        fields: Numbers that each run must have.
 
     Raises:
-        UsageError: It cannot be made.
+        UsageError: The folder cannot be created.
     """
 
     def __init__(self, path: Path, fields: Fields | None = None) -> None:
@@ -63,7 +68,7 @@ class ResultFolder:
         make_folder(path)
 
     def read(self, encoding: str) -> Runs:
-        """Returns what is known of an architecture; nothing where its file is damaged, which is said."""
+        """Returns an architecture's results; none, with a warning, if its file is damaged."""
         path = self._file(encoding)
         try:
             document = json.loads(path.read_text(encoding="utf-8"))
@@ -80,9 +85,9 @@ class ResultFolder:
             return {}
 
     def write(self, encoding: str, runs: Runs) -> None:
-        """Adds what was found out about an architecture to its file, or puts it in the place of what stands there.
+        """Adds results of an architecture to its file, replacing those with the same seeds.
 
-        Several processes may write into one folder.
+        Several processes may write to the same folder.
 
         Raises:
             GTNError: The file cannot be written.
@@ -93,11 +98,11 @@ class ResultFolder:
             _write_json(self._file(encoding), {"format": FORMAT, "architecture": encoding, "runs": own})
 
     def encodings(self) -> list[str]:
-        """Returns which architectures have a file, damaged or not."""
+        """Returns the sorted encodings of the architectures that have a file, damaged or not."""
         return sorted(path.stem for path in self.path.glob("*.json") if path.name != IDENTITY)
 
     def identity(self) -> dict[str, Any]:
-        """Returns what made the results; empty where nothing says so."""
+        """Returns the description of what made the results; empty if it is missing or damaged."""
         try:
             found = json.loads((self.path / IDENTITY).read_text(encoding="utf-8"))
         except (OSError, ValueError):
@@ -105,7 +110,11 @@ class ResultFolder:
         return found if isinstance(found, dict) else {}
 
     def identify(self, identity: Mapping[str, Any]) -> None:
-        """Writes what makes the results."""
+        """Writes the description of what makes the results.
+
+        Raises:
+            GTNError: The file cannot be written.
+        """
         _write_json(self.path / IDENTITY, identity)
 
     def _file(self, encoding: str) -> Path:
@@ -113,12 +122,12 @@ class ResultFolder:
 
 
 def folder_for(parent: Path, name: str, identity: Mapping[str, Any], fields: Fields | None = None) -> ResultFolder:
-    """Returns the folder of results that ``identity`` describes: another one as soon as anything in it differs.
+    """Returns the result folder for an identity, whose digest is part of the folder's name.
 
     Args:
-        parent: Where all such folders lie.
-        name: Begins the folder's name, made safe for one.
-        identity: JSON values.
+        parent: Folder of all such folders.
+        name: Start of the folder's name; unsafe characters are replaced, and it is truncated.
+        identity: JSON values that the results depend on.
         fields: See ``ResultFolder``.
     """
     digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:8]
@@ -126,12 +135,12 @@ def folder_for(parent: Path, name: str, identity: Mapping[str, Any], fields: Fie
 
 
 def safe_name(specification: str) -> str:
-    """Returns a specification as the name of a file or folder."""
+    """Returns a specification as a safe file or folder name."""
     return re.sub(r"[^\w.=,-]+", "-", specification).strip("-.")
 
 
 def result_folders(parent: Path, fields: Fields | None = None) -> Iterator[ResultFolder]:
-    """Yields the folders of results in a folder, by name; ``fields`` as in ``ResultFolder``."""
+    """Yields the result folders in a folder, sorted by name; ``fields`` as in ``ResultFolder``."""
     for path in sorted(parent.glob(f"*/{IDENTITY}")):
         yield ResultFolder(path.parent, fields)
 

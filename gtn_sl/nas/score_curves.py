@@ -1,4 +1,4 @@
-"""A ranker's judgements as they come, in TensorBoard and as ``metrics.jsonl``, beside the files of its results."""
+"""Logging of a ranker's judgements to TensorBoard and ``metrics.jsonl``, in the folder of its results."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from gtn_sl.nas.results import ResultFolder
 
 
 class ScoreCurves:
-    """Shows each judgement, by the number of judgements that the folder holds; those of a later day are appended.
+    """Logs each judgement against the number of judgements in the folder; a later process appends to the curves.
 
     Args:
-        results: Where the ranker's results lie.
+        results: Folder of the ranker's results.
 
     Raises:
         GTNError: The files cannot be written.
@@ -30,7 +30,7 @@ class ScoreCurves:
         self._tracker = RunTracker(RunFolder(results.path), after=self._done or None, settings=settings)
 
     def add(self, run: Mapping[str, Any]) -> None:
-        """Takes one judgement, as ``gtn_sl.nas.scorer.judge_once`` returns it."""
+        """Logs one judgement, as returned by ``gtn_sl.nas.scorer.judge_once``."""
         self._done += 1
         self._cpu_seconds += run["cpu_seconds"]
         values = {"cost/cpu_seconds": self._cpu_seconds}
@@ -42,5 +42,5 @@ class ScoreCurves:
         self._tracker.scalars(self._done, {**values, "score/failed": self._failed})
 
     def close(self) -> None:
-        """Writes what is still held back."""
+        """Flushes and closes the files."""
         self._tracker.close()

@@ -1,4 +1,4 @@
-"""A ranker at work: its judgement of one architecture, kept in a folder; a failure is a result, too."""
+"""Runs a ranker on one architecture at a time and keeps each judgement in a folder; a failure is also a result."""
 
 from __future__ import annotations
 
@@ -19,31 +19,31 @@ from gtn_sl.nas.results import Fields, ResultFolder, Runs, folder_for
 log = logging.getLogger(__name__)
 
 SCORES = "scores"
-"""Folder of the rankers' results within a folder of work."""
+"""Folder of the rankers' results within the work folder."""
 
 PREPARED = "prepared"
-"""Folder, within a ranker's own, of what it took long to prepare."""
+"""Folder, within a ranker's own, of what was expensive to prepare."""
 
 COSTS = ("cpu_seconds", "wall_seconds", "steps", "images")
 
 FIELDS = Fields(costs=COSTS, results=("value",))
-"""What every judgement has."""
+"""Numbers that every judgement has."""
 
 
 OUT_OF_MEMORY = "out of memory"
-"""What the failures begin with that another day may not have."""
+"""Prefix of failures that may not recur, so that the architecture is judged again in a later run."""
 
 
 class Scorer:
-    """A ranker with the folder of its results: what stands there is not judged again, and it is prepared only when needed.
+    """A ranker with a folder of its results, which are reused. The ranker is prepared only when needed.
 
     Args:
-        ranker: How.
-        setting: Where.
-        folder: A folder of work; the ranker's results get a folder of their own in it.
+        ranker: The ranker.
+        setting: Space, task and images.
+        folder: Work folder; the ranker's results get their own folder in it.
 
     Attributes:
-        results: The folder of its results.
+        results: Folder of the ranker's results.
     """
 
     def __init__(self, ranker: Ranker, setting: Setting, folder: Path) -> None:
@@ -53,10 +53,10 @@ class Scorer:
         self._judged: set[tuple[str, int]] = set()
 
     def run(self, candidate: Candidate, seed: int) -> dict[str, Any]:
-        """Returns the score of one judgement and its cost, of this or of an earlier day; see ``judge_once``.
+        """Returns a judgement's score and cost, from the folder if it is there; see ``judge_once``.
 
         Raises:
-            GTNError: The ranker cannot judge here, or a file cannot be written.
+            GTNError: The ranker does not support this setting, or a file cannot be written.
         """
         runs, own = self.results.read(candidate.encoding), (candidate.encoding, seed)
         if seed not in runs or not (own in self._judged or self._stands(runs[seed])):
@@ -66,31 +66,35 @@ class Scorer:
         return runs[seed]
 
     def known(self, encoding: str) -> Runs:
-        """Returns the judgements of an architecture that need not be made again, by seed."""
+        """Returns the reusable judgements of an architecture, by seed."""
         return {seed: run for seed, run in self.results.read(encoding).items() if self._stands(run)}
 
     def _stands(self, run: Mapping[str, Any]) -> bool:
-        """Says whether a judgement of an earlier day need not be made again."""
+        """Returns whether a judgement of an earlier run can be reused."""
         failure = run["failure"]
         return failure is None or not (self.ranker.retries or failure.startswith(OUT_OF_MEMORY))
 
     def judge(self, candidate: Candidate, seed: int) -> dict[str, Any]:
-        """Judges, whatever stands in the folder; see ``judge_once``.
+        """Judges an architecture regardless of what the folder holds, and writes no result; see ``judge_once``.
 
         Raises:
-            GTNError: The ranker cannot judge here.
+            GTNError: The ranker does not support this setting, or a file cannot be written.
         """
         return judge_once(self.prepared(), candidate, seed)
 
     def costs(self) -> tuple[float, float | None]:
-        """Returns the CPU-seconds of preparing and those paid before; ``None`` where nobody knows them."""
+        """Returns the CPU-seconds of preparation and those paid before (``None`` if unknown); prepares if necessary.
+
+        Raises:
+            GTNError: The ranker does not support this setting, or a file cannot be written.
+        """
         if "prepared" not in self.results.identity():
             self.prepared()
         identity = self.results.identity()
         return float(identity["prepared"]), identity["paid_before"]
 
     def check(self) -> None:
-        """Makes sure that the ranker can judge here: what speaks against it is no failure of an architecture.
+        """Checks that the ranker supports this setting, so that no architecture is blamed for it.
 
         Raises:
             GTNError: See ``Ranker.check``.
@@ -98,10 +102,10 @@ class Scorer:
         self.ranker.check(self.setting)
 
     def prepared(self) -> Judge:
-        """Returns the ranker's judgement, for which it is prepared the first time, or reads what its folder holds.
+        """Returns the ranker's ``Judge``; the first call prepares the ranker, resuming from its folder.
 
         Raises:
-            GTNError: The ranker cannot judge here, or a file cannot be written.
+            GTNError: The ranker does not support this setting, or a file cannot be written.
         """
         if self._judge is None:
             self.check()
@@ -114,12 +118,17 @@ class Scorer:
 
 
 def score_folder(ranker: Ranker, setting: Setting, folder: Path) -> ResultFolder:
-    """Returns where a ranker's results lie in a folder of work."""
+    """Returns the folder of a ranker's results within a work folder."""
     return folder_for(folder / SCORES, ranker.name, _identity(ranker, setting), FIELDS)
 
 
 def judge_once(judge: Judge, candidate: Candidate, seed: int) -> dict[str, Any]:
-    """Judges one architecture; returns its score and cost, or why there is none."""
+    """Judges one architecture.
+
+    Returns:
+        ``value`` (``None`` after a failure), ``failure`` (the reason, or ``None``), ``cpu_seconds``, ``wall_seconds``,
+        ``steps`` and ``images``.
+    """
     wall, cpu = time.perf_counter(), time.process_time()
     score, failure = _guarded(judge, candidate, seed)
     seconds = time.process_time() - cpu
@@ -136,7 +145,7 @@ def judge_once(judge: Judge, candidate: Candidate, seed: int) -> dict[str, Any]:
 
 
 def _guarded(judge: Judge, candidate: Candidate, seed: int) -> tuple[Score, str | None]:
-    """Returns a score, and why it is none; whatever a ranker raises, one architecture must not end the work on all others."""
+    """Returns a score and the reason for a failure, if any; an exception on one architecture must not stop the rest."""
     try:
         score = _in_plain_numbers(judge(candidate, seed))
         finite = math.isfinite(score.value)
@@ -146,7 +155,7 @@ def _guarded(judge: Judge, candidate: Candidate, seed: int) -> tuple[Score, str 
 
 
 def _in_plain_numbers(score: Score) -> Score:
-    """Returns a score as JSON can tell it; numpy's numbers are none of Python's."""
+    """Converts a score's numbers, e.g. numpy scalars, to Python numbers, which JSON can represent."""
     seconds = None if score.cpu_seconds is None else float(score.cpu_seconds)
     return Score(float(score.value), int(score.steps), int(score.images), seconds)
 

@@ -1,4 +1,4 @@
-"""Ranking: a ranker's score of every architecture, with its cost; what failed comes last."""
+"""Ranking: a ranker's score of each architecture and its cost; failures rank last."""
 
 from __future__ import annotations
 
@@ -28,11 +28,15 @@ from gtn_sl.nas.score_curves import ScoreCurves
 from gtn_sl.nas.scorer import COSTS, Scorer
 
 MOST_SEEDS = 1 << 16
-"""Judgements of one architecture under one root seed."""
+"""Maximum number of judgements of one architecture under one root seed."""
 
 
 def judgement_seeds(root: int, count: int) -> Sequence[int]:
-    """Returns the seeds, below 2**63, of ``count`` judgements under a root seed, none of which another root has."""
+    """Returns the seeds, below 2**63, of ``count`` judgements under a root seed; different roots share none.
+
+    Raises:
+        UsageError: ``count`` exceeds ``MOST_SEEDS``.
+    """
     if count > MOST_SEEDS:
         raise UsageError(f"an architecture is judged at most {MOST_SEEDS:,} times, not {count:,}")
     if root < (1 << 63) // MOST_SEEDS:
@@ -42,15 +46,15 @@ def judgement_seeds(root: int, count: int) -> Sequence[int]:
 
 @dataclass(frozen=True)
 class Scores:
-    """What a ranker found.
+    """A ranker's scores of a set of architectures.
 
     Attributes:
-        ranker: Its specification.
-        values: Mean score over seeds by encoding; minus infinity where a seed failed.
-        failures: Why, by encoding.
-        costs: Mean cost of judging one architecture once, by ``COSTS``.
-        prepared: CPU-seconds that preparing took.
-        paid_before: CPU-seconds spent before, e.g. on the teacher; ``None`` where nobody knows.
+        ranker: Specification of the ranker.
+        values: Mean score over seeds, by encoding; minus infinity if any seed failed.
+        failures: First reason for failure of each failed architecture, by encoding.
+        costs: Mean cost of one judgement, by the names in ``COSTS``.
+        prepared: CPU-seconds spent on preparation.
+        paid_before: CPU-seconds spent before that, e.g. on the teacher; ``None`` if unknown.
     """
 
     ranker: str
@@ -61,7 +65,7 @@ class Scores:
     paid_before: float | None
 
     def order(self) -> list[str]:
-        """Returns the encodings, the best first; what failed comes last, and equals keep their order."""
+        """Returns the encodings, best first; failures come last, and ties keep their order."""
         return sorted(self.values, key=lambda encoding: -self.values[encoding])
 
 
@@ -74,22 +78,22 @@ def rank(
     after_one: Callable[[], object] = lambda: None,
     world: World | None = None,
 ) -> Scores:
-    """Judges architectures that a folder does not hold scores of already.
+    """Scores architectures, reusing the judgements that the work folder already holds.
 
     Args:
-        ranker: How.
-        candidates: What; of the setting's space.
-        setting: Where.
-        seeds: Each architecture is judged once with each.
-        folder: A folder of work; the ranker's results get a folder of their own in it.
-        after_one: Called after each judgement, those of earlier runs included.
-        world: The processes that the judgements are shared out to. All must see the folder; the first one prepares the ranker
-            and writes, and the others read what it has prepared.
+        ranker: The ranker.
+        candidates: Architectures of the setting's space.
+        setting: Space, task and images.
+        seeds: Each architecture is judged once with each seed.
+        folder: Work folder; the ranker's results get their own folder in it.
+        after_one: Called once per judgement, including those of earlier runs.
+        world: Processes that share the judgements; all must see the folder. Rank 0 prepares the ranker and writes
+            results, and the other ranks read what it has prepared.
 
     Raises:
-        UsageError: There is nothing to judge.
-        GTNError: The ranker cannot judge here, or a file cannot be written. Whatever it raises over one architecture is that
-            one's result.
+        UsageError: There are no architectures or no seeds.
+        GTNError: The ranker does not support this setting, or a file cannot be written. Any exception while an
+            architecture is judged is recorded as its failure instead.
     """
     if not candidates or not seeds:
         raise UsageError(f"ranker {ranker.name}: there are no architectures to judge, or no seeds")
@@ -124,7 +128,7 @@ def rank(
 
 
 def read_scores(results: ResultFolder, encodings: Sequence[str], seeds: Sequence[int]) -> Scores | None:
-    """Returns a ranker's scores from its folder; ``None`` where it lacks one of these architectures or seeds."""
+    """Returns a ranker's scores from its folder, or ``None`` if any of these architectures or seeds is missing."""
     found = {encoding: results.read(encoding) for encoding in encodings}
     if not all(set(seeds) <= set(runs) for runs in found.values()):
         return None
@@ -132,7 +136,7 @@ def read_scores(results: ResultFolder, encodings: Sequence[str], seeds: Sequence
 
 
 def _collect(results: ResultFolder, found: dict[str, Runs]) -> Scores:
-    """Puts the runs of each architecture together."""
+    """Aggregates the runs of each architecture over seeds."""
     identity = results.identity()
     values, failures = {}, {}
     for encoding, runs in found.items():

@@ -1,6 +1,6 @@
-"""Specifications: ``name@key=value,key=value``, a registered class of settings and what differs from its defaults.
+"""Specifications, ``name@key=value,key=value``: a registered config class and its settings that are not the default.
 
-Search spaces, rankers and searches are all written so, on the command line, in result files and in the names of learners.
+Search spaces, rankers and searches are written this way on the command line, in result files and in learner names.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ T = TypeVar("T")
 
 
 def parse(registry: Registry[type[T]], text: str) -> T:
-    """Makes the object that a specification describes.
+    """Creates the object that a specification describes.
 
     Args:
-        registry: The classes by name, each a ``gtn_core.config.config``.
-        text: E.g. ``"nb201@channels=8,cells=1"``.
+        registry: Classes by name, each a ``gtn_core.config.config``.
+        text: The specification, e.g. ``"nb201@channels=8,cells=1"``.
 
     Raises:
-        UsageError: The name or a key is unknown, or a value is not accepted; the message quotes the specification.
+        UsageError: The name or a key is unknown, or a value is invalid.
     """
     name, _, settings = text.partition("@")
     cls = registry[name]
@@ -35,7 +35,7 @@ def parse(registry: Registry[type[T]], text: str) -> T:
 
 
 def specify(registry: Registry[type[T]], thing: T) -> str:
-    """Returns the shortest specification of an object: its registered name, and the settings that differ from the defaults."""
+    """Returns an object's shortest specification: its registered name and the settings that are not the default."""
     name = next(name for name, cls in registry.items() if cls is type(thing))
     changed = [
         f"{field.name}={_written(value)}"
@@ -46,7 +46,7 @@ def specify(registry: Registry[type[T]], thing: T) -> str:
 
 
 def summary(cls: type[Any]) -> str:
-    """Returns what a registered class says of itself in a line."""
+    """Returns the first line of a class's docstring."""
     return next(iter((cls.__doc__ or "").strip().splitlines()), "")
 
 

@@ -1,4 +1,4 @@
-"""Whether a ground truth still stands: a few of its architectures, trained again, against the noise between its seeds."""
+"""Spot checks of a ground truth: a few architectures are retrained and compared, given the noise between seeds."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ from gtn_sl.nas.ground_truth import GroundTruth
 from gtn_sl.nas.results import Runs
 
 NEIGHBOURS = 16
-"""Architectures whose seeds tell how noisy one is: those with the nearest accuracies, since bad ones vary more than good ones."""
+"""Architectures, nearest in accuracy, over which the noise between seeds is pooled; inaccurate ones vary more."""
 
 LIMIT = 3.0
-"""Standard deviations that a training may lie from the mean of those of other seeds."""
+"""Standard deviations by which a training may deviate from the ground truth's mean."""
 
 
 @dataclass(frozen=True)
 class Check:
-    """One architecture, trained again.
+    """One architecture, retrained.
 
     Attributes:
         architecture: Encoding.
-        seed: Of the new training.
-        accuracy: What it reached on test data; NaN where it diverged.
-        known: What the ground truth has for this very seed; ``None`` where it has none.
-        mean: Mean over the ground truth's seeds.
-        noise: Standard deviation that a training with another seed has from that mean.
+        seed: Seed of the new training.
+        accuracy: Test accuracy of the new training; NaN if it diverged.
+        known: Test accuracy in the ground truth for the same seed; ``None`` if it does not have that seed.
+        mean: Mean test accuracy over the ground truth's seeds.
+        noise: Expected standard deviation of a new seed's accuracy from that mean.
     """
 
     architecture: str
@@ -47,26 +47,26 @@ class Check:
 
     @property
     def deviation(self) -> float:
-        """How far it lies from the mean, in standard deviations; without any noise, 0 or infinitely far."""
+        """Deviation from the mean in standard deviations; 0 or infinite if there is no noise."""
         apart = self.accuracy - self.mean
         return apart / self.noise if self.noise else math.copysign(math.inf, apart) if apart else 0.0
 
     def to_json(self) -> dict[str, Any]:
-        """Returns everything as JSON values; the accuracy of a training that diverged is null."""
+        """Returns the check as JSON values; the accuracy is null if the training diverged."""
         accuracy = self.accuracy if math.isfinite(self.accuracy) else None
         return {**dataclasses.asdict(self), "accuracy": accuracy, "agrees": self.agrees}
 
     @property
     def agrees(self) -> bool:
-        """Whether it lies within the noise between seeds."""
+        """Whether the deviation is within ``LIMIT``; false if the training diverged."""
         return abs(self.deviation) <= LIMIT
 
 
 def drawn_entries(truth: GroundTruth, count: int, seed: int) -> list[Candidate]:
-    """Draws architectures of a ground truth, which are to be trained again.
+    """Draws distinct architectures of a ground truth to retrain, in its order.
 
     Raises:
-        UsageError: It has fewer, or one seed only, and so tells no noise that they could be held against.
+        UsageError: The ground truth has fewer architectures, or only one seed, which gives no estimate of the noise.
     """
     known = truth.candidates()
     if truth.by_seed().shape[1] < 2:
@@ -78,7 +78,11 @@ def drawn_entries(truth: GroundTruth, count: int, seed: int) -> list[Candidate]:
 
 
 def training_of(truth: GroundTruth) -> FinalTraining:
-    """Returns how the architectures of a ground truth were trained."""
+    """Returns the settings that a ground truth's architectures were trained with.
+
+    Raises:
+        UsageError: The settings are invalid.
+    """
     return resolve(FinalTraining, truth.training)
 
 
@@ -86,8 +90,8 @@ def compare_again(truth: GroundTruth, found: Mapping[str, Runs]) -> list[Check]:
     """Compares new trainings with those of a ground truth.
 
     Args:
-        truth: It.
-        found: The new trainings of each architecture, as ``trainings.train_all`` returns them.
+        truth: The ground truth.
+        found: New trainings of each architecture, as returned by ``trainings.train_all``.
     """
     seeds = truth.by_seed().shape[1]
     return [
@@ -111,7 +115,7 @@ def _noise(truth: GroundTruth, accuracy: float) -> float:
 
 
 def check_table(checks: Sequence[Check]) -> list[dict[str, str]]:
-    """Returns the rows of a table, each cell as text."""
+    """Returns the rows of a table with text cells."""
     return [
         {
             "architecture": check.architecture,

@@ -1,4 +1,4 @@
-"""Correlation against training steps: rankers that differ in their steps alone, as a picture and in TensorBoard."""
+"""Curves of correlation against training steps, for rankers that differ only in their steps: a plot and TensorBoard."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _STEPS = re.compile(r"(?<=[@,])steps=\d+,?")
 
 
 def step_families(comparison: Comparison) -> dict[str, list[Row]]:
-    """Returns the rankers that take training steps, by their specification without the number of steps, in its order."""
+    """Groups rankers that take training steps by specification without ``steps``; each group is sorted by steps."""
     families: dict[str, list[Row]] = defaultdict(list)
     for row in comparison.rows:
         if row.steps > 0:
@@ -30,10 +30,10 @@ def step_families(comparison: Comparison) -> dict[str, list[Row]]:
 
 
 def plot_steps(path: Path, comparison: Comparison) -> bool:
-    """Draws Spearman's correlation against training steps, on all and on the better half, with 95% intervals.
+    """Plots Spearman's correlation against training steps, on all and on the better half, with 95% intervals.
 
     Returns:
-        Whether there was anything to draw: some ranker with two numbers of steps.
+        Whether a plot was written; this takes a ranker with at least two numbers of steps.
     """
     curves = step_families(comparison)
     if not any(len(rows) > 1 for rows in curves.values()):
@@ -60,7 +60,7 @@ def plot_steps(path: Path, comparison: Comparison) -> bool:
 
 
 def write_curves(folder: Path, comparison: Comparison) -> None:
-    """Writes TensorBoard's events, a run a family of rankers, its correlations by training steps; earlier ones are replaced."""
+    """Writes correlations by training steps to TensorBoard, one run per family of rankers, replacing earlier ones."""
     for name, rows in step_families(comparison).items():
         with SummaryWriter(str(folder / safe_name(name)[-200:]), purge_step=0) as writer:
             for row in rows:

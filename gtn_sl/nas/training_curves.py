@@ -1,4 +1,4 @@
-"""One long training in TensorBoard and as ``metrics.jsonl``: loss and learning rate as it goes, accuracies at its end."""
+"""Logging of one long training to TensorBoard and ``metrics.jsonl``: loss, learning rate and final accuracies."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from gtn_core.tracking import RunTracker
 from gtn_sl.nas.final_training import Trained
 
 EVERY = 25
-"""Steps that a point of the curves is the mean of."""
+"""Steps per point of the curves; the loss is averaged over them."""
 
 
 class TrainingCurves:
-    """Takes the steps of one training.
+    """Logs the steps of one training.
 
     Args:
-        folder: Of this training alone; curves of an earlier try are replaced.
-        settings: How it is trained, as JSON values.
+        folder: Folder of this training; curves of an earlier attempt are replaced.
+        settings: Settings of the training, as JSON values.
 
     Raises:
         GTNError: The files cannot be written.
@@ -32,17 +32,17 @@ class TrainingCurves:
         self._losses: list[float] = []
 
     def add(self, step: int, loss: float, lr: float) -> None:
-        """Takes a step; see ``final_training.AfterStep``."""
+        """Logs a step; see ``final_training.AfterStep``."""
         self._losses.append(loss)
         if len(self._losses) == EVERY:
             self._tracker.scalars(step, {"train/loss": float(np.mean(self._losses)), "train/lr": lr})
             self._losses.clear()
 
     def end(self, trained: Trained) -> None:
-        """Takes what came of it."""
+        """Logs the accuracies of the trained network."""
         accuracies = {"real/validation_accuracy": trained.validation, "real/test_accuracy": trained.test}
         self._tracker.scalars(trained.steps, accuracies)
 
     def close(self) -> None:
-        """Writes what is still held back."""
+        """Flushes and closes the files."""
         self._tracker.close()

@@ -1,4 +1,4 @@
-"""Long trainings of many architectures, each with several seeds, a file an architecture: work goes on where it stopped."""
+"""Long trainings of many architectures with several seeds, kept in one file per architecture and resumable."""
 
 from __future__ import annotations
 
@@ -26,23 +26,23 @@ from gtn_sl.nas.spaces import Space
 from gtn_sl.nas.training_curves import TrainingCurves
 
 TRAININGS = "trainings"
-"""Folder of the trainings' results within a folder of work."""
+"""Folder of the trainings' results within the work folder."""
 
 CURVES = "curves"
 """Folder, beside the results, of each training's TensorBoard events and ``metrics.jsonl``."""
 
 NETWORKS = "networks"
-"""Folder, beside the results, of the trained networks where they are kept: ``ENCODING-SEED.safetensors``."""
+"""Folder, beside the results, of the trained networks if they are kept: ``ENCODING-SEED.safetensors``."""
 
 
 @dataclass(frozen=True)
 class Course:
-    """What all trainings of a set have in common.
+    """What a set of trainings has in common.
 
     Attributes:
-        space: Where the architectures lie.
+        space: Search space of the architectures.
         task: Name of the real task.
-        settings: How each is trained.
+        settings: How each network is trained.
         data_dir: Folder of the image files; see ``gtn_sl.data.load_task``.
         keeps_networks: Whether trained networks are kept, for ``gtn_sl.load_learner``.
     """
@@ -54,7 +54,7 @@ class Course:
     keeps_networks: bool = False
 
     def identity(self) -> dict[str, Any]:
-        """Returns what the results depend on, as JSON values."""
+        """Returns what the results depend on, besides architecture and seed, as JSON values."""
         return {"space": self.space.name, **find_task(self.task).identity(), "training": to_dict(self.settings)}
 
 
@@ -65,9 +65,9 @@ class TrainingJob:
     Attributes:
         course: What it has in common with the others.
         candidate: The architecture.
-        seed: Of everything that is drawn.
+        seed: Seed of all randomness.
         curves: Folder of its curves.
-        network: File that its network is kept in; ``None`` where it is not.
+        network: File for the trained network; ``None`` if it is not kept.
     """
 
     course: Course
@@ -78,7 +78,7 @@ class TrainingJob:
 
     @property
     def title(self) -> str:
-        """What to call it."""
+        """Description for messages."""
         return f"the training of {self.candidate.encoding} on {self.course.task}, seed {self.seed}"
 
 
@@ -91,22 +91,22 @@ def train_all(
     workers: int = 1,
     after_one: Callable[[TrainingJob | None], object] = lambda job: None,
 ) -> dict[str, Runs]:
-    """Trains what a folder does not hold already, and returns all of it.
+    """Trains architectures, reusing the trainings that the work folder already holds.
 
     Args:
-        course: How.
-        candidates: Which architectures.
-        seeds: Each architecture is trained once with each; all with the first seed come first.
-        folder: A folder of work; the trainings get a folder of their own in it.
-        workers: Processes, of one thread each.
-        after_one: Called after each training, and with ``None`` for each that had been done before.
+        course: What the trainings have in common.
+        candidates: The architectures.
+        seeds: Each architecture is trained once with each seed, all of them with the first seed first.
+        folder: Work folder; the trainings get their own folder in it.
+        workers: Number of processes, with one thread each.
+        after_one: Called after each training, and once with ``None`` for each one done earlier.
 
     Returns:
-        The runs of each architecture by encoding: ``validation`` and ``test`` accuracy, or ``failure``, and what it cost.
+        The runs of each architecture, by encoding and seed; for the content of a run see ``run_training``.
 
     Raises:
         UsageError: The task or the augmentation is unknown.
-        GTNError: A file cannot be read or written, or a worker died; what was done is kept.
+        GTNError: A file cannot be read or written, or a worker died. Finished trainings are kept.
     """
     find_task(course.task), AUGMENTATIONS[course.settings.augmentation]  # a wrong name fails before any work
     results = training_folder(course, folder)
@@ -124,13 +124,13 @@ def train_all(
         after_one(job)
 
     if missing:
-        _loaded(course)  # and downloads, once for all workers
+        _loaded(course)  # downloads the data once for all workers
         run_jobs(run_training, missing, workers, keep, lambda job: job.title)
     return {encoding: {seed: runs[seed] for seed in seeds} for encoding, runs in found.items()}
 
 
 def training_folder(course: Course, folder: Path) -> ResultFolder:
-    """Returns where the trainings of a course lie in a folder of work."""
+    """Returns the folder of a course's trainings within a work folder."""
     fields = Fields(costs=("cpu_seconds", "wall_seconds"), results=("validation", "test"))
     return folder_for(
         folder / TRAININGS, f"{course.space.name}-{find_task(course.task).slug}", course.identity(), fields
@@ -138,7 +138,15 @@ def training_folder(course: Course, folder: Path) -> ResultFolder:
 
 
 def run_training(job: TrainingJob) -> dict[str, Any]:
-    """Trains one network; one that diverges has ``failure`` in place of accuracies."""
+    """Trains one network.
+
+    Returns:
+        ``validation`` and ``test`` accuracy (``None`` if it diverged), ``failure`` (the reason, or ``None``),
+        ``cpu_seconds`` and ``wall_seconds``; unless it diverged, also ``train_loss``, ``steps`` and ``images``.
+
+    Raises:
+        GTNError: The data cannot be read, or a file cannot be written.
+    """
     reuse_pages()
     data = _loaded(job.course)
     wall, cpu = time.perf_counter(), time.process_time()
@@ -163,7 +171,7 @@ def _job(course: Course, candidate: Candidate, seed: int, results: Path) -> Trai
 
 
 def _is_done(job: TrainingJob, run: Mapping[str, Any] | None) -> bool:
-    """Says whether a training need not be done again: its result is known, and its network kept where that is wanted."""
+    """Returns whether a training's result is known and, unless it diverged, its network is kept if requested."""
     return run is not None and (job.network is None or job.network.is_file() or run["failure"] is not None)
 
 

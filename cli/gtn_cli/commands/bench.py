@@ -1,4 +1,4 @@
-"""``gtn-cli bench``: an outer iteration beside the machine's ceilings and beside other methods."""
+"""``gtn-cli bench``: measures an outer step and compares it with the machine's limits and other methods."""
 
 from __future__ import annotations
 
@@ -61,9 +61,9 @@ def command(
     quiet: bool,
     as_json: bool,
 ) -> None:
-    """Measure an outer iteration here: time, arithmetic and bytes beside what this machine can do, and other methods.
+    """Measure an outer step on this machine: time, arithmetic and bytes beside the machine's limits, and other methods.
 
-    Takes one or two minutes on one CPU core with its defaults. docs/performance.md explains each line.
+    Takes one or two minutes on one CPU core with the defaults. docs/performance.md explains each line.
 
     \b
     Examples:
@@ -113,7 +113,11 @@ def command(
 
 
 def _config(task: str, preset: str, learner: str, steps: int, batch: int, device: str) -> Any:
-    """Returns a meta-training with one learner of fixed widths."""
+    """Returns the config of a meta-training with a single learner of fixed widths.
+
+    Raises:
+        UsageError: A setting is invalid, or the learner has no widths.
+    """
     import dataclasses
 
     from gtn_core.errors import UsageError

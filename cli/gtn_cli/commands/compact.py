@@ -1,4 +1,4 @@
-"""``gtn-cli compact``: a teacher's file at half the size, if it teaches as well."""
+"""``gtn-cli compact``: stores a teacher at half the size, if it teaches as well."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ from gtn_cli.teacher_argument import (
 def command(
     teacher: Path, out: Path, count: int, tolerance: float, data_dir: Path | None, quiet: bool, as_json: bool
 ) -> None:
-    """Store a teacher in float16, at half the size, if learners do not lose by it.
+    """Store a teacher in float16, at half the size, if learners do not lose accuracy.
 
-    The same fresh learners are trained on the teacher before and after, and tested on validation data. A teacher that
-    loses more than the tolerance is not written. The shipped teachers are stored so, with --tolerance 0.3; every
-    command reads such a file.
+    The same fresh learners are trained on the teacher before and after conversion, and tested on validation data. If
+    accuracy drops by more than the tolerance, nothing is written. The shipped teachers are stored this way, with
+    --tolerance 0.3; every command reads such a file.
 
     \b
     Examples:

@@ -1,4 +1,4 @@
-"""``gtn-cli completion``: the script that lets a shell complete commands, options, tasks and presets."""
+"""``gtn-cli completion``: prints the script with which a shell completes commands, options and their values."""
 
 from __future__ import annotations
 

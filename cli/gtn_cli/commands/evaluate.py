@@ -1,4 +1,4 @@
-"""``gtn-cli evaluate``: what fresh learners reach on the real test set, beside the controls."""
+"""``gtn-cli evaluate``: tests fresh learners of a teacher on the real test set, beside the controls."""
 
 from __future__ import annotations
 
@@ -92,14 +92,14 @@ def command(
 ) -> None:
     """Train fresh learners on a teacher and test them, beside the controls.
 
-    TEACHER is a run folder, a .safetensors file, or a shipped teacher's name. With several --learner the table has a row for
-    each.
+    TEACHER is a run folder, a .safetensors file, or a shipped teacher's name. With several --learner, the table has a
+    row for each.
 
     Each learner is trained on the teacher's batches alone and tested on the whole real test set. The controls train the same
-    learners for as many steps on real data (its learning rates and momenta meta-learned on validation data), on a random
-    real subset that takes as much storage as the teacher, unless that is all of them, and on an untrained teacher. Another
-    control, semi-supervised, is real data of which a tenth is labelled, and the rest softly by a classifier trained on that
-    tenth.
+    learners for as many steps on real data (with learning rates and momenta meta-learned on validation data), on a
+    random real subset that takes as much storage as the teacher (unless that is all of the data), and on an untrained
+    teacher. Another control, semi-supervised, is real data of which a tenth keeps its labels; the rest get soft labels
+    from a classifier trained on that tenth.
 
     \b
     Examples:
@@ -123,7 +123,7 @@ def command(
     reuse_pages()
     file = read_teacher(teacher)
     names = tuple(dict.fromkeys(learners)) or (file.config.learner.architecture,)
-    for name in names:  # one that is unknown, or does not fit, fails here, before any work
+    for name in names:  # an unknown or unsuitable learner fails here, before any work
         architecture(name).module(file.teacher.task.image_shape, file.teacher.task.classes)
     for name in named:
         STREAMS[name]
@@ -142,14 +142,18 @@ def command(
         console.print_table(
             result_table(results), what if len(names) == 1 else f"{what} (%, {count} fresh learners of each)"
         )
-    write_evaluation_report(folder, results, data.task.title, facts)  # last: the disk may have filled meanwhile
+    write_evaluation_report(folder, results, data.task.title, facts)  # last, since the disk may be full by now
     if not (quiet or as_json):
         click.echo(f"report: {folder}")
 
 
 @contextlib.contextmanager
 def _shown(total: int, *, quiet: bool) -> Iterator[Callable[[str], None]]:
-    """Shows progress: a bar on a terminal, else a line for each stream and learner."""
+    """Shows progress: a bar on a terminal, else a line for each stream and learner.
+
+    Yields:
+        A function to call after each unit of work, with what is being done.
+    """
     with console.counting_bar(quiet=quiet or not console.err.is_terminal) as bar:
         task, shown = bar.add_task("", total=total), ""
 
@@ -164,7 +168,7 @@ def _shown(total: int, *, quiet: bool) -> Iterator[Callable[[str], None]]:
 
 
 def _facts(file: TeacherFile, data: TaskData, plan: EvaluationPlan) -> dict[str, Any]:
-    """Returns what a reader of the results has to know."""
+    """Returns the facts that a reader of the results needs to know."""
     from gtn_sl.shipped import is_shipped
 
     return {
@@ -183,10 +187,10 @@ def _facts(file: TeacherFile, data: TaskData, plan: EvaluationPlan) -> dict[str,
 
 
 def _report_folder(teacher: Path, out: Path | None) -> Path:
-    """Returns a folder that can be written to.
+    """Creates and returns the folder of the report, by default one that belongs to the teacher.
 
     Raises:
-        UsageError: It cannot.
+        UsageError: The folder cannot be created or written to.
     """
     from gtn_core.checkpoint import require_writable
     from gtn_sl.shipped import is_shipped

@@ -1,4 +1,4 @@
-"""``gtn-cli export-dataset``: a teacher's batches as a file or a folder of images."""
+"""``gtn-cli export-dataset``: writes a teacher's batches as a file or a folder of images."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from gtn_cli import console, options
 from gtn_cli.json_output import echo_json
 from gtn_cli.teacher_argument import read_teacher, refuse_to_replace, teacher_argument
 
-FORMATS = ("stream", "safetensors", "npz", "png")  # importing none
+FORMATS = ("stream", "safetensors", "npz", "png")  # repeated here to avoid importing torch
 
 
 @click.command("export-dataset")
@@ -27,9 +27,9 @@ FORMATS = ("stream", "safetensors", "npz", "png")  # importing none
 def command(teacher: Path, format: str, out: Path, seed: int, quiet: bool, as_json: bool) -> None:
     """Write a teacher's batches as a data set.
 
-    `stream` is an environment: an image an observation, its class the action; train agents in it with gtn-cli train-agent --env.
-    `safetensors` and `npz` hold the arrays images, uint8 (N, H, W, C), and labels, float32 (N, classes), in the order in which
-    a learner sees them. `png` is a folder for each class, with labels.csv beside them.
+    `stream` is an environment: each image is an observation, its class the action; train agents in it with gtn-cli
+    train-agent --env. `safetensors` and `npz` hold the arrays images, uint8 (N, H, W, C), and labels, float32 (N,
+    classes), in the order in which a learner sees them. `png` is one folder per class, with labels.csv beside them.
 
     \b
     Examples:

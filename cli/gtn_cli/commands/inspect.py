@@ -1,4 +1,4 @@
-"""``gtn-cli inspect``: what a teacher's or an environment's file says of itself, and what it looks like."""
+"""``gtn-cli inspect``: shows what the file of a teacher or an environment contains, and draws it."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ if TYPE_CHECKING:
 )
 @options.output_mode
 def command(teacher: Path, out: Path | None, quiet: bool, as_json: bool) -> None:
-    """Show what a teacher is, how it was made and what that cost, and a picture of its batches.
+    """Show what a teacher is, how it was made and at what cost, and a picture of its batches.
 
-    Of a synthetic environment: its spaces, the stages that made it and what they cost, and a picture of its episodes. Of a data
-    stream: its images and their order, how they were made, and a picture of them. Of what comes with the package, pictures are
-    drawn with --out.
+    For a synthetic environment: its spaces, the stages that made it and their cost, and a picture of its episodes. For
+    a data stream: its images and their order, how they were made, and a picture of them. For shipped teachers and
+    environments, pictures are drawn only with --out.
 
     \b
     Examples:

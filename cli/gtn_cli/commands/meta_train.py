@@ -1,4 +1,4 @@
-"""``gtn-cli meta-train``: makes a teacher, in a run folder that can be resumed."""
+"""``gtn-cli meta-train``: meta-trains a teacher, in a run folder that can be resumed."""
 
 from __future__ import annotations
 
@@ -108,11 +108,11 @@ def command(
     quiet: bool,
     as_json: bool,
 ) -> None:
-    """Meta-train a teacher: of images, or, where the task is a Gymnasium id, a synthetic environment or a learned reward.
+    """Meta-train a teacher of images or, if the task is a Gymnasium id, a synthetic environment or a learned reward.
 
     The run folder holds config.yaml, metrics.jsonl, TensorBoard events, a resumable state, the best teacher
-    (teacher.safetensors) and plots (report/). Ctrl-C saves and prints how to go on; a run that
-    was killed goes on from its last saved state. A package in the current folder can register a task of your own.
+    (teacher.safetensors) and plots (report/). Ctrl-C saves and prints how to resume; a run that was killed resumes from
+    its last saved state. A package in the current folder can register a task of your own.
 
     \b
     Examples:
@@ -152,7 +152,7 @@ def command(
             _train(training, RunFolder(folder), world, resume=begun is not None, quiet=silent, as_json=document)
         finally:
             if world.rank == 0 and begun is None and out is None:
-                with contextlib.suppress(OSError):  # they hold something
+                with contextlib.suppress(OSError):  # not empty
                     folder.rmdir()
                     folder.parent.rmdir()
 
@@ -188,7 +188,11 @@ def _resumed(folder: Path, given: Given, world: World) -> MetaTraining:
 
 
 def _restarted(out: Path | None, world: World) -> Path | None:
-    """Returns the run to go on with where the launcher has started these processes again after one of them died."""
+    """Returns the run to resume if the launcher has restarted these processes after one died, else ``None``.
+
+    Raises:
+        UsageError: The launcher may restart processes, but ``--out`` was not given.
+    """
     from gtn_core.distributed import first
 
     def began() -> bool:
@@ -251,12 +255,16 @@ def _refuse_beside_resume(given: Mapping[str, Any]) -> None:
         f"{', '.join(extra)} cannot go with --resume: a run keeps its settings"
         " (only --minutes, --iterations, --data-dir, --device, --threads and --world may change)"
     )
-    error.rank = 0  # all processes were told the same
+    error.rank = 0  # every process has the same arguments, so only rank 0 reports it
     raise error
 
 
 def _claimed_folder(training: MetaTraining, world: World) -> str:
-    """Makes the first folder that is not there, so that no run that starts at the same time takes it, too."""
+    """Creates the first unused run folder, so that no other run started at the same time takes it.
+
+    Raises:
+        UsageError: The folder cannot be created.
+    """
     from gtn_core.distributed import first
 
     def claimed() -> str:

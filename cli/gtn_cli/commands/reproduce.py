@@ -1,4 +1,4 @@
-"""``gtn-cli reproduce``: one claim of the paper made again, in a folder that can be gone on with."""
+"""``gtn-cli reproduce``: re-tests one claim of the paper, in a folder that can be resumed."""
 
 from __future__ import annotations
 
@@ -62,13 +62,13 @@ def command(
     quiet: bool,
     as_json: bool,
 ) -> None:
-    """Make a claim of the paper's supervised part again: meta-train what it needs, measure, and say whether it held.
+    """Re-test a claim of the paper's supervised part: meta-train what it needs, measure, and report whether it held.
 
-    The folder gets CLAIM.json, CLAIM.md and CLAIM.png, and a run folder of each meta-training in runs/. What is done is
-    kept: after Ctrl-C, or a crash, the same command goes on.
+    The folder gets CLAIM.json, CLAIM.md and CLAIM.png, and a run folder of each meta-training in runs/. Finished work
+    is kept: after Ctrl-C or a crash, the same command resumes.
 
     \b
-    weight-norm     is meta-training stabler with weight norm on the generator?
+    weight-norm     is meta-training more stable with weight norm on the generator?
     curriculum      full > shuffled batches > all shuffled > none?
     speed           accuracy against inner steps: GTN, distilled images, real data
     unrecognisable  how does a classifier of real images read the synthetic ones?
@@ -85,7 +85,7 @@ def command(
     from gtn_sl.claims import SCALES, Setup, reproduce
     from gtn_sl.data import find_task
 
-    console.start_logging(quiet=True)  # what each run says of itself is in its folder
+    console.start_logging(quiet=True)  # each run logs to its own folder
     interrupt_on_sigterm()
     setup = Setup(claim, SCALES[budget], task, minutes, seed, device or "auto", data_dir)
     folder = out or Path("runs") / "reproduce" / f"{claim}-{find_task(setup.task_name).slug}-{budget}"
@@ -108,7 +108,11 @@ def command(
 
 @contextmanager
 def _shown(*, quiet: bool) -> Iterator[Callable[[float, str], None]]:
-    """Shows a study's progress: a bar on a terminal, else a line now and then."""
+    """Shows a study's progress: a bar on a terminal, else a line every ``SECONDS_BETWEEN_LINES``.
+
+    Yields:
+        A function to call with the finished fraction and a text.
+    """
     terminal = console.err.is_terminal
     with console.training_bar(quiet=quiet or not terminal) as bar:
         task, last = bar.add_task("", total=1.0, figures=""), time.monotonic()

@@ -1,4 +1,4 @@
-"""``gtn-cli runs``: the runs in a folder, and how far each has come."""
+"""``gtn-cli runs``: lists the runs in a folder and their progress."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from gtn_core.run_folder import RunFolder
 
 COLUMNS = ("run", "task", "kind", "seed", "steps", "minutes", "validation", "state")
-"""What the table shows; --json shows all that is known."""
+"""Columns of the table; --json has everything."""
 
 
 @click.command("runs")
@@ -54,13 +54,13 @@ def _summary(run: RunFolder) -> dict[str, Any]:
         return summary | (_stages(run, settings) if "stages" in settings else _progress(run, settings))
     except GTNError as error:
         why = str(error)
-    except (KeyError, TypeError, AttributeError) as error:  # of another program, or written half
+    except (KeyError, TypeError, AttributeError) as error:  # written by another program, or incompletely
         why = f"its settings or its state are no run's: {type(error).__name__}: {error}"
     return {**dict.fromkeys(("task", "preset", "seed"), "?"), **summary, "state": why}
 
 
 def _progress(run: RunFolder, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns how far a supervised run has come."""
+    """Returns the progress of a teacher's meta-training."""
     from gtn_core.config import resolve
     from gtn_core.outer_config import OuterConfig
     from gtn_core.training_state import saved_progress
@@ -73,7 +73,7 @@ def _progress(run: RunFolder, settings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _stages(run: RunFolder, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns how far the meta-training of an environment has come."""
+    """Returns the progress of an environment's meta-training."""
     from gtn_rl.run_progress import run_progress
 
     progress, stages = run_progress(run, settings), [stage["name"] for stage in settings["stages"]]

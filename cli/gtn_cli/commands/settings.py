@@ -1,4 +1,4 @@
-"""``gtn-cli settings``: what a meta-training can be told, with the values that a task and a preset start from."""
+"""``gtn-cli settings``: lists the settings of a meta-training, with their values for a task and a preset."""
 
 from __future__ import annotations
 
@@ -33,10 +33,11 @@ if TYPE_CHECKING:
 @click.option("--kind", type=click.Choice(["mdp", "bandit", "reward"]), help="Of an environment.  [default: mdp]")
 @options.output_mode
 def command(words: tuple[str, ...], task: str, preset: str, kind: str | None, quiet: bool, as_json: bool) -> None:
-    """List the settings of a meta-training: name, value in a preset, and what it is.
+    """List the settings of a meta-training: name, value in a preset, and description.
 
-    With WORDs, those that have them all in name, value or text. `meta-train --set NAME=VALUE` or a file for `meta-train --config`
-    changes one; a list, such as an environment's stages, is given as a whole, and what stages[] may hold has its default here.
+    With WORDs, only those whose name, value or text contains all of them. Change a setting with `meta-train --set
+    NAME=VALUE` or a file for `meta-train --config`. A list, such as an environment's stages, is given as a whole; the
+    settings of an entry of stages[] are shown with their defaults.
 
     \b
     Examples:
@@ -68,5 +69,5 @@ def command(words: tuple[str, ...], task: str, preset: str, kind: str | None, qu
 
 
 def _shows(setting: Described) -> str:
-    """Says what a setting stands with: of the entries of a list each may have another value, so the default."""
+    """Returns whether a setting is shown with its "value" or, since entries of a list may differ, its "default"."""
     return "default" if "[]." in setting.name else "value"

@@ -1,4 +1,4 @@
-"""``gtn-cli tasks``: what can be taught, and its data."""
+"""``gtn-cli tasks``: lists what can be taught, and downloads its data."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ ENVIRONMENTS = (
 )
 
 TOLD = ("title", "source", "licence")
-"""What --json says of an image task beside the table's columns."""
+"""Facts about an image task that --json has in addition to the table's columns."""
 
 
 @click.command("tasks")
@@ -37,7 +37,7 @@ TOLD = ("title", "source", "licence")
 @options.data_dir
 @options.output_mode
 def command(download: tuple[str, ...], data_dir: Path | None, quiet: bool, as_json: bool) -> None:
-    """List the image tasks, and which environments can be taught; download and check the images.
+    """List the image tasks and the environments that can be taught; download and check the images.
 
     \b
     Examples:
@@ -80,13 +80,13 @@ def command(download: tuple[str, ...], data_dir: Path | None, quiet: bool, as_js
 
 
 def _checked(data: TaskData) -> dict[str, Any]:
-    """Returns what is told of images that are there and whole."""
+    """Returns the sizes of a task's splits, which have been loaded and checked."""
     counts = {name: len(getattr(data, name)) for name in ("train", "validation", "test")}
     return {"task": data.task.name, **counts}
 
 
 def _shipped() -> list[tuple[str, Sequence[str], str]]:
-    """Returns what comes with the package: kinds, names, and a command that uses one."""
+    """Returns what ships with the package: for each kind its title, the names, and a command that uses one."""
     from gtn_envs import read_document
     from gtn_envs.document import ENVIRONMENT, STREAM
     from gtn_envs.document_file import resolve

@@ -1,4 +1,4 @@
-"""``gtn-cli train-agent``: trains one agent inside an environment and plays it on the real task."""
+"""``gtn-cli train-agent``: trains one agent inside an environment and tests it on the real task."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ NAMES = (
     "crossq",
     "ars",
     "ppo_lstm",
-)  # importing none
+)  # repeated here to avoid importing torch
 
 
 def complete_algorithm(ctx: click.Context, parameter: click.Parameter, typed: str) -> list[CompletionItem]:
@@ -101,13 +101,14 @@ def command(
     quiet: bool,
     as_json: bool,
 ) -> None:
-    """Train one agent inside an environment, and play it on the real task.
+    """Train one agent inside an environment, and test it on the real task.
 
-    In a data stream the agent says what images show, and its accuracy is that on the real data set's test split.
+    In a data stream the agent classifies images, and its accuracy is measured on the real data set's test split.
 
-    The agent is one of Stable-Baselines3 or sb3-contrib, with its own defaults unless --config or --set say otherwise. As
-    there, an algorithm that learns from whole rollouts finishes its last one, beyond --steps. The real return is shown with
-    the most likely actions (deterministic) and with sampled ones (stochastic). Ctrl-C during the training writes nothing.
+    The agent comes from Stable-Baselines3 or sb3-contrib, with its own defaults unless --config or --set override them.
+    As in these libraries, an algorithm that learns from whole rollouts finishes its last one, beyond --steps. The real
+    return is shown for the most likely actions (deterministic) and for sampled ones (stochastic). Ctrl-C during
+    training writes nothing.
 
     \b
     Examples:
@@ -200,5 +201,5 @@ def _figures(figures: Mapping[str, float]) -> dict[str, str]:
 
 
 def _accuracy(figures: Mapping[str, float]) -> dict[str, str]:
-    """Returns the mean alone: each image is right or wrong."""
+    """Returns the mean only, since each image is either right or wrong."""
     return {"accuracy": f"{100 * figures['mean']:.2f}%"}

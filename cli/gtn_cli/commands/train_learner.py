@@ -1,4 +1,4 @@
-"""``gtn-cli train-learner``: a classifier in seconds, trained on a teacher alone."""
+"""``gtn-cli train-learner``: trains a classifier on a teacher alone, in seconds."""
 
 from __future__ import annotations
 
@@ -64,8 +64,8 @@ def command(
 ) -> None:
     """Train a classifier on a teacher's synthetic images alone, in seconds, and test it on real ones.
 
-    Of several (--count), --save keeps the one that is best on validation images, or the first where there are no real images.
-    From Python, gtn_sl.load_learner(FILE) gives the classifier as a torch module that takes pictures.
+    Of several learners (--count), --save keeps the one that is best on validation images, or the first if there are no
+    real images. In Python, gtn_sl.load_learner(FILE) returns the classifier as a torch module that takes images.
 
     \b
     Examples:
@@ -94,7 +94,7 @@ def command(
         missing = "--no-test was given"
     accuracies = _accuracies(classifiers, data.test.to(place)) if data and test else None
     best = 0
-    if data and chosen:  # on validation images: those of the test only judge
+    if data and chosen:  # chosen on validation images; test images are for evaluation only
         scores = _accuracies(classifiers, data.validation.to(place))
         best = scores.index(max(scores))
     result = {
@@ -120,7 +120,7 @@ def command(
 
 
 def _real_images(file: TeacherFile, data_dir: Path | None) -> tuple[TaskData | None, str | None]:
-    """Returns the task's data, or why it is not there."""
+    """Returns the task's data, or the reason why it is not available; the other is ``None``."""
     from gtn_sl.teacher_file import load_real_images
 
     try:

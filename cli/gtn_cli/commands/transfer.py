@@ -1,4 +1,4 @@
-"""``gtn-cli transfer``: how well agents that were trained inside an environment do on the real task, beside the controls."""
+"""``gtn-cli transfer``: tests agents trained inside an environment on the real task, beside the controls."""
 
 from __future__ import annotations
 
@@ -97,15 +97,15 @@ def command(
     quiet: bool,
     as_json: bool,
 ) -> None:
-    """Train agents inside environments, and judge them on the real task.
+    """Train agents inside environments, and test them on the real task.
 
     ENV is a Gymnasium id, package:id, or the path of a run or of a .safetensors environment. Settings: `default` are those of
-    Stable-Baselines3; `varied` are drawn for each agent, learning rate, batch size and width by up to a factor 3, depth by
-    one layer; `tuned` are of the package's own tuned.yaml. The controls train the same agents for as many steps on
-    the real task, and on until they solve it.
+    Stable-Baselines3; `varied` are drawn for each agent (learning rate, batch size and width by up to a factor of 3,
+    depth by one layer); `tuned` are those of the package's own tuned.yaml. The controls train the same agents for as
+    many steps on the real task, and then on until they solve it.
 
-    The folder (runs/transfer/ENV) holds agents.jsonl, one line an agent, transfer.json, transfer.md and transfer.png. The same
-    command goes on where an earlier one stopped.
+    The folder (runs/transfer/ENV) holds agents.jsonl with one line per agent, transfer.json, transfer.md and
+    transfer.png. The same command resumes where an earlier one stopped.
 
     \b
     Examples:
@@ -155,7 +155,11 @@ def command(
 
 
 def _pairs(names: Sequence[str], task: str | None, plan: TransferPlan) -> list[tuple[Environment, str]]:
-    """Returns environments with their real tasks; a wrong name fails here, before any work."""
+    """Returns environments with their real tasks; checks names and plan before any work.
+
+    Raises:
+        UsageError: A name is unknown, or the plan does not fit an environment.
+    """
     from gtn_rl.environments import find_environment
     from gtn_rl.transfer.plan import check
 
@@ -184,7 +188,11 @@ def _tell(transfer: Transfer, folder: Path, *, quiet: bool) -> None:
 
 @contextlib.contextmanager
 def _shown(name: str, *, quiet: bool) -> Iterator[Callable[[str, int, int], None]]:
-    """Shows a study's progress: a bar on a terminal, else a line for each agent."""
+    """Shows a study's progress: a bar on a terminal, else a line for each agent.
+
+    Yields:
+        A function to call with the title of the last agent and the numbers of finished and of all agents.
+    """
     with console.counting_bar(quiet=quiet or not console.err.is_terminal) as bar:
         task = bar.add_task(f"agents of {name}", total=None)
 
@@ -209,7 +217,11 @@ def _steps(text: str) -> tuple[int, ...]:
 
 
 def _folders(pairs: Sequence[tuple[Environment, str]], out: Path | None) -> list[Path]:
-    """Returns a folder for each study, none of them another's."""
+    """Returns a folder for each study.
+
+    Raises:
+        UsageError: Two studies would share a folder, or one holds another study.
+    """
     from gtn_rl.transfer.report import refuse_another_study
 
     folders: dict[Path, str] = {}

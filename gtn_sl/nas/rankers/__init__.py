@@ -1,4 +1,4 @@
-"""Rankers by name. A new one is a class here, its import below, and one ``@RANKERS.register`` line."""
+"""Rankers by name. To add one, add a class here, its import below and a ``@RANKERS.register`` line."""
 
 from gtn_sl.nas.rankers import activations, gradients, hypernetwork, real, size, supernet, teacher
 from gtn_sl.nas.rankers.protocol import RANKERS, Judge, Ranker, Score, Setting

@@ -1,7 +1,7 @@
-"""Zero-cost proxies from what a network that has not been trained makes of a batch: jacob_cov and naswot.
+"""Zero-cost proxies for how well an untrained network distinguishes the images of a batch: jacob_cov and naswot.
 
-Both ask whether different images are told apart (Mellor et al., *Neural Architecture Search without Training*: the first version
-of 2020 has jacob_cov, that of ICML 2021 naswot).
+From Mellor et al., *Neural Architecture Search without Training*: jacob_cov is in the first version of 2020, naswot in
+that of ICML 2021.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ SMALL = 1e-5  # added to the eigenvalues, as in the published code
 @RANKERS.register("jacob_cov")
 @config
 class JacobianCovariance(Ranker):
-    """``- sum_i log(v_i + k) + 1 / (v_i + k)`` over the eigenvalues v of the correlations between images' Jacobians."""
+    """``-sum_i [log(v_i + k) + 1 / (v_i + k)]``, v the eigenvalues of the correlations between images' Jacobians."""
 
     batch_size: AtLeastTwo = 64
-    """Real training images, no two of them the same."""
+    """Distinct real training images."""
 
     def identity(self) -> dict[str, Any]:
-        """See ``Ranker.identity``: scores of batches that held repeats are others."""
+        """See ``Ranker.identity``: distinguishes these scores from earlier ones on batches with repeated images."""
         return {**super().identity(), "images": "different"}
 
     def prepare(self, setting: Setting) -> Judge:
@@ -46,13 +46,13 @@ class JacobianCovariance(Ranker):
 @RANKERS.register("naswot")
 @config
 class Naswot(Ranker):
-    """``log |det K|``, with K the number of units that are on for both of two images, or off for both."""
+    """``log |det K|``, with K_ij the number of units that are on for both images i and j, or off for both."""
 
     batch_size: AtLeastTwo = 64
-    """Real training images, no two of them the same."""
+    """Distinct real training images."""
 
     def identity(self) -> dict[str, Any]:
-        """See ``Ranker.identity``: scores of batches that held repeats are others."""
+        """See ``Ranker.identity``: distinguishes these scores from earlier ones on batches with repeated images."""
         return {**super().identity(), "images": "different"}
 
     def prepare(self, setting: Setting) -> Judge:
@@ -67,14 +67,14 @@ class Naswot(Ranker):
 
 
 def _jacobian(module: nn.Module, images: Tensor) -> Tensor:
-    """Returns each image's gradient of the sum of its logits, shape ``(N, pixels)``."""
+    """Returns the gradient of the sum of the logits with respect to each image, shape ``(N, C * H * W)``."""
     inputs = images.clone().requires_grad_()
     (gradient,) = torch.autograd.grad(module(inputs).sum(), inputs, materialize_grads=True, allow_unused=True)
     return gradient.flatten(1)
 
 
 def _told_apart(jacobian: NDArray[np.float32]) -> float:
-    with np.errstate(invalid="ignore", divide="ignore"):  # a network that sees nothing: the score is then not a number
+    with np.errstate(invalid="ignore", divide="ignore"):  # the score is NaN if the logits do not depend on the image
         correlation = np.corrcoef(jacobian)
     if not np.isfinite(correlation).all():
         return float("nan")
@@ -83,7 +83,7 @@ def _told_apart(jacobian: NDArray[np.float32]) -> float:
 
 
 def _agreement(module: nn.Module, images: Tensor) -> Tensor:
-    """Returns the number of activations in which each two images agree, shape ``(N, N)``, float64."""
+    """Returns the number of activations in which each pair of images agrees, shape ``(N, N)``, float64."""
     kernel = torch.zeros(len(images), len(images), dtype=torch.float64)
 
     def count(layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:

@@ -1,4 +1,4 @@
-"""Rankers that train once for all architectures, and judge each with weights that come from there: shared, or predicted."""
+"""Base class of rankers that train once for all architectures and judge each with the resulting weights."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from gtn_sl.nas.rankers.short_training import Measure, judge
 from gtn_sl.trained_learner import TrainedLearner
 
 STATISTICS_IMAGES = 1024
-"""Training images whose batch statistics a network is judged with; nobody has trained it, so that it has none of its own."""
+"""Training images that provide a network's batch statistics; it has none of its own, as it has not been trained."""
 
 
 class Network(Protocol):
@@ -24,25 +24,25 @@ class Network(Protocol):
 
     @property
     def learner(self) -> Learner:
-        """It as a function of its parameters."""
+        """The architecture as a pure learner."""
 
     @property
     def phi(self) -> Tensor:
-        """These, shape ``(D,)``."""
+        """The parameters, shape ``(D,)``."""
 
 
 class Giver(Training, Protocol):
-    """A training whose result has weights for every architecture of the space."""
+    """A training that yields weights for every architecture of the space."""
 
     def network(self, candidate: Candidate) -> Network:
-        """Returns an architecture with the weights that it is given."""
+        """Returns an architecture with its weights."""
 
 
 class GivenWeights(Ranker):
-    """What such rankers share; a subclass says what is trained.
+    """Base class of these rankers; a subclass defines what is trained.
 
     Attributes:
-        measure: What decides, on validation data.
+        measure: Measure on validation data.
     """
 
     measure: Measure

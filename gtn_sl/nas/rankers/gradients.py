@@ -1,7 +1,7 @@
-"""Zero-cost proxies from the gradient of a network that has not been trained: grad_norm, snip, synflow.
+"""Zero-cost proxies from gradients of an untrained network: grad_norm, snip and synflow.
 
-As Abdelfattah et al., *Zero-Cost Proxies for Lightweight NAS* (ICLR 2021), turn pruning criteria into scores of networks: by
-summing them over all parameters.
+As in Abdelfattah et al., *Zero-Cost Proxies for Lightweight NAS* (ICLR 2021), pruning criteria become scores of a
+network by summing them over all parameters.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from gtn_sl.nas.rankers.protocol import RANKERS, Judge, Ranker, Score, Setting
 @RANKERS.register("grad_norm")
 @config
 class GradNorm(Ranker):
-    """Norms of the loss gradient by each parameter tensor on one batch of real images, summed."""
+    """Sum, over all parameter tensors, of the norm of the loss gradient on one batch of real images."""
 
     batch_size: Positive = 64
     """Real training images."""
@@ -40,7 +40,7 @@ class GradNorm(Ranker):
 @RANKERS.register("snip")
 @config
 class Snip(Ranker):
-    """``sum |theta dL/dtheta|``: how the loss would change if parameters were removed, to first order (Lee et al., ICLR 2019)."""
+    """``sum |theta dL/dtheta|``: first-order change of the loss when parameters are removed (Lee et al., ICLR 2019)."""
 
     batch_size: Positive = 64
     """Real training images."""
@@ -58,9 +58,10 @@ class Snip(Ranker):
 @RANKERS.register("synflow")
 @config
 class Synflow(Ranker):
-    """``sum |theta dR/dtheta|`` with R the sum of the logits of an image of ones through absolute weights, without norms.
+    """``sum |theta dR/dtheta|``, R the summed logits of an all-ones image, with absolute weights and without norms.
 
-    Tanaka et al., NeurIPS 2020. No data is read; a leaky ReLU is the identity on what is positive. In float64.
+    After Tanaka et al., NeurIPS 2020. Reads no data. Leaky ReLUs are the identity, since all activations are
+    non-negative. Computed in float64.
     """
 
     reads_images: ClassVar[bool] = False
@@ -89,7 +90,7 @@ def _saliency(parameters: Sequence[Tensor], gradients: Sequence[Tensor]) -> floa
 def _of_loss(
     candidate: Candidate, setting: Setting, batch_size: int, seed: int
 ) -> tuple[list[nn.Parameter], tuple[Tensor, ...]]:
-    """Returns a fresh network's parameters, and the gradient of the loss on one batch by each."""
+    """Returns a fresh network's parameters and the gradient of the loss on one batch with respect to each."""
     module = with_plain_weights(candidate.module(setting.task, seed))
     parameters = list(module.parameters())
     images, labels = setting.batch(batch_size, seed)

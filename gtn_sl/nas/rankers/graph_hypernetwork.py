@@ -1,8 +1,9 @@
-"""A graph hypernetwork: it looks at what a network computes and says what its parameters should be.
+"""A graph hypernetwork, which predicts a network's parameters from its computation graph.
 
-After Zhang et al., *Graph HyperNetworks for Neural Architecture Search* (ICLR 2019), and Knyazev et al., *Parameter Prediction
-for Unseen Deep Architectures* (NeurIPS 2021, GHN-2): a gated graph network over the layers, and a decoder that makes a block of
-numbers of each layer's state, tiled and cropped to the parameter's shape. Smaller than either, and written anew.
+After Zhang et al., *Graph HyperNetworks for Neural Architecture Search* (ICLR 2019), and Knyazev et al., *Parameter
+Prediction for Unseen Deep Architectures* (NeurIPS 2021, GHN-2): a gated graph network over the layers, and a decoder
+that maps each layer's state to a block of numbers, which is tiled and cropped to the parameter's shape. A new
+implementation, smaller than either.
 """
 
 from __future__ import annotations
@@ -16,21 +17,21 @@ from torch import Tensor, nn
 from gtn_sl.nas.rankers.network_graph import NetworkGraph
 
 CHANNELS = 16
-"""Channels out and in of the block that a convolution's weights are cut from; where there are more, they repeat."""
+"""Output and input channels of the block that convolution weights are cut from; it repeats in wider layers."""
 
 VECTOR = 64
-"""Length of what biases and gains are cut from."""
+"""Length of the vector that biases and gains are cut from."""
 
 
 class GraphHypernetwork(nn.Module):
-    """Predicts parameters.
+    """Predicts the parameters of a network from its graph.
 
     Args:
-        kinds: Nodes that it knows; every other kind is one and the same to it.
-        roles: Names of parameters that it knows, ``weight`` or ``bias``; likewise.
-        kernel: Side of the largest convolution.
+        kinds: Known kinds of nodes; all others share one embedding.
+        roles: Known last parts of parameter names, e.g. ``weight`` and ``bias``; all others share one embedding.
+        kernel: Side of the largest convolution kernel.
         width: Length of a node's state.
-        rounds: How often nodes hear of their neighbours.
+        rounds: Rounds of message passing.
     """
 
     def __init__(self, kinds: Sequence[str], roles: Sequence[str], kernel: int, width: int, rounds: int) -> None:
@@ -48,8 +49,8 @@ class GraphHypernetwork(nn.Module):
         """Returns a network's parameters, shape ``(D,)``.
 
         Args:
-            graph: What the network computes.
-            shapes: Of its parameters, by name, in the order in which they are wanted.
+            graph: Computation graph of the network.
+            shapes: Shapes of its parameters by name, in the order of the result.
         """
         roles = torch.tensor([self._roles.get(name.rpartition(".")[2], 0) for name in shapes])
         states = self.states(graph)[[graph.owners[name] for name in shapes]] + self.roles(roles)  # (parameters, width)
@@ -63,7 +64,7 @@ class GraphHypernetwork(nn.Module):
         return torch.cat([piece.reshape(-1) for piece in pieces])
 
     def states(self, graph: NetworkGraph) -> Tensor:
-        """Returns what each node has heard, shape ``(N, width)``."""
+        """Returns the state of each node after message passing, shape ``(N, width)``."""
         kinds = torch.tensor([self._kinds.get(kind, 0) for kind in graph.kinds])
         states = self.kinds(kinds) + self.sizes(graph.sizes)
         for _ in range(self.rounds):
@@ -80,12 +81,12 @@ def _numbered(names: Sequence[str]) -> dict[str, int]:
 
 def _decoder(width: int, numbers: int) -> nn.Sequential:
     last = nn.Linear(2 * width, numbers)
-    nn.init.normal_(last.weight, std=width**-0.5)  # numbers of variance about 1: half of the ReLUs are off
+    nn.init.normal_(last.weight, std=width**-0.5)  # outputs have variance about 1, since half of the ReLUs are off
     return nn.Sequential(nn.Linear(width, 2 * width), nn.ReLU(), last)
 
 
 def _weights(block: Tensor, shape: torch.Size) -> Tensor:
-    """Cuts weights out of a block, the middle of its kernel, and scales them as He et al. (2015) do."""
+    """Tiles a block and crops it to the weights' shape, centred on its kernel, with the scale of He et al. (2015)."""
     out, into, height, width = (*shape, 1, 1)[:4]
     repeats = [-(-wanted // there) for wanted, there in zip((out, into, height, width), block.shape, strict=True)]
     tiled = block.repeat(*repeats)
@@ -95,7 +96,7 @@ def _weights(block: Tensor, shape: torch.Size) -> Tensor:
 
 
 def _vector(name: str, numbers: Tensor, shape: torch.Size) -> Tensor:
-    """Cuts a bias, which is small, or a gain, which is about 1."""
+    """Tiles and crops numbers to a small bias, or to a gain around 1."""
     count = math.prod(shape)
     cut = numbers.repeat(-(-count // len(numbers)))[:count].view(shape)
     return torch.tanh(0.2 * cut) if name.endswith("bias") else 2 * torch.sigmoid(cut)

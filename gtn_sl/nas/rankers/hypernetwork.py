@@ -1,4 +1,4 @@
-"""A graph hypernetwork as a ranker: it predicts an architecture's parameters, and the architecture is judged with these."""
+"""A ranker that judges architectures with parameters predicted by a graph hypernetwork."""
 
 from __future__ import annotations
 
@@ -28,29 +28,29 @@ from gtn_sl.nas.rankers.short_training import PLAN, Measure
 from gtn_sl.nas.spaces import Space
 
 CLIP = 1.0
-"""Largest norm of a gradient."""
+"""Maximum gradient norm."""
 
 DRAWN = 16
-"""Architectures, beside one of each choice, that are looked at for the kinds of nodes that there are."""
+"""Random architectures, besides one per choice, from which the kinds of nodes in a space are collected."""
 
 
 @RANKERS.register("hypernetwork")
 @config
 class Hypernetwork(GivenWeights):
-    """Judges architectures with parameters that a graph hypernetwork predicts, and trains none of its own."""
+    """Judges architectures with parameters that a graph hypernetwork predicts, without training them."""
 
     training_steps: Positive = 2000
-    """Steps in which the hypernetwork is trained, each on an architecture drawn from the space."""
+    """Training steps of the hypernetwork, each on an architecture drawn from the space."""
     batch_size: Positive = 64
-    """Images a step."""
+    """Images per step."""
     lr: PositiveReal = 0.005
-    """Adam's learning rate at the start, a cosine to 0."""
+    """Adam's initial learning rate, which decays to 0 with a cosine."""
     width: Positive = 32
     """Length of a node's state."""
     rounds: Positive = 4
-    """How often the nodes of a graph hear of their neighbours."""
+    """Rounds of message passing between the nodes of a graph."""
     measure: Measure = "accuracy"
-    """What decides on validation data: ``accuracy`` or ``loss``."""
+    """Measure on validation data: ``accuracy`` or ``loss``."""
 
     def training(self, setting: Setting) -> HypernetworkTraining:
         """See ``GivenWeights.training``."""
@@ -58,18 +58,18 @@ class Hypernetwork(GivenWeights):
 
 
 class Predicted(NamedTuple):
-    """An architecture as a function, and the parameters that are predicted for it, shape ``(D,)``."""
+    """An architecture as a pure learner, and its predicted parameters, shape ``(D,)``."""
 
     learner: Learner
     phi: Tensor
 
 
 class HypernetworkTraining:
-    """The hypernetwork and how it is trained; see ``kept_training.Training``.
+    """The hypernetwork and its training; see ``kept_training.Training``.
 
     Args:
-        ranker: Its settings.
-        setting: Gives space, task and training images.
+        ranker: The settings.
+        setting: Space, task and training images.
     """
 
     def __init__(self, ranker: Hypernetwork, setting: Setting) -> None:
@@ -79,13 +79,13 @@ class HypernetworkTraining:
         self._optimizer = torch.optim.Adam(self._net.parameters(), ranker.lr)
 
     def network(self, candidate: Candidate) -> Predicted:
-        """Returns an architecture with the parameters that are predicted for it."""
+        """Returns an architecture with its predicted parameters."""
         module = candidate.module(self._setting.task, 0)
         shapes = {name: parameter.shape for name, parameter in module.named_parameters()}
         return Predicted(Learner(module, PLAN.layout), self._net(network_graph(module), shapes))
 
     def step(self, number: int) -> float:
-        """Takes a step on one architecture; see ``kept_training.Training``."""
+        """Trains on one batch with one random architecture; see ``kept_training.Training``."""
         space = self._setting.space
         drawn = Candidate(space, space.sample(self._streams.numpy("hypernetwork-architecture", number)))
         learner, phi = self.network(drawn)
@@ -123,7 +123,7 @@ class HypernetworkTraining:
 
 
 def _vocabulary(space: Space, task: ImageTask, streams: Streams) -> tuple[set[str], set[str], int]:
-    """Returns the kinds of nodes, the names of parameters, and the side of the largest kernel that a space has."""
+    """Returns the kinds of nodes and the parameter roles in a space, and the side of its largest kernel."""
     kinds, roles, kernel = set[str](), set[str](), 1
     for candidate in _typical(space, streams):
         module = candidate.module(task, 0)
@@ -135,7 +135,7 @@ def _vocabulary(space: Space, task: ImageTask, streams: Streams) -> tuple[set[st
 
 
 def _typical(space: Space, streams: Streams) -> Iterator[Candidate]:
-    """Yields an architecture with each choice everywhere, as far as it can be chosen, and a few that are drawn."""
+    """Yields, for each option, an architecture with it (or the last one) everywhere, then ``DRAWN`` random ones."""
     for choice in range(max(space.choices)):
         yield Candidate(space, tuple(min(choice, count - 1) for count in space.choices))
     random = streams.numpy("hypernetwork-vocabulary")

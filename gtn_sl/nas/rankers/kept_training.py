@@ -1,4 +1,4 @@
-"""Training that a ranker does once for all architectures: kept as a file, so that it goes on where it stopped."""
+"""Training that a ranker does once for all architectures, checkpointed so that it can be resumed."""
 
 from __future__ import annotations
 
@@ -20,39 +20,47 @@ KIND = "prepared-ranker"
 FILE = "prepared.safetensors"
 
 SAVE_EVERY = 30.0
-"""CPU-seconds between two files."""
+"""CPU-seconds between checkpoints."""
 
 
 class Training(Protocol):
-    """What is trained, step by step; a step is a function of its number and of the state before it.
+    """A training in steps, each a deterministic function of its number and the state before it.
 
     Attributes:
-        steps: How many there are.
+        steps: Number of steps.
     """
 
     steps: int
 
     def step(self, number: int) -> float:
-        """Takes a step; returns its loss."""
+        """Takes a step and returns its loss.
+
+        Raises:
+            DivergedError: The loss is not finite.
+        """
 
     def state(self) -> dict[str, Tensor]:
         """Returns everything that the next step depends on."""
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
-        """Goes back to a state."""
+        """Restores a state.
+
+        Raises:
+            CheckpointError: The state does not fit.
+        """
 
 
 def train_kept(training: Training, title: str, folder: Path | None) -> None:
-    """Takes the steps that a folder does not hold already; a damaged file counts as none, and it is said.
+    """Trains to the end, resuming from the folder's checkpoint; a damaged one is ignored with a warning.
 
     Args:
-        training: What is trained.
-        title: What to call it.
-        folder: Where the state is kept; ``None`` keeps nothing.
+        training: The training.
+        title: Name of the training in log messages.
+        folder: Folder of the checkpoint; ``None`` keeps none.
 
     Raises:
         DivergedError: A loss is not finite.
-        GTNError: The file cannot be written.
+        GTNError: The checkpoint cannot be written.
     """
     done, before = _restore(training, folder)
     if done:
@@ -68,7 +76,7 @@ def train_kept(training: Training, title: str, folder: Path | None) -> None:
 
 
 def spent_on(folder: Path) -> float:
-    """Returns the CPU-seconds of the training that a folder holds."""
+    """Returns the CPU-seconds spent up to a folder's checkpoint; 0 if there is none or it is damaged."""
     try:
         return float(load_document(folder / FILE, KIND)["cpu_seconds"])
     except (CheckpointError, KeyError):
@@ -76,7 +84,7 @@ def spent_on(folder: Path) -> float:
 
 
 def _restore(training: Training, folder: Path | None) -> tuple[int, float]:
-    """Returns the steps that are done, and the CPU-seconds that they took."""
+    """Returns the number of finished steps and their CPU-seconds."""
     if folder is None or not (folder / FILE).exists():
         return 0, 0.0
     try:

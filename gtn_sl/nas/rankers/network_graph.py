@@ -1,4 +1,4 @@
-"""A network as the graph of what it computes: a node for each layer and each operation between layers."""
+"""A network as its computation graph, with a node for each layer and each operation between layers."""
 
 from __future__ import annotations
 
@@ -12,22 +12,24 @@ from torch import Tensor, fx, nn
 from gtn_core.errors import GTNError
 
 REACH = 5
-"""Steps along edges over which a node still hears of another."""
+"""Maximum distance, in edges, at which a node receives messages from another."""
 
 SETTINGS = ("kernel_size", "stride", "kind", "side")
-"""What, beside its class, tells a layer from another."""
+"""Attributes that, in addition to the class, determine the kind of a layer."""
 
 
 @dataclass(frozen=True)
 class NetworkGraph:
-    """What a network computes.
+    """A network's computation graph with N nodes.
 
     Attributes:
-        kinds: What each of the N nodes does.
-        sizes: Logarithm of the four dimensions of a node's largest parameter, shape ``(N, 4)``; 0 where there is none.
-        before: How much node v hears of u before it, shape ``(N, N)``: as one over the distance, all of them together 1.
-        behind: The same of those behind it.
-        owners: Node of each parameter, by the parameter's name, in the module's order.
+        kinds: Kind of each node.
+        sizes: Logarithms of a node's parameter dimensions, padded with ones to four, shape ``(N, 4)``; the elementwise
+            maximum over its parameters, 0 if it has none.
+        before: Weight of the messages to each node (row) from those before it (column), shape ``(N, N)``: proportional
+            to 1 / distance. Rows sum to 1, or to 0 if there are none.
+        behind: The same for the nodes behind it.
+        owners: Index of each parameter's node, by the parameter's name, in the module's order.
     """
 
     kinds: Sequence[str]
@@ -38,10 +40,11 @@ class NetworkGraph:
 
 
 def network_graph(module: nn.Module) -> NetworkGraph:
-    """Follows an image through a network.
+    """Traces a network with ``torch.fx``.
 
     Raises:
-        GTNError: Its path depends on the image, or it has parameters that nothing reads.
+        GTNError: The network cannot be traced, e.g. because its control flow depends on the image, or one of its
+            parameters is not read.
     """
     try:
         nodes = list(_Tracer().trace(module).nodes)
@@ -77,7 +80,11 @@ def _kind(module: nn.Module, node: fx.Node) -> str:
 
 
 def _owners(module: nn.Module, nodes: Sequence[fx.Node]) -> dict[str, int]:
-    """Returns the first node that reads each parameter: the layer that holds it, or its own."""
+    """Returns the index of the first node that reads each parameter: the layer that holds it or a ``get_attr`` node.
+
+    Raises:
+        GTNError: A parameter is not read.
+    """
     readers: dict[str, int] = {}
     for place, node in enumerate(nodes):
         if node.op in ("call_module", "get_attr"):
@@ -100,7 +107,7 @@ def _sizes(module: nn.Module, owners: Mapping[str, int], count: int) -> Tensor:
 
 
 def _one_over_distance(edges: Tensor) -> Tensor:
-    """Returns 1/d where the shortest way has d edges, 0 beyond ``REACH``, both of shape ``(N, N)``."""
+    """Returns 1 / d where the shortest path has d edges, 0 beyond ``REACH``; input and output have shape ``(N, N)``."""
     reached, near = torch.eye(len(edges)), torch.zeros_like(edges)
     for distance in range(1, REACH + 1):
         reached = (edges @ reached).clamp(max=1.0)

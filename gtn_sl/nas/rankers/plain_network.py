@@ -1,4 +1,4 @@
-"""Networks as the literature on zero-cost proxies has them: ordinary weights in place of weight norm, or no norms at all."""
+"""Networks as in the literature on zero-cost proxies: without weight norm, or without normalisation layers."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from gtn_core.norms import BatchNorm, MeanOnlyBatchNorm
 
 
 def with_plain_weights(module: nn.Module) -> nn.Module:
-    """Returns a copy that computes the same, every layer with weight norm turned into an ordinary one of that weight."""
+    """Returns an equivalent copy in which layers with weight norm are replaced by ordinary ones of the same weight."""
     return _replaced(copy.deepcopy(module), _plain)
 
 
 def without_norms(module: nn.Module) -> nn.Module:
-    """Returns a copy in which every normalisation hands its input on."""
+    """Returns a copy in which every normalisation layer is the identity."""
     return _replaced(copy.deepcopy(module), lambda child: nn.Identity() if _is_norm(child) else child)
 
 

@@ -1,4 +1,4 @@
-"""What a ranker is: settings, something to prepare once, and a judgement of one architecture at a time."""
+"""The ranker protocol: settings, a preparation for all architectures, and a judgement of one architecture at a time."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ from gtn_sl.nas.specification import specify
 
 @dataclass(frozen=True)
 class Setting:
-    """Where architectures are judged.
+    """The context in which architectures are judged.
 
     Attributes:
-        space: Where they come from.
+        space: The search space.
         task: The real task.
-        load: Returns its images, always the same object; see ``data``.
-        images: Validation images that an accuracy is taken on, at most.
-        seed: Root of what a ranker draws when it prepares.
-        keep: Folder that a ranker may keep in what it takes long to prepare; it is this ranker's own. ``None`` keeps nothing.
+        load: Returns the task's images, always the same object; see ``data``.
+        images: Maximum number of validation images on which an accuracy is measured.
+        seed: Root seed of a ranker's preparation.
+        keep: The ranker's own folder for what is expensive to prepare; ``None`` keeps nothing.
     """
 
     space: Space
@@ -42,7 +42,7 @@ class Setting:
 
     @classmethod
     def of(cls, space: Space, task: str, data_dir: Path | None = None, *, images: int = 5000, seed: int = 0) -> Self:
-        """Describes where architectures are judged by the name of the task, whose images are loaded when they are first read.
+        """Creates a setting from the name of a task, whose images are loaded on first access.
 
         Raises:
             UsageError: The task is unknown.
@@ -51,26 +51,26 @@ class Setting:
 
     @property
     def data(self) -> TaskData:
-        """The real task's images. A ranker may read the train and the validation split, never the test split.
+        """The real task's images. A ranker may read the train and validation splits, but never the test split.
 
         Raises:
-            GTNError: They cannot be read or downloaded.
+            GTNError: The images cannot be read or downloaded.
         """
         return self.load()
 
     def judged_by(self) -> Split:
-        """Returns the validation images that accuracies are taken on."""
+        """Returns the validation images on which accuracies are measured."""
         validation = self.data.validation
         return Split(validation.images[: self.images], validation.labels[: self.images])
 
     def batch(self, count: int, seed: int) -> tuple[Tensor, Tensor]:
-        """Returns so many normalised training images ``(N, C, H, W)`` and their labels ``(N,)``, drawn by ``seed``."""
+        """Draws ``count`` normalised training images ``(N, C, H, W)`` and their labels ``(N,)``, with replacement."""
         train = self.data.train
         chosen = torch.randint(len(train), (count,), generator=torch.Generator().manual_seed(seed))
         return self.data.normalise(train.images[chosen]), train.labels[chosen]
 
     def different(self, count: int, seed: int) -> Tensor:
-        """Returns the images of ``batch``, but for repeats, in whose place others are drawn; all where there are no more."""
+        """Returns the images of ``batch``, with repeats redrawn so that all differ; at most the whole train split."""
         train, random = self.data.train, torch.Generator().manual_seed(seed)
         chosen: dict[int, None] = {}
         while len(chosen) < min(count, len(train)):
@@ -81,13 +81,13 @@ class Setting:
 
 @dataclass(frozen=True)
 class Score:
-    """How good an architecture looks.
+    """A judgement of an architecture.
 
     Attributes:
-        value: Higher is better; only the order counts.
-        steps: Training steps that it took to find out.
-        images: Images that were seen.
-        cpu_seconds: What it cost, where that is not all the time that the ranker was at work.
+        value: The score; higher is better, and only the order matters.
+        steps: Training steps taken.
+        images: Images seen.
+        cpu_seconds: CPU-seconds to report as the cost; ``None`` for all that the judgement took.
     """
 
     value: float
@@ -97,45 +97,45 @@ class Score:
 
 
 Judge = Callable[[Candidate, int], Score]
-"""``(architecture, seed) -> score``: a function of its arguments; seeds differ in initial weights and in what is drawn."""
+"""``(architecture, seed) -> score``, a function of its arguments; the seed decides initial weights and random draws."""
 
 
 class Ranker(abc.ABC):
-    """One way to judge architectures; its subclasses are configs, whose fields are its settings."""
+    """Base class of rankers; subclasses are configs, whose fields are the settings."""
 
     reads_images: ClassVar[bool] = True
-    """Whether it looks at the task's images; what does not can judge where they are not at hand."""
+    """Whether the ranker reads the task's images; if not, it works without them."""
     retries: ClassVar[bool] = False
-    """Whether ``rank`` judges again what failed on an earlier day, since the reason may be gone without anyone telling."""
+    """Whether failures of earlier runs are judged again, since their cause may have been removed undetectably."""
 
     @property
     def name(self) -> str:
-        """Its specification, which ``find_ranker`` reads."""
+        """Its specification, as accepted by ``find_ranker``."""
         return specify(RANKERS, self)
 
     @abc.abstractmethod
     def prepare(self, setting: Setting) -> Judge:
-        """Does once what serves all architectures, e.g. reads a teacher.
+        """Does what is needed once for all architectures, e.g. reads a teacher, and returns the judge.
 
         Raises:
-            GTNError: It cannot judge here, e.g. since its teacher has too few steps.
+            GTNError: The ranker does not support this setting, e.g. because its teacher has too few steps.
         """
 
     def check(self, setting: Setting) -> None:
-        """Refuses a setting that it cannot judge in, before it prepares: one whose images, where it reads any, are not to be had.
+        """Checks, before preparation, that the ranker supports a setting; by default, that any images it reads exist.
 
         Raises:
-            GTNError: It cannot judge here, e.g. since its teacher teaches another task, or there are no images.
+            GTNError: It does not, e.g. because its teacher teaches another task, or there are no images.
         """
         if self.reads_images:
             setting.load()
 
     def identity(self) -> dict[str, Any]:
-        """Returns what tells its scores from others': JSON values. Those of a file depend on what is in it, too."""
+        """Returns what its scores depend on as JSON values, including the content of any file that it reads."""
         return {"ranker": self.name}
 
     def paid_before(self) -> float | None:
-        """Returns the CPU-seconds that were spent before, e.g. on a teacher's meta-training; ``None`` where nobody knows."""
+        """Returns the CPU-seconds spent beforehand, e.g. on a teacher's meta-training; ``None`` if unknown."""
         return 0.0
 
 

@@ -1,4 +1,4 @@
-"""Rankers that train on real data: for k steps, on a random subset, and for as long as a teacher would take."""
+"""Rankers that train on real data: for k steps, on a random subset, or for as long as training on a teacher takes."""
 
 from __future__ import annotations
 
@@ -34,22 +34,22 @@ class Real(Ranker):
     """Trains on real data for k steps."""
 
     steps: Positive = 128
-    """k, training steps."""
+    """Training steps, k."""
     batch_size: Positive = 128
-    """Images a step."""
+    """Images per step."""
     lr: PositiveReal = 0.05
-    """Learning rate at the start, a cosine to 0."""
+    """Initial learning rate, which decays to 0 with a cosine."""
     momentum: Momentum = 0.9
-    """Momentum; Adam's beta1."""
+    """Momentum; for Adam, beta1."""
     optimizer: str = "sgd"
-    """``sgd``, ``rmsprop`` or ``adam``."""
+    """Optimizer: ``sgd``, ``rmsprop`` or ``adam``."""
     eps: PositiveReal = 1e-8
-    """Added to the root of squared gradients by the last two."""
+    """Added to the root of the mean squared gradient by RMSprop and Adam."""
     learn: Natural = 0
-    """Outer steps in which learning rates and momenta are meta-learned, as a teacher's are, on architectures of the space; 0
-    keeps the cosine."""
+    """Outer steps that meta-learn learning rates and momenta on architectures of the space, as a teacher's are; 0 keeps
+    the cosine."""
     measure: Measure = "accuracy"
-    """What decides on validation data: ``accuracy`` or ``loss``."""
+    """Measure on validation data: ``accuracy`` or ``loss``."""
 
     def prepare(self, setting: Setting) -> Judge:
         """See ``Ranker.prepare``."""
@@ -67,14 +67,14 @@ class Real(Ranker):
         return _real(setting, self.steps, self.batch_size, schedule, optimizer, self._subset())
 
     def _subset(self) -> int | None:
-        """Returns how many real images each learner sees; ``None`` for all."""
+        """Returns the number of real images that each learner sees; ``None`` for all."""
         return None
 
 
 @RANKERS.register("subset")
 @config
 class Subset(Real):
-    """Trains for k steps on a random subset of the real data, another one for every seed."""
+    """Trains for k steps on a random subset of the real data, a different one for each seed."""
 
     images: Positive = 1000
     """Images in the subset."""
@@ -86,24 +86,24 @@ class Subset(Real):
 @RANKERS.register("equal-time")
 @config
 class EqualTime(TeacherRanker):
-    """Trains on real data for as many CPU-seconds as the same architecture takes on a teacher, which is measured each time.
+    """Trains on real data for as many CPU-seconds as the same architecture takes on a teacher, measured each time.
 
-    The cost that is counted is that of the training on real data. Times differ from run to run, and so do the scores.
+    The reported cost covers training and validation on real data only. Times vary between runs, and so do the scores.
     """
 
     batch_size: Positive = 128
-    """Images a step."""
+    """Images per step."""
     lr: PositiveReal = 0.05
-    """Learning rate at the start, a cosine over the time to 0."""
+    """Initial learning rate, which decays to 0 with a cosine over the time budget."""
     momentum: Momentum = 0.9
-    """Momentum; Adam's beta1."""
+    """Momentum; for Adam, beta1."""
     optimizer: str = "sgd"
-    """``sgd``, ``rmsprop`` or ``adam``."""
+    """Optimizer: ``sgd``, ``rmsprop`` or ``adam``."""
     eps: PositiveReal = 1e-8
-    """Added to the root of squared gradients by the last two."""
+    """Added to the root of the mean squared gradient by RMSprop and Adam."""
     architectures: Natural = 0
-    """Over how many architectures the teacher's own meta-training is shared out; each trains for its share longer. 0 gives the
-    teacher away for nothing."""
+    """Architectures over which the cost of the teacher's meta-training is divided; each trains longer by its share. 0
+    ignores that cost."""
 
     def prepare(self, setting: Setting) -> Judge:
         """See ``Ranker.prepare``."""
@@ -127,14 +127,14 @@ class EqualTime(TeacherRanker):
         return judge_one
 
     def paid_before(self) -> float | None:
-        """See ``Ranker.paid_before``: real data cost nothing before."""
+        """See ``Ranker.paid_before``: real data cost nothing beforehand."""
         return 0.0
 
     def _train(self, candidate: Candidate, seed: int, budget: float, setting: Setting) -> tuple[TrainedLearner, int]:
-        """Trains for so many CPU-seconds; returns the network and the steps that it took.
+        """Trains for ``budget`` CPU-seconds, but at least one step; returns the network and the number of steps.
 
         Raises:
-            DivergedError: The training loss is not finite at the end.
+            DivergedError: The last training loss is not finite.
         """
         started, taken = time.process_time(), 0
         learner, phi = candidate.fresh(setting.task, seed, PLAN.layout)

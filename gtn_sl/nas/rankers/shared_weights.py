@@ -1,4 +1,4 @@
-"""Weights that architectures of a space share: a tensor is found by its place and by the make of the part it is in."""
+"""Weights shared by the architectures of a space: tensors are identified by name and by the part they belong to."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from gtn_core.learner import Learner
 
 
 def shared_names(module: nn.Module) -> list[str]:
-    """Returns what each parameter is called among all architectures of a space, in the order of ``module.parameters()``.
+    """Returns the shared name of each parameter within a search space, in the order of ``module.parameters()``.
 
-    A choice is an element of a list of modules, e.g. the operation on an edge. Two architectures share a parameter where it has
-    the same name, and where all parameters of the innermost element around it have the same names and shapes: the norm behind a
-    1x1 convolution is another one than that behind a 3x3 convolution in the same place.
+    A choice is an element of a module list, e.g. the operation on an edge. Two architectures share a parameter if it
+    has the same name in both and all parameters of the innermost list element around it have the same names and shapes.
+    The norm after a 1x1 convolution therefore differs from that after a 3x3 convolution in the same place.
     """
     elements = [
         f"{name}.{index}"
@@ -34,7 +34,7 @@ def shared_names(module: nn.Module) -> list[str]:
 
 
 def _innermost(name: str, elements: Sequence[str]) -> str:
-    """Returns the innermost element that holds a parameter; the parameter itself where none does."""
+    """Returns the innermost list element that holds a parameter, or the parameter's own name if there is none."""
     return max((element for element in elements if name.startswith(f"{element}.")), key=len, default=name)
 
 
@@ -43,10 +43,10 @@ class Borrowed:
     """An architecture with shared weights.
 
     Attributes:
-        learner: It as a function of its parameters.
-        names: What its parameters are called among all architectures.
-        phi: These, shape ``(D,)``.
-        momenta: The optimizer's momentum of each, shape ``(D,)``.
+        learner: The architecture as a pure learner.
+        names: Shared names of its parameters.
+        phi: The parameters, shape ``(D,)``.
+        momenta: The optimizer's momentum buffer, shape ``(D,)``.
     """
 
     learner: Learner
@@ -56,14 +56,14 @@ class Borrowed:
 
 
 class SharedWeights:
-    """Tensors by shared name, with the optimizer's momentum of each; there are more as more architectures are trained."""
+    """Tensors and their optimizer momenta by shared name; the set grows as more architectures are trained."""
 
     def __init__(self) -> None:
         self._values: dict[str, Tensor] = {}
         self._momenta: dict[str, Tensor] = {}
 
     def lend(self, learner: Learner, names: Sequence[str]) -> Borrowed:
-        """Returns an architecture with what is known of its parameters; the others are as it was built."""
+        """Returns an architecture with the shared values of its parameters; others keep their initial values."""
         initial = dict(zip(names, learner.parameters(learner.initial()).values(), strict=True))
         still = {name: torch.zeros_like(tensor) for name, tensor in initial.items()}
         return Borrowed(
@@ -71,18 +71,18 @@ class SharedWeights:
         )
 
     def take_back(self, borrowed: Borrowed, phi: Tensor, momenta: Tensor) -> None:
-        """Keeps what has become of an architecture's parameters and their momenta, each of shape ``(D,)``."""
+        """Stores an architecture's updated parameters and momenta, each of shape ``(D,)``."""
         for kept, vector in ((self._values, phi), (self._momenta, momenta)):
             pieces = borrowed.learner.parameters(vector).values()
             kept.update((name, piece.clone()) for name, piece in zip(borrowed.names, pieces, strict=True))
 
     def state(self) -> dict[str, Tensor]:
-        """Returns everything in one dictionary."""
+        """Returns all values and momenta in one dictionary."""
         values = {f"value/{name}": tensor for name, tensor in self._values.items()}
         return {**values, **{f"momentum/{name}": tensor for name, tensor in self._momenta.items()}}
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
-        """Puts back what ``state`` returned."""
+        """Restores what ``state`` returned."""
         for kind, kept in (("value/", self._values), ("momentum/", self._momenta)):
             kept.clear()
             kept.update((key.removeprefix(kind), tensor) for key, tensor in state.items() if key.startswith(kind))

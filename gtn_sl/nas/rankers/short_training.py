@@ -1,4 +1,4 @@
-"""Training an architecture for a few steps and judging it on real validation data: what most rankers come down to."""
+"""Short training of an architecture and its evaluation on real validation data, as used by most rankers."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from gtn_sl.stream import Stream
 from gtn_sl.trained_learner import TrainedLearner
 
 Measure = Literal["accuracy", "loss"]
-"""What a trained network is judged by on validation images; of the loss, the negative."""
+"""Measure of a trained network on validation images; the loss is negated."""
 
 PLAN = StepPlan(layout="channels_last")
 
@@ -25,10 +25,10 @@ def train(candidate: Candidate, seed: int, stream: Stream, steps: int, task: Ima
 
     Args:
         candidate: The architecture.
-        seed: Of initial weights, and of what the stream draws for this learner.
-        stream: What it learns from.
-        steps: How many; at most the stream's.
-        task: Gives image shape and classes.
+        seed: Seed of the initial weights and of what the stream draws for this learner.
+        stream: The training batches and their schedule.
+        steps: Number of steps; at most the stream's.
+        task: The task, for its image shape and number of classes.
 
     Raises:
         DivergedError: The training loss is not finite.
@@ -39,7 +39,7 @@ def train(candidate: Candidate, seed: int, stream: Stream, steps: int, task: Ima
 
 
 def judged_after(stream: Stream, steps: int, setting: Setting, measure: Measure) -> Judge:
-    """Returns the judgement that trains each architecture afresh on the first steps of a stream."""
+    """Returns a judge that trains a fresh network of each architecture on the first steps of a stream."""
 
     def judge_one(candidate: Candidate, seed: int) -> Score:
         network = train(candidate, seed, stream, steps, setting.task)
@@ -49,7 +49,7 @@ def judged_after(stream: Stream, steps: int, setting: Setting, measure: Measure)
 
 
 def judge(network: TrainedLearner, setting: Setting, measure: Measure) -> float:
-    """Returns how good a trained network is on validation images; higher is better."""
+    """Returns a trained network's accuracy or negative mean loss on validation images; higher is better."""
     split = setting.judged_by()
     if measure == "accuracy":
         return evaluation.accuracy(network.learner, network.phi, network.statistics, setting.data, split)

@@ -1,4 +1,4 @@
-"""Rankers that look at an architecture's size alone, and one that looks at nothing: what every other has to beat."""
+"""Baseline rankers that every other has to beat: an architecture's size, and a random number."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Parameters(Ranker):
 @RANKERS.register("flops")
 @config
 class Flops(Ranker):
-    """Floating-point operations of one image's forward pass, by torch's own count."""
+    """Floating-point operations of one image's forward pass, as counted by torch."""
 
     reads_images: ClassVar[bool] = False
 
@@ -41,7 +41,7 @@ class Flops(Ranker):
 @RANKERS.register("random")
 @config
 class Random(Ranker):
-    """A number drawn by architecture and seed."""
+    """A random number that depends on architecture and seed."""
 
     reads_images: ClassVar[bool] = False
 
@@ -51,12 +51,12 @@ class Random(Ranker):
 
 
 def parameter_count(candidate: Candidate, task: ImageTask) -> int:
-    """Returns how many numbers an architecture learns."""
+    """Returns the number of an architecture's parameters."""
     return sum(p.numel() for p in candidate.module(task, 0).parameters())
 
 
 def flop_count(candidate: Candidate, task: ImageTask) -> int:
-    """Returns the floating-point operations that classifying one image takes; a multiplication and an addition are two."""
+    """Returns the floating-point operations of classifying one image; a multiply-add counts as two."""
     module = candidate.module(task, 0).eval()
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         module(torch.zeros(1, *task.image_shape))

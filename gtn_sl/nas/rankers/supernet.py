@@ -1,7 +1,7 @@
-"""Weight sharing: one set of weights for all architectures of a space, each step of its training on another one of them.
+"""Weight sharing: one set of weights for all architectures of a space, trained on a random architecture in each step.
 
-After *Single Path One-Shot* (Guo et al., ECCV 2020): architectures are drawn uniformly, and each is judged with the batch
-statistics that it has itself.
+After *Single Path One-Shot* (Guo et al., ECCV 2020): architectures are drawn uniformly, and each is judged with its own
+batch statistics.
 """
 
 from __future__ import annotations
@@ -28,24 +28,24 @@ from gtn_sl.nas.rankers.short_training import PLAN, Measure
 from gtn_sl.streams.cosine_schedule import Momentum, cosine_schedule
 
 CLIP = 5.0
-"""Largest norm of a gradient."""
+"""Maximum gradient norm."""
 
 
 @RANKERS.register("supernet")
 @config
 class Supernet(GivenWeights):
-    """Judges architectures with weights that all of them share, and trains none of its own."""
+    """Judges architectures with weights that all of them share, without training them individually."""
 
     training_steps: Positive = 2000
-    """Steps in which the shared weights are trained, each on an architecture drawn from the space."""
+    """Training steps of the shared weights, each on an architecture drawn from the space."""
     batch_size: Positive = 64
-    """Images a step."""
+    """Images per step."""
     lr: PositiveReal = 0.2
-    """Learning rate at the start, a cosine to 0."""
+    """Initial learning rate, which decays to 0 with a cosine."""
     momentum: Momentum = 0.9
     """Momentum."""
     measure: Measure = "accuracy"
-    """What decides on validation data: ``accuracy`` or ``loss``."""
+    """Measure on validation data: ``accuracy`` or ``loss``."""
 
     def training(self, setting: Setting) -> SupernetTraining:
         """See ``GivenWeights.training``."""
@@ -53,11 +53,11 @@ class Supernet(GivenWeights):
 
 
 class SupernetTraining:
-    """The shared weights and how they are trained; see ``kept_training.Training``.
+    """The shared weights and their training; see ``kept_training.Training``.
 
     Args:
-        ranker: Its settings.
-        setting: Gives space, task and training images.
+        ranker: The settings.
+        setting: Space, task and training images.
     """
 
     def __init__(self, ranker: Supernet, setting: Setting) -> None:
@@ -72,7 +72,7 @@ class SupernetTraining:
         return self._weights.lend(Learner(module, PLAN.layout), shared_names(module))
 
     def step(self, number: int) -> float:
-        """Takes a step on one architecture; see ``kept_training.Training``."""
+        """Trains on one batch with one random architecture; see ``kept_training.Training``."""
         space = self._setting.space
         network = self.network(Candidate(space, space.sample(self._streams.numpy("supernet-architecture", number))))
         images, labels = self._setting.batch(self._batch_size, self._streams.seed("supernet-batch", number))

@@ -1,4 +1,4 @@
-"""Rankers that train on a teacher's data: on its curriculum, or on its samples as on any distilled set of images."""
+"""Rankers that train on a teacher's data: in the order of its curriculum, or as a small set of distilled images."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ from gtn_sl.teacher_file import load_teacher
 
 
 class _OfAFile(Ranker):
-    """What rankers that read a teacher's file share."""
+    """Base class of rankers that read a teacher's file."""
 
     file: str
 
     def check(self, setting: Setting) -> None:
-        """See ``Ranker.check``; first of all, the teacher teaches this task."""
+        """See ``Ranker.check``; also checks that the teacher teaches this task."""
         path = _path(self.file, self.name)
         task, wanted = str(load_document(path, "teacher")["task"]), setting.task
-        if is_own(task) and is_own(wanted.name):  # a file that was moved has another name
+        if is_own(task) and is_own(wanted.name):  # the same images may have been moved to another path
             described = load_teacher(path).teacher.task
             if task == wanted.name:
                 compare_images(wanted, described, str(path))
@@ -47,46 +47,47 @@ class _OfAFile(Ranker):
         super().check(setting)
 
     def read_teacher(self) -> SupervisedTeacher:
-        """Reads its teacher.
+        """Reads the teacher.
 
         Raises:
-            UsageError: None is named.
-            CheckpointError: It cannot be read.
+            UsageError: No teacher is named, or it is unknown.
+            CheckpointError: The file cannot be read.
         """
         return load_teacher(_path(self.file, self.name)).teacher
 
     def identity(self) -> dict[str, Any]:
         """See ``Ranker.identity``."""
         path = _path(self.file, self.name)
-        load_document(path, "teacher")  # a wrong file fails with the right words
+        load_document(path, "teacher")  # gives a clear error message for a wrong file
         return {"ranker": self.name, "teacher": hashlib.sha256(path.read_bytes()).hexdigest()[:16]}
 
     def paid_before(self) -> float | None:
-        """See ``Ranker.paid_before``: what the file's header says of the meta-training."""
+        """See ``Ranker.paid_before``: the cost of the meta-training, from the file's header."""
         return cpu_seconds_of(load_document(_path(self.file, self.name), "teacher"))
 
 
 @RANKERS.register("teacher")
 @config
 class TeacherRanker(_OfAFile):
-    """Trains on a teacher, with its learning rates, for its first steps."""
+    """Trains for the first k steps of a teacher, with its learning rates."""
 
     file: str = ""
-    """A teacher's ``.safetensors`` file, its run folder, or the name of one that comes with the package."""
+    """A teacher's ``.safetensors`` file, its run folder, or the name of one that ships with the package."""
     steps: Positive | None = None
-    """k, training steps; all of the teacher's where none are given."""
+    """Training steps, k; by default all of the teacher's."""
     measure: Measure = "accuracy"
-    """What decides on validation data: ``accuracy`` or ``loss``."""
+    """Measure on validation data: ``accuracy`` or ``loss``."""
 
     def prepare(self, setting: Setting) -> Judge:
         """See ``Ranker.prepare``."""
         return judged_after(*self.lessons(), setting, self.measure)
 
     def lessons(self) -> tuple[Stream, int]:
-        """Returns what architectures are trained on, and for how many steps.
+        """Returns the stream that architectures are trained on and the number of steps.
 
         Raises:
-            UsageError: No teacher is named, or it has fewer steps.
+            UsageError: No teacher is named, it is unknown, or it has fewer steps.
+            CheckpointError: The file cannot be read.
         """
         teacher = self.read_teacher()
         steps = self.steps or teacher.steps
@@ -98,24 +99,24 @@ class TeacherRanker(_OfAFile):
 @RANKERS.register("distilled")
 @config
 class Distilled(_OfAFile):
-    """Trains on all that a teacher shows as on a small set of images and labels: shuffled epochs, and a rate of its own."""
+    """Trains on all of a teacher's images and labels as a small data set, in shuffled epochs with a cosine schedule."""
 
     file: str = ""
-    """A teacher's ``.safetensors`` file, its run folder, or the name of one that comes with the package."""
+    """A teacher's ``.safetensors`` file, its run folder, or the name of one that ships with the package."""
     steps: Positive = 128
-    """k, training steps."""
+    """Training steps, k."""
     batch_size: Positive = 128
-    """Images a step."""
+    """Images per step."""
     lr: PositiveReal = 0.05
-    """Learning rate at the start, a cosine to 0."""
+    """Initial learning rate, which decays to 0 with a cosine."""
     momentum: Momentum = 0.9
-    """Momentum; Adam's beta1."""
+    """Momentum; for Adam, beta1."""
     optimizer: str = "sgd"
-    """``sgd``, ``rmsprop`` or ``adam``."""
+    """Optimizer: ``sgd``, ``rmsprop`` or ``adam``."""
     eps: PositiveReal = 1e-8
-    """Added to the root of squared gradients by the last two."""
+    """Added to the root of the mean squared gradient by RMSprop and Adam."""
     measure: Measure = "accuracy"
-    """What decides on validation data: ``accuracy`` or ``loss``."""
+    """Measure on validation data: ``accuracy`` or ``loss``."""
 
     def prepare(self, setting: Setting) -> Judge:
         """See ``Ranker.prepare``."""
@@ -132,7 +133,7 @@ class Distilled(_OfAFile):
 
 @torch.no_grad()
 def _same_for_all(teacher: SupervisedTeacher) -> bool:
-    """Says whether every learner is shown the same batches: in the same order, from the same noise, with the same labels."""
+    """Returns whether all learners get the same batches, in the same order, from the same noise and with equal labels."""
     if teacher.closed_loop or teacher.order not in (given, backwards):
         return False
     one, other = (teacher.for_learner(seed).batch(0) for seed in (0, 1))
@@ -140,10 +141,10 @@ def _same_for_all(teacher: SupervisedTeacher) -> bool:
 
 
 def _path(file: str, ranker: str) -> Path:
-    """Returns the file that a ranker's setting means.
+    """Returns the path of the teacher file that the setting ``file`` names.
 
     Raises:
-        UsageError: None is given, or no teacher is known by that name.
+        UsageError: The setting is empty, or there is no such teacher.
     """
     if not file:
         name = ranker.partition("@")[0]

@@ -1,4 +1,4 @@
-"""A user's own ranker: any function ``(candidate, setting, seed) -> float``, named ``package.module:function``."""
+"""A user's own ranker: any function ``(candidate, setting, seed) -> float``, given as ``package.module:function``."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ class UserRanker(Ranker):
     """Calls a function for each architecture.
 
     Attributes:
-        path: ``package.module:function``. The function gets a ``Candidate``, a ``Setting`` and a seed, and returns a number,
+        path: ``package.module:function``.
+        function: The function at that path. It takes a ``Candidate``, a ``Setting`` and a seed, and returns a number,
             higher for better architectures, or a ``Score``.
-        function: What the path leads to.
     """
 
     retries: ClassVar[bool] = True
@@ -38,7 +38,7 @@ class UserRanker(Ranker):
         return self.path
 
     def identity(self) -> dict[str, Any]:
-        """See ``Ranker.identity``: once the function's file is edited, its scores are others."""
+        """See ``Ranker.identity``: the scores depend on the content of the function's file."""
         source = _source(self.function)
         return {"ranker": self.name, "source": source and hashlib.sha256(source.read_bytes()).hexdigest()[:16]}
 
@@ -53,10 +53,11 @@ class UserRanker(Ranker):
 
 
 def find_ranker(text: str) -> Ranker:
-    """Returns the ranker of a specification such as ``synflow`` or ``real@steps=64``, or a user's: ``package.module:function``.
+    """Returns the ranker of a specification such as ``real@steps=64``, or a user's ``package.module:function``.
 
     Raises:
-        UsageError: A name or a setting is unknown, or the function cannot be imported.
+        UsageError: A name or a setting is unknown, a value is invalid, the function cannot be imported, or it is given
+            settings.
     """
     path, at, _ = text.partition("@")
     if ":" not in path:
@@ -69,13 +70,13 @@ def find_ranker(text: str) -> Ranker:
 
 
 def _source(function: Callable[..., Any]) -> Path | None:
-    """Returns the file that a function, the one behind a partial or a decorated one, or an object's class is written in."""
+    """Returns the source file of a function, looking through partials and decorators, or of an object's class."""
     while isinstance(function, functools.partial):
         function = function.func
     plain = inspect.unwrap(function)
     try:
         source = inspect.getsourcefile(plain if inspect.isroutine(plain) or inspect.isclass(plain) else type(plain))
-    except TypeError:  # built in, or not of Python
+    except TypeError:  # a built-in or extension object
         return None
     return Path(source) if source and Path(source).is_file() else None
 

@@ -1,4 +1,4 @@
-"""Searches by name. A new one is one file here, its import below, and one ``@SEARCHES.register`` line."""
+"""Searches by name. To add one, add a file here, its import below and a ``@SEARCHES.register`` line."""
 
 from gtn_sl.nas.search import evolution, halving, random_search
 from gtn_sl.nas.search.ledger import Budget, Ledger

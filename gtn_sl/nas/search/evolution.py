@@ -15,12 +15,12 @@ from gtn_sl.nas.spaces import Genotype, Space
 @SEARCHES.register("evolution")
 @config
 class RegularisedEvolution(Search):
-    """The best of a few drawn from the population is mutated, its child joins, and the oldest leaves, however good it is."""
+    """Mutates the winner of a random tournament; the child replaces the oldest member, however good that one is."""
 
     population: Positive = 20
-    """Architectures alive; the first ones are drawn at random."""
+    """Size of the population; the first members are drawn at random."""
     tournament: Positive = 5
-    """Of them drawn, with replacement, to find a parent among."""
+    """Members drawn, with replacement, for each tournament; the best becomes the parent."""
 
     def run(self, space: Space, best: Fidelity, evaluate: Evaluate, streams: Streams) -> None:
         """See ``Search.run``."""
@@ -39,7 +39,7 @@ class RegularisedEvolution(Search):
         rng: np.random.Generator,
         seen: set[Genotype],
     ) -> Genotype | None:
-        """Returns a mutation that nobody has looked at; ``None`` where there seems to be none."""
+        """Returns a mutation that has not been judged yet, or ``None`` if ``ATTEMPTS`` draws find none."""
         for _ in range(ATTEMPTS):
             chosen = rng.integers(len(alive), size=self.tournament)
             _, parent = max((alive[index] for index in chosen), key=lambda member: member[0])

@@ -1,4 +1,4 @@
-"""Successive halving (Jamieson and Talwalkar, AISTATS 2016): many architectures at a glance, the better ones more closely."""
+"""Successive halving (Jamieson and Talwalkar, AISTATS 2016): many cheap judgements, costlier ones of the survivors."""
 
 from __future__ import annotations
 
@@ -19,17 +19,18 @@ log = logging.getLogger(__name__)
 @SEARCHES.register("halving")
 @config
 class SuccessiveHalving(Search):
-    """Draws a bracket of architectures, keeps the best of each rung for the next, and begins again while the budget lasts.
+    """Draws a bracket of architectures, promotes the best of each rung to the next, and repeats while the budget lasts.
 
-    A rung has ``eta`` times the steps of the one before; with a ranker that takes no steps, ``eta`` times the seeds.
+    Each rung has ``eta`` times the steps of the previous one; with a ranker that takes no steps, ``eta`` times the
+    seeds.
     """
 
     candidates: Positive = 27
-    """Architectures of a bracket's first rung."""
+    """Architectures on a bracket's first rung."""
     rungs: Positive = 3
-    """Rungs; on the last one architectures are judged as winners are chosen."""
+    """Number of rungs; the last one judges at the fidelity that decides the winners."""
     eta: Annotated[int, Field(ge=2)] = 3
-    """One in so many gets to the next rung."""
+    """One in ``eta`` architectures is promoted to the next rung."""
 
     def run(self, space: Space, best: Fidelity, evaluate: Evaluate, streams: Streams) -> None:
         """See ``Search.run``."""

@@ -1,4 +1,4 @@
-"""The budget of a search and the ledger of what it has spent."""
+"""The budget of a search and the ledger of what it has spent so far."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from gtn_core.errors import UsageError
 
 @config
 class Budget:
-    """What a search may spend; it ends as soon as one of these is used up."""
+    """What a search may spend; it ends as soon as one of the limits is reached."""
 
     evaluations: Positive | None = None
-    """Judgements of an architecture, of whatever fidelity."""
+    """Judgements, at any fidelity."""
     cpu_seconds: PositiveReal | None = None
-    """CPU-seconds of judging and of preparing the rankers."""
+    """CPU-seconds spent on judging and on preparing the rankers."""
     steps: Positive | None = None
     """Training steps."""
     images: Positive | None = None
     """Images seen."""
 
     def limits(self) -> dict[str, float]:
-        """Returns what is limited, by name.
+        """Returns the limits that are set, by name.
 
         Raises:
-            UsageError: Nothing is.
+            UsageError: No limit is set.
         """
         given = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         limits = {name: float(value) for name, value in given.items() if value is not None}
@@ -39,16 +39,16 @@ class Budget:
 
 @dataclass
 class Ledger:
-    """What a search has spent so far, and what had been spent before it began.
+    """What a search has spent so far, and what was spent before it began.
 
     Attributes:
-        evaluations: Judgements.
-        cpu_seconds: Of judging and preparing.
-        wall_seconds: Of judging.
+        evaluations: Number of judgements.
+        cpu_seconds: CPU-seconds of judging and preparation.
+        wall_seconds: Wall-clock seconds of judging.
         steps: Training steps.
         images: Images seen.
-        paid_before: CPU-seconds of what its rankers rest on, e.g. a teacher's meta-training; not part of the budget.
-            ``None`` where nobody knows them.
+        paid_before: CPU-seconds spent on what the rankers need, e.g. a teacher's meta-training; not part of the budget.
+            ``None`` if unknown.
     """
 
     evaluations: int = 0
@@ -67,5 +67,9 @@ class Ledger:
         self.images += run["images"]
 
     def share(self, budget: Budget) -> float:
-        """Returns which share of the budget is spent: that of whatever is nearest to its end."""
+        """Returns the spent fraction of the budget: the largest one over its limits.
+
+        Raises:
+            UsageError: The budget sets no limit.
+        """
         return max(getattr(self, name) / limit for name, limit in budget.limits().items())

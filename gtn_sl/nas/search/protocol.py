@@ -1,4 +1,4 @@
-"""What a search is: an ordinary loop that asks for judgements until its budget is spent."""
+"""The search protocol: an ordinary loop that requests judgements until its budget is spent."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from gtn_sl.nas.spaces import Genotype, Space
 from gtn_sl.nas.specification import parse, specify
 
 ATTEMPTS = 1000
-"""How often a search draws before it believes that it has seen everything that it can reach."""
+"""Consecutive draws without a new architecture after which a search assumes that it has seen all within reach."""
 
 
 @dataclass(frozen=True)
 class Fidelity:
-    """How closely an architecture is looked at.
+    """How thoroughly an architecture is judged.
 
     Attributes:
-        ranker: By whom.
-        seeds: Judgements that the score is the mean of.
+        ranker: The ranker, including its number of steps.
+        seeds: Judgements averaged in the score.
     """
 
     ranker: Ranker
@@ -35,41 +35,45 @@ class Fidelity:
 
 
 class Evaluate(Protocol):
-    """Judges an architecture, and takes the cost from the budget."""
+    """Judges an architecture and charges the cost to the budget."""
 
     def __call__(self, genotype: Genotype, fidelity: Fidelity) -> float:
-        """Returns the score; minus infinity where the judgement failed.
+        """Returns the score; minus infinity if a judgement failed.
 
         Raises:
-            BudgetSpent: Nothing is left to pay it with.
+            BudgetSpent: The budget is spent.
         """
 
 
 class BudgetSpent(Exception):  # noqa: N818 (it ends every search and is no error)
-    """A search has come to its end."""
+    """The budget of a search is spent, which ends it."""
 
 
 class Search(abc.ABC):
-    """One way to search; its subclasses are configs, whose fields are its settings.
+    """Base class of searches; subclasses are configs, whose fields are the settings.
 
-    What it does must follow from the scores that it gets and from ``streams`` alone: a search that was interrupted is resumed by
-    running it again, with the judgements that are kept in place of new ones.
+    A search must be a deterministic function of the scores it receives and of ``streams``: an interrupted search is
+    resumed by running it again, with stored judgements in place of new ones.
     """
 
     @property
     def name(self) -> str:
-        """Its specification, which ``find_search`` reads."""
+        """Its specification, as accepted by ``find_search``."""
         return specify(SEARCHES, self)
 
     @abc.abstractmethod
     def run(self, space: Space, best: Fidelity, evaluate: Evaluate, streams: Streams) -> None:
-        """Searches until ``evaluate`` raises ``BudgetSpent``, or until there is nothing new to look at.
+        """Searches until ``evaluate`` raises ``BudgetSpent`` or no new architecture is found.
 
         Args:
-            space: Where.
-            best: The fidelity that winners are chosen by.
-            evaluate: Judges.
-            streams: Source of randomness.
+            space: The search space.
+            best: The fidelity that decides the winners.
+            evaluate: Judges an architecture.
+            streams: Random streams.
+
+        Raises:
+            BudgetSpent: The budget is spent.
+            UsageError: The search and the ranker are incompatible.
         """
 
 
@@ -77,16 +81,16 @@ SEARCHES: Registry[type[Search]] = Registry("search")
 
 
 def find_search(text: str) -> Search:
-    """Returns the search of a specification such as ``random`` or ``evolution@population=20``.
+    """Returns the search described by a specification such as ``random`` or ``evolution@population=20``.
 
     Raises:
-        UsageError: Its name or a setting is unknown, or a value is not accepted.
+        UsageError: The name or a setting is unknown, or a value is invalid.
     """
     return parse(SEARCHES, text)
 
 
 def unseen(space: Space, rng: np.random.Generator, seen: set[Genotype]) -> Iterator[Genotype]:
-    """Yields architectures that are not in ``seen`` and adds them; ends where drawing finds nothing new any more."""
+    """Yields random architectures not in ``seen`` and adds them to it; ends if ``ATTEMPTS`` draws find none."""
     while len(seen) < space.size():
         for _ in range(ATTEMPTS):
             genotype = space.sample(rng)
@@ -99,12 +103,13 @@ def unseen(space: Space, rng: np.random.Generator, seen: set[Genotype]) -> Itera
 
 
 def rungs_of(best: Fidelity, count: int, eta: int) -> list[Fidelity]:
-    """Returns fidelities from the coarsest to the best: ``eta`` times fewer steps each, or seeds where a ranker takes no steps.
+    """Returns fidelities from the cheapest to the best, which differ by a factor of ``eta`` in steps.
 
-    There are fewer than ``count`` where steps or seeds cannot be divided so often.
+    If the ranker has no ``steps``, they differ in seeds. There are fewer than ``count`` fidelities if steps or seeds
+    cannot be divided that often.
 
     Raises:
-        UsageError: The ranker's steps are its teacher's, whose number has to be given.
+        UsageError: The ranker's ``steps`` is ``None``, i.e. all of its teacher's steps.
     """
     shares = [eta**rung for rung in reversed(range(count))]
     if not hasattr(best.ranker, "steps"):

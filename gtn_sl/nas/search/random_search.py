@@ -1,4 +1,4 @@
-"""Random search: what every other search has to beat."""
+"""Random search, the baseline for every other search."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from gtn_sl.nas.spaces import Space
 @SEARCHES.register("random")
 @config
 class RandomSearch(Search):
-    """Draws one architecture after the other, none twice."""
+    """Judges distinct architectures drawn at random."""
 
     def run(self, space: Space, best: Fidelity, evaluate: Evaluate, streams: Streams) -> None:
         """See ``Search.run``."""

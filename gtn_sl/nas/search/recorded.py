@@ -1,4 +1,4 @@
-"""A search with all that it leaves in its folder: the result, TensorBoard's curves, the anytime curve."""
+"""A search with a folder of its outputs: the result, TensorBoard curves and the anytime curve."""
 
 from __future__ import annotations
 
@@ -29,27 +29,27 @@ def recorded_search(
     seeds: int = 1,
     listener: Callable[[Evaluation, float], object] = lambda evaluation, share: None,
 ) -> dict[str, Any]:
-    """Searches; see ``run_search``.
+    """Runs a search and writes its outputs; see ``run_search``.
 
     Args:
-        search: How.
-        ranker: Who judges.
-        setting: Where.
-        budget: What it may spend.
-        work: Folder of work, which keeps the judgements.
-        folder: Gets ``search.json``, ``metrics.jsonl``, TensorBoard's events and ``anytime.png``.
-        facts: What a reader of these needs besides.
-        seed: Root of the search's randomness.
-        seeds: Judgements that a score is the mean of.
-        listener: Called after each judgement with it and the share of the budget that is spent.
+        search: The search.
+        ranker: The ranker that judges.
+        setting: Space, task and images.
+        budget: The budget.
+        work: Work folder, which keeps the judgements.
+        folder: Output folder for ``search.json``, ``metrics.jsonl``, TensorBoard events and ``anytime.png``.
+        facts: Facts to add to the outputs, such as space, task and data.
+        seed: Root seed of the search.
+        seeds: Judgements averaged in each score.
+        listener: Called as ``listener(evaluation, spent fraction of the budget)`` after each evaluation.
 
     Returns:
-        What ``search.json`` holds.
+        The content of ``search.json``.
 
     Raises:
-        UsageError: Search and ranker do not go together, a folder cannot be made, or it holds another search or one with a
-            larger budget.
-        GTNError: The ranker cannot judge here, or a file cannot be written.
+        UsageError: There is no budget, the search and the ranker are incompatible, or the folder cannot be created or
+            holds a different search or one with a larger budget.
+        GTNError: The ranker does not support this setting, or a file cannot be written.
     """
     own = {"search": search.name, "seeds": seeds, **ranker.identity()}
     _refuse_another(folder, {**{key: facts[key] for key in ("space", "task", "data") if key in facts}, **own}, budget)
@@ -70,11 +70,15 @@ def recorded_search(
 
 
 def _refuse_another(folder: Path, asked: Mapping[str, Any], budget: Budget) -> None:
-    """Raises UsageError where a folder holds a finished search of something else, or of a larger budget, which would be lost."""
+    """Protects a finished search that differs in something asked for, or has a larger budget, from being replaced.
+
+    Raises:
+        UsageError: The folder holds such a search, or the budget sets no limit.
+    """
     try:
         found = dict(json.loads((folder / "search.json").read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError):
-        return  # there is none, or nothing that could be read of it
+        return  # no search, or an unreadable one
     others = [f"{key} {found[key]}" for key, value in asked.items() if found.get(key, value) != value]
     before = found.get("budget", {})
     others += [f"{key} {before[key]}" for key, limit in budget.limits().items() if limit < (before.get(key) or 0)]

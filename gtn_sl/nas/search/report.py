@@ -1,4 +1,4 @@
-"""What a search leaves for people and programs: its history, curves in TensorBoard, and the anytime curves of several."""
+"""Reports of searches: the history as JSON, TensorBoard curves, and a plot of several searches' anytime curves."""
 
 from __future__ import annotations
 
@@ -24,14 +24,22 @@ KIND = "architecture-search"
 
 
 class SearchTracker:
-    """Writes every judgement to ``metrics.jsonl`` and to TensorBoard, by the number of judgements."""
+    """Logs every evaluation to ``metrics.jsonl`` and TensorBoard, against the number of judgements.
+
+    Args:
+        folder: Output folder; created if it does not exist.
+        settings: Facts about the search, as JSON values.
+
+    Raises:
+        GTNError: The files cannot be written.
+    """
 
     def __init__(self, folder: Path, settings: Mapping[str, Any]) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._tracker = RunTracker(RunFolder(folder), settings=settings)
 
     def __call__(self, evaluation: Evaluation, share: float) -> None:
-        """Takes a judgement; see ``run_search``."""
+        """Logs an evaluation; see ``run_search``."""
         spent = {key: value for key, value in evaluation.spent.items() if value is not None}
         number = int(spent.pop("evaluations"))
         values = {f"cost/{key}": value for key, value in spent.items()}
@@ -41,17 +49,17 @@ class SearchTracker:
         self._tracker.scalars(number, values)
 
     def close(self) -> None:
-        """Writes what is still held back."""
+        """Flushes and closes the files."""
         self._tracker.close()
 
 
 def write_search(folder: Path, found: Found, facts: Mapping[str, Any]) -> dict[str, Any]:
-    """Writes ``search.json``, the winners, the ledger and every judgement, and returns what it holds.
+    """Writes ``search.json`` with the winners, the ledger and every evaluation, and returns its content.
 
     Args:
-        folder: Where to; must exist.
-        found: What the search came to.
-        facts: Space, task and what else a reader needs.
+        folder: Output folder; must exist.
+        found: Result of the search.
+        facts: Space, task and anything else that a reader needs.
     """
     document = {"kind": KIND, **facts, **found.to_json()}
     with replacing(folder / DOCUMENT) as file:
@@ -60,7 +68,7 @@ def write_search(folder: Path, found: Found, facts: Mapping[str, Any]) -> dict[s
 
 
 def read_searches(folder: Path) -> dict[str, dict[str, Any]]:
-    """Returns the searches in a folder and in those below it, by their folder; a damaged one is left out, and it is said."""
+    """Returns the searches in a folder and its subfolders, by relative path; skips damaged ones with a warning."""
     found = {}
     for path in sorted(folder.rglob(DOCUMENT)):
         try:
@@ -78,7 +86,7 @@ def read_searches(folder: Path) -> dict[str, dict[str, Any]]:
 
 
 def plot_anytime(path: Path, searches: Mapping[str, Mapping[str, Any]]) -> None:
-    """Draws the best score so far against CPU-seconds, a line a search; dots are single judgements."""
+    """Plots the best score so far against CPU-seconds, one line per search; dots are single evaluations."""
     figure = Figure(figsize=(8, 4.5), layout="constrained")
     axes = figure.add_subplot()
     for (name, found), colour in zip(searches.items(), COLOURS * len(searches), strict=False):
@@ -96,7 +104,7 @@ def plot_anytime(path: Path, searches: Mapping[str, Mapping[str, Any]]) -> None:
 
 
 def winners_table(found: Mapping[str, Any], count: int) -> Sequence[dict[str, str]]:
-    """Returns the rows of a table of the best architectures, each cell as text."""
+    """Returns the rows of a table of the best ``count`` architectures, with text cells."""
     return [
         {"rank": str(place), "architecture": text, "score": f"{value:.4g}"}
         for place, (text, value) in enumerate(found["winners"][:count], start=1)

@@ -1,4 +1,4 @@
-"""One search from beginning to end: judgements are kept as files, so that the same search goes on where it stopped."""
+"""Runs a search. Judgements are kept as files, so that an interrupted search can be resumed."""
 
 from __future__ import annotations
 
@@ -20,22 +20,23 @@ from gtn_sl.nas.search.protocol import BudgetSpent, Fidelity, Search
 from gtn_sl.nas.spaces import Genotype
 
 FREE = 100
-"""Judgements that may cost nothing of the budget, e.g. because they fail."""
+"""Judgements after which a search that has spent none of its budget, e.g. because they all fail, is stopped."""
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """One judgement of a search.
+    """One evaluated architecture of a search.
 
     Attributes:
-        architecture: Encoding.
-        ranker: Specification of the ranker, at this fidelity.
-        seeds: Of how many judgements the score is the mean.
-        value: The score; ``None`` where it failed.
-        failure: Why.
-        incumbent: Encoding of the best architecture so far, at the best fidelity so far reached.
-        incumbent_value: Its score.
-        spent: The ledger after it; ``None`` for what nobody knows.
+        architecture: Encoding of the architecture.
+        ranker: Specification of the ranker at this fidelity.
+        seeds: Judgements averaged in the score.
+        value: The score; ``None`` if a judgement failed.
+        failure: Reason for the first failure; ``None`` if there was none.
+        incumbent: Encoding of the best architecture so far at the best fidelity, or at others while none was judged at
+            that.
+        incumbent_value: Score of the incumbent.
+        spent: The ledger after this evaluation; ``None`` for unknown costs.
     """
 
     architecture: str
@@ -50,15 +51,15 @@ class Evaluation:
 
 @dataclass(frozen=True)
 class Found:
-    """What a search came to.
+    """The result of a search.
 
     Attributes:
-        search: Its specification.
-        ranker: Specification of the ranker that winners are chosen by.
-        seed: Root of its randomness.
-        history: Every judgement, in order.
-        winners: Architectures judged at the best fidelity by score, the best first.
-        ledger: What it spent.
+        search: Specification of the search.
+        ranker: Specification of the ranker that decides the winners.
+        seed: Root seed of the search.
+        history: Every evaluation, in order.
+        winners: Architectures judged at the best fidelity (if none, at any) with their scores, best first, no failures.
+        ledger: What the search spent.
     """
 
     search: str
@@ -69,7 +70,7 @@ class Found:
     ledger: Ledger
 
     def to_json(self) -> dict[str, Any]:
-        """Returns everything as JSON values."""
+        """Returns the result as JSON values."""
         return dataclasses.asdict(self)
 
 
@@ -84,21 +85,23 @@ def run_search(
     seeds: int = 1,
     listener: Callable[[Evaluation, float], object] | None = None,
 ) -> Found:
-    """Searches, or goes on with a search that was interrupted: it is run again, and what is known is not judged again.
+    """Runs a search; an interrupted one is resumed by running it again, which reuses its judgements.
 
     Args:
-        search: How.
-        ranker: Who judges.
-        setting: Where.
-        budget: What it may spend; what earlier runs of this very search spent counts.
-        folder: A folder of work. Searches that share one share their judgements, too, and each pays for what it asks.
-        seed: Root of the search's randomness, and of the seeds that architectures are judged with.
-        seeds: Judgements that a score is the mean of.
-        listener: Called after each judgement with it and the share of the budget that is spent.
+        search: The search.
+        ranker: The ranker that judges.
+        setting: Space, task and images.
+        budget: The budget; reused judgements are charged at their original cost.
+        folder: Work folder. Searches with the same work folder share judgements, but each is charged for those it
+            requests.
+        seed: Root seed of the search and of the seeds that architectures are judged with.
+        seeds: Judgements averaged in each score.
+        listener: Called as ``listener(evaluation, spent fraction of the budget)`` after each evaluation.
 
     Raises:
-        UsageError: There is no budget, or search and ranker do not go together.
-        GTNError: The ranker cannot judge here, or a file cannot be written.
+        UsageError: There is no budget, it is spent before one architecture is judged, or the ranker never uses it up;
+            or the search and the ranker are incompatible.
+        GTNError: The ranker does not support this setting, or a file cannot be written.
     """
     budget.limits()
     evaluator = _Evaluator(Fidelity(ranker, seeds), setting, budget, folder, seed, listener)
@@ -110,7 +113,7 @@ def run_search(
 
 
 class _Evaluator:
-    """Judges for a search and keeps its books."""
+    """Judges architectures for a search and records history and costs."""
 
     def __init__(
         self,
@@ -147,7 +150,7 @@ class _Evaluator:
         return value
 
     def _refuse_for_ever(self, ranker: Ranker) -> None:
-        """Raises UsageError where nothing of the budget is spent, so that the search would never end."""
+        """Raises UsageError if ``FREE`` judgements have used none of the budget, so that the search would never end."""
         if self.ledger.evaluations >= FREE and not self.ledger.share(self.budget):
             limited = " and ".join(self.budget.limits())
             raise UsageError(
@@ -155,7 +158,7 @@ class _Evaluator:
             )
 
     def winners(self) -> tuple[tuple[str, float], ...]:
-        """Returns what was judged at the best fidelity, or at all where nothing was, the best first and no failures."""
+        """Returns encodings and scores at the best fidelity (if there are none, at any), best first; no failures."""
         return tuple(sorted(self._known(), key=lambda pair: -pair[1]))
 
     def _known(self) -> list[tuple[str, float]]:
@@ -163,7 +166,7 @@ class _Evaluator:
         return [(text, value) for text, value in judged.items() if math.isfinite(value)]
 
     def _scorer(self, ranker: Ranker) -> Scorer:
-        """Returns the scorer of a ranker; the first time, what it cost to prepare is paid."""
+        """Returns the scorer of a ranker; its first use is charged for preparation."""
         if ranker.name not in self._scorers:
             scorer = self._scorers[ranker.name] = Scorer(ranker, self.setting, self.folder)
             prepared, before = scorer.costs()

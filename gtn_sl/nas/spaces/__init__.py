@@ -1,4 +1,4 @@
-"""Search spaces by name. A new one is one file here, its import below, and one ``@SPACES.register`` line."""
+"""Search spaces by name. To add one, add a file here, its import below and a ``@SPACES.register`` line."""
 
 from gtn_sl.nas.spaces import cells, macro, nb201
 from gtn_sl.nas.spaces.protocol import SPACES, Genotype, Space, find_space

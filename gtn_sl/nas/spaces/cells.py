@@ -1,7 +1,8 @@
-"""The cell space of ENAS and NAO, which the GTN paper searches: a normal and a reduction cell, stacked.
+"""The cell space of ENAS and NAO, which the GTN paper searches: stacked normal and reduction cells.
 
-Every node reads two of the cell's inputs and earlier nodes, applies an operation to each and adds the two; nodes that nobody
-reads are concatenated (Pham et al., ICML 2018; Luo et al., NeurIPS 2018, whose larger set of 11 operations this has).
+Each node applies an operation to each of two inputs, taken from the cell's inputs and earlier nodes, and adds the
+results; nodes that no other node reads are concatenated (Pham et al., ICML 2018; Luo et al., NeurIPS 2018, whose larger
+set of 11 operations is used here).
 """
 
 from __future__ import annotations
@@ -22,12 +23,12 @@ from gtn_sl.nas.spaces.protocol import SPACES, Genotype, Space, read_code, split
 CODES = ("sk", "c1", "c3", "f3", "f7", "m2", "m3", "m5", "a2", "a3", "a5")
 
 INPUTS = 2
-"""A cell reads the outputs of the two cells before it."""
+"""Inputs of a cell: the outputs of the two previous cells."""
 
 KINDS = ("normal", "reduction")
 
 Branch = tuple[int, int]
-"""Where a branch of a node comes from, and its operation."""
+"""Source of a node's branch, and the index of its operation in ``CODES``."""
 
 Nodes = Annotated[int, Field(ge=1, le=8)]
 
@@ -36,15 +37,15 @@ class Cell(nn.Module):
     """One cell.
 
     Args:
-        branches: Two a node, in order.
-        channels_in: Channels of the two inputs.
-        halvings: How often each input is halved before it has the side of the newer one: 0 or 1.
-        channels: Of every node.
-        stride: What the operations on the inputs divide the side by.
+        branches: Two per node, in order.
+        channels_in: Channels of the two inputs, older first.
+        halvings: For each input, how often its side must be halved to match the newer input's: 0 or 1.
+        channels: Channels of each node.
+        stride: Stride of the operations on the inputs.
         norm: The space's normalisation.
 
     Attributes:
-        channels_out: Of its output.
+        channels_out: Channels of the output.
     """
 
     def __init__(
@@ -70,7 +71,7 @@ class Cell(nn.Module):
         self.channels_out = channels * len(self.loose)
 
     def forward(self, older: Tensor, newer: Tensor) -> Tensor:
-        """Returns the loose ends, concatenated."""
+        """Returns the concatenated loose ends, shape ``(N, channels_out, H / stride, W / stride)`` of ``newer``."""
         states = [fit(x) for fit, x in zip(self.fit, (older, newer), strict=True)]
         for first in range(0, len(self.branches), 2):
             left, right = (self.branches[i](states[self.sources[i]]) for i in (first, first + 1))
@@ -79,7 +80,7 @@ class Cell(nn.Module):
 
 
 class Stack(nn.Module):
-    """Cells one after the other, each reading the two before it."""
+    """Sequential cells, each reading the outputs of the previous two."""
 
     def __init__(self, cells: Sequence[Cell]) -> None:
         super().__init__()
@@ -94,7 +95,7 @@ class Stack(nn.Module):
 
 
 class CellNetwork(Network):
-    """A network whose one stage is a stack of cells."""
+    """A network whose only stage is a stack of cells."""
 
     def auxiliary_point(self) -> nn.Module:
         """See ``Network.auxiliary_point``."""
@@ -104,7 +105,7 @@ class CellNetwork(Network):
 
 
 def loose_ends(branches: Sequence[Branch]) -> tuple[int, ...]:
-    """Returns the nodes that no node reads."""
+    """Returns the nodes that no other node reads."""
     read = {source for source, _ in branches}
     return tuple(node for node in range(INPUTS, INPUTS + len(branches) // 2) if node not in read)
 
@@ -112,20 +113,21 @@ def loose_ends(branches: Sequence[Branch]) -> tuple[int, ...]:
 @SPACES.register("cells")
 @config
 class Cells(Space):
-    """A normal and a reduction cell; stages of normal cells, a reduction cell between them that doubles the channels.
+    """Stages of normal cells, separated by reduction cells that double the channels; both cells are searched.
 
-    ``0c3.1m2-2sk.0a3-..._...``: the normal cell's nodes with their two branches, then the reduction cell's. A branch is
-    what it reads (0 and 1 are the cell before the last and the last, 2 the first node) and an operation.
+    An encoding ``0c3.1m2-2sk.0a3-..._...`` gives the nodes of the normal cell, each with two branches, then those of
+    the reduction cell. A branch is its source (0 is the last cell but one, 1 the last cell, 2 the first node) and an
+    operation.
     """
 
     channels: Positive = 20
     """Channels of a node in the first stage."""
     cells: Positive = 6
-    """Normal cells in a stage."""
+    """Normal cells per stage."""
     stages: Positive = 3
-    """Stages; the side is halved between them."""
+    """Number of stages; height and width are halved between them."""
     nodes: Nodes = 5
-    """Nodes of a cell."""
+    """Nodes per cell."""
     stem_stride: Positive = 1
     """Stride of the first convolution."""
     stem_multiplier: Positive = 3
@@ -135,7 +137,7 @@ class Cells(Space):
 
     @property
     def choices(self) -> tuple[int, ...]:
-        """See ``Space.choices``: for each branch its source and its operation, first of the normal cell."""
+        """See ``Space.choices``: the source and the operation of each branch, those of the normal cell first."""
         cell = [count for node in range(self.nodes) for count in (INPUTS + node, len(CODES)) * 2]
         return tuple(cell) * len(KINDS)
 
@@ -155,8 +157,8 @@ class Cells(Space):
     def build(self, genotype: Genotype, image_shape: Sequence[int], classes: int) -> nn.Module:
         """See ``Space.build``."""
         normal, reduction = _by_cell(genotype)
-        widths = [self.stem_multiplier * self.channels] * 2  # of the two newest outputs
-        halved = 0  # 1 where the newer has half the side of the older
+        widths = [self.stem_multiplier * self.channels] * 2  # channels of the two latest outputs
+        halved = 0  # 1 if the newer output has half the side of the older
         cells: list[Cell] = []
         for stage in range(self.stages):
             for stride in [2] * (stage > 0) + [1] * self.cells:
@@ -174,7 +176,7 @@ class Cells(Space):
 @SPACES.register("cells-small")
 @config
 class SmallCells(Cells):
-    """Three nodes a cell and one normal cell in each of two stages, on images of a quarter of the pixels: for two CPU cores."""
+    """For two CPU cores: three nodes per cell, two stages of one normal cell, and a stem that quarters the pixels."""
 
     channels: Positive = 8
     cells: Positive = 1

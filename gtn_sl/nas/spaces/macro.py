@@ -1,4 +1,4 @@
-"""The macro space of the original's ``sampled`` learners: a chain of operations in each of a few blocks, no branches."""
+"""The macro space of the original code's ``sampled`` learners: blocks of sequential operations, without branches."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ CODES = ("c3", "c1", "s3", "s1", "m3", "a3")
 @SPACES.register("macro")
 @config
 class Macro(Space):
-    """A convolution and pooling, then blocks; each doubles the width, halves the side and applies its operations in order.
+    """A stem, then blocks that double the channels and apply their operations in order, with pooling before each block.
 
-    ``c3.s3.a3.m3-c1.c3.s1.c3`` gives the operations of two blocks.
+    The encoding ``c3.s3.a3.m3-c1.c3.s1.c3`` gives the operations of two blocks.
     """
 
     channels: Positive = 64
-    """Channels of the stem; a block doubles them."""
+    """Channels of the stem; each block doubles them."""
     blocks: Positive = 2
-    """Blocks of operations."""
+    """Number of blocks."""
     operations: Positive = 4
-    """Operations in a block."""
+    """Operations per block."""
     norm: Norm = "batch"
     """Normalisation: ``batch``, or ``mean-only`` with weight norm."""
 
@@ -81,7 +81,7 @@ class Macro(Space):
 @SPACES.register("macro-small")
 @config
 class SmallMacro(Macro):
-    """A tenth of the width and three operations a block: for two CPU cores."""
+    """For two CPU cores: a tenth of the channels and three operations per block."""
 
     channels: Positive = 6
     operations: Positive = 3

@@ -1,4 +1,4 @@
-"""The cell of NAS-Bench-201 (Dong and Yang, ICLR 2020): four nodes, an operation on every edge between them."""
+"""The cell space of NAS-Bench-201 (Dong and Yang, ICLR 2020): four nodes and an operation on each edge."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from gtn_sl.nas.spaces.protocol import SPACES, Genotype, Space, read_code, split
 
 CODES = ("no", "sk", "c1", "c3", "a3")
 PUBLISHED = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
-"""The same operations as the benchmark's own strings have them."""
+"""Names of the same operations in the benchmark's own architecture strings."""
 
 NODES = 4
 EDGES = tuple((source, target) for target in range(1, NODES) for source in range(target))
@@ -27,14 +27,14 @@ REDUCTIONS: dict[str, Callable[[int, int, Norm], nn.Module]] = {
 
 
 class Cell(nn.Module):
-    """Node 0 is the input, node 3 the output; each node is the sum of its edges."""
+    """Node 0 is the input and node 3 the output; every other node is the sum of its incoming edges."""
 
     def __init__(self, genotype: Genotype, channels: int, norm: Norm) -> None:
         super().__init__()
         self.edges = nn.ModuleList(OPERATIONS[CODES[choice]].build(channels, 1, norm) for choice in genotype)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Returns the last node, of the shape of ``x``."""
+        """Returns the last node; it has the shape of ``x``, ``(N, channels, H, W)``."""
         nodes = [x]
         edges = iter(self.edges)
         for _ in range(1, NODES):
@@ -46,22 +46,22 @@ class Cell(nn.Module):
 @SPACES.register("nb201")
 @config
 class NASBench201(Space):
-    """Stages of equal cells, the channels doubled between stages; the same cell everywhere.
+    """Stages of identical cells; channels double between stages.
 
-    ``c3-sk.no-c1.a3.c3`` gives the operations into node 1, into node 2 (from 0, from 1), and into node 3. The benchmark's own
-    strings, ``|nor_conv_3x3~0|+|...``, are read as well.
+    The encoding ``c3-sk.no-c1.a3.c3`` gives the operations into node 1, into node 2 (from nodes 0 and 1) and into node
+    3. The benchmark's own strings, ``|nor_conv_3x3~0|+|...``, are also accepted.
     """
 
     channels: Positive = 16
     """Channels of the first stage."""
     cells: Positive = 5
-    """Cells in a stage."""
+    """Cells per stage."""
     stages: Positive = 3
-    """Stages; the side is halved between them."""
+    """Number of stages; height and width are halved between them."""
     stem_stride: Positive = 1
     """Stride of the first convolution."""
     reduction: Literal["residual", "pool"] = "residual"
-    """What halves the side: a residual block of 3x3 convolutions, or average pooling and a 1x1 convolution."""
+    """Reduction between stages: a residual block of 3x3 convolutions, or average pooling and a 1x1 convolution."""
     norm: Norm = "batch"
     """Normalisation: ``batch``, or ``mean-only`` with weight norm."""
 
@@ -96,7 +96,7 @@ class NASBench201(Space):
         return Network(first, parts, self.channels << (self.stages - 1), classes, self.norm)
 
     def graphs(self, genotype: Genotype) -> dict[str, Graph]:
-        """See ``Space.graphs``: the cell, without edges that are none."""
+        """See ``Space.graphs``: the cell, without ``none`` edges."""
         names = ("input", "node 1", "node 2", "output")
         edges = (
             Edge(names[source], names[target], OPERATIONS[CODES[choice]].title)
@@ -109,7 +109,7 @@ class NASBench201(Space):
 @SPACES.register("nb201-small")
 @config
 class SmallNASBench201(NASBench201):
-    """Two stages of one cell on images of a quarter of the pixels: for two CPU cores."""
+    """For two CPU cores: two stages of one cell, and a stem that quarters the pixels."""
 
     channels: Positive = 8
     cells: Positive = 1
@@ -125,7 +125,11 @@ def _by_node(genotype: Genotype) -> Iterator[Genotype]:
 
 
 def _published(text: str) -> list[str]:
-    """Turns ``|op~0|+|op~0|op~1|+...`` into the parts of our own encoding."""
+    """Converts the benchmark's ``|op~0|+|op~0|op~1|+...`` to the nodes of our own encoding.
+
+    Raises:
+        ValueError: An edge is out of place, or its operation is unknown.
+    """
     nodes = []
     for target, node in enumerate(text.split("+"), start=1):
         codes = []

@@ -1,4 +1,4 @@
-"""What surrounds the searched part of every network: a stem, a sequence of stages, and a classifier."""
+"""The skeleton around the searched part of every network: a stem, a sequence of stages and a classifier."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from gtn_sl.nas.spaces.operations import SLOPE, Norm, Pool, activated, convoluti
 
 
 class Network(nn.Module):
-    """A stem, stages one after the other, global average pooling, and a linear classifier.
+    """A stem, sequential stages, global average pooling and a linear classifier.
 
     Args:
-        stem: Turns images ``(N, C, H, W)`` into feature maps.
-        stages: Searched and fixed parts, each feature maps to feature maps.
-        channels: Of the last one's feature maps.
+        stem: Maps images ``(N, C, H, W)`` to feature maps.
+        stages: Searched and fixed parts, each of which maps feature maps to feature maps.
+        channels: Channels of the last stage's feature maps.
         classes: Number of logits.
         norm: The space's normalisation.
     """
@@ -35,17 +35,23 @@ class Network(nn.Module):
         return self.classifier(self.head(x).mean(dim=(2, 3)))
 
     def auxiliary_point(self) -> nn.Module:
-        """Returns the part at two thirds of the depth, whose feature maps an auxiliary classifier may read in training."""
+        """Returns the part at two thirds of the depth, whose output an auxiliary classifier can read in training."""
         return self.stages[2 * len(self.stages) // 3]
 
 
 def stem(channels_in: int, channels: int, stride: int, norm: Norm) -> nn.Module:
-    """Returns a 3x3 convolution of the images, normalised."""
+    """Returns a 3x3 convolution followed by normalisation."""
     return nn.Sequential(convolution(channels_in, channels, 3, norm, stride=stride), normalisation(channels, norm))
 
 
 class ResidualReduction(nn.Module):
-    """Halves the side: two 3x3 convolutions beside average pooling and a 1x1 convolution, as between NAS-Bench-201's stages."""
+    """NAS-Bench-201's reduction: two 3x3 convolutions, with average pooling and a 1x1 convolution as the shortcut.
+
+    Args:
+        channels_in: Channels of the input.
+        channels_out: Channels of the output, whose height and width are halved.
+        norm: The space's normalisation.
+    """
 
     def __init__(self, channels_in: int, channels_out: int, norm: Norm) -> None:
         super().__init__()
@@ -55,10 +61,10 @@ class ResidualReduction(nn.Module):
         self.shortcut = nn.Sequential(Pool("avg", 2, 2), convolution(channels_in, channels_out, 1, norm))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Reduces ``x``."""
+        """Maps ``(N, channels_in, H, W)`` to ``(N, channels_out, ceil(H / 2), ceil(W / 2))``."""
         return torch.add(self.shortcut(x), self.body(x))
 
 
 def pooled_reduction(channels_in: int, channels_out: int, norm: Norm) -> nn.Module:
-    """Returns what halves the side and sees no neighbours beyond that: average pooling and a 1x1 convolution."""
+    """Returns a reduction that only sees the pixels it merges: 2x2 average pooling and a 1x1 convolution."""
     return nn.Sequential(Pool("avg", 2, 2), activated(channels_in, channels_out, 1, norm))

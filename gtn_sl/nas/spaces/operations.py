@@ -1,6 +1,6 @@
-"""The operations that architectures choose from: every one keeps the number of channels and divides the side by its stride.
+"""The operations that architectures choose from; each keeps the channels and divides height and width by its stride.
 
-Convolutions are pre-activated: leaky ReLU, convolution, normalisation. Average pooling leaves padding out of its mean.
+Convolutions are pre-activated: leaky ReLU, convolution, normalisation. Average pooling excludes padding from the mean.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from gtn_core.layers import Conv2d, WeightNormConv2d, WeightNormLinear
 from gtn_core.norms import BatchNorm, MeanOnlyBatchNorm
 from gtn_core.registry import Registry
 
-SLOPE = 0.1  # of every leaky ReLU, as in the original code's learners
+SLOPE = 0.1  # negative slope of every leaky ReLU, as in the original code's learners
 
 Norm = Literal["batch", "mean-only"]
-"""``batch``: batch norm over plain weights. ``mean-only``: mean-only batch norm over weights with weight norm, as the original's
-learners have it; sums of many branches then grow, and with them the logits."""
+"""``batch``: batch norm with plain weights. ``mean-only``: mean-only batch norm with weight norm, as in the original
+code's learners; sums of many branches, and hence the logits, then grow."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Operation:
     """One kind of edge.
 
     Attributes:
-        title: What to write beside an edge.
+        title: Label of an edge in drawings.
         build: ``(channels, stride, norm) -> module``.
     """
 
@@ -38,11 +38,11 @@ class Operation:
 
 
 OPERATIONS: Registry[Operation] = Registry("operation")
-"""By their two-letter code."""
+"""Operations by two-letter code."""
 
 
 def normalisation(channels: int, norm: Norm) -> nn.Module:
-    """Returns the normalisation of a space."""
+    """Returns the normalisation layer of a space."""
     return BatchNorm(channels) if norm == "batch" else MeanOnlyBatchNorm(channels)
 
 
@@ -55,7 +55,7 @@ def convolution(
     stride: int | tuple[int, int] = 1,
     groups: int = 1,
 ) -> nn.Module:
-    """Returns a bare convolution that keeps the side where the stride is 1."""
+    """Returns a convolution without activation or normalisation, with "same" padding at stride 1."""
     if norm == "mean-only":
         return WeightNormConv2d(channels_in, channels_out, kernel, stride=stride, groups=groups, negative_slope=SLOPE)
     height, width = (kernel, kernel) if isinstance(kernel, int) else kernel
@@ -71,20 +71,20 @@ def linear(features: int, classes: int, norm: Norm) -> nn.Module:
 
 
 def activated(channels_in: int, channels_out: int, kernel: int, norm: Norm, stride: int = 1) -> nn.Sequential:
-    """Returns leaky ReLU, convolution, normalisation."""
+    """Returns a pre-activated convolution: leaky ReLU, convolution, normalisation."""
     body = convolution(channels_in, channels_out, kernel, norm, stride=stride)
     return nn.Sequential(nn.LeakyReLU(SLOPE), body, normalisation(channels_out, norm))
 
 
 class Zero(nn.Module):
-    """No connection: zeros of the side that the stride leaves."""
+    """No connection: zeros of the strided shape."""
 
     def __init__(self, stride: int) -> None:
         super().__init__()
         self.stride = stride
 
     def forward(self, x: Tensor) -> Tensor:
-        """Returns zeros."""
+        """Returns zeros, shape ``(N, C, ceil(H / stride), ceil(W / stride))``."""
         return torch.zeros_like(x[..., :: self.stride, :: self.stride])
 
 
@@ -93,8 +93,9 @@ class Pool(nn.Module):
 
     Args:
         kind: ``avg`` or ``max``.
-        side: Of the window. An even one looks right and down; at stride 1 the last row and column are then repeated.
-        stride: 1 or 2; a side that is odd is rounded up.
+        side: Side of the window. An even window extends right and down; at stride 1 the last row and column are
+            repeated.
+        stride: 1 or 2; half of an odd height or width is rounded up.
     """
 
     def __init__(self, kind: Literal["avg", "max"], side: int, stride: int) -> None:
@@ -102,7 +103,7 @@ class Pool(nn.Module):
         self.kind, self.side, self.stride = kind, side, stride
 
     def forward(self, x: Tensor) -> Tensor:
-        """Pools ``x`` of shape ``(N, C, H, W)``."""
+        """Returns the pooled ``x``, shape ``(N, C, ceil(H / stride), ceil(W / stride))``."""
         if self.side % 2 == 0 and self.stride == 1:
             x = torch.cat([x, x[..., -1:, :]], dim=-2)
             x = torch.cat([x, x[..., -1:]], dim=-1)
@@ -119,7 +120,7 @@ def _skip(channels: int, stride: int, norm: Norm) -> nn.Module:
 
 
 def _oblong(channels: int, stride: int, norm: Norm, length: int) -> nn.Module:
-    """Returns a row and then a column of weights."""
+    """Returns a 1 x ``length`` convolution followed by a ``length`` x 1 one."""
     return nn.Sequential(
         nn.LeakyReLU(SLOPE),
         convolution(channels, channels, (1, length), norm, stride=(1, stride)),

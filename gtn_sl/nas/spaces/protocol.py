@@ -1,4 +1,4 @@
-"""What a search space is: a fixed number of choices, the text that names them, and the network that they make."""
+"""The search-space protocol: a fixed number of decisions, their text encoding, and the network that they define."""
 
 from __future__ import annotations
 
@@ -16,41 +16,41 @@ from gtn_sl.nas.graph import Graph
 from gtn_sl.nas.specification import parse, specify
 
 Genotype = tuple[int, ...]
-"""One architecture of a space: what was chosen at each of its decisions."""
+"""One architecture of a space: the option chosen at each decision, counted from 0."""
 
 
 class Space(abc.ABC):
-    """A search space; its subclasses are configs, whose fields are the settings of the networks that it builds.
+    """Base class of search spaces; subclasses are configs, whose fields are the settings of the networks they build.
 
-    A subclass gives ``choices``, ``encode``, ``_read``, ``build`` and ``graphs``; drawing, mutating, counting and
-    enumerating follow from the choices.
+    A subclass defines ``choices``, ``encode``, ``_read``, ``build`` and ``graphs``; sampling, mutation, counting and
+    enumeration follow from the choices.
     """
 
     @property
     def name(self) -> str:
-        """Its specification, which ``find_space`` reads."""
+        """Its specification, as accepted by ``find_space``."""
         return specify(SPACES, self)
 
     @property
     @abc.abstractmethod
     def choices(self) -> tuple[int, ...]:
-        """How many ways each decision can go."""
+        """The number of options of each decision."""
 
     @abc.abstractmethod
     def encode(self, genotype: Genotype) -> str:
-        """Returns the text of an architecture; letters, digits and ``.-_`` only, so that a file can have it as its name."""
+        """Returns the encoding of an architecture: letters, digits and ``.-_`` only, so that it can be a file name."""
 
     @abc.abstractmethod
     def _read(self, text: str) -> Genotype:
-        """Reads an encoding.
+        """Parses an encoding.
 
         Raises:
-            ValueError: It is none; the message says where and why.
+            ValueError: The text is not an encoding; the message says where and why.
         """
 
     @abc.abstractmethod
     def build(self, genotype: Genotype, image_shape: Sequence[int], classes: int) -> nn.Module:
-        """Builds the network, its parameters drawn from torch's global generator.
+        """Builds the network, with parameters drawn from torch's global generator.
 
         Args:
             genotype: The architecture.
@@ -60,13 +60,13 @@ class Space(abc.ABC):
 
     @abc.abstractmethod
     def graphs(self, genotype: Genotype) -> dict[str, Graph]:
-        """Returns what to draw of an architecture, by title."""
+        """Returns the graphs to draw of an architecture, by title."""
 
     def decode(self, text: str) -> Genotype:
-        """Reads an encoding.
+        """Parses an encoding.
 
         Raises:
-            UsageError: It is no architecture of this space; the message says where and why, with an example.
+            UsageError: The text is not an architecture of this space; the message says where and why, with an example.
         """
         try:
             return self._read(text)
@@ -75,22 +75,22 @@ class Space(abc.ABC):
             raise UsageError(f"{text!r} is no architecture of {self.name}: {error}; one would be {example}") from None
 
     def size(self) -> int:
-        """Returns how many encodings there are; several may describe the same function."""
+        """Returns the number of encodings; several may describe the same function."""
         return math.prod(self.choices)
 
     def sample(self, rng: np.random.Generator) -> Genotype:
-        """Draws an architecture, every decision uniformly."""
+        """Draws an architecture, with every decision uniformly distributed."""
         return tuple(int(rng.integers(count)) for count in self.choices)
 
     def mutate(self, genotype: Genotype, rng: np.random.Generator) -> Genotype:
-        """Returns an architecture that differs in exactly one decision, drawn uniformly among those that can go two ways."""
+        """Changes exactly one decision, drawn uniformly from those with more than one option."""
         free = [place for place, count in enumerate(self.choices) if count > 1]
         place = free[int(rng.integers(len(free)))]
         other = int(rng.integers(self.choices[place] - 1))
         return (*genotype[:place], other + (other >= genotype[place]), *genotype[place + 1 :])
 
     def enumerate(self) -> Iterator[Genotype]:
-        """Yields every architecture once, in lexicographic order; lazily, since a space may be beyond all counting."""
+        """Yields every architecture once, lazily and in lexicographic order."""
         yield from itertools.product(*map(range, self.choices))
 
 
@@ -98,10 +98,10 @@ SPACES: Registry[type[Space]] = Registry("search space")
 
 
 def find_space(text: str) -> Space:
-    """Returns the search space of a specification such as ``nb201-small`` or ``nb201@channels=8,cells=1``.
+    """Returns the search space described by a specification such as ``nb201-small`` or ``nb201@channels=8,cells=1``.
 
     Raises:
-        UsageError: Its name or a setting is unknown, or a value is not accepted.
+        UsageError: The name or a setting is unknown, or a value is invalid.
     """
     return parse(SPACES, text)
 
@@ -110,7 +110,7 @@ def read_code(code: str, known: Sequence[str], where: str) -> int:
     """Returns the index of an operation's code.
 
     Raises:
-        ValueError: It is not among those of the space.
+        ValueError: The space has no such operation.
     """
     if code not in known:
         raise ValueError(f"{where} is {code!r}, but the operations are {', '.join(known)}")
@@ -118,10 +118,10 @@ def read_code(code: str, known: Sequence[str], where: str) -> int:
 
 
 def split_exactly(text: str, separator: str, count: int, what: str) -> list[str]:
-    """Splits a text into so many parts.
+    """Splits a text into exactly ``count`` parts.
 
     Raises:
-        ValueError: There are more or fewer.
+        ValueError: There are more or fewer parts.
     """
     parts = text.split(separator)
     if len(parts) != count:

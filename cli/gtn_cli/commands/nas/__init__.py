@@ -1,4 +1,4 @@
-"""``gtn-cli nas``: architecture search. The group alone; each command is a file here. Imports no torch."""
+"""``gtn-cli nas``: the group of architecture-search commands, one file per command. Does not import torch."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ COMMANDS = {
     "check": ("gtn_cli.commands.nas.check", "Train a few architectures of a ground truth again: does it still stand?"),
     "report": ("gtn_cli.commands.nas.report", "Write the tables and pictures of a folder again."),
 }
-"""Name -> (module whose ``command`` it is, one line for ``--help``)."""
+"""Name -> (module that defines ``command``, one line for ``--help``)."""
 
 
 @click.group("nas", cls=LazyGroup, table=COMMANDS)
 def command() -> None:
     """Architecture search with a teacher as the proxy, and with everything that a teacher has to beat.
 
-    A space, a ranker or a search is written NAME@KEY=VALUE,KEY=VALUE (gtn-cli nas list). Every command goes
-    on where an earlier one with the same --out stopped.
+    Spaces, rankers and searches are written NAME@KEY=VALUE,KEY=VALUE (gtn-cli nas list). Every command resumes where an
+    earlier one with the same --out stopped.
 
     \b
     Examples:

@@ -1,4 +1,4 @@
-"""``gtn-cli nas check``: a spot check of a ground truth."""
+"""``gtn-cli nas check``: spot-checks a ground truth."""
 
 from __future__ import annotations
 
@@ -37,10 +37,11 @@ def command(
     quiet: bool,
     as_json: bool,
 ) -> None:
-    """Train a few architectures of a ground truth again, and say whether they lie within the noise between its seeds.
+    """Retrain a few architectures of a ground truth, and report whether they lie within the noise between its seeds.
 
-    The noise is the standard deviation between seeds, of the 16 architectures with the nearest accuracies; an architecture
-    agrees that lies within three of them from its mean. Trainings are kept in OUT/trainings as soon as they are done.
+    The noise is the standard deviation between seeds over the 16 architectures with the nearest accuracies, widened for
+    the uncertainty of the mean. An architecture agrees if it lies within three standard deviations of its mean.
+    Trainings are kept in OUT/trainings as soon as they finish.
 
     \b
     Examples:

@@ -1,4 +1,4 @@
-"""Options that the commands of ``gtn-cli nas`` share, and what they stand for. Imports no torch."""
+"""Options that the commands of ``gtn-cli nas`` share, and their values. Does not import torch."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ RANKERS = (
     "naswot",
 )
 SEARCHES = ("evolution", "halving", "random")
-"""Of the registries, which import torch; a test compares them."""
+"""Names in the registries, repeated here since those import torch; a test compares them."""
 
 
 def complete_space(ctx: click.Context, parameter: click.Parameter, typed: str) -> list[CompletionItem]:
@@ -80,10 +80,10 @@ def space(command: F) -> F:
 
 
 def task(command: F) -> F:
-    """Adds ``--task``, of which a file is given with its whole path, so that results of another folder are told apart."""
+    """Adds ``--task``; a file is resolved to its absolute path, which distinguishes results from different folders."""
 
     def whole(ctx: click.Context, parameter: click.Parameter, name: str) -> str:
-        if ctx.resilient_parsing:  # of a shell that completes
+        if ctx.resilient_parsing:  # shell completion
             return name
         from gtn_sl.data import whole_name
 
@@ -105,7 +105,7 @@ def seeds(what: str, default: int = 1) -> Callable[[F], F]:
 
 
 judgements = seeds("Judgements of each architecture, averaged.")
-"""Adds ``--seeds`` to a command that ranks."""
+"""Adds ``--seeds`` to a command that ranks architectures."""
 
 
 def architectures(command: F) -> F:
@@ -120,12 +120,12 @@ def architectures(command: F) -> F:
 
 
 def rankers(command: F) -> F:
-    """Adds ``--ranker``, once or several times."""
+    """Adds ``--ranker``, which can be repeated."""
     return _ranker("ranker_names", "Repeatable: ", multiple=True)(command)
 
 
 def ranker(command: F) -> F:
-    """Adds ``--ranker``, once."""
+    """Adds ``--ranker``, for a single ranker."""
     return _ranker("ranker_name", "", multiple=False)(command)
 
 
@@ -142,7 +142,7 @@ def _ranker(name: str, before: str, *, multiple: bool) -> Callable[[F], F]:
 
 
 def truth(command: F) -> F:
-    """Adds ``--truth``, of which a file is given with its whole path, so that its folder can be read from anywhere."""
+    """Adds ``--truth``; a file is resolved to its absolute path, so that the output can be read from anywhere."""
 
     def whole(ctx: click.Context, parameter: click.Parameter, name: str) -> str:
         return os.path.abspath(name) if name.endswith(".json") else name
@@ -166,23 +166,23 @@ def workers(command: F) -> F:
 
 
 def final_training(command: F) -> F:
-    """Adds ``--set``, the settings of long trainings."""
+    """Adds ``--set`` for the settings of long trainings."""
     text = "A setting of gtn_sl.nas.final_training, e.g. epochs=20, lr=0.05, augmentation=crop-flip; repeatable."
     return click.option("--set", "assignments", multiple=True, metavar="KEY=VALUE", help=text)(command)
 
 
 def training(command: F) -> F:
-    """Adds what long trainings are told: ``--seeds``, ``--workers`` and ``--set``."""
+    """Adds the options of long trainings: ``--seeds``, ``--workers`` and ``--set``."""
     return seeds("Trainings of each architecture.", 3)(workers(final_training(command)))
 
 
 def search(command: F) -> F:
-    """Adds ``--search``, once."""
+    """Adds ``--search``, for a single search."""
     return _search("search_name", "", multiple=False)(command)
 
 
 def searches(command: F) -> F:
-    """Adds ``--search``, once or several times."""
+    """Adds ``--search``, which can be repeated."""
     return _search("search_names", "Repeatable: ", multiple=True)(command)
 
 
@@ -200,7 +200,7 @@ def _search(name: str, before: str, *, multiple: bool) -> Callable[[F], F]:
 
 
 def budget(command: F) -> F:
-    """Adds the four options of what a search may spend, which the command gets together as ``limits``."""
+    """Adds the four options for the budget of a search, which the command receives as one argument ``limits``."""
 
     @functools.wraps(command)
     def collected(
@@ -217,7 +217,7 @@ def budget(command: F) -> F:
 
 
 def out(default: str) -> Callable[[F], F]:
-    """Adds ``--out``, the folder of work."""
+    """Adds ``--out``, the work folder."""
     return click.option(
         "--out",
         default=default,
@@ -231,7 +231,7 @@ def chosen(space: Space, encodings: Sequence[str], count: int | None, seed: int)
     """Returns the architectures that ``--architecture`` and ``--count`` ask for.
 
     Raises:
-        UsageError: An encoding is none of the space, or nothing is asked for.
+        UsageError: An encoding is not an architecture of the space, the space has too few, or neither option was given.
     """
     from gtn_core.seeding import Streams
     from gtn_sl.nas.candidate import decode_all, sample_distinct

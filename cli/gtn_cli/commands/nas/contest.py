@@ -1,4 +1,4 @@
-"""``gtn-cli nas contest``: rankers that search at equal cost, by what their winners are worth."""
+"""``gtn-cli nas contest``: compares rankers by what their winners reach when they search at equal cost."""
 
 from __future__ import annotations
 
@@ -48,12 +48,13 @@ def command(
     quiet: bool,
     as_json: bool,
 ) -> None:
-    """Let rankers search at equal cost, and train on real data what they find.
+    """Let rankers search at equal cost, and train what they find on real data.
 
-    Each ranker searches several times with the same budget, by each --search; at least one of --evaluations, --cpu-seconds,
-    --steps and --images is required. Preparing counts; what a teacher cost before is reported beside it. The best architecture
-    of each search is trained as gtn-cli nas train does, and so is one drawn at random, the control that costs nothing. OUT gets
-    contest.md, contest.json and contest.png; what is done is kept, search by search and training by training.
+    Each ranker searches several times with the same budget, with each --search; at least one of --evaluations,
+    --cpu-seconds, --steps and --images is required. Preparation counts; the earlier cost of a teacher is reported
+    separately. The best architecture of each search is trained as by gtn-cli nas train, and so is one drawn at random,
+    the control that costs nothing. OUT gets contest.md, contest.json and contest.png; every finished search and
+    training is kept.
 
     \b
     Examples:

@@ -1,4 +1,4 @@
-"""``gtn-cli nas correlate``: how well rankers order architectures whose accuracy is known."""
+"""``gtn-cli nas correlate``: measures how well rankers order architectures whose accuracy is known."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ def command(
     quiet: bool,
     as_json: bool,
 ) -> None:
-    """Let rankers order architectures whose accuracy is known, and say how well they do.
+    """Let rankers order architectures whose accuracy is known, and report how well they do.
 
     The table has Spearman's and Kendall's correlation on all architectures and on the half with the higher accuracy, each with
-    its 95% bootstrap interval; Spearman's given the parameter count; CPU-seconds per architecture, alone and with the share of
-    what was paid once; and the ceiling that noise between the seeds of the ground truth sets. Every ranker that OUT holds
-    is in it, those of earlier calls, too. Rankers read training and validation data only.
+    its 95% bootstrap interval; Spearman's given the parameter count; CPU-seconds per architecture, without and with the
+    share of one-time costs; and the ceiling set by noise between the seeds of the ground truth. It includes every
+    ranker in OUT, also those of earlier calls. Rankers read training and validation data only.
 
     \b
     Examples:

@@ -1,4 +1,4 @@
-"""``gtn-cli nas ground-truth``: many architectures after long trainings, which rankers are then measured by."""
+"""``gtn-cli nas ground-truth``: trains many architectures, against which rankers are then measured."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ def command(
     quiet: bool,
     as_json: bool,
 ) -> None:
-    """Draw architectures, train each with several seeds, and write what they reach to one file.
+    """Draw architectures, train each with several seeds, and write their accuracies to one file.
 
-    Architectures whose logits do not depend on the image are not drawn. Every training is kept in OUT/trainings as soon as it is
-    done, so that the command can be stopped at any time and given again. The file is OUT/SPACE-TASK.json; correlate --truth
-    reads it.
+    Architectures whose logits do not depend on the image are not drawn. Every training is kept in OUT/trainings as soon
+    as it finishes, so that the command can be stopped at any time and run again. The file is OUT/SPACE-TASK.json;
+    correlate --truth reads it.
 
     \b
     Examples:

@@ -1,4 +1,4 @@
-"""``gtn-cli nas list``: spaces, rankers and searches, with their settings."""
+"""``gtn-cli nas list``: lists search spaces, rankers and searches with their settings."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def _complete(ctx: click.Context, parameter: click.Parameter, typed: str) -> lis
 def command(name: str | None, quiet: bool, as_json: bool) -> None:
     """List the search spaces, rankers and searches, or the settings of one.
 
-    A setting is written behind the name: real@steps=64,lr=0.1.
+    Settings follow the name: real@steps=64,lr=0.1.
 
     \b
     Examples:

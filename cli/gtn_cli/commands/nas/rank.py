@@ -1,4 +1,4 @@
-"""``gtn-cli nas rank``: scores of architectures by rankers."""
+"""``gtn-cli nas rank``: scores architectures with rankers."""
 
 from __future__ import annotations
 
@@ -46,11 +46,11 @@ def command(
     quiet: bool,
     as_json: bool,
 ) -> None:
-    """Score architectures by one or more rankers, best first.
+    """Score architectures with one or more rankers, and list them best first.
 
     Name the architectures (--architecture), or draw some (--count).
 
-    Each result is a JSON file in OUT/scores; one that is damaged is made again. An architecture that a ranker fails on is
+    Each result is a JSON file in OUT/scores; a damaged one is made again. An architecture that a ranker fails on is
     recorded with the reason and ranked last.
 
     \b

@@ -1,4 +1,4 @@
-"""``gtn-cli nas report``: the tables and pictures of a folder of work, from what lies there."""
+"""``gtn-cli nas report``: rewrites the tables and pictures of a work folder from its results."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from gtn_core.errors import UsageError
 @click.argument("folder", type=click.Path(path_type=Path))
 @options.output_mode
 def command(folder: Path, quiet: bool, as_json: bool) -> None:
-    """Write the tables and pictures of a folder of correlate, contest or search again, and show them.
+    """Rewrite the tables and pictures of a folder of correlate, contest or search, and show them.
 
-    Several searches below one folder get their anytime curves in one picture.
+    The anytime curves of all searches below the folder are drawn in one picture.
 
     \b
     Examples:

@@ -1,4 +1,4 @@
-"""``gtn-cli nas sample``: architectures of a search space, with their sizes and pictures."""
+"""``gtn-cli nas sample``: shows architectures of a search space, with their sizes and pictures."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ def command(
     quiet: bool,
     as_json: bool,
 ) -> None:
-    """Draw architectures of a search space at random, or look at given ones.
+    """Draw architectures of a search space at random, or show given ones.
 
-    Sizes are those on images of --task. An architecture is a learner, too: nas:SPACE:ENCODING.
+    Sizes are for images of --task. An architecture is also a learner, under the name nas:SPACE:ENCODING.
 
     \b
     Examples:

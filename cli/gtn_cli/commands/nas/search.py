@@ -1,4 +1,4 @@
-"""``gtn-cli nas search``: the best architecture by a ranker, within a budget."""
+"""``gtn-cli nas search``: searches for the best architecture by a ranker, within a budget."""
 
 from __future__ import annotations
 
@@ -44,9 +44,9 @@ def command(
     """Search a space for the best architecture by a ranker, until a budget is spent.
 
     Judgements are kept in OUT/scores, and the search in OUT/SEARCH-SEED: search.json with the winners, the ledger and every
-    judgement, metrics.jsonl, TensorBoard events and the anytime curve. The same command, run again after an
-    interruption, comes to the same result. At least one of --evaluations, --cpu-seconds, --steps and --images is required; the
-    budget counts judging and preparing, and what a teacher cost before is reported beside it.
+    judgement, metrics.jsonl, TensorBoard events and the anytime curve. Run again after an interruption, the same
+    command gives the same result. At least one of --evaluations, --cpu-seconds, --steps and --images is required; the
+    budget covers judging and preparation, and the earlier cost of a teacher is reported separately.
 
     \b
     Examples:

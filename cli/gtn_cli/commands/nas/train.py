@@ -1,4 +1,4 @@
-"""``gtn-cli nas train``: architectures, e.g. a search's winners, trained on real data for some epochs, and tested."""
+"""``gtn-cli nas train``: trains architectures, e.g. a search's winners, on real data, and tests them."""
 
 from __future__ import annotations
 
@@ -47,8 +47,8 @@ def command(
 
     Name them (--architecture), draw some (--count), or take a search's winners (--from).
 
-    SGD with momentum, a warm-up and a cosine; augmentation, cutout where the augmentation has it, and an auxiliary head
-    (--set auxiliary=0.4) where asked for. The trained networks lie beside the results, in
+    Training uses SGD with momentum, a warm-up and a cosine schedule; augmentation (with cutout, if the chosen one has
+    it) and an auxiliary head (--set auxiliary=0.4) are optional. The trained networks are stored beside the results, in
     OUT/trainings/SPACE-TASK-.../networks, which is printed.
 
     \b
@@ -92,7 +92,7 @@ def command(
 
 
 def _refuse_others(source: Path, **of_the_search: str) -> None:
-    """Raises UsageError where an option asks for another space or task than that of the search."""
+    """Raises UsageError if an option names another space or task than that of the search."""
     context = click.get_current_context()
     for name, value in of_the_search.items():
         asked = context.params[name]
@@ -116,7 +116,11 @@ def _row(encoding: str, runs: dict[int, dict[str, Any]]) -> dict[str, str]:
 
 
 def _winners(source: Path, top: int) -> tuple[str, str, str | None, list[str]]:
-    """Returns space, task, digest of a user's own images and best architectures of a search."""
+    """Returns the space, task, digest of a user's own images (or ``None``) and best ``top`` architectures of a search.
+
+    Raises:
+        UsageError: The folder or file is not the result of a search.
+    """
     path = source / "search.json" if source.is_dir() else source
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
