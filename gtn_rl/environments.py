@@ -143,7 +143,7 @@ def _register_file(path: Path) -> str:
 
 
 def _names_images(name: str) -> bool:
-    """Returns whether a name is a user's own image data set, as ``gtn_sl.data.find_task`` would, without importing that."""
+    """Returns whether a name is a user's own image data set, as ``gtn_sl.data.find_task`` would, without its import."""
     if name.endswith(IMAGES):
         return True
     package, colon, attribute = name.rpartition(":")

@@ -1,4 +1,4 @@
-"""Validation of a teacher by fresh agents, with hyper-parameters that users meet, on episodes that no fitness has seen."""
+"""Validation of a teacher by fresh agents, with hyper-parameters that users meet, on episodes unseen by any fitness."""
 
 from __future__ import annotations
 

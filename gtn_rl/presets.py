@@ -42,7 +42,7 @@ def _from_scratch(kind: str, started: bool) -> Settings:
 
 
 def _warm(kind: str, started: bool) -> Settings:
-    """Starts with the stage ``greedy``, or from a file: for tasks where agents in a random environment learn nothing."""
+    """Starts with the stage ``greedy``, or from a file: for tasks where agents in random environments learn nothing."""
     greedy = {"name": "greedy", "sigma": 0.3, "validations": 6}
     bilevel = {"name": "bilevel", "sigma": 0.05, "validations": 5}
     own = {"mdp": {**HORIZON, "episode_steps": 3}, "reward": {"regret": True}}

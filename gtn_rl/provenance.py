@@ -1,4 +1,4 @@
-"""How an environment was made, according to its header: stages and cost, after those of the file that it started from."""
+"""How an environment was made, as its header tells: stages and cost, after those of the file that it started from."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ class ActorCritic:
         return cls(spec, actor_critic(d, m, hidden, "tanh", 0.01), actor_critic(d, 1, hidden, "tanh", 1.0))
 
     def initial(self, generator: torch.Generator) -> Tensor:
-        """Returns one agent's initial parameters, ``(D,)``: actor, critic and, for a Box, the log standard deviation."""
+        """Returns one agent's initial parameters, ``(D,)``: actor, critic and, for a Box, log standard deviation."""
         spread = torch.zeros(0 if self.spec.discrete else self.spec.action_size)
         return torch.cat([self.actor.initial(generator), self.critic.initial(generator), spread])
 

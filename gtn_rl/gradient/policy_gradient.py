@@ -29,8 +29,7 @@ from gtn_rl.tasks.actions import normalise
 from gtn_rl.tasks.protocol import TaskSpec
 
 LEAST_SPREAD = 1e-8
-"""Minimum root mean square that advantages are divided by; if all episodes are equal, what remains is rounding
-error."""
+"""Minimum root mean square that advantages are divided by; if all episodes are equal, only rounding errors remain."""
 
 
 class RewardLessons(Lessons):
