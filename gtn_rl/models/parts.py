@@ -1,4 +1,4 @@
-"""Which parts of an environment a stage meta-learns: not those that its fitness does not depend on."""
+"""Which parts of an environment a stage meta-learns: those that its fitness depends on."""
 
 from __future__ import annotations
 
