@@ -66,7 +66,7 @@ class Student:
         return off_policy(d, m, self.hidden)
 
     def _outputs(self, spec: TaskSpec, raw: Tensor) -> Tensor:
-        """Returns preferences or normalised actions: a Gaussian actor's are in the task's units, others are squashed."""
+        """Returns preferences or normalised actions: a Gaussian actor's are in the task's units, others are bounded."""
         if spec.discrete:
             return raw
         return normalise(spec, raw) if self.kind == "actor" else raw.tanh()

@@ -67,7 +67,7 @@ def nbytes(layout: Layout) -> int:
 
 
 def arrays_in(buffer: Any, layout: Layout) -> Arrays:
-    """Returns the arrays as views of a buffer of at least ``nbytes(layout)``; 8-byte types come first, for alignment."""
+    """Returns the arrays as views of a buffer of at least ``nbytes(layout)``; 8-byte types come first, so all align."""
     n, d, m, discrete = layout
     kinds: list[tuple[type, tuple[int, ...]]] = [(np.int64 if discrete else np.float64, (n, m)), (np.float64, (n,))]
     kinds += [(np.float32, (n, d)), *[(np.bool_, (n,))] * 3]
