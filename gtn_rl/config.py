@@ -205,7 +205,7 @@ class RLConfig:
     device: str = "cpu"
     """Device on which environments and agents are computed."""
     save_every: NaturalReal = 30.0
-    """Seconds between checkpoints."""
+    """Seconds between checkpoints from which a run can be resumed."""
 
     def outer(self, stage: StageConfig) -> OuterConfig:
         """Returns the settings of the outer loop in a stage."""

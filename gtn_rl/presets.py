@@ -73,12 +73,13 @@ def _distilled(
     Args:
         kind: See ``Preset``.
         started: See ``Preset``.
-        sigma: Of the stages ``greedy`` and ``distil``.
+        sigma: Initial noise of the stages ``greedy`` and ``distil``.
         steps: Outer steps of these two; 0 for ``distil`` leaves it out, and adds ``soften`` if ``gain`` is a range.
-        validations: Of ``greedy``; of its validated policies, the one that agents learn best is kept.
-        population: Of both stages.
-        shift: Of ``greedy``.
-        gain: Of ``greedy``.
+        validations: Number of validations of ``greedy``; of the policies validated, the one that agents learn best is
+            kept.
+        population: Population of both stages.
+        shift: Shift of ``greedy``.
+        gain: Range of gains of ``greedy``.
         sized: Whether the size of the reward is given; otherwise an environment ends with the stage ``scale``, without
             ``bilevel``.
     """

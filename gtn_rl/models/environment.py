@@ -231,7 +231,7 @@ class EnvironmentTeacher(LearnedTeacher[Model]):
 
     @torch.no_grad()
     def spread_evenly(self) -> None:
-        """Gives every entry of the initial states the same spread in the task's units: the geometric mean of all.
+        """Gives every entry of the initial states the same spread in the task's units: the geometric mean of their ``std``.
 
         An agent's first updates follow the mean of advantage times observation, to which an entry that hardly varies
         contributes little, however much it matters to the advantage.

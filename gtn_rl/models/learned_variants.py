@@ -83,7 +83,7 @@ class LearnedVariants(ABC):
         return self.draw(initial, generator).to(self.mean, copy=True).requires_grad_()
 
     def observe(self, x: Tensor) -> Tensor:
-        """Returns observations in the task's own units."""
+        """Returns the observations, in the task's own units, of normalised states x; both ``(P, n, d)``."""
         return self.mean + self.std * x
 
     def table(self, x: Tensor) -> Tensor:

@@ -14,7 +14,7 @@ class StageResult:
 
     Attributes:
         name: Name of the stage.
-        kept: Whether it helped.
+        kept: Whether it helped, so that its changes were kept.
         score: Validation score after it; for ``fit``, the explained variance.
         outer_steps: Number of outer steps taken.
         real_steps: Steps of the real task, including validation and harvests.

@@ -82,7 +82,7 @@ def make_env(id: str, env_kwargs: Mapping[str, Any]) -> gym.Env:
         raise UsageError(f"{id}: {error}") from error
     except GTNError:  # the images of a real data set are missing
         raise
-    except Exception as error:  # the environment's own
+    except Exception as error:  # raised by the environment's own code
         raise GTNError(f"{id} cannot be made: {type(error).__name__}: {error} ({WHERE})") from error
 
 

@@ -29,7 +29,7 @@ class Policy(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Transitions:
-    """Every step that counted, in order of time.
+    """Every step of the copies that were still running, in order of time.
 
     Attributes:
         observations: (N, d), float32.

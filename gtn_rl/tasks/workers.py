@@ -103,7 +103,7 @@ class EnvPool:
         return self._next(state.rows)
 
     def observe(self, state: PoolState) -> torch.Tensor:
-        """See ``BatchedTask.observe``."""
+        """See ``BatchedTask.observe``; raises RuntimeError if the state is not the latest."""
         return self._tensor(self._latest(state).observations, state)
 
     def step(self, state: PoolState, actions: torch.Tensor) -> Step:
@@ -125,7 +125,7 @@ class EnvPool:
         return Step(self._next(state.rows), *(self._tensor(part, state) for part in (rewards, terminated, truncated)))
 
     def select(self, state: PoolState, keep: torch.Tensor) -> PoolState:
-        """See ``BatchedTask.select``."""
+        """See ``BatchedTask.select``; raises RuntimeError if the state is not the latest."""
         arrays, index = self._latest(state), keep.cpu().numpy()
         rows = index if state.rows is None else state.rows[index]
         kept = np.zeros_like(arrays.active)
