@@ -1,4 +1,4 @@
-"""What the meta-training of a synthetic environment can be told, each setting documented in place."""
+"""Settings of the meta-training of a synthetic environment, each documented by its docstring."""
 
 from __future__ import annotations
 
@@ -24,54 +24,58 @@ Part = Literal["reward", "scale", "initial", "transition", "termination"]
 
 @config
 class EnvironmentConfig:
-    """The synthetic environment's architecture and start."""
+    """The synthetic environment's architecture and initialisation."""
 
     kind: Kind = "mdp"
     """``mdp``: learned initial states, transitions and reward; ``bandit``: learned contexts and reward, one-step episodes;
     ``reward``: a learned reward on the real task's own dynamics."""
     reward_mode: RewardMode = "state-action"
-    """Of the kind ``reward``: ``state-action`` takes the real reward's place; ``potential`` adds the discounted difference of a
-    learned potential to it, which leaves the best policies as they are."""
+    """For the kind ``reward``: ``state-action`` replaces the real reward; ``potential`` adds the discounted difference
+    of a learned potential to it, which leaves the optimal policies unchanged."""
     gamma: Share = 0.99
-    """Discount of a potential; agents should discount alike, and do by default."""
+    """Discount factor of a potential; agents should use the same one, and do by default."""
     start: str | None = None
-    """A file, or a shipped environment's name, whose initial states, reward network and normalisation it starts from; a learned
-    reward has no initial states."""
+    """A file or a shipped environment to start from; its initial states, reward network and normalisation are taken
+    over. A learned reward has no initial states."""
     hidden: tuple[Positive, ...] = (32,)
-    """Widths of the reward network."""
+    """Hidden widths of the reward network."""
     transition_hidden: tuple[Positive, ...] = (64,)
-    """Widths of the transition network."""
+    """Hidden widths of the transition network."""
     termination: bool = False
-    """Whether an MDP's episodes also end where a network, of widths ``hidden``, says so of the state after a step. It is fitted
-    to the real task's terminations; without it, episodes end by their time limit alone."""
+    """Whether a network, with the widths in ``hidden``, also ends an MDP's episodes, judging by the state after each
+    step. It is fitted to the real task's terminations; without it, only the time limit ends episodes."""
     activation: Literal["tanh", "relu"] = "tanh"
-    """Of every network; ``relu`` steps several times as fast."""
+    """Activation of every network; with ``relu``, steps are several times as fast."""
     episode_steps: Positive = 10
-    """Time limit of an MDP's episodes."""
+    """Time limit of an MDP's episodes, in steps."""
     limit_terminates: bool = False
-    """Whether an MDP's time limit is a termination, a finite horizon, instead of a truncation, beyond which agents bootstrap."""
+    """Whether an MDP's time limit is a termination (a finite horizon) instead of a truncation, beyond which agents
+    bootstrap."""
     regret: bool = False
-    """Whether a discrete action's reward is what it falls short of the best one's, so that the greedy policy is the best one
-    whatever the transitions are."""
+    """Whether a discrete action's reward is relative to the best action's, which then pays 0. This makes the greedy
+    policy optimal whatever the transitions are."""
     reward_scale: PositiveReal = 1.0
-    """Size of the reward at the start, in multiples of that of the file that it starts from, where there is one; the stage
-    ``scale`` chooses among multiples of it. A potential has a size of its own."""
+    """Size of the reward at the start, as a multiple of that in the file it starts from, if any; the stage ``scale``
+    chooses among multiples of it. A potential's size is set by the returns of a random policy instead."""
     centres: Annotated[int, Field(gt=0, le=100_000)] = 64
-    """Centres of the mixture that initial states are drawn from; they start at states of the real task."""
+    """Number of centres of the mixture that initial states are drawn from; they start at states of the real task."""
     jitter: PositiveReal = 0.2
-    """Spread around a centre at the start, in standard deviations of the real task's observations, or what ``spread`` says."""
+    """Spread around each centre at the start, in standard deviations of the real task's observations, or as ``spread``
+    says."""
     spread: Literal["task", "even", "policy"] = "task"
-    """How initial states are spread at the start: ``task`` as the task's observations are; ``even`` with the same spread of every
-    entry, in the task's units, where an agent would learn one that hardly varies late (a greedy stage starts them anew);
-    ``policy`` as the task's, and after a greedy stage as the states are that its policy meets, which may lie far apart where a
-    random one's do not. Bandits and MDPs alone have initial states."""
+    """How initial states are spread at the start. ``task``: in proportion to the task's observations. ``even``: equally
+    in every entry, in the task's units, for tasks where agents would be slow to learn from an entry that hardly varies
+    (a stage ``greedy`` replaces the centres). ``policy``: like ``task`` and, after a stage ``greedy``, in proportion to
+    the states that its policy visits, which may lie far apart where a random policy's do not. Only bandits and MDPs
+    have initial states."""
     harvest_episodes: Positive = 64
-    """Episodes of the real task, by a random policy, that centres, normalisation and transitions start from."""
+    """Episodes of the real task, played by a random policy, that give the first centres, the normalisation and the
+    steps to fit transitions to."""
     exploration: Share = 0.3
-    """Share of random actions where states are harvested from a greedy policy instead."""
+    """Share of random actions when states are harvested from a greedy policy instead."""
     harvest_steps: Positive | None = None
-    """Steps of a greedy policy's episodes that centres are taken from, where it soon comes to rest and most of its states would
-    be alike; none for all."""
+    """How many of the first steps of a greedy policy's episodes centres are taken from, for policies that soon come to
+    rest and would leave mostly similar states; ``None`` takes all steps."""
 
 
 @config
@@ -79,52 +83,54 @@ class AgentsConfig:
     """The agents that the environment is meta-trained on and judged by."""
 
     names: tuple[str, ...] = ()
-    """The kinds that it is meta-trained on, taken in turn: names of ``gtn_rl.agents``, such as ``dqn`` or ``sb3-dqn``, or a
-    user's own ``module:attribute`` (docs/agents.md); none for all batched ones that fit the task's actions."""
+    """Kinds of agents to meta-train on, in turn: names of ``gtn_rl.agents``, such as ``dqn`` or ``sb3-dqn``, or your
+    own as ``module:attribute`` (docs/agents.md); empty for all batched ones that fit the task's actions."""
     judges: tuple[str, ...] = ()
-    """The kinds that it is validated on, which may be others, so that a stage is kept only if agents that it was not made for
-    improve; none for those of ``names``."""
+    """Kinds of agents to validate on; empty for those in ``names``. With other kinds, a stage is kept only if agents
+    that the environment was not made for improve."""
     sb3_steps: Positive = 10_000
-    """Environment steps of the agents called ``sb3-...``, in meta-training and as judges."""
+    """Environment steps of the ``sb3-...`` agents, in meta-training and as judges."""
     episodes: Positive = 4
-    """Real episodes of each candidate's agent."""
+    """Real episodes that each candidate's agent, or each learner of a meta-gradient, is evaluated on."""
     validation_seeds: Positive = 6
-    """Fresh agents of each kind, with their usual hyper-parameters, that a teacher is validated on."""
+    """Fresh agents of each kind, with their usual hyper-parameters, in a validation."""
     validation_episodes: Positive = 10
-    """Real episodes of each of these."""
+    """Real episodes of each agent in a validation."""
 
     @property
     def greedy_episodes(self) -> int:
-        """Real episodes that the one greedy policy is judged by."""
+        """Real episodes that the one greedy policy is evaluated on."""
         return 4 * self.validation_episodes
 
 
 @config
 class GradientConfig:
-    """The inner loop, the meta-loss and the outer step of ``meta-gradient`` and ``paper``."""
+    """The inner loop, the meta-loss and the outer step of the stages ``meta-gradient`` and ``paper``."""
 
     steps: Positive = 32
-    """K, inner steps of SGD with momentum. ``paper`` always takes one, and refuses this, ``momentum``, ``entropy`` and
-    ``every``."""
+    """K, the number of inner steps of SGD with momentum. ``paper`` always takes one step, and refuses this setting,
+    ``momentum``, ``entropy`` and ``every``."""
     learners: Positive = 16
-    """S, fresh learners of an outer step, all of one drawn width, whose gradients are averaged."""
+    """S, the number of fresh learners in an outer step, all of one randomly drawn architecture; their gradients are
+    averaged."""
     contexts: Positive = 32
-    """n, contexts that a learner sees at an inner step."""
+    """n, the number of contexts that a learner sees in an inner step."""
     inner_lr: PositiveReal | None = None
-    """Inner learning rate at the start; that of every step is meta-learned. ``None`` takes 0.02, with which the first learners
-    are still undecided (one that is certain has no score function), and 0.3 for the only step of ``paper``."""
+    """Initial inner learning rate; each step's rate is meta-learned. ``None`` means 0.02 for ``meta-gradient``, with
+    which the first learners are still undecided (a policy that is certain has no score function), and 0.3 for the only
+    step of ``paper``."""
     momentum: Annotated[float, Field(gt=0, lt=MAX_MOMENTUM)] = 0.9
-    """Inner momentum at the start; that of every step is meta-learned."""
+    """Initial inner momentum; each step's momentum is meta-learned."""
     entropy: NaturalReal = 0.0
     """Weight of the policy's entropy in the inner loss of ``meta-gradient``."""
     every: Natural = 0
-    """The meta-loss is also taken after every so many inner steps; 0 for after the last one alone."""
+    """Interval, in inner steps, at which the meta-loss is also taken; 0 takes it after the last step only."""
     discount: Annotated[float, Field(ge=0, lt=1)] = 0.99
-    """Gamma of the real returns in the meta-loss."""
+    """Discount factor of the real returns in the meta-loss."""
     lr: PositiveReal = 0.03
-    """Adam's outer learning rate at the start; a cosine takes it to a tenth."""
+    """Initial outer learning rate of Adam; a cosine schedule decays it to a tenth."""
     clip: PositiveReal = 0.05
-    """Largest norm of the meta-gradient; the few much longer ones would slow Adam down for long."""
+    """Maximum norm of the meta-gradient; the few that are much longer would slow Adam down for a long time."""
 
 
 @config
@@ -132,42 +138,45 @@ class StageConfig:
     """One stage of a meta-training."""
 
     name: StageName
-    """``greedy``: evolve the reward's own greedy policy; ``distil``: evolve what small perceptrons return that are regressed on
-    it; ``soften``: choose the gain (see below) at which the greedy policy does best; ``fit``: fit transitions and terminations
-    to real ones; ``scale``: choose the reward's size by agents at learning rates about the usual ones; ``bilevel``: evolve what
-    agents trained inside return on the real task; ``meta-gradient``: differentiate what policies trained inside return there;
-    ``paper``: the same through one step of regression, as the paper's CartPole."""
+    """``greedy``: evolve the reward's own greedy policy; ``distil``: evolve the real return of small perceptrons
+    regressed on the reward; ``soften``: choose the gain (see below) at which the greedy policy does best; ``fit``: fit
+    transitions and terminations to real ones; ``scale``: choose the reward's size by agents at and around their usual
+    learning rates; ``bilevel``: evolve the real return of agents trained inside; ``meta-gradient``: differentiate the
+    real return of policies trained inside; ``paper``: the same through one step of regression, as in the paper's
+    CartPole."""
     share: PositiveReal = 1.0
-    """Part of the budget in minutes, beside the other stages'."""
+    """Share of a budget in minutes, relative to the other stages'."""
     iterations: Natural | None = None
-    """Outer steps of this stage, where no minutes are given; none for those of all."""
+    """Outer steps of this stage when the budget is not in minutes; ``None`` takes the run's ``iterations``."""
     estimator: str = "snes"
-    """``snes`` or ``openai-es``; it and the next three are of no meaning to ``fit``, ``scale``, ``soften``, ``meta-gradient``
-    and ``paper``."""
+    """``snes`` or ``openai-es``. This setting and the next three do not apply to ``fit``, ``scale``, ``soften``,
+    ``meta-gradient`` and ``paper``."""
     population: Positive = 64
-    """Candidates of an outer step."""
+    """Candidates in an outer step."""
     sigma: PositiveReal = 0.1
-    """Standard deviation of the candidates' noise at the start."""
+    """Initial standard deviation of the candidates' noise."""
     lr: PositiveReal | None = None
-    """Outer learning rate. ``None`` takes 1 for ``snes``, as published, and 0.02, of Adam, for ``openai-es``."""
+    """Outer learning rate. ``None`` means 1 for ``snes``, as published, and 0.02, of Adam, for ``openai-es``."""
     shift: float = 0.0
-    """What a candidate's fitness is short of for every real step, as in ARS (Mania et al., NeurIPS 2018): where a bonus is paid
-    for staying alive, a search that counts it ends at standing still. The teacher is judged by the whole return."""
+    """Subtracted from the reward of each real step in a candidate's fitness, as in ARS (Mania et al., NeurIPS 2018):
+    where staying alive pays a bonus, a search that counts it ends up standing still. The teacher is judged by the full
+    return."""
     gain: tuple[PositiveReal, PositiveReal] = (1.0, 1.0)
-    """Range of a factor, drawn for each outer step of ``greedy`` evenly on a logarithmic scale, on what the greedy policy's
-    continuous actions are the hyperbolic tangent of. Agents follow a reward less sharply than its greedy policy does. Where
-    the range is wide, ``soften`` chooses among factors in the end."""
+    """Range of a factor on the greedy policy's continuous actions before the hyperbolic tangent, drawn log-uniformly
+    for each outer step of ``greedy``. Agents follow a reward less sharply than its greedy policy does. After a wide
+    range, the stage ``soften`` chooses the final factor."""
     parts: Annotated[tuple[Part, ...], Field(min_length=1)] | None = None
-    """What is meta-learned; the rest stays as it is. ``None`` takes reward, its size (``scale``) and initial states, as far as
-    the stage can tell them apart: a greedy policy is the same whatever the size and the initial states are."""
+    """What is meta-learned; the rest stays as it is. ``None`` means the reward, its size (``scale``) and the initial
+    states, except those that do not affect the stage's fitness: a greedy policy is the same whatever the size and the
+    initial states are."""
     validations: Positive = 8
-    """How often the teacher is judged."""
+    """How often the teacher is validated."""
     gradient: GradientConfig = GradientConfig()
-    """Of ``meta-gradient`` and ``paper``."""
+    """Settings of ``meta-gradient`` and ``paper``."""
 
     @property
     def nature(self) -> StageNature:
-        """What a stage of this name is."""
+        """Properties of a stage of this name."""
         return NATURES[self.name]
 
 
@@ -178,28 +187,28 @@ class RLConfig:
     task: str = "CartPole-v1"
     """A Gymnasium id, e.g. ``CartPole-v1`` or ``my_package:MyEnv-v0``."""
     preset: str = "fast"
-    """The preset that the other settings started from."""
+    """The preset that the other settings are based on."""
     seed: Natural = 0
-    """Root of every random stream."""
+    """Root seed of all random streams."""
     environment: EnvironmentConfig = EnvironmentConfig()
     agents: AgentsConfig = AgentsConfig()
     stages: tuple[StageConfig, ...] = (StageConfig(name="bilevel"),)
-    """One after the other, each from the best teacher of the one before."""
+    """Run in order, each from the best teacher of the stage before."""
     minutes: PositiveReal | None = None
-    """Wall-clock minutes, shared out among the stages."""
+    """Wall-clock minutes, divided among the stages."""
     iterations: Natural | None = None
-    """Outer steps of each stage, where no minutes are given."""
+    """Outer steps of each stage when the budget is not in minutes."""
     threads: Threads | None = 1
-    """CPU threads; more rarely help, as the networks are small."""
+    """CPU threads; more than one rarely helps, as the networks are small."""
     workers: Natural | None = None
-    """Processes that step tasks without a batched re-implementation; ``None`` takes one for each CPU."""
+    """Processes that step tasks without a batched re-implementation; ``None`` means one per CPU."""
     device: str = "cpu"
-    """Where environments and agents are computed."""
+    """Device on which environments and agents are computed."""
     save_every: NaturalReal = 30.0
-    """Seconds between resumable states."""
+    """Seconds between checkpoints from which a run can be resumed."""
 
     def outer(self, stage: StageConfig) -> OuterConfig:
-        """Returns the outer loop's settings in a stage."""
+        """Returns the settings of the outer loop in a stage."""
         total = sum(s.share for s in self.stages if s.nature.loops)
         minutes = self.minutes * stage.share / total if self.minutes is not None else None
         iterations = self.iterations if stage.iterations is None else stage.iterations
@@ -218,16 +227,16 @@ class RLConfig:
 
 
 def resolve_config(task: str, preset: str, *layers: Mapping[str, Any]) -> RLConfig:
-    """Builds the config of a run from a task, a preset, and what the user adds.
+    """Builds the config of a run from a task, a preset and the user's settings.
 
     Args:
         task: A Gymnasium id.
         preset: A name of ``gtn_rl.presets``.
-        layers: Nested dictionaries, later ones winning. A budget (``iterations`` or ``minutes``) in one replaces the budget of
-            those before.
+        layers: Nested dictionaries, each overriding those before it. A budget (``iterations`` or ``minutes``) in one
+            replaces the budget of those before.
 
     Raises:
-        UsageError: A name, key or value is not accepted.
+        UsageError: A name, key or value is not accepted, there are no stages, or there is not exactly one budget.
     """
     if preset not in PRESETS:
         raise unknown_name("preset", preset, PRESETS)
@@ -247,7 +256,7 @@ def resolve_config(task: str, preset: str, *layers: Mapping[str, Any]) -> RLConf
         }
     if any(
         layer.get("iterations") is not None for layer in layers
-    ):  # of each stage, so also of those that have their own
+    ):  # applies to every stage, including those with their own
         settings = {**settings, "stages": [{**stage, "iterations": None} for stage in settings["stages"]]}
     stack: list[Mapping[str, Any]] = [{"task": task, "preset": preset}, settings]
     for layer in layers:
@@ -260,7 +269,7 @@ def resolve_config(task: str, preset: str, *layers: Mapping[str, Any]) -> RLConf
     if not resolved.stages:
         raise UsageError("a meta-training needs at least one stage")
     start = resolved.environment.start
-    # A file, or the name of one that comes with the package.
+    # A file, or the name of a shipped environment.
     if start is not None and (file := teacher_of(Path(start))).suffix == ".safetensors":
         found = replace(resolved.environment, start=str(file.absolute()))
         resolved = replace(resolved, environment=found)

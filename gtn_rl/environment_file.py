@@ -1,4 +1,4 @@
-"""The file that a meta-training leaves: the environment, and a header that says how it was made."""
+"""Writes the file that a meta-training produces: the environment, and a header that records how it was made."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from gtn_rl.models.teacher import LearnedTeacher
 from gtn_rl.stages.result import StageResult
 
 TOLD_OF_START = ("command", "seed", "stages", "metrics", "start")
-"""What the header says of the file that a meta-training started from."""
+"""Entries that the header copies from the file that a meta-training started from."""
 
 
 def write_environment(
@@ -29,23 +29,23 @@ def write_environment(
     *,
     start: Weights | None = None,
 ) -> None:
-    """Writes an environment.
+    """Writes an environment to a file.
 
     Args:
-        path: Where to.
+        path: Path of the file.
         teacher: The environment.
-        config: All settings that made it.
-        results: The stages so far.
-        metrics: Its figures, and what it cost.
-        command: What the user typed.
-        start: The environment that ``config.environment.start`` names: what made it is part of what made this.
+        config: All settings of the run.
+        results: Results of the stages so far.
+        metrics: Its validation metrics and its cost.
+        command: The user's command line.
+        start: The environment that ``config.environment.start`` names; how it was made becomes part of the new header.
 
     Raises:
         GTNError: The file cannot be written, or the environment holds a value that is not finite.
     """
     spec = teacher.spec
     began = config.environment.start
-    if began is not None:  # by its name alone: a folder of this machine means nothing elsewhere
+    if began is not None:  # its name only: this machine's folders mean nothing elsewhere
         config = replace(config, environment=replace(config.environment, start=Path(began).name))
     document = teacher.document(
         stages=[vars(result) for result in results],

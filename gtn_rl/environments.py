@@ -1,4 +1,4 @@
-"""Which environment a name on the command line means, and which real task stands behind a synthetic one."""
+"""Resolves the name of an environment on the command line, and the real task behind a synthetic one."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from typing import Any
 
 import gymnasium as gym
 
-import gtn_envs  # registers those that come with the package
+import gtn_envs  # registers the shipped environments
 from gtn_core.errors import GTNError, UsageError
 from gtn_core.run_folder import teacher_of
 from gtn_rl.tasks.registry import make_env
 
 OBSERVATIONS = (gym.spaces.Box, gym.spaces.Discrete, gym.spaces.MultiDiscrete, gym.spaces.MultiBinary)
-"""What agents with a perceptron as their policy may see."""
+"""Observation spaces that agents with an MLP policy accept."""
 
 IMAGES = ".npz"
-"""How the name of a file of real images ends."""
+"""Suffix of a file of real images."""
 
 FROM_FILE = "GTN-File-"
-"""How the ids begin under which this process registers files."""
+"""Prefix of the ids under which this process registers files and a user's own images."""
 
 
 @dataclass(frozen=True)
@@ -32,14 +32,14 @@ class Environment:
     """An environment to train in, registered in this process.
 
     Attributes:
-        name: As given: an id, ``package:id``, or a path.
-        id: Gymnasium's id.
-        observation_space: What an agent sees.
-        action_space: What it may do.
+        name: The name as given: an id, ``package:id``, or a path.
+        id: Its Gymnasium id.
+        observation_space: Its observation space.
+        action_space: Its action space.
         file: The synthetic environment's file; None for any other environment.
-        document: The file's header.
-        stream: Whether it is a data stream, synthetic or real: an action says the class of an image.
-        images: Of a user's own real images, twelve hex digits that change with them.
+        document: The file's header; empty without a file.
+        stream: Whether it is a data stream, synthetic or real: the action names the class of an image.
+        images: For a user's own real images, twelve hex digits that identify their content; None otherwise.
     """
 
     name: str
@@ -53,25 +53,25 @@ class Environment:
 
     @property
     def real_task(self) -> str:
-        """The task that agents are meant for: what the file names, else the environment itself."""
+        """The task that agents are meant for: the one that the file names, else the environment itself."""
         named = self.document.get("task")
-        if self.stream:  # its file names a data set
+        if self.stream:  # a stream's file names a data set
             named = gtn_envs.REAL_STREAMS.get(str(named), named if _is_own(str(named)) else None)
         return str(named or self.full_id)
 
     @property
     def native(self) -> bool:
-        """Whether its copies are stepped together by an environment of ``gtn_envs``."""
+        """Whether its copies are stepped together by a vector environment of ``gtn_envs``."""
         return self.stream or self.document.get("form") in ("mdp", "bandit")
 
     @property
     def judged(self) -> dict[str, Any]:
-        """Arguments of the environment where agents are judged in it: of a data set the test split, which nobody trains on."""
+        """Keyword arguments for evaluating agents in it: for a data set, the test split, which is never trained on."""
         return {"split": "test"} if "split" in gym.spec(self.id).kwargs else {}
 
     @property
     def full_id(self) -> str:
-        """What another process finds it by: its id, with the package that registers it where it was given with one, or a path."""
+        """Name by which another process can find it: its id, with the package it was given with, if any, or a path."""
         if self.id.startswith(FROM_FILE):
             return self.name
         package = self.name.rpartition(":")[0] if self.file is None else ""
@@ -79,26 +79,26 @@ class Environment:
 
     @property
     def tasks(self) -> tuple[str, ...]:
-        """Names under which settings may stand, the best first."""
+        """Names under which its hyper-parameters may be listed, best first."""
         return tuple(dict.fromkeys((self.id, self.real_task)))
 
     @property
     def digest(self) -> str | None:
-        """Twelve hex digits of the content of a file or of a user's own images, which tell it from another of the same name."""
+        """Twelve hex digits that identify the content of its file or of a user's own images; None without either."""
         return hashlib.sha256(self.file.read_bytes()).hexdigest()[:12] if self.file else self.images
 
 
 def find_environment(name: str) -> Environment:
-    """Finds what a name means, and registers it where it is a file.
+    """Finds the environment that a name refers to, and registers it if it is a file or a user's own images.
 
     Args:
         name: A Gymnasium id, ``package:id``, the path of a ``.safetensors`` file or of a run folder that holds one, or a user's
             own images.
 
     Raises:
-        UsageError: There is no such environment, package or file, it needs a package that is not installed, or no agent takes
-            its observations.
-        GTNError: The file is not a valid environment.
+        UsageError: There is no such environment, package or file, it needs a package that is not installed, or agents
+            do not accept its observations.
+        GTNError: The file is not a valid environment, or the environment's own code fails.
     """
     try:
         path = teacher_of(Path(name))
@@ -122,10 +122,10 @@ def find_environment(name: str) -> Environment:
 
 
 def require_same_spaces(place: Environment, real: Environment) -> None:
-    """Refuses a real task that an agent of an environment could not play.
+    """Checks that an agent trained in an environment can play the real task.
 
     Raises:
-        UsageError: The observations' shapes or the actions differ.
+        UsageError: The observation shapes or the action spaces differ.
     """
     if place.observation_space.shape != real.observation_space.shape or place.action_space != real.action_space:
         seen = (
@@ -135,7 +135,7 @@ def require_same_spaces(place: Environment, real: Environment) -> None:
 
 
 def _register_file(path: Path) -> str:
-    """Registers a file under an id that holds its digest, so that a rewritten file is another environment."""
+    """Registers a file under an id with a digest of its path and content, so that a rewritten file gets a new id."""
     if not path.is_file():
         raise UsageError(f"there is no environment file {path}")
     where = hashlib.sha256(str(path.absolute()).encode() + path.read_bytes()).hexdigest()[:12]
@@ -143,7 +143,7 @@ def _register_file(path: Path) -> str:
 
 
 def _names_images(name: str) -> bool:
-    """Says whether a name is a user's own image data set, as in ``gtn_sl.data.find_task``, which is not imported for that."""
+    """Returns whether a name is a user's own image data set, as ``gtn_sl.data.find_task`` would, without its import."""
     if name.endswith(IMAGES):
         return True
     package, colon, attribute = name.rpartition(":")
@@ -151,12 +151,12 @@ def _names_images(name: str) -> bool:
 
 
 def _is_own(task: str) -> bool:
-    """Says whether the name of a task has the form of a user's own images, which may be elsewhere."""
+    """Returns whether a task's name has the form of a user's own images, which may be on another machine."""
     return task.endswith(IMAGES) or ":" in task
 
 
 def _register_images(task: str) -> str:
-    """Registers a user's own images; the same ones again stay as they are."""
+    """Registers a user's own images, once per name, and returns the id."""
     id = f"{FROM_FILE}{hashlib.sha256(str(task).encode()).hexdigest()[:12]}-v0"
     return id if id in gym.registry else gtn_envs.register_images(task, id).id
 
@@ -173,7 +173,7 @@ def _registered(name: str) -> str:
     except gym.error.Error as error:
         if Path(name).is_dir():
             raise UsageError(f"{name} has no teacher yet: there is no {Path(name, 'teacher.safetensors')}") from None
-        if isinstance(error, gym.error.NamespaceNotFound):  # as every path has one
+        if isinstance(error, gym.error.NamespaceNotFound):  # a path looks like an id with a namespace
             raise UsageError(f"there is neither an environment nor a run folder {name!r}") from None
         raise UsageError(f"there is no environment {bare!r}: {str(error).strip('.')}") from None
 

@@ -1,4 +1,4 @@
-"""How good policies are on the real task: the returns of a whole population, and the trial that an outer step judges by."""
+"""How well policies do on the real task: the returns of a population, and the trial that gives an outer step its fitness."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ from gtn_rl.tasks.rollout import rollout
 def real_returns(
     task: BatchedTask, policies: Policies, members: int, episodes: int, random: np.random.Generator, shift: float = 0.0
 ) -> tuple[Tensor, int]:
-    """Runs each of P policies for some episodes of the real task.
+    """Runs P policies for some episodes of the real task each.
 
     Args:
         task: The real task.
-        policies: P policies; they act greedily.
+        policies: P policies, which act greedily.
         members: P.
-        episodes: E, of each.
-        random: Draws the initial states, the same for every policy.
-        shift: What is taken from the reward of every step.
+        episodes: E, the number of episodes per policy.
+        random: Draws the initial states, which are the same for every policy.
+        shift: Subtracted from the reward of every step.
 
     Returns:
-        Undiscounted returns, ``(P, E)``, and the real steps that it took.
+        Undiscounted returns, ``(P, E)``, and the number of real steps taken.
     """
 
     def act(observations: Tensor, alive: Tensor) -> Tensor:
@@ -47,13 +47,13 @@ def real_returns(
 
 @torch.no_grad()
 def episode_lengths(variants: Variants, policies: Policies, generator: torch.Generator, copies: int = 64) -> Tensor:
-    """Returns the mean number of steps of first episodes in each of P variants, under its own policy, ``(P,)``.
+    """Returns the mean length of the first episodes in each of P variants under its own policy, ``(P,)``, in steps.
 
     Args:
         variants: The environments.
-        policies: P policies; they act greedily.
+        policies: P policies, which act greedily.
         generator: Draws the initial states.
-        copies: Episodes of each variant that run side by side.
+        copies: Episodes per variant, run in parallel.
     """
     running, device = variants.copies(copies, generator), variants.mean.device
     lengths = torch.zeros(variants.size, copies, device=device)
@@ -68,15 +68,15 @@ def episode_lengths(variants: Variants, policies: Policies, generator: torch.Gen
 
 @dataclass
 class TransferTrial:
-    """The fitness of an outer step: train the same fresh agent in every candidate, and run it on the real task.
+    """The fitness of an outer step: trains the same fresh agent in every candidate and evaluates it on the real task.
 
     Attributes:
         task: The real task.
-        agent: What is trained.
-        streams: The run's randomness.
-        index: Which draw of initial weights, experience and real episodes.
-        episodes: Real episodes of each candidate.
-        shift: What is taken from the reward of every step.
+        agent: The agent to train.
+        streams: The stage's random streams.
+        index: Selects the draw of initial weights, experience and real episodes.
+        episodes: Real episodes per candidate.
+        shift: Subtracted from the reward of every real step.
         values: See ``Trial.values``.
     """
 
@@ -89,7 +89,7 @@ class TransferTrial:
     values: dict[str, float] = field(default_factory=dict)
 
     def fitness(self, teacher: Teacher, candidates: Tensor) -> Tensor:
-        """See ``Trial.fitness``: the mean return."""
+        """See ``Trial.fitness``: the mean return, ``(P,)``."""
         assert isinstance(teacher, LearnedTeacher)
         with torch.no_grad():
             variants = teacher.variants(candidates)
@@ -102,10 +102,10 @@ class TransferTrial:
 
 @dataclass(frozen=True)
 class Greedy:
-    """The agent that does what the reward likes best at once: no training, the upper bound of what a bandit can teach.
+    """The untrained agent that takes the action rated highest by the reward: an upper bound on what a bandit can teach.
 
     Attributes:
-        gain: Of continuous actions; see ``LearnedVariants.targets``.
+        gain: Factor on continuous actions; see ``LearnedVariants.targets``.
     """
 
     gain: float = 1.0
@@ -123,7 +123,7 @@ class Greedy:
 
 
 def greedy_policies(teacher: LearnedTeacher, gain: float = 1.0) -> Policies:
-    """Returns the greedy policy of a teacher's reward, one (P = 1); see ``Greedy``."""
+    """Returns the greedy policy of a teacher's reward (P = 1); see ``Greedy``."""
     with torch.no_grad():
         return Greedy(gain).train(teacher.model(), torch.Generator())
 
@@ -131,6 +131,6 @@ def greedy_policies(teacher: LearnedTeacher, gain: float = 1.0) -> Policies:
 def greedy_return(
     task: BatchedTask, teacher: LearnedTeacher, episodes: int, random: np.random.Generator, gain: float = 1.0
 ) -> tuple[float, int]:
-    """Returns the mean return of a teacher's greedy policy over real episodes, and the real steps; see ``real_returns``."""
+    """Returns the mean real return of a teacher's greedy policy, and the real steps taken; see ``real_returns``."""
     returns, steps = real_returns(task, greedy_policies(teacher, gain), 1, episodes, random)
     return float(returns.mean()), steps

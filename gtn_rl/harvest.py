@@ -1,4 +1,4 @@
-"""States and transitions of the real task: where initial states, normalisation and fitted dynamics start from."""
+"""States and transitions of the real task, from which initial states, normalisation and fitted dynamics start."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from gtn_rl.tasks.protocol import BatchedTask, TaskSpec
 from gtn_rl.tasks.rollout import Transitions, rollout
 
 LEAST_STD = 1e-3
-"""Least spread of an observation's entry; one that never moves must not be divided by nothing."""
+"""Minimum standard deviation of an observation's entry, so that a constant one does not lead to a division by zero."""
 
 
 @dataclass(frozen=True)
 class Harvest:
-    """What some episodes of the real task left.
+    """Some recorded episodes of the real task.
 
     Attributes:
         transitions: Every step.
-        returns: Undiscounted return of each episode.
-        real_steps: Steps taken.
+        returns: Undiscounted return of each episode, ``(episodes,)``.
+        real_steps: Number of steps taken.
     """
 
     transitions: Transitions
@@ -35,7 +35,7 @@ class Harvest:
     real_steps: int
 
     def to(self, device: torch.device | str) -> Harvest:
-        """Returns the same on a device."""
+        """Returns the harvest on a device."""
         moved = {name: tensor.to(device) for name, tensor in vars(self.transitions).items()}
         return Harvest(Transitions(**moved), self.returns.to(device), self.real_steps)
 
@@ -45,7 +45,7 @@ class Harvest:
         return self.transitions.observations
 
     def normalisation(self) -> tuple[Tensor, Tensor]:
-        """Returns mean and standard deviation of the observations, each ``(d,)``."""
+        """Returns the mean and standard deviation of the observations, each ``(d,)``."""
         return self.states.mean(dim=0), self.states.std(dim=0).clamp(min=LEAST_STD)
 
     def return_size(self) -> float:
@@ -53,7 +53,13 @@ class Harvest:
         return float(self.returns.square().mean().sqrt().clamp(min=1))
 
     def centres(self, count: int, random: np.random.Generator, first_steps: int | None = None) -> Tensor:
-        """Draws states, as different ones as there are, ``(count, d)``; of the first steps of each episode alone, where told."""
+        """Draws states, ``(count, d)``, without replacement if there are enough.
+
+        Args:
+            count: Number of states.
+            random: Draws them.
+            first_steps: Takes only states from the first steps of each episode; None for all.
+        """
         states = self.states if first_steps is None else self.states[self.transitions.steps < first_steps]
         chosen = random.choice(len(states), count, replace=len(states) < count)
         return states[torch.from_numpy(chosen)]
@@ -67,18 +73,18 @@ def harvest(
     policies: Policies | None = None,
     exploration: float = 1.0,
 ) -> Harvest:
-    """Runs episodes of the real task and keeps every step.
+    """Runs episodes of the real task and records every step.
 
     Args:
         task: The real task.
-        episodes: How many.
+        episodes: Number of episodes.
         random: Draws initial states and random actions.
-        policies: One policy (P = 1) that acts where exploration does not.
+        policies: One policy (P = 1) for the actions that are not random; None makes all of them random.
         exploration: Share of random actions.
 
     Raises:
-        GTNError: The task gave an observation or a reward that is not finite.
-        UsageError: There was but one state.
+        GTNError: The task returned a non-finite observation or reward.
+        UsageError: There was only one state.
     """
 
     def act(observations: Tensor, alive: Tensor) -> Tensor:
@@ -113,7 +119,7 @@ def _refuse_what_is_no_number(task: str, transitions: Transitions) -> None:
 def harvest_from_greedy(
     task: BatchedTask, teacher: LearnedTeacher, settings: EnvironmentConfig, random: np.random.Generator
 ) -> Harvest:
-    """Runs episodes under the policy that takes the action of the greatest reward, and errs now and then; see ``harvest``."""
+    """Runs episodes under a teacher's greedy policy, with a share of random actions; see ``harvest``."""
     policies = greedy_policies(teacher)
     return harvest(task, settings.harvest_episodes, random, policies=policies, exploration=settings.exploration)
 
@@ -121,7 +127,7 @@ def harvest_from_greedy(
 def start_from_greedy(
     task: BatchedTask, teacher: LearnedTeacher, settings: EnvironmentConfig, random: np.random.Generator
 ) -> Harvest:
-    """Starts a teacher's initial states anew, from what ``harvest_from_greedy`` returns."""
+    """Moves a teacher's initial states to states from ``harvest_from_greedy``, and returns the harvest."""
     gathered = harvest_from_greedy(task, teacher, settings, random)
     spread = settings.jitter * gathered.normalisation()[1] if settings.spread == "policy" else None
     teacher.set_centres(gathered.centres(settings.centres, random, settings.harvest_steps), spread)
@@ -129,7 +135,7 @@ def start_from_greedy(
 
 
 def random_actions(spec: TaskSpec, n: int, random: np.random.Generator) -> Tensor:
-    """Draws uniform actions, ``(n,)`` or, in the task's units, ``(n, m)``."""
+    """Draws uniform actions: integers ``(n,)``, or ``(n, m)`` in the task's units."""
     if spec.discrete:
         return torch.from_numpy(random.integers(0, spec.action_size, n))
     return torch.from_numpy(random.uniform(spec.action_low, spec.action_high, (n, spec.action_size))).float()

@@ -1,4 +1,4 @@
-"""Meta-training of an environment as the outer loop sees it: which agents judge a generation, and how the teacher is judged."""
+"""Evolution of an environment as a job of the outer loop: agents that give the fitness, and the teacher's validation."""
 
 from __future__ import annotations
 
@@ -29,20 +29,22 @@ INSTEAD: Mapping[str, Callable[[StageConfig, np.random.Generator, float], InnerA
     "greedy": lambda stage, random, progress: Greedy(log_uniform(random, *stage.gain)),
     "distil": lambda stage, random, progress: draw_student(random, progress),
 }
-"""What the warm starts run in place of an agent that is trained inside, drawn by chance as the stage proceeds from 0 to 1."""
+"""What the warm-up stages evaluate in place of agents trained inside: ``(stage, random, progress from 0 to 1)`` ->
+agent."""
 
 
 class EvolutionJob:
-    """Episodes and validation of one stage; see ``gtn_core.outer_job.Job``.
+    """Episodes and validation of one evolved stage; see ``gtn_core.outer_job.Job``.
 
     Args:
         config: All settings.
         task: The real task.
-        teacher: What is trained.
-        streams: The stage's own randomness.
-        judge: Validates.
+        teacher: The teacher to train.
+        streams: The stage's random streams.
+        judge: Validates the teacher.
         save: Stores the best teacher.
-        stage: Its name says what stands in place of the agents trained inside, and how it is validated.
+        stage: Settings of the stage; its name decides what is evaluated in place of trained agents, and how the teacher
+            is validated.
     """
 
     def __init__(
@@ -60,7 +62,7 @@ class EvolutionJob:
         self.learners = learners(config, task.spec)
 
     def episode(self, iteration: int, progress: float) -> TransferTrial:
-        """See ``Job.episode``: kinds of agents take turns, their hyper-parameters are drawn for each generation."""
+        """See ``Job.episode``: kinds of agents take turns, with hyper-parameters drawn for each generation."""
         agent, episodes = self._agent(iteration, progress), self.config.agents.episodes
         return TransferTrial(self.task, agent, self.streams, iteration, episodes, self.stage.shift)
 
@@ -78,9 +80,9 @@ class EvolutionJob:
         return self.judge(partial(bandits, self.teacher) if self.stage.nature.warms_up else self.teacher.model)
 
     def _validate_greedy(self) -> Validation:
-        """Judges by agents that learn the greedy policy from its own rewards, in states that it meets when it errs.
+        """Validates by agents that learn the greedy policy from its own rewards, in states that it explores.
 
-        Many policies are equally good and not equally easy to learn; what counts is how good those are that learn it.
+        Many policies are equally good but not equally easy to learn; what counts is how well agents do that learn them.
         """
         mean, steps, seconds = first(self.judge.world, self._greedy_figures)
         self.judge.world.broadcast_(self.teacher.state_dict().values())
@@ -91,11 +93,11 @@ class EvolutionJob:
         return Validation(judged.score, metrics)
 
     def _greedy_figures(self) -> tuple[float, int, float]:
-        """Starts initial states anew from where the greedy policy goes; returns its mean return, real steps and CPU-seconds."""
+        """Moves initial states to where the greedy policy goes; returns its mean return, real steps and CPU-seconds."""
         started, settings = time.process_time(), self.config.environment
         episodes, random = self.config.agents.greedy_episodes, self.streams.numpy("validation-greedy")
         mean, steps = greedy_return(self.task, self.teacher, episodes, random)
-        random = self.judge.streams.numpy("harvest-greedy")  # the one that the stage's end draws from
+        random = self.judge.streams.numpy("harvest-greedy")  # the same stream as at the end of the stage
         steps += start_from_greedy(self.task, self.teacher, settings, random).real_steps
         return mean, steps, time.process_time() - started
 

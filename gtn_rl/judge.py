@@ -1,4 +1,4 @@
-"""Who judges a teacher: fresh agents, with the hyper-parameters that users meet, on episodes that no fitness has seen."""
+"""Validation of a teacher by fresh agents, with hyper-parameters that users meet, on episodes unseen by any fitness."""
 
 from __future__ import annotations
 
@@ -23,27 +23,27 @@ from gtn_rl.tasks.protocol import BatchedTask, TaskSpec
 log = logging.getLogger(__name__)
 
 Panel = Sequence[tuple[InnerAgent, int]]
-"""Agents, and how many fresh ones of each judge; first comes the one with the usual hyper-parameters."""
+"""Agents that judge, each with a number of seeds; the one with the usual hyper-parameters comes first."""
 
 Choose = Callable[[InnerAgent, int], Panel]
-"""The usual agent of a kind and ``validation_seeds`` -> who of this kind judges."""
+"""``(usual agent of a kind, validation_seeds)`` -> the panel of this kind."""
 
 Figures = Mapping[str, float]
-"""What some agents of one kind achieve in one environment, how many they are, and what that takes."""
+"""Results of some agents of one kind in one environment: their number, their returns, and the cost."""
 
 
 def as_usual(agent: InnerAgent, seeds: int) -> Panel:
-    """Returns the usual agent alone."""
+    """Returns a panel of the usual agent alone."""
     return ((agent, seeds),)
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What agents achieve in an environment.
+    """How well agents do in an environment.
 
     Attributes:
-        all: All of them.
-        usual: Those with their usual hyper-parameters alone.
+        all: Over all agents.
+        usual: Over the agents with their usual hyper-parameters only.
     """
 
     all: Validation
@@ -52,14 +52,14 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Judge:
-    """Judges environments by agents that differ in their initial weights, and where ``choose`` says so in their settings.
+    """Judges environments by agents that differ in their initial weights and, if ``choose`` says so, in their settings.
 
     Attributes:
         config: All settings.
         task: The real task.
-        streams: The run's randomness.
-        choose: Which agents of a kind judge.
-        world: The processes that share out the kinds; each returns all figures.
+        streams: The run's random streams.
+        choose: Chooses the agents of each kind.
+        world: The processes among which the kinds are divided; each process returns all figures.
     """
 
     config: RLConfig
@@ -69,19 +69,25 @@ class Judge:
     world: World = field(default_factory=SingleProcess)
 
     def __call__(self, environment: Callable[[int], LearnedVariants]) -> Validation:
-        """Returns the mean real return over all agents, and the figures of each kind.
+        """Returns the mean real return, in which every kind of agent has the same weight, and the figures of each kind.
 
         Args:
-            environment: Returns what is judged, as many times as it is told.
+            environment: Maps a number of agents to as many copies of the environment.
+
+        Raises:
+            DivergedError: No agent of a kind has a finite return.
         """
         return self.each(environment, 1)[0].all
 
     def each(self, environments: Callable[[int], LearnedVariants], count: int) -> list[Verdict]:
-        """Judges several environments, whose agents train as one population and meet the same chance in each.
+        """Judges several environments, whose agents train as one population and meet the same randomness in each.
 
         Args:
-            environments: Returns each of them as many times as it is told, one after the other.
-            count: How many they are.
+            environments: Maps a number n to n copies of each environment, one environment after the other.
+            count: Number of environments.
+
+        Raises:
+            DivergedError: No agent of a kind has a finite return.
         """
         kinds = judges(self.config, self.task.spec)
         told = share_out(self.world, kinds, lambda kind: self._judged(*kind, environments, count))
@@ -91,7 +97,7 @@ class Judge:
     def _judged(
         self, name: str, family: AgentFamily, environments: Callable[[int], LearnedVariants], count: int
     ) -> list[list[Figures]]:
-        """Returns, for each environment, the figures of each that ``choose`` takes of one kind."""
+        """Returns, for each environment, the figures of each agent in the panel of one kind."""
         panel = self.choose(family.usual(self.task.spec), self.config.agents.validation_seeds)
         by_agent = [self._figures(name, agent, seeds, environments, count) for agent, seeds in panel]
         return [list(found) for found in zip(*by_agent, strict=True)]
@@ -105,7 +111,7 @@ class Judge:
         random = self.streams.numpy(f"validation-episodes-{name}")
         returns, taken = real_returns(self.task, policies, variants.size, episodes, random)
         returns = _finite(returns, name)
-        if variants.real_steps:  # its episodes are the real task's
+        if variants.real_steps:  # episodes are those of the real task
             lengths = [taken / returns.numel()] * count
         else:
             found = episode_lengths(variants, policies, self.streams.torch(f"validation-length-{name}"))
@@ -122,7 +128,11 @@ class Judge:
 
 
 def _finite(returns: Tensor, name: str) -> Tensor:
-    """Returns returns ``(P, E)`` with the worst of them in place of those that are not finite, as of an agent that diverged."""
+    """Replaces non-finite returns ``(P, E)``, as of agents that diverged, by the lowest finite one.
+
+    Raises:
+        DivergedError: None is finite.
+    """
     finite = returns.isfinite()
     if finite.all():
         return returns
@@ -139,7 +149,7 @@ def _verdict(by_kind: Mapping[str, Sequence[Figures]]) -> Verdict:
 
 
 def _validation(by_kind: Mapping[str, Sequence[Figures]]) -> Validation:
-    """Sums up figures by the names of their kinds; every agent of a kind counts as much as another."""
+    """Summarises figures by kind; within a kind, every agent has the same weight."""
     means = {name: _mean(found, "mean") for name, found in by_kind.items()}
     metrics: dict[str, float] = {}
     for name, found in by_kind.items():
@@ -159,7 +169,8 @@ def learners(config: RLConfig, spec: TaskSpec) -> tuple[tuple[str, AgentFamily],
     """Returns the kinds of agents that a teacher is meta-trained on, with their names.
 
     Raises:
-        UsageError: A name stands for no kind, or for one that does not take the task's actions.
+        UsageError: A name stands for no kind, or for one that does not accept the task's actions.
+        GTNError: A package that an agent needs is not installed.
     """
     return families(config.agents.names, spec, config.agents.sb3_steps)
 
@@ -168,6 +179,7 @@ def judges(config: RLConfig, spec: TaskSpec) -> tuple[tuple[str, AgentFamily], .
     """Returns the kinds of agents that a teacher is validated on, with their names.
 
     Raises:
-        UsageError: As ``learners``.
+        UsageError: See ``learners``.
+        GTNError: See ``learners``.
     """
     return families(config.agents.judges or config.agents.names, spec, config.agents.sb3_steps)

@@ -1,4 +1,4 @@
-"""What the stages of a meta-training are, by name: which are outer loops, which come first, and what they play."""
+"""Properties of the stages of a meta-training, by name: which are outer loops, which come first, and what they play."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ StageName = Literal["greedy", "distil", "soften", "fit", "scale", "bilevel", "me
 
 @dataclass(frozen=True)
 class StageNature:
-    """What a stage is.
+    """Properties of a stage.
 
     Attributes:
-        loops: Whether it is an outer loop, with a part of the budget; else it takes what time it takes.
-        differentiates: Whether that loop differentiates an inner one; else it evolves.
-        plays_greedy: Whether it plays the reward's own greedy policy, which a potential has not.
+        loops: Whether it is an outer loop with a share of the budget; otherwise it takes as long as it needs.
+        differentiates: Whether that loop differentiates an inner loop; otherwise it evolves.
+        plays_greedy: Whether it plays the reward's own greedy policy, which a potential does not have.
         warms_up: Whether it comes before an MDP's transitions are fitted, so that the environment is judged as a bandit.
-        judges: Whether its score is what agents return on the real task.
+        judges: Whether its score is the real return of agents.
     """
 
     loops: bool = False
@@ -29,7 +29,7 @@ class StageNature:
 
     @property
     def evolves(self) -> bool:
-        """Whether it is an outer loop by an evolution strategy."""
+        """Whether it is an outer loop driven by an evolution strategy."""
         return self.loops and not self.differentiates
 
 

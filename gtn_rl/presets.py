@@ -1,4 +1,4 @@
-"""Presets: layers of settings per task and kind of environment, over the defaults of ``gtn_rl.config``."""
+"""Presets: layers of settings by task and kind of environment, on top of the defaults of ``gtn_rl.config``."""
 
 from __future__ import annotations
 
@@ -8,17 +8,18 @@ from typing import Any
 
 Settings = Mapping[str, Any]
 Preset = Callable[[str, bool], Settings]
-"""Kind of environment, and whether it starts from another's file -> settings."""
+"""``(kind of environment, whether it starts from a file)`` -> settings."""
 
 HORIZON: Settings = {"limit_terminates": True, "regret": True}
-"""An MDP whose greedy policy is the best one, and whose values are small: few noisy steps suffice to learn them."""
+"""An MDP whose greedy policy is optimal and whose values are small, so that a few noisy steps suffice to learn them."""
 
 
 def _stages(kind: str, warm: Sequence[Settings], then: Sequence[Settings], *, sized: bool = False) -> list[Settings]:
-    """Adds what a kind needs beside evolution.
+    """Adds the stages that a kind needs besides evolution.
 
-    An MDP's transitions are fitted once states are harvested, before agents train inside. The size of the reward is chosen
-    last, unless it is told; trials on the real task's own dynamics would cost too many real steps, as the stage ``soften`` would.
+    An MDP's transitions are fitted once states are harvested, before agents train inside. The size of the reward is
+    chosen last, unless it is given. The kind ``reward`` gets no stage ``scale``: its trials on the real task's own
+    dynamics would cost too many real steps, as those of ``soften`` would.
     """
     fit = [{"name": "fit"}] if kind == "mdp" else []
     scale = [] if sized or kind == "reward" else [{"name": "scale"}]
@@ -26,9 +27,9 @@ def _stages(kind: str, warm: Sequence[Settings], then: Sequence[Settings], *, si
 
 
 def _from_scratch(kind: str, started: bool) -> Settings:
-    """Bi-level evolution alone: for tasks where even a poor agent's return tells good candidates from bad ones.
+    """Bilevel evolution alone: for tasks where even a poor agent's return distinguishes good candidates from bad ones.
 
-    Initial states are spread evenly, so that agents that take few and short gradient steps see every entry, too.
+    Initial states are spread evenly, so that agents that take few and small gradient steps learn from every entry, too.
     """
     # Small enough to step faster than Gymnasium's own vectorised CartPole.
     small = {"hidden": [16], "transition_hidden": [16], "activation": "relu", **HORIZON}
@@ -41,7 +42,7 @@ def _from_scratch(kind: str, started: bool) -> Settings:
 
 
 def _warm(kind: str, started: bool) -> Settings:
-    """The greedy warm start first, unless it starts from a file: where an agent trained at random learns nothing at all."""
+    """Starts with the stage ``greedy``, or from a file: for tasks where agents in random environments learn nothing."""
     greedy = {"name": "greedy", "sigma": 0.3, "validations": 6}
     bilevel = {"name": "bilevel", "sigma": 0.05, "validations": 5}
     own = {"mdp": {**HORIZON, "episode_steps": 3}, "reward": {"regret": True}}
@@ -65,20 +66,22 @@ def _distilled(
     gain: tuple[float, float] = (1.0, 1.0),
     sized: bool = True,
 ) -> Settings:
-    """Warm, with a search for what can be learned after that for what is good.
+    """The preset ``_warm`` with a search for a policy that can be learned, after the search for one that is good.
 
     The budget is in outer steps, so that a busy machine does not make a poorer environment.
 
     Args:
-        kind: As in ``Preset``.
-        started: As there.
-        sigma: Of the stages ``greedy`` and ``distil``.
-        steps: Their outer steps; none of the second leave it out, and soften where gains differ.
-        validations: Of ``greedy``, of whose policies the one that agents learn best is kept.
-        population: Of both.
-        shift: Of ``greedy``.
-        gain: Of ``greedy``.
-        sized: Whether the size of the reward is told; else the stage ``scale`` ends an environment's, without ``bilevel``.
+        kind: See ``Preset``.
+        started: See ``Preset``.
+        sigma: Initial noise of the stages ``greedy`` and ``distil``.
+        steps: Outer steps of these two; 0 for ``distil`` leaves it out, and adds ``soften`` if ``gain`` is a range.
+        validations: Number of validations of ``greedy``; of the policies validated, the one that agents learn best is
+            kept.
+        population: Population of both stages.
+        shift: Shift of ``greedy``.
+        gain: Range of gains of ``greedy``.
+        sized: Whether the size of the reward is given; otherwise an environment ends with the stage ``scale``, without
+            ``bilevel``.
     """
     greedy = {
         "name": "greedy",
@@ -101,7 +104,7 @@ def _distilled(
     soften: list[Settings] = [] if gain == (1.0, 1.0) else [{"name": "soften"}]
     learnable: list[Settings] = [distil] if steps[1] else soften
     warm: list[Settings] = [] if started else [greedy] if kind == "reward" else [greedy, *learnable]
-    # Agents tell candidates apart more slowly than students, so nothing follows in a bandit.
+    # Agents distinguish candidates more slowly than students do, so nothing follows in a bandit.
     evolved = kind == "reward" or (sized and (kind == "mdp" or started))
     budget = {"minutes": None, "iterations": 20}
     return {**_warm(kind, started), **budget, "stages": _stages(kind, warm, [bilevel] if evolved else [], sized=sized)}
@@ -110,9 +113,9 @@ def _distilled(
 def _narrow(kind: str, started: bool) -> Settings:
     """For tasks where one path leads to the goal and observations are small: many initial states, spread far around it.
 
-    Agents see the task's own units. Where an entry of the observation is as small as MountainCar's velocity, states beyond those
-    that the path visits are the ones that its weight can be learned from. Every state that follows on another has a value to be
-    learned from such observations, too, so that the episodes of an MDP are as short as can be.
+    Agents see the task's own units. If an entry of the observation is as small as MountainCar's velocity, its weight is
+    learned from states beyond those that the path visits. In an MDP, the value of every later state has to be learned
+    from such observations, too, so episodes are as short as possible.
     """
     preset = _distilled(kind, started, sigma=(0.3, 0.2), steps=(600, 25), validations=6, sized=False)
     own = {"exploration": 0.1, "centres": 512, "jitter": 2.0, **_sized(0.5, started)}
@@ -121,15 +124,15 @@ def _narrow(kind: str, started: bool) -> Settings:
 
 
 def _sized(reward_scale: float, started: bool) -> Settings:
-    """Settles the size of a reward that starts anew; one of a file has that already."""
+    """Sets the size of a reward that is trained from scratch; one from a file already has a size."""
     return {} if started else {"reward_scale": reward_scale}
 
 
 def _wide(kind: str, started: bool) -> Settings:
-    """For continuous actions that swing from bound to bound: a far-reaching search, then a long one for what can be learned.
+    """For continuous actions that swing from bound to bound: a wide search, then a long one for what can be learned.
 
-    Initial states are many, wide, and not mostly those where the policy comes to rest; a small reward leaves TD3's critics and
-    the gradient that PPO's actor shares with its critic small.
+    Initial states are many, widely spread, and not mostly those where the policy comes to rest. A small reward keeps
+    TD3's critics small, and so the gradient norm by which PPO clips its actor and critic together.
     """
     preset = _distilled(kind, started, sigma=(1.0, 0.2), steps=(900, 500))
     own = {"jitter": 0.3, "centres": 512, "harvest_steps": 80, **_sized(0.37, started)}
@@ -146,18 +149,20 @@ def _walker(
     states: tuple[int, float] = (512, 0.3),
     mdp: tuple[int, float] = (3, 1.0),
 ) -> Settings:
-    """For bodies that learn to run: a linear policy, which a search of few and single episodes finds and agents learn easily.
+    """For bodies that learn to run: a linear policy, found with one episode per candidate, and easy to learn.
 
-    Initial states are many and spread as the policy's are: an agent that errs soon meets others than the policy does.
+    Initial states are many and spread like the policy's: an agent that makes mistakes soon meets others than the policy
+    does.
 
     Args:
-        kind: As in ``Preset``.
-        started: As there.
-        steps: As of ``_distilled``.
-        bonus: What the task pays for each step alive.
-        gain: As of ``_distilled``.
-        states: Centres and jitter of initial states; a policy that is smooth is learned best in many that lie close to its own.
-        mdp: Steps of an MDP's episodes, and the size of its reward in multiples of a bandit's.
+        kind: See ``Preset``.
+        started: See ``Preset``.
+        steps: See ``_distilled``.
+        bonus: Reward that the task pays for each step alive.
+        gain: See ``_distilled``.
+        states: Number of centres and jitter of the initial states; a smooth policy is learned best from many states
+            close to its own.
+        mdp: Steps of an MDP's episodes, and the size of its reward as a multiple of a bandit's.
     """
     preset = _distilled(kind, started, sigma=(0.1, 0.05), steps=steps, population=32, shift=bonus, gain=gain)
     own = {"hidden": [], "centres": states[0], "jitter": states[1], "spread": "policy"}
@@ -168,7 +173,7 @@ def _walker(
 
 
 GENERAL: Preset = _warm
-"""What a task without a preset of its own starts from."""
+"""The preset of tasks that have none of their own."""
 
 PRESETS: dict[str, dict[str, Preset]] = {
     "fast": {

@@ -1,4 +1,4 @@
-"""How an environment was made, as its header tells it: stages and cost, those of the file that it started from first."""
+"""How an environment was made, as its header tells: stages and cost, after those of the file that it started from."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ from collections.abc import Mapping
 from typing import Any
 
 TOLD = ("stages", "metrics", "config", "command", "seed", "version", "start")
-"""Entries of a header that say how it was made; the others say what the environment is."""
+"""Header entries that say how an environment was made; the others say what it is."""
 
 
 def stages_of(document: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """Returns the stages in the order in which they ran; one that is not of ours has a ``name`` alone."""
+    """Returns the stages in the order in which they ran; one that this project did not write has only a ``name``."""
     stages = document.get("stages") or []
     own = stages if isinstance(stages, list) else [stages]
     return [*_before(document, stages_of, []), *(s if isinstance(s, Mapping) else {"name": str(s)} for s in own)]
 
 
 def cost_of(document: Mapping[str, Any]) -> dict[str, float]:
-    """Returns ``real_steps`` and ``cpu_seconds`` of the whole meta-training; one that the header does not know is absent."""
+    """Returns ``real_steps`` and ``cpu_seconds`` of the whole meta-training; those that the header lacks are absent."""
     metrics = document.get("metrics")
     metrics = metrics if isinstance(metrics, Mapping) else {}
     own = {"real_steps": metrics.get("meta_real_steps"), "cpu_seconds": metrics.get("meta_cpu_seconds")}
@@ -28,6 +28,6 @@ def cost_of(document: Mapping[str, Any]) -> dict[str, float]:
 
 
 def _before(document: Mapping[str, Any], asked: Any, nothing: Any) -> Any:
-    """Asks the same of the file that this one started from."""
+    """Applies ``asked`` to the header of the file that this one started from; returns ``nothing`` if there is none."""
     start = document.get("start")
     return asked(start) if isinstance(start, Mapping) else nothing

@@ -1,4 +1,4 @@
-"""How far the meta-training in a run folder has come, read from what it left; nothing is run."""
+"""The progress of the meta-training in a run folder, read from its files; nothing is run."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from gtn_rl.stages.folders import RESULT_KIND, result_file, stage_folder
 
 @dataclass(frozen=True)
 class RunProgress:
-    """How far a run has come.
+    """The progress of a run.
 
     Attributes:
-        share: Of the budget that is spent, from 0 to 1.
+        share: Share of the budget spent, from 0 to 1.
         done: Whether every stage has ended.
-        stage: The stage at work, or the last one; None before the first.
-        outer_steps: Of all stages.
+        stage: The current stage, or the last one; None before the first.
+        outer_steps: Outer steps of all stages.
         seconds: Wall-clock time of the outer loops.
         score: Best validation score of the last stage that was judged; None before the first.
-        cost: Of the whole run so far.
+        cost: Cost of the whole run so far.
     """
 
     share: float
@@ -39,10 +39,10 @@ class RunProgress:
 
 
 def run_progress(run: RunFolder, settings: Mapping[str, Any]) -> RunProgress:
-    """Reads how far a run has come.
+    """Reads the progress of a run.
 
     Args:
-        run: The folder.
+        run: The run folder.
         settings: Its resolved config.
 
     Raises:

@@ -1,4 +1,4 @@
-"""One meta-training of an environment from config to file: its stages, one after the other, each kept only if it helps."""
+"""One meta-training of an environment, from config to file: its stages in order, each kept only if it helps."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ from gtn_rl.tasks.rollout import step_limit
 log = logging.getLogger(__name__)
 
 MAY_CHANGE = ("minutes", "iterations", "stages.*.iterations", "threads", "workers", "device")
-"""Settings in which a resumed run may differ from what it was."""
+"""Settings that may be changed when a run is resumed."""
 
 
 @threads_put_back()
@@ -49,23 +49,23 @@ def meta_train(
     command: str = "",
     world: World | None = None,
 ) -> tuple[Progress, list[StageResult]]:
-    """Meta-trains an environment, or goes on where a run stopped.
+    """Meta-trains an environment, or resumes a run.
 
-    From then on this process takes subnormal numbers for zero on the CPU, and keeps freed memory for its next use.
+    From then on, this process flushes subnormal numbers to zero on the CPU, and keeps freed memory for reuse.
 
     Args:
-        config: All settings; of a resumed run those in its folder, of which ``MAY_CHANGE`` may be others.
-        run: Where everything is written, by the first process.
-        resume: Whether the folder holds a run already.
-        listener: Told after every outer step.
-        command: What the user typed, for the file's header; of a resumed run, what began it is told.
-        world: The processes that train together; a resumed run may have other ones.
+        config: All settings; for a resumed run those in its folder, except for changes to ``MAY_CHANGE``.
+        run: The run folder, written by the first process.
+        resume: Whether to resume the run in the folder.
+        listener: Called after every outer step.
+        command: The user's command line, for the file's header; a resumed run keeps the one that it began with.
+        world: The processes that train together; a resumed run may have different ones.
 
     Returns:
-        Where the last stage ended, and what each came to. The environment lies in ``run.teacher``.
+        Progress over all stages, and the result of each. The environment is in ``run.teacher``.
 
     Raises:
-        GTNError: Something the user can mend: task, settings, disk, divergence, a process that has gone.
+        GTNError: The user can fix it: task, settings, disk, divergence, or a process that is gone.
     """
     reuse_pages()
     world = world or SingleProcess()
@@ -78,7 +78,7 @@ def meta_train(
     workers = world.workers() if config.workers is None else config.workers
     task = everywhere(world, lambda: make_task(config.task, device=config.device, workers=workers))
     try:
-        everywhere(world, lambda: _refuse_nonsense(config, task))  # before the folder is made
+        everywhere(world, lambda: _refuse_nonsense(config, task))  # before the folder is created
         with held_by_first(world, run, new=not resume):
             if not resume:
                 first(world, lambda: _warn_of_numbers(task.spec))
@@ -110,7 +110,7 @@ def _refuse_nonsense(config: RLConfig, task: BatchedTask) -> None:
 
 
 def _warn_of_numbers(spec: TaskSpec) -> None:
-    """Tells before the budget is spent that some agents cannot be trained in what is made."""
+    """Warns, before the budget is spent, that agents of Stable-Baselines3 cannot train in the result."""
     if isinstance(spec.action_space, gym.spaces.Discrete) and (start := int(spec.action_space.start)):
         log.warning(
             "%s numbers its actions from %d, agents of Stable-Baselines3 from 0, so that none can train in what is made: %s",
@@ -121,7 +121,7 @@ def _warn_of_numbers(spec: TaskSpec) -> None:
 
 
 def _finish(pipeline: Pipeline) -> None:
-    """Writes the final file: the best teacher with all its stages, and a summary beside it."""
+    """Writes the final file (the best teacher and all its stages), and a summary next to it."""
     last = pipeline.judged
     pipeline.write(last.score, last.metrics, pipeline.cost)
     summary: dict[str, Any] = {"stages": [vars(result) for result in pipeline.results]}

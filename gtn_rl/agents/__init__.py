@@ -1,4 +1,4 @@
-"""Inner agents by name, and the words of their protocol. A new one is one file here, its import below, and one registry line."""
+"""Inner agents by name, and their protocol. To add one: a file here, its import below, and a registration."""
 
 from gtn_rl.agents import a2c, dqn, ppo, sb3, td3
 from gtn_rl.agents.protocol import AGENTS, AgentFamily, InnerAgent, Policies

@@ -1,4 +1,4 @@
-"""Advantage actor-critic (Mnih et al., ICML 2016), synchronous, as Stable-Baselines3 runs it."""
+"""Synchronous advantage actor-critic (A2C; Mnih et al., ICML 2016), as in Stable-Baselines3."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from gtn_rl.tasks.protocol import TaskSpec
 
 @dataclass(frozen=True)
 class A2C:
-    """An A2C agent; the fields' defaults are Stable-Baselines3's at 10,000 environment steps.
+    """An A2C agent; the defaults are Stable-Baselines3's at 10,000 environment steps.
 
     Attributes:
-        updates: Gradient steps.
-        lr: RMSProp's learning rate.
-        hidden: Widths of actor and critic.
+        updates: Number of gradient steps.
+        lr: Learning rate of RMSProp.
+        hidden: Hidden widths of actor and critic.
         copies: Environments stepped together.
-        steps: Steps of each between two updates.
-        discount: Gamma.
+        steps: Steps per environment between two updates.
+        discount: Discount factor.
         value_weight: Weight of the critic's squared error.
-        clip: Largest gradient norm.
+        clip: Maximum gradient norm.
     """
 
     updates: int = 2000
@@ -45,14 +45,14 @@ class A2C:
         phi = variants.members(networks.initial, generator)
         optimizer = torch.optim.RMSprop([phi], lr=self.lr, alpha=0.99, eps=1e-5)
         steps, count = self.steps, self.copies
-        if variants.bandit:  # every step begins afresh, so those of a segment can be taken at once
+        if variants.bandit:  # every step is an episode, so a segment's steps can be taken in parallel
             steps, count = 1, steps * count
         copies = variants.copies(count, generator, stagger=True)
         for _ in range(self.updates):
             part = collect(networks.of(phi.detach()), copies, steps, generator, discount=self.discount)
             log_probability, values = networks.of(phi).evaluate(part.observations, part.actions)
             advantages = part.advantages(values.detach(), trace=1.0)
-            error = (advantages + values.detach() - values).square()  # what returns exceed the values by
+            error = (advantages + values.detach() - values).square()  # (return - value) ** 2
             loss = (self.value_weight * error - advantages * log_probability).mean(dim=1).sum()
             (gradient,) = torch.autograd.grad(loss, phi)
             phi.grad = clip_members(gradient, self.clip)
@@ -61,7 +61,7 @@ class A2C:
 
 
 class A2CFamily:
-    """Draws A2C agents with fewer and shorter or longer gradient steps than the usual one."""
+    """Draws A2C agents with fewer gradient steps than the usual one, and lower or higher learning rates."""
 
     def draw(self, spec: TaskSpec, random: np.random.Generator) -> A2C:
         """See ``AgentFamily.draw``."""

@@ -1,4 +1,4 @@
-"""Clipping of gradients of many agents at once, each by its own norm."""
+"""Gradient clipping for many agents at once, each by its own norm."""
 
 from __future__ import annotations
 
@@ -7,6 +7,6 @@ from torch import Tensor
 
 
 def clip_members(gradient: Tensor, largest: float) -> Tensor:
-    """Scales the gradients ``(P, D)`` of members down, in place, whose norm exceeds ``largest``."""
+    """Scales down, in place, the gradient of each member in ``(P, D)`` whose norm exceeds ``largest``."""
     norm = torch.linalg.vector_norm(gradient, dim=1, keepdim=True)
     return gradient.mul_((largest / (norm + 1e-6)).clamp_(max=1))

@@ -1,4 +1,4 @@
-"""The cheapest agents that learn: small perceptrons regressed on what a reward prefers, of every action at once."""
+"""The cheapest agents that learn: small perceptrons regressed on a reward's preferences over all actions at once."""
 
 from __future__ import annotations
 
@@ -20,19 +20,21 @@ from gtn_rl.tasks.protocol import TaskSpec
 
 @dataclass(frozen=True)
 class Student:
-    """A perceptron that is told the reward of every action of a context, where an agent finds out of one.
+    """A perceptron that sees the reward of every action in a context, where an agent sees that of one.
 
-    It follows the all-action policy gradient of a bandit (Sutton et al., *Comparing Policy-Gradient Algorithms*, 2001), which for
-    a distance to an action is regression; a ``critic`` of discrete actions regresses the rewards. A reward whose greedy
-    policy students do not learn in a few updates is one that no agent will learn in a few thousand steps.
+    It follows the all-action policy gradient of a bandit (Sutton et al., *Comparing Policy-Gradient Algorithms*, 2001),
+    which is regression if the reward is a distance to an action; a ``critic`` of discrete actions regresses the
+    rewards. If students do not learn a reward's greedy policy in a few updates, no agent will learn it in a few
+    thousand steps.
 
     Attributes:
-        kind: ``actor`` starts as the actor of PPO and A2C does, ``critic`` as the networks of DQN and TD3.
-        updates: Gradient steps.
-        lr: Adam's learning rate.
-        hidden: Widths.
-        batch_size: Contexts of a gradient step.
-        noise: Standard deviation of noise on the continuous actions to learn, as an agent that tries one at a time has it.
+        kind: ``actor`` is initialised like the actor of PPO and A2C, ``critic`` like the networks of DQN and TD3.
+        updates: Number of gradient steps.
+        lr: Learning rate of Adam.
+        hidden: Hidden widths.
+        batch_size: Contexts per gradient step.
+        noise: Standard deviation of noise on the continuous actions to learn, like that of an agent that tries one
+            action at a time.
     """
 
     kind: Literal["actor", "critic"] = "actor"
@@ -64,13 +66,13 @@ class Student:
         return off_policy(d, m, self.hidden)
 
     def _outputs(self, spec: TaskSpec, raw: Tensor) -> Tensor:
-        """Returns preferences or normalised actions; a Gaussian actor's outputs are in the task's units, others are bounded."""
+        """Returns preferences or normalised actions: a Gaussian actor's are in the task's units, others are bounded."""
         if spec.discrete:
             return raw
         return normalise(spec, raw) if self.kind == "actor" else raw.tanh()
 
     def _loss(self, variants: Model, x: Tensor, outputs: Tensor, generator: torch.Generator) -> Tensor:
-        """Returns what to minimise in contexts ``(P, n, d)``, ``(P, n)``."""
+        """Returns the loss, ``(P, n)``, in contexts x, ``(P, n, d)``."""
         if not variants.spec.discrete:
             noise = self.noise * torch.randn(outputs.shape[1:], generator=generator).to(outputs)
             return (outputs - variants.targets(x) - noise).square().sum(dim=2)
@@ -81,11 +83,12 @@ class Student:
 
 
 def draw_student(random: np.random.Generator, progress: float) -> Student:
-    """Draws a student, so that a reward serves more than one.
+    """Draws a student at random, so that a reward serves more than one.
 
     Args:
-        random: Draws.
-        progress: From 0 to 1. Students get noise as it grows: with much of it at the start all candidates fail alike.
+        random: Draws the hyper-parameters.
+        progress: Progress of the stage, from 0 to 1. The students' noise grows with it: with much noise at the start,
+            all candidates fail alike.
     """
     width = int(random.choice([32, 64]))
     return Student(

@@ -1,4 +1,4 @@
-"""Deep Q-learning (Mnih et al., Nature 2015) for discrete actions, as Stable-Baselines3 runs it."""
+"""Deep Q-learning (DQN; Mnih et al., Nature 2015) for discrete actions, as in Stable-Baselines3."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ from gtn_rl.tasks.protocol import TaskSpec
 
 @dataclass(frozen=True)
 class DQN:
-    """A DQN agent; the fields' defaults are Stable-Baselines3's at 10,000 environment steps.
+    """A DQN agent; the defaults are Stable-Baselines3's at 10,000 environment steps.
 
     Attributes:
-        updates: Gradient steps.
-        lr: Adam's learning rate.
-        hidden: Widths of the Q network.
+        updates: Number of gradient steps.
+        lr: Learning rate of Adam.
+        hidden: Hidden widths of the Q network.
         steps: Environment steps between two updates.
-        warm_up: Environment steps before the first update, at random.
-        batch_size: Transitions in an update.
-        discount: Gamma.
-        target_every: Updates between two copies of the network into its target.
+        warm_up: Random environment steps before the first update.
+        batch_size: Transitions per update.
+        discount: Discount factor.
+        target_every: Updates between two copies of the network to its target.
         exploring: Share of the training over which epsilon falls from 1 to ``least_epsilon``.
-        least_epsilon: Epsilon afterwards.
-        clip: Largest gradient norm.
+        least_epsilon: Final epsilon.
+        clip: Maximum gradient norm.
     """
 
     updates: int = 2475
@@ -76,7 +76,7 @@ class DQN:
 
     @torch.no_grad()
     def _explore(self, policies: Policies, copies: Copies, epsilon: float, generator: torch.Generator) -> Tensor:
-        """Returns epsilon-greedy actions, ``(P, E)``; who explores, and how, is the same for every member."""
+        """Returns epsilon-greedy actions, ``(P, E)``; all members explore in the same copies, with the same actions."""
         observations = copies.observations()
         random = torch.randint(policies.spec.action_size, (copies.count,), generator=generator)
         exploring = torch.rand(copies.count, generator=generator) < epsilon
@@ -87,7 +87,7 @@ class DQN:
 
     @torch.no_grad()
     def _wanted(self, target: Network, replay: Replay, chosen: Tensor) -> Tensor:
-        """Returns what Q should be, ``(P, n)``; a time limit is no end, as in Stable-Baselines3."""
+        """Returns the targets of Q, ``(P, n)``, bootstrapped beyond a time limit, as in Stable-Baselines3."""
         rewards = replay.rewards[:, chosen]
         if replay.bandit:
             return rewards
@@ -96,7 +96,7 @@ class DQN:
 
 
 class DQNFamily:
-    """Draws DQN agents with fewer and longer gradient steps than the usual one; the slowest hardly move."""
+    """Draws DQN agents with fewer gradient steps and higher learning rates than usual; the slowest hardly learn."""
 
     def draw(self, spec: TaskSpec, random: np.random.Generator) -> DQN:
         """See ``AgentFamily.draw``."""

@@ -1,4 +1,4 @@
-"""From names to families of inner agents: registered ones, and a user's own as ``module:attribute``."""
+"""Turns names into families of inner agents: registered ones, and a user's own as ``module:attribute``."""
 
 from __future__ import annotations
 
@@ -15,19 +15,21 @@ from gtn_rl.agents.sb3 import SB3Family
 from gtn_rl.tasks.protocol import TaskSpec
 
 METHODS = ("draw", "usual", "fits")
-"""What makes an object an ``AgentFamily``."""
+"""The methods of an ``AgentFamily``."""
 
 
 def families(names: Sequence[str], spec: TaskSpec, sb3_steps: int) -> tuple[tuple[str, AgentFamily], ...]:
-    """Returns families with their names, in the order of ``names``.
+    """Returns the named families with their names, in order.
 
     Args:
-        names: Names of ``AGENTS``, or ``module:attribute``; none for every batched family that takes the task's actions.
+        names: Names in ``AGENTS``, or ``module:attribute``; empty for every batched family that accepts the task's
+            actions.
         spec: The task.
-        sb3_steps: Environment steps of registered agents of Stable-Baselines3.
+        sb3_steps: Environment steps of the registered agents of Stable-Baselines3.
 
     Raises:
-        UsageError: A name stands for no family, or for one that does not take the task's actions or whose agents do not train.
+        UsageError: A name stands for no family, or for one that does not accept the task's actions or whose agents have
+            no method ``train``.
         GTNError: A package that an agent needs is not installed.
     """
     if not names:
@@ -48,7 +50,7 @@ def families(names: Sequence[str], spec: TaskSpec, sb3_steps: int) -> tuple[tupl
 
 
 def _imported(name: str) -> AgentFamily:
-    """Returns the family that ``module:attribute`` names; of a class, an object made without arguments."""
+    """Returns the family that ``module:attribute`` names; a class is instantiated without arguments."""
     family: Any = import_named("inner agent", name)
     if isinstance(family, type):
         try:

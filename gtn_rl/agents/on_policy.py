@@ -1,4 +1,4 @@
-"""What A2C and PPO share: experience collected under the current policy, and the advantages of its actions."""
+"""What A2C and PPO share: experience collected with the current policy, and the advantages of its actions."""
 
 from __future__ import annotations
 
@@ -13,15 +13,16 @@ from gtn_rl.models.variants import Copies
 
 @dataclass(frozen=True)
 class Segment:
-    """T steps of E copies of P agents; where said, flattened over time and copies to n = T E entries, time first.
+    """T steps of E copies of P agents; flattened, with time first, they are n = T E entries.
 
     Attributes:
         observations: ``(P, n, d)``.
         actions: ``(P, n)`` or ``(P, n, m)``, unclipped.
-        rewards: ``(P, E)`` of each step; where a time limit cut an episode off, with the discounted value of its last state.
-        ends: Whose episode was over after it, 1 or 0, ``(P, E)`` or ``(1, E)`` of each step.
-        following: What the critic says of the states after the last step, ``(P, E)``.
-        discount: Gamma.
+        rewards: One ``(P, E)`` per step; where a time limit cut an episode off, the discounted value of its last state
+            is added.
+        ends: One ``(P, E)`` or ``(1, E)`` per step: 1 where the episode was over after it, else 0.
+        following: The critic's values of the states after the last step, ``(P, E)``.
+        discount: Discount factor.
     """
 
     observations: Tensor
@@ -32,10 +33,10 @@ class Segment:
     discount: float
 
     def advantages(self, values: Tensor, trace: float) -> Tensor:
-        """Returns generalised advantages (Schulman et al., ICLR 2016), ``(P, n)``.
+        """Returns generalised advantage estimates (Schulman et al., ICLR 2016), ``(P, n)``.
 
         Args:
-            values: What the critic says of ``observations``, ``(P, n)``, without a gradient.
+            values: The critic's values of ``observations``, ``(P, n)``, without a gradient.
             trace: Lambda.
         """
         following = self.following
@@ -54,17 +55,18 @@ class Segment:
 def collect(
     agents: ActorCritics, copies: Copies, steps: int, generator: torch.Generator, *, discount: float
 ) -> Segment:
-    """Steps all copies.
+    """Steps all copies and records the experience.
 
-    Nothing comes after a termination; an episode that a time limit cut off is worth the value of its last state on top, as in
-    Stable-Baselines3. Of all other states the critic is not asked: who learns from them does, of all at once.
+    There is no bootstrapping beyond a termination; an episode that a time limit cut off has the value of its last state
+    added to its reward, as in Stable-Baselines3. The critic's values of the other states are left to the caller, who
+    computes them all at once.
 
     Args:
         agents: Actors and critics.
         copies: The environments.
-        steps: T, of every copy.
+        steps: T, the number of steps per copy.
         generator: Draws the actions.
-        discount: Gamma.
+        discount: Discount factor.
     """
     seen, taken, rewards, ends = [], [], [], []
     for _ in range(steps):

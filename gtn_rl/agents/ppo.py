@@ -1,4 +1,4 @@
-"""Proximal policy optimisation (Schulman et al., 2017), as Stable-Baselines3 runs it."""
+"""Proximal policy optimisation (PPO; Schulman et al., 2017), as in Stable-Baselines3."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ from gtn_rl.tasks.protocol import TaskSpec
 
 @dataclass(frozen=True)
 class PPO:
-    """A PPO agent; the fields' defaults are Stable-Baselines3's at 10,240 environment steps.
+    """A PPO agent; the defaults are Stable-Baselines3's at 10,240 environment steps.
 
-    The usual 2048 steps of one copy are taken as the same number of steps in many copies: a learned environment's episodes
-    are short and begin afresh, and a population's copies are stepped together.
+    The usual 2048 steps of one copy are spread over many copies: a learned environment's episodes are short and
+    independent of each other, and a population's copies are stepped together.
 
     Attributes:
-        rollouts: Times that experience is collected.
-        size: Steps in each, over all copies.
-        longest: Most steps of a copy in each.
-        epochs: Passes over it.
-        batch_size: Steps in a gradient step.
-        lr: Adam's learning rate.
-        hidden: Widths of actor and critic.
-        discount: Gamma.
-        trace: Lambda.
+        rollouts: Number of rollouts.
+        size: Steps per rollout, over all copies.
+        longest: Maximum steps per rollout of one copy.
+        epochs: Passes over each rollout.
+        batch_size: Steps per gradient step.
+        lr: Learning rate of Adam.
+        hidden: Hidden widths of actor and critic.
+        discount: Discount factor.
+        trace: Lambda of the advantage estimates.
         clip_ratio: Clipping range of the probability ratio.
         value_weight: Weight of the critic's squared error.
-        clip: Largest gradient norm.
+        clip: Maximum gradient norm.
     """
 
     rollouts: int = 5
@@ -91,14 +91,14 @@ class PPO:
 
 @dataclass(frozen=True)
 class _Rollout:
-    """What P agents learn from, n entries each.
+    """The experience that P agents learn from, n entries each.
 
     Attributes:
         observations: ``(P, n, d)``.
         actions: ``(P, n)`` or ``(P, n, m)``, unclipped.
-        log_probability: Of these actions, before any update, ``(P, n)``.
+        log_probability: Log probabilities of these actions before any update, ``(P, n)``.
         advantages: ``(P, n)``.
-        returns: What the critic should say, ``(P, n)``.
+        returns: Targets of the critic, ``(P, n)``.
     """
 
     observations: Tensor
@@ -108,12 +108,12 @@ class _Rollout:
     returns: Tensor
 
     def at(self, chosen: Tensor) -> _Rollout:
-        """Returns the entries ``chosen``, ``(k,)``."""
+        """Returns the entries at indices ``chosen``, ``(k,)``."""
         return _Rollout(*(getattr(self, part.name)[:, chosen] for part in fields(self)))
 
 
 class PPOFamily:
-    """Draws PPO agents with fewer and mostly longer gradient steps than the usual one; the slowest hardly move."""
+    """Draws PPO agents with fewer gradient steps and mostly higher learning rates; the slowest hardly learn."""
 
     def draw(self, spec: TaskSpec, random: np.random.Generator) -> PPO:
         """See ``AgentFamily.draw``."""

@@ -1,4 +1,4 @@
-"""What an inner agent is: something that trains in P variants of an environment at once and leaves P policies behind."""
+"""The protocol of inner agents, which train in P variants of an environment at once and return P policies."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Policies:
 
     Attributes:
         spec: The task.
-        outputs: ``(P, n, d) -> (P, n, m)``: a preference for each action, or a normalised action.
+        outputs: Maps ``(P, n, d)`` to ``(P, n, m)``: a preference for each action, or a normalised action.
     """
 
     spec: TaskSpec
@@ -30,42 +30,48 @@ class Policies:
 
     @torch.no_grad()
     def act(self, observations: Tensor) -> Tensor:
-        """Returns the greedy actions, ``(P, n)`` or, in the task's units, ``(P, n, m)``, for observations ``(P, n, d)``."""
+        """Returns greedy actions for observations ``(P, n, d)``: ``(P, n)`` or, in the task's units, ``(P, n, m)``."""
         outputs = self.outputs(observations)
         return outputs.argmax(dim=2) if self.spec.discrete else denormalise(self.spec, outputs.clamp(-1, 1))
 
 
 class InnerAgent(Protocol):
-    """One way to learn a task, with its hyper-parameters.
+    """One learning algorithm with its hyper-parameters.
 
-    A new one is a frozen dataclass whose fields are the hyper-parameters, in a file of its own with its ``AgentFamily``.
+    To add one, write a frozen dataclass whose fields are the hyper-parameters, in a file of its own with its
+    ``AgentFamily``.
     """
 
     def train(self, variants: Variants, generator: torch.Generator) -> Policies:
-        """Trains one agent in each of P variants, whose chance comes from ``Variants.draw``, so that candidates compare.
+        """Trains one agent in each of P variants.
+
+        Randomness goes through ``Variants.draw``, so that candidates can be compared.
 
         Args:
             variants: The environments.
             generator: Source of all randomness, on the CPU.
+
+        Returns:
+            The P trained policies.
         """
 
 
 class AgentFamily(Protocol):
-    """Where the inner agents of one kind come from, and which tasks they are for; registered in ``AGENTS``."""
+    """Makes the inner agents of one kind and knows which tasks they fit; registered in ``AGENTS``."""
 
     def draw(self, spec: TaskSpec, random: np.random.Generator) -> InnerAgent:
-        """Returns an agent with hyper-parameters drawn anew, so that a teacher serves agents that it never saw."""
+        """Returns an agent with newly drawn hyper-parameters, so that a teacher serves agents that it never saw."""
 
     def usual(self, spec: TaskSpec) -> InnerAgent:
-        """Returns the agent with the hyper-parameters that users meet: the defaults of Stable-Baselines3 at 10,000 steps."""
+        """Returns the agent with the hyper-parameters that users meet: Stable-Baselines3's defaults at 10,000 steps."""
 
     def fits(self, spec: TaskSpec) -> bool:
-        """Says whether such agents take the task's actions."""
+        """Returns whether the agents accept the task's actions."""
 
 
 AGENTS: Registry[AgentFamily] = Registry("inner agent")
 
 
 def log_uniform(random: np.random.Generator, low: float, high: float) -> float:
-    """Draws a number whose logarithm is uniform."""
+    """Draws a number log-uniformly from ``[low, high)``."""
     return float(np.exp(random.uniform(np.log(low), np.log(high))))

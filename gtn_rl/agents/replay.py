@@ -1,4 +1,4 @@
-"""The memory of off-policy agents: every transition of a training, of all members."""
+"""The replay buffer of off-policy agents: every transition of a training run, for all members."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from gtn_rl.models.variants import Copies, Variants
 
 
 class Replay:
-    """All transitions of a training.
+    """A replay buffer that keeps all transitions.
 
     Args:
         variants: The environments.
-        copies: Those that are stepped.
-        capacity: Most transitions of each member.
+        copies: The copies to step.
+        capacity: Maximum number of transitions per member.
 
     Attributes:
-        observations: Shape ``(P, capacity, d)``.
-        following: The observations after them; empty for a bandit.
-        going_on: 0 where the environment ended the episode there, else 1, ``(P, capacity)``; empty for a bandit.
+        observations: ``(P, capacity, d)``.
+        following: The next observations, likewise; empty for a bandit.
+        going_on: 0 where the environment terminated the episode, else 1, ``(P, capacity)``; empty for a bandit.
         actions: ``(P, capacity)``, or ``(P, capacity, m)`` normalised.
         rewards: ``(P, capacity)``.
-        count: How many there are so far.
+        count: Number of transitions per member so far.
         bandit: See ``Variants.bandit``.
     """
 
@@ -41,7 +41,7 @@ class Replay:
 
     @torch.no_grad()
     def add(self, actions: Tensor) -> None:
-        """Steps the copies and keeps what happened; their number must divide what room is left."""
+        """Steps the copies and stores the transitions; the room left must be a multiple of the number of copies."""
         where = slice(self.count, self.count + self._copies.count)
         self.observations[:, where] = self._copies.observations()
         transition = self._copies.step(actions)

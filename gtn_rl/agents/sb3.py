@@ -1,4 +1,4 @@
-"""Agents of Stable-Baselines3 and sb3-contrib as inner agents, one after the other; neither is imported before it is needed."""
+"""Agents of Stable-Baselines3 and sb3-contrib as inner agents, trained one after the other; both are imported lazily."""
 
 from __future__ import annotations
 
@@ -27,17 +27,18 @@ if TYPE_CHECKING:
     from stable_baselines3.common.policies import BasePolicy
 
 STEPS = 10_000
-"""Environment steps of an agent, unless said otherwise."""
+"""Default number of environment steps of an agent."""
 
 
 @dataclass(frozen=True)
 class SB3Agent:
-    """An agent of Stable-Baselines3, which trains in one environment and on the CPU.
+    """An agent of Stable-Baselines3, which trains in one environment at a time, on the CPU.
 
     Attributes:
-        algorithm: A name of ``gtn_rl.sb3.algorithms``.
-        steps: Environment steps; on-policy agents finish the rollout that reaches them.
-        arguments: Of the algorithm's class; the rest is its default, but no rollout is longer than ``steps``.
+        algorithm: A name in ``gtn_rl.sb3.algorithms``.
+        steps: Environment steps; on-policy agents complete the rollout in which they reach this number.
+        arguments: Keyword arguments of the algorithm's class; the others have their defaults, except that no rollout is
+            longer than ``steps``.
     """
 
     algorithm: str
@@ -60,7 +61,7 @@ class SB3Agent:
         return Policies(variants.spec, outputs)
 
     def _trained(self, make_env: Callable[[], gym.Env], seed: int) -> BasePolicy:
-        """Trains one agent; what remains is its policy, without the replay memory."""
+        """Trains one agent and returns its policy, without the replay buffer."""
         from stable_baselines3.common.env_util import make_vec_env
 
         with own_randomness(seed):
@@ -85,7 +86,7 @@ class SB3Family:
     """Draws agents of one algorithm around its defaults.
 
     Attributes:
-        algorithm: A name of ``gtn_rl.sb3.algorithms``.
+        algorithm: A name in ``gtn_rl.sb3.algorithms``.
         steps: Environment steps of the agents.
     """
 
@@ -110,5 +111,5 @@ class SB3Family:
 
 
 for _entry in ALGORITHMS.values():
-    if not _entry.recurrent:  # a policy of this protocol sees the latest observation alone
+    if not _entry.recurrent:  # a policy of this protocol only sees the latest observation
         AGENTS.register(f"sb3-{_entry.name}")(SB3Family(_entry.name))

@@ -1,4 +1,4 @@
-"""A deterministic actor with twin critics for continuous actions: TD3 (Fujimoto et al., ICML 2018), with shorter trainings."""
+"""TD3 (Fujimoto et al., ICML 2018) for continuous actions: a deterministic actor with twin critics, trained for less."""
 
 from __future__ import annotations
 
@@ -20,21 +20,22 @@ from gtn_rl.tasks.protocol import TaskSpec
 class TD3:
     """A TD3 agent.
 
-    Stable-Baselines3's takes a gradient step of batch 256 at widths 400 and 300 after every environment step; a population
-    cannot afford these, so the usual one here is narrower, learns a little faster, and steps more often between updates.
+    Stable-Baselines3 takes a gradient step of batch size 256 at widths 400 and 300 after every environment step; a
+    population cannot afford that, so the usual agent here is narrower, moves its targets a little faster, and takes
+    more environment steps between updates.
 
     Attributes:
         updates: Gradient steps of the critics.
-        lr: Adam's learning rate.
-        hidden: Widths of actor and critics.
+        lr: Learning rate of Adam.
+        hidden: Hidden widths of actor and critics.
         steps: Environment steps between two updates.
-        warm_up: Environment steps before the first update, uniformly at random.
-        batch_size: Transitions in an update.
-        discount: Gamma.
-        noise: Standard deviation of the exploration.
-        actor_every: Updates of the critics between two of the actor.
-        tau: Share of the new parameters that the targets take in each update of the actor.
-        target_noise: Standard deviation of the noise on the target's action, clipped at twice that.
+        warm_up: Uniformly random environment steps before the first update.
+        batch_size: Transitions per update.
+        discount: Discount factor.
+        noise: Standard deviation of the exploration noise.
+        actor_every: Updates of the critics per update of the actor.
+        tau: Share of the new parameters that the targets take at each update of the actor (Polyak averaging).
+        target_noise: Standard deviation of the noise on the target action, clipped at twice that.
     """
 
     updates: int = 1500
@@ -98,7 +99,7 @@ class TD3:
     def _wanted(
         self, act: Network, critics: Sequence[Network], replay: Replay, chosen: Tensor, generator: torch.Generator
     ) -> Tensor:
-        """Returns what the critics should say by the target networks, ``(P, n)``; a time limit is no end."""
+        """Returns the critics' targets, from the target networks, ``(P, n)``, bootstrapped beyond a time limit."""
         rewards = replay.rewards[:, chosen]
         if replay.bandit:
             return rewards
@@ -112,7 +113,7 @@ class TD3:
 
 
 class TD3Family:
-    """Draws TD3 agents that learn faster than the usual one, in fewer updates."""
+    """Draws TD3 agents with higher learning rates and fewer updates than the usual one."""
 
     def draw(self, spec: TaskSpec, random: np.random.Generator) -> TD3:
         """See ``AgentFamily.draw``."""

@@ -1,4 +1,4 @@
-"""Meta-gradients of an environment: its inner loop differentiated by the core's adjoint, its meta-loss from real episodes."""
+"""Meta-gradients of an environment: the core's adjoint of the inner loop, and a meta-loss from real episodes."""
 
 from gtn_rl.gradient.job import FORMS, GradientJob
 

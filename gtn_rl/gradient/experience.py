@@ -1,4 +1,4 @@
-"""Episodes of the real task by learners that sample their actions, padded to one length, and their returns to go."""
+"""Real episodes of learners that sample their actions, padded to one length, and their returns to go."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from gtn_rl.tasks.rollout import Transitions, rollout
 
 @dataclass(frozen=True)
 class Experience:
-    """E episodes of each of S learners, L the longest; entries after an episode's end are 0.
+    """E episodes of each of S learners, padded with 0 to the length L of the longest.
 
     Attributes:
         observations: ``(S, E, L, d)``.
         actions: ``(S, E, L)``, or ``(S, E, L, m)`` in the task's units, unclipped.
         rewards: ``(S, E, L)``, float64.
-        taken: ``(S, E, L)``, float64: 1 for a step of the episode.
-        last: What was seen after the last step, ``(S, E, d)``.
+        taken: ``(S, E, L)``, float64: 1 for a step of the episode, else 0.
+        last: Observations after the last step, ``(S, E, d)``.
         terminated: ``(S, E)``, bool: ended by the task, not by a time limit.
         returns: Undiscounted, ``(S, E)``, float64.
     """
@@ -38,15 +38,15 @@ class Experience:
 
     @property
     def real_steps(self) -> int:
-        """Steps of the real task."""
+        """Number of real steps."""
         return int(self.taken.sum())
 
     def returns_to_go(self, discount: float, beyond: Tensor | None = None) -> Tensor:
-        """Returns the discounted sum of rewards from each step on, ``(S, E, L)``, float64.
+        """Returns the discounted sums of rewards from each step on, ``(S, E, L)``, float64.
 
         Args:
-            discount: Gamma.
-            beyond: What is to come after the last step, ``(S, E)``.
+            discount: Discount factor.
+            beyond: Values of the states after the last step, ``(S, E)``; None for 0.
         """
         ahead = torch.zeros_like(self.returns)
         ends = self.taken.sum(dim=2).long() - 1
@@ -68,13 +68,13 @@ def gather(
     generator: torch.Generator,
     random: np.random.Generator,
 ) -> Experience:
-    """Runs every learner for some episodes of the real task, each with initial states and noise of its own.
+    """Runs every learner for some episodes of the real task, each with its own initial states and noise.
 
     Args:
         task: The real task.
         learners: S learners.
         phi: Their parameters, ``(S * D,)``.
-        episodes: E.
+        episodes: E, the number of episodes per learner.
         generator: Draws the actions.
         random: Draws the initial states.
     """
@@ -83,7 +83,7 @@ def gather(
     steps = result.transitions
     assert steps is not None
     places = _Places(steps, episodes, learners.count, int(result.lengths.max()))
-    # transitions hold what the task was given, clipped; densities are of what was drawn
+    # transitions hold the clipped actions that the task was given; densities are of the unclipped ones
     actions = steps.actions if task.spec.discrete else policy.drawn_at(steps, places.copies)
     return Experience(
         observations=places.padded(steps.observations),
@@ -97,7 +97,7 @@ def gather(
 
 
 class _Sampling:
-    """The policy of S learners that draw their actions, and remember those of a Box as they were before they were clipped."""
+    """The policy of S learners that sample their actions; those of a Box are also kept as they were before clipping."""
 
     def __init__(self, spec: TaskSpec, learners: Learners, phi: Tensor, generator: torch.Generator) -> None:
         self._spec, self._count, self._phi, self._generator = spec, learners.count, phi, generator
@@ -114,17 +114,17 @@ class _Sampling:
         return clipped(self._spec, actions)
 
     def drawn_at(self, steps: Transitions, n: int) -> Tensor:
-        """Returns the unclipped action of each of N steps of n copies, ``(N, m)``."""
+        """Returns the unclipped actions of N steps of n copies, ``(N, m)``."""
         grid = [drawn.new_zeros(n, *drawn.shape[1:]).index_copy(0, copies, drawn) for copies, drawn in self._drawn]
         return torch.stack(grid)[steps.steps, steps.copies]
 
 
 @dataclass(frozen=True)
 class _Places:
-    """Where the N steps of n = E S copies belong, copy ``e * S + s`` being episode e of learner s.
+    """Maps the N steps of n = E S copies to padded arrays; copy ``e * S + s`` is episode e of learner s.
 
     Attributes:
-        steps: The steps.
+        steps: The recorded steps.
         episodes: E.
         count: S.
         longest: L.
@@ -137,22 +137,22 @@ class _Places:
 
     @property
     def copies(self) -> int:
-        """How many there are: n."""
+        """n, the number of copies."""
         return self.episodes * self.count
 
     def padded(self, values: Tensor) -> Tensor:
-        """Puts one entry a step, ``(N, ...)``, in its place: ``(S, E, L, ...)``."""
+        """Arranges one entry per step, ``(N, ...)``, as ``(S, E, L, ...)``, padded with 0."""
         grid = values.new_zeros(self.longest, self.copies, *values.shape[1:])
         grid[self.steps.steps, self.steps.copies] = values
         return grid.unflatten(1, (self.episodes, self.count)).movedim((2, 1, 0), (0, 1, 2))
 
     def by_learner(self, values: Tensor) -> Tensor:
-        """Turns one entry a copy, ``(n, ...)``, into ``(S, E, ...)``."""
+        """Arranges one entry per copy, ``(n, ...)``, as ``(S, E, ...)``."""
         return values.unflatten(0, (self.episodes, self.count)).transpose(0, 1)
 
 
 def _last_seen(steps: Transitions, lengths: Tensor) -> Tensor:
-    """Returns what each of n copies saw after its last step, ``(n, d)``, from the lengths of their episodes, ``(n,)``."""
+    """Returns the last observation of each of n copies, ``(n, d)``, given the lengths of their episodes, ``(n,)``."""
     final = steps.steps == lengths[steps.copies] - 1
     last = steps.next_observations.new_zeros(len(lengths), steps.next_observations.shape[1])
     last[steps.copies[final]] = steps.next_observations[final]

@@ -1,4 +1,4 @@
-"""What the differentiable stages differ in: what learners are taught, by which loss, and what they are judged by."""
+"""What the differentiable stages differ in: what learners are taught, by which loss, and how they are evaluated."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ class Form(Protocol):
     """One form of the inner loop and its meta-loss."""
 
     def refuse(self, spec: TaskSpec, settings: GradientConfig) -> None:
-        """Raises UsageError where the task's actions are not for this form, or a setting means nothing to it."""
+        """Raises UsageError if the task's actions do not suit this form, or a setting does not apply to it."""
 
     def lessons(self, environment: EnvironmentTeacher, streams: Streams, settings: GradientConfig) -> Lessons:
-        """Returns the environment as the teacher of this form."""
+        """Returns the environment as a teacher of this form."""
 
     def networks(self, spec: TaskSpec, hidden: tuple[int, ...]) -> ActorCritic:
         """Returns the architecture of a learner."""
 
     def inner_loss(self, learners: Learners, settings: GradientConfig) -> InnerLoss:
-        """Returns the loss of one inner step, the sum over the learners."""
+        """Returns the loss of one inner step, summed over the learners."""
 
     def surrogate(self, learners: Learners, phi: Tensor, experience: Experience, settings: GradientConfig) -> Tensor:
-        """Returns a scalar whose gradient by phi is that of the meta-loss; its value has no meaning."""
+        """Returns a scalar whose gradient with respect to phi is that of the meta-loss; its value has no meaning."""

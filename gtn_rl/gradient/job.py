@@ -1,4 +1,4 @@
-"""The differentiable stages as the outer loop sees them: an episode of S learners, and the usual judge."""
+"""The differentiable stages as jobs of the outer loop: an episode of S learners, and the usual judge."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ class GradientJob:
     """Episodes and validation of one differentiable stage; see ``gtn_core.outer_job.Job``.
 
     Args:
-        form: What the learners are taught, and how they are judged.
-        settings: Of the stage.
+        form: What the learners are taught, and how they are evaluated.
+        settings: The stage's settings.
         task: The real task.
-        lessons: What is trained.
-        streams: The stage's own randomness.
-        episodes: Real episodes of each learner.
-        judge: Validates.
+        lessons: The teacher to train.
+        streams: The stage's random streams.
+        episodes: Real episodes per learner.
+        judge: Validates the teacher.
         save: Stores the best teacher.
     """
 
@@ -55,7 +55,7 @@ class GradientJob:
         self.streams, self.episodes, self.judge, self.save = streams, episodes, judge, save
 
     def episode(self, iteration: int, progress: float) -> Episode:
-        """See ``Job.episode``: fresh learners of one drawn width, fresh contexts, fresh real episodes."""
+        """See ``Job.episode``: fresh learners of one drawn architecture, fresh contexts, fresh real episodes."""
         self.lessons.draw(iteration)
         hidden = draw_hidden(self.streams.numpy("learner-widths", iteration))
         learners = Learners(self.form.networks(self.task.spec, hidden), self.settings.learners)
@@ -79,7 +79,7 @@ class GradientJob:
                 values["meta/fitness_best"] = float(returns.max())
                 values["meta/fitness_spread"] = float(returns.std(correction=0))
             surrogate = self.form.surrogate(learners, phi, experience, self.settings)
-            # Its value is minus the return, for the log and for estimators that ask for nothing else.
+            # Its value is minus the return, for the log and for estimators that need nothing else.
             return surrogate - surrogate.detach() - returns.mean().to(phi)
 
         between = range(every, steps, every) if every else range(0)

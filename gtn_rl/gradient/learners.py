@@ -1,4 +1,4 @@
-"""The learners of an outer step: S actor-critics of one architecture, their parameters one flat vector."""
+"""The learners of an outer step: S actor-critics of one architecture, with their parameters in one flat vector."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from gtn_rl.agents.actor import ActorCritic, ActorCritics
 
 @dataclass(frozen=True)
 class Learners:
-    """S learners whose parameters lie one after the other in phi, shape ``(S * D,)``.
+    """S learners whose parameters are concatenated in phi, shape ``(S * D,)``.
 
-    A learner's loss reads its own part of phi alone, so the gradient of the sum over learners is each one's own, and one inner
-    loop trains all of them.
+    Each learner's loss reads only its own part of phi, so the gradient of the summed loss gives each learner its own
+    gradient, and one inner loop trains all of them.
 
     Attributes:
         networks: Their architecture.
-        count: S.
+        count: S, the number of learners.
     """
 
     networks: ActorCritic
@@ -31,10 +31,10 @@ class Learners:
         return torch.cat([self.networks.initial(generator) for _ in range(self.count)])
 
     def agents(self, phi: Tensor) -> ActorCritics:
-        """Returns the learners with parameters ``(S * D,)``."""
+        """Returns the learners with parameters phi, shape ``(S * D,)``."""
         return self.networks.of(phi.view(self.count, -1))
 
 
 def draw_hidden(random: np.random.Generator) -> tuple[int, ...]:
-    """Draws the widths of a learner's hidden layers: one or two of 32 or 64."""
+    """Draws the hidden widths of a learner: one or two layers of 32 or 64."""
     return (int(random.choice([32, 64])),) * int(random.integers(1, 3))

@@ -1,4 +1,4 @@
-"""A learned environment as the teacher of a differentiable inner loop: what each inner step shows, and how to step."""
+"""A learned environment as the teacher of a differentiable inner loop: its batches and its inner schedule."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from gtn_rl.models.environment import EnvironmentTeacher, Model
 
 
 class Lessons(Teacher):
-    """Contexts of an environment with what its reward says of them, and the inner schedule.
+    """Contexts of an environment with what its reward says about them, and the inner schedule.
 
-    Contexts are reparameterised draws of the initial states, so gradients reach the centres and their spread. A Markov decision
-    process is taught by its initial states, too: its transitions are not run. The schedule is meta-learned with the
-    environment while a stage runs, and is no part of its file: every agent brings an optimizer of its own.
+    Contexts are reparameterised draws of the initial states, so gradients reach the centres and their spread. An MDP is
+    also taught by its initial states; its transitions are not run. The schedule is meta-learned together with the
+    environment during a stage but is not saved in its file: every agent brings its own optimizer.
 
     Args:
-        environment: What the stage trains.
-        streams: The stage's randomness.
-        settings: Learners, contexts, and where the schedule starts.
-        steps: Inner steps.
-        lr: Where their learning rate starts, unless the settings say so.
+        environment: The environment that the stage trains.
+        streams: The stage's random streams.
+        settings: Number of learners, number of contexts, and initial schedule.
+        steps: Number of inner steps.
+        lr: Initial inner learning rate, unless the settings give one.
     """
 
     def __init__(
@@ -38,22 +38,22 @@ class Lessons(Teacher):
         self.to(environment.mean.device)
 
     def draw(self, outer_step: int) -> None:
-        """Draws the contexts anew for an outer step: a function of its number and the stage's seed alone."""
+        """Draws new contexts for an outer step, which depend only on its number and the stage's seed."""
         self.outer_step = outer_step
 
     def batch(self, step: int) -> Batch:
-        """Returns observations ``(S, n, d)``, in the task's units, and what the environment says of them."""
+        """Returns observations ``(S, n, d)``, in the task's units, and the tensors of ``answers``."""
         model = self.environment.variants(parameters_to_vector(self.environment.trained()).unsqueeze(0))
         generator = self.streams.torch("contexts", self.outer_step, step)
         x = model.initial(self.settings.learners * self.settings.contexts, generator)
         return self.by_learner(model.observe(x)), *self.answers(model, x)
 
     def answers(self, model: Model, x: Tensor) -> Batch:
-        """Returns what a learner is taught of normalised states ``(1, S * n, d)``."""
+        """Returns what a learner is taught about normalised states x, ``(1, S * n, d)``."""
         raise NotImplementedError
 
     def by_learner(self, values: Tensor) -> Tensor:
-        """Turns ``(1, S * n, k)`` into ``(S, n, k)``."""
+        """Reshapes ``(1, S * n, k)`` to ``(S, n, k)``."""
         return values.view(self.settings.learners, self.settings.contexts, -1)
 
     def schedule(self) -> tuple[Tensor, Tensor]:
@@ -62,6 +62,6 @@ class Lessons(Teacher):
         return lr, momentum
 
     def parameter_groups(self) -> list[tuple[float, list[nn.Parameter]]]:
-        """See ``Teacher.parameter_groups``: the environment's, then what lives as long as the stage."""
+        """See ``Teacher.parameter_groups``: the environment's groups, then what exists only during the stage."""
         own = [p for name, p in self.named_parameters() if not name.startswith("environment.")]
         return [*self.environment.parameter_groups(), (1.0, own)]

@@ -1,12 +1,14 @@
 """The stage ``paper``: the form in which Such et al., *Generative Teaching Networks* (ICML 2020), taught CartPole.
 
-Theirs: a fresh learner takes one step of gradient descent, by regression, on a synthetic batch of observations and target
-outputs; its policy then plays the real task, and an advantage actor-critic loss is differentiated through that step.
+In the paper, a fresh learner takes one step of gradient descent, by regression, on a synthetic batch of observations
+and target outputs; its policy then plays the real task, and an advantage actor-critic loss is differentiated through
+that step.
 
-Ours: the batch comes from an environment, so that the file that is left can be trained in like any other: observations are its
-initial states, target outputs of the policy its table of rewards. A small network of contexts to the value head's targets is
-meta-learned with it, and left behind with the stage; so is the step's learning rate. Values are of ``1 - gamma`` times the
-return, a mean of rewards. Advantages are scaled to mean square 1, whole episodes are played, and S learners are averaged.
+Here, the batch comes from an environment, so that the resulting file can be trained in like any other: observations are
+its initial states, and the policy's target outputs are its table of rewards. A small network that maps contexts to the
+value head's targets is meta-learned with it and discarded after the stage; so is the step's learning rate. Values are
+of ``1 - gamma`` times the return, a mean of rewards. Advantages are scaled to mean square 1, whole episodes are played,
+and the loss is averaged over S learners.
 """
 
 from __future__ import annotations
@@ -32,17 +34,17 @@ from gtn_rl.tasks.protocol import TaskSpec
 VALUE_WEIGHT = 0.5
 """Weight of the critic's squared error in the meta-loss (Mnih et al., ICML 2016)."""
 ENTROPY_WEIGHT = 0.01
-"""Weight of the policy's entropy in it (Mnih et al., ICML 2016)."""
+"""Weight of the policy's entropy in the meta-loss (Mnih et al., ICML 2016)."""
 VALUE_HIDDEN = (32,)
-"""Widths of the network of value targets."""
+"""Hidden widths of the network of value targets."""
 
 
 MEANINGLESS = ("steps", "every", "momentum", "entropy")
-"""Settings of a longer inner loop, or of a policy's own loss."""
+"""Settings that only apply to a longer inner loop, or to a policy's own loss."""
 
 
 class OutputLessons(Lessons):
-    """Contexts with what a learner's outputs should be: a policy's preferences, and a value; see ``Lessons``."""
+    """Contexts with the targets of a learner's outputs: a policy's preferences, and a value; see ``Lessons``."""
 
     def __init__(
         self, environment: EnvironmentTeacher, streams: Streams, settings: GradientConfig, *, steps: int, lr: float
@@ -59,7 +61,7 @@ class OutputLessons(Lessons):
 
 
 class Paper:
-    """See ``Form``; and the module for what is the paper's and what is ours."""
+    """See ``Form``; the module says what is the paper's and what is ours."""
 
     def refuse(self, spec: TaskSpec, settings: GradientConfig) -> None:
         """See ``Form.refuse``."""
@@ -75,7 +77,7 @@ class Paper:
             )
 
     def lessons(self, environment: EnvironmentTeacher, streams: Streams, settings: GradientConfig) -> Lessons:
-        """See ``Form.lessons``; one step, whose momentum has nothing to act on."""
+        """See ``Form.lessons``: one step, in which momentum has no effect."""
         return OutputLessons(environment, streams, settings, steps=1, lr=0.3)
 
     def networks(self, spec: TaskSpec, hidden: tuple[int, ...]) -> ActorCritic:
@@ -95,7 +97,7 @@ class Paper:
         return loss
 
     def surrogate(self, learners: Learners, phi: Tensor, experience: Experience, settings: GradientConfig) -> Tensor:
-        """See ``Form.surrogate``: policy, value and entropy."""
+        """See ``Form.surrogate``: the sum of policy, value and entropy terms."""
         agents = learners.agents(phi)
         observations, actions = experience.observations.flatten(1, 2).to(phi), experience.actions.flatten(1, 2)
         log_policy = F.log_softmax(agents.outputs(observations), dim=2)

@@ -1,4 +1,4 @@
-"""The stage ``meta-gradient``: exact policy gradients on the environment's own rewards, a score function on the real task.
+"""The stage ``meta-gradient``: exact policy gradients on the environment's rewards, a score function on the real task.
 
 With contexts x of the environment and its reward r, the inner loss is an expectation over the policy in closed form:
 
@@ -29,7 +29,7 @@ from gtn_rl.tasks.actions import normalise
 from gtn_rl.tasks.protocol import TaskSpec
 
 LEAST_SPREAD = 1e-8
-"""Least spread that advantages are divided by; where all episodes are equal, what is left of them is rounding."""
+"""Minimum root mean square that advantages are divided by; if all episodes are equal, only rounding errors remain."""
 
 
 class RewardLessons(Lessons):
@@ -43,17 +43,17 @@ class RewardLessons(Lessons):
 
 
 class PolicyGradient:
-    """See ``Form``; and the module for its equations."""
+    """See ``Form``; the module states the equations."""
 
     def refuse(self, spec: TaskSpec, settings: GradientConfig) -> None:
-        """See ``Form.refuse``; any actions will do, and all settings count."""
+        """See ``Form.refuse``: all actions and all settings are accepted."""
 
     def lessons(self, environment: EnvironmentTeacher, streams: Streams, settings: GradientConfig) -> Lessons:
         """See ``Form.lessons``."""
         return RewardLessons(environment, streams, settings, steps=settings.steps, lr=0.02)
 
     def networks(self, spec: TaskSpec, hidden: tuple[int, ...]) -> ActorCritic:
-        """See ``Form.networks``; nothing trains the critic, which is as small as one can be."""
+        """See ``Form.networks``; the critic is never trained, and as small as possible."""
         actor = actor_critic(spec.observation_size, spec.action_size, hidden, "tanh", 0.01)
         return ActorCritic(spec, actor, actor_critic(spec.observation_size, 1, (), "tanh", 1.0))
 
@@ -61,7 +61,7 @@ class PolicyGradient:
         """See ``Form.inner_loss``."""
         spec = learners.networks.spec
         room = torch.from_numpy(spec.action_high) - torch.from_numpy(spec.action_low)
-        units = torch.where(room > 0, 2 / room, 0.0)  # of an entry that has no room, as normalise has it
+        units = torch.where(room > 0, 2 / room, 0.0)  # 0 for an entry whose bounds are equal, as in normalise
 
         def discrete(phi: Tensor, batch: Batch) -> tuple[Tensor, Statistics]:
             observations, table = batch
@@ -88,13 +88,21 @@ class PolicyGradient:
 
 
 def time_advantages(experience: Experience, discount: float) -> Tensor:
-    """Returns returns to go minus their mean over all episodes at the same step, of mean square 1, ``(S, E, L)``, float64."""
+    """Returns returns to go minus their mean over all episodes at each step, scaled to mean square 1.
+
+    Args:
+        experience: The episodes.
+        discount: Discount factor.
+
+    Returns:
+        Advantages, ``(S, E, L)``, float64.
+    """
     taken, ahead = experience.taken, experience.returns_to_go(discount)
     baseline = ahead.sum(dim=(0, 1)) / taken.sum(dim=(0, 1)).clamp(min=1)
     return normalised(ahead - baseline, taken)
 
 
 def normalised(advantages: Tensor, taken: Tensor) -> Tensor:
-    """Returns advantages with mean square 1 over the steps that were taken, 0 elsewhere, all ``(S, E, L)``."""
+    """Scales advantages to mean square 1 over the steps taken and sets the others to 0; all ``(S, E, L)``."""
     advantages = advantages * taken
     return advantages / (advantages.square().sum() / taken.sum()).sqrt().clamp(min=LEAST_SPREAD)

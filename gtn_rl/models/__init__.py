@@ -1,1 +1,1 @@
-"""What is meta-learned: environments and rewards as flat vectors, a population of variants, and the copies that agents step."""
+"""What is meta-learned: environments and rewards as flat vectors, populations of variants, and copies to step."""

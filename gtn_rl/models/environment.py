@@ -1,6 +1,6 @@
-"""A learned environment as a teacher: its parameters, a population of its variants, and the file it becomes.
+"""A learned environment as a teacher: its parameters, a population of its variants, and its file.
 
-``gtn_envs`` runs what this module trains; the equations are the same and ``docs/environments.md`` states them.
+``gtn_envs`` runs what this module trains; the equations are the same, and are stated in ``docs/environments.md``.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from gtn_rl.models.variants import Copies
 from gtn_rl.tasks.protocol import TaskSpec
 
 PROBES = 256
-"""Contexts that a reward's scale is normalised on."""
+"""Number of contexts on which a reward's scale is normalised."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,13 +33,14 @@ class Model(LearnedVariants):
     """P variants of a learned environment.
 
     Attributes:
-        means: Centres of the initial states, ``(P, K, d)``.
-        log_std: Logarithm of their spread, ``(P, 1, d)``.
-        transition: The network of the change of x; ``None`` for a bandit.
+        means: Centres of the initial states, ``(P, K, d)``, normalised like x.
+        log_std: Log standard deviation around them, ``(P, 1, d)``.
+        transition: Network that gives the change of x; ``None`` for a bandit.
         low: Lower bounds of x, ``(d,)``.
         high: Upper bounds of x, ``(d,)``.
-        termination: The network whose output above 0 ends an episode in the state after a step; ``None``: the time limit alone.
-        limit_terminates: Whether an episode of ``max_episode_steps`` is terminated, not truncated.
+        termination: Network that ends an episode where its output for the state after a step is above 0; ``None`` if
+            only the time limit does.
+        limit_terminates: Whether the time limit ``max_episode_steps`` terminates an episode instead of truncating it.
     """
 
     means: Tensor
@@ -66,7 +67,7 @@ class Model(LearnedVariants):
         return kind(self, count, generator, stagger=stagger)
 
     def env(self, member: int) -> gym.Env[Any, Any]:
-        """See ``Variants.env``; it stays in memory."""
+        """See ``Variants.env``; nothing is written to disk."""
         env = SyntheticEnv(self.weights(member))
         return env if self.limit_terminates or self.bandit else TimeLimit(env, self.max_episode_steps)
 
@@ -77,22 +78,22 @@ class Model(LearnedVariants):
         return self.initial_from(which.to(self.means.device), noise.to(self.means))
 
     def initial_from(self, which: Tensor, noise: Tensor) -> Tensor:
-        """Returns the initial states of given centres ``(n,)`` and noise ``(n, d)``, shape ``(P, n, d)``."""
+        """Returns initial states given centres ``(n,)`` and noise ``(n, d)``, shape ``(P, n, d)``."""
         return self._bounded(self.means[:, which] + self.log_std.exp() * noise)
 
     def initial_at(self, members: Tensor, which: Tensor, noise: Tensor) -> Tensor:
-        """Returns initial states of given members ``(k,)``, from centres ``(k,)`` and noise ``(k, d)``, shape ``(k, d)``."""
+        """Returns initial states of members ``(k,)`` given centres ``(k,)`` and noise ``(k, d)``, shape ``(k, d)``."""
         return self._bounded(self.means[members, which] + self.log_std[members, 0].exp() * noise)
 
     def step(self, x: Tensor, actions: Tensor) -> Tensor:
-        """Returns the states after actions as in ``rewards``, ``(P, n, d)``."""
+        """Returns the next states, ``(P, n, d)``, given actions as in ``rewards``."""
         assert self.transition is not None
         features = nn.functional.one_hot(actions, self.spec.action_size).to(x) if self.spec.discrete else actions
         change = forward(self.transition, torch.cat([x, features], dim=2), self.activation)
         return self._bounded(x + change)
 
     def terminated(self, x: Tensor) -> Tensor:
-        """Says where the episode is over in the state after a step, bool, ``(P, n)``."""
+        """Returns whether the states after a step end their episodes, bool, ``(P, n)``."""
         assert self.termination is not None
         return forward(self.termination, x, self.activation).squeeze(2) > 0
 
@@ -115,7 +116,7 @@ class Model(LearnedVariants):
         }
 
     def one_step(self) -> Model:
-        """Returns the bandit of the same initial states and rewards."""
+        """Returns the bandit with the same initial states and rewards."""
         return replace(self, transition=None, termination=None, max_episode_steps=1, limit_terminates=False)
 
     def _bounded(self, x: Tensor) -> Tensor:
@@ -123,7 +124,10 @@ class Model(LearnedVariants):
 
 
 def bandits(teacher: LearnedTeacher[Any], copies: int) -> LearnedVariants:
-    """Returns where a greedy policy is learned with the least effort, so often; a reward has no place but the real task."""
+    """Returns ``copies`` of a teacher in the form that its greedy policy is easiest to learn in: a bandit.
+
+    A learned reward has no place but the real task and is returned as it is.
+    """
     variants: LearnedVariants = teacher.model(copies)
     return variants.one_step() if isinstance(variants, Model) else variants
 
@@ -133,22 +137,25 @@ class EnvironmentTeacher(LearnedTeacher[Model]):
 
     Args:
         spec: The real task.
-        mean: Centre of its observations, shape ``(d,)``.
-        std: Their spread, ``(d,)``, positive.
-        centres: Initial states to start from, in the task's units, ``(K, d)``.
+        mean: Mean of its observations, shape ``(d,)``.
+        std: Standard deviation of its observations, ``(d,)``, positive.
+        centres: Initial centres of the initial states, in the task's units, ``(K, d)``.
         seed: Seed of the networks' initial weights.
-        hidden: Widths of the reward network.
-        transition_hidden: Widths of the transition network; ``None`` makes a bandit.
-        termination_hidden: Widths of the termination network of a Markov decision process; ``None`` ends its episodes by their
-            time limit alone.
-        max_episode_steps: L of a Markov decision process.
-        jitter: Spread of initial states around their centres, in units of ``std``.
-        activation: Of every network, ``tanh`` or ``relu``.
-        regret: Whether the reward of a discrete action is what it falls short of the best one's, which leaves the greedy
-            policy the best one whatever the transitions are.
-        limit_terminates: Whether a Markov decision process's episodes are terminated by their time limit, not truncated, so that
-            no value is bootstrapped beyond it.
-        scale: Size of the reward at the start.
+        hidden: Hidden widths of the reward network.
+        transition_hidden: Hidden widths of the transition network; ``None`` makes a bandit.
+        termination_hidden: Hidden widths of an MDP's termination network; with ``None``, only the time limit ends
+            episodes.
+        max_episode_steps: Time limit of an MDP's episodes; 1 for a bandit.
+        jitter: Initial standard deviation around the centres, in units of ``std``.
+        activation: Activation of every network, ``tanh`` or ``relu``.
+        regret: Whether a discrete action's reward is relative to the best action's, which makes the greedy policy
+            optimal whatever the transitions are.
+        limit_terminates: Whether an MDP's time limit terminates episodes instead of truncating them, so that no value
+            is bootstrapped beyond it.
+        scale: Initial size of the reward.
+
+    Raises:
+        UsageError: A bandit has a time limit above 1 or a termination network, or an MDP has a time limit of 1.
     """
 
     def __init__(
@@ -198,7 +205,7 @@ class EnvironmentTeacher(LearnedTeacher[Model]):
         return super().parts() | {name: [*(part or ())] for name, part in others.items()}
 
     def variants(self, candidates: Tensor) -> Model:
-        """Returns the environments that vectors ``(P, D)`` in theta's place make."""
+        """Returns the environments that candidate vectors ``(P, D)`` make in place of theta."""
         size, values = len(candidates), self.values(candidates)
         (log_scale,) = values["scale"]
         means, log_std = values["initial"]
@@ -224,10 +231,10 @@ class EnvironmentTeacher(LearnedTeacher[Model]):
 
     @torch.no_grad()
     def spread_evenly(self) -> None:
-        """Gives every entry of the initial states the same spread in the task's units, the geometric mean of ``std``.
+        """Gives every entry of the initial states the same spread in the task's units: the geometric mean of their ``std``.
 
-        An agent's first updates follow the mean of advantage times observation, in which an entry that hardly varies hardly
-        counts, however much it matters to the advantage.
+        An agent's first updates follow the mean of advantage times observation, to which an entry that hardly varies
+        contributes little, however much it matters to the advantage.
         """
         wider = self.std.log().mean() - self.std.log()
         means, log_std = self.initial
@@ -236,7 +243,7 @@ class EnvironmentTeacher(LearnedTeacher[Model]):
 
     @torch.no_grad()
     def set_centres(self, states: Tensor, spread: Tensor | None = None) -> None:
-        """See ``LearnedTeacher.set_centres``: the initial states have their centres there."""
+        """See ``LearnedTeacher.set_centres``: the states become the centres of the initial states."""
         means, log_std = self.initial
         means.copy_((states - self.mean) / self.std)
         if spread is not None:

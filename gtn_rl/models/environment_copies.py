@@ -1,4 +1,4 @@
-"""Copies of learned environments that an agent steps: states, ends, fresh starts."""
+"""Copies of learned environments that an agent steps: states, episode ends and resets."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 
 
 class CopiesInStep:
-    """Copies of environments that end episodes after a number of steps alone, so together in all variants.
+    """Copies whose episodes end by their time limit only, and so together in all variants.
 
     Args:
         model: The environments.
-        count: E.
+        count: E, the number of copies of each variant.
         generator: Source of initial states.
-        stagger: Whether the first episodes end at different times, as those of one long-running copy would.
+        stagger: Whether the first episodes end at different times, like those of one long-running copy.
     """
 
     def __init__(self, model: Model, count: int, generator: torch.Generator, *, stagger: bool = False) -> None:
@@ -71,13 +71,13 @@ class CopiesInStep:
 
 
 class CopiesApart:
-    """Copies of environments with a network that ends their episodes, each at its own time.
+    """Copies with a termination network, whose episodes end independently of each other.
 
     Args:
         model: The environments.
-        count: E.
+        count: E, the number of copies of each variant.
         generator: Seeds the stream of initial states.
-        stagger: Whether the first episodes are cut off at different times.
+        stagger: Whether the first episodes are truncated at different times.
     """
 
     def __init__(self, model: Model, count: int, generator: torch.Generator, *, stagger: bool = False) -> None:
@@ -116,7 +116,7 @@ class CopiesApart:
         return transition
 
     def _fresh(self, members: Tensor, copies: Tensor) -> Tensor:
-        """Returns the states ``(k, d)`` at the start of the episodes that copies ``(k,)`` of members ``(k,)`` are in."""
+        """Returns the initial states ``(k, d)`` of the current episodes of copies ``(k,)`` of members ``(k,)``."""
         starts = self._starts.at(self._episodes.number[members, copies], copies)
         which, noise = (torch.from_numpy(start).to(members.device) for start in starts)
         return self._model.initial_at(members, which, noise)

@@ -1,4 +1,4 @@
-"""The books of copies whose episodes end each at its own time: ages, time limits, and where the next episode starts."""
+"""Bookkeeping for copies whose episodes end independently: ages, time limits, and the starts of episodes."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ import torch
 from torch import Tensor
 
 BLOCK = 512
-"""Starts drawn at once, always as many: what the n-th one is depends on nothing else."""
+"""Number of starts drawn at once; it is constant, so that the n-th start depends on nothing else."""
 
 
 class Episodes:
-    """Age and number of the episode that each of E copies of each of P variants is in.
+    """Age and number of the current episode of each of E copies of each of P variants.
 
     Args:
         size: P.
         count: E.
-        limit: Most steps of an episode.
-        stagger: Whether the first episodes are cut off at different times, as those of one long-running copy would be.
-        device: Where to keep count.
+        limit: Time limit of an episode, in steps.
+        stagger: Whether the first episodes are truncated at different times, like those of one long-running copy.
+        device: Device of the counters.
 
     Attributes:
-        number: From 0, ``(P, E)``.
+        number: Number of the current episode, from 0, ``(P, E)``.
     """
 
     def __init__(self, size: int, count: int, limit: int, *, stagger: bool, device: torch.device) -> None:
@@ -32,14 +32,14 @@ class Episodes:
         self.number = torch.zeros_like(self._age)
 
     def step(self, terminated: Tensor, cut_off: Tensor | None = None) -> Tensor:
-        """Ages every copy by one step; where its episode is over, the next one begins.
+        """Ages every copy by one step and starts the next episode where one is over.
 
         Args:
-            terminated: Whose episode the environment has ended, ``(P, E)``.
-            cut_off: Whose episode was cut off for another reason than this limit, ``(P, E)``; None for nobody's.
+            terminated: Where the environment has terminated the episode, ``(P, E)``.
+            cut_off: Where the episode was truncated for a reason other than this limit, ``(P, E)``; None for nowhere.
 
         Returns:
-            Whose episode was cut off, by the limit too, and had not terminated, ``(P, E)``.
+            Where the episode was truncated, by this limit or otherwise, without having terminated, ``(P, E)``.
         """
         self._age += 1
         late = self._age >= self._limit
@@ -51,12 +51,12 @@ class Episodes:
 
 
 class StartsAhead:
-    """Where episodes start, drawn in advance: episode j of copy e starts alike in every variant, whenever one comes to it.
+    """Episode starts drawn in advance: episode j of copy e starts the same in every variant, whenever it is reached.
 
     Args:
-        count: E.
-        draw: ``(n, random)`` -> the next n starts, in arrays with a row for each.
-        generator: Seeds a stream of their own, so that when they are drawn moves nothing else.
+        count: E, the number of copies of each variant.
+        draw: ``(n, random)`` -> the next n starts, as arrays with one row each.
+        generator: Seeds a separate stream, so that the time at which starts are drawn affects nothing else.
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class StartsAhead:
         self._drawn: tuple[np.ndarray, ...] = draw(BLOCK, self._random)
 
     def at(self, episodes: Tensor, copies: Tensor) -> tuple[np.ndarray, ...]:
-        """Returns the starts of episodes ``(k,)`` of copies ``(k,)``: a row for each in every array."""
+        """Returns the starts of episodes ``(k,)`` of copies ``(k,)``: one row for each in every array."""
         rows = (episodes * self._count + copies).cpu().numpy()
         while len(self._drawn[0]) <= rows.max():
             more = self._draw(BLOCK, self._random)

@@ -1,4 +1,4 @@
-"""The action that a learned environment's own reward likes best at once, from its file, in numpy."""
+"""The greedy action of a learned environment's own reward, computed from its file in numpy."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from gtn_envs import Weights
 
 
 def greedy_outputs(weights: Weights, states: np.ndarray) -> np.ndarray:
-    """Returns the action that a reward prefers in each state.
+    """Returns the action that the reward rates highest in each state.
 
     Args:
-        weights: An environment, or a reward by state and action.
-        states: (n, d), raw.
+        weights: An environment, or a state-action reward.
+        states: (n, d), in the task's units.
 
     Returns:
-        Numbers of discrete actions from 0, (n,) int64; or Box actions scaled to [-1, 1], (n, m) float32.
+        Indices of discrete actions, from 0, (n,) int64; or Box actions scaled to [-1, 1], (n, m) float32.
     """
     hidden = (states - weights.tensors["observation.mean"]) / weights.tensors["observation.std"]
     layers = weights.layers("reward")
@@ -32,7 +32,7 @@ def greedy_outputs(weights: Weights, states: np.ndarray) -> np.ndarray:
 
 
 def as_actions(outputs: np.ndarray, space: gym.Space) -> np.ndarray:
-    """Returns what ``greedy_outputs`` says as elements of the action space, (n, ...)."""
+    """Converts results of ``greedy_outputs`` to elements of the action space, (n, ...)."""
     if isinstance(space, gym.spaces.Discrete):
         return (outputs + space.start).astype(np.int64)
     assert isinstance(space, gym.spaces.Box)
@@ -42,6 +42,6 @@ def as_actions(outputs: np.ndarray, space: gym.Space) -> np.ndarray:
 
 
 def greedy_action(weights: Weights, observation: Any) -> Any:
-    """Returns the preferred action for one observation."""
+    """Returns the greedy action for one observation."""
     state = np.asarray(observation, np.float32).reshape(1, -1)
     return as_actions(greedy_outputs(weights, state), weights.action_space)[0]

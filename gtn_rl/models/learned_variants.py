@@ -1,4 +1,4 @@
-"""What all learned variants share: a reward network each, what is rewarded by it, and the chance of the agents inside."""
+"""What all learned variants share: a reward network each, the rewards it gives, and the randomness of their agents."""
 
 from __future__ import annotations
 
@@ -24,15 +24,16 @@ class LearnedVariants(ABC):
 
     Attributes:
         spec: The real task.
-        mean: Shape ``(d,)``.
-        std: Shape ``(d,)``.
-        reward: The reward network: of every action, or of the action to point at, or a potential.
-        scale: Factor of its output, ``(P, 1, 1)``.
-        max_episode_steps: L; 1 for a bandit.
-        activation: Of every network, ``tanh`` or ``relu``.
-        regret: Whether the reward of a discrete action is what it falls short of the best one's.
-        agents: How many agents of their own there are; variant p has agent ``p % agents``. Variants of one agent meet the same
-            chance, as candidates that are compared should. See ``Variants.draw``.
+        mean: Mean of the observations, ``(d,)``.
+        std: Standard deviation of the observations, ``(d,)``.
+        reward: Reward network; it gives the reward of every discrete action, the preferred continuous action before its
+            hyperbolic tangent, or a potential.
+        scale: Factor on the reward or potential, ``(P, 1, 1)``.
+        max_episode_steps: L, the time limit; 1 for a bandit.
+        activation: Activation of every network, ``tanh`` or ``relu``.
+        regret: Whether a discrete action's reward is relative to the best action's.
+        agents: Number of different agents; variant p trains agent ``p % agents``. Variants with the same agent share
+            its randomness, so that candidates can be compared. See ``Variants.draw``.
     """
 
     spec: TaskSpec
@@ -70,10 +71,10 @@ class LearnedVariants(ABC):
 
     @abstractmethod
     def document(self) -> dict[str, Any]:
-        """Returns what the header of a file of ``gtn_envs`` says of the computation, spaces left to the caller."""
+        """Returns the fields of a ``gtn_envs`` header that describe the computation; the caller adds the spaces."""
 
     def draw(self, sample: Callable[[torch.Generator], Tensor], generator: torch.Generator) -> Tensor:
-        """See ``Variants.draw``: one draw for each agent."""
+        """See ``Variants.draw``: one draw per agent."""
         drawn = torch.stack([sample(generator) for _ in range(self.agents)]).to(self.mean.device)
         return drawn.repeat(self.size // self.agents, *[1] * (drawn.dim() - 1))
 
@@ -82,37 +83,37 @@ class LearnedVariants(ABC):
         return self.draw(initial, generator).to(self.mean, copy=True).requires_grad_()
 
     def observe(self, x: Tensor) -> Tensor:
-        """Returns observations in the task's own units."""
+        """Returns the observations, in the task's own units, of normalised states x; both ``(P, n, d)``."""
         return self.mean + self.std * x
 
     def table(self, x: Tensor) -> Tensor:
-        """Returns the reward of every action, ``(P, n, m)``; for discrete actions."""
+        """Returns the reward of every discrete action, ``(P, n, m)``, or a potential, ``(P, n, 1)``."""
         table = self.scale * forward(self.reward, x, self.activation)
         return table - table.amax(dim=2, keepdim=True) if self.regret else table
 
     def targets(self, x: Tensor, gain: float = 1.0) -> Tensor:
-        """Returns the normalised actions that the reward points at, ``(P, n, m)``; for continuous actions.
+        """Returns the normalised continuous actions that the reward prefers, ``(P, n, m)``.
 
         Args:
             x: Normalised contexts, ``(P, n, d)``.
-            gain: What the network's outputs are multiplied by before the hyperbolic tangent; below 1 the policy is smoother.
+            gain: Factor on the network's outputs before the hyperbolic tangent; below 1 the policy is smoother.
         """
         return (gain * forward(self.reward, x, self.activation)).tanh()
 
     def rewards(self, x: Tensor, actions: Tensor) -> Tensor:
-        """Returns rewards ``(P, n)`` of actions ``(P, n)`` (discrete) or normalised ``(P, n, m)``."""
+        """Returns the rewards ``(P, n)`` of discrete actions ``(P, n)``, or of normalised actions ``(P, n, m)``."""
         if self.spec.discrete:
             return self.table(x).gather(2, actions.unsqueeze(2)).squeeze(2)
         return -self.scale.squeeze(2) * (actions - self.targets(x)).square().sum(dim=2)
 
     def tensors(self, member: int) -> dict[str, Tensor]:
-        """Returns what a file of ``gtn_envs`` holds of one variant."""
+        """Returns one variant's tensors as a ``gtn_envs`` file holds them."""
         tensors = {"observation.mean": self.mean, "observation.std": self.std, "reward.scale": self.scale[member, 0, 0]}
         tensors |= network_tensors("reward", self.reward, member)
         return {name: tensor.detach().clone() for name, tensor in tensors.items()}
 
     def weights(self, member: int) -> Weights:
-        """Returns such a file's content in memory, with flat observations and discrete actions from 0."""
+        """Returns the content of such a file, in memory, with flat observations and discrete actions from 0."""
         spec = self.spec
         seen = spaces.Box(spec.observation_low, spec.observation_high)
         does = spaces.Discrete(spec.action_size) if spec.discrete else spaces.Box(spec.action_low, spec.action_high)
@@ -124,7 +125,7 @@ Some = TypeVar("Some", bound=LearnedVariants)
 
 
 def network_tensors(name: str, layers: Layers, member: int) -> dict[str, Tensor]:
-    """Returns the tensors of one variant's network under their names in a file."""
+    """Returns the tensors of one variant's network by their names in a file."""
     tensors: dict[str, Tensor] = {}
     for i, (weight, bias) in enumerate(layers):
         tensors |= {f"{name}.{i}.weight": weight[member], f"{name}.{i}.bias": bias[member, 0]}
@@ -132,15 +133,15 @@ def network_tensors(name: str, layers: Layers, member: int) -> dict[str, Tensor]
 
 
 def normalised(variants: Some, log_scale: Tensor, x: Tensor) -> Some:
-    """Gives a reward per action mean 0 over the actions and standard deviation ``exp(log_scale)`` over states and actions.
+    """Gives per-action rewards mean 0 over actions, and standard deviation ``exp(log_scale)`` over states and actions.
 
-    An agent's advantages then have that scale whatever the network's weights are. A continuous reward is a distance and has
-    the scale alone.
+    An agent's advantages then have that scale whatever the network's weights are. A continuous reward is a distance and
+    only gets the scale.
 
     Args:
-        variants: Their ``scale`` does not matter.
+        variants: The variants; their ``scale`` is ignored.
         log_scale: ``(P,)``.
-        x: States, ``(P, n, d)``.
+        x: States to normalise on, ``(P, n, d)``.
     """
     scale = log_scale.exp().view(-1, 1, 1)
     reward = variants.reward
@@ -152,5 +153,5 @@ def normalised(variants: Some, log_scale: Tensor, x: Tensor) -> Some:
 
 
 def root_mean_square(outputs: Tensor) -> Tensor:
-    """Returns the size of each network's outputs ``(P, n, m)``, positive, ``(P, 1, 1)``."""
+    """Returns the root mean square of each network's outputs ``(P, n, m)``, at least 1e-6, ``(P, 1, 1)``."""
     return outputs.square().mean(dim=(1, 2), keepdim=True).sqrt().clamp(min=1e-6)

@@ -1,4 +1,4 @@
-"""Multilayer perceptrons of a whole population: one flat vector a member, one batched matrix product a layer."""
+"""Multilayer perceptrons of a whole population: one flat vector per member, one batched matrix product per layer."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ import torch
 from torch import Tensor
 
 Layers = list[tuple[Tensor, Tensor]]
-"""Weights ``(P, in, out)`` and biases ``(P, 1, out)``, from the input on."""
+"""Weights ``(P, in, out)`` and biases ``(P, 1, out)`` of each layer, from input to output."""
 
 Network = Callable[[Tensor], Tensor]
-"""A whole population's map of ``(P, n, in)`` to ``(P, n, out)``."""
+"""Maps ``(P, n, in)`` to ``(P, n, out)`` for a whole population."""
 
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {"tanh": torch.tanh, "relu": torch.relu}
 
@@ -26,8 +26,8 @@ class MLP:
 
     Attributes:
         sizes: Widths from input to output.
-        activation: ``tanh`` or ``relu``, between layers.
-        gains: Gain of each layer's orthogonal initial weights, biases starting at 0; ``None`` draws weights and biases as
+        activation: Activation between layers, ``tanh`` or ``relu``.
+        gains: Gain of each layer's orthogonal initial weights, with biases of 0; ``None`` draws weights and biases as
             ``torch.nn.Linear`` does.
     """
 
@@ -37,12 +37,12 @@ class MLP:
 
     @property
     def parameters(self) -> int:
-        """Length of the flat vector."""
+        """Number of parameters: the length of the flat vector."""
         return sum(self._lengths)
 
     @cached_property
     def _lengths(self) -> list[int]:
-        """Lengths of weights and biases in turn."""
+        """Numbers of weights and biases, alternating."""
         return [length for a, b in pairwise(self.sizes) for length in (a * b, b)]
 
     @cached_property
@@ -51,16 +51,16 @@ class MLP:
         return list(pairwise(self.sizes))
 
     def layers(self, phi: Tensor) -> Layers:
-        """Returns views of flat vectors ``(P, parameters)`` as layers."""
-        # One split, whose derivative is one concatenation; that of a slice would fill a whole vector with zeros.
-        pieces = torch.split_with_sizes(phi, self._lengths, dim=1)  # which Tensor.split calls, late
+        """Returns flat vectors ``(P, parameters)`` as layers, which are views of them."""
+        # The derivative of one split is one concatenation; that of each slice would be a whole vector of zeros.
+        pieces = torch.split_with_sizes(phi, self._lengths, dim=1)  # Tensor.split calls this, with more overhead
         return [
             (weight.view(-1, *shape), bias.unsqueeze(1))
             for weight, bias, shape in zip(pieces[::2], pieces[1::2], self._shapes, strict=True)
         ]
 
     def initial(self, generator: torch.Generator) -> Tensor:
-        """Returns a flat vector of fresh weights and biases, shape ``(parameters,)``."""
+        """Returns newly drawn weights and biases as a flat vector, shape ``(parameters,)``."""
         if self.gains is None:
             return torch.cat([_uniform(a, b, generator) for a, b in pairwise(self.sizes)])
         pieces = []
@@ -69,31 +69,31 @@ class MLP:
         return torch.cat(pieces)
 
     def of(self, phi: Tensor) -> Network:
-        """Returns the map with flat vectors ``(P, parameters)``, which are split into layers once.
+        """Returns the network with flat vectors ``(P, parameters)``, which are split into layers once.
 
-        What is changed in phi in place, by an optimizer, changes the map.
+        In-place changes of phi, such as an optimizer's, change the network.
         """
         layers = self.layers(phi)
         return lambda x: forward(layers, x, self.activation)
 
     def __call__(self, phi: Tensor, x: Tensor) -> Tensor:
-        """Maps ``(P, n, in)`` to ``(P, n, out)`` with flat vectors ``(P, parameters)``."""
+        """Maps ``(P, n, in)`` to ``(P, n, out)``, with flat vectors phi ``(P, parameters)``."""
         return self.of(phi)(x)
 
 
 def actor_critic(inputs: int, outputs: int, hidden: Sequence[int], activation: str, head_gain: float) -> MLP:
-    """Returns the perceptron of an on-policy agent, initialised as Stable-Baselines3 does: hidden gain the root of 2."""
+    """Returns the perceptron of an on-policy agent, initialised as in Stable-Baselines3: hidden gain sqrt(2)."""
     gains = (*[math.sqrt(2)] * len(hidden), head_gain)
     return MLP((inputs, *hidden, outputs), activation, gains)
 
 
 def off_policy(inputs: int, outputs: int, hidden: Sequence[int]) -> MLP:
-    """Returns the perceptron of an off-policy agent, initialised as Stable-Baselines3 leaves it: as torch does."""
+    """Returns the perceptron of an off-policy agent, initialised as in Stable-Baselines3: by torch's defaults."""
     return MLP((inputs, *hidden, outputs), "relu")
 
 
 def as_layers(values: Sequence[Tensor]) -> Layers:
-    """Pairs weights ``(P, in, out)`` and biases ``(P, out)``, given in turn."""
+    """Pairs weights ``(P, in, out)`` with biases ``(P, out)``, given alternately."""
     return [(weight, bias.unsqueeze(1)) for weight, bias in zip(values[::2], values[1::2], strict=True)]
 
 
@@ -107,7 +107,7 @@ def forward(layers: Layers, x: Tensor, activation: str) -> Tensor:
 
 
 def _uniform(inputs: int, outputs: int, generator: torch.Generator) -> Tensor:
-    """Draws a layer's weights and biases within one over the root of its inputs, shape ``((inputs + 1) * outputs,)``."""
+    """Draws a layer's parameters uniformly within 1 / sqrt(inputs) of 0, shape ``((inputs + 1) * outputs,)``."""
     return (2 * torch.rand((inputs + 1) * outputs, generator=generator) - 1) / math.sqrt(inputs)
 
 

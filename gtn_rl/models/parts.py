@@ -1,4 +1,4 @@
-"""Which parts of an environment a stage meta-learns, and why not the others: what its fitness does not depend on, it cannot."""
+"""Which parts of an environment a stage meta-learns: those that its fitness depends on."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from gtn_rl.config import Part, StageConfig
 from gtn_rl.natures import NATURES
 
 USUAL: tuple[Part, ...] = ("reward", "scale", "initial")
-"""What is learned where nothing else is told, as far as a stage reaches it."""
+"""Parts that are meta-learned by default, as far as a stage can learn them."""
 
 
 def learned_parts(stage: StageConfig, *, discrete: bool) -> tuple[Part, ...]:
-    """Returns what a stage learns.
+    """Returns the parts that a stage meta-learns.
 
     Args:
         stage: Its settings.
-        discrete: Whether the task's actions are.
+        discrete: Whether the task has discrete actions.
     """
     if stage.parts is not None:
         return stage.parts
@@ -25,11 +25,11 @@ def learned_parts(stage: StageConfig, *, discrete: bool) -> tuple[Part, ...]:
 
 
 def out_of_reach(stage: str, *, discrete: bool) -> Mapping[Part, str]:
-    """Returns the parts that an evolved or differentiated stage cannot learn, with the reason.
+    """Returns the parts that an evolved or differentiated stage cannot learn, each with the reason.
 
     Args:
         stage: Its name.
-        discrete: Whether the task's actions are.
+        discrete: Whether the task has discrete actions.
     """
     contexts = "it takes contexts and rewards alone"
     dynamics: dict[Part, str] = {"transition": contexts, "termination": contexts}

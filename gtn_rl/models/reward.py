@@ -1,4 +1,4 @@
-"""A learned reward on the real task as a teacher: its parameters, a population of its variants, and the file it becomes.
+"""A learned reward on the real task as a teacher: its parameters, a population of its variants, and its file.
 
 ``gtn_envs.LearnedReward`` runs what this module trains; ``docs/environments.md`` states the equations of the form ``reward``.
 """
@@ -29,23 +29,24 @@ class Meter:
     """Counts the steps of the real task.
 
     Attributes:
-        steps: So far.
+        steps: Number of steps so far.
     """
 
     steps: int = 0
 
     def add(self, steps: int = 1) -> None:
-        """Counts some more."""
+        """Adds to the count."""
         self.steps += steps
 
 
 @dataclass(frozen=True, kw_only=True)
 class RewardedTask(LearnedVariants):
-    """The real task, its ends and its time limit, P times with a learned reward.
+    """P copies of the real task, with its own terminations and time limit, each with a learned reward.
 
     Attributes:
         task: The real task.
-        gamma: Discount of a potential, which is added to the real reward; ``None`` for a reward by state and action in its place.
+        gamma: Discount factor of a potential, which is added to the real reward; ``None`` for a state-action reward in
+            its place.
         meter: Counts the real steps of all copies.
     """
 
@@ -64,7 +65,7 @@ class RewardedTask(LearnedVariants):
         return self.meter.steps
 
     def copies(self, count: int, generator: torch.Generator, *, stagger: bool = False) -> RewardedCopies:
-        """See ``Variants.copies``; a task that runs Gymnasium's environments holds only the copies made last."""
+        """See ``Variants.copies``; a task that runs Gymnasium environments holds only the copies made last."""
         return RewardedCopies(self, count, generator, stagger=stagger)
 
     def env(self, member: int) -> gym.Env[Any, Any]:
@@ -72,14 +73,14 @@ class RewardedTask(LearnedVariants):
         return LearnedReward(FlatEnv(make_env(self.spec.id, {}), self.meter.add), self.weights(member))
 
     def judged(self, x: Tensor, actions: Tensor, real: Tensor, after: Tensor, terminated: Tensor) -> Tensor:
-        """Returns what steps are worth, ``(P, n)``.
+        """Returns the rewards of steps, ``(P, n)``.
 
         Args:
-            x: States before, ``(P, n, d)``.
-            actions: As ``rewards`` takes them.
+            x: Normalised states before the step, ``(P, n, d)``.
+            actions: Actions as in ``rewards``.
             real: The real rewards, ``(P, n)``.
-            after: States after the step, ``(P, n, d)``.
-            terminated: Whether the real task ended there, bool, ``(P, n)``.
+            after: Normalised states after the step, ``(P, n, d)``.
+            terminated: Whether the real task terminated there, bool, ``(P, n)``.
         """
         if self.gamma is None:
             return self.rewards(x, actions)
@@ -99,15 +100,15 @@ class RewardTeacher(LearnedTeacher[RewardedTask]):
 
     Args:
         task: The real task.
-        mean: Centre of its observations, shape ``(d,)``.
-        std: Their spread, ``(d,)``, positive.
-        states: States of the real task that the reward's scale is normalised on, in its units, ``(K, d)``.
+        mean: Mean of its observations, shape ``(d,)``.
+        std: Standard deviation of its observations, ``(d,)``, positive.
+        states: States of the real task, in its units, on which the reward's scale is normalised, ``(K, d)``.
         seed: Seed of the network's initial weights.
-        hidden: Widths of the reward network.
-        activation: Of the network, ``tanh`` or ``relu``.
-        regret: Of a reward by state and action: whether it is what a discrete action falls short of the best one.
-        gamma: Discount of a potential; ``None`` for a reward by state and action.
-        scale: Size of the reward, or of the potential, at the start.
+        hidden: Hidden widths of the reward network.
+        activation: Activation of the network, ``tanh`` or ``relu``.
+        regret: Whether a state-action reward of a discrete action is relative to the best action's.
+        gamma: Discount factor of a potential; ``None`` for a state-action reward.
+        scale: Initial size of the reward or potential.
     """
 
     states: Tensor
@@ -135,7 +136,7 @@ class RewardTeacher(LearnedTeacher[RewardedTask]):
         self.register_buffer("states", (states.float() - self.mean) / self.std)
 
     def variants(self, candidates: Tensor) -> RewardedTask:
-        """Returns the real task with the rewards that vectors ``(P, D)`` in theta's place make."""
+        """Returns the real task with the rewards that candidate vectors ``(P, D)`` make in place of theta."""
         values = self.values(candidates)
         (log_scale,) = values["scale"]
         scale = log_scale.exp().view(-1, 1, 1)
@@ -157,5 +158,5 @@ class RewardTeacher(LearnedTeacher[RewardedTask]):
         return replace(variants, scale=scale / root_mean_square(forward(variants.reward, x, self.activation)))
 
     def set_centres(self, states: Tensor, spread: Tensor | None = None) -> None:
-        """See ``LearnedTeacher.set_centres``: the reward's scale is normalised on these."""
+        """See ``LearnedTeacher.set_centres``: normalises the reward's scale on these states; ignores ``spread``."""
         self.states.copy_((states - self.mean) / self.std)

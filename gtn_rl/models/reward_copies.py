@@ -19,10 +19,10 @@ class RewardedCopies:
     """E copies of the real task for each of P rewards; copy e of member p is the task's copy ``p * E + e``.
 
     Args:
-        variants: The rewards, and the task.
-        count: E.
-        generator: Seeds the stream of the episodes' starts.
-        stagger: Whether the first episodes are cut off at different times.
+        variants: The rewards, and their task.
+        count: E, the number of copies for each reward.
+        generator: Seeds the stream of episode starts.
+        stagger: Whether the first episodes are truncated at different times.
     """
 
     def __init__(

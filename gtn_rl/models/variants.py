@@ -1,4 +1,4 @@
-"""What an inner agent trains in: P variants of an environment, and the copies of them that it steps."""
+"""What inner agents train in: P variants of an environment, and the copies of them that are stepped."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ class Transition:
 
     Attributes:
         reward: ``(P, E)``.
-        terminated: Whose episode the environment ended, so that nothing comes after it. Bool, ``(P, E)``, or ``(1, E)`` where
-            the episodes of all variants end together; where they do by their number of steps alone, it may lie on the CPU.
-        truncated: Whose episode a time limit cut off, and which had not terminated; alike.
-        last: Observations after the step, before any fresh start, in the task's units, ``(P, E, d)``.
+        terminated: Where the environment ended the episode, so that nothing follows. Bool, ``(P, E)``, or ``(1, E)``
+            where the episodes of all variants end together; if they end by their time limit only, it may be on the CPU.
+        truncated: Where a time limit cut the episode off without its having terminated; likewise.
+        last: Observations after the step, before any reset, in the task's units, ``(P, E, d)``.
     """
 
     reward: Tensor
@@ -32,46 +32,46 @@ class Transition:
 
     @property
     def ended(self) -> Tensor:
-        """Whose episode is over, for either reason."""
+        """Where the episode is over, for either reason."""
         return self.terminated | self.truncated
 
 
 class Copies(Protocol):
-    """E copies of each of P variants, stepped together; a copy whose episode has ended starts afresh.
+    """E copies of each of P variants, stepped together; a copy is reset when its episode ends.
 
-    Episode j of copy e starts from the same noise in every variant, and from nothing that another variant does.
+    Episode j of copy e starts from the same noise in every variant, whatever happens in the other variants.
 
     Attributes:
-        count: E.
+        count: E, the number of copies of each variant.
     """
 
     count: int
 
     def observations(self) -> Tensor:
-        """Returns what the agents see, in the task's units, ``(P, E, d)``."""
+        """Returns the observations, in the task's units, ``(P, E, d)``."""
 
     def step(self, actions: Tensor) -> Transition:
-        """Takes actions ``(P, E)`` or, normalised to [-1, 1], ``(P, E, m)``."""
+        """Takes one step with actions ``(P, E)`` or, normalised to [-1, 1], ``(P, E, m)``."""
 
 
 class Variants(Protocol):
-    """P variants of an environment, so that a population of agents trains side by side, one agent in each."""
+    """P variants of an environment, in which a population of agents trains side by side, one agent in each."""
 
     @property
     def spec(self) -> TaskSpec:
-        """The real task, for spaces."""
+        """The real task, which defines the spaces."""
 
     @property
     def mean(self) -> Tensor:
-        """Centre of the real task's observations, ``(d,)``."""
+        """Mean of the real task's observations, ``(d,)``."""
 
     @property
     def std(self) -> Tensor:
-        """Their spread, ``(d,)``, positive."""
+        """Standard deviation of the real task's observations, ``(d,)``, positive."""
 
     @property
     def size(self) -> int:
-        """P."""
+        """P, the number of variants."""
 
     @property
     def max_episode_steps(self) -> int:
@@ -79,30 +79,30 @@ class Variants(Protocol):
 
     @property
     def bandit(self) -> bool:
-        """Whether every step terminates, so that no state has a value beyond its reward."""
+        """Whether every step terminates, so that no state has a value beyond the reward."""
 
     @property
     def real_steps(self) -> int:
-        """Steps of the real task that all its copies have taken so far; 0 where nothing real is stepped."""
+        """Steps of the real task that all copies have taken so far; 0 if nothing real is stepped."""
 
     def draw(self, sample: Callable[[torch.Generator], Tensor], generator: torch.Generator) -> Tensor:
-        """Draws by chance for each variant, ``(P, ...)``.
+        """Makes a random draw for each variant, ``(P, ...)``.
 
-        One draw serves all where the variants are candidates that are compared, so that their agents meet the same chance; where
-        they are one environment P times, each draws for an agent of its own.
+        Variants that are candidates share one draw, so that their agents meet the same randomness; variants that are
+        copies of one environment get a draw each, for an agent of their own.
         """
 
     def members(self, initial: Callable[[torch.Generator], Tensor], generator: torch.Generator) -> Tensor:
-        """Returns the initial parameters of P agents, one a variant, to be trained, ``(P, parameters)``; see ``draw``."""
+        """Draws the initial parameters of P agents, ``(P, parameters)``, with ``requires_grad`` set; see ``draw``."""
 
     def copies(self, count: int, generator: torch.Generator, *, stagger: bool = False) -> Copies:
         """Returns copies at the start of their first episodes.
 
         Args:
-            count: E.
+            count: E, the number of copies of each variant.
             generator: Seeds the stream that initial states are drawn from.
-            stagger: Whether the first episodes are cut off at different times, as those of one long-running copy would be.
+            stagger: Whether the first episodes are truncated at different times, like those of one long-running copy.
         """
 
     def env(self, member: int) -> gym.Env[Any, Any]:
-        """Returns one variant as a Gymnasium environment, with its time limit, flat observations, and discrete actions from 0."""
+        """Returns one variant as a Gymnasium environment: time limit, flat observations, discrete actions from 0."""

@@ -1,4 +1,4 @@
-"""The picture of a meta-training: fitness, held-out agents, real steps and episodes over processor time, stage by stage."""
+"""Plots a meta-training: fitness, held-out agents, real steps and episode lengths over processor time, stage by stage."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ Rows = Sequence[Mapping[str, Any]]
 
 DARK, WARM, BLUE, GREY = "#0b6e4f", "#c8553d", "#3d5a80", "#8a8a8a"
 OTHERS = ("#c8553d", "#3d5a80", "#7b2d8b", "#b8860b", "#5f7a61", "#8a8a8a")
-FEW = 40  # points up to which each is marked
+FEW = 40  # below this number of points, each is marked
 
 
 def plot_curves(path: Path, rows: Rows, title: str, solved: float | None) -> None:
-    """Draws a run's curves.
+    """Plots a run's curves.
 
     Args:
-        path: PNG file.
-        rows: The run's metrics.
-        title: What it is about.
-        solved: Return from which the real task counts as solved.
+        path: PNG file to write.
+        rows: The run's rows of metrics.
+        title: Title of the figure.
+        solved: Return from which the real task counts as solved; None draws no line for it.
     """
     figure = Figure(figsize=(11, 7), layout="constrained")
     figure.suptitle(title, x=0.02, ha="left")
@@ -83,7 +83,7 @@ def _held_out(axes: Axes, rows: Rows, solved: float | None) -> None:
 
 
 def _line(axes: Axes, rows: Rows, tag: str, colour: str, label: str | None, *, width: float = 2) -> None:
-    """Draws one value over time; the stages are not joined."""
+    """Plots one value over time, stage by stage, without joining the stages."""
     for _, part in groupby((row for row in rows if tag in row), key=lambda row: row.get("stage")):
         stage = list(part)
         marker = "o" if len(stage) < FEW else None
@@ -93,10 +93,10 @@ def _line(axes: Axes, rows: Rows, tag: str, colour: str, label: str | None, *, w
 
 
 def _stages(panels: Sequence[Axes], rows: Rows) -> None:
-    """Marks where each stage begins: where the one before it ended."""
+    """Marks where each stage begins."""
     start = 0.0
     for number, (name, part) in enumerate(groupby(rows, key=lambda row: row.get("stage"))):
-        height = 0.02 + 0.25 * (number % 2)  # a stage may be so short that the next label would cover its own
+        height = 0.02 + 0.25 * (number % 2)  # alternates, since a stage may be too short for its label
         for axes in panels:
             axes.axvline(start, color=GREY, linewidth=1, linestyle="--", zorder=0)
             place = axes.get_xaxis_transform()

@@ -1,4 +1,4 @@
-"""Pictures of tasks that pygame draws, on a machine without a screen."""
+"""Rendering of tasks that pygame draws, on a machine without a display."""
 
 from __future__ import annotations
 
@@ -6,6 +6,6 @@ import os
 
 
 def need_no_desktop() -> None:
-    """Keeps SDL, unless told where to draw, from looking for a desktop and complaining when there is none."""
+    """Makes SDL render without a display, unless its drivers are already set."""
     for driver in ("SDL_VIDEODRIVER", "SDL_AUDIODRIVER"):
         os.environ.setdefault(driver, "dummy")

@@ -1,4 +1,4 @@
-"""What an environment does whose states nobody can draw: its observations and rewards over the steps of random episodes."""
+"""Plots an environment whose states cannot be drawn: observations and rewards over the steps of random episodes."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from gtn_core.saved_figure import save_figure
 from gtn_rl.environments import Environment
 
 EPISODES, MOST = 40, 11
-"""Episodes that are shown, and entries of an observation at most."""
+"""Number of episodes shown, and maximum number of observation entries."""
 
 LINE, COLUMNS = "#0b6e4f", 4
 
 
 def plot_episode_curves(path: Path, env: Environment, seed: int = 0) -> None:
-    """Draws a panel for each entry of the observation and one for the reward, a line for each of some episodes.
+    """Plots one panel per entry of the observation and one for the reward, with one line per episode.
 
-    Of a bandit, whose episodes have one step, each panel is a histogram over contexts.
+    For a bandit, whose episodes have one step, each panel is a histogram over contexts.
 
     Args:
-        path: PNG file.
+        path: PNG file to write.
         env: A synthetic environment.
-        seed: Of the episodes and of the actions, which are uniform.
+        seed: Seed of the episodes and of the uniform random actions.
     """
     states, rewards = _episodes(env, 25 * EPISODES if env.document["form"] == "bandit" else EPISODES, seed)
     shown = min(MOST, states[0].shape[1])
@@ -46,7 +46,7 @@ def plot_episode_curves(path: Path, env: Environment, seed: int = 0) -> None:
 
 
 def _panel(axes: Axes, title: str, episodes: list[np.ndarray], first: int) -> None:
-    """Draws one value over the steps of episodes, the first of them at step ``first``."""
+    """Plots one value over the steps of episodes; its first entry belongs to step ``first``."""
     axes.set_title(title, fontsize=9, loc="left")
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(alpha=0.3)
@@ -62,7 +62,7 @@ def _panel(axes: Axes, title: str, episodes: list[np.ndarray], first: int) -> No
 
 
 def _episodes(env: Environment, count: int, seed: int) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """Returns for each episode its observations, (steps + 1, d), of a bandit (1, d), and its rewards, (steps,)."""
+    """Returns each episode's observations, (steps + 1, d), or (1, d) for a bandit, and its rewards, (steps,)."""
     made = gym.make(env.id, disable_env_checker=True)
     made.action_space.seed(seed)
     states, rewards = [], []

@@ -1,4 +1,4 @@
-"""A picture of what an environment's file holds: a few episodes, with the actions that its reward likes best at once."""
+"""Draws a few episodes of an environment, with the greedy actions of its reward."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ ROWS, COLUMNS, LONGEST = 3, 6, 200
 
 @dataclass(frozen=True)
 class Cell:
-    """One picture with what is said of it.
+    """One picture and its caption.
 
     Attributes:
-        caption: A line above it.
+        caption: Line above the picture.
         picture: (height, width, 3), uint8.
     """
 
@@ -35,17 +35,17 @@ class Cell:
 
 
 def plot_episodes(path: Path, env: Environment, seed: int = 0) -> None:
-    """Draws a row for each of three episodes, six moments of it.
+    """Draws three episodes, one per row, at six moments each.
 
-    Of a bandit, whose episodes have one step, eighteen contexts.
+    For a bandit, whose episodes have one step, eighteen contexts are drawn.
 
     Args:
-        path: PNG file.
+        path: PNG file to write.
         env: An environment whose states can be drawn; see ``can_be_drawn``.
-        seed: Of the episodes.
+        seed: Seed of the episodes.
 
     Raises:
-        gymnasium.error.Error: Its pictures need a package that is not installed.
+        gymnasium.error.Error: Rendering needs a package that is not installed.
     """
     assert env.file is not None
     weights = load_environment(env.file)
@@ -65,12 +65,12 @@ def plot_episodes(path: Path, env: Environment, seed: int = 0) -> None:
 
 
 def can_be_drawn(env: Environment) -> bool:
-    """Says whether the real task's own picture of a state can be had: it has one, or its observation says it all."""
+    """Returns whether states can be drawn as in the real task: it renders itself, or its observation says it all."""
     if env.file is None:
         return False
     if env.document["form"] != "reward":
         return is_drawable(load_environment(env.file))
-    with contextlib.closing(gym.make(env.id, disable_env_checker=True)) as made:  # whose steps are the real task's
+    with contextlib.closing(gym.make(env.id, disable_env_checker=True)) as made:  # it steps the real task itself
         return "rgb_array" in made.metadata.get("render_modes", ())
 
 
@@ -113,6 +113,6 @@ def _shown(action: Any) -> str:
 
 
 def _some(cells: list[Cell], count: int) -> list[Cell]:
-    """Returns some of an episode's moments, evenly, the last one among them."""
+    """Returns up to ``count`` cells of an episode, evenly spaced, including the last one."""
     places = np.linspace(len(cells) - 1, 0, min(count, len(cells))).round().astype(int)[::-1]
     return [cells[place] for place in places]

@@ -1,4 +1,4 @@
-"""What a person finds in a run's report folder after the meta-training of an environment."""
+"""Writes the report of an environment's meta-training, in the run's report folder."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 
 
 def write_training_report(run: RunFolder, config: RLConfig) -> None:
-    """Writes ``curves.png`` and, where the environment can be drawn, ``episodes.png``."""
+    """Writes ``curves.png`` and, unless rendering fails, ``episodes.png``."""
     what = "a reward for" if config.environment.kind == "reward" else "synthetic"
     title = f"{what} {config.task} ({config.environment.kind}): meta-training"
     run.report.mkdir(exist_ok=True)
@@ -26,11 +26,15 @@ def write_training_report(run: RunFolder, config: RLConfig) -> None:
 
 
 def write_episodes(folder: Path, env: Environment) -> Path | None:
-    """Writes ``episodes.png`` and returns where; None, and a line in the log, where there can be no picture."""
+    """Writes ``episodes.png``: pictures if states can be drawn, else curves.
+
+    Returns:
+        Its path; None, with a line in the log, if rendering failed.
+    """
     path = folder / "episodes.png"
     try:
         (plot_episodes if can_be_drawn(env) else plot_episode_curves)(path, env)
-    except Exception as error:  # whatever a renderer raises: the environment is made, and worth more
+    except Exception as error:  # a renderer may raise anything; the environment matters more
         log.info("no picture of episodes: %s", error)
         return None
     return path

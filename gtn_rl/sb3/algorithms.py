@@ -1,4 +1,4 @@
-"""The agents' algorithms by name: where each lives, which actions it takes. Nothing is imported before it is needed."""
+"""The learning algorithms by name: where each is found, and which actions it accepts. They are imported lazily."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ class Algorithm:
     """One learning algorithm of Stable-Baselines3 or sb3-contrib.
 
     Attributes:
-        name: What the command line calls it.
-        where: ``"module:Class"``.
-        actions: The action spaces that it takes.
+        name: Name on the command line.
+        where: Import path, ``"module:Class"``.
+        actions: Kind of action spaces that it accepts.
         noise: Whether a trained agent's stochastic actions differ from its deterministic ones.
         recurrent: Whether an action depends on more than the latest observation.
     """
@@ -48,7 +48,7 @@ class Algorithm:
         return found
 
     def takes(self, space: gym.Space) -> bool:
-        """Says whether the algorithm can act in an action space."""
+        """Returns whether the algorithm accepts an action space."""
         if isinstance(space, gym.spaces.Discrete):
             return self.actions != "continuous"
         if isinstance(space, gym.spaces.Box):
@@ -73,22 +73,22 @@ ALGORITHMS = {
         Algorithm("ppo_lstm", "sb3_contrib:RecurrentPPO", "any", recurrent=True),
     )
 }
-"""Name -> algorithm, under the names of rl-zoo3. MaskablePPO is absent: these tasks mask no action."""
+"""Algorithms by name, as rl-zoo3 names them. MaskablePPO is absent: these tasks mask no actions."""
 
 TAKE_COMPOUND = ("ppo", "a2c", "trpo", "ppo_lstm")
 
 NUMBERED_FROM_ZERO = "register the task wrapped in gymnasium.wrappers.TransformAction, so that its numbers do, too"
-"""What to do about a task whose discrete actions begin elsewhere."""
+"""What to do about a task whose discrete actions do not start at 0."""
 
 FITTING = {"discrete": ("ppo", "a2c", "dqn"), "continuous": ("ppo", "sac", "td3")}
-"""The algorithms that a transfer study trains unasked, by kind of action."""
+"""The algorithms that a transfer study trains by default, by kind of action."""
 
 
 def algorithm(name: str) -> Algorithm:
     """Returns the algorithm of that name.
 
     Raises:
-        UnknownNameError: There is none; the nearest is suggested.
+        UnknownNameError: There is none; the message suggests the nearest name.
     """
     if name.lower() not in ALGORITHMS:
         raise unknown_name("algorithm", name, ALGORITHMS)
@@ -96,7 +96,7 @@ def algorithm(name: str) -> Algorithm:
 
 
 def require_fit(entry: Algorithm, space: gym.Space, env: str) -> None:
-    """Refuses an algorithm that cannot act in the environment.
+    """Checks that an algorithm can act in an environment.
 
     Args:
         entry: The algorithm.
@@ -104,7 +104,7 @@ def require_fit(entry: Algorithm, space: gym.Space, env: str) -> None:
         env: The environment's name, for the message.
 
     Raises:
-        UsageError: It cannot; the message lists those that can.
+        UsageError: It cannot; for the wrong kind of actions, the message lists the algorithms that can.
     """
     if isinstance(space, gym.spaces.Box) and not space.is_bounded():
         raise UsageError(f"{env} has actions of {space}; only bounded ones are supported")
@@ -120,6 +120,6 @@ def require_fit(entry: Algorithm, space: gym.Space, env: str) -> None:
 
 
 def fitting_algorithms(space: gym.Space) -> tuple[str, ...]:
-    """Returns the algorithms that a transfer study trains unasked."""
+    """Returns the algorithms that a transfer study trains by default in an action space."""
     usual = FITTING["continuous" if isinstance(space, gym.spaces.Box) else "discrete"]
     return tuple(name for name in usual if ALGORITHMS[name].takes(space))

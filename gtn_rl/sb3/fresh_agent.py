@@ -1,4 +1,4 @@
-"""A fresh agent of Stable-Baselines3; what it refuses is an error for the user."""
+"""Creates fresh agents of Stable-Baselines3; settings that they refuse become errors for the user."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ if TYPE_CHECKING:
 
 
 def fresh_agent(entry: Algorithm, policy: str, venv: VecEnv, seed: int, **arguments: Any) -> BaseAlgorithm:
-    """Makes an agent.
+    """Creates an agent.
 
     Args:
         entry: The algorithm.
         policy: The policy's name.
-        venv: Where it will train; closed where the agent cannot be made.
-        seed: In [0, 2**31); it also seeds the global random states.
-        **arguments: Of the algorithm's class; on the CPU unless they name another ``device``.
+        venv: The training environment; closed if the agent cannot be created.
+        seed: Seed in [0, 2**31), which also seeds the global random states.
+        **arguments: Keyword arguments of the algorithm's class; ``device`` is the CPU by default.
 
     Raises:
         UsageError: The algorithm refuses a setting.
@@ -30,7 +30,7 @@ def fresh_agent(entry: Algorithm, policy: str, venv: VecEnv, seed: int, **argume
     cls: Any = entry.load()
     try:
         with warnings.catch_warnings():
-            # A last mini-batch that is shorter than the others is fine.
+            # A shorter last mini-batch is fine.
             warnings.filterwarnings("ignore", message="You have specified a mini-batch size", category=UserWarning)
             agent: BaseAlgorithm = cls(policy, venv, seed=seed, **{"device": "cpu", **arguments})
     except (AssertionError, TypeError, ValueError, RuntimeError) as error:

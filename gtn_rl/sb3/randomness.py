@@ -1,4 +1,4 @@
-"""A block with random states of its own, since Stable-Baselines3 and its agents use the global ones."""
+"""A block with its own random states, since Stable-Baselines3 and its agents use the global ones."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import torch
 
 @contextlib.contextmanager
 def own_randomness(seed: int) -> Iterator[None]:
-    """Seeds torch, numpy and Python within the block, and puts back their states after it, so that nothing else notices."""
+    """Seeds torch, numpy and Python within the block, and restores their states after it."""
     numpy_state, python_state = np.random.get_state(), random.getstate()
     devices = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ()
     with torch.random.fork_rng(devices):

@@ -1,4 +1,4 @@
-"""A convolutional policy for images of any size: Stable-Baselines3's own network, NatureCNN, needs 36 x 36 pixels."""
+"""A convolutional policy for images of any size: Stable-Baselines3's own NatureCNN needs at least 36 x 36 pixels."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from torch import Tensor, nn
 from gtn_rl.sb3.algorithms import Algorithm
 
 NATURE_LEAST = 36
-"""Pixels that each side of an image needs for NatureCNN."""
+"""Minimum side length, in pixels, of an image for NatureCNN."""
 
 
 class SmallCNN(BaseFeaturesExtractor):
-    """Two 3x3 convolutions, each followed by a halving, and a linear layer.
+    """Two 3x3 convolutions, each followed by 2x2 average pooling, and a linear layer.
 
     ``PPO("CnnPolicy", env, policy_kwargs={"features_extractor_class": SmallCNN, "net_arch": []})``
 
     Args:
-        observation_space: Images (C, H, W) of at least 4 x 4, as Stable-Baselines3 turns those of an environment.
-        features_dim: Features that come out.
-        channels: Feature maps of the first and of the second convolution.
+        observation_space: Images (C, H, W) of at least 4 x 4 pixels, channels first as Stable-Baselines3 passes them.
+        features_dim: Number of output features.
+        channels: Channels of the first and the second convolution.
     """
 
     def __init__(
@@ -54,13 +54,13 @@ class SmallCNN(BaseFeaturesExtractor):
 def fitting_policy(
     entry: Algorithm, space: gym.Space, policy: str | None, policy_kwargs: Mapping[str, Any]
 ) -> tuple[str, dict[str, Any]]:
-    """Returns the name and arguments of a policy that takes the observations.
+    """Returns the name and keyword arguments of a policy that accepts the observations.
 
     Args:
         entry: The algorithm.
-        space: Of one observation.
-        policy: The name that was asked for; None for a convolutional one where images are seen, else a perceptron.
-        policy_kwargs: Its arguments; ``SmallCNN`` is added for images that are too small for NatureCNN.
+        space: Space of one observation.
+        policy: The requested name; None for a convolutional policy if the observations are images, else an MLP.
+        policy_kwargs: Its keyword arguments; ``SmallCNN`` is added for images that are too small for NatureCNN.
     """
     arguments, image = dict(policy_kwargs), is_image_space(space)
     kind = "LstmPolicy" if entry.recurrent else "Policy"

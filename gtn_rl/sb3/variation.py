@@ -1,4 +1,4 @@
-"""Hyper-parameters around an algorithm's defaults: learning rate, batch size, width and depth, drawn at random."""
+"""Hyper-parameters drawn around an algorithm's defaults: learning rate, batch size, width and depth."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ WIDTHS: dict[str, Any] = {
     **{name: [400, 300] for name in ("td3", "ddpg")},
     "crossq": {"pi": [256, 256], "qf": [1024, 1024]},
 }
-"""Hidden layers that each algorithm's MLP policy has by default."""
+"""Default hidden widths of each algorithm's MLP policy."""
 
 SPREAD = 3.0
-"""Varied settings lie between a third and three times the default."""
+"""Varied settings lie between a third of the default and three times the default."""
 
 
 def varied(entry: Algorithm, random: np.random.Generator) -> dict[str, Any]:
-    """Draws arguments of an algorithm's class, JSON values all of them.
+    """Draws keyword arguments of an algorithm's class, all of them JSON values.
 
-    Learning rate, batch size and width are the default's times a factor log-uniform in [1/3, 3] each, and there is one hidden
-    layer fewer, as many, or one more.
+    Learning rate, batch size and width are the defaults times one log-uniform factor in [1/3, 3] each; there is one
+    hidden layer fewer, the same number, or one more.
 
     Raises:
         GTNError: The algorithm's package is not installed.
@@ -35,7 +35,7 @@ def varied(entry: Algorithm, random: np.random.Generator) -> dict[str, Any]:
     deeper = int(random.integers(-1, 2))
     defaults = inspect.signature(entry.load()).parameters
     drawn: dict[str, Any] = {"learning_rate": float(defaults["learning_rate"].default * rate)}
-    for name in ("batch_size", "n_steps"):  # A2C's batch is what it collects
+    for name in ("batch_size", "n_steps"):  # A2C's batch is its rollout
         if name in defaults:
             drawn[name] = max(1, round(defaults[name].default * batch))
             break
@@ -44,7 +44,7 @@ def varied(entry: Algorithm, random: np.random.Generator) -> dict[str, Any]:
 
 
 def _architecture(base: Any, width: float, deeper: int) -> Any:
-    """Scales the widths, and drops the last layer or repeats it."""
+    """Scales the widths, and drops or repeats the last layer."""
     if isinstance(base, Mapping):
         return {name: _architecture(part, width, deeper) for name, part in base.items()}
     layers = [max(1, round(units * width)) for units in base]

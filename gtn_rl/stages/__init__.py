@@ -1,1 +1,1 @@
-"""The stages of a meta-training: what they share, one file for each way that a stage works, and one that runs them by name."""
+"""The stages of a meta-training: what they share, one file per kind of stage, and one that runs them by name."""

@@ -1,4 +1,4 @@
-"""The stage ``fit``: transitions, and perhaps terminations, regressed on steps of the real task."""
+"""The stage ``fit``: transitions, and optionally terminations, regressed on steps of the real task."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from gtn_rl.stages.transitions import fit_transitions
 
 
 def run_fit(pipeline: Pipeline, index: int, stage: StageConfig, folder: RunFolder) -> StageResult:
-    """Fits dynamics, on the first process alone, which has the harvests."""
+    """Fits the dynamics, on the first process only, which has the harvests."""
     result = first(pipeline.world, lambda: vars(_fitted(pipeline, index, stage, folder)))
     pipeline.world.broadcast_(pipeline.teacher.state_dict().values())
     return StageResult(**result)

@@ -1,4 +1,4 @@
-"""The teacher that a meta-training begins with: an environment or a reward, with networks drawn at random."""
+"""The teacher that a meta-training starts with: an environment or a reward with randomly initialised networks."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ def fresh_teacher(
     random: np.random.Generator,
     seed: int,
 ) -> LearnedTeacher:
-    """Returns what is meta-learned, as it is before the first stage.
+    """Returns the teacher as it is before the first stage.
 
     Args:
-        settings: Of the environment.
+        settings: Settings of the environment.
         task: The real task.
-        gathered: Some of its steps.
-        scales: Mean and standard deviation of its observations.
-        random: Draws centres.
-        seed: Seed of the networks.
+        gathered: A harvest of the task.
+        scales: Mean and standard deviation of its observations, each ``(d,)``.
+        random: Draws the centres.
+        seed: Seed of the networks' initial weights.
     """
     centres = gathered.centres(settings.centres, random)
     if settings.kind == "reward":
@@ -55,7 +55,7 @@ def _reward(
         activation=settings.activation,
         regret=settings.regret,
         gamma=settings.gamma if potential else None,
-        # a potential is less than what it is added to, yet felt
+        # smaller than what it is added to, yet noticeable
         scale=return_size / 10 if potential else settings.reward_scale,
     )
 

@@ -1,4 +1,4 @@
-"""The state of a meta-training of an environment, which its stages share and change one after the other."""
+"""The state of an environment's meta-training, which its stages share and change in turn."""
 
 from __future__ import annotations
 
@@ -30,16 +30,16 @@ class Pipeline:
 
     Attributes:
         config: All settings.
-        run: Where everything is written.
+        run: The run folder.
         task: The real task.
-        teacher: The environment as it stands.
-        harvests: Steps of the real task that dynamics are fitted to.
-        results: The stages so far.
-        start: The environment that it started from, where it did from one.
-        command: What the user typed, for the file's header.
-        listener: Told after every outer step.
-        pending: What was harvested before the first stage, which it counts to.
-        world: The processes that train together; the first holds the folder, and the harvests.
+        teacher: The environment in its current state.
+        harvests: Steps of the real task, for fitting dynamics.
+        results: Results of the stages so far.
+        start: The environment that it started from, if any.
+        command: The user's command line, for the file's header.
+        listener: Called after every outer step.
+        pending: Cost of the harvests before the first stage, which are counted as part of it.
+        world: The processes that train together; the first one holds the folder and the harvests.
     """
 
     config: RLConfig
@@ -56,7 +56,7 @@ class Pipeline:
 
     @property
     def streams(self) -> Streams:
-        """The run's randomness."""
+        """The run's random streams."""
         return Streams(self.config.seed)
 
     @property
@@ -71,15 +71,15 @@ class Pipeline:
 
     @property
     def cost(self) -> Cost:
-        """What the stages so far took."""
+        """Cost of the stages so far."""
         return sum((result.cost for result in self.results), Cost())
 
     def judge(self) -> Judge:
-        """Returns what validates the teacher, the same in every stage."""
+        """Returns the judge that validates the teacher, the same in every stage."""
         return Judge(self.config, self.task, self.streams, world=self.world)
 
     def tracker(self, folder: RunFolder, stage: StageConfig, after: int | None, world: World) -> CostTracker:
-        """Returns what takes a stage's curves and counts its cost, on from where a resumed stage was saved."""
+        """Returns what logs a stage's curves and counts its cost, continuing from where a resumed stage was saved."""
         settings = {**to_dict(self.config), "stages": [to_dict(stage)]}
         named = Stage(folder.path.name, self.outer_steps)
 
@@ -101,7 +101,7 @@ class Pipeline:
         outer_steps: int = 0,
         seconds: float = 0.0,
     ) -> StageResult:
-        """Returns what a stage came to, see ``StageResult``; its tracker tells what it took."""
+        """Returns the result of a stage, see ``StageResult``; its cost comes from the tracker."""
         spent = tracker.total - self.cost
         cpu_seconds = round(spent.cpu_seconds, 2)
         return StageResult(name, kept, score, outer_steps, spent.real_steps, cpu_seconds, metrics, before, seconds)
@@ -111,7 +111,7 @@ class Pipeline:
         return [row for row in self.run.metric_rows() if row.get("stage") == folder.path.name]
 
     def harvest_from_greedy(self) -> int:
-        """Starts initial states anew, from where the greedy policy goes when it errs now and then; returns the real steps."""
+        """Moves initial states to where the greedy policy goes when it explores; returns the real steps."""
 
         def work() -> int:
             random = self.streams.numpy("harvest-greedy")
@@ -123,7 +123,7 @@ class Pipeline:
         return steps
 
     def forget_harvest(self) -> None:
-        """Drops the last harvest, that of a policy that is not kept."""
+        """Drops the last harvest, whose policy was not kept."""
 
         def work() -> None:
             self.harvests.pop()
@@ -131,7 +131,7 @@ class Pipeline:
         first(self.world, work)
 
     def write(self, score: float, metrics: Mapping[str, float], cost: Cost) -> None:
-        """Writes the environment as it stands, with all that is known of how it was made and what that cost."""
+        """Writes the environment in its current state, with all that is known of how it was made and what that cost."""
         facts = {
             **metrics,
             "score": score,
@@ -144,5 +144,5 @@ class Pipeline:
 
 
 def own_metrics(metrics: Mapping[str, float]) -> dict[str, float]:
-    """Returns what a validation says of the environment, without what it cost."""
+    """Returns a validation's metrics of the environment, without those of the cost."""
     return {tag: value for tag, value in metrics.items() if not tag.startswith(("cost/", "perf/"))}

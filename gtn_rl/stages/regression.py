@@ -1,4 +1,4 @@
-"""Regression of one of a teacher's networks, in place: what fitted transitions and fitted terminations share."""
+"""Regression of one of a teacher's networks, in place: shared by fitted transitions and fitted terminations."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from gtn_rl.models.networks import as_layers, forward
 
 
 def evaluate(network: nn.ParameterList, inputs: Tensor, activation: str) -> Tensor:
-    """Maps ``(n, in)`` to ``(n, out)`` by a network's weights and biases."""
+    """Maps inputs ``(n, in)`` to ``(n, out)``, given a network's weights and biases, alternating."""
     layers = as_layers([parameter.unsqueeze(0) for parameter in network])
     return forward(layers, inputs.unsqueeze(0), activation).squeeze(0)
 
 
 def regress(network: nn.ParameterList, loss: Callable[[nn.ParameterList], Tensor], *, updates: int, lr: float) -> None:
-    """Minimises a loss of a network, in place, by Adam with a cosine to 0.
+    """Minimises a loss of a network, in place, by Adam with a cosine decay to 0.
 
     Args:
-        network: Weights and biases in turn; whether they are meta-learned is left as it was.
+        network: Weights and biases, alternating; whether they are meta-learned does not change.
         loss: Draws a batch and returns its loss for a network of that shape.
-        updates: Gradient steps.
-        lr: Learning rate at the start.
+        updates: Number of gradient steps.
+        lr: Initial learning rate.
     """
     fitted = nn.ParameterList([nn.Parameter(parameter.detach().clone()) for parameter in network])
     optimizer = torch.optim.Adam(fitted.parameters(), lr=lr)

@@ -1,4 +1,4 @@
-"""What a stage of a meta-training came to, as the environment's file and the command line tell it."""
+"""The result of a stage of a meta-training, as the environment's file and the command line show it."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from gtn_core.cost import Cost
 
 @dataclass
 class StageResult:
-    """What a stage came to.
+    """The result of a stage.
 
     Attributes:
-        name: The stage.
-        kept: Whether it helped.
-        score: Validation score after it; of ``fit``, the explained variance.
-        outer_steps: Outer steps taken.
-        real_steps: Steps of the real task, validation and what was harvested included.
-        cpu_seconds: Processor time of the same.
-        metrics: The figures of the best validation.
-        before: Validation score that it started from; None of ``fit``.
+        name: Name of the stage.
+        kept: Whether it helped, so that its changes were kept.
+        score: Validation score after it; for ``fit``, the explained variance.
+        outer_steps: Number of outer steps taken.
+        real_steps: Steps of the real task, including validation and harvests.
+        cpu_seconds: Processor time, likewise.
+        metrics: Metrics of the best validation.
+        before: Validation score before it; None for ``fit``.
         seconds: Wall-clock time of its outer loop.
     """
 
@@ -36,7 +36,7 @@ class StageResult:
 
     @property
     def cost(self) -> Cost:
-        """What it took."""
+        """Real steps and processor time taken."""
         return Cost(self.real_steps, self.cpu_seconds)
 
     def __str__(self) -> str:

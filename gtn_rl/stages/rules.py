@@ -1,4 +1,4 @@
-"""Which stages go with which kind of environment, and why others do not."""
+"""Which stages suit which kind of environment, and why others do not."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ DYNAMICS = {
 
 
 def refuse_nonsense(environment: EnvironmentConfig, stages: Sequence[StageConfig], *, discrete: bool) -> None:
-    """Checks that every stage has what it works on.
+    """Checks that every stage has what it works on, and that the settings are consistent.
 
     Args:
-        environment: Its settings.
-        stages: In their order.
-        discrete: Whether the task's actions are.
+        environment: Settings of the environment.
+        stages: The stages, in order.
+        discrete: Whether the task has discrete actions.
 
     Raises:
-        UsageError: One has not, or the settings of the environment contradict one another.
+        UsageError: A stage lacks what it needs, or settings contradict one another.
     """
     kind, names = environment.kind, [stage.name for stage in stages]
     if environment.termination and kind != "mdp":
@@ -75,7 +75,7 @@ def refuse_nonsense(environment: EnvironmentConfig, stages: Sequence[StageConfig
 
 
 def evolution_strategies() -> list[str]:
-    """Returns the estimators of an evolution's outer gradient."""
+    """Returns the names of the estimators that are evolution strategies."""
     return [name for name in ESTIMATORS if name != "backprop"]
 
 

@@ -1,4 +1,4 @@
-"""One stage of a pipeline: run it, or take its result from the folder where it was finished before."""
+"""Runs one stage of a pipeline, or loads its result if it is finished."""
 
 from __future__ import annotations
 
@@ -24,19 +24,20 @@ from gtn_rl.stages.train import run_training
 log = logging.getLogger(__name__)
 
 Run = Callable[[Pipeline, int, StageConfig, RunFolder], StageResult]
-"""``(pipeline, index of the stage, its settings, its folder)``: changes the pipeline's teacher, and says what came of it."""
+"""``(pipeline, index of the stage, its settings, its folder)``: changes the pipeline's teacher and returns the
+result."""
 
 WITHOUT_OUTER_STEPS: dict[str, Run] = {"fit": run_fit, "scale": run_scale, "soften": run_soften}
-"""Stages by name; all others are outer loops."""
+"""Stages without outer steps, by name; all others are outer loops."""
 
 
 def is_done(run: RunFolder, config: RLConfig) -> bool:
-    """Says whether a run's folder holds the results of all its stages."""
+    """Returns whether a run folder holds the results of all stages."""
     return all(result_file(stage_folder(run, index, stage)).is_file() for index, stage in enumerate(config.stages))
 
 
 def run_stage(pipeline: Pipeline, index: int) -> None:
-    """Runs the stage of that index, or takes its result from the folder where it was finished before."""
+    """Runs the stage at an index, or loads its result if it is finished."""
     stage, world = pipeline.config.stages[index], pipeline.world
     folder = stage_folder(pipeline.run, index, stage)
     done = result_file(folder)

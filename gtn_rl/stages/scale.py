@@ -1,4 +1,4 @@
-"""The stage ``scale``: the size of the reward that serves agents best, kept only if usual agents do no worse with it."""
+"""The stage ``scale``: finds the size of the reward that serves agents best; kept only if usual agents do no worse."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ log = logging.getLogger(__name__)
 
 
 def run_scale(pipeline: Pipeline, index: int, stage: StageConfig, folder: RunFolder) -> StageResult:
-    """Tries the sizes and takes the best."""
+    """Tries several sizes of the reward and takes the best."""
     teacher = pipeline.teacher
     log.info("agents try %d sizes of the reward at once", len(FACTORS))
     with contextlib.closing(pipeline.tracker(folder, stage, None, pipeline.world)) as tracker:
         tried = try_sizes(teacher, pipeline.judge())
         for i, (factor, verdict) in enumerate(tried.items()):
             tracker.scalars(i, {"meta/reward_factor": factor, **verdict.all.metrics})
-        best = max(tried, key=lambda factor: tried[factor].all.score)  # the first of equally good ones
-        before, after = tried[1.0].usual, tried[best].usual  # judged as in the other stages, so that scores compare
+        best = max(tried, key=lambda factor: tried[factor].all.score)  # the first of equals
+        before, after = tried[1.0].usual, tried[best].usual  # judged as in other stages, so that scores are comparable
         kept = best != 1.0 and after.score >= before.score
         factor, reached = (best, after) if kept else (1.0, before)
         teacher.resize(factor)

@@ -1,4 +1,4 @@
-"""The stage ``soften``: the gain at which a reward's greedy policy does best, kept only if agents do no worse with it."""
+"""The stage ``soften``: finds the gain at which a reward's greedy policy does best; kept only if agents do no worse."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from gtn_rl.stages.pipeline import Pipeline, own_metrics
 from gtn_rl.stages.result import StageResult
 
 GAINS = (1.0, 0.6, 0.35, 0.2)
-"""What the network's outputs are multiplied by; see ``LearnedVariants.targets``."""
+"""Factors on the network's outputs to try; see ``LearnedVariants.targets``."""
 
 
 def run_soften(pipeline: Pipeline, index: int, stage: StageConfig, folder: RunFolder) -> StageResult:
-    """Plays the greedy policy at each gain, takes the best, and starts initial states anew from where that one goes."""
+    """Plays the greedy policy at each gain, takes the best, and moves initial states to where that policy goes."""
     teacher, judged = pipeline.teacher, partial(pipeline.judge(), partial(bandits, pipeline.teacher))
     with contextlib.closing(pipeline.tracker(folder, stage, None, pipeline.world)) as tracker:
         before = judged()
@@ -48,6 +48,6 @@ def run_soften(pipeline: Pipeline, index: int, stage: StageConfig, folder: RunFo
 
 
 def _played(pipeline: Pipeline, gain: float) -> tuple[float, int]:
-    """Returns the greedy policy's mean return at a gain, and the real steps that it took."""
+    """Returns the greedy policy's mean return at a gain, and the real steps taken."""
     episodes, random = pipeline.config.agents.greedy_episodes, pipeline.streams.numpy("soften")
     return greedy_return(pipeline.task, pipeline.teacher, episodes, random, gain)

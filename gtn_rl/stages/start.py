@@ -1,4 +1,4 @@
-"""A meta-training before its first stage: a first harvest of the real task, and the teacher that begins from it."""
+"""The start of a meta-training: a first harvest of the real task, and the teacher that is made from it."""
 
 from __future__ import annotations
 
@@ -26,9 +26,14 @@ from gtn_rl.tasks.rollout import Transitions
 def start_pipeline(
     config: RLConfig, run: RunFolder, task: BatchedTask, listener: Listener | None, command: str, world: World
 ) -> Pipeline:
-    """Returns a meta-training before its first stage, see ``Pipeline`` for the arguments.
+    """Returns a meta-training before its first stage; see ``Pipeline`` for the arguments.
 
-    What it starts from is made on the CPU, the same on every process, and moved to the run's device.
+    The teacher is made on the CPU, the same on every process, and moved to the run's device.
+
+    Raises:
+        UsageError: The environment to start from is missing, invalid or of another task, or the harvest has one state
+            only.
+        GTNError: The task returned a non-finite observation or reward.
     """
     settings, streams, clock = config.environment, Streams(config.seed), cpu_seconds()
     random = streams.numpy("harvest")
@@ -46,14 +51,15 @@ def start_pipeline(
     if start is not None:
         again = streams.numpy("harvest-start")
         harvests.append(_harvested(world, lambda: harvest_from_greedy(task, teacher, settings, again)))
-    world.broadcast_(teacher.state_dict().values())  # the first process alone drew the centres after a harvest
+    # Only the first process drew its centres after a harvest, from the same generator.
+    world.broadcast_(teacher.state_dict().values())
     pending = Cost(sum(part.real_steps for part in harvests), cpu_seconds() - clock)
     harvests = [part.to(config.device) for part in harvests]
     return Pipeline(config, run, task, teacher, harvests, [], start, command, listener, pending, world)
 
 
 def _harvested(world: World, work: Callable[[], Harvest]) -> Harvest:
-    """Returns a harvest that the first process gathers, on all of them, on the CPU."""
+    """Returns, on every process and on the CPU, a harvest that the first process gathers."""
     if world.size == 1:
         return work().to("cpu")
 

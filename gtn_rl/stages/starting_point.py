@@ -1,4 +1,4 @@
-"""An environment's file as the start of another meta-training: an MDP goes on from a bandit's initial states and reward."""
+"""An environment's file as the start of another meta-training, as when an MDP continues from a bandit."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from gtn_rl.tasks.protocol import TaskSpec
 
 
 def load_start(path: str, spec: TaskSpec) -> Weights:
-    """Reads the environment that a meta-training starts from.
+    """Loads the environment that a meta-training starts from.
 
     Raises:
-        UsageError: It is not one, or of another task or form.
+        UsageError: The file is not a valid environment, or is of another task or form.
     """
     try:
         weights = load_environment(path)
@@ -36,7 +36,7 @@ def load_start(path: str, spec: TaskSpec) -> Weights:
 
 
 def shaped_like(settings: EnvironmentConfig, weights: Weights) -> EnvironmentConfig:
-    """Returns the settings with the reward network, the activation and the number of centres of a file."""
+    """Returns the settings with the reward network's widths, the activation and the number of centres of a file."""
     hidden = tuple(len(bias) for _, bias in weights.layers("reward")[:-1])
     centres = len(weights.tensors["initial.means"])
     activation: Literal["tanh", "relu"] = "tanh" if weights.activation == "tanh" else "relu"
@@ -44,18 +44,18 @@ def shaped_like(settings: EnvironmentConfig, weights: Weights) -> EnvironmentCon
 
 
 def normalisation(weights: Weights) -> tuple[Tensor, Tensor]:
-    """Returns mean and standard deviation of the observations, each ``(d,)``."""
+    """Returns the mean and standard deviation of the observations, each ``(d,)``."""
     return _tensor(weights, "observation.mean"), _tensor(weights, "observation.std")
 
 
 @torch.no_grad()
 def take_over(teacher: LearnedTeacher, weights: Weights, size: float = 1.0) -> None:
-    """Puts a file's initial states and reward, its scale included, in a teacher's place; the shapes are alike.
+    """Copies a file's initial states and reward, including its scale, into a teacher of the same shapes.
 
     Args:
-        teacher: Changed in place.
-        weights: The file's.
-        size: Of the reward, in multiples of the file's.
+        teacher: The teacher, changed in place.
+        weights: The file's content.
+        size: Size of the reward, as a multiple of the file's.
     """
     if isinstance(teacher, EnvironmentTeacher):
         for parameter, name in zip(teacher.initial, ("initial.means", "initial.log_std"), strict=True):

@@ -1,4 +1,4 @@
-"""Fitted terminations: a teacher's termination network, by logistic regression on steps of the real task."""
+"""Fitted terminations: a teacher's termination network, fitted by logistic regression on steps of the real task."""
 
 from __future__ import annotations
 
@@ -25,22 +25,22 @@ def fit_terminations(
     batch_size: int = 256,
     lr: float = 1e-2,
 ) -> float | None:
-    """Fits which states end an episode, in place, by Adam with a cosine to 0.
+    """Fits which states end an episode, in place, by Adam with a cosine decay to 0.
 
-    Terminations are rare, so half of every batch is drawn from them: the network's 0 is then where both are equally likely. A
-    tenth of the episodes is left out and judged by.
+    Terminations are rare, so half of every batch is drawn from them; an output of 0 then means that both classes are
+    equally likely in such a batch. A tenth of the episodes is held out for evaluation.
 
     Args:
-        teacher: Has a termination network.
-        harvests: Real steps.
-        generator: Draws batches.
-        updates: Gradient steps.
-        batch_size: States in each.
-        lr: Learning rate at the start.
+        teacher: A teacher with a termination network.
+        harvests: Steps of the real task.
+        generator: Draws the batches.
+        updates: Number of gradient steps.
+        batch_size: States per batch.
+        lr: Initial learning rate.
 
     Returns:
-        Balanced accuracy on the episodes left out: the mean of the shares of terminations, and of other steps, that are told
-        right; 0.5 is chance, 1 perfect. None where the episodes left out hold one of the two alone. None, too, where the others
+        Balanced accuracy on held-out episodes: the mean of the accuracies on terminations and on other steps; 0.5 is
+        chance, 1 perfect. None if the held-out episodes contain only one of the two. Also None if the other episodes
         do, so that there is nothing to fit: the network then ends every episode at once, or none.
     """
     assert teacher.termination is not None
@@ -77,13 +77,17 @@ def fit_terminations(
 
 @torch.no_grad()
 def _say_everywhere(network: nn.ParameterList, output: float) -> None:
-    """Makes the output the same in every state."""
+    """Makes the network's output the same in every state."""
     network[-2].zero_()
     network[-1].fill_(output)
 
 
 def _data(teacher: EnvironmentTeacher, harvests: Sequence[Harvest]) -> tuple[Tensor, Tensor, Tensor]:
-    """Returns normalised states after a step ``(N, d)``, whether they terminated, and which belong to episodes left out."""
+    """Returns normalised states after a step, whether they terminated, and whether their episode is held out.
+
+    Returns:
+        States ``(N, d)``, and two bool tensors ``(N,)``.
+    """
     parts = [
         ((steps.next_observations - teacher.mean) / teacher.std, steps.terminated, steps.copies % 10 == 0)
         for steps in (gathered.transitions for gathered in harvests)

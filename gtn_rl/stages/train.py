@@ -1,4 +1,4 @@
-"""A stage that is an outer loop: evolution, or a meta-gradient, from the teacher as it is to the best one that was judged."""
+"""A stage that is an outer loop, by evolution or meta-gradient, from the current teacher to the best one validated."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from gtn_rl.stages.result import StageResult
 
 
 def run_training(pipeline: Pipeline, index: int, stage: StageConfig, folder: RunFolder) -> StageResult:
-    """Runs the outer loop of a stage, or goes on with it."""
+    """Runs the outer loop of a stage, or resumes it."""
     teacher, config, world = pipeline.teacher, pipeline.config, pipeline.world
     teacher.learn_only(learned_parts(stage, discrete=teacher.spec.discrete))
     seed = pipeline.streams.seed("stage", index)
@@ -36,7 +36,7 @@ def run_training(pipeline: Pipeline, index: int, stage: StageConfig, folder: Run
         metrics = own_metrics(validation.metrics)
         facts = {"kind": "stage-best", "iteration": iteration, "metrics": metrics}
         save_checkpoint(best, teacher.state_dict(), facts)
-        if not stage.nature.warms_up:  # these are judged as a bandit, and an MDP's transitions are fitted later
+        if not stage.nature.warms_up:  # those are judged as bandits, and an MDP's transitions are fitted later
             pipeline.write(validation.score, metrics, tracker.total)
 
     prepare = _gradient if stage.nature.differentiates else _evolution
@@ -51,7 +51,7 @@ def run_training(pipeline: Pipeline, index: int, stage: StageConfig, folder: Run
         progress = loop.run()
         tensors, document = read_first(world, best, "stage-best")
         load_into(teacher, tensors, best)
-        if stage.name == "greedy":  # beyond the last step, so that a resumed stage drops the row, which comes again
+        if stage.name == "greedy":  # after the last step, so that a resumed stage drops this row and logs it again
             tracker.scalars(progress.iteration + 1, {"cost/real_steps": float(pipeline.harvest_from_greedy())})
     finally:
         tracker.close()
@@ -69,7 +69,7 @@ def run_training(pipeline: Pipeline, index: int, stage: StageConfig, folder: Run
 
 
 def _evolution(pipeline: Pipeline, stage: StageConfig, seed: int, save: Save) -> tuple[Teacher, Job, Estimator]:
-    """Returns what an outer loop by an evolution strategy needs."""
+    """Returns the teacher, job and estimator of an outer loop by an evolution strategy."""
     judge, streams = pipeline.judge(), Streams(seed)
     job = EvolutionJob(pipeline.config, pipeline.task, pipeline.teacher, streams, judge, save, stage)
     settings = EstimatorConfig(seed=seed % 2**31, population=stage.population, sigma=stage.sigma)
@@ -77,7 +77,7 @@ def _evolution(pipeline: Pipeline, stage: StageConfig, seed: int, save: Save) ->
 
 
 def _gradient(pipeline: Pipeline, stage: StageConfig, seed: int, save: Save) -> tuple[Teacher, Job, Estimator]:
-    """Returns what an outer loop through a differentiated inner loop needs."""
+    """Returns the teacher, job and estimator of an outer loop through a differentiated inner loop."""
     teacher = pipeline.teacher
     assert isinstance(teacher, EnvironmentTeacher)
     form, settings, streams = FORMS[stage.name], stage.gradient, Streams(seed)
@@ -89,7 +89,7 @@ def _gradient(pipeline: Pipeline, stage: StageConfig, seed: int, save: Save) -> 
 
 
 def _listener(pipeline: Pipeline, index: int) -> Listener | None:
-    """Returns what a stage tells: outer steps and share of the whole run."""
+    """Returns a listener for a stage that reports outer steps and share of the whole run."""
     listener, start = pipeline.listener, pipeline.outer_steps
     if listener is None:
         return None

@@ -1,4 +1,4 @@
-"""Fitted dynamics: a teacher's transition network regressed on steps of the real task."""
+"""Fitted dynamics: a teacher's transition network, fitted by regression on steps of the real task."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ from gtn_rl.tasks.actions import normalise
 log = logging.getLogger(__name__)
 
 LEAST = 1e-3
-"""Spread of an entry's change, in standard deviations of the entry, below which its errors do not count for more."""
+"""Minimum standard deviation of an entry's change, in standard deviations of the entry, by which its errors are
+divided; an entry that changes less counts as one that does not change."""
 
 
 def fit_transitions(
@@ -29,20 +30,20 @@ def fit_transitions(
     batch_size: int = 256,
     lr: float = 3e-3,
 ) -> float:
-    """Fits the change of the normalised state in a step, in place, by Adam with a cosine to 0.
+    """Fits the change of the normalised state in a step, in place, by Adam with a cosine decay to 0.
 
-    A tenth of the episodes is left out and judged by.
+    A tenth of the episodes is held out for evaluation.
 
     Args:
-        teacher: Has a transition network.
-        harvests: Real steps.
-        generator: Draws batches.
-        updates: Gradient steps.
-        batch_size: Transitions in each.
-        lr: Learning rate at the start.
+        teacher: A teacher with a transition network.
+        harvests: Steps of the real task.
+        generator: Draws the batches.
+        updates: Number of gradient steps.
+        batch_size: Transitions per batch.
+        lr: Initial learning rate.
 
     Returns:
-        Share of the variance of the change that the network explains on the episodes left out, the mean over the entries of a
+        Share of the change's variance that the network explains on held-out episodes, averaged over the entries of a
         state that change at all; 1 is perfect.
     """
     assert teacher.transition is not None
@@ -65,7 +66,7 @@ def fit_transitions(
 
 
 def _data(teacher: EnvironmentTeacher, harvests: Sequence[Harvest]) -> tuple[Tensor, Tensor, Tensor]:
-    """Returns inputs ``(N, d + m)``, changes ``(N, d)``, and which steps belong to episodes left out, ``(N,)``."""
+    """Returns inputs ``(N, d + m)``, changes ``(N, d)``, and which steps belong to held-out episodes, ``(N,)``."""
     parts: list[tuple[Tensor, Tensor, Tensor]] = []
     for gathered in harvests:
         steps = gathered.transitions

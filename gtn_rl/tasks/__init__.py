@@ -1,4 +1,4 @@
-"""The real tasks, batched: n copies of a Gymnasium environment stepped together as tensors."""
+"""Batched real tasks: n copies of a Gymnasium environment, stepped together as tensors."""
 
 from gtn_rl.tasks.protocol import BatchedTask, State, Step, TaskSpec
 from gtn_rl.tasks.registry import BATCHED, make_task

@@ -15,7 +15,7 @@ TURN = 2 * math.pi
 
 
 def sample(generator: np.random.Generator, n: int) -> Rows:
-    """Returns two angles and their velocities, uniform in (-0.1, 0.1) and rounded to float32 as Gymnasium does."""
+    """Returns two angles and their velocities, uniform in (-0.1, 0.1), rounded to float32 as in Gymnasium."""
     state = generator.uniform(-0.1, 0.1, size=(n, 4)).astype(np.float32)
     return tuple(state.T.astype(np.float64, order="C"))
 
@@ -29,7 +29,8 @@ def observe(xp: Any, rows: Rows) -> Rows:
 def acceleration(xp: Any, angles: Rows, speeds: Rows, torque: Row) -> Rows:
     """Returns the angular accelerations, (n,) each.
 
-    Gymnasium's equations with its constants put in: links of length 1, mass 1 and inertia 1, centred at 0.5, gravity 9.8.
+    Gymnasium's equations with its constants inserted: links of length 1, mass 1 and inertia 1, centred at 0.5, gravity
+    9.8.
     """
     (theta_1, theta_2), (speed_1, speed_2) = angles, speeds
     half_sin, half_cos = 0.5 * xp.sin(theta_2), 0.5 * xp.cos(theta_2)
@@ -43,9 +44,10 @@ def acceleration(xp: Any, angles: Rows, speeds: Rows, torque: Row) -> Rows:
 
 
 def step(xp: Any, rows: Rows, actions: Row) -> tuple[Rows, Row, Row]:
-    """Applies a torque of -1, 0 or 1 at the joint; the reward is -1 for each step but the one that swings up.
+    """Applies a torque of -1, 0 or 1 at the joint; the reward is -1 for each step except the one that reaches the goal.
 
-    Runge-Kutta's four slopes of an angle are speeds, so only the accelerations are kept, and the angles move by them.
+    In the Runge-Kutta scheme, the slopes of an angle are speeds, so only accelerations are stored, and angles are
+    computed from them.
     """
     angles, speeds, torque = rows[:2], rows[2:], actions - 1
     half = DT / 2
@@ -66,12 +68,12 @@ def step(xp: Any, rows: Rows, actions: Row) -> tuple[Rows, Row, Row]:
 
 
 def along(rows: Rows, slope: Rows, dt: float) -> Rows:
-    """Returns the rows moved along a slope by ``dt``."""
+    """Returns the rows advanced along a slope by ``dt``."""
     return tuple(y + dt * dy for y, dy in zip(rows, slope, strict=True))
 
 
 def wrap(xp: Any, angle: Row) -> Row:
-    """Returns the angle in [-pi, pi]; one that lies there already keeps every bit."""
+    """Wraps an angle to [-pi, pi]; one that lies there already keeps every bit."""
     return angle - TURN * xp.round(angle / TURN)
 
 

@@ -1,4 +1,4 @@
-"""Continuous actions in a task's own units and in those of learned environments, whose bounds are -1 and 1."""
+"""Continuous actions in a task's own units, and normalised to [-1, 1] as in learned environments."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from gtn_rl.tasks.protocol import TaskSpec
 
 
 def denormalise(spec: TaskSpec, actions: Tensor) -> Tensor:
-    """Maps actions in [-1, 1] to the task's bounds."""
+    """Maps actions from [-1, 1] to the task's bounds."""
     low, high = (torch.from_numpy(bound).to(actions) for bound in (spec.action_low, spec.action_high))
-    return torch.clamp(low + (actions + 1) * (high - low) / 2, low, high)  # which a rounded sum may miss
+    return torch.clamp(low + (actions + 1) * (high - low) / 2, low, high)  # rounding may leave the bounds
 
 
 def normalise(spec: TaskSpec, actions: Tensor) -> Tensor:
-    """Maps continuous actions from the task's bounds to [-1, 1]; an entry that has no room, to 0."""
+    """Maps continuous actions from the task's bounds to [-1, 1]; an entry whose bounds are equal, to 0."""
     low, high = (torch.from_numpy(bound).to(actions) for bound in (spec.action_low, spec.action_high))
     room = high > low
     return torch.where(room, 2 * (actions - low) / torch.where(room, high - low, 1.0) - 1, 0.0)
 
 
 def clipped(spec: TaskSpec, actions: Tensor) -> Tensor:
-    """Returns continuous actions ``(n, m)`` within the task's bounds, float32."""
+    """Clips continuous actions ``(n, m)`` to the task's bounds, as float32."""
     low, high = (torch.from_numpy(bound).to(actions) for bound in (spec.action_low, spec.action_high))
     return actions.clamp(low, high).float()

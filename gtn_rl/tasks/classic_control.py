@@ -1,4 +1,4 @@
-"""Classic control, batched: the shell that turns the physics of one task into a ``BatchedTask``."""
+"""Batched classic control: turns the physics of one task into a ``BatchedTask``."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import torch
 from gtn_rl.tasks.protocol import Starts, Step, TaskSpec
 
 Row = Any
-"""One number for each copy (n,): a numpy array or a torch tensor."""
+"""One number per copy, (n,): a numpy array or a torch tensor."""
 
 Rows = tuple[Row, ...]
 
@@ -22,7 +22,7 @@ class Physics:
     """A task as three pure functions of rows, written once for numpy and torch; ``xp`` is either module.
 
     Attributes:
-        sample: (generator, n) -> the rows of a first state, numpy.
+        sample: (generator, n) -> the rows of initial states, numpy.
         observe: (xp, rows) -> the rows of the observations.
         step: (xp, rows, actions) -> (next rows, reward, terminated); actions are (n,) integers or (n, m) float32.
     """
@@ -35,13 +35,13 @@ class Physics:
 class ClassicControl:
     """A ``BatchedTask`` that computes the physics for all copies at once.
 
-    On the CPU the physics runs in numpy: at some hundred copies its calls cost a third of torch's. A state is a tuple of
-    rows (n,), in the precision in which Gymnasium keeps it.
+    On the CPU the physics runs in numpy: at some hundred copies its calls cost a third of torch's. A state is a tuple
+    of rows (n,), with the precision that it has in Gymnasium.
 
     Args:
-        spec: What Gymnasium knows of the task.
-        physics: The task.
-        device: Where the tensors are to be.
+        spec: The task's spec.
+        physics: The task's physics.
+        device: Device of the tensors.
     """
 
     def __init__(self, spec: TaskSpec, physics: Physics, device: torch.device) -> None:
@@ -55,7 +55,7 @@ class ClassicControl:
         return self.begin(tuple(np.repeat(row, repeat) for row in self.starts(n // repeat, generator)))
 
     def starts(self, n: int, generator: np.random.Generator) -> Starts:
-        """See ``BatchedTask.starts``: rows of first states."""
+        """See ``BatchedTask.starts``: rows of initial states."""
         return self._physics.sample(generator, n)
 
     def begin(self, starts: Starts) -> Rows:
@@ -93,4 +93,4 @@ class ClassicControl:
         return tuple(row[index] for row in state)
 
     def close(self) -> None:
-        """Holds nothing."""
+        """Does nothing; there is nothing to free."""

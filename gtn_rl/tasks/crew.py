@@ -1,6 +1,6 @@
-"""The worker processes that step environments, and the memory they share with this one.
+"""Worker processes that step environments, and the memory that they share with this process.
 
-They are fresh interpreters, so a script that uses them needs no ``if __name__ == "__main__"`` and no thread is forked.
+They are fresh interpreters, so a script that uses them needs no ``if __name__ == "__main__"``, and no thread is forked.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from gtn_rl.tasks import env_worker
 from gtn_rl.tasks.env_worker import Arrays, Layout, arrays_in, nbytes
 
 SIGNALS = {signal.SIGINT, signal.SIGTERM}
-"""Sent to the whole group of processes; they are this one's to handle, which hangs up on its workers."""
+"""Sent to the whole process group; only this process handles them, and closes the pipes to its workers."""
 START = """
 import runpy, signal, sys
 for number in {signals}:
@@ -34,7 +34,7 @@ signal.pthread_sigmask(signal.SIG_UNBLOCK, {signals})
 sys.path[:] = {path!r}
 runpy.run_path({file!r}, run_name="__main__")
 """
-PATIENCE = 2.0  # seconds a worker gets to leave before it is killed
+PATIENCE = 2.0  # seconds that a worker gets to exit before it is killed
 
 
 class Crew:
@@ -42,8 +42,8 @@ class Crew:
 
     Args:
         name: The environment's id, for messages.
-        spec: What ``gymnasium.make`` makes. It is pickled by value, so it may be defined in a script.
-        size: How many workers.
+        spec: Spec for ``gymnasium.make``. It is pickled by value, so it may be defined in a script.
+        size: Number of workers.
     """
 
     def __init__(self, name: str, spec: EnvSpec, size: int) -> None:
@@ -64,11 +64,15 @@ class Crew:
 
     @property
     def closed(self) -> bool:
-        """Whether the workers are gone, by ``close`` or after a failure."""
+        """Whether the workers have ended, by ``close`` or after a failure."""
         return not self.close.alive
 
     def reset(self, layout: Layout, seeds: np.ndarray) -> Arrays:
-        """Starts an episode of each copy and returns the shared arrays.
+        """Starts an episode in each copy and returns the shared arrays.
+
+        Args:
+            layout: Layout of the arrays.
+            seeds: One seed per copy, (n,).
 
         Raises:
             GTNError: A worker failed.
@@ -78,13 +82,13 @@ class Crew:
         self._at_work = range(min(size, layout.copies))
         for i in self._at_work:
             part = slice(i, None, size)
-            # A plain tuple: the class would be found by its name, and its package, with torch, be imported in every worker.
+            # A plain tuple: unpickling the class would import its package, and torch with it, in every worker.
             self._send(i, pickle.dumps((tuple(layout), part, seeds[part])))
         self._wait(self._at_work)
         return arrays_in(mmap.mmap(self._memory, nbytes(layout)), layout)
 
     def step(self) -> None:
-        """Steps every active copy.
+        """Steps every active copy, with the actions in the shared arrays.
 
         Raises:
             GTNError: A worker failed.
@@ -94,7 +98,7 @@ class Crew:
         self._wait(self._at_work)
 
     def restart(self, copies: np.ndarray, seeds: np.ndarray) -> None:
-        """Starts new episodes in the copies at positions (k,) with the seeds (k,).
+        """Starts new episodes in the copies at positions (k,), with seeds (k,).
 
         Raises:
             GTNError: A worker failed.
@@ -123,7 +127,7 @@ class Crew:
                     what, _, traceback = answer.decode().partition("\n")
                     raise GTNError(f"{self._name} failed in a worker: {what} ({WHERE})") from RuntimeError(traceback)
         except BaseException:
-            self.close()  # answers that nobody has read would be taken for those of the next step
+            self.close()  # unread answers would be taken for those of the next step
             raise
 
     def _died(self, i: int) -> GTNError:
@@ -137,12 +141,12 @@ class Crew:
 
 
 def start(pipe: Connection, memory: int) -> subprocess.Popen[bytes]:
-    """Returns a new worker at the other end of a pipe.
+    """Starts a worker at the other end of a pipe.
 
-    What its environments print goes to stderr: stdout belongs to this process.
+    Its environments' output goes to stderr, since stdout belongs to this process.
     """
     code = START.format(path=sys.path, file=env_worker.__file__, signals={int(number) for number in SIGNALS})
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)  # the worker inherits it, until it ignores them
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)  # inherited by the worker, until it ignores them
     try:
         return subprocess.Popen(
             [sys.executable, "-c", code, str(pipe.fileno()), str(memory)],
@@ -156,7 +160,7 @@ def start(pipe: Connection, memory: int) -> subprocess.Popen[bytes]:
 
 
 def dismiss(memory: int, processes: list[subprocess.Popen[bytes]], pipes: list[Connection]) -> None:
-    """Ends workers by hanging up, and by force those that do not leave."""
+    """Ends workers by closing their pipes, and kills those that do not exit."""
     for pipe in pipes:
         pipe.close()
     for process in processes:

@@ -1,6 +1,6 @@
-"""A block of Gymnasium environments that are stepped in turn, and the loop of a process that serves one.
+"""A block of Gymnasium environments that are stepped in turn, and the loop of a worker process that serves one.
 
-The process runs this file by its path, so it imports neither torch nor anything of ours: it starts in half a second.
+The process runs this file by its path and imports neither torch nor this package, so it starts in half a second.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ import numpy as np
 
 
 class Layout(NamedTuple):
-    """What determines the arrays that the processes share.
+    """What determines the shapes of the arrays that the processes share.
 
     Attributes:
-        copies: n.
-        observation_size: d.
+        copies: n, the number of copies.
+        observation_size: d, the number of entries of a flattened observation.
         action_size: Entries of an action: m, or 1 for discrete actions.
         discrete: Whether actions are integers.
     """
@@ -36,7 +36,7 @@ class Layout(NamedTuple):
 
 
 class Arrays(NamedTuple):
-    """The arrays that the processes share, each with one row a copy.
+    """The arrays that the processes share, each with one row per copy.
 
     Attributes:
         actions: (n, m), int64 or float64.
@@ -44,7 +44,8 @@ class Arrays(NamedTuple):
         observations: (n, d), float32.
         terminated: (n,), bool.
         truncated: (n,), bool.
-        active: (n,), bool: cleared by a worker when the copy ends, and by the parent when it is dropped.
+        active: (n,), bool: cleared by a worker when the copy's episode ends, and by the parent when the copy is
+            dropped.
     """
 
     actions: np.ndarray
@@ -55,18 +56,18 @@ class Arrays(NamedTuple):
     active: np.ndarray
 
     def rows(self, part: slice) -> Arrays:
-        """Returns views of some of the copies."""
+        """Returns views of the copies in a slice."""
         return Arrays(*(array[part] for array in self))
 
 
 def nbytes(layout: Layout) -> int:
-    """Returns how much memory the arrays take."""
+    """Returns the size of the arrays in bytes."""
     n, d, m, _ = layout
     return n * (8 * m + 8 + 4 * d + 3)
 
 
 def arrays_in(buffer: Any, layout: Layout) -> Arrays:
-    """Returns the arrays as views of a buffer of at least ``nbytes(layout)``; those of 8 bytes come first, so all are aligned."""
+    """Returns the arrays as views of a buffer of at least ``nbytes(layout)``; 8-byte types come first, so all align."""
     n, d, m, discrete = layout
     kinds: list[tuple[type, tuple[int, ...]]] = [(np.int64 if discrete else np.float64, (n, m)), (np.float64, (n,))]
     kinds += [(np.float32, (n, d)), *[(np.bool_, (n,))] * 3]
@@ -77,10 +78,10 @@ def arrays_in(buffer: Any, layout: Layout) -> Arrays:
 
 
 class EnvBlock:
-    """Some copies of one environment, made as they are first needed and kept for later episodes.
+    """Some copies of one environment, created when they are first needed and kept for later episodes.
 
     Args:
-        spec: What ``gymnasium.make`` makes. Its time limit is left out: that is the rollout's.
+        spec: Spec for ``gymnasium.make``. Its time limit is left out, since the rollout applies it.
     """
 
     def __init__(self, spec: gym.envs.registration.EnvSpec) -> None:
@@ -88,21 +89,21 @@ class EnvBlock:
         self._envs: list[gym.Env] = []
 
     def reset(self, seeds: np.ndarray, arrays: Arrays) -> None:
-        """Starts one episode of each copy with the seeds (n,)."""
+        """Starts an episode in each copy, with seeds (n,)."""
         while len(self._envs) < len(seeds):
-            with _silent_stderr() if self._envs else contextlib.nullcontext():  # MuJoCo warns of each copy alike
+            with _silent_stderr() if self._envs else contextlib.nullcontext():  # MuJoCo warns again for each copy
                 self._envs.append(gym.make(self._spec, max_episode_steps=-1, disable_env_checker=True))
         self.restart(np.arange(len(seeds)), seeds, arrays)
 
     def restart(self, copies: np.ndarray, seeds: np.ndarray, arrays: Arrays) -> None:
-        """Starts new episodes in the copies at positions (k,) with the seeds (k,)."""
+        """Starts new episodes in the copies at positions (k,), with seeds (k,)."""
         for i, seed in zip(copies.tolist(), seeds.tolist(), strict=True):
             arrays.observations[i] = np.ravel(self._envs[i].reset(seed=seed)[0])
         arrays.terminated[copies] = arrays.truncated[copies] = False
         arrays.active[copies] = True
 
     def step(self, arrays: Arrays) -> None:
-        """Takes one step of each copy that is active; the others get reward 0."""
+        """Steps each active copy once; the others get reward 0."""
         space = self._envs[0].action_space
         if isinstance(space, gym.spaces.Discrete):
             actions = (arrays.actions[:, 0] + space.start).tolist()
@@ -125,7 +126,7 @@ class EnvBlock:
 
 @contextlib.contextmanager
 def _silent_stderr() -> Iterator[None]:
-    """Hides what is written to standard error, by libraries in C too."""
+    """Hides what is written to standard error, including by C libraries."""
     kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
     try:
         os.dup2(nowhere, 2)
@@ -137,15 +138,15 @@ def _silent_stderr() -> Iterator[None]:
 
 
 def serve(connection: Connection, memory: int) -> None:
-    """Answers the messages of the parent, until it hangs up.
+    """Answers the parent's messages until it closes the pipe.
 
-    The first message is a pickled function that returns the spec; then an empty message means a step, any other is
-    the pickled arguments of a reset, ``(layout, part, seeds)``, or of a restart, ``(copies, seeds)``. The answer is empty, or
-    what failed: one line, and a traceback.
+    The first message is a pickled function that returns the spec. From then on, an empty message means a step; any
+    other holds the pickled arguments of a reset, ``(layout, part, seeds)``, or of a restart, ``(copies, seeds)``. The
+    answer is empty on success; otherwise it describes the failure in one line, followed by a traceback.
 
     Args:
         connection: The pipe to the parent.
-        memory: The descriptor of the shared memory.
+        memory: File descriptor of the shared memory.
     """
     block, arrays = EnvBlock(pickle.loads(connection.recv_bytes())()), None
     while True:

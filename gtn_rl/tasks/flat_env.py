@@ -1,4 +1,4 @@
-"""A Gymnasium environment as tasks are seen here: flat observations in float32, discrete actions from 0."""
+"""A Gymnasium environment as tasks are seen here: flat float32 observations, discrete actions from 0."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from gtn_rl.tasks.protocol import spec_of
 
 
 class FlatEnv(gym.Wrapper):
-    """Flattens what an agent sees and does.
+    """Flattens observations and actions.
 
     Args:
-        env: With Box observations, and Discrete or Box actions.
+        env: Environment with Box observations, and Discrete or Box actions.
         stepped: Called before every step.
     """
 

@@ -19,7 +19,7 @@ CONTINUOUS_GOAL = 0.45
 
 
 def sample(generator: np.random.Generator, n: int) -> Rows:
-    """Returns a position uniform in (-0.6, -0.4), and no velocity."""
+    """Returns a position uniform in (-0.6, -0.4), and a velocity of 0."""
     return generator.uniform(-0.6, -0.4, size=n), np.zeros(n)
 
 
@@ -41,7 +41,7 @@ def step(xp: Any, rows: Rows, actions: Row) -> tuple[Rows, Row, Row]:
 
 
 def step_continuous(xp: Any, rows: Rows, actions: Row) -> tuple[Rows, Row, Row]:
-    """Accelerates by an action in [-1, 1]; the reward is 100 at the goal, less a tenth of the squared action."""
+    """Accelerates by an action in [-1, 1]; the reward is 100 at the goal, minus a tenth of the squared action."""
     action = actions[:, 0]
     position, velocity = drive(xp, rows, CONTINUOUS_FORCE * action.clip(-1.0, 1.0))
     terminated = (position >= CONTINUOUS_GOAL) & (velocity >= 0)
@@ -50,7 +50,7 @@ def step_continuous(xp: Any, rows: Rows, actions: Row) -> tuple[Rows, Row, Row]:
 
 
 def drive(xp: Any, rows: Rows, acceleration: Row) -> Rows:
-    """Moves the cars for one step; the left wall stops them."""
+    """Moves the cars by one step; the left wall stops them."""
     position, velocity = rows
     velocity = (velocity + (acceleration - GRAVITY * xp.cos(3 * position))).clip(-MAX_SPEED, MAX_SPEED)
     position = (position + velocity).clip(MIN_POSITION, MAX_POSITION)

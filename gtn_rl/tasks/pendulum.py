@@ -28,7 +28,7 @@ def observe(xp: Any, rows: Rows) -> Rows:
 
 
 def step(xp: Any, rows: Rows, actions: Row) -> tuple[Rows, Row, Row]:
-    """Applies a torque in [-2, 2]; the reward is what the state before the step and the torque cost. No state is terminal."""
+    """Applies a torque in [-2, 2]; the reward is minus the cost of the old state and the torque. Never terminates."""
     theta, speed = rows
     torque = actions[:, 0].clip(-MAX_TORQUE, MAX_TORQUE)
     angle = (theta + math.pi) % (2 * math.pi) - math.pi

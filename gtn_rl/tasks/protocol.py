@@ -1,4 +1,4 @@
-"""What a real task looks like to the rest of gtn_rl: n independent copies behind one protocol, and what is known of them."""
+"""How a real task looks to the rest of gtn_rl: n independent copies behind one protocol, and a spec."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from gtn_core.errors import UsageError
 from gtn_envs.box_bounds import float32_within
 
 State = Any
-"""The state of n copies. Only the task that made it looks inside."""
+"""The state of n copies, opaque to all but the task that made it."""
 
 Starts = tuple[np.ndarray, ...]
-"""Where n episodes start, one row each: initial states, or the seeds of such."""
+"""Where n episodes start, one row each: initial states, or seeds for them."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,17 +25,17 @@ class TaskSpec:
     """What is known of a task before it runs.
 
     Attributes:
-        id: The Gymnasium id, with the module to import where it was given with one.
+        id: The Gymnasium id, with the module to import if it was given with one.
         observation_size: d, the number of entries of a flattened observation.
-        observation_low: Lower bounds (d,), float32, -inf where there is none.
-        observation_high: Upper bounds (d,), float32, inf where there is none.
+        observation_low: Lower bounds (d,), float32, -inf if there is none.
+        observation_high: Upper bounds (d,), float32, inf if there is none.
         observation_space: Gymnasium's own space.
         action_space: Gymnasium's own space.
-        discrete: Whether an action is a number in ``[0, m)``; otherwise it is a vector of m.
+        discrete: Whether an action is an integer in ``[0, m)``; otherwise it is a vector of m entries.
         action_size: m, the number of actions, or the number of entries of a flattened action.
         action_low: Lower bounds (m,), float32; empty for discrete actions.
         action_high: Upper bounds (m,), float32; empty for discrete actions.
-        max_episode_steps: The time limit, which ``rollout`` keeps, not the task; None where there is none.
+        max_episode_steps: The time limit, which ``rollout`` applies, not the task; None if there is none.
     """
 
     id: str
@@ -52,13 +52,13 @@ class TaskSpec:
 
 
 class Step(NamedTuple):
-    """What one step of n copies gives.
+    """The result of one step of n copies.
 
     Attributes:
-        state: The state after it.
+        state: The state after the step.
         reward: (n,), float64.
         terminated: (n,), bool: the task itself ended the episode.
-        truncated: (n,), bool: the environment cut the episode off for a reason of its own; None where it never does.
+        truncated: (n,), bool: the environment itself cut the episode off; None if it never does.
     """
 
     state: State
@@ -70,53 +70,56 @@ class Step(NamedTuple):
 class BatchedTask(Protocol):
     """n independent copies of a task, stepped together, as tensors on one device.
 
-    A re-implementation is pure: ``step`` leaves its state as it was. A task that runs Gymnasium environments holds one
-    state, the latest, and raises ``RuntimeError`` for an older one. Nobody may rely on more than the latter.
+    A re-implementation is pure: ``step`` leaves its input state as it was. A task that runs Gymnasium environments
+    holds one state, the latest, and raises ``RuntimeError`` for an older one. Callers may rely on no more than the
+    latter.
 
     Attributes:
-        spec: What is known of the task.
-        device: Where its tensors are.
+        spec: The task's spec.
+        device: Device of its tensors.
     """
 
     spec: TaskSpec
     device: torch.device
 
     def reset(self, n: int, generator: np.random.Generator, repeat: int = 1) -> State:
-        """Returns the first state of n copies; copy i starts alike for every n > i and on every device.
+        """Returns the initial state of n copies; copy i starts the same for every n > i and on every device.
 
-        Each initial state is that of ``repeat`` consecutive copies, so that they can be compared; n is a multiple of it.
+        Each initial state is repeated for ``repeat`` consecutive copies, so that they can be compared; n is a multiple
+        of it.
         """
 
     def starts(self, n: int, generator: np.random.Generator) -> Starts:
         """Draws where n episodes start, for ``begin`` and ``restart``."""
 
     def begin(self, starts: Starts) -> State:
-        """Returns the first state of as many copies as there are starts."""
+        """Returns the initial state of as many copies as there are starts."""
 
     def restart(self, state: State, copies: np.ndarray, starts: Starts) -> State:
-        """Begins new episodes in the copies at positions ``copies`` (k,) from k starts; the others stay as they are."""
+        """Starts new episodes in the copies at positions ``copies`` (k,) from k starts; the others do not change."""
 
     def observe(self, state: State) -> torch.Tensor:
-        """Returns the observations (n, d), float32, in memory of their own."""
+        """Returns the observations (n, d), float32, in newly allocated memory."""
 
     def step(self, state: State, actions: torch.Tensor) -> Step:
         """Takes one step with actions (n,), integers in ``[0, m)``, or (n, m), float32, which are not clipped first.
 
-        What a copy gives after it has ended has no meaning.
+        The results of a copy whose episode has ended are meaningless.
         """
 
     def select(self, state: State, keep: torch.Tensor) -> State:
-        """Returns the state of the copies at positions ``keep`` (k,), long; the others are gone."""
+        """Returns the state of the copies at positions ``keep`` (k,), long; the others are dropped."""
 
     def close(self) -> None:
-        """Frees what the task holds; calling it twice does no harm."""
+        """Frees what the task holds; calling it twice is fine."""
 
 
 def spec_of(env: gym.Env) -> TaskSpec:
     """Returns the spec of a Gymnasium environment.
 
     Raises:
-        UsageError: Its observations are not a Box of floats, or its actions neither Discrete nor a bounded Box.
+        UsageError: It was not made by ``gymnasium.make``, its observations are not a Box of floats, or its actions are
+            neither Discrete nor a bounded Box of floats.
     """
     if env.spec is None:
         raise UsageError(f"{env} was not made by gymnasium.make, so it has no id")

@@ -1,4 +1,4 @@
-"""From a Gymnasium id to a ``BatchedTask``: a re-implementation where there is one, otherwise the environment itself."""
+"""Turns a Gymnasium id into a ``BatchedTask``: a re-implementation if there is one, else the environment itself."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ from gtn_rl.tasks.protocol import BatchedTask, TaskSpec, spec_of
 from gtn_rl.tasks.workers import EnvPool
 
 BATCHED: Registry[Callable[[TaskSpec, torch.device], BatchedTask]] = Registry("batched task")
-"""Re-implementations by Gymnasium id, each a factory from spec and device."""
+"""Re-implementations by Gymnasium id, each a factory that takes a spec and a device."""
 
 EXTRAS = {"gymnasium.envs.box2d": "box2d", "gymnasium.envs.mujoco": "mujoco"}
-"""Which extra, of Gymnasium's and of this package, installs what Gymnasium's environments of a module need."""
+"""The extra, of Gymnasium and of this package alike, that installs what Gymnasium's environments in a module need."""
 
 
 def make_task(
@@ -36,17 +36,18 @@ def make_task(
     workers: int | None = None,
     env_kwargs: Mapping[str, Any] | None = None,
 ) -> BatchedTask:
-    """Returns the task of a Gymnasium id.
+    """Returns the batched task of a Gymnasium id.
 
     Args:
         id: E.g. ``"CartPole-v1"``, or ``"my_package:MyEnv-v0"``, which imports ``my_package`` first.
-        device: Where its tensors are to be.
-        workers: How many processes step an environment that has no re-implementation; 0 steps it in this process, None takes
-            one for each CPU.
-        env_kwargs: Arguments for the environment; with any, it is never the re-implementation.
+        device: Device of its tensors.
+        workers: Number of processes that step an environment without a re-implementation; 0 steps it in this process,
+            None means one per CPU.
+        env_kwargs: Keyword arguments of the environment; with any, the re-implementation is never used.
 
     Raises:
-        UsageError: The id is unknown, its package is missing or fails, or its spaces are not supported.
+        UsageError: The id is unknown, its package is missing, its spaces are not supported, or ``workers`` is negative.
+        GTNError: The environment's own code fails.
     """
     env = make_env(id, env_kwargs or {})
     try:
@@ -55,7 +56,7 @@ def make_task(
         env.close()
     if spec.id in BATCHED and not env_kwargs:
         return BATCHED[spec.id](spec, torch.device(device))
-    assert env_spec is not None  # spec_of has looked
+    assert env_spec is not None  # checked by spec_of
     if module := id.rpartition(":")[0]:
         spec = replace(spec, id=f"{module}:{spec.id}")
     return EnvPool(spec, env_spec, torch.device(device), workers)
@@ -65,8 +66,8 @@ def make_env(id: str, env_kwargs: Mapping[str, Any]) -> gym.Env:
     """Returns the Gymnasium environment of an id.
 
     Raises:
-        UsageError: The id is unknown, or what it needs is not installed.
-        GTNError: Its own code fails.
+        UsageError: The id is unknown, or a package that it needs is not installed.
+        GTNError: The environment's own code fails, or the images of a real data set are missing.
     """
     try:
         with warnings.catch_warnings():
@@ -79,14 +80,14 @@ def make_env(id: str, env_kwargs: Mapping[str, Any]) -> gym.Env:
         raise UsageError(f"{id} needs a package that is not installed: {how_to_install(id) or error}") from error
     except (ModuleNotFoundError, gym.error.Error) as error:
         raise UsageError(f"{id}: {error}") from error
-    except GTNError:  # of a real data set: its images are not there
+    except GTNError:  # the images of a real data set are missing
         raise
-    except Exception as error:  # the environment's own
+    except Exception as error:  # raised by the environment's own code
         raise GTNError(f"{id} cannot be made: {type(error).__name__}: {error} ({WHERE})") from error
 
 
 def _unknown(id: str) -> UsageError:
-    """Returns the error for an id that nobody has registered: the nearest one, or how to name a user's own."""
+    """Returns the error for an unregistered id, with the nearest id, or how to name a user's own."""
     module, _, bare = id.rpartition(":")
     near = difflib.get_close_matches(bare, gym.registry, n=1, cutoff=0.6)
     hint = f"did you mean {near[0]!r}?" if near else f"importing {module!r} registers no such id"
@@ -96,7 +97,7 @@ def _unknown(id: str) -> UsageError:
 
 
 def how_to_install(id: str) -> str | None:
-    """Returns the command that installs what an environment of Gymnasium's own needs; None for others."""
+    """Returns the command that installs what one of Gymnasium's own environments needs; None for others."""
     spec = gym.registry.get(id)
     entry_point = spec.entry_point if spec else None
     for module, extra in EXTRAS.items():

@@ -1,4 +1,4 @@
-"""Whole episodes of a batch of copies under a policy: returns, lengths and, where asked for, every transition."""
+"""Whole episodes of a batch of copies under a policy: returns, lengths and, on request, every transition."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import torch
 from gtn_core.errors import UsageError
 from gtn_rl.tasks.protocol import BatchedTask, TaskSpec
 
-CHECK_EVERY = {"cpu": 1, "cuda": 16}  # steps; asking a GPU whether all copies have ended makes the host wait for it
+CHECK_EVERY = {"cpu": 1, "cuda": 16}  # steps; checking on a GPU whether all copies have ended makes the host wait
 
 
 class Policy(Protocol):
@@ -22,14 +22,14 @@ class Policy(Protocol):
 
         Args:
             observations: (k, d), float32.
-            alive: (k,), long, ascending: which of the n copies these are. It is the same tensor, by identity, until copies are
-                dropped, so a population may keep what it has selected for it.
+            alive: (k,), long, ascending: the indices of these copies. It is the same tensor object until copies are
+                dropped, so a population may cache what it has selected for it.
         """
 
 
 @dataclass(frozen=True, eq=False)
 class Transitions:
-    """Every step that counted, in order of time.
+    """Every step of the copies that were still running, in order of time.
 
     Attributes:
         observations: (N, d), float32.
@@ -37,8 +37,8 @@ class Transitions:
         rewards: (N,), float64.
         next_observations: (N, d), float32.
         terminated: (N,), bool.
-        copies: (N,), long: which copy took the step.
-        steps: (N,), long: which step of its episode it was, from 0.
+        copies: (N,), long: index of the copy that took the step.
+        steps: (N,), long: index of the step in its episode, from 0.
     """
 
     observations: torch.Tensor
@@ -58,7 +58,7 @@ class Rollout:
         returns: (n,), float64, the undiscounted sum of rewards.
         lengths: (n,), long.
         terminated: (n,), bool: ended by the task, not by a time limit.
-        transitions: Every step, where recorded.
+        transitions: Every step, if recorded.
     """
 
     returns: torch.Tensor
@@ -79,24 +79,24 @@ def rollout(
     alike: bool = False,
     record: bool = False,
 ) -> Rollout:
-    """Runs one episode of each of n copies.
+    """Runs one episode in each of n copies.
 
-    Copies that have ended no longer count, and are dropped whenever at most half of those still stepped are left.
+    Copies whose episodes have ended no longer count, and are dropped when at most half of those still stepped are left.
 
     Args:
         task: The task.
         policy: Chooses the actions.
-        episodes: n.
+        episodes: n, the number of copies.
         generator: Draws the initial states.
-        max_steps: Where to cut episodes off; the task's own limit by default, and never beyond it.
-        group: Copies are dropped in whole blocks of this many consecutive ones, so that a policy which is a population sees
-            as many copies of each member as before. n is a multiple of it.
-        alike: Whether the copies of a block start in the same state, which compares them with less noise.
+        max_steps: Where to cut episodes off: the task's own limit by default, and never beyond it.
+        group: Copies are dropped in blocks of this many consecutive ones, so that a policy that is a population always
+            sees equally many copies of every member. n is a multiple of it.
+        alike: Whether the copies of a block start in the same state, for comparisons with less noise.
         record: Whether to keep the transitions.
 
     Raises:
-        ValueError: ``episodes`` is no positive multiple of ``group``.
-        UsageError: Neither the task nor ``max_steps`` limits the steps.
+        ValueError: ``episodes`` is not a positive multiple of ``group``.
+        UsageError: Neither the task nor ``max_steps`` sets a limit.
     """
     if episodes < 1 or episodes % group:
         raise ValueError(f"{episodes} episodes are no positive multiple of the group's {group}")
@@ -141,7 +141,7 @@ class Tally:
 
     Attributes:
         returns: (k,), float64.
-        lengths: (k,), float64, as it is summed with the same weights.
+        lengths: (k,), float64, since it is summed with the same weights.
         terminated: (k,), bool.
         running: (k,), bool; a new tensor whenever it changes.
         weight: (k,), float64, 1 while running, then 0.
@@ -161,12 +161,12 @@ class Tally:
         return cls(zeros, zeros.clone(), ~yes, yes, zeros + 1)
 
     def add(self, reward: torch.Tensor) -> None:
-        """Counts one step with rewards (k,)."""
+        """Adds one step with rewards (k,)."""
         self.returns.addcmul_(reward, self.weight)
         self.lengths.add_(self.weight)
 
     def end(self, ended: torch.Tensor, terminated: torch.Tensor) -> None:
-        """Stops the copies that have ended (k,), of which some were terminated (k,)."""
+        """Stops the copies whose episodes have ended (k,), some of which have terminated (k,)."""
         self.terminated |= terminated & self.running
         self.running = self.running & ~ended
         self.weight = self.running.double()
@@ -177,13 +177,13 @@ class Tally:
         return Tally(*(part[index] for part in parts))
 
     def put(self, index: torch.Tensor, other: Tally) -> None:
-        """Copies what ``other`` counted to the positions ``index``."""
+        """Copies the totals of ``other`` to the positions ``index``."""
         self.returns[index], self.lengths[index] = other.returns, other.lengths
         self.terminated[index] = other.terminated
 
 
 def transitions(log: list[tuple[torch.Tensor, ...]]) -> Transitions:
-    """Returns the steps of the copies that were running, from one entry a step."""
+    """Returns the steps of the copies that were running, from a log with one entry per step."""
     before, actions, rewards, after, terminated, copies = (
         torch.cat([entry[i][entry[-1]] for entry in log]) for i in range(6)
     )
@@ -192,10 +192,10 @@ def transitions(log: list[tuple[torch.Tensor, ...]]) -> Transitions:
 
 
 def step_limit(spec: TaskSpec, max_steps: int | None) -> int:
-    """Returns after how many steps an episode is cut off.
+    """Returns the number of steps after which an episode is cut off.
 
     Raises:
-        UsageError: Nothing limits it.
+        UsageError: There is no limit.
     """
     limits = [limit for limit in (spec.max_episode_steps, max_steps) if limit is not None]
     if not limits:

@@ -1,4 +1,4 @@
-"""From which return on a real task counts as solved."""
+"""Mean returns from which real tasks count as solved."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ SOLVED = {
     "HalfCheetah-v5": 4800.0,
     "Hopper-v5": 3800.0,
 }
-"""Mean returns from which a task counts as solved; they go before Gymnasium's own ``reward_threshold``."""
+"""Mean returns from which tasks count as solved; they take precedence over Gymnasium's own ``reward_threshold``."""
 
 
 def threshold_of(task: str) -> float | None:
-    """Returns the return from which a real task counts as solved; None where nobody has set one."""
+    """Returns the mean return from which a real task counts as solved; None if no threshold is set."""
     bare = task.rpartition(":")[2]
     if bare in SOLVED:
         return SOLVED[bare]

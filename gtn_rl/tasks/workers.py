@@ -1,4 +1,4 @@
-"""Any Gymnasium environment as a ``BatchedTask``: its copies are stepped in this process or shared out among others."""
+"""Any Gymnasium environment as a ``BatchedTask``: its copies are stepped in this process or by worker processes."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from gtn_rl.tasks.protocol import Starts, Step, TaskSpec
 
 @dataclass(frozen=True, eq=False)
 class PoolState:
-    """The latest state of a pool, which lies in the environments.
+    """The latest state of a pool, which the environments themselves hold.
 
     Attributes:
-        time: How many resets, steps and selections it took to get here: tells an old state from the latest.
-        rows: (k,), which rows of the shared arrays are its copies; None for all.
+        time: Number of resets, steps and selections so far; tells an old state from the latest.
+        rows: (k,), the rows of the shared arrays that are its copies; None for all.
     """
 
     time: int
@@ -33,14 +33,14 @@ class PoolState:
 class EnvPool:
     """A ``BatchedTask`` that steps Gymnasium's own environments.
 
-    Copy i starts with the seed that is the i-th of ``generator.integers(2**31, size=n)``, so the number of workers changes no
-    result. Copies that have ended are not stepped.
+    Copy i starts with the i-th seed of ``generator.integers(2**31, size=n)``, so results do not depend on the number of
+    workers. Copies whose episodes have ended are not stepped.
 
     Args:
-        spec: What is known of the task.
-        env_spec: What ``gymnasium.make`` makes.
-        device: Where the tensors are to be.
-        workers: How many processes; 0 for this one, None for one a CPU.
+        spec: The task's spec.
+        env_spec: Spec for ``gymnasium.make``.
+        device: Device of the tensors.
+        workers: Number of processes; 0 for this process, None for one per CPU.
 
     Raises:
         UsageError: ``workers`` is negative.
@@ -71,7 +71,7 @@ class EnvPool:
         """See ``BatchedTask.begin``.
 
         Raises:
-            GTNError: A worker, or its environment, failed.
+            GTNError: A worker, or an environment, failed.
         """
         (seeds,), spec, n = starts, self.spec, len(starts[0])
         layout = Layout(n, spec.observation_size, 1 if spec.discrete else spec.action_size, spec.discrete)
@@ -90,7 +90,7 @@ class EnvPool:
         """See ``BatchedTask.restart``.
 
         Raises:
-            GTNError: A worker, or its environment, failed.
+            GTNError: A worker, or an environment, failed.
             RuntimeError: The state is not the latest.
         """
         arrays = self._latest(state)
@@ -103,14 +103,14 @@ class EnvPool:
         return self._next(state.rows)
 
     def observe(self, state: PoolState) -> torch.Tensor:
-        """See ``BatchedTask.observe``."""
+        """See ``BatchedTask.observe``; raises RuntimeError if the state is not the latest."""
         return self._tensor(self._latest(state).observations, state)
 
     def step(self, state: PoolState, actions: torch.Tensor) -> Step:
         """See ``BatchedTask.step``.
 
         Raises:
-            GTNError: A worker, or its environment, failed.
+            GTNError: A worker, or an environment, failed.
             RuntimeError: The state is not the latest.
         """
         arrays = self._latest(state)
@@ -125,7 +125,7 @@ class EnvPool:
         return Step(self._next(state.rows), *(self._tensor(part, state) for part in (rewards, terminated, truncated)))
 
     def select(self, state: PoolState, keep: torch.Tensor) -> PoolState:
-        """See ``BatchedTask.select``."""
+        """See ``BatchedTask.select``; raises RuntimeError if the state is not the latest."""
         arrays, index = self._latest(state), keep.cpu().numpy()
         rows = index if state.rows is None else state.rows[index]
         kept = np.zeros_like(arrays.active)
@@ -134,7 +134,7 @@ class EnvPool:
         return self._next(rows)
 
     def close(self) -> None:
-        """Ends the workers and closes the environments; a later ``reset`` starts them afresh."""
+        """Ends the workers and closes the environments; a later ``reset`` starts them again."""
         if self._crew is not None:
             self._crew.close()
         if self._block is not None:
@@ -143,7 +143,7 @@ class EnvPool:
 
     @contextlib.contextmanager
     def _user_errors(self) -> Iterator[None]:
-        """Turns what an environment of this process raises into the error that one of a worker's would be."""
+        """Turns an exception of an environment in this process into the error that a worker would cause."""
         try:
             yield
         except Exception as error:

@@ -1,1 +1,1 @@
-"""Transfer: agents of Stable-Baselines3 trained inside an environment and judged on the real task."""
+"""Transfer: agents of Stable-Baselines3, trained inside an environment and evaluated on the real task."""

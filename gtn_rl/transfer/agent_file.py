@@ -1,4 +1,4 @@
-"""The file of a trained agent: Stable-Baselines3's own zip, written in one step."""
+"""The file of a trained agent: Stable-Baselines3's own zip, written atomically."""
 
 from __future__ import annotations
 
@@ -11,19 +11,20 @@ from gtn_core.checkpoint import replacing
 
 
 def agent_path(path: Path) -> Path:
-    """Returns the path with ``.zip`` where it has no suffix, as Stable-Baselines3's ``load`` looks for it."""
+    """Returns the path with ``.zip`` added if it has no suffix, as Stable-Baselines3's ``load`` expects."""
     return path if path.suffix else path.with_suffix(".zip")
 
 
 def save_agent(agent: Any, path: Path) -> list[Path]:
-    """Writes an agent for ``load`` of its class.
+    """Saves an agent so that its class's ``load`` can read it.
 
     Args:
-        agent: Of Stable-Baselines3.
-        path: The zip file; what stood there is replaced once the new one is whole.
+        agent: An agent of Stable-Baselines3.
+        path: The zip file; an existing one is replaced once the new one is complete.
 
     Returns:
-        What was written: the zip, and where observations are normalised ``<name>.vecnormalize.pkl`` for ``VecNormalize.load``.
+        Files written: the zip and, if observations are normalised, ``<name>.vecnormalize.pkl`` for
+        ``VecNormalize.load``.
 
     Raises:
         GTNError: A file cannot be written.

@@ -1,4 +1,4 @@
-"""One agent of a transfer study: what it is (a job of JSON values), and its training and judgement (a result of the same)."""
+"""One agent of a transfer study: its job and its result, both made of JSON values, and how it is trained and judged."""
 
 from __future__ import annotations
 
@@ -27,22 +27,23 @@ ROLES = (TEACHER, REAL, UNTRAINED, CLONING)
 
 @dataclass(frozen=True)
 class AgentJob:
-    """Everything that decides how one agent turns out.
+    """Everything that determines how one agent turns out.
 
     Attributes:
         role: One of ``ROLES``: what the agent learns from.
-        env: The environment that it trains in, by the name that ``find_environment`` takes.
-        digest: Of that environment's file; None for any other environment.
-        task: The real task, by the name that ``find_environment`` takes.
-        algorithm: The algorithm's name; for ``CLONING`` that role's own name.
+        env: The environment that it trains in, by a name for ``find_environment``.
+        digest: Digest of that environment's content, see ``Environment.digest``.
+        task: The real task, by a name for ``find_environment``.
+        algorithm: The algorithm's name; for ``CLONING``, that role's name.
         settings: One of ``SETTINGS``.
-        number: The agent's number, from 0; with ``seed`` it seeds everything.
+        number: The agent's number, from 0; together with ``seed`` it seeds everything.
         seed: The study's root seed.
-        steps: Where it is judged, in steps, ascending.
-        episodes: Real episodes of one judgement.
+        steps: Numbers of steps at which it is judged, ascending.
+        episodes: Real episodes per judgement.
         threshold: Mean return from which the real task is solved.
-        budget: Steps up to which it trains on until the real task is solved; None to stop at the last of ``steps``.
-        task_digest: Of the real task's file; None where it has none.
+        budget: Steps up to which it continues to train until it solves the real task; None to stop at the last of
+            ``steps``.
+        task_digest: Digest of the real task's content, likewise.
     """
 
     role: str
@@ -65,24 +66,24 @@ class AgentJob:
 
     @property
     def identity(self) -> str:
-        """The job as one string; a file counts by its content, wherever it lies."""
+        """The job as one string; a file is identified by its content, wherever it is."""
         values = self.to_json()
         if self.digest:
             values["env"] = None
         if self.task_digest:
             values["task"] = None
-        else:  # as in files from before there was such a field
+        else:  # as in files from before this field existed
             del values["task_digest"]
         return json.dumps(values, sort_keys=True)
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> AgentJob:
-        """Puts back what ``to_json`` took apart."""
+        """Restores a job from the result of ``to_json``."""
         return cls(**{**values, "steps": tuple(values["steps"])})
 
     @property
     def title(self) -> str:
-        """What to call the agent on a screen."""
+        """The agent's name for display."""
         agent = "" if self.role == CLONING else f"{self.algorithm}, {self.settings}, "
         return f"{self.role}: {agent}agent {self.number}"
 
@@ -91,10 +92,11 @@ def run_job(job: AgentJob) -> dict[str, Any]:
     """Trains and judges one agent.
 
     Returns:
-        ``checkpoints``: for each stop ``steps``, ``taken``, ``updates``, ``cpu_seconds`` and ``deterministic`` and
-        ``stochastic``, each None or mean, standard deviation, minimum and maximum over the real episodes; ``solved_at``: steps of
-        the first stop at which the deterministic mean reached the threshold, else None; ``solved_cpu_seconds``: of the
-        training until then; ``hyperparameters``; ``wall_seconds``, judging included.
+        ``checkpoints``: for each stop ``steps``, ``taken``, ``updates``, ``cpu_seconds``, and ``deterministic`` and
+        ``stochastic``, each the mean, standard deviation, minimum and maximum over the real episodes or None;
+        ``solved_at``: steps taken at the first stop at which the deterministic mean reached the threshold, else None;
+        ``solved_cpu_seconds``: processor time of the training until then; ``hyperparameters``; ``wall_seconds``,
+        judging included.
 
     Raises:
         UsageError: The algorithm does not fit the environment, or a setting is refused.
@@ -106,7 +108,7 @@ def run_job(job: AgentJob) -> dict[str, Any]:
 
 
 def stops_of(job: AgentJob) -> list[int]:
-    """Returns where an agent is judged: its ``steps``, and with a budget also a geometric grid, four stops to a factor 4."""
+    """Returns where an agent is judged: its ``steps`` and, with a budget, also a geometric grid with ratio sqrt(2)."""
     stops = set(job.steps)
     if job.budget is not None:
         first = min(1000, job.budget)
@@ -141,7 +143,7 @@ def _train(job: AgentJob) -> dict[str, Any]:
 
 
 def _clone(job: AgentJob) -> dict[str, Any]:
-    """Clones the teacher's greedy actions from as many contexts as an agent would take steps."""
+    """Clones the teacher's greedy actions, in as many contexts as an agent would take steps."""
     checkpoints: list[dict[str, Any]] = []
     env = _unchanged(job.env, job.digest)
     for steps in job.steps:
@@ -157,10 +159,10 @@ def _checkpoint(stop: Stop, deterministic: dict[str, float], stochastic: dict[st
 
 
 def _unchanged(name: str, digest: str | None) -> Environment:
-    """Returns an environment that a job names.
+    """Returns the environment that a job names.
 
     Raises:
-        GTNError: Its file is another one by now, so that results would mix two.
+        GTNError: Its content has changed, so that results would mix two environments.
     """
     env = find_environment(name)
     if env.digest != digest:
@@ -169,11 +171,11 @@ def _unchanged(name: str, digest: str | None) -> Environment:
 
 
 def _judge(job: AgentJob, stop: Stop, act: Act) -> dict[str, float]:
-    """Plays the real episodes; agents of one number meet the same initial states at a stop, whatever they were trained on."""
+    """Plays the real episodes; agents with one number meet the same initial states at a stop, whatever taught them."""
     seed = Streams(job.seed).seed("real episodes", job.number, stop.steps)
     return figures(_real_task(job.task, job.task_digest, job.episodes).returns(act, seed))
 
 
 @functools.lru_cache(maxsize=4)
 def _real_task(task: str, digest: str | None, episodes: int) -> Evaluator:
-    return evaluator_of(_unchanged(task, digest), episodes)  # a hundred copies take a while to make
+    return evaluator_of(_unchanged(task, digest), episodes)  # creating a hundred copies takes a while

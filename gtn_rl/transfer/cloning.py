@@ -1,4 +1,4 @@
-"""The behaviour-cloning control: imitate what the teacher's reward prefers, without any reinforcement learning."""
+"""The behaviour-cloning control: imitates the actions that the teacher's reward prefers; no reinforcement learning."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from gtn_rl.transfer.real_returns import Act
 
 WIDTH, BATCH, LEARNING_RATE = 64, 64, 1e-3
 EXPLORING = 0.5
-UPDATES = 2000  # enough for the loss to level off at every number of contexts that a study takes
+UPDATES = 2000  # enough for the loss to level off with any number of contexts in a study
 
 
 @dataclass(frozen=True)
@@ -27,9 +27,9 @@ class Clone:
     """A policy that imitates a teacher.
 
     Attributes:
-        act: How it acts.
-        updates: Gradient updates that made it.
-        cpu_seconds: Processor time that they took, the contexts included.
+        act: The policy.
+        updates: Number of gradient updates taken.
+        cpu_seconds: Processor time taken, including for the contexts.
     """
 
     act: Act
@@ -38,20 +38,20 @@ class Clone:
 
 
 def can_be_cloned(env: Environment) -> bool:
-    """Says whether an environment is a teacher whose reward prefers an action in each of its own states."""
+    """Returns whether an environment is a teacher whose reward prefers an action in each of its own states."""
     return env.document.get("form") in ("mdp", "bandit")
 
 
 def clone(env: Environment, samples: int, seed: int) -> Clone:
-    """Trains an MLP of two layers of 64 on the teacher's greedy actions, by cross-entropy or squared error.
+    """Trains an MLP with two hidden layers of 64 on the teacher's greedy actions, by cross-entropy or squared error.
 
     Args:
         env: The teacher.
-        samples: Contexts: as many as an agent would meet in as many steps.
-        seed: Of the contexts, the initial weights and the batches.
+        samples: Number of contexts: as many as an agent would meet in that many steps.
+        seed: Seed of the contexts, the initial weights and the batches.
 
     Raises:
-        UsageError: The environment exposes no greedy actions.
+        UsageError: The environment has no greedy actions.
     """
     if not can_be_cloned(env):
         raise UsageError(f"{env.name} has no greedy actions to clone")
@@ -66,9 +66,10 @@ def clone(env: Environment, samples: int, seed: int) -> Clone:
 
 
 def _contexts(env: Environment, weights: Weights, samples: int, seed: int) -> np.ndarray:
-    """Returns what an agent meets in so many steps, (samples, d): half of its actions the preferred ones, half random.
+    """Returns the states that an agent meets in ``samples`` steps, (samples, d), with half of its actions random.
 
-    In a bandit these are its contexts; in a Markov decision process, the states that its episodes go through.
+    The other half are the teacher's greedy actions. In a bandit the states are its contexts; in an MDP, those along its
+    episodes.
     """
     made = gym.make(env.id, disable_env_checker=True)
     made.action_space.seed(seed % 2**31)

@@ -1,4 +1,4 @@
-"""What the real task says of a teacher: the steps that it takes to solve there, and when the teacher has paid for itself."""
+"""A teacher compared with the real task: the steps that it takes to solve there, and when the teacher pays for itself."""
 
 from __future__ import annotations
 
@@ -8,16 +8,17 @@ from typing import Any
 
 
 def solve_times(results: Sequence[Mapping[str, Any]], budget: int) -> dict[str, Any]:
-    """Sums up how many steps of training agents took until they solved the real task.
+    """Summarises how many training steps agents took to solve the real task.
 
     Args:
-        results: Of agents that trained alike.
-        budget: Steps after which an agent gave up; such an agent is censored: it would have taken more.
+        results: Results of agents that trained alike.
+        budget: Steps after which an agent gave up; such an agent is censored: it would have needed more.
 
     Returns:
-        ``agents``; ``solved`` of them; ``steps``: of each agent, None where censored; ``median_steps``: the median with
-        censored agents last, None if it is censored itself; ``cpu_seconds_per_solved``: of all agents' training, until solved
-        or to its end, for each of those that solved it, None where none did; ``budget``.
+        ``agents``: their number; ``solved``: how many of them solved the task; ``steps``: of each agent, None if
+        censored; ``median_steps``: the median with censored agents last, None if it is itself censored;
+        ``cpu_seconds_per_solved``: training time of all agents, until solved or to the end, per agent that solved the
+        task, None if none did; ``budget``.
     """
     steps = [result["solved_at"] for result in results]
     solved = sum(step is not None for step in steps)
@@ -40,19 +41,20 @@ def pay_off(
     *,
     on_real_dynamics: bool,
 ) -> dict[str, Any]:
-    """Computes from how many agents on a teacher is cheaper than training each of them on the real task until it is solved.
+    """Computes from how many agents on a teacher is cheaper than training each on the real task until it is solved.
 
-    An agent is one that solves the task: where only some do, on either, the processor time of those that fail is paid for, too.
+    Agents that solve the task are counted; the processor time of those that fail, on either side, is part of the cost.
 
     Args:
-        cost: Of the teacher; what ``provenance.cost_of`` says.
-        real: What ``solve_times`` says of agents that trained on the real task.
-        taught: The same of agents that the teacher taught.
+        cost: Cost of the teacher, from ``provenance.cost_of``.
+        real: Result of ``solve_times`` for agents that trained on the real task.
+        taught: Result of ``solve_times`` for agents that the teacher taught.
         on_real_dynamics: Whether taught agents step the real task, as with a learned reward.
 
     Returns:
-        ``agents_by_real_steps``, the cost over the real steps that an agent saves; instead ``agents_by_real_steps_at_most`` where
-        those of the real task are censored; and ``agents_by_cpu_seconds``. None: it never pays. Absent: not known.
+        ``agents_by_real_steps``: the cost divided by the real steps that an agent saves, or instead
+        ``agents_by_real_steps_at_most`` if the median on the real task is censored; and ``agents_by_cpu_seconds``. None
+        means that the teacher never pays; an absent key, that it is unknown.
     """
     solved = taught["solved"]
     found: dict[str, Any] = {}

@@ -1,4 +1,4 @@
-"""What evaluates an agent on a real task: whole episodes, or one pass over a data set's test split."""
+"""Evaluation of an agent on a real task: whole episodes, or one pass over a data set's test split."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ class Evaluator(Protocol):
     """A real task, ready to evaluate agents.
 
     Attributes:
-        measure: What the mean of ``returns`` is, in a word.
-        counted: What there is one return of each.
-        count: How many of them.
+        measure: Name of what ``returns`` measures: ``return`` or ``accuracy``.
+        counted: What ``returns`` has one value for each of: ``episodes`` or ``images``.
+        count: Number of these.
     """
 
     measure: str
@@ -25,17 +25,17 @@ class Evaluator(Protocol):
     count: int
 
     def returns(self, act: Act, seed: int) -> np.ndarray:
-        """Returns what an agent earns, (count,) float64; ``seed`` is of every draw."""
+        """Returns an agent's returns, (count,) float64; ``seed`` seeds every draw."""
 
     def close(self) -> None:
         """Closes the environments."""
 
 
 def evaluator_of(env: Environment, episodes: int) -> Evaluator:
-    """Returns what evaluates agents on a real task; the caller closes it.
+    """Returns the evaluator of a real task; the caller closes it.
 
     Args:
         env: The task.
-        episodes: How many are played; a data set is passed over once, whatever this says.
+        episodes: Number of episodes to play; ignored for a data set, which is passed over once.
     """
     return RealImages(env.id, env.judged) if env.stream else RealTask(env.id, episodes)

@@ -1,4 +1,4 @@
-"""The outcome of a transfer study: its agents' results, put together by what they learned from, algorithm and settings."""
+"""The outcome of a transfer study: its agents' results, grouped by role, algorithm and settings."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ Done = tuple[AgentJob, dict[str, Any]]
 
 @dataclass(frozen=True)
 class Point:
-    """What a group of agents achieved after so many steps.
+    """The results of a group of agents after a number of steps.
 
     Attributes:
-        steps: Steps.
+        steps: Number of steps.
         updates: Gradient updates, mean over agents.
         cpu_seconds: Processor time of the training, mean over agents.
-        deterministic: Figures of the agents' mean returns with their most likely actions.
-        stochastic: With sampled actions; None where that was not measured.
+        deterministic: Summary of the agents' mean returns with their most likely actions.
+        stochastic: The same with sampled actions; None if not measured.
     """
 
     steps: int
@@ -40,13 +40,13 @@ class Point:
 
 @dataclass(frozen=True)
 class Curve:
-    """What a group of agents achieved at each of its stops.
+    """The results of a group of agents at each of its stops.
 
     Attributes:
         role: What the agents learned from.
         algorithm: The algorithm's name.
         settings: One of ``SETTINGS``.
-        points: For each stop: ``steps``, ``updates`` (mean), ``cpu_seconds`` (mean), ``deterministic`` and ``stochastic``.
+        points: One point per stop.
     """
 
     role: str
@@ -62,14 +62,15 @@ class Transfer:
     Attributes:
         env: The environment.
         task: The real task.
-        threshold: Mean return from which it is solved; None where nobody has set one.
-        plan: What was done.
-        curves: One for each role, algorithm and setting, the teacher's first.
-        solving: For each algorithm and setting: ``algorithm``, ``settings``, what ``controls.solve_times`` says of agents that
-            trained on the real task (``real``) and of those that the teacher taught (``taught``), and ``controls.pay_off``.
-        cost: Of the teacher; what ``provenance.cost_of`` says.
-        agents: Number of agents in all.
-        wall_seconds: That they took, added up.
+        threshold: Mean return from which it is solved; None if no threshold is set.
+        plan: The plan of the study.
+        curves: One per role, algorithm and settings, the teacher's first.
+        solving: For each algorithm and settings: ``algorithm``, ``settings``, ``controls.solve_times`` of agents that
+            trained on the real task (``real``) and of those that the teacher taught (``taught``), and the entries of
+            ``controls.pay_off``.
+        cost: Cost of the teacher, from ``provenance.cost_of``.
+        agents: Total number of agents.
+        wall_seconds: Wall-clock time of all agents, added up.
     """
 
     env: Environment
@@ -83,7 +84,7 @@ class Transfer:
     wall_seconds: float = field(default=0.0, compare=False)
 
     def to_json(self) -> dict[str, Any]:
-        """Returns everything as JSON values."""
+        """Returns the outcome as JSON values."""
         return {
             "env": self.env.name,
             "digest": self.env.digest,
@@ -126,7 +127,7 @@ def _solving(
     settings: str,
     agents: Mapping[str, Sequence[Done]],
 ) -> dict[str, Any]:
-    """Sets agents on the real task beside those that the teacher taught."""
+    """Compares agents trained on the real task with those that the teacher taught."""
     real, taught = ([result for _, result in agents[role]] for role in (REAL, TEACHER))
     times = solve_times(real, max(plan.control_steps, max(plan.steps)))
     taught_times = solve_times(taught, max(plan.steps))

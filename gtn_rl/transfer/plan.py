@@ -1,4 +1,4 @@
-"""The plan of a transfer study: which agents are trained on what, refused before any work where it makes no sense."""
+"""The plan of a transfer study: which agents train on what, checked before any work."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ class TransferPlan:
     """What to train and how to judge it.
 
     Attributes:
-        algorithms: Names; empty for those that fit the action space.
+        algorithms: Names of algorithms; empty for the default ones that fit the action space.
         settings: Some of ``SETTINGS``.
-        agents: Agents of each algorithm and setting.
-        steps: Where they are judged, in environment steps.
-        episodes: Real episodes of one judgement.
+        agents: Number of agents for each algorithm and settings.
+        steps: Numbers of environment steps at which they are judged.
+        episodes: Real episodes per judgement.
         controls: Whether to run the controls.
         control_steps: Real steps after which an agent on the real task gives up.
-        seed: Root of all randomness.
-        workers: Processes.
+        seed: Root seed of all randomness.
+        workers: Number of processes.
     """
 
     algorithms: tuple[str, ...] = ()
@@ -46,10 +46,11 @@ class TransferPlan:
 
 
 def check(env: Environment, task: str, plan: TransferPlan) -> None:
-    """Refuses, before any work, what would fail after some.
+    """Checks, before any work, that nothing will fail later.
 
     Raises:
-        UsageError: An algorithm or setting is unknown, or does not fit the environment, or the real task has other spaces.
+        UsageError: An algorithm or setting is unknown or does not fit the environment, the real task has other spaces,
+            or the steps are not positive.
         GTNError: An algorithm's package is not installed.
     """
     require_same_spaces(env, find_environment(task))
@@ -66,7 +67,7 @@ def check(env: Environment, task: str, plan: TransferPlan) -> None:
 
 
 def jobs_of(env: Environment, task: str, plan: TransferPlan, folder: Path) -> Iterator[AgentJob]:
-    """Yields the study's jobs, the teacher's agents first; writes the untrained teachers that they need."""
+    """Yields the study's jobs, the teacher's agents first, and writes the untrained teachers that they need."""
     real, threshold = find_environment(task), threshold_of(task)
     steps = tuple(sorted(set(plan.steps)))
 
@@ -108,7 +109,7 @@ def _algorithms(env: Environment, plan: TransferPlan) -> tuple[str, ...]:
 
 
 def _untrained(env: Environment, folder: Path, seed: int, number: int) -> Environment:
-    """Writes one agent's untrained teacher, the same file whenever it is asked for."""
+    """Writes one agent's untrained teacher, the same file on every call."""
     path = folder / "untrained" / f"{number}.safetensors"
     path.parent.mkdir(exist_ok=True)
     write_untrained(env, path, Streams(seed).seed("untrained teacher", number))

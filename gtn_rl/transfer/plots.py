@@ -1,4 +1,4 @@
-"""The picture of a transfer study: real return against steps of training, one panel for each algorithm."""
+"""The figure of a transfer study: real return against training steps, one panel per algorithm."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ COLOURS = {TEACHER: "#0b6e4f", REAL: "#c8553d", CLONING: "#3d5a80", UNTRAINED: "
 LINES = {"default": "-", "varied": "--", "tuned": ":"}
 MARKERS = {"default": "o", "varied": "s", "tuned": "^"}
 SOLVED = "solved"
-NUDGE = 1.02  # between neighbouring groups, so that equal results do not hide each other
+NUDGE = 1.02  # shift between neighbouring groups, so that equal results do not hide each other
 
 
 def plot_transfer(path: Path, transfer: Transfer) -> None:
-    """Draws the interquartile mean over agents with its 95% interval, by role and settings, beside the threshold.
+    """Plots the interquartile mean over agents with its 95% interval, by role and settings, and the threshold.
 
     Args:
-        path: PNG file.
-        transfer: What to draw.
+        path: PNG file to write.
+        transfer: The study's outcome.
     """
     algorithms = list(dict.fromkeys(curve.algorithm for curve in transfer.curves if curve.role != CLONING))
     figure = Figure(figsize=(max(9.0, 1.2 + 4.0 * len(algorithms)), 4.6), layout="constrained")
@@ -36,7 +36,7 @@ def plot_transfer(path: Path, transfer: Transfer) -> None:
     drawn = [line for axes in panels for line in axes.get_legend_handles_labels()[0]]
     handles = {line.get_label(): line for line in sorted(drawn, key=lambda line: line.get_label() == SOLVED)}
     figure.legend(handles=list(handles.values()), loc="outside lower center", ncols=3, fontsize=9, frameon=False)
-    agents, name = transfer.plan.agents, "/".join(Path(transfer.env.name).parts[-2:])  # of a long path its end
+    agents, name = transfer.plan.agents, "/".join(Path(transfer.env.name).parts[-2:])  # the end of a long path
     figure.suptitle(
         f"{name} → {transfer.task}: interquartile mean of {agents} agents, 95% bootstrap interval",
         x=0.01, ha="left", fontsize=11,

@@ -1,4 +1,4 @@
-"""How many images of a real data set an agent classifies rightly: one pass over its test split, every image once."""
+"""The accuracy of an agent on a real data set: one pass over its test split, every image once."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from gtn_envs import DataStreamEnv
 from gtn_rl.sb3.randomness import own_randomness
 from gtn_rl.transfer.real_returns import Act
 
-COPIES = 256  # that are shown images at once
+COPIES = 256  # images shown at once
 
 
 class RealImages:
@@ -21,7 +21,7 @@ class RealImages:
 
     Args:
         id: Its Gymnasium id.
-        arguments: Of the environment, as the split.
+        arguments: Keyword arguments of the environment, such as the split.
     """
 
     measure, counted = "accuracy", "images"
@@ -33,14 +33,14 @@ class RealImages:
         self._envs = gym.make_vec(id, num_envs=min(COPIES, self.count), **arguments)
 
     def returns(self, act: Act, seed: int) -> np.ndarray:
-        """Shows every image once; their order is random.
+        """Shows every image once, in random order.
 
         Args:
-            act: The agent; called with all copies, those that have seen their share included.
-            seed: Of the order and of every draw that the agent makes; the caller's random state is left alone.
+            act: The agent; called with all copies, including those that have seen their share.
+            seed: Seed of the order and of every draw that the agent makes; the caller's random states do not change.
 
         Returns:
-            1 for an image that is classified rightly and 0 for any other, (images,) float64.
+            1 for an image that is classified correctly and 0 for any other, (images,) float64.
         """
         rewards, running = [], np.ones(self._envs.num_envs, dtype=bool)
         with own_randomness(seed):

@@ -1,4 +1,4 @@
-"""What an agent earns on the real task: many copies of it side by side, exactly one episode on each."""
+"""The returns of an agent on the real task: many copies side by side, exactly one episode in each."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from gtn_rl.sb3.randomness import own_randomness
 log = logging.getLogger(__name__)
 
 Act = Callable[[np.ndarray], np.ndarray]
-"""Observations (copies, ...) -> actions (copies, ...)."""
+"""Maps observations (copies, ...) to actions (copies, ...)."""
 
-ENDLESS = 100_000  # steps after which an episode without a time limit is taken for one that never ends
+ENDLESS = 100_000  # steps after which an episode without a time limit counts as endless
 
 
 class EpisodeCopies(Protocol):
-    """Copies of one task that step together."""
+    """Copies of one task that are stepped together."""
 
     def reset(self, seed: int) -> np.ndarray:
-        """Starts an episode on every copy; returns observations (copies, ...)."""
+        """Starts an episode in every copy; returns observations (copies, ...)."""
 
     def step(self, actions: np.ndarray, running: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Steps at least the running copies; returns observations, rewards and whether each ended, (copies, ...)."""
+        """Steps at least the running copies; returns observations (copies, ...), rewards and ends, both (copies,)."""
 
     def close(self) -> None:
         """Closes the environments."""
@@ -38,7 +38,7 @@ class RealTask:
 
     Args:
         task: The task's Gymnasium id.
-        episodes: Episodes of one judgement, and so copies of the task.
+        episodes: Episodes per evaluation, and so the number of copies of the task.
     """
 
     measure, counted = "return", "episodes"
@@ -53,11 +53,12 @@ class RealTask:
         self._copies: EpisodeCopies = _NativeCopies(task, episodes) if native else _ListedCopies(task, episodes)
 
     def returns(self, act: Act, seed: int) -> np.ndarray:
-        """Plays one episode on every copy, so that short episodes count no more often than long ones.
+        """Plays one episode in every copy, so that short episodes count no more often than long ones.
 
         Args:
-            act: The agent; called with all copies, those that have ended included.
-            seed: Of the initial states and of every draw that the agent makes; the caller's random state is left alone.
+            act: The agent; called with all copies, including those whose episodes have ended.
+            seed: Seed of the initial states and of every draw that the agent makes; the caller's random states do not
+                change.
 
         Returns:
             Undiscounted returns, (episodes,) float64.
@@ -83,12 +84,12 @@ class RealTask:
 
 
 def acting(model: Any, *, deterministic: bool, seed: int) -> Act:
-    """Returns how a trained agent acts, normalising observations as in its training.
+    """Returns the policy of a trained agent, with observations normalised as in its training.
 
     Args:
         model: An agent of Stable-Baselines3.
-        deterministic: The most likely action; otherwise a sample, or for Q-learners their exploration.
-        seed: Of the exploration of Q-learners.
+        deterministic: Whether to take the most likely action; otherwise it is sampled or, for Q-learners, explores.
+        seed: Seed of the exploration of Q-learners.
     """
     normalizer = model.get_vec_normalize_env()
     exploring = None if deterministic else getattr(model, "exploration_rate", None)
@@ -99,7 +100,7 @@ def acting(model: Any, *, deterministic: bool, seed: int) -> Act:
         nonlocal state
         starts = np.full(len(observations), state is None)
         seen = observations if normalizer is None else normalizer.normalize_obs(observations)
-        # Stable-Baselines3's own exploration draws one coin for the whole batch.
+        # Stable-Baselines3's own exploration tosses one coin for the whole batch.
         quiet = deterministic or exploring is not None
         actions, state = model.predict(seen, state=state, episode_start=starts, deterministic=quiet)
         if exploring is not None:
@@ -111,7 +112,7 @@ def acting(model: Any, *, deterministic: bool, seed: int) -> Act:
 
 
 class _NativeCopies:
-    """A task that Gymnasium vectorises itself; what its automatic resets yield is ignored."""
+    """A task with a vector environment of its own in Gymnasium; what its automatic resets yield is ignored."""
 
     def __init__(self, task: str, count: int) -> None:
         self._envs = gym.make_vec(task, num_envs=count)
@@ -128,7 +129,7 @@ class _NativeCopies:
 
 
 class _ListedCopies:
-    """Any other task: its copies one after the other, and no step for those that have ended."""
+    """Any other task: its copies are stepped one after the other, and not after their episodes have ended."""
 
     def __init__(self, task: str, count: int) -> None:
         self._envs = [gym.make(task, disable_env_checker=True) for _ in range(count)]
@@ -137,7 +138,7 @@ class _ListedCopies:
     def reset(self, seed: int) -> np.ndarray:
         seeds = np.random.SeedSequence(seed).generate_state(len(self._envs))
         first = [env.reset(seed=_small(int(s)))[0] for env, s in zip(self._envs, seeds, strict=True)]
-        dtype = self._envs[0].observation_space.dtype  # a task may begin with whole numbers and go on with others
+        dtype = self._envs[0].observation_space.dtype  # a task's first observations may be integers, and later ones not
         self._observations = np.stack(first).astype(dtype, copy=False)
         return self._observations.copy()
 
@@ -154,4 +155,4 @@ class _ListedCopies:
 
 
 def _small(seed: int) -> int:
-    return seed % 2**31  # what every environment takes
+    return seed % 2**31  # which every environment accepts

@@ -1,4 +1,4 @@
-"""What a person reads after a transfer study: tables, JSON and the plot, all in one folder."""
+"""The report of a transfer study: tables, JSON and a figure, all in one folder."""
 
 from __future__ import annotations
 
@@ -36,18 +36,18 @@ SOLVING = (
 
 
 def result_table(transfer: Transfer) -> Rows:
-    """Returns the rows of the full table, one for each stop of each group of agents, each cell as text."""
+    """Returns the full table, one row per stop of each group of agents, with each cell as text."""
     return [
         _row(curve.role, curve.algorithm, curve.settings, point) for curve in transfer.curves for point in curve.points
     ]
 
 
 def short_table(transfer: Transfer, settings: str) -> Rows:
-    """Returns the rows of the table for a screen: the IQM under the steps of every stop, the other figures at the last.
+    """Returns the table for the terminal: the IQM at every stop, the other figures at the last.
 
     Args:
-        transfer: What was found.
-        settings: Whose agents are shown.
+        transfer: The study's outcome.
+        settings: Settings of the agents to show.
     """
     rows = []
     for curve in transfer.curves:
@@ -66,11 +66,11 @@ def short_table(transfer: Transfer, settings: str) -> Rows:
 
 
 def solving_table(transfer: Transfer, settings: str) -> Rows:
-    """Returns how many steps agents take to solve the task on the teacher and on the task itself, and when the teacher pays.
+    """Returns how many steps agents take to solve the task on the teacher and on the task, and when the teacher pays.
 
     Args:
-        transfer: What was found.
-        settings: Whose agents are shown.
+        transfer: The study's outcome.
+        settings: Settings of the agents to show.
     """
     rows = []
     for found in transfer.solving:
@@ -92,22 +92,22 @@ def solving_table(transfer: Transfer, settings: str) -> Rows:
 
 
 def cost_line(transfer: Transfer) -> str:
-    """Returns what the teacher's meta-training cost, in words; empty where its file says nothing of it."""
+    """Returns what the teacher's meta-training cost, as text; empty if its file does not say."""
     known = (("real_steps", "real steps"), ("cpu_seconds", "CPU-seconds"))
     return ", ".join(f"{transfer.cost[key]:,.0f} {unit}" for key, unit in known if key in transfer.cost)
 
 
 def refuse_another_study(folder: Path, env: Environment, task: str) -> None:
-    """Makes sure that a report does not replace that of another environment, or of another real task.
+    """Checks that a report does not replace that of another environment or real task.
 
     Raises:
-        UsageError: The folder holds such a one.
+        UsageError: The folder holds another study.
     """
     try:
         before = dict(json.loads((folder / "transfer.json").read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError):
-        return  # there is none, or nothing that could be read of it
-    same = before.get("env") == env.name or (env.digest and before.get("digest") == env.digest)  # wherever a file lies
+        return  # there is none, or none that can be read
+    same = before.get("env") == env.name or (env.digest and before.get("digest") == env.digest)  # wherever a file is
     if not same or before.get("task") != task:
         what = f"{before.get('env')} on {before.get('task')}"
         raise UsageError(
@@ -119,9 +119,9 @@ def write_transfer_report(folder: Path, transfer: Transfer, command: str) -> Non
     """Writes ``transfer.json``, ``transfer.png`` and ``transfer.md``.
 
     Args:
-        folder: Where to; must exist.
-        transfer: What was found.
-        command: The command that makes it again.
+        folder: Existing folder to write to.
+        transfer: The study's outcome.
+        command: The command that reproduces it.
     """
     with replacing(folder / "transfer.json") as file:
         file.write(json.dumps({**transfer.to_json(), "made_by": command}, indent=1).encode())
@@ -149,7 +149,7 @@ def write_transfer_report(folder: Path, transfer: Transfer, command: str) -> Non
 
 
 def _stages(stages: Sequence[Mapping[str, Any]]) -> str:
-    """Returns the names of a teacher's stages, and says which did not help."""
+    """Returns the names of a teacher's stages, marking those that were not kept."""
     return ", ".join(f"{stage.get('name', '?')}{'' if stage.get('kept', True) else ' (not kept)'}" for stage in stages)
 
 
@@ -185,12 +185,12 @@ def _thousands(steps: int) -> str:
 
 
 def _short(value: float) -> str:
-    """Returns about three digits: a screen has eighty columns."""
+    """Formats a value with about three digits, for a terminal of eighty columns."""
     return f"{value:.0f}" if abs(value) >= 99.95 else _exact(value)
 
 
 def _exact(value: float) -> str:
-    """Returns one decimal, or three digits of what is small, as accuracies are."""
+    """Formats a value with one decimal, or with three digits if it is small, as accuracies are."""
     return f"{value:.1f}" if abs(value) >= 10 else f"{value:.3g}"
 
 
@@ -207,7 +207,7 @@ def _fewer(taught: Mapping[str, Any], real: Mapping[str, Any]) -> str:
 
 
 def _pays(found: Mapping[str, Any], key: str) -> str:
-    """Returns from how many agents on it pays: never where that is None, and a dash where nothing is known."""
+    """Formats from how many agents on the teacher pays: ``never`` for None, and a dash if it is unknown."""
     key = key if key in found else f"{key}_at_most"
     return "-" if key not in found else "never" if found[key] is None else _agents(found[key])
 

@@ -1,4 +1,4 @@
-"""``agents.jsonl``: one line for each agent that is done, so that a study goes on where it stopped."""
+"""``agents.jsonl``: one line per finished agent, so that an interrupted study can be resumed."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from gtn_rl.transfer.agents import AgentJob
 
 
 class ResultsFile:
-    """The results of a study's agents, known within ``locked``.
+    """The results of a study's agents, loaded within ``locked``.
 
     Args:
-        folder: Of the study; made if it is not there.
+        folder: The study's folder; created if it does not exist.
 
     Raises:
-        UsageError: The folder cannot be made.
+        UsageError: The folder cannot be created.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -32,11 +32,11 @@ class ResultsFile:
         self._results: dict[str, dict[str, Any]] = {}
 
     def get(self, job: AgentJob) -> dict[str, Any] | None:
-        """Returns a job's result; None if it has not been done."""
+        """Returns a job's result; None if it is not done yet."""
         return self._results.get(job.identity)
 
     def add(self, job: AgentJob, result: dict[str, Any]) -> None:
-        """Appends a result and flushes it to the disk.
+        """Appends a result and flushes it to disk.
 
         Raises:
             GTNError: The file cannot be written.
@@ -52,10 +52,10 @@ class ResultsFile:
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
-        """Keeps the folder to this process, and reads what is there.
+        """Locks the folder for this process, and loads the results in it.
 
         Raises:
-            GTNError: Another process has it, the folder cannot be written, or the file holds something else.
+            GTNError: Another process has the folder, it cannot be written, or the file holds something else.
         """
         folder = self.path.parent
         with held_file(folder / ".lock", f"another process is working on {folder}"):
@@ -66,7 +66,7 @@ class ResultsFile:
         if not self.path.is_file():
             return {}
         lines = self.path.read_text(encoding="utf-8").splitlines(keepends=True)
-        if lines and not lines[-1].endswith("\n"):  # a kill cut it short
+        if lines and not lines[-1].endswith("\n"):  # the process was killed while writing it
             lines.pop()
             with replacing(self.path) as file:
                 file.write("".join(lines).encode())

@@ -22,15 +22,15 @@ def hyperparameters(kind: str, entry: Algorithm, tasks: Sequence[str], streams: 
     """Returns the hyper-parameters of one agent, in rl-zoo3's form (JSON values).
 
     Args:
-        kind: ``default``: what Stable-Baselines3 does when told nothing. ``varied``: drawn around that
-            (``gtn_rl.sb3.variation``). ``tuned``: what ``tuned.yaml`` says.
+        kind: ``default``: the defaults of Stable-Baselines3. ``varied``: drawn around these (``gtn_rl.sb3.variation``).
+            ``tuned``: from ``tuned.yaml``.
         entry: The algorithm.
-        tasks: Names of the task, for ``tuned``, the best first.
-        streams: Where the varied settings are drawn.
+        tasks: Names of the task to look up for ``tuned``, best first.
+        streams: Random streams for the varied settings.
         index: The agent's number, which selects its draws.
 
     Raises:
-        UsageError: ``tuned.yaml`` has nothing for the algorithm.
+        UsageError: ``tuned.yaml`` has nothing for the algorithm, or nothing for any name of the task.
     """
     if kind == "tuned":
         content = read_yaml(TUNED)

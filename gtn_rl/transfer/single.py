@@ -1,4 +1,4 @@
-"""One agent from beginning to end: trained inside an environment, played on the real task, saved and filmed."""
+"""One agent from start to finish: trained inside an environment, evaluated on the real task, saved and filmed."""
 
 from __future__ import annotations
 
@@ -38,17 +38,18 @@ class Request:
     """What to train, checked before any work; see ``request``.
 
     Attributes:
-        env: Where the agent trains.
-        real: Where it is played; ``None`` where it is trained alone.
-        entry: Its algorithm.
-        given: Its hyper-parameters in rl-zoo3's form.
-        settings: The same as Stable-Baselines3 takes them.
+        env: The training environment.
+        real: The real task; ``None`` to train only.
+        entry: The algorithm.
+        given: Hyper-parameters in rl-zoo3's form.
+        settings: The same, as Stable-Baselines3 takes them.
         steps: Environment steps to train for.
-        episodes: Real episodes, of each kind; of a data set, the whole test split is taken.
-        seed: Root of all randomness.
+        episodes: Real episodes for each kind of action, deterministic and stochastic; a data set's whole test split is
+            used.
+        seed: Root seed of all randomness.
         tensorboard: Folder for TensorBoard events.
-        save: The agent's zip file.
-        video: GIF file.
+        save: Zip file for the agent.
+        video: GIF file for one real episode.
     """
 
     env: Environment
@@ -80,22 +81,23 @@ def request(
     video: Path | None = None,
     play: bool = True,
 ) -> Request:
-    """Checks what an agent is to be.
+    """Checks a request to train an agent.
 
     Args:
         env: Id, ``package:id`` or path of the training environment.
         algo: The algorithm's name.
-        real: The same of the real task; None for the one that the environment's file names, else the environment itself.
-        steps: Environment steps; None for the settings' ``n_timesteps``, else 10,000.
-        episodes: Real episodes, of each kind; of a data set, the whole test split is taken.
-        config: Content of an rl-zoo3 file (``zoo.select``).
-        source: Where it is from, for messages.
-        overrides: Hyper-parameters that go before it.
-        seed: Root of all randomness.
+        real: Name of the real task; None for the one that the environment's file names, else the environment itself.
+        steps: Environment steps; None for the settings' ``n_timesteps``, if any, else 10,000.
+        episodes: Real episodes for each kind of action, deterministic and stochastic; a data set's whole test split is
+            used.
+        config: Content of an rl-zoo3 file; see ``zoo.select``.
+        source: Where it comes from, for messages.
+        overrides: Hyper-parameters that override it.
+        seed: Root seed of all randomness.
         tensorboard: Folder for TensorBoard events.
-        save: File for the agent; ``.zip`` is added where it has no suffix.
-        video: GIF file of one real episode.
-        play: Whether it is to play the real task, whose packages are then needed.
+        save: File for the agent; ``.zip`` is added if it has no suffix.
+        video: GIF file for one real episode.
+        play: Whether the agent plays the real task, whose packages are then needed.
 
     Raises:
         UsageError: A name is unknown, a setting is not accepted, the algorithm does not fit the environment, the agent could not
@@ -123,19 +125,19 @@ def request(
         require_rendering(task)
     steps = steps or settings.n_timesteps or STEPS
     if settings.n_timesteps is not None:
-        given["n_timesteps"] = steps  # as they are, not as a file has them
+        given["n_timesteps"] = steps  # the actual number, not the file's
     return Request(place, task, entry, given, settings, steps, episodes, seed, tensorboard, save, video)
 
 
 def run(wanted: Request, advance: Callable[[int], None]) -> dict[str, Any]:
-    """Trains, plays, saves and films an agent, on one thread, as the agents of ``transfer`` are.
+    """Trains, evaluates, saves and films an agent, on one thread, as in ``transfer``.
 
     Args:
-        wanted: What to do.
+        wanted: The request.
         advance: Called with the steps taken so far.
 
     Returns:
-        What the command line prints as JSON.
+        The result that the command line prints as JSON.
 
     Raises:
         UsageError: The algorithm refuses its settings.
@@ -168,13 +170,13 @@ def _run(wanted: Request, advance: Callable[[int], None]) -> dict[str, Any]:
         act = acting(agent, deterministic=True, seed=seed)
         try:
             result["video"] = {"file": str(wanted.video), "return": film(wanted.video, wanted.real, act, seed)}
-        except Exception as error:  # whatever a renderer raises: the agent's returns are worth more
+        except Exception as error:  # a renderer may raise anything; the agent's returns matter more
             log.warning("no video: %s", error)
     return result
 
 
 def _trained(wanted: Request, streams: Streams, advance: Callable[[int], None]) -> tuple[BaseAlgorithm, Stop]:
-    """Returns the trained agent, and where its training ended."""
+    """Returns the trained agent, and the stop at the end of its training."""
     env = wanted.env
     agent = make_agent(wanted.entry, env, wanted.settings, streams.seed("agent") % 2**31, wanted.tensorboard)
     stops: list[Stop] = []
@@ -189,7 +191,7 @@ def _trained(wanted: Request, streams: Streams, advance: Callable[[int], None]) 
 
 
 def _played(real: Environment, episodes: int, streams: Streams, agent: BaseAlgorithm) -> dict[str, Any]:
-    """Returns what an agent earns on the real task."""
+    """Returns the agent's figures on the real task."""
     returns, threshold = {}, threshold_of(real.id)
     with closing(evaluator_of(real, episodes)) as evaluator:
         for kind in ("deterministic", "stochastic"):

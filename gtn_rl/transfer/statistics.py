@@ -1,4 +1,4 @@
-"""What a set of agents achieved, in a few robust figures: interquartile mean, bootstrap interval, solve rate."""
+"""Summary statistics of a set of agents: interquartile mean, bootstrap interval, solve rate."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ RESAMPLES = 9999
 
 @dataclass(frozen=True)
 class Summary:
-    """Figures over agents, each of them one number: its mean real return.
+    """Statistics over agents, each represented by its mean real return.
 
     Attributes:
-        n: Agents.
+        n: Number of agents.
         iqm: Interquartile mean (Agarwal et al., NeurIPS 2021): the mean of the middle half.
         low: Lower end of the IQM's 95% bootstrap interval; None for fewer than two agents.
-        high: Upper end.
-        mean: Mean.
-        minimum: The worst agent.
-        spread: Standard deviation over agents, with n - 1; None for fewer than two.
-        solve_rate: Share of agents at or above the task's threshold; None where the task has none.
+        high: Upper end of this interval.
+        mean: Mean over agents.
+        minimum: Score of the worst agent.
+        spread: Sample standard deviation over agents (n - 1); None for fewer than two.
+        solve_rate: Share of agents at or above the task's threshold; None if it has none.
     """
 
     n: int
@@ -37,17 +37,17 @@ class Summary:
 
 
 def interquartile_mean(values: np.ndarray, axis: int = -1) -> np.ndarray:
-    """Returns the mean of what lies between the quartiles, along an axis."""
+    """Returns the mean of the values between the quartiles, along an axis."""
     mean: np.ndarray = stats.trim_mean(values, 0.25, axis=axis)
     return mean
 
 
 def summarise(returns: Sequence[float], threshold: float | None) -> Summary:
-    """Computes the figures of a set of agents.
+    """Computes the statistics of a set of agents.
 
     Args:
-        returns: One mean real return an agent; at least one.
-        threshold: From where the task is solved.
+        returns: Mean real return of each agent; at least one.
+        threshold: Mean return from which the task is solved.
     """
     values = np.asarray(returns, dtype=np.float64)
     low, high = _interval(values)
@@ -64,7 +64,7 @@ def summarise(returns: Sequence[float], threshold: float | None) -> Summary:
 
 
 def _interval(values: np.ndarray) -> tuple[float | None, float | None]:
-    """Returns the percentile interval: BCa, scipy's default, has none where all agents are equal."""
+    """Returns the percentile bootstrap interval; scipy's default, BCa, has none if all agents are equal."""
     if len(values) < 2:
         return None, None
     found = stats.bootstrap(
@@ -74,7 +74,7 @@ def _interval(values: np.ndarray) -> tuple[float | None, float | None]:
 
 
 def figures(returns: np.ndarray) -> dict[str, float]:
-    """Returns mean, standard deviation and extremes of one agent's returns over real episodes, (episodes,)."""
+    """Returns mean, standard deviation, minimum and maximum of one agent's returns over real episodes, (episodes,)."""
     return {
         "mean": float(returns.mean()),
         "std": float(returns.std()),

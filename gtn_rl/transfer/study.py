@@ -1,4 +1,4 @@
-"""A transfer study from beginning to end: the agents that are missing are trained, and all of them put together."""
+"""A transfer study from start to finish: trains the agents that are missing, and summarises all of them."""
 
 from __future__ import annotations
 
@@ -24,20 +24,21 @@ def study(
     advance: Callable[[str, int, int], None],
     world: World | None = None,
 ) -> Transfer:
-    """Trains and judges every agent that ``folder`` does not hold already.
+    """Trains and judges every agent whose result ``folder`` does not hold yet.
 
     Args:
-        env: Where the agents train.
-        task: Id of the real task.
-        plan: What to do.
-        folder: Where ``agents.jsonl`` is, and the untrained teachers.
-        advance: Called with an agent's title, the number of agents done and their total, after each.
-        world: The processes that the agents are shared out to. The first one holds the folder; the files that agents train
-            in are read by all, so they have to see them, too.
+        env: The training environment.
+        task: Name of the real task.
+        plan: The plan of the study.
+        folder: Folder of ``agents.jsonl`` and of the untrained teachers.
+        advance: Called with an agent's title, the number of agents done and their total: after each agent, and before
+            the first with an empty title.
+        world: The processes among which the agents are divided. The first one holds the folder; all of them have to be
+            able to read the files that agents train in.
 
     Raises:
         UsageError: An algorithm or a setting does not fit.
-        GTNError: An agent failed; what was done before is kept.
+        GTNError: An agent failed; the results of finished agents are kept.
     """
     world = world or SingleProcess()
     everywhere(world, lambda: check(env, task, plan))
@@ -70,7 +71,7 @@ def study(
 def _run_shared(
     world: World, jobs: list[AgentJob], workers: int, keep: Callable[[AgentJob, dict[str, Any]], None]
 ) -> None:
-    """Runs jobs in rounds, in each of which every process trains as many agents as it has workers."""
+    """Runs jobs in rounds; in each, every process trains as many agents as it has workers."""
 
     def train(part: list[AgentJob]) -> list[dict[str, Any]]:
         done: dict[str, dict[str, Any]] = {}

@@ -1,4 +1,4 @@
-"""One agent of Stable-Baselines3: how it is made, and its training with stops at given numbers of steps."""
+"""Creates an agent of Stable-Baselines3, and trains it with stops at given numbers of steps."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Stop:
-    """Where an agent stands when its training stops for a moment.
+    """The state of an agent's training at a stop.
 
     Attributes:
-        steps: The number of steps that was asked for.
-        taken: Steps that it has taken: ``steps``, rounded up to the number of environments.
+        steps: The requested number of steps.
+        taken: Steps taken: ``steps``, rounded up to the number of environments or, for ARS, to its next update.
         updates: Gradient updates so far (``UpdateCounter.updates``).
-        cpu_seconds: Processor time of the training so far, without what happened at stops.
+        cpu_seconds: Processor time of the training so far, excluding the stops.
     """
 
     steps: int
@@ -48,23 +48,23 @@ class Stop:
 
 
 Visit = Callable[[Stop], bool]
-"""Called at each stop; whether to train on."""
+"""Called at each stop; returns whether to continue training."""
 
 
 def make_agent(
     entry: Algorithm, env: Environment, settings: Settings, seed: int, tensorboard: Path | None = None
 ) -> BaseAlgorithm:
-    """Makes a fresh agent and its training environment.
+    """Creates a fresh agent and its training environment.
 
     Args:
         entry: The algorithm.
-        env: Where it will train.
-        settings: Its hyper-parameters.
-        seed: In [0, 2**31).
+        env: The environment to train in.
+        settings: The agent's hyper-parameters.
+        seed: Seed in [0, 2**31).
         tensorboard: Folder for TensorBoard events.
 
     Raises:
-        UsageError: The algorithm does not take the environment's actions, or refuses a setting.
+        UsageError: The algorithm does not accept the environment's actions, or refuses a setting.
         GTNError: The algorithm's package is not installed.
     """
     require_fit(entry, env.action_space, env.name)
@@ -93,7 +93,7 @@ def _normalised(venv: VecEnv, arguments: Mapping[str, Any]) -> VecNormalize:
 
 
 def training_environments(env: Environment, count: int, seed: int) -> VecEnv:
-    """Returns copies of an environment that step together, as Stable-Baselines3 takes them."""
+    """Returns copies of an environment that step together, as a vector environment of Stable-Baselines3."""
     if env.native and count > 1:
         made = gym.make_vec(env.id, num_envs=count, autoreset_mode=AutoresetMode.SAME_STEP)
         assert isinstance(made, NativeVectorEnv)
@@ -112,21 +112,21 @@ def train(
     whole_rollouts: bool = False,
     laid_out_for: int | None = None,
 ) -> None:
-    """Trains an agent up to the last stop, or until a visit says that it is enough.
+    """Trains an agent up to the last stop, or until a visit returns False.
 
-    At a stop the agent has taken that many steps and no more: what it has collected since its last update has not taught
-    it anything yet.
+    At a stop the agent has taken that many steps and no more, so it has not yet learned from what it collected since
+    its last update.
 
     Args:
-        agent: The agent; its training continues if it had some.
+        agent: The agent; one that has been trained before is trained further.
         stops: Numbers of steps, ascending.
-        visit: Called at each.
-        advance: Called with the steps taken so far, after every step.
-        run_name: The run's name in TensorBoard.
-        whole_rollouts: Whether to finish the last rollout and learn from it before the last stop, as ``agent.learn`` does by
-            itself; PPO then takes 10,240 steps for 10,000.
-        laid_out_for: Steps by which its schedules, as of a Q-learner's exploration, end, so that an agent which may train on is
-            the same up to there as one which may not; the last stop if None.
+        visit: Called at each stop.
+        advance: Called with the steps taken so far, after every step (for ARS, before every stop).
+        run_name: Name of the run in TensorBoard.
+        whole_rollouts: Whether to complete the last rollout and learn from it before the last stop, as ``agent.learn``
+            does by itself; PPO then takes 10,240 steps for 10,000.
+        laid_out_for: Number of steps over which its schedules run, such as a Q-learner's exploration, so that an agent
+            that may continue is the same up to there as one that may not; None for the last stop.
     """
     if laid_out_for is not None:
         _lay_out(agent, laid_out_for)
@@ -146,7 +146,7 @@ def train(
 
 
 def _lay_out(agent: BaseAlgorithm, steps: int) -> None:
-    """Ends an agent's schedules after so many steps; if it goes on, those that follow are laid out as ``agent.learn`` does."""
+    """Ends an agent's schedules after ``steps``; beyond that, they are laid out as in ``agent.learn``."""
     update = agent._update_current_progress_remaining
 
     def lay_out(num_timesteps: int, total_timesteps: int) -> None:
@@ -156,14 +156,14 @@ def _lay_out(agent: BaseAlgorithm, steps: int) -> None:
 
 
 class _Clock:
-    """Processor time between stops."""
+    """Measures processor time between stops."""
 
     def __init__(self, visit: Visit, counter: UpdateCounter) -> None:
         self._visit, self._counter = visit, counter
         self._spent, self._began = 0.0, time.process_time()
 
     def stop(self, steps: int, taken: int) -> bool:
-        """Calls the visit with the clock halted; returns whether to train on."""
+        """Calls the visit with the clock halted; returns whether to continue training."""
         self._spent += time.process_time() - self._began
         goes_on = self._visit(Stop(steps, taken, self._counter.updates, self._spent))
         self._began = time.process_time()
@@ -171,7 +171,7 @@ class _Clock:
 
 
 class _Stops(BaseCallback):
-    """Stops at numbers of steps, from within Stable-Baselines3's own loop."""
+    """Stops at given numbers of steps, from within Stable-Baselines3's own loop."""
 
     def __init__(self, stops: Sequence[int], clock: _Clock, advance: Callable[[int], None], endless: bool) -> None:
         super().__init__()
@@ -190,7 +190,7 @@ class _Stops(BaseCallback):
 def _train_in_pieces(
     agent: BaseAlgorithm, stops: Sequence[int], clock: _Clock, advance: Callable[[int], None], run_name: str
 ) -> None:
-    """Trains ARS, which wears a candidate's weights during its rollouts and can only be judged between them."""
+    """Trains ARS, which has a candidate's weights during its rollouts and can only be judged between them."""
     for steps in stops:
         if steps > agent.num_timesteps:
             first = agent.num_timesteps == 0

@@ -15,24 +15,25 @@ NETWORKS = ("reward.", "transition.", "termination.")
 
 
 def can_be_untrained(env: Environment) -> bool:
-    """Says whether an environment is a teacher with networks; a data stream's file holds what its teacher made."""
+    """Returns whether an environment is a teacher with networks; a data stream's file only holds what one made."""
     return env.file is not None and not env.stream
 
 
 def write_untrained(env: Environment, path: Path, seed: int) -> None:
-    """Writes a teacher's file with its networks drawn anew.
+    """Writes a teacher's file with newly drawn networks.
 
-    Every weight and bias comes from a normal distribution with the standard deviation that its tensor has in the teacher, so
-    that rewards and dynamics keep their size; a tensor of one number has none, and stays. So do the states' normalisation, the
-    initial states and the reward's scale: what the control lacks is what the networks have learned.
+    Every weight and bias is drawn from a normal distribution with mean 0 and the standard deviation of its tensor in
+    the teacher, so that rewards and dynamics keep their size; a tensor with one number has none, and stays. So do the
+    normalisation of states, the initial states and the reward's scale: the control only lacks what the networks have
+    learned.
 
     Args:
         env: The teacher.
-        path: Where to.
-        seed: Of the draws.
+        path: Path of the file to write.
+        seed: Seed of the draws.
 
     Raises:
-        UsageError: The environment has no file.
+        UsageError: The environment is not a teacher with networks.
     """
     if not can_be_untrained(env):
         raise UsageError(f"{env.name} is no teacher of ours: it has no networks to draw anew")

@@ -1,4 +1,4 @@
-"""How many gradient updates an agent has made: the steps of its torch optimizers, counted one by one."""
+"""The number of gradient updates of an agent: the steps of its torch optimizers."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 PARTS = ("", "policy", "actor", "critic")
-"""Where Stable-Baselines3 keeps optimizers: on the algorithm itself and on these of its attributes."""
+"""Where Stable-Baselines3 keeps optimizers: on the algorithm itself, and on these attributes of it."""
 
 
 class UpdateCounter:
@@ -26,11 +26,11 @@ class UpdateCounter:
 
     @property
     def updates(self) -> int:
-        """Steps so far of the optimizer that made the most: of SAC's three, a joint step counts once."""
+        """Steps so far of the optimizer that took the most; a joint step of SAC's three counts once."""
         return max(self._steps.values(), default=0)
 
     def close(self) -> None:
-        """Stops counting, and leaves nothing on the agent that saving it would store."""
+        """Stops counting, and removes the hooks, which would otherwise be saved with the agent."""
         for handle in self._handles:
             handle.remove()
 
@@ -44,7 +44,7 @@ class UpdateCounter:
 
 
 def _optimizers(model: Any) -> dict[str, torch.optim.Optimizer]:
-    """Finds the agent's optimizers, each once, named by where it is."""
+    """Returns the agent's optimizers, each once, by where they are kept."""
     found: dict[str, torch.optim.Optimizer] = {}
     for part in PARTS:
         owner = getattr(model, part, None) if part else model

@@ -1,4 +1,4 @@
-"""One episode of an agent on the real task as an animated GIF."""
+"""Records one episode of an agent on the real task as an animated GIF."""
 
 from __future__ import annotations
 
@@ -17,31 +17,34 @@ from gtn_rl.reports.desktop import need_no_desktop
 from gtn_rl.sb3.randomness import own_randomness
 from gtn_rl.transfer.real_returns import ENDLESS, Act
 
-FPS = 25  # a GIF's clock counts in hundredths of a second, and viewers slow down what is faster than 50
+FPS = 25  # GIF delays are in hundredths of a second, and viewers slow down anything above 50
 COLOURS = 64
-IMAGES = 60  # of a data set that are filmed
+IMAGES = 60  # images of a data set to film
 
 
 def require_rendering(task: Environment) -> None:
-    """Makes sure, before any training, that a task can be filmed.
+    """Checks, before any training, that a task can be filmed.
 
     Raises:
-        UsageError: It has no pictures, or they need a package that is not installed.
+        UsageError: It cannot be rendered, or rendering needs a package that is not installed.
     """
     _filmed(task).close()
 
 
 def film(path: Path, task: Environment, act: Act, seed: int) -> float:
-    """Plays one episode, of a data set the first images of one, and writes it as a GIF.
+    """Plays one episode, or the first images of a data set, and writes it as a GIF.
 
     Args:
-        path: GIF file.
+        path: GIF file to write.
         task: The real task.
         act: The agent, called with one observation at a time, (1, ...).
-        seed: Of the initial state and the agent's draws.
+        seed: Seed of the initial state and of the agent's draws.
 
     Returns:
         The episode's return.
+
+    Raises:
+        GTNError: The episode does not end, or the file cannot be written.
     """
     frames, total = [], 0.0
     with contextlib.closing(_filmed(task)) as env, own_randomness(seed):
@@ -65,7 +68,7 @@ def film(path: Path, task: Environment, act: Act, seed: int) -> float:
 
 
 def _filmed(task: Environment) -> gym.Env:
-    """Makes a task whose pictures have been seen to be pictures.
+    """Creates a task and checks that it renders pictures.
 
     Raises:
         UsageError: See ``require_rendering``.
@@ -80,7 +83,7 @@ def _filmed(task: Environment) -> gym.Env:
             picture = np.asarray(env.render())
         except gym.error.DependencyNotInstalled as error:
             raise UsageError(f"pictures of {task.id} need a package that is not installed: {error}") from error
-        except Exception as error:  # a renderer's own, as where there is no display
+        except Exception as error:  # a renderer's own, e.g. without a display
             raise UsageError(f"{task.id} has no pictures: {error}") from error
         if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3:
             given = f"{picture.dtype} {picture.shape}"

@@ -1,4 +1,4 @@
-"""Hyper-parameters in the form of rl-zoo3's YAML files, and what Stable-Baselines3 takes in their place."""
+"""Hyper-parameters in the form of rl-zoo3's YAML files, and their conversion for Stable-Baselines3."""
 
 from __future__ import annotations
 
@@ -18,31 +18,31 @@ from gtn_rl.sb3.algorithms import Algorithm
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.IGNORECASE)
 SCHEDULED = ("learning_rate", "clip_range", "clip_range_vf", "delta_std")
 OUTSIDE = ("policy", "n_timesteps", "n_envs", "normalize", "normalize_kwargs", "noise_type", "noise_std")
-"""rl-zoo3's keys that are not arguments of the algorithm's class."""
+"""Keys of rl-zoo3 that are not arguments of the algorithm's class."""
 UNSUPPORTED = ("env_wrapper", "vec_env_wrapper", "frame_stack", "callback", "monitor_kwargs", "env_kwargs")
 OURS = ("policy", "env", "verbose", "seed", "tensorboard_log", "_init_setup_model", "action_noise")
-"""Arguments of the algorithm's class that the caller of this module sets."""
+"""Arguments of the algorithm's class that callers of this module set."""
 COUNTED = (
     *("batch_size", "n_steps", "n_epochs", "buffer_size", "n_delta", "n_top"),
     *("target_update_interval", "policy_delay", "stats_window_size", "train_freq", "gradient_steps"),
 )
-"""Arguments that are numbers of things; Stable-Baselines3 finds out only while it trains."""
+"""Arguments that must be whole numbers; Stable-Baselines3 only notices during training."""
 AS_MANY = {"gradient_steps": -1}
-"""What stands for as many as there were steps, where an argument knows it."""
+"""By argument, the value that stands for as many as the steps of a rollout."""
 NOISES = ("normal", "ornstein-uhlenbeck")
 
 
 @dataclass(frozen=True)
 class Settings:
-    """How an agent is to be made.
+    """How to create an agent.
 
     Attributes:
-        arguments: Of the algorithm's class.
+        arguments: Keyword arguments of the algorithm's class.
         policy: The policy's name; None for the one that fits the observations.
-        n_envs: Environments that step together.
-        n_timesteps: Steps to train for, where the settings say so.
-        normalize: Arguments of ``VecNormalize``; None for no normalisation.
-        noise: Kind and standard deviation of the exploration noise on actions.
+        n_envs: Number of environments that step together.
+        n_timesteps: Number of training steps, if the settings give one.
+        normalize: Keyword arguments of ``VecNormalize``; None for no normalisation.
+        noise: Kind and standard deviation of the exploration noise on actions; None for none.
     """
 
     arguments: dict[str, Any] = field(default_factory=dict)
@@ -54,16 +54,16 @@ class Settings:
 
 
 def select(content: Mapping[str, Any], algorithm: str, tasks: Sequence[str], source: str) -> dict[str, Any]:
-    """Picks the hyper-parameters for an algorithm and a task.
+    """Selects the hyper-parameters for an algorithm and a task.
 
     Args:
-        content: A YAML file: hyper-parameters; or rl-zoo3's form, by task; or by algorithm and then by task.
+        content: Content of a YAML file: hyper-parameters; or by task, as in rl-zoo3; or by algorithm and then by task.
         algorithm: The algorithm's name.
-        tasks: Names to look for, the best first; ``default`` comes last.
-        source: Where the content is from, for the message.
+        tasks: Names to look for, best first; ``default`` comes last.
+        source: Where the content comes from, for messages.
 
     Raises:
-        UsageError: The content is by task, and none of the tasks is there.
+        UsageError: The content is by task and has none of the tasks, or the algorithm's entry is not a mapping.
     """
     by_task = content.get(algorithm, content)
     if not isinstance(by_task, Mapping):
@@ -79,14 +79,15 @@ def select(content: Mapping[str, Any], algorithm: str, tasks: Sequence[str], sou
 
 
 def interpret(given: Mapping[str, Any], entry: Algorithm) -> Settings:
-    """Turns hyper-parameters in rl-zoo3's form into what Stable-Baselines3 takes.
+    """Converts hyper-parameters in rl-zoo3's form to what Stable-Baselines3 takes.
 
     Args:
         given: JSON or YAML values, e.g. ``{"learning_rate": "lin_3e-4", "policy_kwargs": "dict(net_arch=[64])"}``.
-        entry: The algorithm they are for.
+        entry: The algorithm that they are for.
 
     Raises:
-        UsageError: A key is not one of the algorithm's, or a value is not understood.
+        UsageError: A key is unknown or unsupported, or a value is not understood.
+        GTNError: The algorithm's package is not installed.
     """
     accepted = inspect.signature(entry.load()).parameters
     known = [name for name in accepted if name not in OURS]
@@ -111,7 +112,7 @@ def interpret(given: Mapping[str, Any], entry: Algorithm) -> Settings:
 
 
 def _value(key: str, value: Any) -> Any:
-    """Reads one value: numbers that YAML takes for text (1e-3), schedules, ``dict(...)``, names of torch."""
+    """Converts one value: numbers that YAML reads as text (1e-3), schedules, ``dict(...)``, names in torch."""
     if isinstance(value, str):
         if NUMBER.fullmatch(value):
             return _count(key, float(value)) if key in COUNTED else float(value)
@@ -133,7 +134,7 @@ def _value(key: str, value: Any) -> Any:
 
 
 def _linear(start: float) -> Callable[[float], float]:
-    """Returns a schedule that falls from ``start`` to 0 as the remaining share of the training does."""
+    """Returns a schedule that falls linearly from ``start`` to 0 over the training."""
 
     def schedule(remaining: float) -> float:
         return start * remaining
@@ -142,7 +143,7 @@ def _linear(start: float) -> Callable[[float], float]:
 
 
 def _expression(key: str, text: str) -> Any:
-    """Reads ``dict(net_arch=[64, 64], activation_fn=nn.ReLU)`` without evaluating anything."""
+    """Parses ``dict(net_arch=[64, 64], activation_fn=nn.ReLU)`` without evaluating anything."""
     try:
         return _node(ast.parse(text, mode="eval").body)
     except (SyntaxError, ValueError, AttributeError) as error:
