@@ -69,7 +69,7 @@ def _picture(stream: DataStream, folder: Path) -> Path:
     from gtn_sl.reports.pictures import batch_grid
     from gtn_sl.reports.plots import save_picture
 
-    columns, count = len(stream.class_names), min(8, stream.steps)
+    columns, count = min(len(stream.class_names), stream.batch_size), min(8, stream.steps)
     rows = [stream.images[i * (stream.steps - 1) // max(1, count - 1)][:columns] for i in range(count)]
     images = torch.from_numpy(np.concatenate(rows)).permute(0, 3, 1, 2) / 255
     save_picture(folder / "batches.png", batch_grid(images, columns, zoom=3))

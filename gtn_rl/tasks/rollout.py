@@ -161,8 +161,8 @@ class Tally:
         return cls(zeros, zeros.clone(), ~yes, yes, zeros + 1)
 
     def add(self, reward: torch.Tensor) -> None:
-        """Adds one step with rewards (k,)."""
-        self.returns.addcmul_(reward, self.weight)
+        """Adds one step with rewards (k,); those of copies whose episode has ended may be anything."""
+        self.returns.add_(torch.where(self.running, reward, 0.0))
         self.lengths.add_(self.weight)
 
     def end(self, ended: torch.Tensor, terminated: torch.Tensor) -> None:

@@ -19,6 +19,7 @@ from gtn_rl.transfer.real_returns import ENDLESS, Act
 
 FPS = 25  # GIF delays are in hundredths of a second, and viewers slow down anything above 50
 COLOURS = 64
+LONGEST = 3000  # frames of a film, two minutes; an episode may go on for longer than memory lasts
 IMAGES = 60  # images of a data set to film
 
 
@@ -32,7 +33,7 @@ def require_rendering(task: Environment) -> None:
 
 
 def film(path: Path, task: Environment, act: Act, seed: int) -> float:
-    """Plays one episode, or the first images of a data set, and writes it as a GIF.
+    """Plays one episode, or the first images of a data set, and writes it, or the first two minutes, as a GIF.
 
     Args:
         path: GIF file to write.
@@ -52,7 +53,7 @@ def film(path: Path, task: Environment, act: Act, seed: int) -> float:
         skip, fps = max(1, round(rate / FPS)), min(FPS, rate)
         observation, _ = env.reset(seed=seed % 2**31)
         for step in range(ENDLESS):
-            if step % skip == 0:
+            if step % skip == 0 and len(frames) < LONGEST:
                 frames.append(Image.fromarray(np.asarray(env.render())).quantize(COLOURS))
             observation, reward, terminated, truncated, _ = env.step(act(np.asarray(observation)[None])[0])
             total += float(reward)

@@ -152,7 +152,7 @@ def _steps(
 
 def _share_of_rate(done: float, warm_up: float) -> float:
     if done < warm_up:
-        return (done + 1e-3) / warm_up
+        return min(1.0, (done + 1e-3) / warm_up)
     return half_cosine((done - warm_up) / (1 - warm_up))
 
 

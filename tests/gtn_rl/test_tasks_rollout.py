@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from gtn_rl.tasks import Rollout, make_task, rollout
-from gtn_rl.tasks.rollout import CHECK_EVERY
+from gtn_rl.tasks.rollout import CHECK_EVERY, Tally
 
 SEED = 7
 
@@ -100,6 +100,15 @@ def test_a_gpu_rollout_counts_alike(monkeypatch: pytest.MonkeyPatch) -> None:
     assert once.transitions is not None
     assert again.transitions is not None
     assert torch.equal(once.transitions.observations, again.transitions.observations)
+
+
+def test_what_a_task_pays_after_an_episode_counts_for_nothing() -> None:
+    tally = Tally.of(2, torch.device("cpu"))
+    tally.add(torch.tensor([1.0, 2.0]))
+    tally.end(torch.tensor([True, False]), torch.tensor([True, False]))
+    tally.add(torch.tensor([torch.nan, 3.0]))
+    assert tally.returns.tolist() == [1.0, 5.0]
+    assert tally.lengths.tolist() == [1.0, 2.0]
 
 
 def test_it_says_what_is_wrong() -> None:

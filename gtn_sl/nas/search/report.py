@@ -81,7 +81,7 @@ def read_searches(folder: Path) -> dict[str, dict[str, Any]]:
             log.warning("%s is no result of a search and left out: %s", path, error)
         else:
             below = path.parent.relative_to(folder)
-            found[str(below) if below.name else folder.name] = document
+            found[str(below) if below.name else folder.resolve().name] = document
     return found
 
 

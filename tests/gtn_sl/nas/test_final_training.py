@@ -59,6 +59,9 @@ def test_an_auxiliary_head_helps_to_train_any_space(digits, space):
     assert [step for step, _, _ in steps] == [1, 2]
     assert steps[-1][1] == trained.train_loss
     assert 0 < steps[0][2] < settings.lr
+    at_once = dataclasses.replace(settings, warm_up=1e-4)
+    train_finally(drawn, digits, at_once, 0, lambda done, loss, lr: steps.append((done, loss, lr)))
+    assert steps[2][2] == settings.lr
     assert not any(name.startswith("layers") for name in trained.module.state_dict())
     plain = train_finally(drawn, digits, dataclasses.replace(settings, auxiliary=0.0), 0)
     assert plain.train_loss != trained.train_loss
@@ -90,6 +93,9 @@ def test_trainings_go_on_where_they_stopped(course, tmp_path):
     assert again[FULL][0] == first[FULL][0]
     rows = [json.loads(line) for line in curve_of(course, SPARSE, 1, tmp_path).read_text().splitlines()]
     assert rows[-1]["real/test_accuracy"] == again[SPARSE][1]["test"]
+    assert [row["iteration"] for row in rows if "train/loss" in row] == [
+        again[SPARSE][1]["steps"]
+    ]  # fewer than a point's
     assert list(curve_of(course, SPARSE, 1, tmp_path).parent.glob("tensorboard/events*"))
     assert {"validation", "test", "cpu_seconds", "steps"} <= set(again[SPARSE][1])
     other = dataclasses.replace(course, settings=dataclasses.replace(SHORT, lr=0.05))
