@@ -1,4 +1,4 @@
-"""Errors of this package that Gymnasium has no name for; everything else raises Gymnasium's own."""
+"""Errors of this package for which Gymnasium has no class; where it has one, that is raised."""
 
 from __future__ import annotations
 
@@ -6,4 +6,4 @@ from gymnasium import error
 
 
 class WeightsError(error.Error):
-    """A weights file is absent, damaged, foreign, inconsistent, or was made for other spaces."""
+    """A weights file is missing, damaged, not one of ours, inconsistent, or made for other spaces."""
