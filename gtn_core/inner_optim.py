@@ -1,7 +1,7 @@
 """Inner optimizers as pure functions on flat vectors: ``init`` and ``update``, and the pull-back that the adjoint needs.
 
-They work element by element, so that the parameters of S learners side by side, ``(S, D)``, are updated at once.
-Each ``update`` is one step of the ``torch.optim`` class of the same name. Learning rate and momentum are arguments of the
+They work element by element, so that the parameters of S learners side by side, ``(S, D)``, are updated at once. Each
+``update`` is one step of the ``torch.optim`` class of the same name. Learning rate and momentum are arguments of the
 step, one value a step, so that they can be meta-learned (``Schedule``).
 """
 
@@ -211,8 +211,8 @@ def _root(square: Tensor) -> Tensor:
 class FanInRates:
     """An optimizer whose learning rate falls, for a weight of more than so many inputs, as one over their number.
 
-    A rate of Adam then suits networks of all widths (Yang and Hu et al., *Tensor Programs V*, NeurIPS 2021, table 3): many
-    weights that move alike would together move what they sum up to too far.
+    A rate of Adam then suits networks of all widths (Yang and Hu et al., *Tensor Programs V*, NeurIPS 2021, table 3):
+    many weights that move alike would together move what they sum up to too far.
 
     Attributes:
         optimizer: Whose rates they are.

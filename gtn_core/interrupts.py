@@ -22,10 +22,10 @@ def interrupts_held_back(
     Signals can only be handled in the main thread; elsewhere nothing is held back.
 
     Args:
-        patient: Whether a second one is held back, too: a launcher of several processes passes one on and sends its own. Else
-            it is raised at once: whoever presses Ctrl-C twice does not want to wait.
-        told_to_end: Called at once, in the middle of whatever is under way, by the first SIGTERM: who sends it may send SIGKILL
-            before that has ended, as ``horovodrun`` does after five seconds.
+        patient: Whether a second one is held back, too: a launcher of several processes passes one on and sends its
+            own. Else it is raised at once: whoever presses Ctrl-C twice does not want to wait.
+        told_to_end: Called at once, in the middle of whatever is under way, by the first SIGTERM: who sends it may send
+            SIGKILL before that has ended, as ``horovodrun`` does after five seconds.
 
     Yields:
         Says whether one came.

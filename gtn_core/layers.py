@@ -38,8 +38,8 @@ def convolve(
 ) -> Tensor:
     """Returns ``F.conv2d``; a 1x1 kernel with a stride is applied to the pixels that the stride leaves, which is the same.
 
-    It is faster where channels come first. Where they come last and are fewer than 8, oneDNN 3.12 (of torch 2.13), on a CPU that
-    has AVX2 alone, writes past its memory in the gradient of the strided form.
+    It is faster where channels come first. Where they come last and are fewer than 8, oneDNN 3.12 (of torch 2.13), on a
+    CPU that has AVX2 alone, writes past its memory in the gradient of the strided form.
 
     Args:
         x: Shape ``(N, C, H, W)``.
@@ -69,7 +69,8 @@ def _pair(sizes: int | tuple[int, int]) -> tuple[int, int]:
 def box_matrix() -> Tensor:
     """Returns the matrix that turns a flat 3x3 kernel into the flat 4x4 sum of its four copies shifted by 0 or 1, shape (9, 16).
 
-    A 3x3 convolution before summing 2x2 neighbours, or after copying each pixel to 2x2, is one convolution with that kernel.
+    A 3x3 convolution before summing 2x2 neighbours, or after copying each pixel to 2x2, is one convolution with that
+    kernel.
     """
     matrix = torch.zeros(3, 3, 4, 4)
     for row in range(3):

@@ -24,7 +24,8 @@ Layout = Literal["contiguous", "channels_last"]
 class Learner:
     """Turns a module into ``apply(phi, inputs) -> outputs``, with its batch statistics as an explicit in- and output.
 
-    S learners of this kind can live side by side: phi has the shape ``(S, D)`` then, and what belongs to a learner has S first.
+    S learners of this kind can live side by side: phi has the shape ``(S, D)`` then, and what belongs to a learner has
+    S first.
 
     Args:
         module: Any module whose forward pass is a deterministic function of its parameters and input. It is copied. A
@@ -32,8 +33,8 @@ class Learner:
         layout: Memory layout that images and all that follows from them are kept in.
 
     Raises:
-        UsageError: The module keeps running statistics, holds a layer that draws random numbers (what its own code draws is
-            not found out here), or has no parameters.
+        UsageError: The module keeps running statistics, holds a layer that draws random numbers (what its own code
+            draws is not found out here), or has no parameters.
 
     Attributes:
         size: D, the length of phi.

@@ -1,7 +1,7 @@
 """Normalisation layers of a learner, all pure: batch statistics are an output of the training step and an input of evaluation.
 
-Mean-only batch norm follows Salimans and Kingma, *Weight Normalization* (NeurIPS 2016, section 3); batch norm Ioffe and Szegedy
-(ICML 2015); group norm Wu and He (ECCV 2018), which with one channel a group is instance norm.
+Mean-only batch norm follows Salimans and Kingma, *Weight Normalization* (NeurIPS 2016, section 3); batch norm Ioffe and
+Szegedy (ICML 2015); group norm Wu and He (ECCV 2018), which with one channel a group is instance norm.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ class BatchStatistics(nn.Module):
 class MeanOnlyBatchNorm(BatchStatistics):
     """Subtracts each channel's batch mean and adds a learned bias; no variance, no gain, no running average.
 
-    In training mode the batch mean is kept in the buffer ``mean``; in evaluation mode that buffer is what is subtracted,
-    so a learner is evaluated with the statistics of the last batch it trained on.
+    In training mode the batch mean is kept in the buffer ``mean``; in evaluation mode that buffer is what is
+    subtracted, so a learner is evaluated with the statistics of the last batch it trained on.
 
     Args:
         channels: Size of axis 1 of the input.
@@ -109,13 +109,13 @@ class BatchNorm(BatchStatistics):
 class GroupNorm(nn.Module):
     """Normalises each sample by itself, over groups of channels and all positions; a learned gain and bias per channel.
 
-    ``torch.nn.GroupNorm`` computes the same; this one is made of operations that both back-ends of the adjoint can differentiate
-    twice, in either memory layout.
+    ``torch.nn.GroupNorm`` computes the same; this one is made of operations that both back-ends of the adjoint can
+    differentiate twice, in either memory layout.
 
     Args:
         channels: Size of axis 1 of the input.
-        groups: Divides ``channels``. One channel a group (instance norm) would leave nothing of an input without positions, so
-            ``(N, channels)`` is normalised as one group then (layer norm).
+        groups: Divides ``channels``. One channel a group (instance norm) would leave nothing of an input without
+            positions, so ``(N, channels)`` is normalised as one group then (layer norm).
     """
 
     def __init__(self, channels: int, groups: int) -> None:

@@ -1,7 +1,7 @@
 """The outer loop: draw a learner, estimate the teacher's gradient, step, log, validate, save. Knows no task.
 
-Of several processes each runs this loop. They decide alike because they decide by the same numbers: what only one of them knows,
-such as the time or an interrupt, is told to all first.
+Of several processes each runs this loop. They decide alike because they decide by the same numbers: what only one of
+them knows, such as the time or an interrupt, is told to all first.
 """
 
 from __future__ import annotations
@@ -90,8 +90,9 @@ class OuterLoop:
     def run(self) -> Progress:
         """Trains until the budget is spent; returns where it ended.
 
-        Ctrl-C and SIGTERM take effect between outer steps, after a save; a second one at once, without. Where they reach one of
-        several processes, all stop. SIGTERM saves the last whole step at once, too: its sender may not wait for this one's end.
+        Ctrl-C and SIGTERM take effect between outer steps, after a save; a second one at once, without. Where they
+        reach one of several processes, all stop. SIGTERM saves the last whole step at once, too: its sender may not
+        wait for this one's end.
 
         Raises:
             InterruptedRun: The user interrupted it.

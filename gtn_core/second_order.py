@@ -1,7 +1,7 @@
 """The one expensive call of the adjoint: a Hessian-vector product together with the mixed partials, in two ways.
 
-Both return, for a loss ``l(phi, batch)`` with statistics ``s(phi, batch)`` and progress ``p(phi, batch)``, the gradient by
-``(phi, batch)`` of ``<grad_phi l, u> + <s, w> + <p, q>``, with u, w and q held fixed.
+Both return, for a loss ``l(phi, batch)`` with statistics ``s(phi, batch)`` and progress ``p(phi, batch)``, the gradient
+by ``(phi, batch)`` of ``<grad_phi l, u> + <s, w> + <p, q>``, with u, w and q held fixed.
 """
 
 from __future__ import annotations

@@ -15,8 +15,8 @@ import torch
 class Streams:
     """Every random draw of a run, keyed by a name and indices such as the iteration.
 
-    Nothing is stored between draws: the numbers of iteration i are the same whether the run came there in one go or was killed
-    and resumed.
+    Nothing is stored between draws: the numbers of iteration i are the same whether the run came there in one go or was
+    killed and resumed.
 
     Attributes:
         root: The run's seed.

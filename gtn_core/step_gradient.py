@@ -45,8 +45,8 @@ class StepReport:
 class StepGradient:
     """Estimates the gradient of outer steps.
 
-    With candidates to split, all processes judge parts of the same episodes, and each computes the same gradient from the
-    fitness of all. Else each has episodes of its own, and their gradients are summed.
+    With candidates to split, all processes judge parts of the same episodes, and each computes the same gradient from
+    the fitness of all. Else each has episodes of its own, and their gradients are summed.
 
     Attributes:
         teacher: What is trained.

@@ -64,10 +64,11 @@ class RunTracker:
 
     Args:
         run: The folder.
-        after: Iteration that a resumed run, or stage, continues after; later entries are dropped, as they will come again.
-            ``None`` starts from nothing.
+        after: Iteration that a resumed run, or stage, continues after; later entries are dropped, as they will come
+            again. ``None`` starts from nothing.
         settings: The resolved config, shown as TensorBoard's hyper-parameters.
-        stage: Of a run in stages, the one that is tracked: its rows name it, and its curves are a TensorBoard run of their own.
+        stage: Of a run in stages, the one that is tracked: its rows name it, and its curves are a TensorBoard run of
+            their own.
     """
 
     def __init__(

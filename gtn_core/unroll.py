@@ -1,12 +1,13 @@
 """The inner loop and its exact adjoint, a reverse sweep over stored parameters instead of one graph across all steps.
 
-A loss may be the sum over S learners side by side, on the same batches; phi has the shape ``(S, D)`` then, and so have its
-gradients, each learner its own.
+A loss may be the sum over S learners side by side, on the same batches; phi has the shape ``(S, D)`` then, and so have
+its gradients, each learner its own.
 
 Forward keeps ``(phi_t, state_t)`` of every step and no graph. Backward carries ``v = dL/dphi_t`` and the adjoint of the
-optimizer's state; each step needs one call of ``second_order``. ``docs/adjoint.md`` derives it. Gradients leave by teacher data,
-schedule and initial parameters, so the teacher that made the data can be differentiated afterwards, batch by batch. In a closed
-loop a batch depends on the learner's progress at the step before, and a third adjoint comes back through the teacher.
+optimizer's state; each step needs one call of ``second_order``. ``docs/adjoint.md`` derives it. Gradients leave by
+teacher data, schedule and initial parameters, so the teacher that made the data can be differentiated afterwards, batch
+by batch. In a closed loop a batch depends on the learner's progress at the step before, and a third adjoint comes back
+through the teacher.
 """
 
 from __future__ import annotations
@@ -36,8 +37,8 @@ class InnerLoop:
         loss: Loss of one inner step.
         optimizer: How a step is taken.
         phi: Initial parameters, shape ``(D,)``, or ``(S, D)`` of learners side by side.
-        batch_at: ``(t, progress) -> batch`` of step t, asked once a step, in order and without a graph. The progress is what
-            step t - 1 put out, ``None`` before the first step and where the loss puts out none.
+        batch_at: ``(t, progress) -> batch`` of step t, asked once a step, in order and without a graph. The progress is
+            what step t - 1 put out, ``None`` before the first step and where the loss puts out none.
         lr: Learning rates, shape ``(T,)``.
         momentum: Momenta, shape ``(T,)``.
     """
@@ -60,8 +61,8 @@ class Trajectory:
     """What a forward run leaves behind.
 
     Attributes:
-        phi: Parameters before each step and after the last, each ``(D,)``, or ``(S, D)`` of learners side by side; the last alone
-            where no history was kept.
+        phi: Parameters before each step and after the last, each ``(D,)``, or ``(S, D)`` of learners side by side; the
+            last alone where no history was kept.
         states: Optimizer states, aligned with ``phi``.
         statistics: Statistics that step t put out, at index ``t``; one entry where no history was kept.
         losses: Inner loss before each step, the mean over learners side by side, shape ``(T,)``.
@@ -173,8 +174,8 @@ def meta_gradient(
         loop: The inner loop.
         meta_loss: Judges a learner; the same statistics rule as at evaluation holds.
         weights: Weight of the meta-loss by steps done, e.g. ``{T: 1.0}``; other keys are intermediate losses.
-        take_batch_gradient: Receives the gradient by each batch, t running from T - 1 down to 0. In a closed loop it returns the
-            gradient by the progress that the batch was made for, which the sweep carries on with.
+        take_batch_gradient: Receives the gradient by each batch, t running from T - 1 down to 0. In a closed loop it
+            returns the gradient by the progress that the batch was made for, which the sweep carries on with.
         backend: How second-order terms are computed for steps without a kept graph.
         keep_last_k: See ``run``.
         execution: See ``run``.

@@ -1,7 +1,7 @@
 """Folds a file's tensors into the few matrices that map raw states and actions to raw next states and rewards.
 
 The networks of a step are merged into one, in which every level reads the level before it and, again, the inputs
-``[action features, 1, state]``. So a level is one matrix without a bias. The normalisation of states and actions, the
+``[action features, 1, state]``. A level is thus one matrix without a bias. The normalisation of states and actions, the
 standard deviation of the states and the reward's scale are folded into the matrices, the last level adds the old state
 to the new one, and shallower networks, even linear ones, are aligned at the last level. numpy and torch run the same
 matrices, computed once in float64.

@@ -62,7 +62,7 @@ class Weights:
 
     @property
     def max_episode_steps(self) -> int | None:
-        """Steps after which an episode ends (see ``limit_terminates``); None in the reward form, which has no limit."""
+        """Steps after which an episode ends (see ``limit_terminates``); None in the reward form (the real task's apply)."""
         limit = self.document.get("max_episode_steps")
         return None if limit is None else int(limit)
 

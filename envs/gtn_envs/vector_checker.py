@@ -15,7 +15,7 @@ from gymnasium.vector.utils import batch_space
 def check_vector_env(
     env: gym.vector.VectorEnv[Any, Any, Any], steps: int = 200, seed: int = 0, *, random: bool = True
 ) -> None:
-    """Checks a vector environment of numpy arrays or torch tensors by running it; resets it several times.
+    """Checks a vector environment of numpy arrays or torch tensors by running it; does not close it.
 
     Checks that the spaces are batches of the single ones; that results have the right shapes and dtypes, lie in the
     observation space, and share no memory with earlier ones; that a seed determines the trajectory; that invalid
@@ -148,7 +148,7 @@ def _check_final(
     over: npt.NDArray[np.bool_],
     observations: npt.NDArray[Any],
 ) -> None:
-    """In the mode SAME_STEP, checks the final observations in the info, apart from those of the next episodes."""
+    """In the mode SAME_STEP, checks that the info holds the final observations, separate from the returned ones."""
     if not over.any():
         assert "final_obs" not in info or not _host(info["_final_obs"]).any(), "final_obs without an episode's end"
         return

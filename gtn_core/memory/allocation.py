@@ -23,8 +23,8 @@ _M_MMAP_THRESHOLD = -3
 def reuse_pages() -> bool:
     """Tells glibc's allocator to keep freed blocks, which torch asks for again in the very next step.
 
-    By default blocks over some megabytes go back to the system when freed, so that each inner step writes to fresh pages and
-    pays a fault for every 4 KiB of them. The peak of memory stays the same.
+    By default blocks over some megabytes go back to the system when freed, so that each inner step writes to fresh
+    pages and pays a fault for every 4 KiB of them. The peak of memory stays the same.
 
     Returns:
         Whether this system has such an allocator.

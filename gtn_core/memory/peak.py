@@ -14,8 +14,8 @@ from torch.utils._pytree import tree_leaves
 def peak_bytes(work: Callable[[], object], device: torch.device) -> int:
     """Runs ``work`` and returns by how many bytes it raised the memory of tensors, at its highest.
 
-    On a GPU the allocator tells. On a CPU the results of operations are counted; what a kernel allocates and frees within one
-    operation is not seen.
+    On a GPU the allocator tells. On a CPU the results of operations are counted; what a kernel allocates and frees
+    within one operation is not seen.
     """
     if device.type != "cuda":
         with _Live() as live:

@@ -35,8 +35,8 @@ class TimedPlan:
 
     Attributes:
         plan: How a step was computed.
-        seconds: Of a step and its adjoint, with their share of what is prepared anew for every inner loop, summed over the
-            probes; infinity where they cannot be computed so.
+        seconds: Of a step and its adjoint, with their share of what is prepared anew for every inner loop, summed over
+            the probes; infinity where they cannot be computed so.
     """
 
     plan: StepPlan
@@ -69,7 +69,8 @@ def choose_plan(
         steps: T.
         fits: Knows the memory.
         one_shape: Whether all learners are of one shape, so that compiling, which takes long, is done once.
-        cache: File that remembers choices per machine, torch version, thread count and size of the step; ``None`` for none.
+        cache: File that remembers choices per machine, torch version, thread count and size of the step; ``None`` for
+            none.
 
     Returns:
         The plan; why it won is logged. What the memory allows of it is found anew each time.

@@ -19,7 +19,8 @@ class Count:
 
     Attributes:
         flops: Arithmetic of matrix products and convolutions, a multiplication and an addition as two.
-        bytes: What each operation reads and writes, if it reads each input once and finds none in a cache. Views are free.
+        bytes: What each operation reads and writes, if it reads each input once and finds none in a cache. Views are
+            free.
     """
 
     flops: int = 0

@@ -1,8 +1,8 @@
 """How the calls of an inner step are run: operation by operation, as one compiled function, or as a captured CUDA graph.
 
-Both calls of a step are pure functions of tensors, gradients and second-order terms included. So they can be traced whole, which
-compiling *through* a double backward cannot, or captured as a CUDA graph, which is launched at once. Either is made once
-for every shape of its inputs, and of every inner loss.
+Both calls of a step are pure functions of tensors, gradients and second-order terms included. So they can be traced
+whole, which compiling *through* a double backward cannot, or captured as a CUDA graph, which is launched at once.
+Either is made once for every shape of its inputs, and of every inner loss.
 """
 
 from __future__ import annotations

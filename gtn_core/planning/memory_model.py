@@ -1,8 +1,8 @@
 """How much memory an outer step takes, told before it is taken, and what of it is given up where that is too much.
 
-An inner loop keeps parameters, optimizer state and batch of every step, and the graphs of the last k. On top of these comes what
-one call needs while it runs. Each call is measured once, at its own size; T, k and the number of real samples judged at a
-time then enter by arithmetic.
+An inner loop keeps parameters, optimizer state and batch of every step, and the graphs of the last k. On top of these
+comes what one call needs while it runs. Each call is measured once, at its own size; T, k and the number of real
+samples judged at a time then enter by arithmetic.
 """
 
 from __future__ import annotations
@@ -29,7 +29,8 @@ class StepMemory:
     """Bytes of one inner step, under one plan.
 
     Attributes:
-        history: What stays of a step for the way back: parameters, state, and the gradient where the optimizer wants it.
+        history: What stays of a step for the way back: parameters, state, and the gradient where the optimizer wants
+            it.
         batch: Of its batch.
         graph: What a kept graph holds.
         forward: Peak of a step without a graph.
