@@ -77,7 +77,7 @@ class _AnyLearner:
 
 
 class _ByAutograd(_AnyLearner):
-    """The pull-back of any ``update`` by autograd on its vectors, which is cheap beside a learner's own backward pass."""
+    """The pull-back of any ``update`` by autograd on its vectors, cheap compared with a learner's backward pass."""
 
     pull_back_needs_grad: ClassVar[bool] = True
 

@@ -21,7 +21,7 @@ class OuterConfig:
     lr: PositiveReal = 0.01
     """Initial learning rate."""
     final_lr: Share = 0.1
-    """Final learning rate of the cosine schedule over the run, as a share of ``lr``."""
+    """Share of ``lr`` that a cosine over the run ends at."""
     betas: tuple[Decay, Decay] = (0.9, 0.999)
     """Decay rates of Adam's moments; RMSProp uses the second."""
     eps: PositiveReal = 1e-8
@@ -33,7 +33,7 @@ class OuterConfig:
     patience: Positive = 10
     """Number of outer steps in a row without result, since every learner diverged, after which the run ends."""
     validations: Positive = 20
-    """How often, evenly over the run, the teacher is judged on validation data."""
+    """Number of validations, evenly spaced over the run, besides the one before the first step."""
     save_every: NaturalReal = 30.0
     """Seconds between saves of the state that a run resumes from."""
 

@@ -39,7 +39,7 @@ class Job(Protocol):
     def validate(self) -> Validation:
         """Judges the current teacher on fresh learners and validation data, without changing any state of the run.
 
-        Called on every process, where it must return the same score and metrics.
+        Called on every process, and must return the same score and metrics on all of them.
         """
 
     def save_teacher(self, validation: Validation, iteration: int) -> None:

@@ -42,7 +42,8 @@ class OuterLoop:
         settings: Learning rates and budget; exactly one of ``iterations`` and ``minutes`` must be given.
         run: Run folder for states.
         tracker: Receives the curves.
-        world: The processes that train together; each draws its own episodes, and all take the same steps.
+        world: The processes that train together; see ``StepGradient`` for how they share a step. All take the same
+            steps.
         listener: Called after every step.
 
     Raises:
@@ -212,7 +213,7 @@ class OuterLoop:
         self.tracker.scalars(iteration, {"real/score": validation.score, **validation.metrics})
         for tag, picture in validation.pictures.items():
             self.tracker.picture(iteration, tag, picture)
-        if validation.score >= self.progress.best:  # of equal ones the later, which has seen more
+        if validation.score >= self.progress.best:  # of equal scores the later one, which has seen more
             first(self.world, lambda: self.job.save_teacher(validation, iteration))
             self.progress.best, self.progress.best_iteration = validation.score, iteration
         self.progress.validated = due

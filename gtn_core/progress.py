@@ -35,6 +35,6 @@ class Progress:
         """Returns the progress in a saved state.
 
         Raises:
-            KeyError, TypeError: It is that of something else.
+            KeyError, TypeError: The state is that of something else.
         """
         return cls(**{"episodes": saved["iteration"], **saved})

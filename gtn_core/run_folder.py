@@ -112,7 +112,7 @@ class RunFolder:
         return self.remember("command", command)
 
     def remember(self, what: str, text: str) -> str:
-        """Returns a line about the beginning of the run: this one, unless an earlier process has recorded one."""
+        """Returns a line about the run's beginning: an earlier process's if there is one, else this one, now recorded."""
         path = self._line(what)
         if path.is_file():
             return path.read_text(encoding="utf-8").strip()
@@ -158,7 +158,7 @@ class RunFolder:
             )
 
     def lock(self) -> IO[str]:
-        """Locks the run for this process until the returned file is closed, and removes what killed writers have left.
+        """Locks the run for this process until the returned file is closed; removes killed processes' temporary files.
 
         Raises:
             GTNError: Another process holds the lock, or it cannot be written.

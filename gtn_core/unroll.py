@@ -26,7 +26,7 @@ from gtn_core.planning.execution import Execution, step_calls
 from gtn_core.second_order import Backend, Batch, InnerLoss, Step
 
 TakeBatchGradient = Callable[[int, Tensor | None, Batch], Tensor | None]
-"""``(t, progress that batch t was made for, gradient by each tensor of batch t) -> gradient by that progress or None``."""
+"""``(t, progress that batch t was made for, gradients wrt batch t) -> gradient wrt that progress``, or ``None``."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Errors of this package for which Gymnasium has no class; where it has one, that is raised."""
+"""Errors that Gymnasium has no class for; otherwise this package raises Gymnasium's own."""
 
 from __future__ import annotations
 

@@ -56,7 +56,7 @@ class NativeVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
         gymnasium.error.UnsupportedMode: The render mode is not supported.
     """
 
-    _renderers: Sequence[Renderer] = ()  # for `close` after the constructor has raised
+    _renderers: Sequence[Renderer] = ()  # for `close`, if the constructor has raised
 
     def __init__(
         self,

@@ -34,7 +34,7 @@ class DataStreamEnv(PicturedEnv):
             class and 0 for any other.
         order: ``"given"``: the batches in the stream's order; ``"shuffled-batches"``: the batches in random order;
             ``"all-shuffled"``: all images in random order; None: the order that the stream was made for. Random orders
-            are drawn anew in every episode.
+            are redrawn in every episode.
         share: (i, n): shows only the i-th of n shares of every batch, counted from 0, so that n environments together
             show the stream once.
 

@@ -110,7 +110,7 @@ class Estimator(Protocol):
 
     Attributes:
         splits_candidates: Whether several processes judge parts of the same candidates, and so know the same gradient;
-            otherwise each has an episode of its own, and their gradients are averaged.
+            otherwise each has its own episodes, and their gradients are averaged.
     """
 
     splits_candidates: ClassVar[bool]
