@@ -1,1 +1,1 @@
-"""The learner core that every module shares: learners, the inner loop and its adjoint, the outer loop. Knows no task."""
+"""The core, independent of any task: learners, the inner loop and its adjoint, the outer loop."""

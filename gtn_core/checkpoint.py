@@ -1,7 +1,7 @@
 """One file format for teachers, training states and learners: safetensors with one JSON document in the header.
 
-A file is written under a temporary name, flushed to the disk and renamed, so that a reader sees the old file or the new one and
-never a part. Nothing here unpickles.
+A file is written under a temporary name, flushed to disk and renamed, so that a reader sees either the old file or the
+new one, never a part. Nothing is unpickled.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ from torch import Tensor, nn
 from gtn_core.errors import CheckpointError, GTNError, UsageError
 
 FORMAT = 1
-"""Version of the document's layout; a reader refuses a newer one."""
+"""Version of the document's layout; readers reject a newer one."""
 
-_KEY = "gtn"  # of the document in the safetensors metadata
+_KEY = "gtn"  # key of the document in the safetensors metadata
 
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[BinaryIO]:
-    """Opens a file that takes ``path``'s place once the block has ended well, and leaves no trace otherwise.
+    """Opens a file that atomically replaces ``path`` if the block succeeds, and leaves nothing behind otherwise.
 
     Raises:
-        GTNError: The file cannot be written; what stood at ``path`` is still there.
+        GTNError: The file cannot be written; any file at ``path`` is unchanged.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
@@ -49,13 +49,13 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
 
 
 def require_writable(path: Path) -> None:
-    """Makes sure, before any work, that a file can be written.
+    """Checks, before any work, that a file can be written.
 
     Args:
-        path: The file; its folder is made where it is absent.
+        path: The file; its folder is created if it does not exist.
 
     Raises:
-        UsageError: It cannot.
+        UsageError: The file cannot be written.
     """
     if path.is_dir():
         raise UsageError(f"cannot write {path}: it is a folder")
@@ -72,9 +72,9 @@ def save_checkpoint(path: Path, tensors: Mapping[str, Tensor], document: Mapping
     """Writes tensors and a JSON document to one file.
 
     Args:
-        path: Where to; an existing file is replaced in one step.
-        tensors: What to store, by name; those that share memory are stored each.
-        document: What a reader needs to make sense of them; must hold ``kind``.
+        path: The file; an existing one is replaced atomically.
+        tensors: Tensors by name; those that share memory are stored separately.
+        document: What a reader needs to interpret the tensors; must hold ``kind``.
 
     Raises:
         GTNError: The file cannot be written.
@@ -86,19 +86,19 @@ def save_checkpoint(path: Path, tensors: Mapping[str, Tensor], document: Mapping
 
 
 def _own_copy(tensor: Tensor) -> Tensor:
-    """Returns a contiguous copy on the CPU, which shares no memory: the format refuses tied weights otherwise."""
+    """Returns a contiguous copy on the CPU that shares no memory, since the format rejects tied weights."""
     return tensor.detach().to("cpu", copy=True, memory_format=torch.contiguous_format)
 
 
 def load_document(path: Path, kind: str) -> dict[str, Any]:
-    """Reads the JSON document of a checkpoint, and no tensor.
+    """Reads the JSON document of a checkpoint without its tensors.
 
     Args:
         path: The file.
-        kind: What the file has to be, e.g. ``"teacher"``.
+        kind: Expected kind of the file, e.g. ``"teacher"``.
 
     Raises:
-        CheckpointError: The file is absent, truncated, foreign, of another kind, or from a newer version.
+        CheckpointError: The file is missing, truncated, not one of ours, of another kind, or of a newer format version.
     """
     with _opened(path) as file:
         text = (file.metadata() or {}).get(_KEY)
@@ -118,7 +118,7 @@ def load_document(path: Path, kind: str) -> dict[str, Any]:
 
 
 def load_checkpoint(path: Path, kind: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Reads a checkpoint's tensors and document; see ``load_document`` for what is refused."""
+    """Reads the tensors and document of a checkpoint; raises as ``load_document`` does."""
     document = load_document(path, kind)
     with _opened(path) as file:
         return {name: file.get_tensor(name) for name in file.keys()}, document  # noqa: SIM118 (not a mapping)
@@ -128,7 +128,7 @@ def load_into(module: nn.Module, tensors: Mapping[str, Tensor], path: Path) -> N
     """Copies tensors into a module of the same architecture.
 
     Raises:
-        CheckpointError: A tensor is missing, left over, or of another shape; the message names it.
+        CheckpointError: A tensor is missing, unexpected, or of another shape; the message names it.
     """
     expected = module.state_dict()
     for name in sorted(expected.keys() | tensors.keys()):
@@ -153,7 +153,7 @@ def pack_optimizer(optimizer: torch.optim.Optimizer) -> tuple[dict[str, Tensor],
 def unpack_optimizer(
     optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor], values: Mapping[str, Any]
 ) -> None:
-    """Puts back what ``pack_optimizer`` took out; learning rates stay as the optimizer was built with."""
+    """Restores the state that ``pack_optimizer`` returned; learning rates remain those of the given optimizer."""
     state: dict[int, dict[str, Any]] = {}
     for name, value in {**tensors, **values}.items():
         index, _, key = name.partition(".")
@@ -176,7 +176,7 @@ def _opened(path: Path) -> Iterator[Any]:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Flushes a rename to the disk; a folder cannot be opened for that everywhere, and then the rename stands as it is."""
+    """Flushes a rename to disk; does nothing where a folder cannot be opened for that."""
     with contextlib.suppress(OSError):
         handle = os.open(folder, os.O_RDONLY)
         try:

@@ -1,4 +1,4 @@
-"""The learner's progress, which a closed loop's next batch may depend on. How the batch depends on it is the teacher's affair."""
+"""The learner's progress, on which the next batch of a closed loop may depend; how it does is up to the teacher."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from torch import Tensor
 def class_progress(loss: Tensor, logits: Tensor, labels: Tensor) -> Tensor:
     """Returns the loss, then the expected accuracy of each class, shape ``(1 + classes,)``.
 
-    Expected accuracy stands in for accuracy, which has no derivative: the share of a class that the learner would name rightly
-    if it drew its answers from its own softmax, which is the mean probability that it gives to the class over the examples of
-    that class. Soft labels count an example for every class by the probability they give it. A class that the batch does not
-    hold counts as guessed, ``1 / classes``.
+    Expected accuracy stands in for accuracy, which is not differentiable. It is the share of a class's examples that
+    the learner would classify correctly if it sampled its answers from its own softmax: the mean probability that it
+    gives to the class over the examples of that class. With soft labels, an example counts for every class with the
+    probability that its label gives. A class that is absent from the batch counts as guessed, ``1 / classes``.
 
     Args:
         loss: Inner loss, scalar.
-        logits: What the learner said of the batch, shape ``(B, classes)``.
-        labels: What it was taught, distributions, same shape.
+        logits: Outputs of the learner for the batch, shape ``(B, classes)``.
+        labels: Distributions that it was trained on, same shape.
     """
     logits = logits.to(labels.dtype)
     shown = labels.sum(dim=0)
     right = (labels * logits.softmax(dim=-1)).sum(dim=0)
-    absent = shown <= 0  # filled, since a GPU copies the constant of a `where` from the host, which no capture allows
+    absent = shown <= 0  # filled, since `where` copies its constant from host to GPU, which graph capture forbids
     accuracy = (right / shown.masked_fill(absent, 1.0)).masked_fill(absent, 1 / logits.shape[-1])
     return torch.cat([loss.to(accuracy).view(1), accuracy])

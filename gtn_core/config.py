@@ -1,4 +1,4 @@
-"""Configs: frozen, validated dataclasses, made from layers of nested dictionaries. No setting of any task lives here."""
+"""Configs: frozen, validated dataclasses, made from layers of nested dictionaries. Tasks define their own."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ Decay = Annotated[float, Field(ge=0, lt=1)]
 
 @dataclass_transform(frozen_default=True, kw_only_default=True)
 def config(cls: type[T]) -> type[T]:
-    """Makes a frozen dataclass that checks its values and refuses unknown keys; each field's docstring documents it."""
+    """Makes a frozen dataclass that validates its values and rejects unknown keys; a field's docstring describes it."""
     settings = ConfigDict(extra="forbid", use_attribute_docstrings=True)
     return _dataclass(frozen=True, kw_only=True, config=settings)(cls)  # type: ignore[return-value]
 
@@ -41,7 +41,7 @@ def resolve(cls: type[T], *layers: Mapping[str, Any]) -> T:
     """Builds a config from nested dictionaries, later ones overriding earlier ones.
 
     Raises:
-        UsageError: A key is unknown (the nearest one is suggested) or a value is not accepted.
+        UsageError: A key is unknown (the message suggests the nearest one) or a value is invalid.
     """
     merged: dict[str, Any] = {}
     for layer in layers:
@@ -59,13 +59,13 @@ def to_dict(value: Any) -> dict[str, Any]:
 
 
 def changed_settings(before: Any, after: Any) -> list[str]:
-    """Returns the names, dotted, of the settings in which two configs of one class differ: ``outer.lr``, ``stages.0.sigma``."""
+    """Returns the dotted names of settings that differ between two configs of a class, e.g. ``stages.0.sigma``."""
     old, new = (dict(_leaves(to_dict(value))) for value in (before, after))
     return [name for name in {**old, **new} if (name in old, old.get(name)) != (name in new, new.get(name))]
 
 
 def _leaves(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
-    """Yields what nested dictionaries, and lists of them, hold, under dotted names."""
+    """Yields dotted name and value of everything in nested dictionaries, and in lists of them."""
     if isinstance(value, list) and any(isinstance(entry, dict) for entry in value):
         value = {str(index): entry for index, entry in enumerate(value)}
     if not isinstance(value, dict):
@@ -77,12 +77,12 @@ def _leaves(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
 
 @dataclasses.dataclass(frozen=True)
 class Described:
-    """One setting of a config class, for people.
+    """A setting of a config class, described for users.
 
     Attributes:
-        name: Of the field; of one within another config, dotted, as ``parse_assignments`` takes it.
-        value: Its default, or, in a config, its value, as it is written; ``None`` where it has none.
-        text: What its docstring says, that of the class it is inherited from where the nearer one has none.
+        name: Name of the field; dotted within a nested config, as ``parse_assignments`` takes it.
+        value: Its default or, in a config, its value, as YAML; ``None`` if it has no default.
+        text: Its docstring; without one, that of the nearest base class that has one.
     """
 
     name: str
@@ -91,7 +91,7 @@ class Described:
 
 
 def describe(cls: type[Any]) -> list[Described]:
-    """Returns the settings of a config class, in the order of its fields."""
+    """Returns the settings of a config class with their defaults, in the order of its fields."""
     described = []
     for field in dataclasses.fields(cls):
         infos = [base.__pydantic_fields__.get(field.name) for base in cls.__mro__ if dataclasses.is_dataclass(base)]  # type: ignore[attr-defined]
@@ -104,10 +104,10 @@ def describe(cls: type[Any]) -> list[Described]:
 
 
 def described_values(value: Any, prefix: str = "") -> Iterator[Described]:
-    """Yields the settings of a config and of those within it, with their values.
+    """Yields the settings of a config and of those nested in it, with their values.
 
-    Of a list of configs it yields what its entries have other than by default, as ``parse_assignments`` takes it, and then the
-    settings that each may have, with their defaults, as ``stages[].sigma``.
+    For a list of configs, yields the settings of its entries that differ from their defaults, as ``parse_assignments``
+    takes them, and then all settings that an entry may have, with their defaults, as ``stages[].sigma``.
     """
     for setting in describe(type(value)):
         found, name = getattr(value, setting.name), prefix + setting.name
@@ -139,7 +139,7 @@ def _told(value: Any) -> dict[str, Any]:
 
 
 def _written(value: Any) -> str:
-    """Returns a value as YAML in a line."""
+    """Returns a value as one line of YAML."""
     written = yaml.safe_dump(to_jsonable_python(value), default_flow_style=True, sort_keys=False, width=math.inf)
     return written.removesuffix("\n").removesuffix("\n...")
 
@@ -169,7 +169,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
     """Reads a nested dictionary from a YAML file.
 
     Raises:
-        UsageError: The file cannot be read, is not YAML, or holds something else.
+        UsageError: The file cannot be read, is not YAML, or does not hold a dictionary.
     """
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -183,7 +183,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
 
 
 def write_yaml(value: Any, write: Callable[[bytes], object]) -> None:
-    """Writes a config as YAML, its keys in the order of its fields."""
+    """Passes a config as YAML to ``write``, its keys in the order of its fields."""
     write(yaml.safe_dump(to_dict(value), sort_keys=False).encode())
 
 
@@ -196,7 +196,7 @@ def _merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]
 
 
 def _explain(cls: type[Any], error: ValidationError) -> UsageError:
-    """Turns pydantic's first complaint into one line with the field's dotted name, its value and what is accepted."""
+    """Turns pydantic's first error into one line with the field's dotted name, its value and what is accepted."""
     first = error.errors()[0]
     path = [str(part) for part in first["loc"]]
     if first["type"] == "unexpected_keyword_argument":
@@ -208,11 +208,11 @@ def _explain(cls: type[Any], error: ValidationError) -> UsageError:
 
 
 def _fields(cls: type[Any], path: Iterable[str]) -> list[str]:
-    """Returns the fields of the config class that a path of field names and list indices leads to."""
+    """Returns the field names of the config class at a path of field names and list indices."""
     for part in path:
         if part.isdigit():
             continue
         hint = typing.get_type_hints(cls)[part]
-        options = [hint, *typing.get_args(hint)]  # a part may stand as `Part | None`, or as `tuple[Part, ...]`
+        options = [hint, *typing.get_args(hint)]  # a part may be declared as `Part | None`, or as `tuple[Part, ...]`
         cls = next(option for option in options if isinstance(option, type) and dataclasses.is_dataclass(option))
     return [field.name for field in dataclasses.fields(cls)]

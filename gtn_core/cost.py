@@ -1,4 +1,4 @@
-"""What a meta-training has cost so far, counted on over its stages and over the processes that a resumed run ran in."""
+"""The cost of a meta-training so far, accumulated over its stages and over the processes of a resumed run."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ REAL_STEPS, CPU_SECONDS = "cost/real_steps", "cost/cpu_seconds"
 
 @dataclass(frozen=True)
 class Cost:
-    """An expense.
+    """A cost.
 
     Attributes:
-        real_steps: Steps of a real environment, validation included; 0 where the task has none.
-        cpu_seconds: Processor time, that of the processes which step the real task included.
+        real_steps: Steps of a real environment, including validation; 0 if the task has none.
+        cpu_seconds: Processor time, including that of the processes that step the real task.
     """
 
     real_steps: int = 0
@@ -28,7 +28,7 @@ class Cost:
 
     @classmethod
     def of(cls, row: Mapping[str, Any]) -> Cost:
-        """Returns what a row of ``CostTracker`` says."""
+        """Returns the cost in a row of ``CostTracker``."""
         return cls(int(row.get(REAL_STEPS, 0)), float(row[CPU_SECONDS]))
 
     def __add__(self, other: Cost) -> Cost:
@@ -47,12 +47,13 @@ def cost_tracker(
     settings: Mapping[str, Any] | None = None,
     stage: Stage | None = None,
 ) -> CostTracker:
-    """Returns what takes a run's curves, on process 0 to its folder, on the others to stand by for it.
+    """Returns the tracker of a run's curves: on process 0 it writes to the run folder, on the others it stands by.
 
     Args:
         world: The processes that train together.
-        run: Where.
-        before: What had been spent before now; asked on process 0, once the rows that a resumed run will log again are gone.
+        run: The run folder.
+        before: Returns the cost until now; called on process 0, after removing the rows that a resumed run will log
+            again.
         after: See ``RunTracker``.
         settings: See ``RunTracker``.
         stage: See ``RunTracker``.
@@ -69,12 +70,12 @@ def cost_tracker(
 
 
 class CostTracker:
-    """Puts the cost so far into every row: where a row says what real steps it took itself, it comes to say all up to it.
+    """Adds the cost so far to every row; the real steps that a row took itself are replaced by the total.
 
     Args:
-        tracker: Takes the rows.
-        before: What had been spent before now.
-        world: The processes whose processor time counts; all give the same rows.
+        tracker: Receives the rows.
+        before: Cost until now.
+        world: The processes whose processor time counts; all of them log the same rows.
     """
 
     def __init__(self, tracker: Tracker, before: Cost, world: World | None = None) -> None:
@@ -88,7 +89,7 @@ class CostTracker:
         self._clock = now
         try:
             spent = sum(self._world.gather(spent))
-        finally:  # a step was taken, even where another process has gone since
+        finally:  # the step was taken, even if another process has gone since
             self.total += Cost(int(values.get(REAL_STEPS, 0)), spent)
             so_far: dict[str, float] = {CPU_SECONDS: round(self.total.cpu_seconds, 2)}
             if REAL_STEPS in values or self.total.real_steps:

@@ -1,4 +1,4 @@
-"""Processor time of this process and of those that it started, which a cost has to count as well."""
+"""Processor time of this process and of those that it started, which count towards the cost as well."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 PPID, TIMES = 1, slice(11, 15)
-"""Fields of ``/proc/PID/stat`` after the name: the parent, and user and system time, its own and of children that have ended."""
+"""Fields of ``/proc/PID/stat`` after the name: parent, and user and system time, its own and of its ended children."""
 
 
 def cpu_seconds() -> float:
-    """Returns the processor time, in seconds, of this process and its children, those that still run and those that have ended.
+    """Returns the processor time, in seconds, of this process and its children, running or ended.
 
-    A child's children count once they have ended. Where there is no ``/proc``, so do this process's own.
+    Grandchildren count once they have ended. Without ``/proc``, so do the children.
     """
     ended = resource.getrusage(resource.RUSAGE_CHILDREN)
     return time.process_time() + ended.ru_utime + ended.ru_stime + sum(_running_children())
@@ -25,7 +25,7 @@ def cpu_seconds() -> float:
 def _running_children() -> Iterator[float]:
     ticks, own = os.sysconf("SC_CLK_TCK"), str(os.getpid())
     for stat in Path("/proc").glob("[0-9]*/stat"):
-        with contextlib.suppress(OSError):  # it has just ended
+        with contextlib.suppress(OSError):  # the process has just ended
             fields = stat.read_text().rpartition(")")[2].split()
             if fields[PPID] == own:
                 yield sum(map(int, fields[TIMES])) / ticks

@@ -1,4 +1,4 @@
-"""Which device a run computes on."""
+"""The device that a run computes on."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ def resolve_device(name: str) -> str:
     """Returns the device that ``auto``, ``cpu``, ``cuda`` or ``cuda:N`` stands for on this machine.
 
     Raises:
-        DeviceError: It is not there, or is no device's name.
+        DeviceError: The device is not available, or the name is not that of a device.
     """
     if name == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
@@ -31,7 +31,7 @@ def resolve_device(name: str) -> str:
 
 
 def send(tensor: Tensor, device: torch.device) -> Tensor:
-    """Returns a tensor on a device, by a copy that the host does not wait for where it goes from main memory to a GPU."""
+    """Returns a tensor on a device; a copy from main memory to a GPU does not block the host."""
     if device.type != "cuda" or tensor.device.type != "cpu":
         return tensor.to(device)
     return tensor.pin_memory().to(device, non_blocking=True)

@@ -1,4 +1,4 @@
-"""Errors that a user can cause, each one clear line; programming errors stay ordinary Python exceptions."""
+"""Errors that a user can cause, each with a one-line message; programming errors stay ordinary Python exceptions."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ import difflib
 from collections.abc import Iterable
 
 WHERE = "GTN_TRACEBACK=1 shows where"
-"""What to add to a message about code that is not ours, e.g. a user's task: how the command line shows its traceback."""
+"""Added to messages about code that is not ours, e.g. a user's task: how the command line shows its traceback."""
 
 
 class GTNError(Exception):
     """A failure whose message is meant for the user: the command line prints it without a traceback.
 
     Attributes:
-        exit_code: What the command line exits with: 1 for a failure, 2 for wrong usage.
-        rank: Of several processes that failed together, the one where it happened; ``None`` where only this one knows of it.
+        exit_code: Exit code of the command line: 1 for a failure, 2 for wrong usage.
+        rank: Of several processes that failed together, the one that caused it; ``None`` if only this one knows of it.
     """
 
     exit_code = 1
@@ -34,15 +34,15 @@ class UnknownNameError(UsageError, KeyError):
 
 
 class DataError(GTNError):
-    """A data file is absent, damaged or not what its name promises."""
+    """A data file is missing, damaged or not what its name promises."""
 
 
 class CheckpointError(GTNError):
-    """A checkpoint is truncated, foreign, or was made for something else."""
+    """A checkpoint is missing, truncated, not one of ours, or was made for something else."""
 
 
 class DeviceError(UsageError):
-    """A device was asked for that this machine does not have."""
+    """A device was requested that does not exist or that this machine does not have."""
 
 
 class DivergedError(GTNError):
@@ -50,12 +50,12 @@ class DivergedError(GTNError):
 
 
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> UnknownNameError:
-    """Returns the error for a name that no registry or config holds, with the nearest known one suggested.
+    """Returns the error for a name that no registry or config holds, suggesting the nearest known one.
 
     Args:
         kind: What the name should have been, e.g. ``"task"``.
-        name: What was given.
-        known: Every accepted name.
+        name: The unknown name.
+        known: All accepted names.
     """
     names = sorted(known)
     near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)

@@ -1,4 +1,4 @@
-"""A file that one process at a time holds, which the system frees when that one ends, however it does."""
+"""A file that one process at a time holds; the system releases it when that process ends, however it ends."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from gtn_core.errors import GTNError
 
 
 def held_file(path: Path, busy: str | None = None) -> IO[str]:
-    """Takes a file for this process until what is returned is closed.
+    """Locks a file for this process until the returned file is closed.
 
     Args:
-        path: The file, made where it is not there; its folder is.
-        busy: What to say where another process has it; ``None`` waits until that one gives it back.
+        path: The file; created if it does not exist, in an existing folder.
+        busy: Error message if another process holds it; ``None`` waits until that process releases it.
 
     Raises:
-        GTNError: Another process has it, or it cannot be written.
+        GTNError: Another process holds it, or it cannot be written.
     """
     try:
         file = path.open("w")

@@ -1,4 +1,4 @@
-"""Making a folder that the user named. Imports no torch."""
+"""Creates a folder that the user named. Imports no torch."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from gtn_core.errors import UsageError
 
 
 def make_folder(path: Path) -> Path:
-    """Makes a folder, and those above it, where they are not there.
+    """Creates a folder and its parents if they do not exist, and returns it.
 
     Raises:
-        UsageError: It cannot be made.
+        UsageError: The folder cannot be created.
     """
     try:
         path.mkdir(parents=True, exist_ok=True)

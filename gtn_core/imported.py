@@ -1,4 +1,4 @@
-"""What ``package.module:name`` stands for: a user's own piece, imported with one clear error for whatever goes wrong."""
+"""Imports a user's own piece, given as ``package.module:name``, with one clear error for whatever goes wrong."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ def import_named(what: str, path: str) -> Any:
     """Returns the attribute of a module.
 
     Args:
-        what: What it is to be, for messages, e.g. ``"ranker"``.
+        what: What it should be, for error messages, e.g. ``"ranker"``.
         path: ``package.module:name``, or ``package.module:Class.name``.
 
     Raises:
@@ -21,7 +21,7 @@ def import_named(what: str, path: str) -> Any:
     module, _, names = path.partition(":")
     try:
         found: Any = importlib.import_module(module)
-    except Exception as error:  # whatever a user's module does when it is imported
+    except Exception as error:  # a user's module can raise anything
         where = "; it must be installed, in this folder or in PYTHONPATH" if isinstance(error, ImportError) else ""
         raise UsageError(f"cannot import the {what} {path!r}: {type(error).__name__}: {error}{where}") from error
     for name in names.split("."):

@@ -1,8 +1,8 @@
-"""Inner optimizers as pure functions on flat vectors: ``init`` and ``update``, and the pull-back that the adjoint needs.
+"""Inner optimizers as pure functions on flat vectors: ``init``, ``update``, and the pull-back that the adjoint needs.
 
-They work element by element, so that the parameters of S learners side by side, ``(S, D)``, are updated at once.
-Each ``update`` is one step of the ``torch.optim`` class of the same name. Learning rate and momentum are arguments of the
-step, one value a step, so that they can be meta-learned (``Schedule``).
+They work elementwise, so that the parameters ``(S, D)`` of S learners side by side are updated at once. Each ``update``
+is one step of the ``torch.optim`` class of the same name. Learning rate and momentum are arguments of each step, so
+that they can be meta-learned (``Schedule``).
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from gtn_core.learner import Learner
 from gtn_core.registry import Registry
 
 State = tuple[Tensor, ...]
-"""An optimizer's state: tensors of the shape of phi, or ``()``."""
+"""An optimizer's state: tensors of phi's shape, or scalars."""
 
 
 Itself = TypeVar("Itself")
 
 
 class PulledBack(NamedTuple):
-    """Adjoints of the inputs of one ``update``, named as these."""
+    """Adjoints of the inputs of one ``update``, under the same names."""
 
     phi: Tensor
     grad: Tensor
@@ -35,17 +35,17 @@ class PulledBack(NamedTuple):
 
 
 class UnboundOptimizer(Protocol):
-    """A way to take inner steps that may hang on the shapes of what is trained."""
+    """A way to take inner steps that may depend on the shapes of a learner's parameters."""
 
     def bind(self, learner: Learner, phi: Tensor) -> InnerOptimizer:
-        """Returns the optimizer for a learner, whose parameters have the device and the type of ``phi``."""
+        """Returns the optimizer for a learner whose parameters have the device and dtype of ``phi``."""
 
 
 class InnerOptimizer(Protocol):
-    """One way to take an inner step.
+    """A way to take an inner step.
 
     Attributes:
-        pull_back_needs_grad: Whether ``pull_back`` reads ``grad``; where it does not, the gradients need not be stored.
+        pull_back_needs_grad: Whether ``pull_back`` reads ``grad``; if not, the gradients need not be stored.
     """
 
     pull_back_needs_grad: ClassVar[bool]
@@ -72,12 +72,12 @@ class InnerOptimizer(Protocol):
 
 class _AnyLearner:
     def bind(self: Itself, learner: Learner, phi: Tensor) -> Itself:
-        """See ``UnboundOptimizer.bind``: it is the same for every learner."""
+        """See ``UnboundOptimizer.bind``; the optimizer is the same for every learner."""
         return self
 
 
 class _ByAutograd(_AnyLearner):
-    """The pull-back of any ``update``, by autograd on its vectors: cheap beside a learner's own backward pass."""
+    """The pull-back of any ``update`` by autograd on its vectors, cheap compared with a learner's backward pass."""
 
     pull_back_needs_grad: ClassVar[bool] = True
 
@@ -137,7 +137,7 @@ class SGD(_AnyLearner):
         adjoint_phi: Tensor,
         adjoint_state: State,
     ) -> PulledBack:
-        """See ``InnerOptimizer.pull_back``; in closed form, four passes over the vectors."""
+        """See ``InnerOptimizer.pull_back``; in closed form, in four passes over the vectors."""
         u = torch.addcmul(adjoint_state[0], lr, adjoint_phi, value=-1.0)  # adjoint of b', and so of g
         return PulledBack(
             phi=adjoint_phi,
@@ -150,11 +150,11 @@ class SGD(_AnyLearner):
 
 @dataclass(frozen=True)
 class RMSProp(_ByAutograd):
-    """RMSProp (Tieleman and Hinton, 2012) with momentum, as ``torch.optim.RMSprop``.
+    """RMSProp (Tieleman and Hinton, 2012) with momentum, as in ``torch.optim.RMSprop``.
 
     Attributes:
-        alpha: Decay of the average of squared gradients.
-        eps: Added to its root.
+        alpha: Decay rate of the running average of squared gradients.
+        eps: Added to the square root of that average.
     """
 
     alpha: float = 0.99
@@ -174,14 +174,14 @@ class RMSProp(_ByAutograd):
 
 @dataclass(frozen=True)
 class Adam(_ByAutograd):
-    """Adam (Kingma and Ba, ICLR 2015) as ``torch.optim.Adam``; the step's momentum is beta1.
+    """Adam (Kingma and Ba, ICLR 2015) as in ``torch.optim.Adam``; the step's momentum is beta1.
 
     The bias correction of the first moment divides by one minus the product of the betas so far, which is the usual
-    ``1 - beta1^t`` where beta1 does not change.
+    ``1 - beta1^t`` if beta1 is constant.
 
     Attributes:
-        beta2: Decay of the average of squared gradients.
-        eps: Added to its root.
+        beta2: Decay rate of the running average of squared gradients.
+        eps: Added to the square root of that average.
     """
 
     beta2: float = 0.999
@@ -202,21 +202,21 @@ class Adam(_ByAutograd):
 
 
 def _root(square: Tensor) -> Tensor:
-    """Square root whose derivative at 0 is 0: a parameter without any gradient yet must not turn the adjoint to NaN."""
+    """Returns the square root with derivative 0 at 0: a parameter that had no gradient yet must not give NaN."""
     positive = square > 0
     return torch.where(positive, torch.where(positive, square, 1.0).sqrt(), 0.0)
 
 
 @dataclass(frozen=True)
 class FanInRates:
-    """An optimizer whose learning rate falls, for a weight of more than so many inputs, as one over their number.
+    """An optimizer whose learning rate, for weights with more than ``fan_in`` inputs, falls as one over their number.
 
-    A rate of Adam then suits networks of all widths (Yang and Hu et al., *Tensor Programs V*, NeurIPS 2021, table 3): many
-    weights that move alike would together move what they sum up to too far.
+    A learning rate of Adam then suits networks of all widths (Yang and Hu et al., *Tensor Programs V*, NeurIPS 2021,
+    table 3): many weights that move alike would together move their sum too far.
 
     Attributes:
-        optimizer: Whose rates they are.
-        fan_in: Inputs up to which a weight has the whole learning rate.
+        optimizer: The optimizer whose learning rates are scaled.
+        fan_in: Number of inputs up to which a weight has the whole learning rate.
     """
 
     optimizer: InnerOptimizer
@@ -230,11 +230,11 @@ class FanInRates:
 
 @dataclass(frozen=True, eq=False)
 class ScaledRates(_ByAutograd):
-    """An optimizer with another learning rate for each parameter.
+    """An optimizer with a separate learning rate for each parameter.
 
     Attributes:
-        optimizer: Gives the direction.
-        factors: Of the learning rate, shape ``(D,)``, on the device of the parameters.
+        optimizer: Computes the whole step.
+        factors: Factors on the learning rate, shape ``(D,)``, on the device of the parameters.
     """
 
     optimizer: InnerOptimizer
@@ -245,7 +245,7 @@ class ScaledRates(_ByAutograd):
         return self.optimizer.init(phi)
 
     def update(self, phi: Tensor, grad: Tensor, state: State, lr: Tensor, momentum: Tensor) -> tuple[Tensor, State]:
-        """See ``InnerOptimizer.update``: goes each parameter's share of the way."""
+        """See ``InnerOptimizer.update``; each parameter takes its fraction of the whole step."""
         whole, state = self.optimizer.update(phi, grad, state, lr, momentum)
         return phi.lerp(whole, self.factors), state
 
@@ -260,9 +260,9 @@ def inner_optimizer(name: str, eps: float, fan_in: int = 0) -> UnboundOptimizer:
     """Returns an inner optimizer by name.
 
     Args:
-        name: A name of ``INNER_OPTIMIZERS``.
-        eps: For those that divide by a root of squared gradients; SGD does not.
-        fan_in: See ``FanInRates``; 0 gives all parameters the same rate.
+        name: A name in ``INNER_OPTIMIZERS``.
+        eps: Epsilon of the optimizers that divide by a root of squared gradients; SGD does not.
+        fan_in: See ``FanInRates``; 0 gives all parameters the same learning rate.
 
     Raises:
         UsageError: The name is unknown.

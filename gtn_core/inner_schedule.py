@@ -1,4 +1,4 @@
-"""The inner schedule: a learning rate and a momentum for each inner step, meta-learned through log and logit."""
+"""The inner schedule: a learning rate and a momentum for each inner step, meta-learned as log and logit."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ import torch
 from torch import Tensor, nn
 
 MAX_MOMENTUM = 0.99
-"""Bound on momenta unless another is given."""
+"""Default upper bound on the momenta."""
 
 
 class Schedule(nn.Module):
-    """Learning rate and momentum of each inner step, meta-learned through a logarithm and a bounded logit.
+    """Learning rate and momentum of each inner step, meta-learned as a logarithm and a bounded logit.
 
     Args:
         steps: T.
         lr: Initial learning rate, positive.
         momentum: Initial momentum (beta1 for Adam), in ``(0, max_momentum)``.
-        max_momentum: Bound that no meta-update can cross; below 1, where momentum would stop to forget.
-        learned: Whether the schedule is meta-learned or stays as it starts.
+        max_momentum: Upper bound that no meta-update can cross; below 1, at which momentum would never forget.
+        learned: Whether the schedule is meta-learned, or stays at its initial values.
 
     Raises:
-        ValueError: A value is out of its range.
+        ValueError: An argument is out of range.
     """
 
     def __init__(

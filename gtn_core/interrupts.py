@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM, held back until the state can be saved."""
+"""Holds Ctrl-C and SIGTERM back until the state can be saved."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from types import FrameType
 
 
 class InterruptedRun(KeyboardInterrupt):
-    """The user's Ctrl-C or a SIGTERM, taken between two outer steps: the state has been saved."""
+    """The user's Ctrl-C or a SIGTERM, handled between two outer steps: the state has been saved."""
 
 
 @contextlib.contextmanager
@@ -19,16 +19,17 @@ def interrupts_held_back(
 ) -> Iterator[Callable[[], bool]]:
     """Holds Ctrl-C and SIGTERM back, so that no step, row or file is left half done.
 
-    Signals can only be handled in the main thread; elsewhere nothing is held back.
+    Signals can only be handled in the main thread; in any other, nothing is held back.
 
     Args:
-        patient: Whether a second one is held back, too: a launcher of several processes passes one on and sends its own. Else
-            it is raised at once: whoever presses Ctrl-C twice does not want to wait.
-        told_to_end: Called at once, in the middle of whatever is under way, by the first SIGTERM: who sends it may send SIGKILL
-            before that has ended, as ``horovodrun`` does after five seconds.
+        patient: Whether a second signal is held back, too: a launcher of several processes passes one on and sends its
+            own. Otherwise it raises ``KeyboardInterrupt`` at once, since whoever presses Ctrl-C twice does not want to
+            wait.
+        told_to_end: Called by the first SIGTERM, at once and in the middle of whatever is running: its sender may send
+            SIGKILL before that has ended, as ``horovodrun`` does after five seconds.
 
     Yields:
-        Says whether one came.
+        A function that returns whether a signal has arrived.
     """
     if threading.current_thread() is not threading.main_thread():
         yield lambda: False
@@ -39,7 +40,7 @@ def interrupts_held_back(
         if pending and not patient:
             raise KeyboardInterrupt
         new = number not in pending
-        pending.append(number)  # first, as another may come meanwhile
+        pending.append(number)  # first, since another may arrive meanwhile
         if number == signal.SIGTERM and new and told_to_end is not None:
             told_to_end()
 

@@ -1,4 +1,4 @@
-"""Weight-normed layers of a learner, and the sampling of widths. No architecture lives here; other norms: ``gtn_core.norms``.
+"""Weight-normalised layers of a learner, and the sampling of widths. For other norms, see ``gtn_core.norms``.
 
 Weight norm follows Salimans and Kingma, *Weight Normalization* (NeurIPS 2016, section 2).
 """
@@ -14,17 +14,17 @@ from torch.nn import functional as F
 
 
 def weight_norm(v: Tensor, g: Tensor) -> Tensor:
-    """Returns ``g * v / ||v||``, the norm taken over all but the first axis.
+    """Returns ``g * v / ||v||``, with the norm over all but the first axis.
 
     Args:
         v: Direction, shape ``(out, ...)``.
-        g: Length of each output's weight vector, shape ``(out,)``.
+        g: Norm of each output's weight vector, shape ``(out,)``.
     """
     return v * _scale(v, g).view(-1, *[1] * (v.dim() - 1))
 
 
 def _scale(v: Tensor, g: Tensor) -> Tensor:
-    """Returns ``g / ||v||``, in a form whose second derivative takes a third of the passes that ``norm`` takes."""
+    """Returns ``g / ||v||``, in a form whose second derivative takes a third as many passes as with ``norm``."""
     return g * (v * v).flatten(1).sum(dim=1).rsqrt()
 
 
@@ -36,18 +36,18 @@ def convolve(
     padding: tuple[int, int],
     groups: int = 1,
 ) -> Tensor:
-    """Returns ``F.conv2d``; a 1x1 kernel with a stride is applied to the pixels that the stride leaves, which is the same.
+    """Returns ``F.conv2d``; a strided 1x1 kernel is applied, equivalently, to the pixels that the stride leaves.
 
-    It is faster where channels come first. Where they come last and are fewer than 8, oneDNN 3.12 (of torch 2.13), on a CPU that
-    has AVX2 alone, writes past its memory in the gradient of the strided form.
+    In the contiguous layout this is faster. In the channels-last layout with fewer than 8 channels, the gradient of the
+    strided form writes out of bounds in oneDNN 3.12 (torch 2.13) on a CPU with AVX2 alone.
 
     Args:
         x: Shape ``(N, C, H, W)``.
         weight: Shape ``(out, C / groups, height, width)``.
         bias: Shape ``(out,)``.
-        stride: Of rows and columns.
-        padding: Zeros above and below, left and right.
-        groups: Groups of channels that do not see each other.
+        stride: Stride of rows and columns.
+        padding: Zero padding above and below, left and right.
+        groups: Number of groups of channels that do not see each other.
     """
     if weight.shape[2:] == (1, 1) and padding == (0, 0) and stride != (1, 1):
         x, stride = x[..., :: stride[0], :: stride[1]], (1, 1)
@@ -55,7 +55,7 @@ def convolve(
 
 
 class Conv2d(nn.Conv2d):
-    """torch's own, zero-padded and not dilated, which applies itself as ``convolve``."""
+    """``torch.nn.Conv2d``, zero-padded and not dilated, computed by ``convolve``."""
 
     def forward(self, x: Tensor) -> Tensor:
         """Convolves ``x``."""
@@ -67,9 +67,10 @@ def _pair(sizes: int | tuple[int, int]) -> tuple[int, int]:
 
 
 def box_matrix() -> Tensor:
-    """Returns the matrix that turns a flat 3x3 kernel into the flat 4x4 sum of its four copies shifted by 0 or 1, shape (9, 16).
+    """Returns the (9, 16) matrix that maps a flat 3x3 kernel to the flat 4x4 sum of its four copies shifted by 0 or 1.
 
-    A 3x3 convolution before summing 2x2 neighbours, or after copying each pixel to 2x2, is one convolution with that kernel.
+    A 3x3 convolution before summing 2x2 neighbours, or after copying each pixel to 2x2, is one convolution with the 4x4
+    kernel.
     """
     matrix = torch.zeros(3, 3, 4, 4)
     for row in range(3):
@@ -79,20 +80,20 @@ def box_matrix() -> Tensor:
 
 
 SMALL = 1024
-"""Pixels in times pixels out up to which a convolution is fastest as one dense matrix product: 8x8 to 4x4, but not 28x28."""
+"""Pixels in times pixels out up to which a convolution is fastest as one matrix product: 8x8 to 4x4, but not 28x28."""
 
 
 def apply_as_matrix(x: Tensor, kernel: Tensor, responses: Tensor, out: tuple[int, int]) -> Tensor:
-    """Applies a convolution to small images as one matrix product, whose derivatives of any order are matrix products, too.
+    """Applies a convolution to small images as one matrix product; derivatives of any order are matrix products, too.
 
     Args:
-        x: Shape ``(N, C, H, W)``.
+        x: Images, shape ``(N, C, H, W)``.
         kernel: Shape ``(out channels, C, taps)``.
-        responses: What each tap alone makes of an impulse in each pixel, shape ``(taps, H * W, H' * W')``.
+        responses: Response of each tap alone to an impulse in each pixel, shape ``(taps, H * W, H' * W')``.
         out: ``(H', W')``.
 
     Returns:
-        Shape ``(N, out channels, H', W')``.
+        Images, shape ``(N, out channels, H', W')``.
     """
     channels_out, channels_in = kernel.shape[:2]
     dense = (kernel.flatten(0, 1) @ responses.flatten(1)).view(channels_out, channels_in, *responses.shape[1:])
@@ -101,7 +102,7 @@ def apply_as_matrix(x: Tensor, kernel: Tensor, responses: Tensor, out: tuple[int
 
 
 class _WeightNormed(nn.Module):
-    """Holds direction ``v`` (Kaiming-normal for a leaky ReLU) and length ``g``, which starts at ``||v||``."""
+    """Holds the direction ``v`` (Kaiming-normal for a leaky ReLU) and the norm ``g``, which starts at ``||v||``."""
 
     def __init__(self, weight_shape: Sequence[int], bias: bool, negative_slope: float) -> None:
         super().__init__()
@@ -121,16 +122,16 @@ class _WeightNormed(nn.Module):
 
 
 class WeightNormConv2d(_WeightNormed):
-    """A 2d convolution ``(N, C, H, W) -> (N, out, H', W')`` with weight norm; no bias unless asked for.
+    """A 2d convolution ``(N, C, H, W) -> (N, out, H', W')`` with weight norm, by default without bias.
 
     Args:
         channels_in: C.
-        channels_out: Output channels.
+        channels_out: Number of output channels.
         kernel_size: Side of the square kernel, or its height and width.
         stride: Stride in both directions, or of rows and columns.
-        padding: Zero padding; half the kernel where not given.
-        groups: Groups of channels that do not see each other; ``channels_in`` for a depthwise convolution.
-        bias: Whether to learn a bias. A batch norm behind the layer makes it idle.
+        padding: Zero padding; half the kernel by default.
+        groups: Number of groups of channels that do not see each other; ``channels_in`` for a depthwise convolution.
+        bias: Whether to learn a bias, which a batch norm after the layer makes redundant.
         negative_slope: Slope of the leaky ReLU that follows, for the initial scale.
     """
 
@@ -157,11 +158,11 @@ class WeightNormConv2d(_WeightNormed):
 
 
 class WeightNormLinear(_WeightNormed):
-    """A linear layer ``(N, in) -> (N, out)`` with weight norm and a bias.
+    """A linear layer ``(N, in) -> (N, out)`` with weight norm, by default with bias.
 
     Args:
-        features_in: Inputs.
-        features_out: Outputs.
+        features_in: Number of inputs.
+        features_out: Number of outputs.
         bias: Whether to learn a bias.
         negative_slope: Slope of the leaky ReLU that follows, for the initial scale.
     """
@@ -170,7 +171,7 @@ class WeightNormLinear(_WeightNormed):
         super().__init__((features_out, features_in), bias, negative_slope)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Applies the layer to ``x``; the outputs are scaled, not the weights, of which there are many more."""
+        """Applies the layer to ``x``; scales the outputs instead of the weights, of which there are many more."""
         outputs = F.linear(x, self.v) * _scale(self.v, self.g)
         return outputs if self.bias is None else outputs + self.bias
 

@@ -1,4 +1,4 @@
-"""A learner as a pure function of one flat parameter vector phi, from any module without running buffers."""
+"""A learner as a pure function of one flat parameter vector phi, made from any module without running buffers."""
 
 from __future__ import annotations
 
@@ -16,24 +16,25 @@ from gtn_core.norms import differentiate_statistics, statistic_names
 from gtn_core.seeding import seeded
 
 Statistics = tuple[Tensor, ...]
-"""What a training step puts out beside its loss and evaluation needs: e.g. the batch means of mean-only batch norm."""
+"""Outputs of a training step, besides its loss, that evaluation needs, e.g. the batch means of mean-only batch norm."""
 
 Layout = Literal["contiguous", "channels_last"]
 
 
 class Learner:
-    """Turns a module into ``apply(phi, inputs) -> outputs``, with its batch statistics as an explicit in- and output.
+    """Turns a module into ``apply(phi, inputs) -> outputs``, with its batch statistics as an explicit input and output.
 
-    S learners of this kind can live side by side: phi has the shape ``(S, D)`` then, and what belongs to a learner has S first.
+    S such learners can run side by side: phi then has the shape ``(S, D)``, and what belongs to a learner has S as its
+    first axis.
 
     Args:
         module: Any module whose forward pass is a deterministic function of its parameters and input. It is copied. A
-            parameter that several layers share stands in phi once.
-        layout: Memory layout that images and all that follows from them are kept in.
+            parameter that several layers share occurs in phi once.
+        layout: Memory layout of images and of the activations that follow from them.
 
     Raises:
-        UsageError: The module keeps running statistics, holds a layer that draws random numbers (what its own code draws is
-            not found out here), or has no parameters.
+        UsageError: The module keeps running statistics, has one of torch's batch norms or a layer that draws random
+            numbers (draws in its own code are not detected), has a frozen parameter, or has no parameters.
 
     Attributes:
         size: D, the length of phi.
@@ -55,14 +56,14 @@ class Learner:
         self.size = sum(self._sizes)
         self._statistics = statistic_names(self._module)
         differentiate_statistics(self._module, True)
-        self._buffers = dict(self._module.named_buffers())  # a training step replaces those of the statistics
+        self._buffers = dict(self._module.named_buffers())  # a training step replaces the statistics
 
     def initial(self) -> Tensor:
-        """Returns the parameters that the module was built with, shape ``(D,)``."""
+        """Returns the module's own initial parameters, shape ``(D,)``."""
         return torch.cat([p.detach().reshape(-1) for p in self._module.parameters()])
 
     def fan_in(self) -> Tensor:
-        """Returns how many inputs the output sums up that each parameter belongs to, shape ``(D,)``; 1 for vectors."""
+        """Returns the fan-in of each parameter (the inputs that its output sums), shape ``(D,)``; 1 for vectors."""
         counts = [float(shape[1:].numel()) for shape in self._shapes.values()]
         return torch.tensor(counts).repeat_interleave(torch.tensor(self._sizes))
 
@@ -75,12 +76,12 @@ class Learner:
         """Runs the module.
 
         Args:
-            phi: Parameters, shape ``(D,)``, or ``(S, D)`` of S learners, which all see the same inputs.
+            phi: Parameters, shape ``(D,)``, or ``(S, D)`` for S learners that all see the same inputs.
             inputs: A batch, e.g. images ``(N, C, H, W)``.
-            statistics: Batch statistics to evaluate with; ``None`` takes (and returns) those of this very batch.
+            statistics: Batch statistics to evaluate with; ``None`` takes (and returns) those of this batch.
 
         Returns:
-            The module's outputs, and the statistics used; of S learners each with one axis more, of length S, in front.
+            The module's outputs, and the statistics used; for S learners, each with a leading axis of length S.
         """
         if phi.dim() == 1:
             return self._apply(phi, inputs, statistics)
@@ -88,7 +89,7 @@ class Learner:
 
     def _apply(self, phi: Tensor, inputs: Tensor, statistics: Statistics | None) -> tuple[Tensor, Statistics]:
         if self.layout == "channels_last" and inputs.dim() == 4:
-            inputs = inputs.to(memory_format=torch.channels_last)  # contiguous() would leave one-channel images be
+            inputs = inputs.to(memory_format=torch.channels_last)  # contiguous() would not change one-channel images
         parameters = self.parameters(phi)
         tied = {name: parameters[first] for name, first in self._tied.items()}
         state: dict[str, Tensor] = {**parameters, **tied, **self._buffers_on(phi.device)}
@@ -119,7 +120,7 @@ def fresh_learner(build: Callable[[], nn.Module], seed: int, layout: Layout = "c
     """Builds a learner whose initial parameters depend on ``seed`` alone.
 
     Args:
-        build: Makes the module, drawing its parameters from torch's global generator (which is put back afterwards).
+        build: Makes the module, drawing its parameters from torch's global generator (which is restored afterwards).
         seed: Seed of those draws.
         layout: See ``Learner``.
 
@@ -152,7 +153,7 @@ def _refuse_impure(module: nn.Module) -> None:
 
 
 def _draws(layer: nn.Module) -> bool:
-    """Says whether a layer of torch's draws random numbers in training."""
+    """Returns whether one of torch's layers draws random numbers in training."""
     if isinstance(layer, nn.modules.dropout._DropoutNd):
         return layer.p > 0
     if isinstance(layer, nn.MultiheadAttention | nn.RNNBase):

@@ -1,4 +1,4 @@
-"""What is logged of several episodes, or of several parts of one, together."""
+"""Values to log for several episodes together, or for several parts of one."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 
 def merged_values(rows: Sequence[Mapping[str, float]]) -> dict[str, float]:
-    """Returns what to log of several episodes: what they cost together (tags under ``cost/``), of all else the mean.
+    """Returns the values to log for several episodes together: sums of costs (tags under ``cost/``), else means.
 
     A tag that some rows lack is averaged over those that have it.
     """

@@ -9,7 +9,7 @@ def markdown_table(rows: Sequence[Mapping[str, str]]) -> list[str]:
     """Returns the lines of a table.
 
     Args:
-        rows: At least one, all of the same keys, which head the columns.
+        rows: At least one row; all have the same keys, which head the columns.
     """
     body = ["| " + " | ".join(row.values()) + " |" for row in rows]
     return ["| " + " | ".join(rows[0]) + " |", "|" + "---|" * len(rows[0]), *body]

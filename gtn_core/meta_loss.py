@@ -1,4 +1,4 @@
-"""The meta-loss of a learner on batches of real data, which can be taken in parts where memory is short."""
+"""The meta-loss of a learner on batches of real data, which can be computed in parts if memory is short."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class BatchedLoss:
 
     Attributes:
         loss: ``(phi, statistics, batch) -> mean loss``; a sample's loss depends on no other sample.
-        batches: By the number of inner steps done.
+        batches: Real batches, by the number of inner steps done.
     """
 
     loss: Callable[[Tensor, Statistics, Batch], Tensor]
@@ -31,7 +31,7 @@ class BatchedLoss:
 
     @property
     def largest(self) -> int:
-        """Samples of the largest batch."""
+        """Number of samples in the largest batch."""
         return max(len(batch[0]) for batch in self.batches.values())
 
     def __call__(self, phi: Tensor, statistics: Statistics, steps: int) -> Tensor:
@@ -50,12 +50,12 @@ class BatchedLoss:
 
 
 def parts_of(meta_loss: MetaLoss, steps: int, chunk: int) -> Iterator[tuple[float, Part]]:
-    """Yields the parts of a meta-loss with their shares: the whole of it, where it knows no parts or none are asked for.
+    """Yields the parts of a meta-loss with their shares: the whole of it if it has no parts, or if none are requested.
 
     Args:
         meta_loss: The meta-loss.
-        steps: Inner steps done.
-        chunk: Samples of a part at most; 0 for all.
+        steps: Number of inner steps done.
+        chunk: Maximum number of samples in a part; 0 for all.
     """
     if chunk and isinstance(meta_loss, BatchedLoss):
         yield from meta_loss.parts(steps, chunk)

@@ -1,7 +1,7 @@
-"""Normalisation layers of a learner, all pure: batch statistics are an output of the training step and an input of evaluation.
+"""Normalisation layers of a learner, all pure: a training step outputs batch statistics, which evaluation takes.
 
-Mean-only batch norm follows Salimans and Kingma, *Weight Normalization* (NeurIPS 2016, section 3); batch norm Ioffe and Szegedy
-(ICML 2015); group norm Wu and He (ECCV 2018), which with one channel a group is instance norm.
+Mean-only batch norm follows Salimans and Kingma, *Weight Normalization* (NeurIPS 2016, section 3), batch norm Ioffe and
+Szegedy (ICML 2015), and group norm Wu and He (ECCV 2018); with one channel per group it is instance norm.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ class BatchStatistics(nn.Module):
     """Keeps the statistics of the last training batch in buffers, for evaluation (momentum 0)."""
 
     statistics: ClassVar[tuple[str, ...]]
-    """Buffers that a training step puts out and that evaluation needs; see ``gtn_core.learner``."""
+    """Names of the buffers that a training step outputs and that evaluation needs; see ``gtn_core.learner``."""
 
     differentiable_statistics = False
-    """Whether they carry a graph; then, too, what is computed of them can be differentiated twice."""
+    """Whether the statistics carry a graph; then what is computed from them can also be differentiated twice."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -35,8 +35,8 @@ class BatchStatistics(nn.Module):
 class MeanOnlyBatchNorm(BatchStatistics):
     """Subtracts each channel's batch mean and adds a learned bias; no variance, no gain, no running average.
 
-    In training mode the batch mean is kept in the buffer ``mean``; in evaluation mode that buffer is what is subtracted,
-    so a learner is evaluated with the statistics of the last batch it trained on.
+    In training mode the batch mean is stored in the buffer ``mean``; in evaluation mode that buffer is subtracted, so
+    that a learner is evaluated with the statistics of the last batch it was trained on.
 
     Args:
         channels: Size of axis 1 of the input.
@@ -60,12 +60,12 @@ class MeanOnlyBatchNorm(BatchStatistics):
         mean = x.mean(_all_but_channels(x)) if self.training else self.mean
         if self.training:
             self.mean = mean if self.differentiable_statistics else mean.detach()
-        shift = (self.bias - mean).to(x.dtype)  # under autocast a float32 shift would widen all that follows
+        shift = (self.bias - mean).to(x.dtype)  # under autocast, a float32 shift would promote all that follows
         return x + shift.view(-1, *[1] * (x.dim() - 2))
 
 
 class BatchNorm(BatchStatistics):
-    """Full batch normalisation with a learned gain and bias, mean and variance those of the last training batch.
+    """Full batch norm with a learned gain and bias; evaluation uses mean and variance of the last training batch.
 
     Args:
         channels: Size of axis 1 of the input.
@@ -98,24 +98,24 @@ class BatchNorm(BatchStatistics):
         return _scale_and_shift(x, scale, self.bias - mean * scale)
 
     def _fused(self, x: Tensor) -> Tensor:
-        """Normalises with torch's own kernel, which is faster where nobody differentiates the statistics."""
+        """Normalises with torch's own kernel, which is faster if the statistics need no gradient."""
         mean, variance = torch.zeros_like(self.mean), torch.ones_like(self.variance)
         y = F.batch_norm(x, mean, variance, self.weight, self.bias, training=True, momentum=1.0, eps=EPS)
         count = x.numel() // x.shape[1]
-        self.mean, self.variance = mean, variance * ((count - 1) / count)  # torch keeps the unbiased estimate
+        self.mean, self.variance = mean, variance * ((count - 1) / count)  # torch stores the unbiased estimate
         return y
 
 
 class GroupNorm(nn.Module):
-    """Normalises each sample by itself, over groups of channels and all positions; a learned gain and bias per channel.
+    """Normalises each sample separately, over groups of channels and all positions; learns a gain and bias per channel.
 
-    ``torch.nn.GroupNorm`` computes the same; this one is made of operations that both back-ends of the adjoint can differentiate
-    twice, in either memory layout.
+    Computes the same as ``torch.nn.GroupNorm``, but from operations that both back-ends of the adjoint can
+    differentiate twice, in either memory layout.
 
     Args:
         channels: Size of axis 1 of the input.
-        groups: Divides ``channels``. One channel a group (instance norm) would leave nothing of an input without positions, so
-            ``(N, channels)`` is normalised as one group then (layer norm).
+        groups: Number of groups, a divisor of ``channels``. Since one channel per group (instance norm) would map an
+            input without positions to a constant, ``(N, channels)`` is then normalised as one group (layer norm).
     """
 
     def __init__(self, channels: int, groups: int) -> None:
@@ -142,7 +142,7 @@ class GroupNorm(nn.Module):
 
 
 def statistic_names(module: nn.Module) -> list[str]:
-    """Returns the names, dotted, of the buffers in which the norms of a network keep their batch statistics."""
+    """Returns the dotted names of the buffers in which the norms of a network keep their batch statistics."""
     return [
         f"{prefix}.{name}".lstrip(".")
         for prefix, child in module.named_modules()
@@ -152,7 +152,7 @@ def statistic_names(module: nn.Module) -> list[str]:
 
 
 def differentiate_statistics(module: nn.Module, differentiable: bool) -> None:
-    """Says of all norms of a network whether their batch statistics carry a graph."""
+    """Sets whether the batch statistics of all norms of a network carry a graph."""
     for child in module.modules():
         if isinstance(child, BatchStatistics):
             child.differentiable_statistics = differentiable
@@ -163,6 +163,6 @@ def _all_but_channels(x: Tensor) -> list[int]:
 
 
 def _scale_and_shift(x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
-    """Returns ``scale * x + shift``, both of shape ``(channels,)`` or ``(N, channels)``, in the precision of ``x``."""
+    """Returns ``scale * x + shift`` in the dtype of ``x``; both have shape ``(channels,)`` or ``(N, channels)``."""
     scale, shift = (s.to(x.dtype).view(*s.shape, *[1] * (x.dim() - 2)) for s in (scale, shift))
     return torch.addcmul(shift, x, scale)

@@ -13,32 +13,32 @@ class OuterConfig:
     """How the teacher is meta-trained."""
 
     iterations: Natural | None = None
-    """Outer steps; ``None`` where ``minutes`` bounds the run."""
+    """Number of outer steps; ``None`` if ``minutes`` bounds the run."""
     minutes: PositiveReal | None = None
-    """Wall-clock minutes of meta-training, validation included; ``None`` where ``iterations`` bounds the run."""
+    """Wall-clock minutes of meta-training, including validation; ``None`` if ``iterations`` bounds the run."""
     optimizer: Literal["adam", "sgd", "rmsprop"] = "adam"
-    """What takes the outer step: ``adam``, ``sgd``, plain gradient descent, or ``rmsprop``."""
+    """Outer optimizer: ``adam``, ``sgd`` (plain gradient descent) or ``rmsprop``."""
     lr: PositiveReal = 0.01
-    """Learning rate at the start."""
+    """Initial learning rate."""
     final_lr: Share = 0.1
     """Share of ``lr`` that a cosine over the run ends at."""
     betas: tuple[Decay, Decay] = (0.9, 0.999)
-    """Decay rates of Adam's moments; RMSProp takes the second."""
+    """Decay rates of Adam's moments; RMSProp uses the second."""
     eps: PositiveReal = 1e-8
-    """Added to the root of the second moment."""
+    """Added to the square root of the second moment."""
     clip: PositiveReal | None = None
-    """Largest norm of the meta-gradient; longer ones are scaled down."""
+    """Largest norm of the meta-gradient; a longer one is scaled down."""
     accumulate: Positive = 1
-    """Episodes of an outer step, whose gradients are averaged."""
+    """Number of episodes in an outer step, whose gradients are averaged."""
     patience: Positive = 10
-    """Outer steps in a row that may come to nothing, since every learner diverged, before the run ends."""
+    """Number of outer steps in a row without result, since every learner diverged, after which the run ends."""
     validations: Positive = 20
-    """How often, evenly over the run, the teacher is judged on validation data."""
+    """Number of validations, evenly spaced over the run, besides the one before the first step."""
     save_every: NaturalReal = 30.0
-    """Seconds between resumable states."""
+    """Seconds between saves of the state that a run resumes from."""
 
     def spent(self, progress: Progress) -> float:
-        """Returns which share of the budget is spent; more than 1 where there is less of it than before."""
+        """Returns the share of the budget that is spent; more than 1 if the budget has been lowered since."""
         if self.iterations is not None:
             return progress.iteration / self.iterations if self.iterations else 1.0
         assert self.minutes is not None

@@ -1,4 +1,4 @@
-"""What a task brings to the outer loop: episodes to learn from, and a validation."""
+"""The interface of a task to the outer loop: episodes to learn from, and a validation."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class Validation:
     """How good a teacher is on validation data.
 
     Attributes:
-        score: What decides which teacher is best; higher is better.
+        score: Determines which teacher is best; higher is better.
         metrics: Values to log, by tag.
         pictures: Pictures to log, by tag.
     """
@@ -26,21 +26,21 @@ class Validation:
 
 
 class Job(Protocol):
-    """What a task brings to the outer loop."""
+    """What a task provides to the outer loop."""
 
     def episode(self, iteration: int, progress: float) -> Trial:
-        """Returns what an outer step judges by, a function of its arguments (and the run's seed) alone.
+        """Returns the trial that judges a teacher, a function of the arguments (and the run's seed) alone.
 
         Args:
-            iteration: Number of the episode, from 0: the outer step, where a step has one episode.
+            iteration: Number of the episode, from 0: the outer step, if a step has one episode.
             progress: Share of the run that is done, in ``[0, 1)``.
         """
 
     def validate(self) -> Validation:
-        """Judges the teacher as it is on fresh learners and validation data; no state of the run may move.
+        """Judges the current teacher on fresh learners and validation data, without changing any state of the run.
 
-        Every process is asked, and has to return the same score and metrics.
+        Called on every process, and must return the same score and metrics on all of them.
         """
 
     def save_teacher(self, validation: Validation, iteration: int) -> None:
-        """Stores the teacher, the best so far."""
+        """Saves the teacher, which is the best so far."""

@@ -1,7 +1,7 @@
-"""The outer loop: draw a learner, estimate the teacher's gradient, step, log, validate, save. Knows no task.
+"""The outer loop: draw a learner, estimate the teacher's gradient, step, log, validate, save. It knows no task.
 
-Of several processes each runs this loop. They decide alike because they decide by the same numbers: what only one of them knows,
-such as the time or an interrupt, is told to all first.
+With several processes, each runs this loop. They decide alike because they decide by the same numbers: what only one of
+them knows, such as the time or an interrupt, is shared with all first.
 """
 
 from __future__ import annotations
@@ -29,21 +29,22 @@ from gtn_core.tracking import Tracker
 from gtn_core.training_state import load_state, save_state
 
 Listener = Callable[[Progress, float, Mapping[str, float]], None]
-"""``(progress, share done, values logged)``, called after every outer step."""
+"""``(progress, share done, logged values)``, called after every outer step."""
 
 
 class OuterLoop:
-    """Meta-trains a teacher, from the start or from where a killed run stood.
+    """Meta-trains a teacher, from the start or from the saved state of a run.
 
     Args:
-        teacher: What is trained, in place; a module.
+        teacher: The teacher, a module; trained in place.
         job: Episodes and validation.
         estimator: How the outer gradient is estimated.
         settings: Learning rates and budget; exactly one of ``iterations`` and ``minutes`` must be given.
-        run: Folder for states.
-        tracker: Takes the curves.
-        world: The processes that train together; each draws its own episodes and all step alike.
-        listener: Told after every step.
+        run: Run folder for states.
+        tracker: Receives the curves.
+        world: The processes that train together; see ``StepGradient`` for how they share a step. All take the same
+            steps.
+        listener: Called after every step.
 
     Raises:
         ValueError: No budget is given, or two.
@@ -79,24 +80,25 @@ class OuterLoop:
         self._keeper = StateKeeper(run, tracker, self.world, self._standing, self._write)
 
     def resume(self) -> None:
-        """Puts teacher, optimizer, estimator and counters back to where the saved state has them.
+        """Restores teacher, optimizer, estimator and counters from the saved state.
 
         Raises:
-            CheckpointError: There is no state, or it is not this run's.
+            CheckpointError: There is no state, or it belongs to another run.
         """
         self.progress = load_state(self.world, self.run_folder, self.teacher, self.optimizer, self.estimator)
         self.progress.validated = min(self.progress.validated, self._validations_due())  # the budget may have changed
 
     def run(self) -> Progress:
-        """Trains until the budget is spent; returns where it ended.
+        """Trains until the budget is spent; returns the progress at the end.
 
-        Ctrl-C and SIGTERM take effect between outer steps, after a save; a second one at once, without. Where they reach one of
-        several processes, all stop. SIGTERM saves the last whole step at once, too: its sender may not wait for this one's end.
+        Ctrl-C and SIGTERM take effect between outer steps, after a save. A second one takes effect at once, without a
+        save, except with several processes, all of which stop if one of them is interrupted. SIGTERM also saves the
+        last whole step at once, since its sender may not wait for the current one to end.
 
         Raises:
             InterruptedRun: The user interrupted it.
             DivergedError: A loss or a gradient is not finite; the message says at which outer and inner step.
-            LostRankError: Another process has gone; the state has been saved, unless nobody was left who could.
+            LostRankError: Another process has gone; the state has been saved, unless no process was left to do so.
         """
         self._started = time.monotonic() - self.progress.seconds
         self._keeper.begin()
@@ -104,10 +106,10 @@ class OuterLoop:
         with interrupts_held_back(patient=patient, told_to_end=self._keeper.save_whole_step) as interrupted:
             try:
                 self._train(interrupted)
-            except InterruptedRun:  # the teacher stands as the last whole step left it
+            except InterruptedRun:  # the teacher is as the last whole step left it
                 self.save()
                 raise
-            except DivergedError:  # likewise; before the first validation the same settings would fail again at once
+            except DivergedError:  # likewise; before the first validation, a resumed run would fail again at once
                 if self.progress.validated:
                     self.save()
                 raise
@@ -127,11 +129,11 @@ class OuterLoop:
                 self.save()
             if self.listener is not None:
                 self.listener(self.progress, self.settings.spent(self.progress), values)
-        if any(self.world.gather(interrupted())):  # in the last step: another outer loop may come after this one
+        if any(self.world.gather(interrupted())):  # in the last step; another outer loop may follow this one
             raise InterruptedRun
 
     def save(self) -> None:
-        """Writes the state that ``resume`` reads; process 0 does."""
+        """Writes the state that ``resume`` reads, on process 0."""
         self._keeper.save()
 
     def _write(self, standing: Standing) -> None:
@@ -145,7 +147,7 @@ class OuterLoop:
         return [*self.teacher.state_dict().values(), *self.estimator.state()[0].values(), *moments]
 
     def _step(self, share: float) -> dict[str, float]:
-        """Takes one outer step and returns what to log of it; the parameters stay as they are if every learner diverges."""
+        """Takes one outer step and returns the values to log; the parameters are unchanged if every learner diverges."""
         start = time.perf_counter()
         lr = self._set_learning_rates(share)
         gradient, progress = self.gradient, self.progress
@@ -153,7 +155,7 @@ class OuterLoop:
         try:
             report = gradient.leave(progress.episodes, share, lambda: time.monotonic() - self._started)
         except LostRankError:
-            self.estimator.load_state(*before)  # it may have moved on already
+            self.estimator.load_state(*before)  # it may have advanced already
             raise
         with self._keeper.changing():
             progress.seconds = report.seconds
@@ -171,21 +173,21 @@ class OuterLoop:
         }
 
     def _clipped_norm(self) -> float:
-        """Returns the norm of the meta-gradient, which is scaled down where it is longer than may be."""
+        """Clips the meta-gradient if ``clip`` is set, and returns its norm from before that."""
         clip = self.settings.clip
         if clip is None:
             return float(gradient_norm(p.grad for p in self.parameters if p.grad is not None))
         return float(nn.utils.clip_grad_norm_(self.parameters, clip))
 
     def _set_learning_rates(self, share: float) -> float:
-        """Sets each group's rate, a cosine over the run, and returns that of a group whose multiple is 1."""
+        """Sets each group's learning rate, a cosine over the run, and returns that of a group whose multiple is 1."""
         lr = self.settings.lr * (self.settings.final_lr + (1 - self.settings.final_lr) * half_cosine(share))
         for group in self.optimizer.param_groups:
             group["lr"] = lr * group["multiple"]
         return lr
 
     def _refuse_fruitlessness(self, report: StepReport) -> None:
-        """Counts the steps in a row that came to nothing, and raises DivergedError where patience is at an end."""
+        """Counts the steps in a row without result, and raises ``DivergedError`` if there are ``patience`` of them."""
         self.progress.fruitless = 0 if report.good else self.progress.fruitless + 1
         if self.progress.fruitless >= self.settings.patience:
             tries = f", as in the {self.progress.fruitless - 1} before" if self.progress.fruitless > 1 else ""
@@ -194,9 +196,9 @@ class OuterLoop:
             raise error
 
     def _validate_if_due(self) -> bool:
-        """Validates and saves where a validation is due; returns whether it was.
+        """Validates and saves if a validation is due; returns whether it was.
 
-        Progress moves last: a run that is stopped in between validates again when it is resumed.
+        Progress is updated last: a run that is stopped in between validates again when it is resumed.
         """
         due = self._validations_due()
         if self.progress.validated >= due:
@@ -211,7 +213,7 @@ class OuterLoop:
         self.tracker.scalars(iteration, {"real/score": validation.score, **validation.metrics})
         for tag, picture in validation.pictures.items():
             self.tracker.picture(iteration, tag, picture)
-        if validation.score >= self.progress.best:  # of equals the later one, which has seen more
+        if validation.score >= self.progress.best:  # of equal scores the later one, which has seen more
             first(self.world, lambda: self.job.save_teacher(validation, iteration))
             self.progress.best, self.progress.best_iteration = validation.score, iteration
         self.progress.validated = due
@@ -219,16 +221,16 @@ class OuterLoop:
         return True
 
     def _validations_due(self) -> int:
-        """Returns how many validations there are to be up to now, with the one before the first step."""
+        """Returns how many validations are due by now, including the one before the first step."""
         iterations, validations = self.settings.iterations, self.settings.validations
-        if iterations:  # in whole numbers: a product of fractions may fall short of the next one
+        if iterations:  # in integers: a product of fractions may fall short of the next integer
             return self.progress.iteration * validations // iterations + 1
         return int(self.settings.spent(self.progress) * validations) + 1
 
 
 def outer_optimizer(groups: list[dict[str, Any]], settings: OuterConfig) -> torch.optim.Optimizer:
-    """Returns what takes the outer step; ``groups`` as ``torch.optim`` has them."""
-    fused = {"fused": True} if groups[0]["params"][0].is_cuda else {}  # one kernel for all; RMSProp has none such
+    """Returns the outer optimizer for parameter groups, in the form of ``torch.optim``."""
+    fused = {"fused": True} if groups[0]["params"][0].is_cuda else {}  # one kernel for all parameters; RMSProp has none
     if settings.optimizer == "sgd":
         return torch.optim.SGD(groups, lr=settings.lr, **fused)
     if settings.optimizer == "rmsprop":

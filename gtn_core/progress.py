@@ -1,4 +1,4 @@
-"""Where a meta-training stands."""
+"""The progress of a meta-training."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from typing import Any
 
 @dataclass
 class Progress:
-    """Where a run stands.
+    """The progress of a run.
 
     Attributes:
         iteration: Outer steps done.
-        episodes: Numbers of episodes used up, over all the processes that took part, so that none comes twice.
-        seconds: Wall-clock time they took, over all the runs that resumed each other.
+        episodes: Episode numbers used up, over all processes that took part, so that none is used twice.
+        seconds: Wall-clock seconds taken, including those before the run was resumed.
         best: Best validation score; minus infinity before the first.
         best_iteration: Outer steps done when it was reached.
         validated: Validations done.
-        fruitless: Outer steps in a row, up to now, whose every learner diverged.
+        fruitless: Outer steps in a row, up to now, in which every learner diverged.
     """
 
     iteration: int = 0
@@ -32,9 +32,9 @@ class Progress:
 
     @classmethod
     def of(cls, saved: Mapping[str, Any]) -> Progress:
-        """Returns what a saved state says.
+        """Returns the progress in a saved state.
 
         Raises:
-            KeyError, TypeError: It is that of something else.
+            KeyError, TypeError: The state is that of something else.
         """
         return cls(**{"episodes": saved["iteration"], **saved})

@@ -1,4 +1,4 @@
-"""A run folder: where everything that one meta-training leaves behind lies, and the lock that keeps it to one process."""
+"""A run folder: everything that one meta-training leaves behind, and the lock that reserves it for one process."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from gtn_core.file_lock import held_file
 
 @dataclass(frozen=True, init=False)
 class RunFolder:
-    """The files of a run, by their meaning.
+    """The files of a run, by meaning.
 
     Attributes:
         path: The folder.
-        whole: Of a stage's folder, that of the run, whose lock holds for it.
+        whole: For the folder of a stage, that of the whole run, whose lock covers it; otherwise ``None``.
     """
 
     path: Path
@@ -40,7 +40,7 @@ class RunFolder:
 
     @property
     def metrics(self) -> Path:
-        """One JSON object a line, one line an outer iteration that was logged."""
+        """Logged values: one JSON object per line, one line per outer step or validation."""
         return self.path / "metrics.jsonl"
 
     @property
@@ -50,7 +50,7 @@ class RunFolder:
 
     @property
     def state(self) -> Path:
-        """What a resumed run continues from."""
+        """The state that a resumed run continues from."""
         return self.path / "state" / "latest.safetensors"
 
     @property
@@ -60,24 +60,24 @@ class RunFolder:
 
     @property
     def report(self) -> Path:
-        """Plots and tables for people."""
+        """Plots and tables for the user."""
         return self.path / "report"
 
     @property
     def log(self) -> Path:
-        """What the run said, a line each."""
+        """The run's log."""
         return self.path / "run.log"
 
     @property
     def has_trained(self) -> bool:
-        """Whether there is anything to lose: a state, or what a stage left."""
+        """Whether anything would be lost with the folder: a state, the results of a stage, or a teacher."""
         return self.state.is_file() or any(self.path.glob("stages/*/**/*.safetensors")) or self.teacher.is_file()
 
     def create(self) -> None:
-        """Makes the folder of a new run.
+        """Creates the folder of a new run.
 
         Raises:
-            UsageError: A run lives there already, or the folder cannot be made.
+            UsageError: The folder already holds a run, or cannot be created.
         """
         self._refuse_trained()
         try:
@@ -87,10 +87,10 @@ class RunFolder:
             raise UsageError(f"cannot make the run folder {self.path}: {error.strerror}") from error
 
     def clear(self) -> None:
-        """Forgets what a run left here that ended before it had trained anything; for who holds the lock.
+        """Removes what is left of a run that ended before any training; the caller must hold the lock.
 
         Raises:
-            UsageError: A run lives there by now.
+            UsageError: The folder holds a run by now.
         """
         self._refuse_trained()
         for left in (self.config, self.metrics, *self.path.glob("*.txt")):
@@ -108,11 +108,11 @@ class RunFolder:
             write_yaml(settings, file.write)
 
     def remember_command(self, command: str) -> str:
-        """Returns the command that began the run: this one, unless an earlier process left one."""
+        """Returns the command that began the run: this one, unless an earlier process has recorded one."""
         return self.remember("command", command)
 
     def remember(self, what: str, text: str) -> str:
-        """Returns a line that the run began with: this one, unless an earlier process left one."""
+        """Returns a line about the run's beginning: an earlier process's if there is one, else this one, now recorded."""
         path = self._line(what)
         if path.is_file():
             return path.read_text(encoding="utf-8").strip()
@@ -121,7 +121,7 @@ class RunFolder:
         return text
 
     def note(self, what: str, text: str) -> None:
-        """Writes a line that the run began with, in the place of what an earlier process left."""
+        """Records a line about the beginning of the run, replacing that of an earlier process."""
         with replacing(self._line(what)) as file:
             file.write(f"{text}\n".encode())
 
@@ -132,21 +132,21 @@ class RunFolder:
         """Returns the resolved config.
 
         Raises:
-            UsageError: There is no run here.
+            UsageError: The folder does not hold a run, or its config cannot be read.
         """
         if not self.config.is_file():
             raise UsageError(f"{self.path} is not a run folder: it has no config.yaml")
         return read_yaml(self.config)
 
     def refuse_other_settings(self, settings: Any, may_change: Sequence[str]) -> None:
-        """Makes sure that a resumed run goes on with the settings that it began with.
+        """Checks that a resumed run keeps the settings that it began with.
 
         Args:
-            settings: The config to go on with.
-            may_change: Patterns of the names of settings that may be others, as ``outer.minutes`` or ``compute.*``.
+            settings: The config to resume with.
+            may_change: Patterns of the names of settings that may change, e.g. ``outer.minutes`` or ``compute.*``.
 
         Raises:
-            UsageError: Another one differs, or there is no run here.
+            UsageError: Another setting differs, or there is no run here.
         """
         before = resolve(type(settings), self.read_config())
         changed = changed_settings(before, settings)
@@ -158,19 +158,19 @@ class RunFolder:
             )
 
     def lock(self) -> IO[str]:
-        """Takes the run for this process until the returned file is closed.
+        """Locks the run for this process until the returned file is closed; removes killed processes' temporary files.
 
         Raises:
-            GTNError: Another process has it, or it cannot be written.
+            GTNError: Another process holds the lock, or it cannot be written.
         """
         file = held_file((self.whole or self.path) / "state" / "lock", f"another process is working on {self.path}")
-        for left in self.path.rglob(".*.tmp"):  # of a process that was killed while it wrote
+        for left in self.path.rglob(".*.tmp"):  # of a process that was killed while writing
             left.unlink(missing_ok=True)
         return file
 
     @contextlib.contextmanager
     def logged(self) -> Iterator[None]:
-        """Writes what is logged within the block to the run's log file, too."""
+        """Writes log records of the block to the run's log file, too."""
         handler = logging.FileHandler(self.log, encoding="utf-8")
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
         logger = logging.getLogger()
@@ -182,7 +182,7 @@ class RunFolder:
             handler.close()
 
     def metric_rows(self) -> Iterator[dict[str, Any]]:
-        """Yields the logged rows in order; a last line that a kill cut short is left out."""
+        """Yields the logged rows in order, without a last line that was cut short by a kill."""
         if not self.metrics.is_file():
             return
         with self.metrics.open(encoding="utf-8") as file:
@@ -191,7 +191,7 @@ class RunFolder:
                     yield json.loads(line)
 
     def drop_metrics_after(self, iteration: int, stage: str | None = None) -> None:
-        """Forgets the rows that a resumed run will log again, of one of its stages where there are several."""
+        """Removes the rows that a resumed run will log again; with several stages, those of one stage."""
         rows = [row for row in self.metric_rows() if row["iteration"] <= iteration or row.get("stage") != stage]
         if self.metrics.is_file():
             with replacing(self.metrics) as file:
@@ -199,6 +199,6 @@ class RunFolder:
 
 
 def teacher_of(path: Path) -> Path:
-    """Returns the teacher's file where a path is a run folder that holds one, else the path as it is."""
+    """Returns the teacher's file if a path is a run folder that holds one, else the path itself."""
     teacher = RunFolder(path).teacher
     return teacher if teacher.is_file() else path

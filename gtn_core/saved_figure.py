@@ -1,4 +1,4 @@
-"""A figure of matplotlib as a PNG file, written in one step. Imports no matplotlib."""
+"""Saves a matplotlib figure as a PNG file, atomically. Imports no matplotlib."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 
 
 def save_figure(figure: Figure, path: Path) -> None:
-    """Writes a figure.
+    """Writes a figure as a PNG file.
 
     Raises:
-        GTNError: The file cannot be written; what stood there is still there.
+        GTNError: The file cannot be written; an existing one is unchanged.
     """
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=120)

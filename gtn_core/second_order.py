@@ -1,7 +1,7 @@
 """The one expensive call of the adjoint: a Hessian-vector product together with the mixed partials, in two ways.
 
-Both return, for a loss ``l(phi, batch)`` with statistics ``s(phi, batch)`` and progress ``p(phi, batch)``, the gradient by
-``(phi, batch)`` of ``<grad_phi l, u> + <s, w> + <p, q>``, with u, w and q held fixed.
+Both return, for a loss ``l(phi, batch)`` with statistics ``s(phi, batch)`` and progress ``p(phi, batch)``, the gradient
+of ``<grad_phi l, u> + <s, w> + <p, q>`` with respect to ``(phi, batch)``, with u, w and q held fixed.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from torch.autograd import forward_ad
 from gtn_core.learner import Statistics
 
 Batch = tuple[Tensor, ...]
-"""What one inner step learns from, e.g. images and soft labels."""
+"""What one inner step trains on, e.g. images and soft labels."""
 
 InnerLoss = Callable[[Tensor, Batch], tuple[Tensor, Statistics] | tuple[Tensor, Statistics, Tensor]]
 """``(phi, batch) -> (scalar loss, statistics)``: the loss of one inner step, a pure function.
 
-In a closed loop a third result is the learner's progress, any tensor, which the next batch may depend on.
+In a closed loop a third result is the learner's progress, any tensor, on which the next batch may depend.
 """
 
 Backend = Literal["reverse", "forward"]
@@ -29,7 +29,7 @@ Backend = Literal["reverse", "forward"]
 
 
 class Graph(NamedTuple):
-    """What of a step can be differentiated: its inputs, phi and batch, and its outputs."""
+    """The differentiable part of a step: its inputs, phi and batch, and its outputs."""
 
     inputs: tuple[Tensor, ...]
     grad: Tensor
@@ -41,11 +41,11 @@ class Step(NamedTuple):
     """The first-order part of an inner step.
 
     Attributes:
-        loss: Scalar.
-        grad: Gradient by phi, shape ``(D,)``.
-        statistics: What the forward pass put out.
-        progress: The learner's progress, where the loss puts it out.
-        graph: The step with its graph where that was kept, for ``second_order``.
+        loss: The loss, scalar.
+        grad: Gradient with respect to phi, shape ``(D,)``.
+        statistics: Batch statistics from the forward pass.
+        progress: The learner's progress; ``None`` if the loss does not return it.
+        graph: The step with its graph for ``second_order``; ``None`` if it was not kept.
     """
 
     loss: Tensor
@@ -56,13 +56,13 @@ class Step(NamedTuple):
 
 
 def first_order(loss: InnerLoss, phi: Tensor, batch: Batch, *, keep: bool = False) -> Step:
-    """Evaluates the loss and its gradient by phi.
+    """Evaluates the loss and its gradient with respect to phi.
 
     Args:
         loss: The inner loss.
         phi: Parameters, shape ``(D,)``.
         batch: The step's batch.
-        keep: Whether to keep the graph that ``second_order`` needs (memory of about nine forward passes).
+        keep: Whether to keep the graph that ``second_order`` needs (the memory of about nine forward passes).
     """
     with torch.enable_grad():
         phi = phi.detach().requires_grad_()
@@ -85,17 +85,17 @@ def second_order(
     backend: Backend,
     step: Step | None = None,
 ) -> tuple[Tensor, Batch]:
-    """Returns the gradient of ``<grad_phi l, u> + <s, w> + <p, q>`` by phi, and by each tensor of the batch.
+    """Returns the gradient of ``<grad_phi l, u> + <s, w> + <p, q>`` with respect to phi and each tensor of the batch.
 
     Args:
         loss: The inner loss l, with statistics s and progress p.
         phi: Parameters, shape ``(D,)``.
         batch: The step's batch.
         u: Adjoint of the gradient, shape ``(D,)``.
-        w: Adjoints of the statistics; empty where nothing reads them.
-        q: Adjoint of the progress; ``None`` where nothing reads it.
-        backend: Which way to take, unless a kept graph makes the question idle.
-        step: A step with its graph kept; computed again where there is none.
+        w: Adjoints of the statistics; empty if nothing reads them.
+        q: Adjoint of the progress; ``None`` if nothing reads it.
+        backend: How to compute it; ignored if the step's graph was kept.
+        step: The step with its graph; without a kept graph, the step is computed again.
     """
     if step is not None and step.graph is not None:
         return _through_graph(step.graph, u, w, q)
@@ -115,7 +115,7 @@ def _call(loss: InnerLoss, phi: Tensor, batch: Batch) -> tuple[Tensor, Statistic
 def _read(
     statistics: Statistics, progress: Tensor | None, w: Statistics, q: Tensor | None
 ) -> list[tuple[Tensor, Tensor]]:
-    """Pairs what is read later, beside the gradient, with its adjoint; statistics of a constant hang on nothing."""
+    """Pairs the outputs that are read later, besides the gradient, with their adjoints; omits constant statistics."""
     pairs = [(s, adjoint) for s, adjoint in zip(statistics, w, strict=True) if s.requires_grad] if w else []
     if q is not None:
         assert progress is not None, "an adjoint of a progress that the loss does not put out"

@@ -1,4 +1,4 @@
-"""Named streams of random numbers from one root seed, so that a new consumer moves no other."""
+"""Named streams of random numbers from one root seed, so that a new consumer leaves all others unchanged."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ import torch
 
 @dataclass(frozen=True)
 class Streams:
-    """Every random draw of a run, keyed by a name and indices such as the iteration.
+    """All random draws of a run, keyed by a name and by indices such as the iteration.
 
-    Nothing is stored between draws: the numbers of iteration i are the same whether the run came there in one go or was killed
-    and resumed.
+    No state is kept between draws: the numbers of iteration i are the same whether the run reached it in one go or was
+    killed and resumed.
 
     Attributes:
         root: The run's seed.
@@ -29,7 +29,7 @@ class Streams:
         return np.random.default_rng(self._sequence(name, index))
 
     def seed(self, name: str, *index: int) -> int:
-        """Returns a seed in ``[0, 2**63)`` for libraries that take a number."""
+        """Returns a seed in ``[0, 2**63)`` for libraries that take an integer."""
         return int(self._sequence(name, index).generate_state(1, np.uint64)[0] >> np.uint64(1))
 
     def torch(self, name: str, *index: int) -> torch.Generator:
@@ -42,7 +42,7 @@ class Streams:
 
 @contextlib.contextmanager
 def seeded(seed: int) -> Iterator[None]:
-    """Makes what torch's global CPU generator draws within the block depend on ``seed`` alone, and puts it back after it."""
+    """Seeds torch's global CPU generator with ``seed`` for the block, and restores its state afterwards."""
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
         yield

@@ -1,4 +1,4 @@
-"""When an outer loop's state is saved: what is on the disk is always a whole step, whoever dies and whenever."""
+"""Saves the state of an outer loop; the one on disk is always of a whole step, whichever process dies, and whenever."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from gtn_core.tracking import Tracker
 from gtn_core.training_state import EstimatorState, saved_progress
 
 Standing = tuple[EstimatorState, dict[str, Any]]
-"""What a state holds beside teacher and optimizer: that of the estimator, and the counters."""
+"""What a state holds besides teacher and optimizer: the estimator's state, and the counters."""
 
 
 class StateKeeper:
-    """Saves where a loop stands: between its steps, at once where it is told to end, and for another process that has gone.
+    """Saves a loop's state: between its steps, at once if it is told to end, and in place of a process that has gone.
 
     Args:
-        run: Where the state lies.
-        tracker: Whose rows are on the disk before the state that follows them.
-        world: The processes that train together; the first writes.
-        standing: Says where the loop stands.
-        write: Writes the state of a standing, and with it teacher and optimizer as they are.
+        run: Run folder for the state.
+        tracker: Its rows are written to disk before the state that follows them.
+        world: The processes that train together; process 0 writes.
+        standing: Returns the current standing of the loop.
+        write: Writes the state of a standing, together with teacher and optimizer as they are.
     """
 
     def __init__(
@@ -40,11 +40,11 @@ class StateKeeper:
         self._run, self._tracker, self._world = run, tracker, world
         self._standing, self._write = standing, write
         self._saved_at = 0.0
-        self._whole: Standing | None = None  # none while what would be saved is changing
+        self._whole: Standing | None = None  # None while what would be saved is changing
         self._save_soon = False
 
     def begin(self) -> None:
-        """Takes where the loop stands now for a whole step."""
+        """Takes the current standing of the loop as that of a whole step."""
         self._saved_at = time.monotonic()
         self._whole = self._standing()
 
@@ -53,14 +53,14 @@ class StateKeeper:
         return time.monotonic() - self._saved_at
 
     def save(self) -> None:
-        """Writes the state; process 0 does."""
+        """Writes the state, on process 0."""
         self._saved_at = time.monotonic()
         with self.changing():  # the file is being replaced
             if self._world.rank == 0:
                 self._write_after_its_rows(self._standing())
 
     def save_for_the_lost(self) -> None:
-        """Saves, in the stead of process 0 where that is the one that has gone: then the run's lock is free."""
+        """Saves the state; if process 0 is the one that has gone, in its place, since the run's lock is then free."""
         if self._world.rank == 0:
             self.save()
         else:
@@ -68,23 +68,23 @@ class StateKeeper:
                 self._write_in_its_stead(self._standing())
 
     def save_whole_step(self) -> None:
-        """Saves the last whole step in the middle of whatever is under way, or once that no longer changes what is saved."""
+        """Saves the last whole step at once, or, while what would be saved is changing, as soon as that has ended."""
         if self._whole is None:
             self._save_soon = True
             return
-        if self._world.size > 1:  # a launcher's, mostly; not by the log, which may be in the middle of a line
+        if self._world.size > 1:  # mostly from a launcher; the log is avoided, as it may be in mid-line
             done = self._whole[1]["iteration"]
-            with contextlib.suppress(OSError):  # nobody may read it any more
+            with contextlib.suppress(OSError):  # stderr may no longer have a reader
                 os.write(2, f"process {self._world.rank} was told to end; outer step {done} is being saved\n".encode())
-        if self._world.rank == 0:  # whose tracker may be in the middle of a row
-            with contextlib.suppress(GTNError):  # what was saved before still stands
+        if self._world.rank == 0:  # does not flush its tracker, which may be in the middle of a row
+            with contextlib.suppress(GTNError):  # the previous state is unchanged
                 self._write(self._whole)
         else:
             self._write_in_its_stead(self._whole)
 
     @contextlib.contextmanager
     def changing(self) -> Iterator[None]:
-        """While teacher, optimizer or the saved file change, a signal saves nothing; afterwards what stands then."""
+        """While teacher, optimizer or the saved file change, a signal saves nothing; the result is saved afterwards."""
         self._whole = None
         try:
             yield
@@ -100,7 +100,7 @@ class StateKeeper:
             saved = saved_progress(self._run).iteration
             if saved < now:
                 self._write_after_its_rows(standing)
-            elif saved == now:  # by a signal, which may have come before the row
+            elif saved == now:  # by a signal, which may have come before the row was written
                 self._tracker.flush(saved)
 
     def _write_after_its_rows(self, standing: Standing) -> None:

@@ -1,4 +1,4 @@
-"""The gradient of one outer step: the mean over its episodes, of all processes, without those that diverged."""
+"""The gradient of an outer step: the mean over the episodes of all processes, without those that diverged."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class StepReport:
-    """What an outer step's episodes came to; the same on every process.
+    """The outcome of an outer step's episodes; the same on every process.
 
     Attributes:
-        good: Episodes that did not diverge.
-        used: Numbers of episodes that were used up.
-        values: What to log.
-        error: Of a process whose every episode diverged, the last message.
-        seconds: Process 0's clock.
+        good: Number of episodes that did not diverge.
+        used: Number of episode numbers that were used up.
+        values: Values to log.
+        error: Process 0's message about the last of its episodes that diverged; ``None`` if none did.
+        seconds: Process 0's clock, in seconds.
     """
 
     good: int
@@ -45,16 +45,16 @@ class StepReport:
 class StepGradient:
     """Estimates the gradient of outer steps.
 
-    With candidates to split, all processes judge parts of the same episodes, and each computes the same gradient from the
-    fitness of all. Else each has episodes of its own, and their gradients are summed.
+    If the estimator splits candidates, all processes judge parts of the same episodes, and each computes the same
+    gradient from the fitness of all. Otherwise each process has its own episodes, and their gradients are summed.
 
     Attributes:
-        teacher: What is trained.
+        teacher: The teacher.
         parameters: Its trained parameters.
         job: Makes episodes.
-        estimator: Estimates the gradient of one.
+        estimator: Estimates the gradient of an episode.
         world: The processes.
-        count: Episodes of each.
+        count: Number of episodes of each process.
         room: How many candidates fit into this process's memory at a time.
     """
 
@@ -67,12 +67,12 @@ class StepGradient:
     room: Room = field(default_factory=Room)
 
     def leave(self, start: int, share: float, clock: Callable[[], float]) -> StepReport:
-        """Leaves the mean gradient in the parameters' ``grad``, where any episode was good.
+        """Leaves the mean gradient in the parameters' ``grad``, if any episode was good.
 
         Args:
             start: Number of the step's first episode.
             share: Share of the run that is done.
-            clock: Tells the seconds of the run.
+            clock: Returns the seconds of the run so far.
         """
         same = self.estimator.splits_candidates
         sharers = 1 if same else self.world.size
@@ -96,7 +96,7 @@ class StepGradient:
         return StepReport(len(rows), used, {**merged_values(rows), **costs}, told[0]["error"], told[0]["seconds"])
 
     def _add_gradients(self, sums: list[Tensor], episodes: range, share: float) -> dict[str, Any]:
-        """Adds the gradients of good episodes to ``sums`` and returns what to log of each, and why one was left out."""
+        """Adds the gradients of good episodes to ``sums``; returns their values to log, and the last error."""
         rows: list[Mapping[str, float]] = []
         error = None
         for episode in episodes:
@@ -108,7 +108,7 @@ class StepGradient:
         return {"rows": rows, "error": error}
 
     def _add_gradient(self, sums: list[Tensor], episode: int, share: float) -> Mapping[str, float]:
-        """Adds one episode's gradient to ``sums``, all of it or nothing, and returns what to log of it."""
+        """Adds an episode's gradient to ``sums``, or nothing if it is not finite, and returns the values to log."""
         trial, estimate = self._estimate(episode, share)
         gradients = [(total, p.grad) for total, p in zip(sums, self.parameters, strict=True) if p.grad is not None]
         if gradients and not gradient_norm(gradient for _, gradient in gradients).isfinite():
@@ -118,7 +118,7 @@ class StepGradient:
         return {**estimate.values, **trial.values}
 
     def _estimate(self, episode: int, share: float) -> tuple[Trial, Estimate]:
-        """Leaves one episode's gradient in the parameters' ``grad``."""
+        """Leaves an episode's gradient in the parameters' ``grad``."""
 
         def fresh() -> Trial:
             for parameter in self.parameters:
@@ -133,13 +133,13 @@ class StepGradient:
 
 
 def estimated(estimator: Estimator, teacher: Teacher, fresh: Callable[[], Trial], what: str) -> tuple[Trial, Estimate]:
-    """Estimates the gradient of a trial, with less memory where there is not enough.
+    """Estimates the gradient of a trial; if memory runs out, tries again with less of it.
 
     Args:
-        estimator: Leaves the gradient in the ``grad`` of the teacher's parameters.
-        teacher: What is trained.
-        fresh: Makes the trial, each time that it is begun, and clears what is left of another's gradient.
-        what: What to call it where memory ends.
+        estimator: Adds the gradient to the ``grad`` of the teacher's parameters.
+        teacher: The teacher.
+        fresh: Makes the trial for each attempt, and clears the gradient that the previous one has left.
+        what: Name of the trial in the warning.
     """
     while True:
         trial = fresh()
@@ -150,11 +150,11 @@ def estimated(estimator: Estimator, teacher: Teacher, fresh: Callable[[], Trial]
             if changed is None:
                 raise
         log.warning("%s: out of memory, so from now on %s", what, changed)
-        del trial  # and the error, with all that its traceback holds, is gone too
+        del trial  # the error, with all that its traceback holds, is gone, too
         release_memory()
 
 
 def gradient_norm(gradients: Iterable[Tensor]) -> Tensor:
-    """Returns the norm of a gradient's parts as one vector, a scalar; infinite where the squares overflow."""
+    """Returns the norm of a gradient given in parts, a scalar; infinite if the squares overflow."""
     norm: Tensor = torch.stack([part.norm() for part in gradients]).norm()
     return norm

@@ -1,4 +1,4 @@
-"""How many CPU threads torch computes on: a setting of the whole process, which a block puts back."""
+"""The number of CPU threads that torch computes on, a setting of the whole process; restored after a block."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 
 @contextlib.contextmanager
 def threads_put_back() -> Iterator[None]:
-    """Puts back, after the block, the number of threads that there was before; also a decorator."""
+    """Restores the number of threads after the block; also a decorator."""
     before = torch.get_num_threads()
     try:
         yield
@@ -20,7 +20,7 @@ def threads_put_back() -> Iterator[None]:
 
 @contextlib.contextmanager
 def one_thread() -> Iterator[None]:
-    """Computes on one thread within the block: small networks are fastest so, and their results do not hang on the cores."""
+    """Computes on one thread in the block: fastest for small networks, with results that do not depend on the cores."""
     with threads_put_back():
         torch.set_num_threads(1)
         yield

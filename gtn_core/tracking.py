@@ -24,35 +24,35 @@ Picture = NDArray[np.uint8]
 """An RGB picture, shape ``(height, width, 3)``."""
 
 UNSYNCABLE = (errno.EINVAL, errno.ENOTSUP, errno.ENOSYS)
-"""What pipes, devices and some file systems say of ``fsync``."""
+"""Errors of ``fsync`` on pipes, devices and some file systems."""
 
 FLUSH_SECONDS = 10
-"""How much of TensorBoard's curves, at most, a killed process takes along; ``metrics.jsonl`` has it all."""
+"""Seconds of TensorBoard's curves, at most, that are lost with a killed process; ``metrics.jsonl`` loses none."""
 
 
 class Tracker(Protocol):
-    """Takes what a run has to show."""
+    """Receives the values and pictures that a run logs."""
 
     def scalars(self, iteration: int, values: Mapping[str, float]) -> None:
-        """Takes values by tag, e.g. ``"real/validation_accuracy"``."""
+        """Logs values by tag, e.g. ``"real/validation_accuracy"``."""
 
     def picture(self, iteration: int, tag: str, picture: Picture) -> None:
-        """Takes a picture, shape ``(height, width, 3)``."""
+        """Logs a picture, shape ``(height, width, 3)``."""
 
     def flush(self, iteration: int) -> None:
-        """Brings to the disk what was taken up to an iteration, whose state is about to be saved: none of it will come again."""
+        """Writes to disk what was logged up to an iteration whose state will now be saved: it is not logged again."""
 
     def close(self) -> None:
-        """Writes what is still held back."""
+        """Writes what is still buffered."""
 
 
 @dataclass(frozen=True)
 class Stage:
-    """One of several outer loops that follow each other in one run.
+    """One of several consecutive outer loops in one run.
 
     Attributes:
-        name: What its rows and, in TensorBoard, its curves are called.
-        start: Outer steps of the stages before it, which its own are counted on from.
+        name: Name of the stage in its rows and of its curves in TensorBoard.
+        start: Outer steps of the stages before it, which are added to its own.
     """
 
     name: str
@@ -63,11 +63,14 @@ class RunTracker:
     """Writes to a run folder.
 
     Args:
-        run: The folder.
-        after: Iteration that a resumed run, or stage, continues after; later entries are dropped, as they will come again.
-            ``None`` starts from nothing.
+        run: The run folder.
+        after: Iteration after which a resumed run, or stage, continues; later entries are dropped, since they are
+            logged again. ``None`` starts from nothing.
         settings: The resolved config, shown as TensorBoard's hyper-parameters.
-        stage: Of a run in stages, the one that is tracked: its rows name it, and its curves are a TensorBoard run of their own.
+        stage: In a run with stages, the one that is tracked: its rows name it, and its curves are a TensorBoard run.
+
+    Raises:
+        GTNError: The folder cannot be written to.
     """
 
     def __init__(
@@ -131,7 +134,7 @@ class RunTracker:
 
     @contextlib.contextmanager
     def _events(self) -> Iterator[None]:
-        """Makes one warning of what TensorBoard cannot write: the rows have it all."""
+        """Warns once if TensorBoard's files cannot be written, and continues, since the rows have everything."""
         try:
             yield
         except OSError as error:
@@ -142,12 +145,12 @@ class RunTracker:
 
 
 class StandbyTracker:
-    """For the processes beside the first: holds what the last iteration showed, for one that saves in the stead of the first.
+    """Keeps the last iteration's values on a process other than the first, in case it must save in place of that one.
 
-    That one may have gone after the others knew all of an iteration, and before it wrote a word of it.
+    The first may have gone after the others had all values of an iteration, and before it wrote any of them.
 
     Args:
-        run: The folder.
+        run: The run folder.
         stage: See ``RunTracker``.
     """
 
@@ -168,7 +171,7 @@ class StandbyTracker:
         self._pictures.append((tag, picture))
 
     def flush(self, iteration: int) -> None:
-        """Writes what the first process has not written of an iteration; only who holds the run's lock may call this."""
+        """Writes what the first process has not written of an iteration; the caller must hold the run's lock."""
         missing = self._missing() if iteration == self._iteration else []
         if not missing:
             return
@@ -183,7 +186,7 @@ class StandbyTracker:
             tracker.close()
 
     def close(self) -> None:
-        """Does nothing: the first process has written it all."""
+        """Does nothing: the first process has written everything."""
 
     def _begin(self, iteration: int) -> None:
         if iteration != self._iteration:
@@ -200,7 +203,7 @@ class StandbyTracker:
 
 
 def flatten(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Returns nested settings as one dictionary of dotted names."""
+    """Returns nested settings as one dictionary with dotted names."""
     flat: dict[str, Any] = {}
     for key, value in settings.items():
         flat.update(flatten(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value})

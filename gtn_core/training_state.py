@@ -1,4 +1,4 @@
-"""What a resumed run continues from: teacher, outer optimizer, estimator and counters in one file."""
+"""The state that a resumed run continues from: teacher, outer optimizer, estimator and counters in one file."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ def save_state(
     estimator: EstimatorState,
     progress: Mapping[str, Any],
 ) -> None:
-    """Writes a run's state in place of the one before.
+    """Writes a run's state, replacing the previous one.
 
     Args:
-        run: The run's folder.
-        teacher: What is trained.
-        optimizer: What takes the outer step.
+        run: The run folder.
+        teacher: The teacher.
+        optimizer: The outer optimizer.
         estimator: The estimator's state.
         progress: The loop's counters, JSON values.
 
     Raises:
-        GTNError: It cannot be written; the one before still stands.
+        GTNError: The state cannot be written; the previous one is unchanged.
     """
     moments, values = pack_optimizer(optimizer)
     own, counters = estimator
@@ -51,13 +51,13 @@ def save_state(
 def load_state(
     world: World, run: RunFolder, teacher: Teacher, optimizer: torch.optim.Optimizer, estimator: Estimator
 ) -> Progress:
-    """Puts teacher, optimizer and estimator back to where the saved state has them, on every process; process 0 reads it.
+    """Restores teacher, optimizer and estimator from the saved state on every process; process 0 reads it.
 
     Returns:
-        Where the run stands.
+        The run's progress.
 
     Raises:
-        CheckpointError: There is no state, or it is not this run's.
+        CheckpointError: There is no state, or it belongs to another run.
     """
     tensors, document = read_first(world, run.state, KIND)
 
@@ -74,10 +74,10 @@ def load_state(
 
 
 def saved_progress(run: RunFolder) -> Progress:
-    """Returns where the state stands that a resumed run would continue from.
+    """Returns the progress of the saved state, from which a resumed run would continue.
 
     Raises:
-        CheckpointError: There is no state, or it is not one.
+        CheckpointError: There is no state, or the file is not one.
     """
     document = load_document(run.state, KIND)
     try:

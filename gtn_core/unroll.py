@@ -1,12 +1,13 @@
 """The inner loop and its exact adjoint, a reverse sweep over stored parameters instead of one graph across all steps.
 
-A loss may be the sum over S learners side by side, on the same batches; phi has the shape ``(S, D)`` then, and so have its
-gradients, each learner its own.
+A loss may be the sum over S learners side by side, on the same batches; phi then has the shape ``(S, D)``, and so has
+its gradient, one row per learner.
 
-Forward keeps ``(phi_t, state_t)`` of every step and no graph. Backward carries ``v = dL/dphi_t`` and the adjoint of the
-optimizer's state; each step needs one call of ``second_order``. ``docs/adjoint.md`` derives it. Gradients leave by teacher data,
-schedule and initial parameters, so the teacher that made the data can be differentiated afterwards, batch by batch. In a closed
-loop a batch depends on the learner's progress at the step before, and a third adjoint comes back through the teacher.
+The forward pass keeps ``(phi_t, state_t)`` of every step and no graph. The backward sweep carries ``v = dL/dphi_t`` and
+the adjoint of the optimizer's state; each step needs one call of ``second_order``. ``docs/adjoint.md`` derives it. The
+results are gradients with respect to the teacher's data, the schedule and the initial parameters, so that the teacher
+that made the data can be differentiated afterwards, batch by batch. In a closed loop a batch depends on the learner's
+progress in the step before, and a third adjoint comes back through the teacher.
 """
 
 from __future__ import annotations
@@ -25,19 +26,19 @@ from gtn_core.planning.execution import Execution, step_calls
 from gtn_core.second_order import Backend, Batch, InnerLoss, Step
 
 TakeBatchGradient = Callable[[int, Tensor | None, Batch], Tensor | None]
-"""``(t, progress that batch t was made for, gradient by each tensor of batch t) -> gradient by that progress``, or ``None``."""
+"""``(t, progress that batch t was made for, gradients wrt batch t) -> gradient wrt that progress``, or ``None``."""
 
 
 @dataclass(frozen=True)
 class InnerLoop:
-    """What happens between two outer steps: a learner, what it learns from, and how it is judged.
+    """An inner loop: a learner, its optimizer and schedule, and the batches that it is trained on.
 
     Attributes:
-        loss: Loss of one inner step.
-        optimizer: How a step is taken.
-        phi: Initial parameters, shape ``(D,)``, or ``(S, D)`` of learners side by side.
-        batch_at: ``(t, progress) -> batch`` of step t, asked once a step, in order and without a graph. The progress is what
-            step t - 1 put out, ``None`` before the first step and where the loss puts out none.
+        loss: Loss of an inner step.
+        optimizer: Inner optimizer.
+        phi: Initial parameters, shape ``(D,)``, or ``(S, D)`` for learners side by side.
+        batch_at: ``(t, progress) -> batch`` of step t, called once per step, in order and without a graph. The progress
+            is that returned by step t - 1; ``None`` before the first step, and if the loss returns none.
         lr: Learning rates, shape ``(T,)``.
         momentum: Momenta, shape ``(T,)``.
     """
@@ -57,17 +58,18 @@ class InnerLoop:
 
 @dataclass
 class Trajectory:
-    """What a forward run leaves behind.
+    """The result of a forward pass.
 
     Attributes:
-        phi: Parameters before each step and after the last, each ``(D,)``, or ``(S, D)`` of learners side by side; the last alone
-            where no history was kept.
+        phi: Parameters before each step and after the last, each ``(D,)``, or ``(S, D)`` for learners side by side;
+            only the last if no history was kept.
         states: Optimizer states, aligned with ``phi``.
-        statistics: Statistics that step t put out, at index ``t``; one entry where no history was kept.
+        statistics: Statistics returned by step t, at index ``t``; only the last if no history was kept.
         losses: Inner loss before each step, the mean over learners side by side, shape ``(T,)``.
-        batches: Batch t and the progress it was made for, at index ``t``; empty where no history was kept.
-        grads: Gradient of step t at index ``t``; empty where the optimizer's pull-back does not read it.
-        kept: Steps whose graph is still there, by t.
+        batches: Batch t and the progress that it was made for, at index ``t``; empty if no history was kept.
+        grads: Gradient of step t, at index ``t``; empty if no history was kept, or if the optimizer's pull-back does
+            not read it.
+        kept: Steps with a kept graph, by t.
     """
 
     phi: list[Tensor]
@@ -80,21 +82,21 @@ class Trajectory:
 
     @property
     def final(self) -> Tensor:
-        """The trained parameters, shape ``(D,)``."""
+        """The trained parameters, shape ``(D,)`` or ``(S, D)``."""
         return self.phi[-1]
 
 
 @dataclass
 class MetaGradient:
-    """The adjoint's results.
+    """The results of the adjoint.
 
     Attributes:
         meta_loss: Weighted sum of the meta-losses.
-        meta_losses: Each meta-loss by the number of steps it was taken after.
+        meta_losses: Each meta-loss, by the number of inner steps that it was taken after.
         losses: Inner losses, shape ``(T,)``.
-        phi: Gradient by the initial parameters, of their shape.
-        lr: Gradient by the learning rates, shape ``(T,)``.
-        momentum: Gradient by the momenta, shape ``(T,)``.
+        phi: Gradient with respect to the initial parameters, of their shape.
+        lr: Gradient with respect to the learning rates, shape ``(T,)``.
+        momentum: Gradient with respect to the momenta, shape ``(T,)``.
     """
 
     meta_loss: Tensor
@@ -118,7 +120,8 @@ def run(
     Args:
         loop: The inner loop.
         history: Whether to keep what ``meta_gradient`` needs.
-        keep_last_k: Steps at the end whose graph is kept; each spares the backward sweep a forward and backward pass.
+        keep_last_k: Number of last steps whose graph is kept; each saves the backward sweep a forward and a backward
+            pass.
         execution: How the step's calls are run; see ``gtn_core.planning.execution``.
         after_step: Called with ``(steps done, phi, statistics)`` after each step.
 
@@ -171,18 +174,19 @@ def meta_gradient(
 
     Args:
         loop: The inner loop.
-        meta_loss: Judges a learner; the same statistics rule as at evaluation holds.
+        meta_loss: Judges a learner, by the same statistics as in evaluation: those of its last step.
         weights: Weight of the meta-loss by steps done, e.g. ``{T: 1.0}``; other keys are intermediate losses.
-        take_batch_gradient: Receives the gradient by each batch, t running from T - 1 down to 0. In a closed loop it returns the
-            gradient by the progress that the batch was made for, which the sweep carries on with.
+        take_batch_gradient: Receives the gradient with respect to each batch, t running from T - 1 down to 0. In a
+            closed loop it returns the gradient with respect to the progress that the batch was made for, from which the
+            sweep continues.
         backend: How second-order terms are computed for steps without a kept graph.
         keep_last_k: See ``run``.
         execution: See ``run``.
-        judge_chunk: Real samples that are judged at a time; 0 for all.
+        judge_chunk: Number of real samples judged at a time; 0 for all.
 
     Raises:
         DivergedError: An inner loss or the meta-loss is not finite.
-        ValueError: A meta-loss is asked for outside steps ``1..T``, or none at all.
+        ValueError: A meta-loss is requested outside steps ``1..T``, or none is requested.
     """
     if not weights or not all(1 <= t <= loop.steps for t in weights):
         raise ValueError(f"meta-losses are taken after 1 to {loop.steps} steps, got {sorted(weights)}")
@@ -226,7 +230,7 @@ def meta_gradient(
 def _judge(
     meta_loss: MetaLoss, phi: Tensor, statistics: Statistics, steps: int, weight: float, chunk: int
 ) -> tuple[Tensor, Tensor, Statistics]:
-    """Returns the meta-loss, and its weighted gradients by phi and by the statistics, summed over its parts."""
+    """Returns the meta-loss and its weighted gradients with respect to phi and the statistics, summed over its parts."""
     inputs = tuple(x.detach().requires_grad_() for x in (phi, *statistics))
     total, sums = phi.new_zeros(()), list[Tensor]()
     for share, part in parts_of(meta_loss, steps, chunk):
@@ -239,7 +243,7 @@ def _judge(
 
 
 def _refuse_bad_judgement(meta_losses: Mapping[int, Tensor]) -> None:
-    """Raises where a meta-loss is not finite; asked once, since every question makes the host wait for a GPU."""
+    """Raises ``DivergedError`` if a meta-loss is not finite; called once, since a check synchronises with a GPU."""
     steps = sorted(meta_losses)
     values = torch.stack([meta_losses[t] for t in steps])
     bad = (~torch.isfinite(values)).nonzero()

@@ -1,4 +1,4 @@
-"""Jobs on several processes: each does one at a time on one thread, and one that dies is an error that names its job."""
+"""Runs jobs on several processes, each on one thread; if a process dies, the error names its job."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ def run_jobs(
     done: Callable[[J, R], object],
     title: Callable[[J], str] = str,
 ) -> None:
-    """Runs jobs, each on one thread, and hands over every result as it comes.
+    """Runs jobs, each on one thread, and passes every result on as it arrives.
 
     Args:
-        work: Does one job; a function of a module, so that another process finds it.
-        jobs: What to run, in this order; they and their results must be picklable where there are several processes.
-        workers: Processes; with one, the jobs run in this process.
+        work: Does one job; a module-level function, so that another process can import it.
+        jobs: The jobs, run in this order; with several processes, they and their results must be picklable.
+        workers: Number of processes; with one, the jobs run in this process.
         done: Called in this process with a job and its result.
-        title: What to call a job where it failed.
+        title: Returns the name of a job for error messages.
 
     Raises:
         GTNError: A job failed, or a worker died; the others are stopped.
@@ -54,7 +54,7 @@ def run_jobs(
             processes[ours] = context.Process(target=serve, args=(theirs, work), daemon=True)
             with _interrupts_blocked():
                 processes[ours].start()
-            theirs.close()  # so that a worker's death ends the pipe
+            theirs.close()  # so that a worker's death closes the pipe
             held[ours] = waiting.pop()
             with suppress(BrokenPipeError):
                 ours.send(held[ours])
@@ -65,7 +65,7 @@ def run_jobs(
                 done(job, _received(pipe, processes[pipe], title(job)))
                 if waiting:
                     held[pipe] = waiting.pop()
-                    with suppress(BrokenPipeError):  # the wait finds out that it has died
+                    with suppress(BrokenPipeError):  # `wait` notices that it has died
                         pipe.send(held[pipe])
     finally:
         for process in processes.values():
@@ -88,7 +88,7 @@ def _told(error: Exception) -> str:
 
 @contextmanager
 def _interrupts_blocked() -> Iterator[None]:
-    """Lets Ctrl-C wait for a moment; a process that starts meanwhile never hears it, not even before ``serve``."""
+    """Blocks Ctrl-C for a moment; a process started meanwhile never receives it, not even before ``serve``."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
@@ -110,9 +110,9 @@ def _received(pipe: Connection, process: SpawnProcess, title: str) -> Any:
 
 
 def serve(pipe: Connection, work: Callable[[Any], Any]) -> None:
-    """Runs the jobs that come through a pipe until it closes; answers ``(result, None)`` or ``(None, what failed)``."""
+    """Runs the jobs that arrive through a pipe until it closes; answers ``(result, None)`` or ``(None, message)``."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides
-    os.dup2(2, 1)  # what a user's own code prints: the parent's standard output may be one JSON document
+    os.dup2(2, 1)  # moves what a user's code prints to stderr: the parent's stdout may be one JSON document
     torch.set_num_threads(1)
     while True:
         try:
@@ -127,5 +127,5 @@ def serve(pipe: Connection, work: Callable[[Any], Any]) -> None:
             pipe.send(answer)
         except BrokenPipeError:  # the parent has gone
             return
-        except Exception as error:  # whatever a user's object does when it is pickled; nothing has been sent then
+        except Exception as error:  # a user's object can raise anything when pickled; nothing has been sent then
             pipe.send((None, f"its result cannot be handed over: {type(error).__name__}: {error}"))

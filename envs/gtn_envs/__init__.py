@@ -1,7 +1,7 @@
-"""Learned environments and data streams as Gymnasium environments; importing this registers those that come with it.
+"""Learned environments and data streams as Gymnasium environments.
 
-``gymnasium.make("gtn_envs:<id>")`` does so by itself. Neither torch nor Stable-Baselines3 is imported:
-``gtn_envs.sb3`` is a module of its own.
+Importing the package registers the environments that ship with it; ``gymnasium.make("gtn_envs:<id>")`` imports it.
+Neither torch nor Stable-Baselines3 is imported: import ``gtn_envs.sb3`` explicitly.
 """
 
 from __future__ import annotations

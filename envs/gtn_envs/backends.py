@@ -1,4 +1,4 @@
-"""What vector environments ask of numpy or torch: actions checked and prepared, arrays moved to and fro."""
+"""Array backends of the vector environments, numpy and torch: they validate actions and convert arrays."""
 
 from __future__ import annotations
 
@@ -22,33 +22,33 @@ BACKENDS = ("numpy", "torch")
 
 
 class Backend(Protocol):
-    """Arrays of one library on one device; ``Any`` stands for them."""
+    """Operations on arrays of one library on one device; ``Any`` stands for the array type."""
 
     def actions(self, actions: Any, copies: int) -> tuple[Any, Any]:
-        """Returns actions, numbered from 0 or flat, and a boolean that says whether one of them is outside the space.
+        """Returns actions, zero-based (n,) or flat (n, m), and a boolean: whether any of them is outside the space.
 
         Raises:
-            gymnasium.error.InvalidAction: They are not of the batched space's shape or kind.
+            gymnasium.error.InvalidAction: The actions do not have the batched space's shape or kind of dtype.
         """
 
     def array(self, array: npt.NDArray[Any]) -> Any:
-        """Returns a copy of a numpy array."""
+        """Converts a numpy array to this backend; always a copy."""
 
     def constant(self, array: npt.NDArray[Any]) -> Any:
-        """Returns a numpy array that nobody changes, itself where it can stay where it is."""
+        """Converts a numpy array that is never modified; a copy only where necessary."""
 
     def on_host(self, done: Any, wrong: Any) -> tuple[npt.NDArray[np.bool_], bool]:
-        """Returns a mask (n,) and a flag as numpy and Python have them, in one transfer."""
+        """Returns a mask (n,) as a numpy array and a flag as a bool, in one transfer."""
 
     def observations(self, states: Any, shape: tuple[int, ...], dtype: Any) -> Any:
-        """Returns states (n, d) as observations (n, *shape) that share no memory with them."""
+        """Returns states (n, d) as observations (n, *shape) that do not share memory with them."""
 
     def rewards(self, rewards: Any) -> Any:
-        """Returns rewards as they are handed out."""
+        """Returns rewards as ``step`` returns them."""
 
 
 class NumpyBackend:
-    """Observations of the space's dtype, rewards in float64, as Gymnasium's own ``SyncVectorEnv`` has them."""
+    """numpy arrays: observations of the space's dtype, rewards in float64, as in Gymnasium's ``SyncVectorEnv``."""
 
     def __init__(self, space: Space) -> None:
         self._space = space
@@ -56,13 +56,13 @@ class NumpyBackend:
             self._low, self._high = accepted_bounds(space)
 
     def actions(self, actions: Any, copies: int) -> tuple[npt.NDArray[Any], bool]:
-        """Checks and prepares actions; see ``Backend``."""
+        """Validates and converts actions; see ``Backend``."""
         space = self._space
         if isinstance(space, spaces.Discrete):
             array = np.asarray(actions)
             if array.shape != (copies,) or array.dtype.kind not in "iu":
                 raise _refused(actions, copies, space)
-            array = array.astype(np.int64, copy=False)  # small integers would overflow further on
+            array = array.astype(np.int64, copy=False)  # narrow integer types would overflow later
             index = array if space.start == 0 else array - space.start
             return index, bool(index.min() < 0 or index.max() >= space.n)
         try:
@@ -79,11 +79,11 @@ class NumpyBackend:
         return np.array(array)
 
     def constant(self, array: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        """Returns the array; see ``Backend``."""
+        """Returns the array itself; see ``Backend``."""
         return array
 
     def on_host(self, done: npt.NDArray[np.bool_], wrong: bool) -> tuple[npt.NDArray[np.bool_], bool]:
-        """Brings a mask and a flag to numpy and Python; see ``Backend``."""
+        """Returns both unchanged; see ``Backend``."""
         return done, wrong
 
     def observations(self, states: Array, shape: tuple[int, ...], dtype: Any) -> npt.NDArray[Any]:
@@ -91,12 +91,12 @@ class NumpyBackend:
         return states.astype(dtype).reshape(len(states), *shape)
 
     def rewards(self, rewards: Array) -> npt.NDArray[np.float64]:
-        """Returns rewards as they are handed out; see ``Backend``."""
+        """Returns the rewards in float64; see ``Backend``."""
         return rewards.astype(np.float64)
 
 
 class TorchBackend:
-    """Tensors on a device; nothing is tracked for gradients, and none is an inference tensor, wherever it was made."""
+    """Tensors on one device; no gradients are recorded, and no tensor is an inference tensor, wherever it was made."""
 
     def __init__(self, space: Space, device: str | torch.device | None) -> None:
         import torch
@@ -110,12 +110,12 @@ class TorchBackend:
             self._dtype = getattr(torch, str(space.dtype))
 
     def actions(self, actions: Any, copies: int) -> tuple[Any, Any]:
-        """Checks and prepares actions; see ``Backend``."""
+        """Validates and converts actions; see ``Backend``."""
         import torch
 
         space = self._space
         if isinstance(actions, np.ndarray):
-            actions = np.ascontiguousarray(actions)  # torch knows no negative strides
+            actions = np.ascontiguousarray(actions)  # torch does not support negative strides
         try:
             tensor = torch.as_tensor(actions, device=self.device)
         except (TypeError, ValueError, RuntimeError):
@@ -126,7 +126,7 @@ class TorchBackend:
             if tensor.is_floating_point() or tensor.is_complex() or tensor.dtype == torch.bool:
                 raise _refused(actions, copies, space)
             index = tensor.long() - int(space.start)
-            safe = index.clamp(0, int(space.n) - 1)  # an index out of range would end a CUDA process
+            safe = index.clamp(0, int(space.n) - 1)  # an out-of-range index would trigger a device-side assert on CUDA
             return safe, (safe != index).any()
         tensor = tensor.to(self._dtype)
         inside = ((tensor >= self._low) & (tensor <= self._high)).all()
@@ -145,14 +145,14 @@ class TorchBackend:
 
     @contextlib.contextmanager
     def untracked(self) -> Iterator[None]:
-        """What steps and resets happen in; a caller's ``torch.inference_mode`` would make states that none can change later."""
+        """Disables gradients, and a caller's ``torch.inference_mode``, whose tensors could not be modified later."""
         import torch
 
         with torch.inference_mode(False), torch.no_grad():
             yield
 
     def on_host(self, done: Any, wrong: Any) -> tuple[npt.NDArray[np.bool_], bool]:
-        """Brings a mask and a flag to numpy and Python; see ``Backend``."""
+        """Copies a mask and a flag to the host; see ``Backend``."""
         import torch
 
         both = torch.cat([done, wrong.reshape(1)]).cpu().numpy()
@@ -165,7 +165,7 @@ class TorchBackend:
         return states.to(getattr(torch, str(dtype)), copy=True).reshape(len(states), *shape)
 
     def rewards(self, rewards: Any) -> Any:
-        """Returns rewards as they are handed out; see ``Backend``."""
+        """Returns the rewards unchanged; see ``Backend``."""
         return rewards
 
 
@@ -174,11 +174,11 @@ def make_backend(name: str, space: Space, device: str | torch.device | None) -> 
 
     Args:
         name: One of ``BACKENDS``.
-        space: Of a single action.
-        device: Of the torch backend; the CPU if None.
+        space: Action space of a single environment.
+        device: Device of the torch backend; the CPU if None.
 
     Raises:
-        ValueError: There is no such backend, or it has no devices.
+        ValueError: The name is unknown, a device is given for numpy, or it is a GPU and PyTorch sees none.
     """
     if name == "torch":
         return TorchBackend(space, device)

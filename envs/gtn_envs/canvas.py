@@ -1,4 +1,4 @@
-"""What pictures are drawn on: a surface of pygame, and in the mode ``human`` a window that shows it."""
+"""The canvas of pictures: a pygame surface and, in the mode ``human``, a window that shows it."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ WHITE, GREY = (255, 255, 255), (60, 60, 60)
 
 
 class Canvas:
-    """A white rectangle.
+    """A pygame surface to draw on.
 
     Args:
-        width: In pixels.
-        height: In pixels.
+        width: Width in pixels.
+        height: Height in pixels.
         render_mode: ``"rgb_array"`` or ``"human"``.
-        title: Of the window.
-        fps: Pictures that the window shows in a second.
+        title: Title of the window.
+        fps: Maximum number of frames that the window shows per second.
 
     Raises:
         gymnasium.error.DependencyNotInstalled: pygame is missing.
@@ -42,18 +42,18 @@ class Canvas:
         self.surface = pygame.Surface((width, height))
 
     def clear(self) -> None:
-        """Makes everything white."""
+        """Fills the surface with white; to be called before anything is drawn."""
         self.pygame.font.init()
-        # Anew for each picture: closing any of Gymnasium's classic-control tasks ends pygame, and every font made before.
+        # Loaded for every picture: closing any of Gymnasium's classic-control tasks quits pygame and its fonts.
         self._font = self.pygame.font.Font(None, 19)
         self.surface.fill(WHITE)
 
     def text(self, text: str, x: int, y: int, colour: tuple[int, int, int] = GREY) -> None:
-        """Writes one line, its upper left corner at (x, y)."""
+        """Draws one line of text, its upper left corner at (x, y)."""
         self.surface.blit(self._font.render(text, True, colour), (x, y))
 
     def image(self, pixels: npt.NDArray[np.uint8], x: int, y: int) -> None:
-        """Draws pixels (height, width, 3), the upper left one at (x, y)."""
+        """Draws pixels (height, width, 3), their upper left corner at (x, y)."""
         self.surface.blit(self.pygame.surfarray.make_surface(pixels.swapaxes(0, 1)), (x, y))
 
     def shown(self) -> npt.NDArray[np.uint8] | None:

@@ -1,4 +1,4 @@
-"""A single discrete action, checked."""
+"""Validation of a single discrete action."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from gymnasium import error, spaces
 
 
 def action_index(action: Any, start: int, count: int, space: spaces.Space[Any]) -> int:
-    """Returns the number of a discrete action, from 0.
+    """Returns the zero-based index of a discrete action.
 
     Args:
-        action: An integer of any kind.
+        action: An integer of any type.
         start: The space's first action.
-        count: How many there are.
-        space: For the message.
+        count: Number of actions.
+        space: The space, for the error message.
 
     Raises:
-        gymnasium.error.InvalidAction: It is not in the space.
+        gymnasium.error.InvalidAction: The action is not in the space.
     """
     try:
         index = operator.index(action) - start

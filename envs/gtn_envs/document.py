@@ -1,4 +1,4 @@
-"""The JSON document in the header of every file of this package: which kinds there are, and the checks that all share."""
+"""The JSON document in the header of every file of this package: its kinds, and the checks that all of them share."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from typing import Any
 from gtn_envs.errors import WeightsError
 
 TEACHER = "teacher"
-"""What the file of a teacher of images says of itself; it is no environment, but one can be made of it."""
+"""``kind`` in the file of an image teacher, which is not an environment but can be exported as one."""
 FORMAT = 1
-"""Version of the layout; a reader refuses any other."""
+"""Version of the layout; readers reject any other."""
 ENVIRONMENT, STREAM = "synthetic-environment", "stream"
 KINDS = (ENVIRONMENT, STREAM)
 """What a file can hold: a learned environment (``valid_weights``), or a data stream (``valid_stream``)."""
 
 
 def check_kind(source: Path | str, document: Mapping[str, Any], kinds: tuple[str, ...] = KINDS) -> None:
-    """Raises ``WeightsError`` unless a document is of one of these kinds and of a format that this package reads."""
+    """Raises ``WeightsError`` unless a document is of one of these kinds and of the supported format version."""
     if document.get("kind") == TEACHER and STREAM in kinds:
         raise WeightsError(
             f"{source} is a teacher of images and no environment: gtn-cli export-dataset {source} --out FILE makes one of it"
@@ -28,19 +28,19 @@ def check_kind(source: Path | str, document: Mapping[str, Any], kinds: tuple[str
 
 
 def one_of(source: Path | str, document: Mapping[str, Any], key: str, accepted: tuple[Any, ...]) -> Any:
-    """Returns a field of a document.
+    """Returns a field of a document after checking its value.
 
     Args:
-        source: For the message.
-        document: Where to look.
-        key: The field.
-        accepted: Its values.
+        source: Where the document is from, for the error message.
+        document: The document.
+        key: Name of the field.
+        accepted: Accepted values.
 
     Raises:
-        WeightsError: It has another value, or none.
+        WeightsError: The field is missing or has another value.
     """
     value = document.get(key)
-    if isinstance(value, bool) or value not in accepted:  # True is no 1 here
+    if isinstance(value, bool) or value not in accepted:  # True == 1, but is not accepted as one
         choices = " or ".join(repr(choice) for choice in accepted)
         raise WeightsError(f"{source}: {key!r} is {value!r}, expected {choices}")
     return value

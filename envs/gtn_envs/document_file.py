@@ -1,4 +1,4 @@
-"""Files of this package, whatever they hold: tensors, and a JSON document in the header. Nothing unpickles."""
+"""Reads and writes files of this package of any kind: tensors, with a JSON document in the header. No pickle."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from gtn_envs.document import check_kind
 from gtn_envs.errors import WeightsError
 from gtn_envs.shipped import SHIPPED, shipped_ids
 
-_KEY = "gtn"  # of the document in the safetensors metadata
+_KEY = "gtn"  # key of the document in the safetensors metadata
 
 
 def read_document(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """Reads a file's document and no tensor; checks its format and kind, and nothing else.
+    """Reads a file's document without its tensors; checks only its kind and format version.
 
     Raises:
-        WeightsError: The file is absent, truncated, foreign, or of another format or kind.
+        WeightsError: The file is missing, truncated, not one of ours, or of another kind or format version.
     """
     path = Path(path)
     with _opened(path) as file:
@@ -34,7 +34,7 @@ def read_document(path: str | os.PathLike[str]) -> dict[str, Any]:
         raise WeightsError(f"{path} is a safetensors file, but not one of ours: its header has no {_KEY!r} entry")
     try:
         document = json.loads(text)
-    except (ValueError, RecursionError) as error:  # also an integer of thousands of digits
+    except (ValueError, RecursionError) as error:  # also for an integer of thousands of digits
         raise WeightsError(f"{path}: the header's {_KEY!r} entry is not JSON: {error}") from error
     if not isinstance(document, dict):
         raise WeightsError(f"{path}: the header's {_KEY!r} entry is a JSON {type(document).__name__}, not an object")
@@ -46,23 +46,23 @@ def read_tensors(path: Path) -> dict[str, npt.NDArray[Any]]:
     """Reads all tensors of a file.
 
     Raises:
-        WeightsError: The file is absent, truncated or foreign.
+        WeightsError: The file is missing, truncated or not a safetensors file, or numpy lacks a tensor's dtype.
     """
     with _opened(path) as file:
         return {name: _tensor(path, file, name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
 
 
 def require_suffix(path: Path) -> None:
-    """Raises ``WeightsError`` unless a file has the suffix by which paths are told from names."""
+    """Raises ``WeightsError`` unless a path ends in ``.safetensors``, which tells paths from names."""
     if path.suffix != ".safetensors":
         raise WeightsError(f"the file {path} has to be called <name>.safetensors")
 
 
 def write(path: Path, tensors: Mapping[str, npt.NDArray[Any]], document: Mapping[str, Any]) -> None:
-    """Writes a file, replacing what stood at ``path`` in one step; tensors are in C order.
+    """Writes a file, atomically replacing any file at ``path``; the tensors must be in C order.
 
     Raises:
-        WeightsError: The document is not JSON, or the file cannot be written.
+        WeightsError: The document cannot be encoded as JSON, or the file cannot be written.
     """
     try:
         text = json.dumps(document, sort_keys=True, allow_nan=False)
@@ -72,10 +72,10 @@ def write(path: Path, tensors: Mapping[str, npt.NDArray[Any]], document: Mapping
 
 
 def resolve(name: str | os.PathLike[str]) -> Path:
-    """Returns the absolute path of a ``.safetensors`` file, or of an environment that comes with the package.
+    """Returns the absolute path of a ``.safetensors`` file or of a shipped environment.
 
     Raises:
-        WeightsError: It is neither the path of a file nor a name that the package ships.
+        WeightsError: The name is neither the path of a file nor that of a shipped environment.
     """
     path = Path(name)
     if path.suffix == ".safetensors":
@@ -95,10 +95,10 @@ def resolve(name: str | os.PathLike[str]) -> Path:
 
 
 def state_of(path: Path) -> tuple[int, int, int]:
-    """Returns what tells one state of a file from another, so that an unchanged file need not be read again.
+    """Returns modification time, size and inode of a file, so that an unchanged file need not be read again.
 
     Raises:
-        WeightsError: The file is absent.
+        WeightsError: The file is missing.
     """
     try:
         stat = path.stat()
@@ -110,14 +110,14 @@ def state_of(path: Path) -> tuple[int, int, int]:
 def _is_file(path: Path) -> bool:
     try:
         return path.is_file()
-    except (OSError, ValueError):  # no file system has such a name
+    except (OSError, ValueError):  # not a valid file name
         return False
 
 
 def _tensor(path: Path, file: Any, name: str) -> npt.NDArray[Any]:
     try:
         tensor: npt.NDArray[Any] = file.get_tensor(name)
-    except (TypeError, AttributeError) as error:  # of bfloat16, float8
+    except (TypeError, AttributeError) as error:  # bfloat16 or float8
         dtype = file.get_slice(name).get_dtype()
         raise WeightsError(f"{path}: tensor {name!r} has dtype {dtype}, which numpy does not know") from error
     return tensor
@@ -138,7 +138,7 @@ def _opened(path: Path) -> Iterator[Any]:
 
 
 def _replace(path: Path, content: bytes) -> None:
-    """Writes a temporary file beside ``path``, flushes it to the disk and renames it."""
+    """Writes a temporary file next to ``path``, flushes it to disk and renames it."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         try:

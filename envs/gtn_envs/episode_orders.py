@@ -1,4 +1,4 @@
-"""In which order an episode shows the images of a data stream, and which share of them it shows."""
+"""The order in which an episode shows the images of a data stream, and the share of the images that it shows."""
 
 from __future__ import annotations
 
@@ -31,27 +31,27 @@ ORDERS: dict[str, Callable[[Indices, int, np.random.Generator], Keys]] = {
     "shuffled-batches": _shuffled_batches,
     "all-shuffled": _all_shuffled,
 }
-"""By name: from the batch that each image belongs to, the number of batches and a generator, what an episode is sorted by.
+"""By name: sort keys of an episode's images from each one's batch index, the number of batches and a generator.
 
-In all of them the images of one batch come in random order: a batch is a set, and its classes may be laid out in turn, which an
-agent with a memory would learn instead of the images.
+In every order, the images of one batch come in random order: a batch is a set. If its classes were laid out in turn, an
+agent with memory would learn that order instead of the images.
 """
 
 
 class EpisodeOrders:
-    """Draws the order of an episode.
+    """Draws the order of an episode's images.
 
-    A share of a stream is a part of every batch. Each batch is shuffled, once and for all, and its images are dealt out in turn
-    like cards, so that n shares together are the stream, and their sizes differ by one image at most.
+    A share of a stream is a part of every batch. Each batch is shuffled, once and for all, and its images are dealt out
+    in turn like cards, so that the n shares together are the whole stream, and their sizes differ by at most one image.
 
     Args:
-        steps: T.
-        batch_size: B.
-        order: A name of ``ORDERS``.
-        share: (i, n), the i-th of n shares; None for the whole stream.
+        steps: T, the number of batches.
+        batch_size: B, the number of images in a batch.
+        order: A key of ``ORDERS``.
+        share: (i, n), the i-th of n shares, counted from 0; None for the whole stream.
 
     Raises:
-        ValueError: There is no such order or share.
+        ValueError: The order is unknown, or the share is invalid.
     """
 
     def __init__(self, steps: int, batch_size: int, order: str, share: Sequence[int] | None = None) -> None:
@@ -63,18 +63,18 @@ class EpisodeOrders:
         self._batches = self._images // batch_size
 
     def __len__(self) -> int:
-        """How many images an episode has."""
+        """Number of images in an episode."""
         return len(self._images)
 
     def draw(self, generator: np.random.Generator) -> Indices:
-        """Returns the images of an episode, numbered through all batches, int64 (length,)."""
+        """Returns the images of an episode as indices into the whole stream, int64 (length,)."""
         images: Indices = self._images[np.argsort(self._keys(self._batches, self._steps, generator))]
         return images
 
 
-@functools.lru_cache(maxsize=4)  # of a stream that many copies share
+@functools.lru_cache(maxsize=4)  # many copies share a stream
 def _dealt(steps: int, batch_size: int) -> Indices:
-    """Returns all images, batch by batch, each batch shuffled in the same way in every process."""
+    """Returns the indices of all images, batch by batch, each batch shuffled identically in every process."""
     batches = np.arange(steps * batch_size) // batch_size
     dealt: Indices = np.argsort(batches + np.random.default_rng(0).random(len(batches)))
     dealt.flags.writeable = False

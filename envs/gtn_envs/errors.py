@@ -1,4 +1,4 @@
-"""Errors of this package that Gymnasium has no name for; everything else raises Gymnasium's own."""
+"""Errors that Gymnasium has no class for; otherwise this package raises Gymnasium's own."""
 
 from __future__ import annotations
 
@@ -6,4 +6,4 @@ from gymnasium import error
 
 
 class WeightsError(error.Error):
-    """A weights file is absent, damaged, foreign, inconsistent, or was made for other spaces."""
+    """A weights file is missing, damaged, not one of ours, inconsistent, or made for other spaces."""

@@ -1,9 +1,10 @@
-"""Turns a file's tensors into the few matrices that a step needs: raw states and actions in, raw next states and rewards out.
+"""Folds a file's tensors into the few matrices that map raw states and actions to raw next states and rewards.
 
-The networks of a step become one, whose every level reads the level before it and, again, the inputs ``[action features,
-1, state]``. So a level is one matrix without a bias; the normalisation of states and actions, the standard deviation of
-the states and the reward's scale are factors in it; the old state enters the new one through the last level; and a
-shallower network, a linear one too, joins in at the end. numpy and torch run the same result, computed once in float64.
+The networks of a step are merged into one, in which every level reads the level before it and, again, the inputs
+``[action features, 1, state]``. A level is thus one matrix without a bias. The normalisation of states and actions, the
+standard deviation of the states and the reward's scale are folded into the matrices, the last level adds the old state
+to the new one, and shallower networks, even linear ones, are aligned at the last level. numpy and torch run the same
+matrices, computed once in float64.
 """
 
 from __future__ import annotations
@@ -25,29 +26,30 @@ Array64: TypeAlias = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Program:
-    """What one step computes, with d the flat size of an observation and m the number or the flat size of actions.
+    """The computation of one step; d is the flat size of an observation, m the number of actions or their flat size.
 
     Attributes:
-        levels: Matrices (out, units + inputs) on the units of the level before, which the first one lacks, and on the
-            inputs. The activation follows each but the last, whose outputs are the next state before clipping (d,), if
-            there is a transition, then the reward's: one for each discrete action, or the targets (m,) of a Box action
-            before their tanh, or a potential.
-        features: How many inputs precede the 1 and the state: a Box action's m numbers, or for a discrete action whether it
-            is 1, ..., m - 1. None without a transition, since a reward does not read them. (The state is last, because a
-            sum in this order rounds least: it is often by far the largest part of the next state.)
-        termination: Levels of the next state's logit, on the inputs ``[1, state]``; None if nothing terminates.
+        levels: Matrices (out, units + inputs) on the units of the previous level (none for the first) and on the
+            inputs. The activation follows each level but the last. The last one outputs the next state before clipping
+            (d,), if there is a transition, and then the reward's outputs: one per discrete action, or the targets (m,)
+            of a Box action before their tanh, or a potential.
+        features: Number of inputs before the 1 and the state: the m values of a Box action, or m - 1 indicators of the
+            discrete actions 1, ..., m - 1. 0 without a transition, since rewards do not read the action. (The state is
+            last because summing in this order rounds least: it is often by far the largest part of the next state.)
+        termination: Levels of the next state's termination logit, on the inputs ``[1, state]``; None if nothing
+            terminates.
         activation: ``"tanh"`` or ``"relu"``.
         size: d.
-        transition: Whether the state changes; a bandit's does not.
-        discrete: Whether actions are discrete, numbered from 0 here.
-        action_gain: With ``action_offset``, the normalisation of a Box action: a * gain + offset is in [-1, 1]; (m,).
+        transition: Whether the state changes; False for a bandit.
+        discrete: Whether actions are discrete; here they are numbered from 0.
+        action_gain: With ``action_offset``, normalises a Box action: a * gain + offset is in [-1, 1]; (m,).
         action_offset: See ``action_gain``; (m,).
-        scale: Of a Box action's reward; a discrete action's is folded in.
-        regret: Whether a discrete action's reward is its output less the greatest one.
-        low: Least values of a state, (d,); -inf where there is none.
-        high: Greatest values of a state, (d,); inf where there is none.
+        scale: Scale of a Box action's reward; for discrete actions it is folded into ``levels``.
+        regret: Whether a discrete action's reward is its output minus the largest one.
+        low: Lower bounds of the state, (d,); -inf where there is none.
+        high: Upper bounds of the state, (d,); inf where there is none.
         initial_means: Raw initial states without noise, (K, d).
-        initial_std: Standard deviation of the initial states' noise, raw, (d,).
+        initial_std: Raw standard deviation of the initial states' noise, (d,).
     """
 
     levels: tuple[Array, ...]
@@ -71,7 +73,7 @@ def fold(weights: Weights) -> Program:
     """Returns the program of an environment.
 
     Raises:
-        WeightsError: Its numbers, finite each, come to what float32 cannot hold.
+        WeightsError: Folded values are beyond float32, or no float32 number lies between the observation's bounds.
     """
     with np.errstate(over="ignore", invalid="ignore"):
         program = _program(weights)
@@ -125,18 +127,18 @@ def _program(weights: Weights) -> Program:
 
 
 def _action_normalisation(weights: Weights) -> tuple[Array64, Array64]:
-    """Returns gain and offset that take a Box action to [-1, 1]; ones and zeros for discrete ones."""
+    """Returns the gain and offset that map a Box action to [-1, 1]; ones and zeros for discrete actions."""
     space = weights.action_space
     if isinstance(space, spaces.Discrete):
         return np.ones(weights.actions), np.zeros(weights.actions)
     low, high = space.low.astype(np.float64).ravel(), space.high.astype(np.float64).ravel()
-    gain = 2 / np.where(high > low, high - low, np.inf)  # an action that cannot vary counts as 0
+    gain = 2 / np.where(high > low, high - low, np.inf)  # where the bounds are equal, the action maps to 0
     return gain, -gain * (low + high) / 2
 
 
 @dataclass(frozen=True)
 class _Layer:
-    """A network's layer: weights of the layer before (out, units), and of the inputs (out, inputs)."""
+    """A layer of a network: weights on the previous layer's units (out, units) and on the inputs (out, inputs)."""
 
     units: Array64
     inputs: Array64
@@ -144,7 +146,7 @@ class _Layer:
 
 @dataclass(frozen=True)
 class _Inputs:
-    """What turns raw inputs ``[action features, 1, state]`` into the normalised states and actions of a file's networks."""
+    """Folds the normalisation of the raw inputs ``[action features, 1, state]`` into a file's networks."""
 
     mean: Array64
     std: Array64
@@ -154,7 +156,7 @@ class _Inputs:
     features: int
 
     def network(self, layers: Layers) -> list[_Layer]:
-        """Returns a network that reads the raw inputs in its first layer and takes its later layers' biases from the 1."""
+        """Returns a network that reads the raw inputs in its first layer and takes later biases from the 1."""
         if not layers:
             return []
         d = self.mean.size
@@ -176,7 +178,7 @@ class _Inputs:
 
 
 def _scaled(network: list[_Layer], factor: Any) -> list[_Layer]:
-    """Multiplies a network's outputs by a number, or by one each, (out,)."""
+    """Multiplies a network's outputs by a number, or by one number per output (out,)."""
     *earlier, last = network
     column = np.reshape(factor, (-1, 1))
     return [*earlier, _Layer(last.units * column, last.inputs * column)]
@@ -190,7 +192,7 @@ def _residual(network: list[_Layer]) -> list[_Layer]:
 
 
 def _joined(networks: Sequence[list[_Layer]]) -> tuple[Array, ...]:
-    """Puts networks side by side, all their last layers in the last level; returns the levels' matrices."""
+    """Places networks side by side, aligned at their last layers, and returns the matrices of the levels."""
     levels = []
     for i in range(-max(map(len, networks)), 0):
         layers = [network[i] for network in networks if len(network) >= -i]

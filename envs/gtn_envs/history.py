@@ -1,4 +1,4 @@
-"""What is remembered of an episode, and what can draw it."""
+"""The record of an episode, and the interface of what draws it."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ import numpy.typing as npt
 
 @dataclass
 class History:
-    """One episode so far.
+    """The episode so far.
 
     Attributes:
-        states: Each (d,), or in a data stream the number of an image; the initial one first.
-        actions: Each an index, or flat values (m,).
-        rewards: One for each action.
+        states: One per step, the initial one first: (d,), or in a data stream the index of an image.
+        actions: One per step: an index, or flat values (m,).
+        rewards: One per action.
     """
 
     states: list[Any]
@@ -25,7 +25,7 @@ class History:
 
 
 class Picture(Protocol):
-    """Draws the last moment of an episode."""
+    """Draws the latest state of an episode."""
 
     def draw(self, history: History) -> npt.NDArray[np.uint8] | None:
         """Returns the picture (height, width, 3), or shows it in a window and returns None."""

@@ -1,4 +1,4 @@
-"""A plot of an episode's observations, actions and rewards, for tasks whose own picture an observation does not determine."""
+"""A plot of an episode's observations, actions and rewards, for tasks that cannot be drawn from an observation."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 WIDTH, HEIGHT = 600, 420
 STEPS = 200
-"""How many of the last steps are shown, or all of an episode that is shorter."""
+"""Number of latest steps shown; all of them in a shorter episode."""
 DOTTED = 50
-"""Steps up to which each is a dot."""
+"""Up to this many steps, each is marked by a dot."""
 _MARGIN, _TITLE = 44, 22
 _COLOURS = (
     (31, 119, 180),
@@ -35,16 +35,16 @@ _COLOURS = (
     (25, 25, 112),
 )
 _NUMBERED = len(_COLOURS)
-"""Columns up to which each has its number in its colour beside the title."""
+"""Up to this many columns, the number of each is written beside the title in its colour."""
 _LETTER = 7
-"""Pixels of a letter, about."""
+"""Approximate width of a letter in pixels."""
 
 
 class HistoryPlot:
-    """Draws three curves over the last ``STEPS`` steps with pygame.
+    """Draws three plots over the last ``STEPS`` steps with pygame.
 
     Args:
-        weights: The environment.
+        weights: Weights of the environment.
         render_mode: ``"rgb_array"`` or ``"human"``.
 
     Raises:
@@ -70,7 +70,7 @@ class HistoryPlot:
         rewards = np.array(history.rewards[-STEPS:]).reshape(-1, 1)
         steps = len(history.rewards)
         first = max(0, steps - STEPS)
-        shown = min(STEPS, max(steps, self._weights.max_episode_steps or STEPS))  # the id's limit may be another
+        shown = min(STEPS, max(steps, self._weights.max_episode_steps or STEPS))  # the id's limit may differ
         self._panel(0, f"observation in standard deviations (step {steps})", states, 0, shown, None)
         self._panel(1, f"action ({space})", actions, 1, shown, limits)
         self._panel(2, f"reward (return {sum(history.rewards):.3f})", rewards, 1, shown, None)
@@ -85,7 +85,7 @@ class HistoryPlot:
     def _panel(
         self, row: int, title: str, values: npt.NDArray[Any], first: int, shown: int, limits: tuple[float, float] | None
     ) -> None:
-        """Draws the columns of ``values`` (steps, columns), from step ``first`` of ``shown`` on, into one of three rows."""
+        """Draws the columns of ``values`` (steps, columns) into one of three rows, from step ``first`` of ``shown``."""
         pygame, surface = self._canvas.pygame, self._canvas.surface
         top = row * (HEIGHT - 18) // 3 + _TITLE
         bottom = (row + 1) * (HEIGHT - 18) // 3 - 4

@@ -1,4 +1,4 @@
-"""Where initial states come from: one random generator for each copy, read in blocks, so that a seed is a trajectory.
+"""Draws initial states with one random generator per copy, read in blocks, so that a seed determines a trajectory.
 
 A copy draws the same numbers from its generator whether it is a single environment or one of thousands.
 """
@@ -14,29 +14,29 @@ import numpy.typing as npt
 from gtn_envs.folding import Program
 from gtn_envs.valid_weights import Array
 
-_LEVELS = 65536  # of a noise's number
-_AT_ONCE = 32  # copies that draw together; above 50 or so malloc maps fresh pages for each draw, at twice the cost
+_LEVELS = 65536  # distinct values of the noise
+_AT_ONCE = 32  # copies that draw together; above about 50, malloc maps fresh pages for each draw, at twice the cost
 
 
 class InitialStates:
     """Draws blocks of an environment's initial states.
 
     Args:
-        program: Of the environment.
+        program: Program of the environment.
     """
 
     def __init__(self, program: Program) -> None:
         self.block = max(8, 512 // program.size)
-        """How many states are drawn at once: a part of what a seed means, since another number gives other trajectories."""
+        """Number of states drawn at once. Part of what a seed means: another number gives other trajectories."""
         self.size = program.size
         self._means = program.initial_means
-        # For all numbers of a block: numpy spends several times as long on many rows as on one.
+        # Tiled over a block: numpy is several times slower on many short rows than on one long one.
         self._std, self._low, self._high = (
             np.tile(row, self.block) for row in (program.initial_std, program.low, program.high)
         )
 
     def draw(self, generators: Sequence[np.random.Generator]) -> Array:
-        """Draws the next initial states of n copies from a generator each; returns (n, block, d)."""
+        """Draws the next block of initial states of n copies, from one generator each; returns (n, block, d)."""
         numbers = np.empty((len(generators), self.block * (1 + self.size)), np.float32)
         for row, generator in zip(numbers, generators, strict=True):
             generator.random(out=row, dtype=np.float32)
@@ -45,7 +45,7 @@ class InitialStates:
     def states(self, numbers: Array) -> Array:
         """Returns initial states (n, block, d) for numbers in [0, 1), (n, block * (1 + d)), which are overwritten.
 
-        The first ``block`` of a row choose the components, d for each state the noise.
+        The first ``block`` numbers of a row choose the mixture components; the others are the noise, d for each state.
         """
         components, noise = numbers[:, : self.block], numbers[:, self.block :]
         components *= len(self._means)
@@ -62,7 +62,7 @@ class InitialStates:
 def _normal_quantiles() -> Array:
     """Returns the standard normal distribution's quantiles at (i + 1/2) / _LEVELS, from -4.3 to 4.3.
 
-    Choosing one of them takes a third of the time of drawing a normal number, and gives the same bits everywhere.
+    Choosing one of them takes a third of the time of drawing a normal number, and gives the same bits on every machine.
     """
     from statistics import NormalDist  # slow to import
 
@@ -72,11 +72,11 @@ def _normal_quantiles() -> Array:
 
 
 class DrawnAhead:
-    """The initial states that n copies have drawn ahead, in one array, so that resetting any of them is one gather.
+    """Initial states that n copies have drawn in advance, in one array, so that resetting any of them is one gather.
 
     Args:
-        initial: What to draw.
-        copies: n.
+        initial: Draws the states.
+        copies: n, the number of copies.
     """
 
     def __init__(self, initial: InitialStates, copies: int) -> None:
@@ -85,18 +85,18 @@ class DrawnAhead:
         self._used = np.full(copies, initial.block)
 
     def drop(self, copies: npt.NDArray[np.int64]) -> None:
-        """Forgets what is left of some copies' blocks, because their generators have been seeded anew."""
+        """Discards the unused states of some copies, because their generators have been reseeded."""
         self._used[copies] = self._initial.block
 
     def take(self, copies: npt.NDArray[np.int64], generator_of: Callable[[int], np.random.Generator]) -> Array:
         """Returns the next initial state of some copies.
 
         Args:
-            copies: Their numbers (k,), each at most once.
-            generator_of: The generator of a copy, asked for only when its block is used up.
+            copies: Their indices (k,), each at most once.
+            generator_of: Returns the generator of a copy; called only when the copy's block is used up.
 
         Returns:
-            (k, d), not shared with this object.
+            States (k, d), which share no memory with this object.
         """
         used, block = self._used[copies], self._initial.block
         empty = copies[used == block]

@@ -1,4 +1,4 @@
-"""The reward form: a learned reward, or a learned potential, on top of the real task."""
+"""The reward form: a learned reward or a learned potential on top of the real task."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ from gtn_envs.weights_file import load_environment
 
 
 class LearnedReward(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
-    """Replaces the real reward by a learned one, or adds a learned potential's difference to it.
+    """Replaces the real reward with a learned one, or adds the difference of a learned potential to it.
 
-    In the mode ``state-action`` the reward is the network's for the state before the step and the action. In the mode
-    ``potential`` it is r + gamma * Phi(s') * (1 - terminated) - Phi(s), which leaves the best policies as they are (Ng et
-    al., *Policy invariance under reward transformations*, ICML 1999). The real reward is in ``info["real_reward"]``.
+    In the mode ``state-action`` the reward is the network's output for the state before the step and the action. In the
+    mode ``potential`` it is r + gamma * Phi(s') * (1 - terminated) - Phi(s), which preserves the optimal policies (Ng
+    et al., *Policy invariance under reward transformations*, ICML 1999). The real reward is in ``info["real_reward"]``.
 
     Args:
         env: The real task, e.g. ``gymnasium.make("CartPole-v1")``.
-        weights: Path of a ``.safetensors`` file of the reward form, the name of one that comes with the package, or one in
-            memory (``make_weights``).
+        weights: Path of a ``.safetensors`` file of the reward form, the name of a shipped one, or weights in memory
+            (``make_weights``).
 
     Raises:
-        WeightsError: The file is not valid, is not of the reward form, or was made for other spaces.
+        WeightsError: The file is invalid, is not of the reward form, or was made for other spaces.
     """
 
     def __init__(self, env: gym.Env[Any, Any], weights: str | os.PathLike[str] | Weights) -> None:
@@ -64,12 +64,12 @@ class LearnedReward(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
         return observation, info
 
     def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
-        """Takes a step of the real task and returns it with the learned reward.
+        """Takes a step of the real task, and returns its results with the learned reward.
 
         Raises:
-            gymnasium.error.ResetNeeded: There is no state yet.
-            gymnasium.error.InvalidAction: The action is no element of a Discrete space, or not of a Box's shape. What a Box's
-                bounds mean is left to the real task.
+            gymnasium.error.ResetNeeded: The environment has not been reset yet.
+            gymnasium.error.InvalidAction: The action is not in a Discrete space, or does not have a Box's shape. A
+                Box's bounds are left to the real task.
         """
         state, space = self._state, self.weights.action_space
         if state is None:
@@ -92,17 +92,18 @@ class LearnedReward(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
 def make_with_learned_reward(
     weights: str | os.PathLike[str], render_mode: str | None = None, **kwargs: Any
 ) -> LearnedReward:
-    """Makes the real task of a reward file and wraps it: the entry point of such an id.
+    """Makes the real task of a reward file and wraps it: the entry point of a registered reward.
 
-    The real task's time limit is left to the id's own, so that ``gymnasium.make(..., max_episode_steps=...)`` changes it.
+    The real task's time limit is left to the registered id, so that ``gymnasium.make(..., max_episode_steps=...)``
+    changes it.
 
     Args:
         weights: Path or shipped name of a file of the reward form.
-        render_mode: Of the real task, which need know of none where it is not given.
-        **kwargs: For the real task.
+        render_mode: Render mode of the real task. Not passed on if None, since the task need not accept one.
+        **kwargs: Passed to the real task.
 
     Raises:
-        WeightsError: As ``LearnedReward``.
+        WeightsError: See ``LearnedReward``.
     """
     task = load_environment(weights).task
     if render_mode is not None:
@@ -112,7 +113,7 @@ def make_with_learned_reward(
 
 
 def _remembered(weights: str | os.PathLike[str] | Weights) -> str | Weights:
-    """Returns what makes the wrapper again, in whatever folder: a path is made absolute, a shipped name stays one."""
+    """Returns an argument that remakes the wrapper from any folder: a path is made absolute, a shipped name is kept."""
     if isinstance(weights, Weights):
         return weights
     path = Path(weights)

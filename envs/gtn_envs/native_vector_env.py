@@ -1,4 +1,4 @@
-"""What the native vector environments have in common: seeds, resets, the three autoreset modes, time limits, pictures."""
+"""Base class of the native vector environments: seeds, resets, the three autoreset modes, time limits, rendering."""
 
 from __future__ import annotations
 
@@ -27,36 +27,36 @@ _FOREVER = 2**62
 
 
 def _plain(seed: Any) -> Any:
-    """Returns one of numpy's whole numbers as Python's, which Gymnasium insists on; anything else as it is."""
+    """Converts a numpy integer to a Python one, which Gymnasium insists on; returns anything else unchanged."""
     return int(seed) if isinstance(seed, np.integer) else seed
 
 
 class NativeVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
-    """n copies of an environment, stepped together; a step loops over no copies.
+    """n copies of an environment, stepped together without a loop over copies.
 
-    Episode ends are handled as in Gymnasium's ``SyncVectorEnv``, in all three of its autoreset modes. A subclass says what a
-    state is, an array with a row for each copy, how it changes (``_advance``), how it begins (``_initial``) and how it looks
-    (``_observed``, ``_pictured``); it sets ``_states`` to any such array at first.
+    Episode ends are handled as in Gymnasium's ``SyncVectorEnv``, in all three autoreset modes. The states are an array
+    with one row per copy. A subclass defines how they change (``_advance``), begin (``_initial``) and look
+    (``_observed``, ``_pictured``), and sets ``_states`` to any array of that shape before the first reset.
 
     Args:
-        observation_space: Of one copy.
-        action_space: Likewise.
+        observation_space: Observation space of one copy.
+        action_space: Action space of one copy.
         num_envs: n.
-        horizon: Steps after which an episode is terminated; None for no such number.
+        horizon: Steps after which an episode terminates; None for no horizon.
         max_episode_steps: Steps after which it is truncated; None or -1 for no limit.
         backend: One of ``backends.BACKENDS``.
-        device: Of the torch backend; the CPU if None.
+        device: Device of the torch backend; the CPU if None.
         autoreset_mode: One of Gymnasium's ``AutoresetMode``, or its value.
         render_mode: ``"rgb_array"`` or None.
-        render_fps: Pictures that are meant to be seen in a second.
-        picture: From the render mode, what draws one copy.
+        render_fps: Frame rate at which pictures should be shown.
+        picture: Takes the render mode and returns what draws one copy.
 
     Raises:
-        ValueError: An argument is outside what is said here.
-        gymnasium.error.UnsupportedMode: There is no such render mode.
+        ValueError: An argument is invalid.
+        gymnasium.error.UnsupportedMode: The render mode is not supported.
     """
 
-    _renderers: Sequence[Renderer] = ()  # what `close` finds where the constructor refused its arguments
+    _renderers: Sequence[Renderer] = ()  # for `close`, if the constructor has raised
 
     def __init__(
         self,
@@ -91,34 +91,34 @@ class NativeVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
         self._states: Any = None
         self._generators: list[np.random.Generator | None] = [None] * num_envs
         self._seeds = [-1] * num_envs
-        # Steps so far, and that number when a copy's episode reaches its limit: one comparison a step.
+        # Steps so far, and the step at which each copy's episode reaches its limit: one comparison per step.
         self._clock = 0
         self._deadlines = self.backend.array(np.zeros(num_envs, np.int64))
-        # Copies whose episode is over (all of them, before the first reset).
+        # Copies whose episode is over (all of them before the first reset).
         self._over = np.ones(num_envs, np.bool_)
         self._started = False
         self._renderers = [Renderer(picture, render_mode) for _ in range(num_envs)] if render_mode else []
 
     def _advance(self, states: Any, actions: Any) -> tuple[Any, Any, Any]:
-        """Returns the states after a step, rewards (n,) and which copies terminated (n,), and changes nothing.
+        """Returns the states after a step, rewards (n,) and terminations (n,), without modifying anything.
 
-        What it says of copies whose episodes are over is ignored.
+        The results for copies whose episodes are over are ignored.
         """
         raise NotImplementedError
 
     def _initial(self, copies: npt.NDArray[np.int64]) -> npt.NDArray[Any]:
-        """Returns the states (k, ...) in which k copies begin an episode, drawn from the generators of these."""
+        """Returns initial states (k, ...) of k copies, drawn from their generators."""
         raise NotImplementedError
 
     def _seeded(self, copies: npt.NDArray[np.int64]) -> None:
-        """Hears which copies' generators have been seeded anew."""
+        """Called after the generators of these copies have been reseeded."""
 
     def _observed(self, states: Any) -> Any:
-        """Returns the observations of all copies, in memory of their own."""
+        """Returns the observations of all copies as a new array."""
         raise NotImplementedError
 
     def _pictured(self, copy: int) -> Any:
-        """Returns what the pictures of one copy are to remember of its state."""
+        """Returns what a copy's renderer records of its state."""
         raise NotImplementedError
 
     @property  # type: ignore[misc]
@@ -136,7 +136,7 @@ class NativeVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
     def reset(
         self, *, seed: int | Sequence[int | None] | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Any, dict[str, Any]]:
-        """Starts an episode in every copy, or in some.
+        """Starts an episode in all copies, or in some.
 
         Args:
             seed: Copy i is seeded with ``seed + i``, or with ``seed[i]``; None leaves its generator as it is.
@@ -146,9 +146,9 @@ class NativeVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
             The observations of all copies, and an empty info.
 
         Raises:
-            ValueError: ``seed`` or ``reset_mask`` has another length, or the mask is empty.
+            ValueError: ``seed`` or ``reset_mask`` has the wrong length, or the mask selects no copy.
             TypeError: ``reset_mask`` is not a boolean array.
-            gymnasium.error.ResetNeeded: Copies left out by the mask have never been reset.
+            gymnasium.error.ResetNeeded: Copies that the mask leaves out have never been reset.
         """
         copies = self._masked((options or {}).get("reset_mask"))
         seeds = [int(seed) + i for i in range(self.num_envs)] if isinstance(seed, int | np.integer) else seed
@@ -158,7 +158,7 @@ class NativeVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
             seeded = [i for i in copies.tolist() if seeds[i] is not None]
             for i, new in zip(
                 seeded, [seeding.np_random(_plain(seeds[i])) for i in seeded], strict=True
-            ):  # all of them, or none
+            ):  # if one seed is invalid, no generator changes
                 self._generators[i], self._seeds[i] = new
             self._seeded(np.array(seeded, np.int64))
         with self._untracked():
@@ -171,16 +171,17 @@ class NativeVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
         """Takes one step in every copy.
 
         Args:
-            actions: A batch of the action space. Those of copies that are only reset are checked, and otherwise ignored.
+            actions: A batch of actions. Those of copies that are only reset are validated, but otherwise ignored.
 
         Returns:
-            Observations (n, ...), rewards (n,), terminations (n,), truncations (n,), and an info, which is empty but for
-            ``final_obs`` and ``final_info`` when a copy was reset in the mode ``SameStep``. None shares memory with another,
-            with this object, or with what an earlier call returned.
+            Observations (n, ...), rewards (n,), terminations (n,), truncations (n,), and an info, which is empty except
+            for ``final_obs`` and ``final_info`` when a copy was reset in the mode ``SameStep``. None of them shares
+            memory with another, with this object, or with the results of an earlier call.
 
         Raises:
-            gymnasium.error.ResetNeeded: There was no reset yet, or, in the mode ``Disabled``, a copy's episode is over.
-            gymnasium.error.InvalidAction: An action is not in the space; no copy has moved then.
+            gymnasium.error.ResetNeeded: No copy has been reset yet or, in the mode ``Disabled``, a copy's episode is
+                over.
+            gymnasium.error.InvalidAction: An action is not in the space; no copy has moved.
         """
         if not self._started:
             raise error.ResetNeeded("Cannot call env.step() before calling env.reset()")
@@ -194,14 +195,14 @@ class NativeVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
         """Returns a picture (height, width, 3) of each copy; None without a render mode.
 
         Raises:
-            gymnasium.error.ResetNeeded: There was no reset yet.
+            gymnasium.error.ResetNeeded: No copy has been reset yet.
             gymnasium.error.DependencyNotInstalled: pygame is missing.
         """
         drawn = can_render(self.render_mode, begun=self._started)
         return tuple(renderer.draw() for renderer in self._renderers) if drawn else None
 
     def close_extras(self, **kwargs: Any) -> None:
-        """Closes what the pictures were drawn with."""
+        """Closes the renderers."""
         for renderer in self._renderers:
             renderer.close()
 
@@ -209,7 +210,7 @@ class NativeVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
         backend = self.backend
         info: dict[str, Any] = {}
         taken, wrong = backend.actions(actions, self.num_envs)
-        if wrong is True:  # numpy knows at once; torch's answer comes with the transfer below
+        if wrong is True:  # known at once in numpy; torch's flag arrives with the transfer below
             raise self._invalid(actions)
         states, rewards, terminated = self._advance(self._states, taken)
         truncated = self._deadlines <= self._clock + 1
@@ -235,7 +236,7 @@ class NativeVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
         return self._observed(self._states), backend.rewards(rewards), terminated, truncated, info
 
     def _restart(self, copies: npt.NDArray[np.int64]) -> None:
-        """Puts copies into their next initial states."""
+        """Moves copies to their next initial states."""
         initial = self._initial(copies)
         where = slice(None) if copies.size == self.num_envs else self.backend.array(copies)
         self._states[where] = self.backend.array(initial)
@@ -251,7 +252,7 @@ class NativeVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
             mask = self.backend.array(over)
             return {"final_obs": observations, "_final_obs": mask, "final_info": {}, "_final_info": mask.clone()}
         final, ended = np.full(self.num_envs, None, dtype=object), over.nonzero()[0]
-        final[ended] = np.fromiter(observations.take(ended, 0), object, ended.size)  # each a row
+        final[ended] = np.fromiter(observations.take(ended, 0), object, ended.size)  # a row each
         return {"final_obs": final, "_final_obs": over.copy(), "final_info": {}, "_final_info": over.copy()}
 
     def _record(self, taken: Any, rewards: Any) -> None:

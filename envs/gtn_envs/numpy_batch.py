@@ -1,7 +1,7 @@
-"""Steps of many copies at once in numpy.
+"""Steps many copies at once in numpy.
 
-Copies are columns, in pieces of at most ``PIECE``: a number of the observation is a contiguous row, so that every operation
-runs along memory, and a matrix product is small enough for BLAS to do it without repacking its operands.
+Copies are columns, in pieces of at most ``PIECE``: each number of the observation is a contiguous row, so that every
+operation runs along memory, and a matrix product is small enough for BLAS not to repack its operands.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from gtn_envs.folding import Program
 from gtn_envs.valid_weights import Array
 
 PIECE = 512
-"""Copies of one matrix product; figures are in benchmarks/README.md."""
+"""Copies per matrix product; timings are in benchmarks/README.md."""
 
 
 class NumpyBatch:
-    """Runs a program on n states; float32 throughout. Discrete actions are numbered from 0, Box actions are flat and raw.
+    """Runs a program on n states in float32. Discrete actions are numbered from 0, Box actions are flat and raw.
 
-    What a call returns depends on its arguments alone; all that is kept between calls is room to compute in.
+    A call's results depend on its arguments alone; only work buffers are kept between calls.
 
     Args:
-        program: What to run.
+        program: Program to run.
         copies: n.
     """
 
@@ -37,7 +37,7 @@ class NumpyBatch:
         self._termination = None
         if program.termination is not None:
             self._termination = _Network(program.termination, program.size, 0, tanh, self._cut)
-        # Repeated for each copy: numpy's maximum and minimum are several times slower with one number a row.
+        # Repeated for each copy: numpy's maximum and minimum are several times slower with one number per row.
         self._low, self._high = (
             np.repeat(bound[:, None], copies, 1) if np.isfinite(bound).any() else None
             for bound in (program.low, program.high)
@@ -48,14 +48,14 @@ class NumpyBatch:
         self._first_head = (piece * outputs + program.size * program.transition) * self._cut.width + column
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Copies and pickles make room of their own, since views of an array come back as separate ones."""
+        """Copies and pickles allocate their own buffers, since views of an array would come back as separate arrays."""
         return NumpyBatch, (self.program, self._cut.copies)
 
     def step(self, states: Array, actions: npt.NDArray[Any]) -> tuple[Array, Array, npt.NDArray[np.bool_]]:
-        """Takes one step of each copy.
+        """Takes one step in each copy.
 
         Args:
-            states: (n, d); in Fortran order, as they are returned, they cost least.
+            states: (n, d); fastest in Fortran order, as they are returned.
             actions: (n,) integers, or (n, m).
 
         Returns:
@@ -101,7 +101,7 @@ class NumpyBatch:
 
 
 class _Cut:
-    """Copies 0 to n - 1 as columns of pieces of one width, of which the last one's last columns may stand for no copy."""
+    """Arranges copies 0 to n - 1 as columns of equally wide pieces; the end of the last piece may be unused."""
 
     def __init__(self, copies: int) -> None:
         self.copies = copies
@@ -110,7 +110,7 @@ class _Cut:
         self._whole, self._rest = divmod(copies, self.width)
 
     def apart(self, rows: npt.NDArray[Any], into: Array) -> None:
-        """Writes rows (k, n) into (pieces, k, width)."""
+        """Writes rows (k, n) into pieces (pieces, k, width)."""
         into[: self._whole] = self._cut(rows)
         if self._rest:
             into[-1, :, : self._rest] = rows[:, -self._rest :]
@@ -124,14 +124,14 @@ class _Cut:
         return rows
 
     def _cut(self, rows: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        """Returns a view of the rows' part in the pieces that are whole, (whole pieces, k, width)."""
+        """Returns a view of the columns that fill whole pieces, (whole pieces, k, width)."""
         whole = rows[:, : self._whole * self.width].reshape(len(rows), self._whole, self.width)
         view: npt.NDArray[Any] = whole.swapaxes(0, 1)
         return view
 
 
 class _Network:
-    """The levels of a program, and room for what each reads: the units of the level before, features, a 1 and states."""
+    """The levels of a program, and a buffer for the inputs of each: the previous units, features, a 1 and states."""
 
     def __init__(self, levels: tuple[Array, ...], size: int, features: int, tanh: bool, cut: _Cut) -> None:
         *hidden, self._last = levels
@@ -162,15 +162,15 @@ class _Network:
             if zeros is None:
                 _tanh(target)
             else:
-                np.maximum(target, zeros, out=target)  # five times as fast as with a number
+                np.maximum(target, zeros, out=target)  # five times as fast as with a scalar
         out: Array = np.matmul(self._last, self._source)
         return out
 
 
 def _tanh(x: Array) -> None:
-    """Takes the tanh in place: numpy's own where it is written for AVX-512, else 1 - 2 / (exp(2x) + 1), within 2e-7 of it.
+    """Computes tanh in place: numpy's own if vectorised for AVX-512, else 1 - 2 / (exp(2x) + 1), within 2e-7 of it.
 
-    With AVX-512 numpy's own takes a third of the other's time, with AVX2 five times as long.
+    numpy's own takes a third of the time of the formula with AVX-512, and five times as long with AVX2.
     """
     if _own_tanh_is_fast():
         np.tanh(x, out=x)
@@ -189,4 +189,4 @@ def _own_tanh_is_fast() -> bool:
     if introspect is None:
         return False
     chosen = introspect.opt_func_info("^tanh$", "float32")["tanh"].get("ff", {})
-    return chosen.get("current", "") in ("AVX512_SKX", "X86_V4")  # one thing, the latter since numpy 2.4
+    return chosen.get("current", "") in ("AVX512_SKX", "X86_V4")  # one target, renamed in numpy 2.4

@@ -1,4 +1,4 @@
-"""Steps, rewards and potentials of one copy in numpy, in few operations: on small arrays their number is what they cost."""
+"""Steps, rewards and potentials of one copy in numpy, in few operations: on small arrays, each costs the same."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from gtn_envs.valid_weights import Array
 
 
 class NumpySingle:
-    """Runs a program on one state; float32 throughout. Discrete actions are numbered from 0, Box actions are flat and raw.
+    """Runs a program on one state in float32. Discrete actions are numbered from 0, Box actions are flat and raw.
 
-    What a call returns depends on its arguments alone; all that is kept between calls is room to compute in.
+    A call's results depend on its arguments alone; only work buffers are kept between calls.
     """
 
     def __init__(self, program: Program) -> None:
@@ -27,14 +27,14 @@ class NumpySingle:
         self._features = list(np.eye(program.features + 1, program.features, -1, np.float32))  # of discrete actions
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Copies and pickles make room of their own, since views of an array come back as separate ones."""
+        """Copies and pickles allocate their own buffers, since views of an array would come back as separate arrays."""
         return NumpySingle, (self.program,)
 
     def step(self, state: Array, action: Any) -> tuple[Array, float, bool]:
         """Takes one step.
 
         Args:
-            state: (d,); not written to, and not returned by an environment that changes its state.
+            state: (d,); not modified, and returned itself only without a transition.
             action: An integer, or an array (m,).
 
         Returns:
@@ -59,12 +59,12 @@ class NumpySingle:
         return next_state, reward, self._termination(next_state).item() > 0
 
     def reward(self, state: Array, action: Any) -> float:
-        """Returns the reward of an action (as in ``step``) in a state (d,), for an environment that has no transition."""
+        """Returns the reward of an action (see ``step``) in a state (d,); only without a transition."""
         heads = self._networks(state)
         return self._action_reward(heads, action) if self.program.discrete else self._target_reward(heads, action)
 
     def potential(self, state: Array) -> float:
-        """Returns the potential of a state (d,), for the reward form in its potential mode."""
+        """Returns the potential of a state (d,); only for the reward form in the mode ``potential``."""
         return self._networks(state).item()
 
     def _action_reward(self, heads: Array, action: int) -> float:
@@ -72,7 +72,7 @@ class NumpySingle:
         return reward - max(heads.tolist()) if self.program.regret else reward
 
     def _target_reward(self, heads: Array, action: Array) -> float:
-        """-scale * |a_n - tanh(heads)|^2, with a_n the action normalised to [-1, 1]."""
+        """Returns -scale * |a_n - tanh(heads)|^2, where a_n is the action normalised to [-1, 1]."""
         program = self.program
         gaps = action * program.action_gain
         gaps += program.action_offset
@@ -81,7 +81,7 @@ class NumpySingle:
 
 
 class _Network:
-    """The levels of a program, and room for what each reads: the units of the level before, features, a 1 and a state."""
+    """The levels of a program, and a buffer for the inputs of each: the previous units, features, a 1 and a state."""
 
     def __init__(self, levels: tuple[Array, ...], size: int, features: int, tanh: bool) -> None:
         *hidden, self._last = levels
@@ -101,7 +101,7 @@ class _Network:
         self._source = rooms[-1]
 
     def __call__(self, state: Array, features: Array | None = None) -> Array:
-        """Returns the outputs (out,), an array of their own."""
+        """Returns the outputs (out,) as a new array."""
         for place in self._states:
             place[...] = state
         if features is not None:
@@ -112,6 +112,6 @@ class _Network:
             if zeros is None:
                 np.tanh(target, out=target)
             else:
-                np.maximum(target, zeros, out=target)  # twice as fast as with a number
+                np.maximum(target, zeros, out=target)  # twice as fast as with a scalar
         out: Array = self._last.dot(self._source)
         return out

@@ -1,4 +1,4 @@
-"""What the single environments of this package have in common: an episode's pictures, and an end that a step does not pass."""
+"""Base class of the single environments: rendering, and the error of a step after an episode's end."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from gtn_envs.rendering import Renderer, can_render
 
 
 class PicturedEnv(gym.Env[Any, Any]):
-    """Draws its episodes in both render modes. A subclass tells of each state, and when an episode is over.
+    """Renders its episodes in both render modes. A subclass reports each state, and when an episode is over.
 
     Args:
         render_mode: ``"rgb_array"``, ``"human"`` or None.
-        picture: From the render mode, what draws; it can be pickled.
+        picture: Takes the render mode and returns what draws; it must be picklable.
 
     Raises:
-        gymnasium.error.UnsupportedMode: There is no such render mode.
+        gymnasium.error.UnsupportedMode: The render mode is not supported.
     """
 
     def __init__(self, render_mode: str | None, picture: Callable[[str], Picture]) -> None:
@@ -32,7 +32,7 @@ class PicturedEnv(gym.Env[Any, Any]):
         """Returns a picture (height, width, 3) of uint8 in the mode ``rgb_array``; shows it in the mode ``human``.
 
         Raises:
-            gymnasium.error.ResetNeeded: There was no reset yet.
+            gymnasium.error.ResetNeeded: The environment has not been reset yet.
             gymnasium.error.DependencyNotInstalled: pygame is missing.
         """
         if not can_render(self.render_mode, begun=self._begun):
@@ -53,7 +53,7 @@ class PicturedEnv(gym.Env[Any, Any]):
             self._show(self._renderer)
 
     def _picture_step(self, renderer: Renderer, state: Any, action: Any, reward: float) -> None:
-        """Adds a step to the pictures; see ``Renderer.record``."""
+        """Records a step for the pictures; see ``Renderer.record``."""
         renderer.record(state, action, reward)
         self._show(renderer)
 

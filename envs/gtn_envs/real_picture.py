@@ -1,4 +1,4 @@
-"""The classic-control tasks' own pictures: the real task is put into the state that an observation describes."""
+"""Pictures by the classic-control tasks themselves, which are put into the state that an observation describes."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class RealPicture:
     """Draws with the real task's ``render``.
 
     Args:
-        task: Id of one of the tasks of ``POSES``.
+        task: Id of a task in ``POSES``.
         render_mode: ``"rgb_array"`` or ``"human"``.
     """
 
@@ -29,7 +29,7 @@ class RealPicture:
         _, self._pose = POSES[_name(task)]
         self._env: Any = gym.make(task).unwrapped
         self._env.reset()
-        self._env.render_mode = render_mode  # only now: a reset in the mode "human" would show a state of its own
+        self._env.render_mode = render_mode  # only now: in the mode "human", a reset would show its own state
 
     def draw(self, history: History) -> npt.NDArray[np.uint8] | None:
         """Returns the picture (height, width, 3), or shows it and returns None.
@@ -47,20 +47,20 @@ class RealPicture:
 
 
 def is_drawable(weights: Weights) -> bool:
-    """Whether the real task can be drawn from an observation."""
+    """Returns whether the real task can be drawn from an observation."""
     size, _ = POSES.get(_name(weights.task), (0, None))
     return weights.observation_space.shape == (size,) and gym.registry.get(weights.task) is not None
 
 
 def real_rate(task: str) -> int:
-    """Returns how many pictures of one of the tasks of ``POSES`` are meant to be seen in a second."""
+    """Returns the frame rate at which pictures of a task in ``POSES`` should be shown."""
     entry_point = gym.spec(task).entry_point
     made_by: Any = load_env_creator(entry_point) if isinstance(entry_point, str) else entry_point
     return int(made_by.metadata["render_fps"])
 
 
 def _name(task: str) -> str:
-    """Returns the name of one of Gymnasium's own tasks; nothing of any other, and of what is no id."""
+    """Returns the name of one of Gymnasium's own tasks; an empty string for any other task, or for an invalid id."""
     try:
         namespace, name, _ = parse_env_id(task)
     except error.Error:
@@ -90,4 +90,4 @@ POSES: dict[str, tuple[int, Callable[[Any, Array, Any], None]]] = {
     "Acrobot": (6, _acrobot),
     "Pendulum": (3, _pendulum),
 }
-"""By the real task's name: d, and what puts the task into a state (d,) after an action (flat values, or None at the start)."""
+"""By task name: d, and what puts the task into a state (d,) after an action (flat values, or None at the start)."""

@@ -1,4 +1,4 @@
-"""Environments under Gymnasium ids: those that come with the package, real data sets, and a user's own files."""
+"""Registers Gymnasium ids for the environments that ship with the package, real data sets, and a user's own files."""
 
 from __future__ import annotations
 
@@ -34,25 +34,25 @@ REAL_STREAMS = {
     "fashion-mnist": "GTN-FashionMNIST-Real-v0",
     "cifar10": "GTN-CIFAR10-Real-v0",
 }
-"""Ids of real data sets by their task's name. They need gtn_sl, which is imported only when one is made, and the data."""
+"""Ids of real data sets, by the name of the task. Making one imports gtn_sl and needs the data."""
 
 
 def register_from_file(path: str | os.PathLike[str], id: str) -> EnvSpec:
     """Registers a file for ``gymnasium.make`` and ``gymnasium.make_vec`` in this process.
 
-    A process that starts without this registration (a spawned worker) makes the environment from the returned spec.
-    Registering the same file under the same id again registers what it holds by then.
+    A process without this registration, such as a spawned worker, can make the environment from the returned spec.
+    Registering the same file under the same id again registers the file's current contents.
 
     Args:
-        path: A ``.safetensors`` file, a learned environment or a data stream; its absolute path is what the registry keeps.
+        path: A ``.safetensors`` file of a learned environment or a data stream; the registry keeps its absolute path.
         id: ``[namespace/]Name-v<number>``.
 
     Returns:
-        What was registered.
+        The registered spec.
 
     Raises:
         WeightsError: The file is not a valid environment or stream.
-        gymnasium.error.RegistrationError: The id is malformed or stands for something else already, or the real task of a
+        gymnasium.error.RegistrationError: The id is malformed or already taken by something else, or the real task of a
             learned reward is not registered.
     """
     path = Path(path).absolute()
@@ -78,7 +78,7 @@ def register_from_file(path: str | os.PathLike[str], id: str) -> EnvSpec:
 
 
 def register_shipped() -> None:
-    """Registers every file of the package under its own name, from its header alone."""
+    """Registers every shipped file under its own name, reading only its header."""
     for id in shipped_ids():
         if id not in gym.registry:
             _register(id, id, read_document(resolve(id)))
@@ -92,17 +92,18 @@ def register_real() -> None:
 
 
 def register_images(task: str, id: str) -> EnvSpec:
-    """Registers a real data set, such as a user's own images; neither they nor gtn_sl are looked at before one is made.
+    """Registers a real data set, such as a user's own images; neither they nor gtn_sl are loaded until one is made.
 
     Args:
-        task: As in ``gtn_sl.data.find_task``.
+        task: See ``gtn_sl.data.find_task``.
         id: ``[namespace/]Name-v<number>``.
 
     Returns:
-        What was registered.
+        The registered spec.
 
     Raises:
-        gymnasium.error.RegistrationError: The id stands for something else already.
+        gymnasium.error.RegistrationError: The id is already taken by something else.
+        gymnasium.error.Error: The id is malformed.
     """
     kwargs = {"task": task, "split": "train"}
     present = gym.registry.get(id)
@@ -114,20 +115,20 @@ def register_images(task: str, id: str) -> EnvSpec:
 
 
 def file_of(spec: EnvSpec) -> Path | None:
-    """Returns the file behind an id of this package; None for any other.
+    """Returns the file behind an id of this package; None for any other id.
 
     Raises:
-        WeightsError: The file is not there any more.
+        WeightsError: The file no longer exists.
     """
     named = _file_arguments(spec)
     return resolve(named[0]) if named else None
 
 
 def _file_arguments(spec: EnvSpec) -> list[str]:
-    """Returns the path or shipped name that an id of this package is made with."""
+    """Returns the path or shipped name that an id of this package is made with, in a list; empty without one."""
     ours = str(spec.entry_point).startswith("gtn_envs.")
     given = [spec.kwargs[name] for name in _FILE_ARGUMENTS if name in spec.kwargs] if ours else []
-    return [os.fspath(file) for file in given if isinstance(file, str | os.PathLike)]  # others are in memory
+    return [os.fspath(file) for file in given if isinstance(file, str | os.PathLike)]  # anything else is in memory
 
 
 def _taken(present: EnvSpec) -> error.RegistrationError:
@@ -165,15 +166,15 @@ _KINDS: dict[str, tuple[Callable[[Path], Any], Callable[[str, str, Mapping[str, 
     ENVIRONMENT: (load_environment, _register_environment),
     STREAM: (load_stream, _register_stream),
 }
-"""How a kind of file is validated, and how it is registered."""
+"""By kind of file: what validates it, and what registers it."""
 
 
 def _task_spec(task: str) -> EnvSpec:
-    """Returns the spec of a real task, importing the module that a ``module:id`` names."""
+    """Returns the spec of a real task; for ``module:id``, imports the module first."""
     module, _, name = task.rpartition(":")
     try:
         if module:
             importlib.import_module(module)
         return gym.spec(name)
-    except Exception as reason:  # the module is a user's own
+    except Exception as reason:  # a user's module can raise anything
         raise error.RegistrationError(f"the real task {task!r} is not registered: {reason}") from reason

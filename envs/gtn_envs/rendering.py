@@ -1,4 +1,4 @@
-"""Pictures of an episode: who remembers it, and who draws it."""
+"""Rendering of an episode: what records it, and what draws it."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from gtn_envs.valid_weights import Weights
 
 RENDER_MODES = ("human", "rgb_array")
 RENDER_FPS = 30
-"""Of a plot; the real task's own pictures have its rate."""
+"""Frame rate of plots; the real task's own pictures have its rate."""
 
 
 class Renderer:
-    """Keeps an episode's history and draws it; what it draws with is made at the first picture, and is not pickled.
+    """Records an episode and draws it; what draws is made for the first picture, and is not pickled.
 
     Args:
-        make: From the render mode, what draws; it can be pickled.
+        make: Takes the render mode and returns what draws; it must be picklable.
         render_mode: ``"rgb_array"`` or ``"human"``.
 
     Raises:
-        gymnasium.error.UnsupportedMode: There is no such mode.
+        gymnasium.error.UnsupportedMode: The render mode is not supported.
     """
 
     def __init__(self, make: Callable[[str], Picture], render_mode: str) -> None:
@@ -39,17 +39,17 @@ class Renderer:
         self._picture: Picture | None = None
 
     def start(self, state: Any) -> None:
-        """Begins an episode in a state, an array or a number of numpy's."""
+        """Starts an episode in a state, an array or a numpy scalar."""
         self._history = History([state.copy()])
 
     def record(self, state: Any, action: Any, reward: float) -> None:
-        """Adds a step: the action, as an index or flat values, and the state and the reward that it led to."""
+        """Records a step: the action, as an index or flat values, and the state and reward that it led to."""
         self._history.states.append(state.copy())
         self._history.actions.append(action)
         self._history.rewards.append(reward)
 
     def draw(self) -> npt.NDArray[np.uint8] | None:
-        """Draws the episode as it stands; a picture (height, width, 3) in the mode ``rgb_array``, else None.
+        """Draws the episode so far; returns a picture (height, width, 3) in the mode ``rgb_array``, else None.
 
         Raises:
             gymnasium.error.DependencyNotInstalled: pygame is missing.
@@ -69,14 +69,14 @@ class Renderer:
 
 
 def can_render(render_mode: str | None, *, begun: bool) -> bool:
-    """Says whether an environment has pictures to draw; without a render mode it warns.
+    """Returns whether an environment has a picture to draw; warns if it has no render mode.
 
     Args:
-        render_mode: The environment's.
+        render_mode: The environment's render mode.
         begun: Whether it has been reset.
 
     Raises:
-        gymnasium.error.ResetNeeded: There was no reset yet.
+        gymnasium.error.ResetNeeded: The environment has a render mode, but has not been reset yet.
     """
     if render_mode is None:
         gym.logger.warn(
@@ -89,12 +89,12 @@ def can_render(render_mode: str | None, *, begun: bool) -> bool:
 
 
 def rate_of(weights: Weights) -> int:
-    """Returns how many pictures of a learned environment are meant to be seen in a second."""
+    """Returns the frame rate at which pictures of a learned environment should be shown."""
     return real_rate(weights.task) if is_drawable(weights) else RENDER_FPS
 
 
 def picture_of(weights: Weights, render_mode: str) -> Picture:
-    """Returns the real task's own picture of a learned environment where an observation determines it, else a plot."""
+    """Returns what draws a learned environment: the real task if an observation determines its picture, else a plot."""
     if is_drawable(weights):
         return RealPicture(weights.task, render_mode)
     from gtn_envs.history_plot import HistoryPlot

@@ -1,4 +1,4 @@
-"""The native vector environment as a Stable-Baselines3 ``VecEnv``: the one file of this package that imports it."""
+"""The native vector environments as a Stable-Baselines3 ``VecEnv``; the only module of this package that imports it."""
 
 from __future__ import annotations
 
@@ -19,15 +19,16 @@ from gtn_envs.native_vector_env import NativeVectorEnv
 class SB3VecEnv(VecEnv):
     """Steps all copies at once, where SB3's own ``DummyVecEnv`` loops over them.
 
-    A finished copy's info holds ``terminal_observation`` and ``TimeLimit.truncated``, as ``DummyVecEnv``'s does; every other
-    info is an empty dict of its own. The copies are not separate objects: an attribute is that of the whole environment.
+    The info of a finished copy holds ``terminal_observation`` and ``TimeLimit.truncated``, as in ``DummyVecEnv``; every
+    other info is an empty dict of its own. The copies are not separate objects: an attribute belongs to the whole
+    environment.
 
     Args:
-        env: With the numpy backend and the autoreset mode ``SameStep``, which is SB3's.
+        env: An environment with the numpy backend and SB3's autoreset mode, ``SameStep``.
 
     Raises:
-        TypeError: It is no vector environment of this package.
-        ValueError: The environment has another backend or autoreset mode.
+        TypeError: It is not a native vector environment of this package.
+        ValueError: It has another backend or autoreset mode.
     """
 
     def __init__(self, env: NativeVectorEnv) -> None:
@@ -42,10 +43,10 @@ class SB3VecEnv(VecEnv):
         self.env = env
         self._actions: Any = None
         super().__init__(env.num_envs, env.single_observation_space, env.single_action_space)
-        self.metadata = env.metadata  # videos are as fast as its pictures are meant to be seen
+        self.metadata = env.metadata  # videos play at its render_fps
 
     def reset(self) -> Any:
-        """Starts an episode in every copy, seeded with what ``seed`` said since the last reset; returns (n, ...)."""
+        """Starts an episode in every copy, with the seeds set by ``seed`` since the last reset; returns (n, ...)."""
         observations, _ = self.env.reset(seed=self._seeds)
         self.reset_infos = [{} for _ in range(self.num_envs)]
         self._reset_seeds()
@@ -53,7 +54,7 @@ class SB3VecEnv(VecEnv):
         return observations
 
     def step_async(self, actions: npt.NDArray[Any]) -> None:
-        """Keeps the actions for ``step_wait``."""
+        """Stores the actions for ``step_wait``."""
         self._actions = actions
 
     def step_wait(self) -> tuple[Any, npt.NDArray[Any], npt.NDArray[Any], list[dict[str, Any]]]:
@@ -73,14 +74,14 @@ class SB3VecEnv(VecEnv):
         self.env.close()
 
     def get_attr(self, attr_name: str, indices: VecEnvIndices = None) -> list[Any]:
-        """Returns an attribute of the environment, once for each copy asked for."""
+        """Returns an attribute of the environment, once per requested copy."""
         return [getattr(self.env, attr_name)] * len(self._copies(indices))
 
     def set_attr(self, attr_name: str, value: Any, indices: VecEnvIndices = None) -> None:
         """Sets an attribute of the environment.
 
         Raises:
-            ValueError: Only some copies are asked for.
+            ValueError: Only some of the copies are requested.
         """
         self._all(attr_name, indices)
         setattr(self.env, attr_name, value)
@@ -88,10 +89,10 @@ class SB3VecEnv(VecEnv):
     def env_method(
         self, method_name: str, *method_args: Any, indices: VecEnvIndices = None, **method_kwargs: Any
     ) -> list[Any]:
-        """Calls a method of the environment once; returns its result for each copy.
+        """Calls a method of the environment once; returns its result once per copy.
 
         Raises:
-            ValueError: Only some copies are asked for.
+            ValueError: Only some of the copies are requested.
         """
         self._all(method_name, indices)
         return [getattr(self.env, method_name)(*method_args, **method_kwargs)] * self.num_envs
@@ -99,11 +100,11 @@ class SB3VecEnv(VecEnv):
     def env_is_wrapped(
         self, wrapper_class: type[gym.Wrapper[Any, Any, Any, Any]], indices: VecEnvIndices = None
     ) -> list[bool]:
-        """Returns False for each copy asked for: nothing wraps a copy."""
+        """Returns False for each requested copy, since single copies cannot be wrapped."""
         return [False] * len(self._copies(indices))
 
     def get_images(self) -> Sequence[npt.NDArray[np.uint8] | None]:
-        """Returns a picture of each copy, or None without a render mode."""
+        """Returns a picture (height, width, 3) of each copy, or None for each without a render mode."""
         return self.env.render() or [None] * self.num_envs
 
     def _copies(self, indices: VecEnvIndices) -> list[int]:

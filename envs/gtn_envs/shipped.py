@@ -1,13 +1,13 @@
-"""The environments and data streams that come with the package, by id: the files in ``weights/``."""
+"""The environments and data streams that ship with the package, by id: the files in ``weights/``."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 SHIPPED = Path(__file__).parent / "weights"
-"""Their folder, one ``<id>.safetensors`` each."""
+"""Folder of the shipped files, each ``<id>.safetensors``."""
 
 
 def shipped_ids() -> list[str]:
-    """Returns their ids."""
+    """Returns the ids of the shipped files, sorted."""
     return sorted(path.stem for path in SHIPPED.glob("*.safetensors"))

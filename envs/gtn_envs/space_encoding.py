@@ -19,10 +19,11 @@ def encode_space(space: spaces.Space[Any]) -> dict[str, Any]:
     """Returns a JSON value that ``decode_space`` turns back into an equal space.
 
     Args:
-        space: A Box, whose bounds are written flat in C order with ``"inf"`` and ``"-inf"`` for infinities, or a Discrete.
+        space: A Discrete, or a Box, whose bounds are stored flat in C order with ``"inf"`` and ``"-inf"`` for
+            infinities.
 
     Raises:
-        TypeError: It is another kind of space.
+        TypeError: The space is of another kind.
     """
     if isinstance(space, spaces.Box):
         return {
@@ -38,21 +39,21 @@ def encode_space(space: spaces.Space[Any]) -> dict[str, Any]:
 
 
 def decode_space(encoded: Mapping[str, Any]) -> Space:
-    """Returns the space that ``encode_space`` wrote.
+    """Returns the space that ``encode_space`` encoded.
 
     Raises:
-        ValueError: The value does not describe a space; the message says what is wrong with it.
+        ValueError: The value does not describe a space; the message says why.
     """
     try:
         if encoded["type"] == "Box":
             dtype, shape = _dtype(encoded["dtype"]), tuple(encoded["shape"])
             low, high = (np.array([float(v) for v in encoded[key]], np.float64) for key in ("low", "high"))
-            if dtype.kind == "f" and not (low <= high).all():  # also refuses NaN
+            if dtype.kind == "f" and not (low <= high).all():  # also rejects NaN
                 raise ValueError("its low is not everywhere at most its high")
             return spaces.Box(low.astype(dtype).reshape(shape), high.astype(dtype).reshape(shape), shape, dtype.type)
         if encoded["type"] == "Discrete":
             space = spaces.Discrete(_integer(encoded["n"]), start=_integer(encoded["start"]))
-            if encoded["dtype"] != "int64":  # releases before 1.2 know no other, and no argument for it
+            if encoded["dtype"] != "int64":  # Gymnasium before 1.2 has no other dtype, and no argument for it
                 space = spaces.Discrete(space.n, start=space.start, dtype=_dtype(encoded["dtype"]).type)
             return space
     except KeyError as error:
@@ -75,5 +76,5 @@ def _integer(value: Any) -> int:
 
 
 def _number(value: float) -> float | str:
-    """JSON has no infinities."""
+    """Returns the number, or a string for an infinity, which JSON lacks."""
     return value if math.isfinite(value) else str(value)

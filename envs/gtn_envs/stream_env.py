@@ -1,4 +1,4 @@
-"""A data stream as an ordinary ``gymnasium.Env``: an observation is an image, an action says its class."""
+"""A data stream as an ordinary ``gymnasium.Env``: an observation is an image, an action names its class."""
 
 from __future__ import annotations
 
@@ -23,24 +23,25 @@ _METADATA: dict[str, Any] = {"render_modes": list(RENDER_MODES), "render_fps": F
 
 
 class DataStreamEnv(PicturedEnv):
-    """Shows the images of a stream one by one; an episode is all of them, and is terminated after the last.
+    """Shows the images of a stream one by one; an episode is all of them, and terminates after the last.
 
-    The action has no influence on what comes next. The observation that ends an episode is the last image once more.
+    The action does not influence what comes next. The last observation of an episode is the last image once more.
 
     Args:
-        stream: Path of a ``.safetensors`` file, the name of a stream that comes with the package, or a stream in memory
-            (``make_stream``).
+        stream: Path of a ``.safetensors`` file, the name of a shipped stream, or a stream in memory (``make_stream``).
         render_mode: ``"rgb_array"``, ``"human"`` or None.
-        soft: Whether the reward is the probability that the label gives to the action, instead of 1 for the label and 0
-            for any other class.
-        order: ``"given"``: the batches in the stream's order; ``"shuffled-batches"``; ``"all-shuffled"``: no batches at all; None
-            for the one that the stream is made for. What is shuffled is so anew in every episode.
-        share: (i, n): only the i-th of n shares of every batch, so that n environments show the stream once together.
+        soft: Whether the reward is the label's probability of the chosen class, instead of 1 for the label's likeliest
+            class and 0 for any other.
+        order: ``"given"``: the batches in the stream's order; ``"shuffled-batches"``: the batches in random order;
+            ``"all-shuffled"``: all images in random order; None: the order that the stream was made for. Random orders
+            are redrawn in every episode.
+        share: (i, n): shows only the i-th of n shares of every batch, counted from 0, so that n environments together
+            show the stream once.
 
     Raises:
-        WeightsError: The file is not valid, or holds no stream.
-        ValueError: There is no such order or share.
-        gymnasium.error.UnsupportedMode: There is no such render mode.
+        WeightsError: The file is invalid, or does not hold a stream.
+        ValueError: The order is unknown, or the share is invalid.
+        gymnasium.error.UnsupportedMode: The render mode is not supported.
     """
 
     metadata = _METADATA
@@ -66,10 +67,10 @@ class DataStreamEnv(PicturedEnv):
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[npt.NDArray[np.uint8], dict[str, Any]]:
-        """Starts an episode, in an order drawn from this copy's generator.
+        """Starts an episode, in an order drawn from the environment's random generator.
 
         Args:
-            seed: Seeds the generator.
+            seed: Seed of the generator; None continues with it as it is.
             options: Ignored.
 
         Returns:
@@ -81,16 +82,16 @@ class DataStreamEnv(PicturedEnv):
         return self._images[self._episode[0]].copy(), {}
 
     def step(self, action: Any) -> tuple[npt.NDArray[np.uint8], float, bool, bool, dict[str, Any]]:
-        """Rewards an action, and shows the next image.
+        """Rewards the action for the current image, and shows the next one.
 
         Args:
-            action: The class of the image that was shown.
+            action: Class given to the current image.
 
         Returns:
-            The next image (H, W, C), reward, whether that was the last image, False, and an empty info.
+            The next image (H, W, C), reward, whether the current image was the last, False, and an empty info.
 
         Raises:
-            gymnasium.error.ResetNeeded: There was no reset yet, or the episode is over.
+            gymnasium.error.ResetNeeded: The environment has not been reset yet, or the episode is over.
             gymnasium.error.InvalidAction: The action is not in the action space.
         """
         if self._over:
@@ -106,5 +107,5 @@ class DataStreamEnv(PicturedEnv):
 
 
 def spaces_of(stream: DataStream) -> tuple[spaces.Box, spaces.Discrete]:
-    """Returns what is seen, images (H, W, C) of bytes, and what can be done, one action a class."""
+    """Returns the observation space, images (H, W, C) of bytes, and the action space, one action per class."""
     return spaces.Box(0, 255, stream.images.shape[2:], np.uint8), spaces.Discrete(len(stream.class_names))

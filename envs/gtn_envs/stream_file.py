@@ -1,4 +1,4 @@
-"""One data stream, one ``.safetensors`` file: read once, validated whole."""
+"""Reads and writes a data stream as one ``.safetensors`` file; a file is read once and fully validated."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from gtn_envs.valid_stream import DataStream, validate_stream
 
 
 def save_stream(path: str | os.PathLike[str], stream: DataStream) -> None:
-    """Writes a stream, replacing what stood at ``path`` in one step.
+    """Writes a stream, atomically replacing any file at ``path``.
 
     Args:
-        path: Where to; it ends in ``.safetensors``.
-        stream: What ``make_stream`` returns.
+        path: Path of the file; it must end in ``.safetensors``.
+        stream: The stream, e.g. from ``make_stream``.
 
     Raises:
-        WeightsError: The file cannot be written.
+        WeightsError: The path has another suffix, or the file cannot be written.
     """
     path = Path(path)
     require_suffix(path)
@@ -26,15 +26,16 @@ def save_stream(path: str | os.PathLike[str], stream: DataStream) -> None:
 
 
 def load_stream(stream: str | os.PathLike[str] | DataStream) -> DataStream:
-    """Reads and validates a file; a file that has not changed is read once and shared.
+    """Reads and validates a file; an unchanged file is read only once and shared.
 
     Args:
-        stream: The path of a ``.safetensors`` file, the name of a stream that comes with the package, or a stream that is in
-            memory already, which is returned as it is.
+        stream: Path of a ``.safetensors`` file, the name of a shipped stream, or a stream in memory, which is returned
+            unchanged.
 
     Raises:
-        WeightsError: One line that names the file and what is wrong: absent, truncated, foreign, another format or kind, a
-            field of the document, or a tensor that is missing, left over, or of other values, shape or dtype.
+        WeightsError: One line that names the file and the problem: it is missing, truncated, not one of ours, or of
+            another kind or format version; a field of the document is invalid; or a tensor is missing, unexpected, or
+            has invalid values, shape or dtype.
     """
     if isinstance(stream, DataStream):
         return stream
@@ -44,5 +45,5 @@ def load_stream(stream: str | os.PathLike[str] | DataStream) -> DataStream:
 
 @functools.lru_cache(maxsize=16)
 def _load(path: Path, state: tuple[int, int, int]) -> DataStream:
-    """Reads ``path``; ``state`` only tells one state of the file from another."""
+    """Reads ``path``; ``state`` only serves to notice a changed file."""
     return validate_stream(path, read_document(path), read_tensors(path))

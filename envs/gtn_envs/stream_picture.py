@@ -1,4 +1,4 @@
-"""A picture of a moment in a data stream: the image to be classified, enlarged, and what became of the one before."""
+"""A picture of one step in a data stream: the image to classify, enlarged, and how the one before was classified."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ if TYPE_CHECKING:
     from gtn_envs.history import History
 
 SIDE, CAPTION = 320, 66
-"""Pixels of the enlarged image's longer side, about, and of the lines below it."""
-FPS = 4  # in a window; a person has to read it
+"""Pixels of the enlarged image's longer side, approximately, and of the caption's height."""
+FPS = 4  # in a window; slow enough to read
 _RIGHT, _WRONG = (20, 120, 60), (190, 40, 40)
 
 
 class StreamPicture:
-    """Draws with pygame.
+    """Draws a data stream with pygame.
 
     Args:
-        stream: The stream; the states of a history are numbers of its images.
+        stream: The stream; the states of a history are indices of its images.
         render_mode: ``"rgb_array"`` or ``"human"``.
 
     Raises:
@@ -57,7 +57,7 @@ class StreamPicture:
         self._canvas.close()
 
     def _enlarged(self, image: int) -> npt.NDArray[np.uint8]:
-        """Returns an image with squares for pixels, (height, width, 3)."""
+        """Returns an enlarged image (height, width, 3), each pixel a square."""
         pixels = self._stream.images[divmod(image, self._stream.batch_size)]
         large = pixels.repeat(self._zoom, 0).repeat(self._zoom, 1)
         return np.broadcast_to(large, (*large.shape[:2], 3))
@@ -66,7 +66,7 @@ class StreamPicture:
         return int(self._stream.labels[divmod(image, self._stream.batch_size)].argmax())
 
     def _label(self, image: int) -> str:
-        """Returns the label's name, with its probability where that is not 1."""
+        """Returns the name of the label's class, with its probability if that is not 1."""
         number = self._class(image)
         probability = float(self._stream.labels[divmod(image, self._stream.batch_size)][number])
         return self._stream.class_names[number] + ("" if probability == 1 else f" ({probability:.0%})")

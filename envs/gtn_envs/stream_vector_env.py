@@ -1,4 +1,4 @@
-"""Many copies of a data stream as one ``gymnasium.vector.VectorEnv``, which deals the stream out among them."""
+"""Many copies of a data stream as one ``gymnasium.vector.VectorEnv``, which divides the stream among them."""
 
 from __future__ import annotations
 
@@ -22,28 +22,27 @@ if TYPE_CHECKING:
 
 
 class DataStreamVectorEnv(NativeVectorEnv):
-    """n copies that show a stream once together: with as many copies as a batch has images, a step is a batch.
+    """n copies that together show a stream once; with as many copies as images in a batch, each step shows a batch.
 
-    Copy i seeded with s takes the trajectory of a ``DataStreamEnv`` with the share (i, n) seeded with s, and its episode
-    is that share. Episode ends are handled as in Gymnasium's ``SyncVectorEnv``, in all three of its autoreset modes.
+    Copy i seeded with s follows the trajectory of a ``DataStreamEnv`` with the share (i, n) seeded with s; its episode
+    is that share. Episode ends are handled as in Gymnasium's ``SyncVectorEnv``, in all three autoreset modes.
 
     Args:
-        stream: Path of a ``.safetensors`` file, the name of a stream that comes with the package, or a stream in memory
-            (``make_stream``).
+        stream: Path of a ``.safetensors`` file, the name of a shipped stream, or a stream in memory (``make_stream``).
         num_envs: n.
-        soft: As in ``DataStreamEnv``.
-        order: As in ``DataStreamEnv``.
+        soft: See ``DataStreamEnv``.
+        order: See ``DataStreamEnv``.
         divide: Whether each copy has a share; otherwise each has the whole stream.
-        max_episode_steps: Steps after which an episode is truncated; None or -1 sets no limit.
+        max_episode_steps: Steps after which an episode is truncated; None or -1 for no limit.
         backend: ``"numpy"``, or ``"torch"`` for tensors on ``device``.
-        device: Of the torch backend; the CPU if None.
+        device: Device of the torch backend; the CPU if None.
         autoreset_mode: One of Gymnasium's ``AutoresetMode``, or its value.
         render_mode: ``"rgb_array"`` or None.
 
     Raises:
-        WeightsError: The file is not valid, or holds no stream.
-        ValueError: Another argument is outside what is said here, or there are more copies than images to divide.
-        gymnasium.error.UnsupportedMode: There is no such render mode.
+        WeightsError: The file is invalid, or does not hold a stream.
+        ValueError: Another argument is invalid, or there are more copies than images to divide.
+        gymnasium.error.UnsupportedMode: The render mode is not supported.
     """
 
     def __init__(
@@ -83,9 +82,9 @@ class DataStreamVectorEnv(NativeVectorEnv):
         self._images = self.backend.constant(loaded.images.reshape(len(loaded), *loaded.images.shape[2:]))
         self._rewards = self.backend.constant(rewards_of(loaded, soft=soft))
         self._lengths, self._copies = self.backend.constant(lengths), self.backend.constant(np.arange(num_envs))
-        # The images of each copy's episode in their order, then the last one twice: a copy that is only reset steps beyond.
+        # Each copy's images in order, then the last one at least twice: a copy that is only reset steps past the end.
         self._episodes = self.backend.array(np.zeros((num_envs, lengths.max() + 2), np.int64))
-        self._states = self.backend.array(np.zeros(num_envs, np.int64))  # how many images a copy has behind it
+        self._states = self.backend.array(np.zeros(num_envs, np.int64))  # number of images each copy has finished
 
     def _advance(self, states: Any, actions: Any) -> tuple[Any, Any, Any]:
         return states + 1, self._rewards[self._shown(states), actions], states + 1 == self._lengths
@@ -103,5 +102,5 @@ class DataStreamVectorEnv(NativeVectorEnv):
         return np.int64(int(self._shown(self._states)[copy]))
 
     def _shown(self, states: Any) -> Any:
-        """Returns the image that each copy shows, (n,): after the last one, that one once more."""
+        """Returns the index of the image that each copy shows, (n,); past the end, the last one again."""
         return self._episodes[self._copies, states]

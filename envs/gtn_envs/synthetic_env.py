@@ -24,20 +24,20 @@ _METADATA: dict[str, Any] = {"render_modes": list(RENDER_MODES), "render_fps": R
 
 
 class SyntheticEnv(PicturedEnv):
-    """One copy of a learned environment of the form ``mdp`` or ``bandit``.
+    """A single learned environment of the form ``mdp`` or ``bandit``.
 
-    An episode that reaches the file's ``max_episode_steps`` is terminated here where the file says ``limit_terminates``, as
-    that of a bandit is after its only step; else ``gymnasium.make`` adds that number as a time limit, and there is none of its
-    own.
+    If the file says ``limit_terminates``, the environment itself terminates an episode after the file's
+    ``max_episode_steps``, as it does a bandit's after its only step. Otherwise it has no limit of its own:
+    ``gymnasium.make`` adds that number as a time limit.
 
     Args:
-        weights: Path of a ``.safetensors`` file, the name of an environment that comes with the package, or an environment
-            in memory (``make_weights``).
+        weights: Path of a ``.safetensors`` file, the name of a shipped environment, or an environment in memory
+            (``make_weights``).
         render_mode: ``"rgb_array"``, ``"human"`` or None.
 
     Raises:
-        WeightsError: The file is not valid, or holds a reward for the real task (see ``LearnedReward``).
-        gymnasium.error.UnsupportedMode: There is no such render mode.
+        WeightsError: The file is invalid, or holds a reward for the real task (see ``LearnedReward``).
+        gymnasium.error.UnsupportedMode: The render mode is not supported.
     """
 
     metadata = _METADATA
@@ -47,7 +47,7 @@ class SyntheticEnv(PicturedEnv):
         super().__init__(render_mode, functools.partial(picture_of, loaded))
         if render_mode is not None:
             self.metadata = {**_METADATA, "render_fps": rate_of(loaded)}
-        # The file's own are shared by all that read it; seeding one of these must not reach another environment.
+        # The file's spaces are shared by all who read it; seeding one of these must not affect another environment.
         self.observation_space = copy.deepcopy(loaded.observation_space)
         self.action_space = copy.deepcopy(loaded.action_space)
         program = fold(loaded)
@@ -58,7 +58,7 @@ class SyntheticEnv(PicturedEnv):
         self._elapsed = 0
         self._block: Array = np.empty((0, program.size), np.float32)
         self._used = 0
-        self._drawn_by: np.random.Generator | None = None  # the generator that the block is of
+        self._drawn_by: np.random.Generator | None = None  # the generator that drew the block
         self._shape, self._dtype = loaded.observation_space.shape, loaded.observation_space.dtype
         self._plain = len(self._shape) == 1 and self._dtype == np.float32
         space = loaded.action_space
@@ -70,10 +70,10 @@ class SyntheticEnv(PicturedEnv):
             self._bounds = list(zip(low.ravel().tolist(), high.ravel().tolist(), strict=True))
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
-        """Starts an episode from the next initial state of this copy's generator.
+        """Starts an episode in the next initial state of the environment's random generator.
 
         Args:
-            seed: Seeds the generator and drops the initial states drawn ahead.
+            seed: Seeds the generator and discards the initial states drawn in advance.
             options: Ignored.
 
         Returns:
@@ -99,7 +99,7 @@ class SyntheticEnv(PicturedEnv):
             Observation, reward, terminated, False, and an empty info.
 
         Raises:
-            gymnasium.error.ResetNeeded: There was no reset yet, or the episode is over.
+            gymnasium.error.ResetNeeded: The environment has not been reset yet, or the episode is over.
             gymnasium.error.InvalidAction: The action is not in the action space.
         """
         if self._over:
@@ -115,7 +115,7 @@ class SyntheticEnv(PicturedEnv):
         self._over = terminated
         if self._renderer is not None:
             self._picture_step(self._renderer, self._state, taken if self._discrete else taken.copy(), reward)
-        # The state is never handed out, so that no caller can change it.
+        # The state itself is never returned, so that no caller can modify it.
         observation = self._state.copy() if self._plain else self._observation(self._state)
         return observation, reward, terminated, False, {}
 

@@ -1,4 +1,4 @@
-"""The same steps as ``numpy_batch`` in torch, on any device; differentiable. torch is imported only when one is built."""
+"""The steps of ``numpy_batch`` in torch, on any device, differentiable. Imports torch only when a model is built."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 
 
 class TorchModel:
-    """Runs a program on a device; float32 throughout. Discrete actions are numbered from 0, Box actions are flat and raw.
+    """Runs a program on a device in float32. Discrete actions are numbered from 0, Box actions are flat and raw.
 
-    Copies are columns here, too: a CPU multiplies so several times as fast.
+    Copies are columns here too: matrix products are several times as fast on a CPU that way.
 
     Args:
-        program: What to run.
-        device: Where, e.g. ``"cuda"``; the CPU if None.
+        program: Program to run.
+        device: Device, e.g. ``"cuda"``; the CPU if None.
     """
 
     def __init__(self, program: Program, device: str | torch.device | None = None) -> None:
@@ -40,7 +40,7 @@ class TorchModel:
         """Takes one step of a batch.
 
         Args:
-            states: (n, d); the transpose of a contiguous tensor, as they are returned, costs least.
+            states: (n, d); fastest as the transpose of a contiguous tensor, as they are returned.
             actions: (n,) integers, or (n, m).
 
         Returns:
@@ -83,13 +83,13 @@ class TorchModel:
         return out
 
     def _tanh(self, x: Tensor) -> Tensor:
-        """tanh(x) = 2 / (1 + exp(-2x)) - 1, which a CPU computes several times as fast, to within 2e-7."""
+        """Returns tanh(x), on a CPU as 2 / (1 + exp(-2x)) - 1, which is several times as fast there and within 2e-7."""
         import torch
 
         return torch.sigmoid(2 * x) * 2 - 1 if self.device.type == "cpu" else torch.tanh(x)
 
     def _parts(self, levels: tuple[npt.NDArray[Any], ...], features: int) -> list[tuple[Tensor, Tensor]]:
-        """Returns each level's matrices on units and on inputs."""
+        """Returns each level's matrices on the units and on the inputs."""
         inputs = features + 1 + self.program.size
         return [(self._tensor(level[:, :-inputs]), self._tensor(level[:, -inputs:])) for level in levels]
 

@@ -1,6 +1,6 @@
-"""What a data stream has to hold: its document, its images and labels, and the checks of them.
+"""The contents of a data stream: its document, its images and labels, and their validation.
 
-The format is described in docs/data-streams.md. Nothing here reads or writes a file, or plays the stream.
+The format is described in docs/data-streams.md. Nothing here reads or writes files, or plays a stream.
 """
 
 from __future__ import annotations
@@ -23,20 +23,20 @@ CHANNELS = (1, 3)
 
 _DTYPES = {"images": np.uint8, "labels": np.float16, "lr": np.float32, "momentum": np.float32}
 _OPTIONAL = ("lr", "momentum")
-_TOLERANCE = 0.01  # of a label's sum: what rounding ten probabilities, or a thousand, to float16 cannot reach
+_TOLERANCE = 0.01  # of a label's sum: more than rounding ten probabilities, or a thousand, to float16 can cause
 
 
 @dataclass(frozen=True, eq=False)
 class DataStream:
-    """T batches of B labelled images, validated: what a file holds, or what ``make_stream`` was given.
+    """T batches of B labelled images, validated: read from a file, or made by ``make_stream``.
 
     Attributes:
-        source: The file that it was read from, or what messages call it.
-        document: The whole JSON document, with the provenance that nothing here interprets.
+        source: Path of the file, or the name used in error messages.
+        document: The whole JSON document, including provenance that nothing here interprets.
         images: uint8 (T, B, H, W, C), read-only.
-        labels: Probabilities of the classes, float16 (T, B, classes), read-only.
-        lr: The teacher's learning rate of each step, float32 (T,); None if the file has none.
-        momentum: The teacher's momentum of each step, likewise.
+        labels: Class probabilities, float16 (T, B, classes), read-only.
+        lr: The teacher's learning rate of each inner step, float32 (T,); None if there is none.
+        momentum: The teacher's momentum of each inner step, float32 (T,); None if there is none.
     """
 
     source: Path | str
@@ -48,7 +48,7 @@ class DataStream:
 
     @property
     def path(self) -> Path | None:
-        """The file; None of a stream that was never in one."""
+        """Path of the file; None for a stream that was never in one."""
         return self.source if isinstance(self.source, Path) else None
 
     @property
@@ -58,33 +58,33 @@ class DataStream:
 
     @property
     def class_names(self) -> tuple[str, ...]:
-        """One for each class, in label order."""
+        """Names of the classes, in label order."""
         return tuple(self.document["class_names"])
 
     @property
     def order(self) -> str:
-        """One of ``episode_orders.ORDERS``: the order that the stream is made for."""
+        """The order that the stream was made for, a key of ``episode_orders.ORDERS``."""
         return str(self.document.get("order", GIVEN))
 
     @property
     def steps(self) -> int:
-        """T."""
+        """T, the number of batches."""
         return len(self.images)
 
     @property
     def batch_size(self) -> int:
-        """B."""
+        """B, the number of images in a batch."""
         return int(self.images.shape[1])
 
     @property
     def tensors(self) -> dict[str, npt.NDArray[Any]]:
-        """Every tensor by its name in the file."""
+        """All tensors by their names in the file."""
         named: dict[str, npt.NDArray[Any] | None] = {"images": self.images, "labels": self.labels}
         named |= {"lr": self.lr, "momentum": self.momentum}
         return {name: tensor for name, tensor in named.items() if tensor is not None}
 
     def __len__(self) -> int:
-        """How many images there are."""
+        """Number of images, T * B."""
         return self.steps * self.batch_size
 
 
@@ -97,22 +97,22 @@ def make_stream(
     momentum: npt.ArrayLike | None = None,
     source: Path | str = "the stream",
 ) -> DataStream:
-    """Makes a stream of arrays and a document, without a file.
+    """Makes a stream from arrays and a document, without a file.
 
     Args:
         images: uint8 (T, B, H, W, C).
-        labels: Probabilities (T, B, classes); kept as float16.
-        document: ``task``, ``class_names``, ``mean`` and ``std``, perhaps ``order``, and anything else that is to be carried.
-        lr: The teacher's learning rate of each step, (T,).
-        momentum: The teacher's momentum of each step, (T,).
-        source: What messages call it.
+        labels: Class probabilities (T, B, classes); stored as float16.
+        document: ``task``, ``class_names``, ``mean`` and ``std``, optionally ``order``, and anything else to be stored.
+        lr: The teacher's learning rate of each inner step, (T,).
+        momentum: The teacher's momentum of each inner step, (T,).
+        source: Name of the stream in error messages.
 
     Raises:
-        WeightsError: It is not a valid stream.
+        WeightsError: The document or an array is invalid.
     """
     given = {"images": images, "labels": labels, "lr": lr, "momentum": momentum}
     tensors = {name: np.asarray(array) for name, array in given.items() if array is not None}
-    # Images are bytes already, or a caller has forgotten to make them so: rounding floats here would hide it.
+    # Images must be bytes already: rounding floats here would hide that a caller has forgotten to convert them.
     tensors = {n: a if n == "images" else a.astype(_DTYPES[n]) for n, a in tensors.items()}
     return validate_stream(source, {"format": FORMAT, "kind": STREAM, **document}, tensors)
 
@@ -120,12 +120,12 @@ def make_stream(
 def validate_stream(
     source: Path | str, document: Mapping[str, Any], tensors: Mapping[str, npt.NDArray[Any]]
 ) -> DataStream:
-    """Checks a document and every tensor; makes the tensors read-only.
+    """Validates a document and every tensor; the stream holds read-only copies of the tensors.
 
     Args:
-        source: For the message.
+        source: Path or name, for the error message.
         document: The whole document.
-        tensors: By name.
+        tensors: Tensors by name.
 
     Raises:
         WeightsError: One line that names the file, the field or tensor, what was found and what was expected.
@@ -148,11 +148,12 @@ def validate_stream(
 
 
 def rewards_of(stream: DataStream, *, soft: bool) -> npt.NDArray[np.float32]:
-    """Returns the reward of each class for each image, (T * B, classes).
+    """Returns the reward of each class for each image, float32 (T * B, classes).
 
     Args:
         stream: The stream.
-        soft: The class's probability; otherwise 1 for the likeliest class, which is the label, and 0 for any other.
+        soft: Whether a class's reward is its probability; otherwise 1 for the likeliest class, the label, and 0 for
+            others.
     """
     probabilities = stream.labels.reshape(len(stream), -1).astype(np.float32)
     if soft:
@@ -183,10 +184,10 @@ def _check_tensors(source: Path | str, tensors: Mapping[str, npt.NDArray[Any]], 
 
 
 def _wrong_values(tensors: Mapping[str, npt.NDArray[Any]]) -> Iterator[str]:
-    """Yields what is wrong with values; the first is enough."""
+    """Yields what is wrong with the values; the first problem is enough."""
     labels = tensors["labels"].astype(np.float32)
     sums = labels.sum(-1)
-    if not (labels >= 0).all():  # also refuses NaN
+    if not (labels >= 0).all():  # also rejects NaN
         yield f"'labels' holds {labels.min()}, expected probabilities of at least 0"
     elif not (np.abs(sums - 1) <= _TOLERANCE).all():
         yield f"'labels' holds one that sums to {sums.flat[np.abs(sums - 1).argmax()]:.2g}, expected 1"
@@ -210,5 +211,5 @@ def _check_statistics(source: Path | str, document: Mapping[str, Any], key: str,
 def _is_finite(value: float) -> bool:
     try:
         return math.isfinite(value)
-    except OverflowError:  # an integer beyond all floats
+    except OverflowError:  # an integer too large for a float
         return False

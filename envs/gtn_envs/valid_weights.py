@@ -1,6 +1,6 @@
-"""What a learned environment has to hold: its document, its tensors, and the checks of both.
+"""The contents of a learned environment: its document, its tensors, and the validation of both.
 
-The format is described in docs/environments.md. Nothing here reads or writes a file, or computes with the tensors.
+The format is described in docs/environments.md. Nothing here reads or writes files, or computes with the tensors.
 """
 
 from __future__ import annotations
@@ -27,20 +27,20 @@ Array: TypeAlias = npt.NDArray[np.float32]
 Layers: TypeAlias = "tuple[tuple[Array, Array], ...]"
 """Weight (in, out) and bias (out,) of each layer of an MLP."""
 
-_ANY = -1  # in an expected shape
+_ANY = -1  # any size, in an expected shape
 
 
 @dataclass(frozen=True, eq=False)
 class Weights:
-    """A learned environment, validated: what a file holds, or what ``make_weights`` was given.
+    """A learned environment, validated: read from a file, or made by ``make_weights``.
 
     Attributes:
-        source: The file that it was read from, or what messages call it.
-        document: The whole JSON document, with the provenance that nothing here interprets.
-        tensors: Every tensor, float32 and read-only, by name.
+        source: Path of the file, or the name used in error messages.
+        document: The whole JSON document, including provenance that nothing here interprets.
+        tensors: All tensors by name, float32 and read-only.
         form: ``"mdp"``, ``"bandit"`` or ``"reward"``.
-        observation_space: Of the real task, and so of the environment.
-        action_space: Likewise.
+        observation_space: Observation space of the real task, and so of the environment.
+        action_space: Action space of both.
     """
 
     source: Path | str
@@ -52,7 +52,7 @@ class Weights:
 
     @property
     def path(self) -> Path | None:
-        """The file; None of an environment that was never in one."""
+        """Path of the file; None for an environment that was never in one."""
         return self.source if isinstance(self.source, Path) else None
 
     @property
@@ -62,7 +62,7 @@ class Weights:
 
     @property
     def max_episode_steps(self) -> int | None:
-        """Steps after which an episode ends (``limit_terminates`` says how); None in the reward form, whose real task knows."""
+        """Steps after which an episode ends (see ``limit_terminates``); None in the reward form (the real task's apply)."""
         limit = self.document.get("max_episode_steps")
         return None if limit is None else int(limit)
 
@@ -78,7 +78,7 @@ class Weights:
 
     @property
     def regret(self) -> bool:
-        """Whether a discrete action's reward is what it falls short of the best action's, at most 0."""
+        """Whether a discrete action's reward is its output minus the best action's, so at most 0."""
         return bool(self.document.get("regret", False))
 
     @property
@@ -88,7 +88,7 @@ class Weights:
 
     @property
     def horizon(self) -> int | None:
-        """Steps after which every episode is terminated, whatever its state: 1 of a bandit; None where no number says so."""
+        """Steps after which every episode terminates, whatever its state: 1 for a bandit; None without a horizon."""
         return self.max_episode_steps if self.limit_terminates or self.form == "bandit" else None
 
     @property
@@ -98,11 +98,11 @@ class Weights:
 
     @property
     def actions(self) -> int:
-        """Number of discrete actions, or flat size of a Box of actions."""
+        """Number of discrete actions, or flat size of a Box action."""
         return _actions(self.action_space)
 
     def layers(self, name: str) -> Layers:
-        """The layers of the network ``name``; empty if the file has none."""
+        """Returns the layers of the network ``name``; empty if there is no such network."""
         tensors = self.tensors
         depth = sum(key.startswith(f"{name}.") and key.endswith(".weight") for key in tensors)
         return tuple((tensors[f"{name}.{i}.weight"], tensors[f"{name}.{i}.bias"]) for i in range(depth))
@@ -111,17 +111,18 @@ class Weights:
 def make_weights(
     tensors: Mapping[str, npt.ArrayLike], document: Mapping[str, Any], source: Path | str = "the environment"
 ) -> Weights:
-    """Makes an environment of tensors and a document, without a file.
+    """Makes an environment from tensors and a document, without a file.
 
     Args:
-        tensors: By the names of the format; copied as float32.
-        document: ``form``, ``task``, ``observation_space`` and ``action_space`` (spaces, or what ``encode_space`` returns),
-            ``max_episode_steps``, ``activation``, in the reward form ``reward_mode`` and ``gamma``, and any provenance.
-            ``format`` and ``kind`` are filled in.
-        source: What messages call it.
+        tensors: Tensors by their names in the format; copied as float32.
+        document: ``form``, ``task``, ``observation_space`` and ``action_space`` (spaces, or the result of
+            ``encode_space``), ``max_episode_steps`` (except in the reward form), ``activation``, in the reward form
+            ``reward_mode`` and, for a potential, ``gamma``, optionally ``limit_terminates`` and ``regret``, and any
+            provenance. ``format`` and ``kind`` are filled in.
+        source: Name of the environment in error messages.
 
     Raises:
-        WeightsError: It is not a valid environment.
+        WeightsError: The document or a tensor is invalid.
     """
     document = {"format": FORMAT, "kind": ENVIRONMENT, **document}
     for key in ("observation_space", "action_space"):
@@ -141,12 +142,12 @@ def _as_tensor(source: Path | str, name: str, given: npt.ArrayLike) -> Array:
 
 
 def validate(source: Path | str, document: Mapping[str, Any], tensors: Mapping[str, Array]) -> Weights:
-    """Checks a document, then every tensor against the spaces that it gives; makes the tensors read-only.
+    """Validates a document, then every tensor against its spaces; makes the given tensors read-only.
 
     Args:
-        source: For the message.
-        document: With encoded spaces.
-        tensors: By name.
+        source: Path or name, for the error message.
+        document: The whole document, with encoded spaces.
+        tensors: Tensors by name.
 
     Raises:
         WeightsError: One line that names the file, the field or tensor, what was found and what was expected.
@@ -231,12 +232,12 @@ def _check_tensors(weights: Weights) -> None:
         raise WeightsError(
             f"{source}: tensor 'observation.std' holds {tensors['observation.std'].min()}, expected above 0"
         )
-    if tensors.get("reward.scale", 0) < 0:  # the action that the network prefers would be the worst
+    if tensors.get("reward.scale", 0) < 0:  # else the action that the network prefers would be the worst
         raise WeightsError(f"{source}: tensor 'reward.scale' holds {tensors['reward.scale']}, expected at least 0")
 
 
 def _expected(weights: Weights) -> Iterator[tuple[str, tuple[int, ...]]]:
-    """Yields the name and shape of every tensor that an environment of this form and these spaces has."""
+    """Yields the name and shape of every tensor that an environment of this form and these spaces must have."""
     d, m = math.prod(weights.observation_space.shape), weights.actions
     yield "observation.mean", (d,)
     yield "observation.std", (d,)
@@ -255,7 +256,7 @@ def _expected(weights: Weights) -> Iterator[tuple[str, tuple[int, ...]]]:
 def _expected_layers(
     tensors: Mapping[str, Array], name: str, inputs: int, outputs: int
 ) -> Iterator[tuple[str, tuple[int, ...]]]:
-    """Yields an MLP's tensors; its depth and hidden widths are what the file's weights say."""
+    """Yields the names and shapes of an MLP's tensors; depth and hidden widths are those of the file's weights."""
     depth = 1
     while f"{name}.{depth}.weight" in tensors:
         depth += 1

@@ -1,4 +1,4 @@
-"""A checker for vector environments, as Gymnasium's ``check_env`` is one for single environments."""
+"""A checker for vector environments, as Gymnasium's ``check_env`` is for single environments."""
 
 from __future__ import annotations
 
@@ -15,21 +15,22 @@ from gymnasium.vector.utils import batch_space
 def check_vector_env(
     env: gym.vector.VectorEnv[Any, Any, Any], steps: int = 200, seed: int = 0, *, random: bool = True
 ) -> None:
-    """Checks a vector environment of numpy arrays or torch tensors by running it; it is reset several times, not closed.
+    """Checks a vector environment of numpy arrays or torch tensors by running it; does not close it.
 
-    Checked: the spaces are batches of the single ones; what is returned has the right shapes and dtypes, lies in the
-    observation space, and shares no memory with anything returned before; a seed gives one trajectory; wrong actions raise and
-    leave the environment usable; episodes end, and are followed, as the autoreset mode in the metadata says; no episode
-    is longer than the spec's ``max_episode_steps``; and the metadata are the instance's own.
+    Checks that the spaces are batches of the single ones; that results have the right shapes and dtypes, lie in the
+    observation space, and share no memory with earlier ones; that a seed determines the trajectory; that invalid
+    actions raise and leave the environment usable; that episodes end, and are followed, as the autoreset mode in the
+    metadata says; that episodes are truncated after the spec's ``max_episode_steps``, if it has any, and not before;
+    and that the metadata dict is the instance's own.
 
     Args:
-        env: Its ``metadata["autoreset_mode"]`` says how it resets.
-        steps: Steps for each of the runs.
-        seed: Of its resets and of the actions.
-        random: Whether the seed decides anything, so that another one has to lead to other observations.
+        env: Vector environment, whose ``metadata["autoreset_mode"]`` says how it resets.
+        steps: Steps in each run.
+        seed: Seed of the resets and the actions.
+        random: Whether the trajectory depends on the seed, so that another seed must lead to other observations.
 
     Raises:
-        AssertionError: Something is wrong; one line says what.
+        AssertionError: A check failed; one line says which.
     """
     assert isinstance(env, gym.vector.VectorEnv), f"{env!r} is not a gymnasium.vector.VectorEnv"
     _check_spaces(env)
@@ -56,7 +57,7 @@ def _check_spaces(env: gym.vector.VectorEnv[Any, Any, Any]) -> None:
 
 
 def _run(env: gym.vector.VectorEnv[Any, Any, Any], steps: int, seed: int) -> list[tuple[npt.NDArray[Any], ...]]:
-    """Runs with random actions and checks each step; returns (observations, rewards, terminations, truncations)."""
+    """Checks each step of random actions; returns every step's (observations, rewards, terminations, truncations)."""
     mode, n = env.metadata["autoreset_mode"], env.num_envs
     env.action_space.seed(seed)
     observations, info = env.reset(seed=seed)
@@ -104,7 +105,7 @@ def _run(env: gym.vector.VectorEnv[Any, Any, Any], steps: int, seed: int) -> lis
 
 
 class _Step:
-    """What a step returned, as numpy arrays of its own."""
+    """The results of a step, copied to numpy arrays."""
 
     def __init__(
         self,
@@ -126,7 +127,7 @@ class _Step:
         assert np.isfinite(self.rewards).all(), "a reward is not finite"
 
     def check_reset(self, resets: npt.NDArray[np.bool_]) -> None:
-        """In the mode NEXT_STEP, the step after an episode's end only resets."""
+        """In the mode NEXT_STEP, checks that the step after an episode's end only resets."""
         wrong = resets & ((self.rewards != 0) | self.terminated | self.truncated)
         assert not wrong.any(), f"copies {wrong.nonzero()[0].tolist()} were reset in this step, with a reward or an end"
 
@@ -147,7 +148,7 @@ def _check_final(
     over: npt.NDArray[np.bool_],
     observations: npt.NDArray[Any],
 ) -> None:
-    """In the mode SAME_STEP, the info has what the episodes ended with, and the observations are the next ones'."""
+    """In the mode SAME_STEP, checks that the info holds the final observations, separate from the returned ones."""
     if not over.any():
         assert "final_obs" not in info or not _host(info["_final_obs"]).any(), "final_obs without an episode's end"
         return
@@ -168,7 +169,7 @@ def _check_memory(earlier: list[Any], parts: list[Any]) -> None:
 
 
 def _check_refusals(env: gym.vector.VectorEnv[Any, Any, Any], seed: int) -> None:
-    """Wrong actions raise, and a trajectory from a seed is still the same."""
+    """Checks that invalid actions raise, and do not change the trajectory of a seed."""
     space = env.single_action_space
     env.action_space.seed(seed)
     good = env.action_space.sample()
@@ -192,7 +193,7 @@ def _check_refusals(env: gym.vector.VectorEnv[Any, Any, Any], seed: int) -> None
 
 
 def _outside(space: spaces.Box, good: npt.NDArray[Any]) -> list[npt.NDArray[Any]]:
-    """Returns batches of actions of which the last entry is no element of the space, as far as its type can tell."""
+    """Returns batches of actions whose last entry is outside the space, as far as its dtype allows."""
     highest, wrong = space.high.flat[-1], []
     if good.dtype.kind == "f":
         wrong.append(np.nan)
@@ -209,11 +210,11 @@ def _outside(space: spaces.Box, good: npt.NDArray[Any]) -> list[npt.NDArray[Any]
 
 
 def _limit(env: gym.vector.VectorEnv[Any, Any, Any]) -> int | None:
-    """Returns the time limit that the spec tells of, which may be -1 for none."""
+    """Returns the time limit of the spec; None if there is none, or if it is -1."""
     limit = None if env.spec is None else env.spec.kwargs.get("max_episode_steps", env.spec.max_episode_steps)
     return None if limit == -1 else limit
 
 
 def _host(array: Any) -> npt.NDArray[Any]:
-    """Returns the array itself, or a tensor's memory as an array if it is in this machine's own."""
+    """Returns a numpy array itself, or a tensor as an array, which shares its memory if that is on the CPU."""
     return array.detach().cpu().numpy() if hasattr(array, "detach") else np.asarray(array)

@@ -1,4 +1,4 @@
-"""Thousands of copies of a learned environment as one ``gymnasium.vector.VectorEnv``; a step loops over no copies."""
+"""Thousands of copies of a learned environment as one ``gymnasium.vector.VectorEnv``, without a loop over them."""
 
 from __future__ import annotations
 
@@ -28,25 +28,26 @@ if TYPE_CHECKING:
 class SyntheticVectorEnv(NativeVectorEnv):
     """n copies of a learned environment of the form ``mdp`` or ``bandit``, stepped together.
 
-    Copy i seeded with s takes the trajectory of a ``SyntheticEnv`` seeded with s. Episode ends are handled as in Gymnasium's
-    ``SyncVectorEnv``, in all three of its autoreset modes.
+    Copy i seeded with s follows the trajectory of a ``SyntheticEnv`` seeded with s. Episode ends are handled as in
+    Gymnasium's ``SyncVectorEnv``, in all three autoreset modes.
 
     Args:
-        weights: Path of a ``.safetensors`` file, the name of an environment that comes with the package, or an environment
-            in memory (``make_weights``).
+        weights: Path of a ``.safetensors`` file, the name of a shipped environment, or an environment in memory
+            (``make_weights``).
         num_envs: n.
-        max_episode_steps: Steps after which an episode is truncated; None takes the file's, -1 sets no limit. Episodes of a
-            bandit, and of a file with ``limit_terminates``, are terminated after the file's steps whatever is given.
-        backend: ``"numpy"``, or ``"torch"`` for tensors on ``device``: observations of the space's dtype, float32 rewards, and
-            in the mode ``SameStep`` a ``final_obs`` that is one tensor (n, ...), valid where ``_final_obs`` is.
-        device: Of the torch backend; the CPU if None.
+        max_episode_steps: Steps after which an episode is truncated; None for the file's number, -1 for no limit.
+            Episodes of a bandit, and of a file with ``limit_terminates``, always terminate after the file's number.
+        backend: ``"numpy"``, or ``"torch"`` for tensors on ``device``: observations of the space's dtype, float32
+            rewards, and in the mode ``SameStep`` a ``final_obs`` that is one tensor (n, ...), valid where
+            ``_final_obs`` is True.
+        device: Device of the torch backend; the CPU if None.
         autoreset_mode: One of Gymnasium's ``AutoresetMode``, or its value.
         render_mode: ``"rgb_array"`` or None.
 
     Raises:
-        WeightsError: The file is not valid, or holds a reward for the real task.
-        ValueError: Another argument is outside what is said here.
-        gymnasium.error.UnsupportedMode: There is no such render mode.
+        WeightsError: The file is invalid, or holds a reward for the real task.
+        ValueError: Another argument is invalid.
+        gymnasium.error.UnsupportedMode: The render mode is not supported.
     """
 
     def __init__(
@@ -63,7 +64,7 @@ class SyntheticVectorEnv(NativeVectorEnv):
         loaded = load_playable(weights)
         default = None if loaded.horizon else loaded.max_episode_steps
         super().__init__(
-            copy.deepcopy(loaded.observation_space),  # the file's own are shared by all that read it
+            copy.deepcopy(loaded.observation_space),  # the file's spaces are shared by all who read it
             copy.deepcopy(loaded.action_space),
             num_envs,
             horizon=loaded.horizon,

@@ -1,4 +1,4 @@
-"""One learned environment, one ``.safetensors`` file: read once, validated whole."""
+"""Reads and writes a learned environment as one ``.safetensors`` file; a file is read once and fully validated."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from gtn_envs.valid_weights import Weights, make_weights, validate
 def save_environment(
     path: str | os.PathLike[str], tensors: Mapping[str, npt.ArrayLike], document: Mapping[str, Any]
 ) -> None:
-    """Validates an environment and writes it, replacing what stood at ``path`` in one step.
+    """Validates an environment and writes it, atomically replacing any file at ``path``.
 
     Args:
-        path: Where to.
-        tensors: By the names of the format; stored as float32.
-        document: As ``make_weights`` takes it.
+        path: Path of the file; it must end in ``.safetensors``.
+        tensors: Tensors by their names in the format; stored as float32.
+        document: See ``make_weights``.
 
     Raises:
-        WeightsError: It is not a valid environment, or the file cannot be written.
+        WeightsError: The path has another suffix, the environment is invalid, or the file cannot be written.
     """
     path = Path(path)
     require_suffix(path)
@@ -35,15 +35,16 @@ def save_environment(
 
 
 def load_environment(weights: str | os.PathLike[str] | Weights) -> Weights:
-    """Reads and validates a file; a file that has not changed is read once and shared.
+    """Reads and validates a file; an unchanged file is read only once and shared.
 
     Args:
-        weights: The path of a ``.safetensors`` file, the name of an environment that comes with the package, or an
-            environment that is in memory already, which is returned as it is.
+        weights: Path of a ``.safetensors`` file, the name of a shipped environment, or an environment in memory, which
+            is returned unchanged.
 
     Raises:
-        WeightsError: One line that names the file and what is wrong: absent, truncated, foreign, another format or kind, a
-            field of the document, or a tensor that is missing, left over, not finite, or of another shape or dtype.
+        WeightsError: One line that names the file and the problem: it is missing, truncated, not one of ours, or of
+            another kind or format version; a field of the document is invalid; or a tensor is missing, unexpected, not
+            finite, or of another shape or dtype.
     """
     if isinstance(weights, Weights):
         return weights
@@ -53,15 +54,15 @@ def load_environment(weights: str | os.PathLike[str] | Weights) -> Weights:
 
 @functools.lru_cache(maxsize=64)
 def _load(path: Path, state: tuple[int, int, int]) -> Weights:
-    """Reads ``path``; ``state`` only tells one state of the file from another."""
+    """Reads ``path``; ``state`` only serves to notice a changed file."""
     return validate(path, read_document(path), read_tensors(path))
 
 
 def load_playable(weights: str | os.PathLike[str] | Weights) -> Weights:
-    """Returns what ``load_environment`` does, of an environment to play in.
+    """Reads an environment that can be stepped; see ``load_environment``.
 
     Raises:
-        WeightsError: See ``load_environment``; or it is a reward for the real task.
+        WeightsError: See ``load_environment``; or the file holds a reward for the real task.
     """
     loaded = load_environment(weights)
     if loaded.form == "reward":

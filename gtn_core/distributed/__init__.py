@@ -1,9 +1,9 @@
-"""The processes that train one teacher together: what they are, how they are found, and what they do as one.
+"""The processes that train one teacher together: their interface, how they are found, and what they do collectively.
 
-A new engine is one file here with a ``World``, its import below, and one line of its own in ``WORLDS``.
+A new engine is one file here with a ``World`` that registers itself in ``WORLDS``, and its import below.
 """
 
-from gtn_core.distributed import horovod, torchrun  # noqa: F401 (their worlds register themselves)
+from gtn_core.distributed import horovod, torchrun  # noqa: F401 (they register their worlds)
 from gtn_core.distributed.agreement import (
     everywhere,
     first,

@@ -1,4 +1,4 @@
-"""What several processes do as one: work that all or the first of them do, whose failure on one is a failure on all."""
+"""Collective work: done by all processes or by the first of them, where a failure on one is a failure on all."""
 
 from __future__ import annotations
 
@@ -13,21 +13,22 @@ Item = TypeVar("Item")
 
 
 def everywhere(world: World, work: Callable[[], T]) -> T:
-    """Does the same work on every process and returns this one's result; where it fails on one, it fails on all.
+    """Does the same work on every process and returns this one's result; if it fails on one, it fails on all.
 
     Raises:
-        GTNError: It failed on some process; the same everywhere, and its ``rank`` says on which one.
+        GTNError: The work failed on some process. Every process raises the same; its ``rank`` says which one failed.
+        Exception: On the process that failed, its own error if that is not a ``GTNError``.
     """
     return _done(world, work, lambda result: None)[0]
 
 
 def gathered(world: World, work: Callable[[], T]) -> list[T]:
-    """Does work on every process and returns all results, JSON values, by rank; see ``everywhere`` for failures."""
+    """Does work on every process and returns all results, JSON values, by rank; raises as ``everywhere`` does."""
     return _done(world, work, lambda result: result)[1]
 
 
 def first(world: World, work: Callable[[], T]) -> T:
-    """Does work on process 0 and returns its result, a JSON value, everywhere; see ``everywhere`` for failures."""
+    """Does work on process 0 and returns its result, a JSON value, everywhere; raises as ``everywhere`` does."""
     if world.size == 1:
         return work()
     results: list[Any] = gathered(world, work if world.rank == 0 else lambda: None)
@@ -35,12 +36,12 @@ def first(world: World, work: Callable[[], T]) -> T:
 
 
 def first_before_others(world: World, work: Callable[[], T]) -> T:
-    """Does work on every process, but on process 0 before the others, say since it writes what all read."""
+    """Does work on every process, but on process 0 before the others, e.g. because it writes what all of them read."""
     return _leaders_first(world, world.rank == 0, work)
 
 
 def first_on_each_machine(world: World, work: Callable[[], T]) -> T:
-    """Does work on every process, but on the first of each machine before the others, say since it downloads what all read."""
+    """Does work on every process, but on each machine's first before its others, e.g. if it downloads what all read."""
     return _leaders_first(world, world.local_rank == 0, work)
 
 
@@ -64,14 +65,15 @@ def share_out(
     work: Callable[[Item], T],
     done: Callable[[Item, T], None] = lambda item, result: None,
 ) -> list[T]:
-    """Shares items out to the processes, neighbours to neighbours, and returns all results in the items' order everywhere.
+    """Distributes items over the processes and returns all results in the items' order, on every process.
 
-    In each round every process does one item; what takes equally long should stand together.
+    In each round every process does one item, consecutive items on consecutive ranks; items that take equally long
+    should be adjacent.
 
     Args:
         world: The processes.
-        items: The same on every process.
-        work: Makes a result, a JSON value, of an item.
+        items: The items, the same on every process.
+        work: Computes the result, a JSON value, of an item.
         done: Called on every process with each item and its result, after its round.
     """
     results: list[T] = []
@@ -86,7 +88,7 @@ def share_out(
 
 
 def _done(world: World, work: Callable[[], T], told: Callable[[T], Any]) -> tuple[T, list[Any]]:
-    """Does work; returns its result, and what each process told of its own."""
+    """Does work; returns its result, and ``told(result)`` of every process."""
     if world.size == 1:
         result = work()
         return result, [told(result)]
@@ -96,7 +98,7 @@ def _done(world: World, work: Callable[[], T], told: Callable[[T], Any]) -> tupl
         message: dict[str, Any] = {"told": told(result)}
     except LostRankError:
         raise
-    except Exception as error:  # whatever it is, the others must not wait for this process
+    except Exception as error:  # of any kind: the others must not wait for this process
         failure = error
         message = {"failure": _described(error, world.rank)}
     messages = world.gather(message)
@@ -114,7 +116,7 @@ def _described(error: Exception, rank: int) -> dict[str, Any]:
 
 
 def _as_error(failure: Mapping[str, Any], rank: int, own: Exception | None) -> Exception:
-    """Returns the failure as an exception: the process's own, where it is its own, else one of the same class and text."""
+    """Returns a failure as an exception: this process's own unless it is a ``GTNError``, else one of its class and text."""
     if own is not None and failure["rank"] == rank and not isinstance(own, GTNError):
         return own
     kinds = {kind.__name__: kind for kind in _kinds(GTNError)}

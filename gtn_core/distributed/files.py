@@ -1,4 +1,4 @@
-"""What lies on the disk, or in the memory, of process 0 alone, handed to the others; and the run folder that it holds for all."""
+"""Data that only process 0 has, on disk or in memory, for all processes; and the run folder that it holds for them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from gtn_core.run_folder import RunFolder
 def first_tensors(
     world: World, work: Callable[[], tuple[Mapping[str, Tensor], dict[str, Any]]]
 ) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Does work on process 0 and returns the tensors and JSON values that it makes, on the CPU, everywhere."""
+    """Does work on process 0 and returns its tensors, on the CPU, and its JSON values on every process."""
     tensors: dict[str, Tensor] = {}
 
     def made() -> tuple[dict[str, Any], dict[str, tuple[str, list[int]]]]:
@@ -35,18 +35,18 @@ def first_tensors(
 
 
 def read_first(world: World, path: Path, kind: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Reads a checkpoint's tensors and document on process 0, for all; see ``checkpoint.load_document`` for what is refused."""
+    """Reads a checkpoint's tensors and document on process 0, for all; raises as ``checkpoint.load_document`` does."""
     return first_tensors(world, lambda: load_checkpoint(path, kind))
 
 
 @contextlib.contextmanager
 def held_by_first(world: World, run: RunFolder, *, new: bool) -> Iterator[None]:
-    """Lets process 0 hold a run folder's lock, and write what it logs to the run's file, for the length of a block.
+    """Lets process 0 hold a run folder's lock, and write its log to the run's file, for the duration of a block.
 
     Args:
         world: The processes.
-        run: The folder.
-        new: Whether a run begins there: the folder is made, and cleared of a run that ended before it had trained anything.
+        run: The run folder.
+        new: Whether a run begins there: the folder is created, and cleared of a run that ended before any training.
     """
     with contextlib.ExitStack() as held:
 

@@ -1,4 +1,4 @@
-"""Processes that horovodrun or an MPI launcher has started, through Horovod."""
+"""Processes started by horovodrun or an MPI launcher, through Horovod."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from gtn_core.distributed.world import LostRankError, OtherRanksError, Wait, Wor
 from gtn_core.errors import GTNError, UsageError
 
 POLL_SECONDS = 1e-4
-"""Between two looks at an operation that is under way; Horovod's own cycle is a millisecond."""
+"""Seconds between two polls of a pending operation; Horovod's own cycle is a millisecond."""
 
 
 @WORLDS.register("horovod")
@@ -24,14 +24,14 @@ def _horovod(environment: Mapping[str, str]) -> World:
 
 
 class HorovodWorld(World):
-    """Horovod over MPI, gloo or NCCL, as it was built.
+    """Horovod over MPI, gloo or NCCL, depending on its build.
 
     Args:
-        environment: The variables that the launcher has set.
+        environment: Environment variables set by the launcher.
 
     Raises:
-        UsageError: Nothing has launched this process.
-        GTNError: Horovod is not installed, or sees other processes than the launcher has started.
+        UsageError: No launcher has started this process.
+        GTNError: Horovod is not installed, or sees another number of processes than the launcher has started.
     """
 
     def __init__(self, environment: Mapping[str, str]) -> None:
@@ -54,7 +54,7 @@ class HorovodWorld(World):
             )
 
     def _meet(self) -> None:
-        """Finds the others."""
+        """Joins the other processes; sets this one's ranks and its GPU."""
         _reached(self._hvd.init)
         self.rank, self.size = self._hvd.rank(), self._hvd.size()
         self.local_rank, self.local_size = self._hvd.local_rank(), self._hvd.local_size()
@@ -83,10 +83,10 @@ class HorovodWorld(World):
         return found
 
     def _end_of(self, handle: int) -> Any:
-        """Returns what an operation came to.
+        """Waits for an operation and returns its result.
 
-        Python handles no signal while Horovod waits. Under MPI nothing else tells that another process has gone: after the
-        launcher's SIGTERM comes SIGKILL.
+        Polls, since Python handles no signal while Horovod waits. Under MPI, a signal is the only sign that another
+        process has gone: the launcher sends SIGTERM, and then SIGKILL.
         """
         while not self._hvd.poll(handle):
             time.sleep(POLL_SECONDS)
@@ -94,9 +94,10 @@ class HorovodWorld(World):
 
 
 class ElasticHorovod(HorovodWorld):
-    """Horovod elastic: processes may go and come, and those that are there go on.
+    """Elastic Horovod: processes may leave and join, and those that are left continue.
 
-    The launcher tells of new ones at any moment; all hear of it in the next ``gather``, and leave together what they are at.
+    The launcher may announce new ones at any moment; all learn of it in the next ``gather``, and abandon their work
+    together.
     """
 
     may_restart = True
@@ -110,7 +111,7 @@ class ElasticHorovod(HorovodWorld):
         notification_manager.register_listener(self)
 
     def on_hosts_updated(self, timestamp: int, result: int) -> None:
-        """Hears from the launcher, on a thread of its own, that there are other processes to be had."""
+        """Called by the launcher's listener thread when the available processes have changed."""
         self._told.set()
 
     def meet_again(self) -> bool:
@@ -129,7 +130,7 @@ class ElasticHorovod(HorovodWorld):
 
 
 def _reached(operation: Callable[[], Any]) -> Any:
-    """Runs a collective operation, whose failure means that another process has gone."""
+    """Runs a collective operation; raises ``LostRankError`` if it fails, which means that another process has gone."""
     from horovod.common.exceptions import HorovodInternalError
 
     try:

@@ -1,4 +1,4 @@
-"""The check that all processes hold the same numbers, which they compute each for itself."""
+"""Checks that all processes hold the same numbers, which each computes for itself."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ log = logging.getLogger(__name__)
 
 
 def keep_in_step(world: World, tensors: Sequence[Tensor]) -> None:
-    """Compares tensors over the processes; where they differ, which unlike processors can cause, all take process 0's."""
+    """Compares tensors over the processes; if they differ, which unlike processors can cause, all take process 0's."""
     if world.size == 1:
         return
     digest = 0

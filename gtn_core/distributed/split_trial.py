@@ -1,4 +1,4 @@
-"""A trial whose candidates are judged by several processes, a part each; only their fitness crosses."""
+"""A trial whose candidates are divided among several processes; only their fitness is exchanged."""
 
 from __future__ import annotations
 
@@ -19,13 +19,14 @@ if TYPE_CHECKING:
 class SplitTrial:
     """Judges candidates as the whole trial would, bit for bit, whatever the number of processes.
 
-    The last candidate is judged by all of them, and process 0's word counts. A population trains as one batch, and the last
-    elements of a tensor take another path through the processor than those which fill its vectors: where a part ends, rounding
-    would differ from that of the undivided population. So every part ends with the same candidate, and is never a batch of one,
-    which takes other paths still. A process for which no candidate is left judges none.
+    The last candidate is judged by all processes, and process 0's result counts. The reason is rounding: a population
+    trains as one batch, and a processor handles the last elements of a tensor by other instructions than those that
+    fill its vectors, so that the end of a part would differ from the undivided population. So every part ends with the
+    same candidate, and is never a batch of one, which is handled differently again. A process for which no other
+    candidate is left judges none.
 
     Args:
-        trial: The same on every process.
+        trial: The trial, the same on every process.
         world: The processes.
     """
 
@@ -35,7 +36,7 @@ class SplitTrial:
 
     @property
     def values(self) -> Mapping[str, float]:
-        """See ``Trial.values``; costs are those of all processes."""
+        """See ``Trial.values``; costs are summed over all processes."""
         return self._values
 
     def fitness(self, teacher: Teacher, candidates: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Processes that torchrun has started, or anything else that sets its variables, through torch.distributed."""
+"""Processes started by torchrun, or by anything else that sets its variables, through torch.distributed."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import Any
 import torch
 import torch.distributed as dist
 
-# Its functions have the group that there is when it is first imported, by whomever, as a default argument. Imported here, before
-# there is one, it keeps none alive beyond `close`, with threads that now and then abort the end of the interpreter.
+# Its functions bind, as a default argument, the process group that exists when it is first imported. If it is imported
+# here, before there is a group, it keeps none alive beyond `close`, whose threads now and then abort the interpreter's exit.
 import torch.distributed.nn.functional
 from torch import Tensor
 from torch.distributed.rendezvous import rendezvous
@@ -24,33 +24,33 @@ from gtn_core.memory.allocation import is_out_of_memory
 VARIABLES = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 
 MEETING = timedelta(minutes=30)
-"""How long a process waits for the others to be there."""
+"""How long a process waits for the others to join."""
 
 PATIENCE = timedelta(days=7)
-"""How long it waits for another that is busy, say with the last agent of a study; one that died is noticed at once, unless its
-machine vanished with it (docs/scaling.md)."""
+"""How long a process waits for one that is busy, e.g. with the last agent of a study. One that died is noticed at once,
+unless its machine vanished with it (docs/scaling.md)."""
 
 MESSAGE = 1 << 10
-"""Bytes of a message that need no second round, its length in eight of them included."""
+"""Largest message that needs no second round, in bytes, including the 8 bytes of its length."""
 
 
 LOST = ("/gloo/", "connection", "timed out", "broken pipe", "socket")
-"""Signs of a lost process in a message: gloo's name the file of its own that they come from."""
+"""Parts of error messages that indicate a lost process; gloo's messages name the file of gloo that they come from."""
 
 SOURCE_LINE = re.compile(r"^\[\S+:\d+\] ")
-"""Where in its own source a message of gloo's comes from."""
+"""The position in gloo's own source that its messages begin with."""
 
 
 @WORLDS.register("torch")
 class TorchWorld(World):
-    """torch.distributed: gloo for what is in main memory, NCCL for what is on GPUs, or gloo, too, where processes share one.
+    """torch.distributed: gloo for tensors in main memory, NCCL for those on GPUs, or gloo for both if processes share one.
 
     Args:
-        environment: The variables that the launcher has set.
+        environment: Environment variables set by the launcher.
 
     Raises:
-        UsageError: They are missing.
-        GTNError: The processes do not find each other.
+        UsageError: A variable is missing.
+        GTNError: PyTorch lacks torch.distributed, or the processes do not find each other.
     """
 
     def __init__(self, environment: Mapping[str, str]) -> None:
@@ -68,10 +68,10 @@ class TorchWorld(World):
         self.restarts = int(environment.get("TORCHELASTIC_RESTART_COUNT", 0))
         self.may_restart = int(environment.get("TORCHELASTIC_MAX_RESTARTS", 0)) > 0
         if gpus:
-            torch.cuda.set_device(self.local_rank % gpus)  # so that "cuda" is this process's own
+            torch.cuda.set_device(self.local_rank % gpus)  # so that "cuda" is this process's own GPU
         try:
             store, rank, size = next(rendezvous("env://", timeout=MEETING))
-            # Restarted processes may find the store of those before them, with addresses at which nobody listens any more.
+            # Restarted processes may find the store of those before them, with addresses where nobody listens any more.
             store = dist.PrefixStore(f"attempt {self.restarts}", store)  # type: ignore[attr-defined]
             backend = "cpu:gloo,cuda:nccl" if _all_have(store, size, gpus >= self.local_size) else "gloo"
             dist.init_process_group(backend, store=store, rank=rank, world_size=size, timeout=PATIENCE)
@@ -107,15 +107,15 @@ class TorchWorld(World):
 
 
 def _all_have(store: Any, size: int, here: bool) -> bool:
-    """Says on every process whether what is said of all is true: with NCCL, say, that each has a GPU of its own."""
+    """Returns on every process whether ``here`` is true on all of them, e.g. that each has its own GPU for NCCL."""
     store.add("lacking", int(not here))
-    if store.add("counted", 1) == size:  # the last one, so that all have said what they lack
+    if store.add("counted", 1) == size:  # the last one, so that all have reported
         store.set("all have", str(not store.add("lacking", 0)))
     return bool(store.get("all have") == b"True")
 
 
 def _reached(operation: Callable[[], Any]) -> Any:
-    """Runs a collective operation; where it fails by its connections, another process has gone."""
+    """Runs a collective operation; raises ``LostRankError`` if its connections fail, since another process has gone."""
     try:
         return operation()
     except RuntimeError as error:

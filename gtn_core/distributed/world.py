@@ -1,4 +1,4 @@
-"""What meta-training needs of the processes that share it; an engine fills in three private hooks."""
+"""The interface of the processes that share a meta-training; an engine implements three private hooks."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from torch import Tensor
 from gtn_core.errors import GTNError
 
 BUCKET_BYTES = 25 << 20
-"""Largest flat buffer that is reduced at once, PyTorch DDP's default: the next one is packed while it is under way."""
+"""Largest flat buffer that is reduced at once, as in PyTorch's DDP; the next one is packed while it is in flight."""
 
 Wait = Callable[[], None]
-"""Returns once what was started has ended."""
+"""Blocks until the operation that was started has ended."""
 
 
 class LostRankError(GTNError):
-    """Another process of the run has gone, so nothing can be done together any more."""
+    """Another process of the run has gone, so that collective work is no longer possible."""
 
     def __init__(self, reason: object) -> None:
         super().__init__(f"another process of this run has ended or cannot be reached ({reason})")
 
 
 class OtherRanksError(LostRankError):
-    """The launcher has other processes for the run, so that all must leave what they are at to meet them."""
+    """The launcher has other processes for the run, so that all must abandon their work to join them."""
 
     def __init__(self) -> None:
         GTNError.__init__(self, "the launcher has other processes for this run")
@@ -38,12 +38,12 @@ class World(ABC):
     """The processes that train one teacher together. Every process must call the same methods in the same order.
 
     Attributes:
-        rank: Number of this process, from 0.
+        rank: Rank of this process, from 0.
         size: Number of processes.
-        local_rank: Number of this process on its machine, from 0.
+        local_rank: Rank of this process on its machine, from 0.
         local_size: Number of processes on its machine.
-        restarts: How often the work has begun again after one of the processes died, or another one came.
-        may_restart: Whether it would.
+        restarts: How often the work has been restarted after a process died or joined.
+        may_restart: Whether it would be.
     """
 
     rank = 0
@@ -57,7 +57,7 @@ class World(ABC):
         """Replaces each tensor by its sum over all processes, in place, in a few flat buckets.
 
         Raises:
-            LostRankError: A process has gone.
+            LostRankError: Another process has gone.
         """
         under_way = []
         for bucket in buckets(tensors):
@@ -68,10 +68,10 @@ class World(ABC):
             _unpack(flat, bucket)
 
     def broadcast_(self, tensors: Iterable[Tensor]) -> None:
-        """Replaces each tensor by that of process 0, in place.
+        """Replaces each tensor by process 0's, in place.
 
         Raises:
-            LostRankError: A process has gone.
+            LostRankError: Another process has gone.
         """
         for bucket in buckets(tensors):
             flat = torch.cat([tensor.detach().reshape(-1) for tensor in bucket])
@@ -79,57 +79,57 @@ class World(ABC):
             _unpack(flat, bucket)
 
     def gather(self, value: Any) -> list[Any]:
-        """Returns the JSON value that each process gave, by rank.
+        """Returns the JSON values given by all processes, by rank.
 
         Raises:
-            LostRankError: A process has gone.
+            LostRankError: Another process has gone.
         """
         return [json.loads(text) for text in self._gather(json.dumps(value).encode())]
 
     def threads(self) -> int:
-        """Returns the processor threads that are this process's: what it was told, or its part of the machine."""
+        """Returns this process's number of threads: torch's if ``OMP_NUM_THREADS`` is set, else its share of torch's."""
         told = torch.get_num_threads()
         return told if "OMP_NUM_THREADS" in os.environ else max(1, told // self.local_size)
 
     def workers(self) -> int | None:
-        """Returns how many processes of its own this process should start: its part of the CPUs; ``None`` for all of them."""
+        """Returns how many workers this process should start: its share of the CPUs, or ``None`` for all of them."""
         return None if self.local_size == 1 else max(1, len(os.sched_getaffinity(0)) // self.local_size)
 
     def meet_again(self) -> bool:
-        """Joins those that are left, or have come, once a ``LostRankError`` has ended what was under way.
+        """Joins the processes that are left, or new ones, after a ``LostRankError`` has ended the collective work.
 
         Returns:
-            Whether that is possible here; number and count of the processes may be others then.
+            Whether that is possible here; ``rank`` and ``size`` may then have changed.
 
         Raises:
-            LostRankError: They did not find each other.
+            LostRankError: The processes did not find each other.
         """
         return False
 
     def close(self) -> None:  # noqa: B027 (a world may have nothing to leave)
-        """Leaves the others."""
+        """Leaves the other processes."""
 
     @abstractmethod
     def _start_sum(self, flat: Tensor) -> Wait:
-        """Starts to replace a flat tensor by its sum over all processes."""
+        """Starts replacing a flat tensor by its sum over all processes, in place; returns what waits for the result."""
 
     @abstractmethod
     def _broadcast(self, flat: Tensor) -> None:
-        """Replaces bytes, shape ``(n,)``, by those of process 0."""
+        """Replaces bytes, shape ``(n,)``, by those of process 0, in place."""
 
     @abstractmethod
     def _gather(self, message: bytes) -> list[bytes]:
-        """Returns the messages of all processes by rank."""
+        """Returns the messages of all processes, by rank."""
 
 
 class SingleProcess(World):
-    """A world of one."""
+    """A world of a single process."""
 
     def sum_(self, tensors: Iterable[Tensor]) -> None:
-        """Does nothing: a sum over one."""
+        """Does nothing: it is the sum over one process."""
 
     def broadcast_(self, tensors: Iterable[Tensor]) -> None:
-        """Does nothing: there is nobody else."""
+        """Does nothing: there are no other processes."""
 
     def gather(self, value: Any) -> list[Any]:
         """Returns the only value."""
@@ -146,7 +146,7 @@ class SingleProcess(World):
 
 
 def buckets(tensors: Iterable[Tensor], limit: int = BUCKET_BYTES) -> Iterator[list[Tensor]]:
-    """Yields neighbours that fit one flat buffer: of one type, on one device, of at most ``limit`` bytes or one alone."""
+    """Yields consecutive tensors for one flat buffer: of one dtype and device, of at most ``limit`` bytes or alone."""
     bucket: list[Tensor] = []
     size = 0
     for tensor in (tensor for tensor in tensors if tensor.numel()):

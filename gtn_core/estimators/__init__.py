@@ -1,4 +1,4 @@
-"""Estimators of the outer gradient by name. A new one is one file here, its import below, and one registry line."""
+"""Estimators of the outer gradient, by name. A new one is one file here, its import below, and one registry line."""
 
 from gtn_core.estimators.backprop import Backprop
 from gtn_core.estimators.episode import Episode

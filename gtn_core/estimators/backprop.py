@@ -21,12 +21,12 @@ from gtn_core.unroll import meta_gradient
 class Backprop:
     """Differentiates through the whole inner loop.
 
-    The teacher stays outside the sweep: its batches are made without a graph, and made a second time, with one, only once the
-    gradient by that batch is known. So there is never more than one batch's graph of the teacher. In a closed loop that graph
-    reaches back to the learner's progress, whose gradient goes on through the learner.
+    The teacher stays outside the backward sweep: its batches are generated without a graph, and once more with a graph
+    as soon as the gradient with respect to that batch is known. So the teacher's graph never spans more than one batch.
+    In a closed loop that graph reaches back to the learner's progress, whose gradient continues through the learner.
 
     Args:
-        settings: ``plan`` says how steps are computed.
+        settings: ``plan`` determines how steps are computed.
     """
 
     splits_candidates: ClassVar[bool] = False
@@ -84,11 +84,11 @@ class Backprop:
             "inner/lr": lr.detach().mean(),
             "inner/momentum": momentum.detach().mean(),
         }
-        told = torch.stack([value.double() for value in values.values()]).tolist()  # one wait for a GPU, not seven
+        told = torch.stack([value.double() for value in values.values()]).tolist()  # one GPU synchronisation, not seven
         return Estimate({**dict(zip(values, told, strict=True)), "inner/steps": float(trial.steps)})
 
     def shrink(self, trial: Trial) -> str | None:
-        """See ``Estimator.shrink``: first half of the kept graphs, then half of the real samples judged at a time."""
+        """See ``Estimator.shrink``: halves first the kept graphs, then the number of real samples judged at a time."""
         kept, chunk = self.plan.keep_last_k, self.plan.judge_chunk
         if kept:
             self.plan = replace(self.plan, keep_last_k=kept // 2)

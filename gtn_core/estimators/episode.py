@@ -1,4 +1,4 @@
-"""A differentiable trial: one learner's life on what a teacher shows it, judged on the real task."""
+"""A differentiable trial: a fresh learner is trained on a teacher's batches and judged on the real task."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ from gtn_core.unroll import InnerLoop, run
 
 @dataclass(frozen=True)
 class Episode:
-    """One learner's life, differentiable: drawn afresh for every outer step, and the same for every estimator.
+    """One inner loop of a fresh learner, differentiable; redrawn in every outer step, and the same for every estimator.
 
     Attributes:
-        loss: Loss of one inner step.
-        optimizer: How inner steps are taken.
+        loss: Loss of an inner step.
+        optimizer: Inner optimizer.
         phi: Initial parameters, shape ``(D,)``.
         meta_loss: Judges the learner on the real task.
-        weights: Weight of the meta-loss by steps done; the largest key is the number of inner steps.
+        weights: Weight of the meta-loss by the number of steps done; the largest key is the number of inner steps.
         values: See ``Trial.values``.
-        lesson: Seed of what chance decides of the teacher's batches; see ``Teacher.for_learner``.
-        teacher_loss: A loss of the teacher itself, added to the meta-loss; ``None`` for none.
-        name: What the learner is called in messages.
-        plan: How ``fitness`` runs steps, and how many real samples it judges at a time.
+        lesson: Seed of the randomness in the teacher's batches; see ``Teacher.for_learner``.
+        teacher_loss: Loss of the teacher itself, added to the meta-loss; ``None`` for none.
+        name: Name of the learner in error messages.
+        plan: How ``fitness`` computes steps, and how many real samples it judges at a time.
     """
 
     loss: InnerLoss
@@ -48,19 +48,19 @@ class Episode:
 
     @property
     def steps(self) -> int:
-        """Inner steps of this episode; at most the teacher's T."""
+        """Number of inner steps in this episode, at most the teacher's T."""
         return max(self.weights)
 
     def inner_loop(self, lesson: Teacher) -> InnerLoop:
-        """Returns the inner loop on what ``for_learner`` gave; each batch is made, without a graph, when its step comes."""
+        """Returns the inner loop on a lesson (see ``for_learner``); its batches are generated step by step."""
         with torch.no_grad():
             lr, momentum = (values[: self.steps] for values in lesson.schedule())
         return InnerLoop(self.loss, self.optimizer, self.phi, lesson.batch_for, lr, momentum)
 
     def fitness(self, teacher: Teacher, candidates: Tensor) -> Tensor:
-        """See ``Trial.fitness``: minus the weighted meta-loss and the teacher's own, one candidate after the other.
+        """See ``Trial.fitness``: minus the weighted meta-loss and the teacher's own loss, one candidate after another.
 
-        A copy of the teacher takes them: a signal may have the teacher saved at any moment.
+        Works on a copy of the teacher, since a signal may have the teacher saved at any moment.
         """
         judged = copy.deepcopy(teacher)
         return torch.stack([self._fitness(judged, candidate) for candidate in candidates])

@@ -1,8 +1,8 @@
-"""Evolution strategies: the gradient of the expected fitness of noisy candidates, where no derivative is at hand.
+"""Evolution strategies: the gradient of the expected fitness of noisy candidates, where no derivative is available.
 
-OpenAI-ES is Salimans et al., *Evolution Strategies as a Scalable Alternative to Reinforcement Learning* (2017), SNES is Schaul et
-al., *High Dimensions and Heavy Tails for Natural Evolution Strategies* (GECCO 2011). Both are mirrored: each noise vector
-comes with both signs.
+OpenAI-ES is Salimans et al., *Evolution Strategies as a Scalable Alternative to Reinforcement Learning* (2017), SNES is
+Schaul et al., *High Dimensions and Heavy Tails for Natural Evolution Strategies* (GECCO 2011). Both are mirrored: each
+noise vector is used with both signs.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ from gtn_core.seeding import Streams
 
 
 def centred_ranks(fitness: Tensor) -> Tensor:
-    """Returns utilities from -0.5 (worst) to 0.5 (best), equal for equal fitness, which sum to 0; shape ``(P,)``."""
+    """Returns utilities from -0.5 (worst) to 0.5 (best) that sum to 0, equal for equal fitness; shape ``(P,)``."""
     return _by_rank(fitness, torch.linspace(0.5, -0.5, len(fitness)))
 
 
 def log_utilities(fitness: Tensor) -> Tensor:
-    """Returns the utilities of Wierstra et al., *Natural Evolution Strategies* (JMLR 2014, section 3.1), which sum to 0.
+    """Returns the utilities of Wierstra et al., *Natural Evolution Strategies* (JMLR 2014, section 3.1); they sum to 0.
 
-    The better half is weighted by ``log(P / 2 + 1) - log(rank)``, the other half equally; equal fitness shares its utilities.
-    Shape ``(P,)``.
+    The better half is weighted by ``log(P / 2 + 1) - log(rank)``, the other half equally; candidates of equal fitness
+    share their utilities. Shape ``(P,)``.
     """
     ranks = torch.arange(1, len(fitness) + 1)
     raw = (math.log(len(fitness) / 2 + 1) - ranks.log()).clamp(min=0)
@@ -36,7 +36,7 @@ def log_utilities(fitness: Tensor) -> Tensor:
 
 
 def _by_rank(fitness: Tensor, utilities: Tensor) -> Tensor:
-    """Hands ``utilities``, best first, out by fitness; whoever is equal in fitness gets the same, the mean of the group."""
+    """Assigns ``utilities``, best first, by fitness; candidates of equal fitness all get the mean of their group."""
     order = fitness.argsort(descending=True, stable=True)
     _, group = fitness.unique(return_inverse=True)
     totals = torch.zeros(len(fitness)).index_add_(0, group[order], utilities)
@@ -45,10 +45,10 @@ def _by_rank(fitness: Tensor, utilities: Tensor) -> Tensor:
 
 
 class _EvolutionStrategy:
-    """What the strategies share: draw, judge, rank. How a step follows from it is theirs.
+    """What the strategies share: they draw, judge and rank candidates. Subclasses derive the step.
 
     Args:
-        settings: ``seed``, ``population`` and ``sigma``.
+        settings: ``seed``, ``population`` and ``sigma`` are used.
 
     Raises:
         UsageError: The population is odd.
@@ -69,16 +69,16 @@ class _EvolutionStrategy:
         if self.sigma is None:
             groups = [(m, p) for m, group in teacher.parameter_groups() for p in group if p.requires_grad]
             self.sigma = torch.cat([torch.full((p.numel(),), self.settings.sigma * m) for m, p in groups])
-        self.sigma = self.sigma.to(theta)  # that of a saved state is read to the CPU
+        self.sigma = self.sigma.to(theta)  # a saved one is loaded to the CPU
         half = torch.randn(
             self.settings.population // 2, len(theta), generator=self.streams.torch("es-noise", self.count)
         ).to(theta)
         noise = torch.cat([half, -half])
         candidates = torch.cat(
             [theta + self.sigma * noise, theta[None]]
-        )  # the last only shows how the search's mean does
+        )  # the last one only measures the search's mean
         fitness, of_mean = trial.fitness(teacher, candidates).split([len(noise), 1])
-        self.count += 1  # where all diverge, too: the next step tries others
+        self.count += 1  # even if all diverge: the next step tries others
         finite = torch.isfinite(fitness)
         if not finite.any():
             raise DivergedError("the learners of all candidates diverged")
@@ -101,11 +101,11 @@ class _EvolutionStrategy:
         )
 
     def _gradient(self, noise: Tensor, fitness: Tensor) -> Tensor:
-        """Returns the direction that worsens the fitness, shape ``(D,)``, for noise ``(P, D)`` and fitness ``(P,)``."""
+        """Returns the direction that lowers the fitness, shape ``(D,)``, for noise ``(P, D)`` and fitness ``(P,)``."""
         raise NotImplementedError
 
     def shrink(self, trial: Trial) -> str | None:
-        """See ``Estimator.shrink``; there is nothing to save."""
+        """See ``Estimator.shrink``; nothing can be saved."""
         return None
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -119,7 +119,7 @@ class _EvolutionStrategy:
 
 @ESTIMATORS.register("openai-es")
 class OpenAIES(_EvolutionStrategy):
-    """OpenAI-ES with centred ranks, for an outer optimizer such as Adam; sigma stays as it is."""
+    """OpenAI-ES with centred ranks, for an outer optimizer such as Adam; sigma is constant."""
 
     def _gradient(self, noise: Tensor, fitness: Tensor) -> Tensor:
         assert self.sigma is not None
@@ -128,9 +128,10 @@ class OpenAIES(_EvolutionStrategy):
 
 @ESTIMATORS.register("snes")
 class SNES(_EvolutionStrategy):
-    """Separable natural evolution strategies: a standard deviation for each parameter, adapted.
+    """Separable natural evolution strategies: each parameter has its own, adapted standard deviation.
 
-    The gradient is minus the natural step, so that the outer optimizer ``sgd`` at learning rate 1 is the algorithm as published.
+    The gradient is minus the natural step, so that the outer optimizer ``sgd`` at learning rate 1 is the published
+    algorithm.
     """
 
     def _gradient(self, noise: Tensor, fitness: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""How many candidates of a population are judged at a time: all of them, or as many as the memory turned out to hold."""
+"""Judges a population's candidates all at once, or as many at a time as fit into memory."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ log = logging.getLogger(__name__)
 
 @dataclass
 class Room:
-    """What is known of the memory.
+    """What is known about the memory.
 
     Attributes:
-        most: Candidates that are judged at a time, beside the last one; ``None`` for all.
+        most: Candidates to judge at a time, besides the last one; ``None`` for all.
     """
 
     most: int | None = None
@@ -32,12 +32,12 @@ class Room:
 
 @dataclass
 class TrialInParts:
-    """Judges candidates as the whole trial would, in parts where memory is short; see ``SplitTrial`` for how parts end.
+    """Judges candidates as the whole trial would, in parts if memory is short; see ``SplitTrial`` for how parts end.
 
     Attributes:
         trial: The trial.
-        room: Comes to know how many candidates fit.
-        values: See ``Trial.values``; costs are those of all parts.
+        room: Remembers how many candidates fit.
+        values: See ``Trial.values``; costs are summed over all parts.
     """
 
     trial: Trial
@@ -56,7 +56,7 @@ class TrialInParts:
                 if count < 2 or not is_out_of_memory(error):
                     raise
                 fitness = None
-            if fitness is None:  # the error, with all that its traceback holds, is gone
+            if fitness is None:  # outside the handler, so that the error no longer holds tensors
                 self.room.most = count // 2
                 log.warning(
                     "out of memory, so from now on %d candidates judged at a time instead of %d", count // 2, count

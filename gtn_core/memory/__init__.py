@@ -1,1 +1,1 @@
-"""Memory: what there is, what an outer step takes, and what is given up where that is too much."""
+"""Memory: how much there is, how much an outer step takes, and what is given up if that is too much."""

@@ -1,4 +1,4 @@
-"""Memory of the machine: pages kept for the next step instead of faulted in again, the peak, and what an end of it looks like."""
+"""Memory of the machine: pages kept for the next step, the peak, what is available, and errors when it runs out."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ import torch
 
 from gtn_core.memory.control_groups import bytes_left
 
-_M_TRIM_THRESHOLD = -1  # names and numbers of glibc's malloc.h
+_M_TRIM_THRESHOLD = -1  # names and values from glibc's malloc.h
 _M_MMAP_THRESHOLD = -3
 
 
 @functools.cache
 def reuse_pages() -> bool:
-    """Tells glibc's allocator to keep freed blocks, which torch asks for again in the very next step.
+    """Makes glibc's allocator keep freed blocks, which torch requests again in the very next step.
 
-    By default blocks over some megabytes go back to the system when freed, so that each inner step writes to fresh pages and
-    pays a fault for every 4 KiB of them. The peak of memory stays the same.
+    By default, blocks above some megabytes return to the system when freed, so that each inner step writes to fresh
+    pages and pays a fault for every 4 KiB of them. Peak memory stays the same.
 
     Returns:
         Whether this system has such an allocator.
@@ -39,17 +39,17 @@ def reuse_pages() -> bool:
 
 
 def peak_memory_mib() -> float:
-    """Returns the largest resident memory that this process ever had, in MiB."""
+    """Returns the peak resident memory of this process, in MiB."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / (1 << 20) if sys.platform == "darwin" else peak / 1024
 
 
 _SIGNS = ("can't allocate memory", "out of memory", "alloc_failed", "bad_alloc")
-"""Of torch's CPU allocator, CUDA, cuBLAS and cuDNN, and the C++ library."""
+"""Parts of the messages of torch's CPU allocator, CUDA, cuBLAS and cuDNN, and the C++ library, in lower case."""
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Says whether an error means that memory could not be had, from Python's or torch's allocator of any device."""
+    """Returns whether an error means that Python or torch could not allocate memory, on any device."""
     if isinstance(error, MemoryError | torch.OutOfMemoryError):
         return True
     text = str(error).lower()
@@ -57,14 +57,14 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 def release_memory() -> None:
-    """Gives back what nobody refers to any more, allocators' caches included."""
+    """Frees everything that is no longer referenced, including the caches of allocators."""
     gc.collect()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
 
 
 def available_bytes(device: torch.device) -> int | None:
-    """Returns the bytes that this process may still take on a device, or ``None`` where that is unknown."""
+    """Returns the bytes that this process may still allocate on a device, or ``None`` if that is unknown."""
     if device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[0])
     known = bytes_left()

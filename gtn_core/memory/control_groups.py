@@ -1,4 +1,4 @@
-"""What Linux's control groups leave a process of memory, in either version: its own group, and all that this one lies in."""
+"""Memory that Linux control groups, of either version, leave to a process: its own group and all that contain it."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ _SECOND = _Names("memory.max", "memory.current", "inactive_file")
 
 
 def bytes_left(root: Path = Path("/sys/fs/cgroup"), own: Path = Path("/proc/self/cgroup")) -> list[int]:
-    """Returns how many bytes each group with a limit still lets its processes take; files that can be read again do not count.
+    """Returns the bytes that each group with a limit still leaves; inactive file cache counts as free.
 
     Args:
-        root: Where the groups are mounted.
-        own: The file that names the groups of this process.
+        root: Mount point of the groups.
+        own: File that names the groups of this process.
     """
     left = []
     for folder, names in _groups(root, own):
@@ -35,7 +35,7 @@ def bytes_left(root: Path = Path("/sys/fs/cgroup"), own: Path = Path("/proc/self
 
 
 def _groups(root: Path, own: Path) -> Iterator[tuple[Path, _Names]]:
-    """Yields the folder of each group that limits the memory of this process, from its own up."""
+    """Yields the folder and file names of each group that limits this process's memory, from its own upwards."""
     try:
         lines = own.read_text().splitlines()
     except OSError:

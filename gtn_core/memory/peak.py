@@ -1,4 +1,4 @@
-"""By how much a computation raises the memory of tensors, at its highest."""
+"""Measures how much a computation raises the memory of tensors."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from torch.utils._pytree import tree_leaves
 
 
 def peak_bytes(work: Callable[[], object], device: torch.device) -> int:
-    """Runs ``work`` and returns by how many bytes it raised the memory of tensors, at its highest.
+    """Runs ``work`` and returns by how many bytes it raised the memory of tensors at its peak.
 
-    On a GPU the allocator tells. On a CPU the results of operations are counted; what a kernel allocates and frees within one
-    operation is not seen.
+    On a GPU, the allocator reports the peak. On a CPU, the results of operations are counted; what a kernel allocates
+    and frees within one operation is not seen.
     """
     if device.type != "cuda":
         with _Live() as live:
@@ -45,7 +45,7 @@ def held_bytes(work: Callable[[], object], device: torch.device) -> int:
 
 
 class _Live(TorchDispatchMode):
-    """Counts the storages that came up under it and that are still there."""
+    """Counts the storages that were created under it and still exist."""
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -54,7 +54,7 @@ class _Live(TorchDispatchMode):
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         for storage in _storages((args, kwargs)):
-            self._sizes.setdefault(storage._cdata, 0)  # it was there before
+            self._sizes.setdefault(storage._cdata, 0)  # it existed before
         out = func(*args, **(kwargs or {}))
         for storage in _storages(out):
             self._note(storage)

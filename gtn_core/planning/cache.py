@@ -22,22 +22,22 @@ log = logging.getLogger(__name__)
 
 
 FORMAT = 2
-"""Version of what is remembered, part of every key."""
+"""Version of what is remembered; part of every key."""
 
 
 def default_cache() -> Path:
-    """Returns the file that remembers plans, in the user's cache folder."""
+    """Returns the path of the file that remembers plans, in the user's cache folder."""
     root = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(root) / "gtn" / "plans.json"
 
 
 def cache_key(name: str, steps_timed: Sequence[tuple[Tensor, Batch]], *more: object) -> str:
-    """Returns what a choice is remembered under.
+    """Returns the key under which a choice is remembered.
 
     Args:
         name: What was timed.
         steps_timed: Parameters and batch of each step that was timed.
-        more: What else the choice depends on.
+        more: Whatever else the choice depends on.
     """
     phi = steps_timed[0][0]
     facts = (
@@ -53,7 +53,7 @@ def cache_key(name: str, steps_timed: Sequence[tuple[Tensor, Batch]], *more: obj
 
 
 def processor() -> str:
-    """Returns the name of the processor."""
+    """Returns the name of the processor's model."""
     with contextlib.suppress(OSError):
         for line in Path("/proc/cpuinfo").read_text().splitlines():
             if line.startswith("model name"):
@@ -62,8 +62,8 @@ def processor() -> str:
 
 
 def read_cache(cache: Path | None) -> dict[str, object]:
-    """Returns what is remembered by key; nothing where there is no such file, or it is damaged."""
-    with contextlib.suppress(OSError, ValueError):  # no text, or no JSON
+    """Returns what is remembered, by key; empty if there is no file, or if it is damaged."""
+    with contextlib.suppress(OSError, ValueError):  # not text, or not JSON
         content = json.loads(cache.read_text(encoding="utf-8")) if cache else {}
         if isinstance(content, dict):
             return content
@@ -71,7 +71,7 @@ def read_cache(cache: Path | None) -> dict[str, object]:
 
 
 def add_to_cache(cache: Path | None, key: str, choice: dict[str, object]) -> None:
-    """Remembers a choice beside what other runs have left there meanwhile, where that can be done."""
+    """Adds a choice to those that other runs have left in the file meanwhile; a failure is only logged."""
     if cache is None:
         return
     try:

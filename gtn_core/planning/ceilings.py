@@ -1,4 +1,4 @@
-"""How fast this machine can be at all, measured: large matrix products, and a large copy."""
+"""Measures how fast this machine can be at all: on large matrix products, and on a large copy."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ import torch
 from gtn_core.planning.timing import fastest
 
 PRODUCTS = 10
-"""Products of one timing on a GPU, which starts them one after the other without being asked about each."""
+"""Products (or copies) per timing on a GPU, which queues them without synchronising after each."""
 
 
 @dataclass(frozen=True)
 class Ceilings:
-    """The best of a few runs each.
+    """The fastest of a few runs each.
 
     Attributes:
-        flops: Arithmetic per second of a square matrix product.
-        bytes: Bytes per second of a copy, read and written.
+        flops: Floating-point operations per second of a square matrix product.
+        bytes: Bytes per second of a copy, reads and writes both counted.
     """
 
     flops: float
@@ -28,13 +28,13 @@ class Ceilings:
 
 
 def measure_ceilings(device: torch.device, dtype: torch.dtype, *, side: int, mib: int) -> Ceilings:
-    """Measures both.
+    """Measures a matrix product and a copy.
 
     Args:
-        device: Where.
-        dtype: Of the matrices.
-        side: Rows and columns of the matrices.
-        mib: Size of what is copied; larger than any cache.
+        device: Device to measure.
+        dtype: Dtype of the matrices.
+        side: Number of rows and columns of the matrices.
+        mib: Size of the copied tensor in MiB; larger than any cache.
     """
     a, b = (torch.randn(side, side, device=device, dtype=dtype) for _ in range(2))
     source = torch.ones(mib << 18, device=device)
@@ -54,7 +54,7 @@ def measure_ceilings(device: torch.device, dtype: torch.dtype, *, side: int, mib
 
 @contextlib.contextmanager
 def full_float32() -> Iterator[None]:
-    """Computes float32 products and convolutions in float32 within the block: cuDNN takes TF32 by default, cuBLAS does not."""
+    """Disables TF32 for float32 products and convolutions in the block; cuDNN uses it by default, cuBLAS does not."""
     matmul, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
     before = matmul.allow_tf32, cudnn.allow_tf32
     try:

@@ -1,4 +1,4 @@
-"""Which plan is fastest on this machine, by a cached micro-benchmark, and why."""
+"""Chooses the fastest plan on this machine by a cached micro-benchmark, and says why it won."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ Fits = Callable[[StepPlan], StepPlan]
 
 @dataclass(frozen=True)
 class TimedPlan:
-    """What the micro-benchmark found of one plan.
+    """The result of the micro-benchmark for one plan.
 
     Attributes:
         plan: How a step was computed.
-        seconds: Of a step and its adjoint, with their share of what is prepared anew for every inner loop, summed over the
-            probes; infinity where they cannot be computed so.
+        seconds: Time of a step and its adjoint, including their share of what is prepared anew for every inner loop,
+            summed over the probes; infinite if they cannot be computed this way.
     """
 
     plan: StepPlan
@@ -50,12 +50,12 @@ class TimedPlan:
 
 @config
 class Choice:
-    """What is remembered of a micro-benchmark."""
+    """What is remembered about a micro-benchmark."""
 
     plan: StepPlan
-    """The fastest."""
+    """The fastest plan."""
     keeping_timed: bool
-    """Whether graphs could be kept when it was chosen, so that not to keep any was slower or faster."""
+    """Whether all graphs could be kept when the plan was chosen, so that keeping them was timed, too."""
 
 
 def choose_plan(
@@ -64,15 +64,16 @@ def choose_plan(
     """Times one step and its adjoint under every plan and returns the fastest.
 
     Args:
-        name: What is timed and for which budget; part of what a choice is remembered by.
-        probes: Build the steps to time, e.g. of each learner that may come; the sum of their times decides.
+        name: What is timed and for which budget; part of the key under which a choice is remembered.
+        probes: Build the steps to time, e.g. one for each learner that may be drawn; the sum of their times decides.
         steps: T.
-        fits: Knows the memory.
-        one_shape: Whether all learners are of one shape, so that compiling, which takes long, is done once.
-        cache: File that remembers choices per machine, torch version, thread count and size of the step; ``None`` for none.
+        fits: Adapts a plan to the memory.
+        one_shape: Whether all learners have the same shape, so that compiling, which is slow, happens once.
+        cache: File that remembers choices per machine, torch version, thread count and size of the step; ``None`` for
+            none.
 
     Returns:
-        The plan; why it won is logged. What the memory allows of it is found anew each time.
+        The fastest plan; why it won is logged. What the memory allows of it is determined anew each time.
     """
     usual = [probe(StepPlan()) for probe in probes]
     key = cache_key(name, [(phi, batch) for _, phi, batch in usual], steps, one_shape)
@@ -91,13 +92,13 @@ def choose_plan(
 
 
 def choose_threads(name: str, probes: Sequence[Probe], plan: StepPlan, most: int, *, cache: Path | None = None) -> int:
-    """Times one step and its adjoint on 1, 2, 4 and so on CPU threads, and returns how many are fastest.
+    """Times one step and its adjoint on 1, 2, 4 and so on CPU threads, and returns the fastest number of them.
 
     Args:
         name: See ``choose_plan``.
         probes: See ``choose_plan``.
         plan: How the steps are computed.
-        most: Threads that this process may have; it has them now.
+        most: Maximum number of threads, which is also the current one.
         cache: See ``choose_plan``.
     """
     built = [probe(plan) for probe in probes]
@@ -123,7 +124,7 @@ def choose_threads(name: str, probes: Sequence[Probe], plan: StepPlan, most: int
 
 
 def _remembered(entry: object) -> Choice | None:
-    """Returns what a cache's entry says; ``None`` where there is none, or it is another version's or damaged."""
+    """Returns a cache entry as a choice; ``None`` if there is none, or if it is damaged or of another version."""
     with contextlib.suppress(UsageError):
         return resolve(Choice, entry) if isinstance(entry, dict) else None
     return None
@@ -142,12 +143,12 @@ def compare_plans(
     Args:
         probes: See ``choose_plan``.
         steps: T.
-        kept: How many graphs could be kept; keeping them is timed where that is all of them.
-        precisions: Those to try; ``None`` tries what the device has units for.
+        kept: Number of graphs that could be kept; keeping them is timed only if that is all of them.
+        precisions: Precisions to try; ``None`` for those that the device has units for.
         one_shape: See ``choose_plan``.
 
     Returns:
-        The fastest first.
+        The timed plans, fastest first.
     """
     device = probes[0](StepPlan())[1].device
     plans = _candidates(device, precisions)
@@ -165,7 +166,7 @@ def compare_plans(
 
 
 def settled(choice: Choice, fits: Fits) -> StepPlan:
-    """Returns the fastest plan as the memory allows it, with graphs kept where it can use them and they did not lose."""
+    """Returns the fastest plan adapted to the memory, with graphs kept if it can use them and keeping did not lose."""
     best, fitting = choice.plan, fits(choice.plan)
     able = best.execution == "eager" and best.backend == "reverse"
     wanted = best.keep_last_k or not choice.keeping_timed
@@ -173,7 +174,7 @@ def settled(choice: Choice, fits: Fits) -> StepPlan:
 
 
 def reason(plan: StepPlan, trials: Sequence[TimedPlan]) -> str:
-    """Returns what a plan won by, against the next ones."""
+    """Returns a description of the winning plan and its time, and of the runners-up."""
     losers = ", ".join(trial.describe() for trial in trials[1:4])
     return f"{plan.describe()}, {1e3 * trials[0].seconds:.0f} ms for a step and its adjoint; next: {losers}"
 
@@ -191,7 +192,7 @@ def _candidates(device: torch.device, precisions: Sequence[Precision] | None) ->
 
 
 def _timed(probes: Iterable[Probe], plan: StepPlan, anew: int | None = None) -> TimedPlan:
-    """Times one step and its adjoint, summed over the probes; ``anew`` is T where every inner loop prepares its own calls."""
+    """Times a step and its adjoint, summed over the probes; ``anew`` is T if every inner loop prepares its own calls."""
     try:
         if anew:
             return TimedPlan(plan, sum(_seconds_with_preparation(probe, plan, anew) for probe in probes))
@@ -206,7 +207,7 @@ def _timed(probes: Iterable[Probe], plan: StepPlan, anew: int | None = None) -> 
 
 
 def _seconds_of_step(loss: InnerLoss, phi: Tensor, batch: Batch, plan: StepPlan) -> float:
-    """Returns the fastest of a few runs."""
+    """Returns the seconds of a step and its adjoint, the fastest of a few runs."""
     calls, direction = step_calls(loss, plan.execution), torch.ones_like(phi)
 
     def step_and_adjoint() -> None:
@@ -217,8 +218,8 @@ def _seconds_of_step(loss: InnerLoss, phi: Tensor, batch: Batch, plan: StepPlan)
 
 
 def _seconds_with_preparation(probe: Probe, plan: StepPlan, steps: int) -> float:
-    """Returns the same of whole inner loops, each with a loss of its own, for which everything is prepared: a step's share."""
-    fresh = [probe(plan) for _ in range(3)]  # one of them warms the libraries up
+    """Returns the seconds per step of whole inner loops, each with a new loss for which everything is prepared anew."""
+    fresh = [probe(plan) for _ in range(3)]  # one of them is a warm-up
 
     def inner_loop() -> None:
         loss, phi, batch = fresh.pop()

@@ -1,4 +1,4 @@
-"""What a computation does, counted operation by operation: arithmetic, and bytes read and written."""
+"""Counts what a computation does, operation by operation: arithmetic, and bytes read and written."""
 
 from __future__ import annotations
 
@@ -15,11 +15,12 @@ from torch.utils.flop_counter import flop_registry
 
 @dataclass
 class Count:
-    """What was counted.
+    """The counts of a computation.
 
     Attributes:
-        flops: Arithmetic of matrix products and convolutions, a multiplication and an addition as two.
-        bytes: What each operation reads and writes, if it reads each input once and finds none in a cache. Views are free.
+        flops: Floating-point operations of matrix products and convolutions; a multiply-add counts as two.
+        bytes: Bytes that operations read and write, if each reads every input once and finds none in a cache. Views are
+            free.
     """
 
     flops: int = 0
@@ -27,7 +28,7 @@ class Count:
 
 
 def count(work: Callable[[], object]) -> Count:
-    """Runs ``work`` once and counts what it does, backward passes included."""
+    """Runs ``work`` once and counts what it does, including backward passes."""
     counting = _Counting()
     with counting:
         work()

@@ -1,8 +1,8 @@
-"""How the calls of an inner step are run: operation by operation, as one compiled function, or as a captured CUDA graph.
+"""How the calls of an inner step are run: operation by operation, as a compiled function, or as a CUDA graph.
 
-Both calls of a step are pure functions of tensors, gradients and second-order terms included. So they can be traced whole, which
-compiling *through* a double backward cannot, or captured as a CUDA graph, which is launched at once. Either is made once
-for every shape of its inputs, and of every inner loss.
+Both calls of a step are pure functions of tensors, including gradients and second-order terms. So they can be traced as
+a whole, where compiling *through* a double backward is not possible, or captured as a CUDA graph, which is launched at
+once. Either is done once for every inner loss and for every shape of its inputs.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from gtn_core.second_order import Backend, Batch, InnerLoss, Step, first_order, 
 Execution = Literal["eager", "compiled", "captured"]
 
 Flat = Callable[..., tuple[Tensor, ...]]
-"""A function of tensors alone."""
+"""A function of tensors only."""
 
 Prepare = Callable[[Flat, tuple[Tensor, ...]], Flat]
-"""``(function, inputs) -> the same function``, faster for inputs like these."""
+"""``(function, inputs) -> an equivalent function``, faster for inputs like these."""
 
 WARM_UP = 3
-"""Runs before a capture, in which libraries allocate and choose their kernels."""
+"""Runs before a capture, in which libraries allocate memory and choose their kernels."""
 
 
 class StepCalls(Protocol):
@@ -62,11 +62,11 @@ class EagerCalls:
 
 
 class PreparedCalls(EagerCalls):
-    """Runs what was prepared for inputs of the same shapes; steps whose graph is kept run as they are.
+    """Runs functions prepared for inputs of the same shapes; steps whose graph is kept run eagerly.
 
     Args:
         loss: The inner loss.
-        prepare: How a function is prepared.
+        prepare: Prepares a function.
     """
 
     def __init__(self, loss: InnerLoss, prepare: Prepare) -> None:
@@ -113,16 +113,16 @@ class PreparedCalls(EagerCalls):
 
 
 def traced(function: Flat, inputs: tuple[Tensor, ...]) -> fx.GraphModule:
-    """Returns all that a function does with inputs like these, gradients that it takes included, as one graph of operations."""
-    function(*inputs)  # what is made at first use, such as constants on the device, is no part of it
+    """Returns all that a function does with inputs like these, including its gradients, as one graph of operations."""
+    function(*inputs)  # keeps out of the graph what is made at first use, e.g. constants on the device
     graph = make_fx(function)(*(x.detach() for x in inputs))
-    graph.graph.eliminate_dead_code()  # forward-mode differentiation leaves checks of shapes behind
+    graph.graph.eliminate_dead_code()  # forward-mode differentiation leaves shape checks behind
     graph.recompile()
     return graph
 
 
 def compiled(function: Flat, inputs: tuple[Tensor, ...], *, compiler: str = "inductor") -> Flat:
-    """Traces and compiles; ``compiler`` is a back-end of ``torch.compile``."""
+    """Traces and compiles a function; ``compiler`` is a back-end of ``torch.compile``."""
     run = torch.compile(traced(function, inputs), backend=compiler, fullgraph=True, dynamic=False)
 
     def call(*inputs: Tensor) -> tuple[Tensor, ...]:
@@ -133,7 +133,7 @@ def compiled(function: Flat, inputs: tuple[Tensor, ...], *, compiler: str = "ind
 
 
 def captured(function: Flat, inputs: tuple[Tensor, ...]) -> Flat:
-    """Captures a CUDA graph, whose inputs are copied to where it reads them and whose results are copied out.
+    """Captures a CUDA graph; inputs are copied to the buffers that it reads, and results are copied out.
 
     Raises:
         DeviceError: The inputs are not on a GPU.
@@ -169,7 +169,7 @@ EXECUTIONS.register("captured")(lambda loss: PreparedCalls(loss, captured))
 
 
 def step_calls(loss: InnerLoss, execution: Execution) -> StepCalls:
-    """Returns the calls of an inner loss; what was prepared for the last two losses is kept, whoever runs eagerly meanwhile."""
+    """Returns the calls of an inner loss; caches those prepared for the last two losses, however many run eagerly."""
     return EagerCalls(loss) if execution == "eager" else _prepared(loss, execution)
 
 

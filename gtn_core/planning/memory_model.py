@@ -1,8 +1,8 @@
-"""How much memory an outer step takes, told before it is taken, and what of it is given up where that is too much.
+"""Predicts how much memory an outer step takes, and what it gives up if that is too much.
 
-An inner loop keeps parameters, optimizer state and batch of every step, and the graphs of the last k. On top of these comes what
-one call needs while it runs. Each call is measured once, at its own size; T, k and the number of real samples judged at a
-time then enter by arithmetic.
+An inner loop keeps parameters, optimizer state and batch of every step, and the graphs of the last k. On top of these
+comes what one call needs while it runs. Each call is measured once, at its actual size; T, k and the number of real
+samples judged at a time then enter by arithmetic.
 """
 
 from __future__ import annotations
@@ -21,21 +21,21 @@ from gtn_core.planning.plan import StepPlan
 from gtn_core.second_order import Batch, InnerLoss, first_order, second_order
 
 SPARE = 0.6
-"""Share of what is free that an outer step may count on: glibc's allocator was seen to hold half as much again."""
+"""Share of free memory that an outer step may use: glibc's allocator was seen to hold half as much again."""
 
 
 @dataclass(frozen=True)
 class StepMemory:
-    """Bytes of one inner step, under one plan.
+    """Bytes of an inner step under one plan.
 
     Attributes:
-        history: What stays of a step for the way back: parameters, state, and the gradient where the optimizer wants it.
-        batch: Of its batch.
+        history: What the backward sweep needs of a step: parameters, state, and the gradient if the optimizer reads it.
+        batch: The step's batch.
         graph: What a kept graph holds.
         forward: Peak of a step without a graph.
-        forward_kept: Peak of a step whose graph is kept, the graph itself included.
-        backward: Peak of the way back through a step whose graph has to be made again.
-        backward_kept: Peak of the way back through a kept graph, without the graph.
+        forward_kept: Peak of a step whose graph is kept, including the graph.
+        backward: Peak of the adjoint of a step whose graph must be rebuilt.
+        backward_kept: Peak of the adjoint of a step with a kept graph, without the graph.
     """
 
     history: int
@@ -52,14 +52,14 @@ class OuterMemory:
     """Bytes of an outer step.
 
     Attributes:
-        step: Of an inner step.
+        step: Bytes of an inner step.
         steps: T.
-        base: What is there from beginning to end: real batches, the sum of the teacher's gradients, the learner.
-        theta: The teacher's gradients of this episode, there from the first batch on that has been differentiated.
-        teacher: Peak of making a batch a second time and differentiating it, these gradients included.
-        judge_fixed: Peak of judging a learner, without what each sample adds.
+        base: What is held throughout: real batches, the sum of the teacher's gradients, the learner.
+        theta: The teacher's gradients of this episode, held from the first differentiated batch on.
+        teacher: Peak of generating a batch a second time and differentiating it, including these gradients.
+        judge_fixed: Peak of judging a learner, without the part that each sample adds.
         judge_sample: What each real sample adds to it.
-        samples: Real samples of the largest batch.
+        samples: Number of real samples in the largest batch.
     """
 
     step: StepMemory
@@ -72,11 +72,11 @@ class OuterMemory:
     samples: int
 
     def peak(self, keep_last_k: int, judge_chunk: int = 0) -> int:
-        """Returns by how many bytes an outer step raises the memory, at its highest.
+        """Returns by how many bytes an outer step raises memory at its peak.
 
         Args:
-            keep_last_k: Steps whose graph is kept; at most T count.
-            judge_chunk: Real samples judged at a time; 0 for all.
+            keep_last_k: Number of last steps whose graph is kept; capped at T.
+            judge_chunk: Number of real samples judged at a time; 0 for all.
         """
         step, k = self.step, min(keep_last_k, self.steps)
         each = step.history + step.batch
@@ -88,9 +88,9 @@ class OuterMemory:
             adjoints + (k * step.graph + step.backward_kept if k else step.backward),
             adjoints + max(0, k - 1) * step.graph + self.teacher,
         ]
-        if self.steps > 1:  # the second batch on the way back
+        if self.steps > 1:  # the second batch of the backward sweep
             calls.append(adjoints + max(0, k - 2) * step.graph + self.teacher + self.theta - each)
-        if k < self.steps:  # the first step whose graph has to be made again
+        if k < self.steps:  # the first step whose graph must be rebuilt
             calls.append(adjoints + step.backward - k * each + (self.theta if k else 0))
         return whole + max(calls)
 
@@ -100,11 +100,11 @@ class OuterMemory:
 
 
 def fit(memories: Iterable[OuterMemory], plan: StepPlan, budget: int) -> StepPlan:
-    """Returns the plan with as many graphs kept, and as many real samples judged at a time, as a budget holds.
+    """Returns the plan with as many graphs kept, and as many real samples judged at a time, as a budget allows.
 
     Args:
-        memories: Of each learner that may come; the dearest counts.
-        plan: How steps are computed; what it says of the two does not count.
+        memories: The memory of each learner that may be drawn; the largest counts.
+        plan: How steps are computed; its own values of these two are ignored.
         budget: Bytes that an outer step may take.
     """
     memories = list(memories)
@@ -123,14 +123,14 @@ def fit(memories: Iterable[OuterMemory], plan: StepPlan, budget: int) -> StepPla
 
 
 def measure_step(loss: InnerLoss, optimizer: InnerOptimizer, phi: Tensor, batch: Batch, plan: StepPlan) -> StepMemory:
-    """Runs the calls of one inner step and tells the memory of each.
+    """Measures the memory of each call of an inner step.
 
     Args:
-        loss: The inner loss, built as the plan says.
-        optimizer: How steps are taken.
+        loss: The inner loss, built for the plan.
+        optimizer: Inner optimizer.
         phi: Parameters, shape ``(D,)``.
-        batch: A batch of the size that comes.
-        plan: Says which back-end is used.
+        batch: A batch of the actual size.
+        plan: Determines the back-end.
     """
     device, state = phi.device, optimizer.init(phi)
     kept = first_order(loss, phi, batch, keep=True)
@@ -153,13 +153,13 @@ def measure_step(loss: InnerLoss, optimizer: InnerOptimizer, phi: Tensor, batch:
 def measure_judge(
     judge: Callable[[Tensor, Statistics, Batch], Tensor], phi: Tensor, statistics: Statistics, batch: Batch
 ) -> tuple[int, float]:
-    """Returns the peak of judging a learner as a fixed part and what each sample adds, from a batch and half of it.
+    """Returns the peak bytes of judging a learner, as a fixed part and a part per sample, from a batch and half of it.
 
     Args:
         judge: ``(phi, statistics, batch) -> mean loss``.
         phi: Parameters, shape ``(D,)``.
-        statistics: To evaluate with.
-        batch: Real samples, two at least.
+        statistics: Batch statistics to evaluate with.
+        batch: Real samples, at least two.
     """
 
     def peak(samples: int) -> int:

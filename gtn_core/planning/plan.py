@@ -1,4 +1,4 @@
-"""How a step is computed on this machine: layout, precision, back-end and kept graphs. How one is chosen: ``planning.choice``."""
+"""How a step is computed on this machine: layout, precision, back-end, kept graphs. ``planning.choice`` chooses."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Precision = Literal["float32", "bfloat16"]
 
 @config
 class StepPlan:
-    """The way a step and its adjoint are computed; every plan computes the same thing, up to its precision."""
+    """How a step and its adjoint are computed; every plan computes the same thing, up to its precision."""
 
     layout: Layout = "contiguous"
     """Memory layout of images and feature maps."""
@@ -28,14 +28,14 @@ class StepPlan:
     backend: Backend = "reverse"
     """How second-order terms are computed for steps without a kept graph."""
     keep_last_k: Natural = 0
-    """Steps whose graph is kept from the forward run, against memory."""
+    """Number of last steps whose graph is kept from the forward pass; saves time and costs memory."""
     execution: Execution = "eager"
     """How the calls of steps without a kept graph are run; ``captured`` needs a GPU."""
     judge_chunk: Natural = 0
-    """Real images that a learner is judged by at a time; 0 for all. Fewer take less memory."""
+    """Number of real images that a learner is judged on at a time; 0 for all. Fewer take less memory."""
 
     def autocast(self, device: torch.device) -> contextlib.AbstractContextManager[object]:
-        """Returns the context that a learner's forward pass runs in."""
+        """Returns the context in which a learner's forward pass runs."""
         if self.precision == "float32":
             return contextlib.nullcontext()
         return torch.autocast(device.type, dtype=torch.bfloat16)
@@ -47,14 +47,14 @@ class StepPlan:
 
 
 Probe = Callable[[StepPlan], tuple[InnerLoss, Tensor, Batch]]
-"""``plan -> (inner loss, phi, a batch)``: one inner step, built as the plan says."""
+"""``plan -> (inner loss, phi, a batch)``: one inner step, built for the plan."""
 
 
 def has_bfloat16_units(device: torch.device) -> bool:
-    """Says whether bfloat16 is worth timing: emulated, one step can take as long as a hundred in float32."""
+    """Returns whether bfloat16 is worth timing: emulated, a step can take as long as a hundred in float32."""
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    checks = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")  # torch offers no public ones
+    checks = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")  # torch has no public ones
     return any(getattr(torch.cpu, check, lambda: False)() for check in checks)
 
 

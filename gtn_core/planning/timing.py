@@ -1,4 +1,4 @@
-"""How long a computation takes, on a CPU or a GPU."""
+"""Times a computation on a CPU or a GPU."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ def fastest(
     """Returns the seconds of the fastest run.
 
     Args:
-        work: What is timed.
-        device: Where it runs.
-        repeats: Runs at most.
-        limit: Seconds after which no other run is begun.
-        warm: Whether it has run before; else a run that is not timed comes first.
+        work: The computation.
+        device: Device that it runs on.
+        repeats: Maximum number of timed runs.
+        limit: Seconds of timed runs after which no further one is started.
+        warm: Whether it has run before; otherwise an untimed run comes first.
     """
     if not warm:
         work()
@@ -33,6 +33,6 @@ def fastest(
 
 
 def _synchronize(device: torch.device) -> None:
-    """Waits until a GPU has done what it was told; a CPU has."""
+    """Waits until a GPU has finished its queued work; a CPU has none."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
