@@ -106,9 +106,9 @@ def load_document(path: Path, kind: str) -> dict[str, Any]:
         raise CheckpointError(f"{path} is a safetensors file, but not one of ours: its header has no {_KEY!r} entry")
     try:
         document = json.loads(text)
-    except json.JSONDecodeError as error:
+    except (ValueError, RecursionError) as error:  # also for an integer of thousands of digits
         raise CheckpointError(f"{path}: the header's {_KEY!r} entry is not JSON: {error}") from error
-    if not isinstance(document, dict) or not isinstance(document.get("format"), int):
+    if not isinstance(document, dict) or type(document.get("format")) is not int:
         raise CheckpointError(f"{path}: the header's {_KEY!r} entry does not say which format it has")
     if document["format"] > FORMAT:
         raise CheckpointError(f"{path} has format {document['format']}; this version reads up to {FORMAT}: upgrade")

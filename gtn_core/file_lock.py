@@ -25,7 +25,9 @@ def held_file(path: Path, busy: str | None = None) -> IO[str]:
         raise GTNError(f"cannot write {error.filename}: {error.strerror}") from error
     try:
         fcntl.flock(file, fcntl.LOCK_EX | (fcntl.LOCK_NB if busy else 0))
-    except BlockingIOError:
+    except OSError as error:
         file.close()
-        raise GTNError(busy) from None
+        if isinstance(error, BlockingIOError) and busy:
+            raise GTNError(busy) from None
+        raise GTNError(f"cannot lock {path}: {error.strerror}; put it on a file system with locks") from error
     return file

@@ -85,7 +85,7 @@ class NativeVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
         self.single_action_space = action_space
         self.observation_space = batch_space(observation_space, num_envs)
         self.action_space = batch_space(action_space, num_envs)
-        ends, cuts = _limit(horizon), _limit(max_episode_steps)
+        ends, cuts = _limit("horizon", horizon), _limit("max_episode_steps", max_episode_steps)
         self._limit, self._terminates, self._truncates = min(ends, cuts), ends <= cuts, cuts <= ends
         self.backend = make_backend(backend, action_space, device)
         self._states: Any = None
@@ -289,9 +289,9 @@ class NativeVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
         return self.backend.untracked() if isinstance(self.backend, TorchBackend) else contextlib.nullcontext()
 
 
-def _limit(steps: int | None) -> int:
+def _limit(name: str, steps: int | None) -> int:
     if steps is None or steps == -1:
         return _FOREVER
     if steps < 1:
-        raise ValueError(f"max_episode_steps is {steps}, expected at least 1, or -1 for no limit")
+        raise ValueError(f"{name} is {steps}, expected at least 1, or -1 for no limit")
     return steps

@@ -111,10 +111,16 @@ def make_stream(
         WeightsError: The document or an array is invalid.
     """
     given = {"images": images, "labels": labels, "lr": lr, "momentum": momentum}
-    tensors = {name: np.asarray(array) for name, array in given.items() if array is not None}
-    # Images must be bytes already: rounding floats here would hide that a caller has forgotten to convert them.
-    tensors = {n: a if n == "images" else a.astype(_DTYPES[n]) for n, a in tensors.items()}
+    tensors = {name: _as_tensor(source, name, array) for name, array in given.items() if array is not None}
     return validate_stream(source, {"format": FORMAT, "kind": STREAM, **document}, tensors)
+
+
+def _as_tensor(source: Path | str, name: str, given: npt.ArrayLike) -> npt.NDArray[Any]:
+    # Images must be bytes already: rounding floats here would hide that a caller has forgotten to convert them.
+    try:
+        return np.asarray(given, None if name == "images" else _DTYPES[name])
+    except (TypeError, ValueError) as error:
+        raise WeightsError(f"{source}: tensor {name!r} is not an array of numbers: {error}") from error
 
 
 def validate_stream(

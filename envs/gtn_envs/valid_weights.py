@@ -138,7 +138,7 @@ def _as_tensor(source: Path | str, name: str, given: npt.ArrayLike) -> Array:
     try:
         return np.array(given, np.float32, order="C")
     except (TypeError, ValueError) as error:
-        raise WeightsError(f"{source}: tensor {name!r} is no array of numbers: {error}") from error
+        raise WeightsError(f"{source}: tensor {name!r} is not an array of numbers: {error}") from error
 
 
 def validate(source: Path | str, document: Mapping[str, Any], tensors: Mapping[str, Array]) -> Weights:

@@ -61,6 +61,9 @@ def test_foreign_files_are_refused(tmp_path, saved):
         load_document(foreign, "thing")
     for header, words in [
         ("[1", "not JSON"),
+        ("[" * 100_000, "not JSON"),
+        ('{"format": %s}' % ("9" * 5000), "not JSON"),
+        ('{"format": true}', "does not say which format"),
         ("[]", "does not say which format"),
         (json.dumps({"kind": "thing"}), "does not say which format"),
         (json.dumps({"format": 99, "kind": "thing"}), "format 99; this version reads up to 1"),

@@ -94,6 +94,9 @@ def test_wrong_fields_in_memory() -> None:
     made = stream()
     with pytest.raises(WeightsError, match=r"^the stream: 'mean' is \[nan\], expected 1 numbers"):
         make_stream(made.images, made.labels, {**made.document, "mean": [float("nan")]})
+    for labels in (["ant", "bee"], [[1, 0], [1]]):
+        with pytest.raises(WeightsError, match=r"^the stream: tensor 'labels' is not an array of numbers"):
+            make_stream(made.images, labels, made.document)
 
 
 def _without(tensors: dict[str, Any], name: str) -> dict[str, Any]:

@@ -214,7 +214,7 @@ def test_names_that_no_file_can_have() -> None:
 def test_what_is_no_array(tmp_path: Path) -> None:
     tensors, document = environment()
     for wrong in ([[1.0], [1.0, 2.0]], "text"):
-        with pytest.raises(WeightsError, match=r"tensor 'observation\.mean' is no array of numbers"):
+        with pytest.raises(WeightsError, match=r"tensor 'observation\.mean' is not an array of numbers"):
             save_environment(tmp_path / "one.safetensors", {**tensors, "observation.mean": wrong}, document)
 
 
