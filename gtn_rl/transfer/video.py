@@ -47,7 +47,8 @@ def film(path: Path, task: Environment, act: Act, seed: int) -> float:
     Raises:
         GTNError: The episode does not end, or the file cannot be written.
     """
-    frames, total = [], 0.0
+    frames: list[Image.Image] = []
+    total = 0.0
     with contextlib.closing(_filmed(task)) as env, own_randomness(seed):
         rate = float(env.metadata.get("render_fps") or 50)
         skip, fps = max(1, round(rate / FPS)), min(FPS, rate)
