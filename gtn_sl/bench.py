@@ -98,7 +98,7 @@ class Bench:
         precision: The precision.
         plan: The fastest plan.
         reason: Why it won.
-        trials: All timed plans, fastest first.
+        timed_plans: The plans that were timed, fastest first.
         outer: An outer step.
         methods: The meta-gradient alone, ours first.
     """
@@ -106,7 +106,7 @@ class Bench:
     precision: Precision
     plan: StepPlan
     reason: str
-    trials: list[TimedPlan]
+    timed_plans: list[TimedPlan]
     outer: Roofline
     methods: list[MethodTime]
 
@@ -143,7 +143,7 @@ def run_bench(
     for precision in precisions:
         with full_float32():
             advance(f"{SHORT[precision]}: plans")
-            trials, plan = _chosen(config, task, precision)
+            timed_plans, plan = _chosen(config, task, precision)
             advance(f"{SHORT[precision]}: ceilings")
             ceilings = measure_ceilings(device, getattr(torch, precision), side=side, mib=copy_mib)
             advance(f"{SHORT[precision]}: outer iteration")
@@ -152,7 +152,7 @@ def run_bench(
             outer = Roofline(fastest(iterate, device, limit=4.0), work, ceilings)
             advance(f"{SHORT[precision]}: other methods")
             methods = list(_methods(config, plan, task))
-        yield Bench(precision, plan, reason(plan, trials), trials, outer, methods)
+        yield Bench(precision, plan, reason(plan, timed_plans), timed_plans, outer, methods)
 
 
 def random_data(task: ImageTask) -> TaskData:
@@ -187,8 +187,8 @@ def _chosen(config: MetaTrainConfig, task: ImageTask, precision: Precision) -> t
         return fitting_plan(config, teacher, plan)
 
     kept = fits(StepPlan(precision=precision)).keep_last_k
-    trials = compare_plans(probes, steps, kept, precisions=[precision], one_shape=True)
-    return trials, settled(Choice(plan=trials[0].plan, keeping_timed=kept == steps), fits)
+    timed_plans = compare_plans(probes, steps, kept, precisions=[precision], one_shape=True)
+    return timed_plans, settled(Choice(plan=timed_plans[0].plan, keeping_timed=kept == steps), fits)
 
 
 def _methods(config: MetaTrainConfig, plan: StepPlan, task: ImageTask) -> Iterator[MethodTime]:

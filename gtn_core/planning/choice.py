@@ -83,10 +83,10 @@ def choose_plan(
         log.info("plan: %s (remembered in %s)", plan.describe(), cache)
         return plan
     kept = fits(StepPlan()).keep_last_k
-    trials = compare_plans(probes, steps, kept, one_shape=one_shape)
-    choice = Choice(plan=trials[0].plan, keeping_timed=kept == steps)
+    timed = compare_plans(probes, steps, kept, one_shape=one_shape)
+    choice = Choice(plan=timed[0].plan, keeping_timed=kept == steps)
     plan = settled(choice, fits)
-    log.info("plan: %s", reason(plan, trials))
+    log.info("plan: %s", reason(plan, timed))
     add_to_cache(cache, key, to_dict(choice))
     return plan
 
@@ -152,17 +152,17 @@ def compare_plans(
     """
     device = probes[0](StepPlan())[1].device
     plans = _candidates(device, precisions)
-    trials = [_timed(probes, plan) for plan in plans]
+    timed = [_timed(probes, plan) for plan in plans]
     if kept == steps:
         layouts = {(p.layout, p.precision): p for p in plans if p.backend == "reverse"}
-        trials += [_timed(probes, dataclasses.replace(plan, keep_last_k=kept)) for plan in layouts.values()]
+        timed += [_timed(probes, dataclasses.replace(plan, keep_last_k=kept)) for plan in layouts.values()]
     if device.type == "cuda":
         anew = None if one_shape else steps
-        trials += [_timed(probes, dataclasses.replace(plan, execution="captured"), anew) for plan in plans]
+        timed += [_timed(probes, dataclasses.replace(plan, execution="captured"), anew) for plan in plans]
     if device.type == "cuda" and one_shape:
-        best = min(trials, key=lambda trial: trial.seconds).plan
-        trials.append(_timed(probes, dataclasses.replace(best, execution="compiled", keep_last_k=0)))
-    return sorted(trials, key=lambda trial: trial.seconds)
+        best = min(timed, key=lambda each: each.seconds).plan
+        timed.append(_timed(probes, dataclasses.replace(best, execution="compiled", keep_last_k=0)))
+    return sorted(timed, key=lambda each: each.seconds)
 
 
 def settled(choice: Choice, fits: Fits) -> StepPlan:
@@ -173,10 +173,10 @@ def settled(choice: Choice, fits: Fits) -> StepPlan:
     return fitting if able and wanted else dataclasses.replace(fitting, keep_last_k=0)
 
 
-def reason(plan: StepPlan, trials: Sequence[TimedPlan]) -> str:
+def reason(plan: StepPlan, timed: Sequence[TimedPlan]) -> str:
     """Returns a description of the winning plan and its time, and of the runners-up."""
-    losers = ", ".join(trial.describe() for trial in trials[1:4])
-    return f"{plan.describe()}, {1e3 * trials[0].seconds:.0f} ms for a step and its adjoint; next: {losers}"
+    losers = ", ".join(each.describe() for each in timed[1:4])
+    return f"{plan.describe()}, {1e3 * timed[0].seconds:.0f} ms for a step and its adjoint; next: {losers}"
 
 
 def _candidates(device: torch.device, precisions: Sequence[Precision] | None) -> list[StepPlan]:

@@ -42,9 +42,9 @@ def test_every_figure_is_there_and_they_agree():
         )
         assert outer["gap"] == pytest.approx(1 / max(outer["flops_share"], outer["bytes_share"]))
         assert plan["precision"] == found["precision"]
-        times = [trial["seconds"] for trial in found["trials"]]
+        times = [timed["seconds"] for timed in found["timed_plans"]]
         assert times == sorted(times)
-        assert {(t["plan"]["layout"], t["plan"]["backend"]) for t in found["trials"]} == {
+        assert {(t["plan"]["layout"], t["plan"]["backend"]) for t in found["timed_plans"]} == {
             (layout, backend) for layout in ("contiguous", "channels_last") for backend in ("reverse", "forward")
         }
         methods = {method["method"]: method for method in found["methods"]}

@@ -160,7 +160,7 @@ def _show(bench: Bench, title: str) -> None:
     ]
     head = f"{SHORT[bench.precision]}: {title}"
     console.print_table([dict(zip(("", "measured", "ceiling", "share"), row, strict=True)) for row in rows], head)
-    console.print_table([_plan_row(trial) for trial in bench.trials], "plans tried: a step and its adjoint")
+    console.print_table([_plan_row(timed) for timed in bench.timed_plans], "plans tried: a step and its adjoint")
     click.echo(f"chosen: {bench.reason}\n")
     ours = bench.methods[0]
     methods = [
@@ -176,16 +176,16 @@ def _show(bench: Bench, title: str) -> None:
     console.print_table(methods, "the meta-gradient alone, by other methods as they are run (contiguous)")
 
 
-def _plan_row(trial: TimedPlan) -> dict[str, str]:
+def _plan_row(timed: TimedPlan) -> dict[str, str]:
     import math
 
-    plan = trial.plan
+    plan = timed.plan
     return {
         "layout": plan.layout,
         "back-end": plan.backend,
         "run": plan.execution,
         "graphs kept": str(plan.keep_last_k),
-        "time": _seconds(trial.seconds) if math.isfinite(trial.seconds) else "impossible",
+        "time": _seconds(timed.seconds) if math.isfinite(timed.seconds) else "impossible",
     }
 
 
