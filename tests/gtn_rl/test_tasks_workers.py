@@ -137,11 +137,11 @@ def test_only_the_latest_state_can_be_used() -> None:
     task = make_task("Countdown-v0", workers=0)
     first = task.reset(3, np.random.default_rng(0))
     second, *_ = task.step(first, torch.zeros(3, dtype=torch.long))
-    with pytest.raises(RuntimeError, match="hold only the latest state"):
+    with pytest.raises(RuntimeError, match="keep only the latest state"):
         task.step(first, torch.zeros(3, dtype=torch.long))
     assert task.observe(second).shape == (3, 2)
     task.close()
-    with pytest.raises(RuntimeError, match="hold only the latest state"):
+    with pytest.raises(RuntimeError, match="keep only the latest state"):
         task.observe(second)
 
 
@@ -311,7 +311,7 @@ def test_copies_start_anew_one_by_one(workers: int) -> None:
     assert torch.equal(task.observe(state)[over, 0], first[over])
     *_, terminated, truncated = task.step(state, torch.zeros(5, dtype=torch.long))
     assert not (terminated | truncated)[over].any()
-    with pytest.raises(RuntimeError, match="hold only the latest state"):
+    with pytest.raises(RuntimeError, match="keep only the latest state"):
         task.restart(state, np.array([0]), (seeds[:1],))
     task.close()
 

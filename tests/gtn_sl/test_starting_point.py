@@ -89,7 +89,7 @@ def test_a_shipped_teacher_is_named_as_it_is():
     [
         ("mnist", {}, "images are 1x28x28 in 10 classes, those of digits 1x8x8 in 10 classes"),
         ("digitz", {}, "teacher.start: unknown teacher 'digitz'; did you mean 'digits'"),
-        ("absent.safetensors", {}, "teacher.start: there is no file absent.safetensors"),
+        ("absent.safetensors", {}, "teacher.start: file absent.safetensors does not exist"),
         ("digits", {"teacher": {"start": 3}}, "teacher.start"),
         ("digits", {"inner": {"steps": 8}}, "inner.steps=8: .* from digits keeps its form, inner.steps=32"),
         ("digits", {"inner": {"lr": 0.1}}, "inner.lr=0.1: .*, inner.lr=0.005"),
