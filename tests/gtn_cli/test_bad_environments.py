@@ -100,8 +100,8 @@ def test_tasks_that_cannot_be_taught(call, here, name, words):
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("Dict", "agents take Box, Discrete, MultiDiscrete, MultiBinary"),
-        ("Tuple", "agents take Box, Discrete, MultiDiscrete, MultiBinary"),
+        ("Dict", "agents support Box, Discrete, MultiDiscrete, MultiBinary"),
+        ("Tuple", "agents support Box, Discrete, MultiDiscrete, MultiBinary"),
         ("Unbounded", "only bounded ones are supported"),
         ("FromOne", "Stable-Baselines3 numbers them from 0"),
         ("Absent", "unknown environment 'OddAbsent-v0'"),
@@ -217,7 +217,7 @@ BLOCKED = "import sys; sys.modules[sys.argv[1]] = None; from gtn_cli.main import
         ("mujoco", [*META_TRAIN, "HalfCheetah-v5"], 2, 'pip install "gymnasium[mujoco]"'),
         ("mujoco", [*TRAIN_AGENT, "HalfCheetah-v5"], 2, 'pip install "gymnasium[mujoco]"'),
         ("Box2D", [*META_TRAIN, "LunarLander-v3"], 2, 'pip install "gymnasium[box2d]"'),
-        ("pygame", [*TRAIN_AGENT, "CartPole-v1", "--video", "a.gif"], 2, "pictures of CartPole-v1 need a package"),
+        ("pygame", [*TRAIN_AGENT, "CartPole-v1", "--video", "a.gif"], 2, "rendering CartPole-v1 needs a package"),
         ("sb3_contrib", [*TRAIN_AGENT, "CartPole-v1", "--algo", "trpo"], 1, "trpo needs the package sb3-contrib"),
     ],
 )

@@ -179,7 +179,7 @@ def test_wrong_arguments(arguments: dict[str, Any], message: str) -> None:
 
 
 def test_more_copies_than_images() -> None:
-    with pytest.raises(ValueError, match="num_envs is 25, more than the 24 images"):
+    with pytest.raises(ValueError, match="num_envs is 25, but there are only 24 images"):
         DataStreamVectorEnv(numbered(), 25)
     assert DataStreamVectorEnv(numbered(), 25, divide=False).num_envs == 25
 

@@ -115,12 +115,12 @@ TENSORS = [
     (lambda t: {**t, "images": t["images"].repeat(2, -1)}, "expected .T, B, H, W, 1 or 3"),
     (lambda t: {**t, "images": t["images"][:0]}, "'images' has shape"),
     (lambda t: {**t, "labels": t["labels"][:3]}, r"'labels' has shape \(3, 6, 3\), expected \(4, 6, 3\)"),
-    (lambda t: {**t, "labels": t["labels"] * np.float16(0.5)}, "'labels' holds one that sums to 0.5, expected 1"),
+    (lambda t: {**t, "labels": t["labels"] * np.float16(0.5)}, "'labels' holds a label that sums to 0.5, expected 1"),
     (lambda t: {**t, "labels": np.where(t["labels"] > 2, t["labels"], np.float16(np.nan))}, "'labels' holds nan"),
     (lambda t: {**t, "labels": t["labels"] - np.float16(1)}, "'labels' holds -.*expected probabilities"),
     (lambda t: {**t, "lr": np.ones(3, np.float32)}, r"'lr' has shape \(3,\), expected \(4,\)"),
-    (lambda t: {**t, "lr": np.full(4, np.inf, np.float32)}, "'lr' holds a value outside \[0, inf\)"),
-    (lambda t: {**t, "momentum": np.ones(4, np.float32)}, "'momentum' holds a value outside \[0, 1\)"),
+    (lambda t: {**t, "lr": np.full(4, np.inf, np.float32)}, r"'lr' holds a value outside \[0, inf\)"),
+    (lambda t: {**t, "momentum": np.ones(4, np.float32)}, r"'momentum' holds a value outside \[0, 1\)"),
 ]
 
 

@@ -138,7 +138,7 @@ def test_wrong_field(variant: dict[str, Any], fields: dict[str, Any], message: s
 
 TENSORS: list[tuple[str, Any, str]] = [
     ("observation.mean", np.zeros(3, np.float32), "'observation.mean' has shape (3,), expected (4,)"),
-    ("observation.std", -np.ones(4, np.float32), "'observation.std' holds -1.0, expected above 0"),
+    ("observation.std", -np.ones(4, np.float32), "'observation.std' holds -1.0, expected values above 0"),
     ("initial.means", np.zeros((0, 4), np.float32), "'initial.means' has shape (0, 4), expected (any, 4)"),
     ("initial.log_std", None, "lacks the tensor 'initial.log_std' of shape (4,)"),
     ("reward.0.weight", np.zeros((5, 16), np.float32), "'reward.0.weight' has shape (5, 16), expected (4, 16)"),

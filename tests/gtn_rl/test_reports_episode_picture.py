@@ -68,7 +68,7 @@ def test_a_task_whose_pictures_fail_costs_a_run_nothing(tmp_path, monkeypatch, c
     with caplog.at_level("INFO"):
         assert write_episodes(tmp_path, find_environment(str(tmp_path / "reward.safetensors"))) is None
     assert "could not draw episodes: no display" in caplog.text
-    with pytest.raises(UsageError, match="Blind-v0 has no pictures: no display"):
+    with pytest.raises(UsageError, match="cannot render Blind-v0: no display"):
         require_rendering(find_environment("Blind-v0"))
 
 

@@ -97,7 +97,7 @@ def test_selects_by_task_and_algorithm():
     assert select(flat, "ppo", ("A",), "f") == flat
     assert select({"A": flat}, "ppo", ("B", "A"), "f") == flat
     assert select({"ppo": {"default": flat}}, "ppo", ("A",), "f") == flat
-    with pytest.raises(UsageError, match="f has no settings of ppo for B; it has: A"):
+    with pytest.raises(UsageError, match="f has no settings for ppo on B; it has: A"):
         select({"A": flat}, "ppo", ("B",), "f")
 
 

@@ -116,7 +116,7 @@ def test_a_run_goes_on_without_the_file_it_started_from(first, tmp_path):
     meta_train(going_on(copy, iterations=1), run)
     copy.unlink()
     config = resolve(MetaTrainConfig, run.read_config())
-    with pytest.raises(UsageError, match=r"run began with another seed, inner\.steps: a resumed run keeps"):
+    with pytest.raises(UsageError, match=r"run was started with a different seed, inner\.steps: a resumed run keeps"):
         meta_train(
             dataclasses.replace(config, seed=9, inner=dataclasses.replace(config.inner, steps=1)), run, resume=True
         )
