@@ -103,15 +103,17 @@ def load_document(path: Path, kind: str) -> dict[str, Any]:
     with _opened(path) as file:
         text = (file.metadata() or {}).get(_KEY)
     if text is None:
-        raise CheckpointError(f"{path} is a safetensors file, but not one of ours: its header has no {_KEY!r} entry")
+        raise CheckpointError(f"{path} is not a GTN file: its safetensors header has no {_KEY!r} entry")
     try:
         document = json.loads(text)
     except (ValueError, RecursionError) as error:  # also for an integer of thousands of digits
         raise CheckpointError(f"{path}: the header's {_KEY!r} entry is not JSON: {error}") from error
     if not isinstance(document, dict) or type(document.get("format")) is not int:
-        raise CheckpointError(f"{path}: the header's {_KEY!r} entry does not say which format it has")
+        raise CheckpointError(f"{path}: the header's {_KEY!r} entry has no integer 'format'")
     if document["format"] > FORMAT:
-        raise CheckpointError(f"{path} has format {document['format']}; this version reads up to {FORMAT}: upgrade")
+        raise CheckpointError(
+            f"{path} has format {document['format']}, but this version reads at most {FORMAT}; upgrade it"
+        )
     if document.get("kind") != kind:
         raise CheckpointError(f"{path} holds a {document.get('kind')!r}, not a {kind!r}")
     return document
@@ -138,7 +140,7 @@ def load_into(module: nn.Module, tensors: Mapping[str, Tensor], path: Path) -> N
             raise CheckpointError(f"{path} holds the tensor {name!r}, which its architecture does not have")
         if tensors[name].shape != expected[name].shape:
             found, wanted = tuple(tensors[name].shape), tuple(expected[name].shape)
-            raise CheckpointError(f"{path}: tensor {name!r} has shape {found}, its architecture needs {wanted}")
+            raise CheckpointError(f"{path}: tensor {name!r} has shape {found}, but its architecture needs {wanted}")
     module.load_state_dict(dict(tensors))
 
 
@@ -164,7 +166,7 @@ def unpack_optimizer(
 @contextlib.contextmanager
 def _opened(path: Path) -> Iterator[Any]:
     if not path.is_file():
-        raise CheckpointError(f"there is no file {path}")
+        raise CheckpointError(f"file {path} does not exist")
     try:
         with safe_open(path, framework="pt") as file:
             yield file

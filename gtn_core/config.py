@@ -158,7 +158,7 @@ def parse_assignments(assignments: Iterable[str]) -> dict[str, Any]:
         try:
             value = yaml.safe_load(text)
         except yaml.YAMLError:
-            raise UsageError(f"the value of {key!r} is not YAML: {text!r}") from None
+            raise UsageError(f"the value of {key!r} is not valid YAML: {text!r}") from None
         for part in reversed(key.split(".")):
             value = {part: value}
         result = _merge(result, value)
@@ -176,9 +176,9 @@ def read_yaml(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise UsageError(f"cannot read the config {path}: {error.strerror}") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
+        raise UsageError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
     if not isinstance(content, dict):
-        raise UsageError(f"{path} should hold keys and values, not a {type(content).__name__}")
+        raise UsageError(f"{path} must contain a mapping of keys to values, got a {type(content).__name__}")
     return content
 
 
@@ -203,7 +203,7 @@ def _explain(cls: type[Any], error: ValidationError) -> UsageError:
         known = [".".join([*path[:-1], field]) for field in _fields(cls, path[:-1])]
         return unknown_name("config key", ".".join(path), known)
     listed = first["type"] == "string_type" and path[-1].isdigit()
-    hint = "; an entry with a comma of its own needs quotes, as in [a, 'b:1,2']" if listed else ""
+    hint = "; quote an entry that contains a comma, as in [a, 'b:1,2']" if listed else ""
     return UsageError(f"config key {'.'.join(path)!r}: {first['msg']}, got {first['input']!r}{hint}")
 
 

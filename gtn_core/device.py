@@ -19,14 +19,14 @@ def resolve_device(name: str) -> str:
     try:
         device = torch.device(name)
     except RuntimeError:
-        raise DeviceError(f"unknown device {name!r}; accepted are auto, cpu, cuda and cuda:N") from None
+        raise DeviceError(f"unknown device {name!r}; expected auto, cpu, cuda or cuda:N") from None
     if device.type not in ("cpu", "cuda"):
-        raise DeviceError(f"device {name!r} is not supported; accepted are auto, cpu, cuda and cuda:N")
+        raise DeviceError(f"device {name!r} is not supported; expected auto, cpu, cuda or cuda:N")
     if device.type == "cuda" and not torch.cuda.is_available():
         reason = "this PyTorch was built without CUDA" if torch.version.cuda is None else "no CUDA device was found"
-        raise DeviceError(f"device {name!r} asked for, but {reason}; use --device cpu")
+        raise DeviceError(f"device {name!r} requested, but {reason}; use --device cpu")
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise DeviceError(f"device {name!r} asked for, but there are only {torch.cuda.device_count()} CUDA devices")
+        raise DeviceError(f"device {name!r} requested, but there are only {torch.cuda.device_count()} CUDA devices")
     return name
 
 

@@ -29,5 +29,5 @@ def held_file(path: Path, busy: str | None = None) -> IO[str]:
         file.close()
         if isinstance(error, BlockingIOError) and busy:
             raise GTNError(busy) from None
-        raise GTNError(f"cannot lock {path}: {error.strerror}; put it on a file system with locks") from error
+        raise GTNError(f"cannot lock {path}: {error.strerror}; put it on a file system that supports locks") from error
     return file

@@ -16,5 +16,5 @@ def make_folder(path: Path) -> Path:
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UsageError(f"cannot make the folder {path}: {error.strerror}") from error
+        raise UsageError(f"cannot create the folder {path}: {error.strerror}") from error
     return path

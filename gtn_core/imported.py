@@ -22,7 +22,9 @@ def import_named(what: str, path: str) -> Any:
     try:
         found: Any = importlib.import_module(module)
     except Exception as error:  # a user's module can raise anything
-        where = "; it must be installed, in this folder or in PYTHONPATH" if isinstance(error, ImportError) else ""
+        where = (
+            "; it must be installed, in the current folder or on PYTHONPATH" if isinstance(error, ImportError) else ""
+        )
         raise UsageError(f"cannot import the {what} {path!r}: {type(error).__name__}: {error}{where}") from error
     for name in names.split("."):
         if not hasattr(found, name):

@@ -30,7 +30,7 @@ class Schedule(nn.Module):
     ) -> None:
         super().__init__()
         if not (lr > 0 and 0 < momentum < max_momentum < 1):
-            raise ValueError(f"need lr > 0 and 0 < momentum < {max_momentum}, got lr={lr}, momentum={momentum}")
+            raise ValueError(f"expected lr > 0 and 0 < momentum < {max_momentum}, got lr={lr}, momentum={momentum}")
         share = momentum / max_momentum
         self.max_momentum = max_momentum
         self.log_lr = nn.Parameter(torch.full((steps,), math.log(lr)), requires_grad=learned)

@@ -137,18 +137,20 @@ def _refuse_impure(module: nn.Module) -> None:
         raise UsageError(f"{type(module).__name__} has no parameters to learn")
     for name, parameter in module.named_parameters():
         if not parameter.requires_grad:
-            raise UsageError(f"the parameter {name!r} is frozen, but a learner's are all trained; make it a buffer")
+            raise UsageError(
+                f"the parameter {name!r} is frozen, but all parameters of a learner are trained; make it a buffer"
+            )
     for name, child in module.named_modules():
         where = f"{type(child).__name__} at {name!r}" if name else type(child).__name__
         tracks = getattr(child, "track_running_stats", False)
         if tracks or isinstance(child, nn.modules.batchnorm._BatchNorm):
-            what = "keeps running statistics" if tracks else "judges an image by the others of its batch"
+            what = "keeps running statistics" if tracks else "uses batch statistics in evaluation"
             raise UsageError(
                 f"{where} {what}, which a pure learner cannot; use gtn_core.norms.BatchNorm or MeanOnlyBatchNorm"
             )
         if _draws(child):
             raise UsageError(
-                f"{where} draws random numbers, which the adjoint cannot repeat; set its dropout to 0, or remove it"
+                f"{where} draws random numbers, which the adjoint cannot repeat; set its dropout to 0 or remove it"
             )
 
 

@@ -63,7 +63,7 @@ class OuterLoop:
         listener: Listener | None = None,
     ) -> None:
         if (settings.iterations is None) == (settings.minutes is None):
-            raise ValueError("give either outer.iterations or outer.minutes")
+            raise ValueError("set either outer.iterations or outer.minutes")
         self.teacher, self.job, self.estimator, self.settings = teacher, job, estimator, settings
         self.run_folder, self.tracker, self.world = run, tracker, world or SingleProcess()
         self.listener = listener
@@ -190,7 +190,7 @@ class OuterLoop:
         """Counts the steps in a row without result, and raises ``DivergedError`` if there are ``patience`` of them."""
         self.progress.fruitless = 0 if report.good else self.progress.fruitless + 1
         if self.progress.fruitless >= self.settings.patience:
-            tries = f", as in the {self.progress.fruitless - 1} before" if self.progress.fruitless > 1 else ""
+            tries = f", as in the previous {self.progress.fruitless - 1}" if self.progress.fruitless > 1 else ""
             error = DivergedError(f"outer step {self.progress.iteration}: {report.error}{tries}")
             error.rank = 0
             raise error

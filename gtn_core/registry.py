@@ -30,7 +30,7 @@ class Registry(Mapping[str, T], Generic[T]):
 
         def add(entry: T) -> T:
             if name in self._entries:
-                raise ValueError(f"{self.kind} {name!r} is registered already")
+                raise ValueError(f"{self.kind} {name!r} is already registered")
             self._entries[name] = entry
             return entry
 

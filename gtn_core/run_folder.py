@@ -84,7 +84,7 @@ class RunFolder:
             self.state.parent.mkdir(parents=True, exist_ok=True)
             self.report.mkdir(exist_ok=True)
         except OSError as error:
-            raise UsageError(f"cannot make the run folder {self.path}: {error.strerror}") from error
+            raise UsageError(f"cannot create the run folder {self.path}: {error.strerror}") from error
 
     def clear(self) -> None:
         """Removes what is left of a run that ended before any training; the caller must hold the lock.
@@ -99,7 +99,7 @@ class RunFolder:
     def _refuse_trained(self) -> None:
         if self.config.exists() and self.has_trained:
             raise UsageError(
-                f"{self.path} holds a run already; go on with --resume {self.path}, or choose another --out"
+                f"{self.path} already holds a run; resume it with --resume {self.path}, or choose another --out"
             )
 
     def write_config(self, settings: Any) -> None:
@@ -153,8 +153,8 @@ class RunFolder:
         others = [name for name in changed if not any(fnmatch(name, pattern) for pattern in may_change)]
         if others:
             raise UsageError(
-                f"{self.path} began with another {', '.join(others)}: a resumed run keeps the settings in its config.yaml"
-                f" (other than {', '.join(may_change)})"
+                f"{self.path} was started with a different {', '.join(others)}: a resumed run keeps the settings in"
+                f" its config.yaml (except {', '.join(may_change)})"
             )
 
     def lock(self) -> IO[str]:

@@ -118,7 +118,7 @@ def _read(
     """Pairs the outputs that are read later, besides the gradient, with their adjoints; omits constant statistics."""
     pairs = [(s, adjoint) for s, adjoint in zip(statistics, w, strict=True) if s.requires_grad] if w else []
     if q is not None:
-        assert progress is not None, "an adjoint of a progress that the loss does not put out"
+        assert progress is not None, "got an adjoint of a progress that the loss does not return"
         pairs.append((progress, q))
     return pairs
 

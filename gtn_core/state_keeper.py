@@ -75,7 +75,7 @@ class StateKeeper:
         if self._world.size > 1:  # mostly from a launcher; the log is avoided, as it may be in mid-line
             done = self._whole[1]["iteration"]
             with contextlib.suppress(OSError):  # stderr may no longer have a reader
-                os.write(2, f"process {self._world.rank} was told to end; outer step {done} is being saved\n".encode())
+                os.write(2, f"process {self._world.rank} received SIGTERM; saving outer step {done}\n".encode())
         if self._world.rank == 0:  # does not flush its tracker, which may be in the middle of a row
             with contextlib.suppress(GTNError):  # the previous state is unchanged
                 self._write(self._whole)

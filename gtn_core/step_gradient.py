@@ -104,7 +104,7 @@ class StepGradient:
                 rows.append(self._add_gradient(sums, episode, share))
             except DivergedError as diverged:
                 error = str(diverged)
-                log.info("episode %d, left out: %s", episode, diverged)
+                log.info("episode %d left out: %s", episode, diverged)
         return {"rows": rows, "error": error}
 
     def _add_gradient(self, sums: list[Tensor], episode: int, share: float) -> Mapping[str, float]:
@@ -112,7 +112,7 @@ class StepGradient:
         trial, estimate = self._estimate(episode, share)
         gradients = [(total, p.grad) for total, p in zip(sums, self.parameters, strict=True) if p.grad is not None]
         if gradients and not gradient_norm(gradient for _, gradient in gradients).isfinite():
-            raise DivergedError("the meta-gradient is not finite, or its norm is not")
+            raise DivergedError("the meta-gradient or its norm is not finite")
         for total, gradient in gradients:
             total += gradient
         return {**estimate.values, **trial.values}
@@ -149,7 +149,7 @@ def estimated(estimator: Estimator, teacher: Teacher, fresh: Callable[[], Trial]
             changed = estimator.shrink(trial) if is_out_of_memory(error) else None
             if changed is None:
                 raise
-        log.warning("%s: out of memory, so from now on %s", what, changed)
+        log.warning("%s: out of memory; now %s", what, changed)
         del trial  # the error, with all that its traceback holds, is gone, too
         release_memory()
 

@@ -140,7 +140,7 @@ class RunTracker:
         except OSError as error:
             if not self._failed:
                 where = (self._writer.log_dir, error.strerror, self._rows.name)
-                log.warning("cannot write %s: %s; the curves go on in %s alone", *where)
+                log.warning("cannot write %s: %s; curves are now written to %s only", *where)
             self._failed = True
 
 

@@ -70,7 +70,7 @@ def load_state(
         estimator.load_state(part("estimator"), document["estimator"])
         return Progress.of(document["progress"])
     except (KeyError, TypeError) as error:
-        raise CheckpointError(f"{run.state} is not the state of such a run: {error}") from error
+        raise CheckpointError(f"{run.state} is not a saved state of this kind of run: {error}") from error
 
 
 def saved_progress(run: RunFolder) -> Progress:
@@ -83,4 +83,4 @@ def saved_progress(run: RunFolder) -> Progress:
     try:
         return Progress.of(document["progress"])
     except (KeyError, TypeError) as error:
-        raise CheckpointError(f"{run.state} does not say where it stands: {error}") from error
+        raise CheckpointError(f"{run.state} does not record the run's progress: {error}") from error

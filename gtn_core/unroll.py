@@ -189,7 +189,7 @@ def meta_gradient(
         ValueError: A meta-loss is requested outside steps ``1..T``, or none is requested.
     """
     if not weights or not all(1 <= t <= loop.steps for t in weights):
-        raise ValueError(f"meta-losses are taken after 1 to {loop.steps} steps, got {sorted(weights)}")
+        raise ValueError(f"meta-losses must be taken after 1 to {loop.steps} steps, got {sorted(weights)}")
     trail = run(loop, history=True, keep_last_k=keep_last_k, execution=execution)
     calls = step_calls(loop.loss, execution)
     meta_losses: dict[int, Tensor] = {}

@@ -103,7 +103,7 @@ def _received(pipe: Connection, process: SpawnProcess, title: str) -> Any:
         process.join()
         code = process.exitcode or 0
         how = f"signal {-code}" if code < 0 else f"exit code {code}"
-        raise GTNError(f"the worker of {title} died ({how}); fewer --workers need less memory") from None
+        raise GTNError(f"the worker of {title} died ({how}); if memory ran out, use fewer --workers") from None
     if failure is not None:
         raise GTNError(f"{title}: {failure}")
     return result
@@ -128,4 +128,4 @@ def serve(pipe: Connection, work: Callable[[Any], Any]) -> None:
         except BrokenPipeError:  # the parent has gone
             return
         except Exception as error:  # a user's object can raise anything when pickled; nothing has been sent then
-            pipe.send((None, f"its result cannot be handed over: {type(error).__name__}: {error}"))
+            pipe.send((None, f"its result cannot be sent back: {type(error).__name__}: {error}"))

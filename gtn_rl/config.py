@@ -244,7 +244,7 @@ def resolve_config(task: str, preset: str, *layers: Mapping[str, Any]) -> RLConf
     for layer in layers:
         environment = layer.get("environment", {})
         if not isinstance(environment, Mapping):
-            raise UsageError(f"config key 'environment' should hold keys and values, got {environment!r}")
+            raise UsageError(f"config key 'environment' must be a mapping, got {environment!r}")
         told |= environment
     settings = PRESETS[preset].get(task.rpartition(":")[2], GENERAL)(
         told.get("kind", "mdp"), told.get("start") is not None

@@ -116,7 +116,7 @@ def find_environment(name: str) -> Environment:
     stream = inner.stream if isinstance(inner, gtn_envs.DataStreamEnv) else None
     if not isinstance(observations, OBSERVATIONS):
         kinds = ", ".join(kind.__name__ for kind in OBSERVATIONS)
-        raise UsageError(f"{name} has observations of {observations}; agents take {kinds}")
+        raise UsageError(f"{name} has observations of {observations}; agents support {kinds}")
     images = None if stream is None else stream.document.get("data")
     return Environment(name, found, observations, env.action_space, file, document, stream is not None, images)
 
@@ -137,7 +137,7 @@ def require_same_spaces(place: Environment, real: Environment) -> None:
 def _register_file(path: Path) -> str:
     """Registers a file under an id with a digest of its path and content, so that a rewritten file gets a new id."""
     if not path.is_file():
-        raise UsageError(f"there is no environment file {path}")
+        raise UsageError(f"environment file {path} does not exist")
     where = hashlib.sha256(str(path.absolute()).encode() + path.read_bytes()).hexdigest()[:12]
     return gtn_envs.register_from_file(path, f"{FROM_FILE}{where}-v0").id
 
@@ -167,15 +167,17 @@ def _registered(name: str) -> str:
     if colon:
         _imported(package, name)
     if Path(name).is_file():
-        raise UsageError(f"{name} is no environment: one is a .safetensors file, as gtn-cli export-dataset writes")
+        raise UsageError(
+            f"{name} is not an environment; expected a .safetensors file, such as gtn-cli export-dataset writes"
+        )
     try:
         return gym.spec(bare).id
     except gym.error.Error as error:
         if Path(name).is_dir():
-            raise UsageError(f"{name} has no teacher yet: there is no {Path(name, 'teacher.safetensors')}") from None
+            raise UsageError(f"{name} has no teacher yet: {Path(name, 'teacher.safetensors')} does not exist") from None
         if isinstance(error, gym.error.NamespaceNotFound):  # a path looks like an id with a namespace
-            raise UsageError(f"there is neither an environment nor a run folder {name!r}") from None
-        raise UsageError(f"there is no environment {bare!r}: {str(error).strip('.')}") from None
+            raise UsageError(f"{name!r} is neither an environment nor a run folder") from None
+        raise UsageError(f"unknown environment {bare!r}: {str(error).strip('.')}") from None
 
 
 def _imported(package: str, name: str) -> ModuleType:

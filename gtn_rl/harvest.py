@@ -100,7 +100,7 @@ def harvest(
     _refuse_what_is_no_number(task.spec.id, result.transitions)
     if len(result.transitions.observations) < 2:
         raise UsageError(
-            f"{episodes} episode of {task.spec.id} has one state, which has no spread: more environment.harvest_episodes have"
+            f"{episodes} episode of {task.spec.id} gave a single state, which has no spread; raise environment.harvest_episodes"
         )
     return Harvest(result.transitions, result.returns, int(result.lengths.sum()))
 

@@ -113,7 +113,7 @@ def _warn_of_numbers(spec: TaskSpec) -> None:
     """Warns, before the budget is spent, that agents of Stable-Baselines3 cannot train in the result."""
     if isinstance(spec.action_space, gym.spaces.Discrete) and (start := int(spec.action_space.start)):
         log.warning(
-            "%s numbers its actions from %d, agents of Stable-Baselines3 from 0, so that none can train in what is made: %s",
+            "%s numbers its actions from %d, but Stable-Baselines3 from 0, so its agents cannot train in the result: %s",
             spec.id,
             start,
             NUMBERED_FROM_ZERO,

@@ -103,7 +103,7 @@ class TorchBackend:
 
         self.device = torch.device(device or "cpu")
         if self.device.type == "cuda" and not torch.cuda.is_available():
-            raise ValueError(f"device {str(device)!r} asked for, but PyTorch sees no GPU")
+            raise ValueError(f"device {str(device)!r} requested, but PyTorch sees no GPU")
         self._space = space
         if isinstance(space, spaces.Box):
             self._low, self._high = map(self.array, accepted_bounds(space))
@@ -185,7 +185,7 @@ def make_backend(name: str, space: Space, device: str | torch.device | None) -> 
     if name != "numpy":
         raise ValueError(f"backend is {name!r}, expected one of {BACKENDS}")
     if device is not None:
-        raise ValueError(f"device is {device!r}, but only the torch backend has devices")
+        raise ValueError(f"device is {device!r}, but only the torch backend takes a device")
     return NumpyBackend(space)
 
 

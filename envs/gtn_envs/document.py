@@ -21,7 +21,7 @@ def check_kind(source: Path | str, document: Mapping[str, Any], kinds: tuple[str
     """Raises ``WeightsError`` unless a document is of one of these kinds and of the supported format version."""
     if document.get("kind") == TEACHER and STREAM in kinds:
         raise WeightsError(
-            f"{source} is a teacher of images and no environment: gtn-cli export-dataset {source} --out FILE makes one of it"
+            f"{source} is an image teacher, not an environment; convert it with gtn-cli export-dataset {source} --out FILE"
         )
     one_of(source, document, "kind", kinds)
     one_of(source, document, "format", (FORMAT,))

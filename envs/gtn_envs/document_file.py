@@ -31,7 +31,7 @@ def read_document(path: str | os.PathLike[str]) -> dict[str, Any]:
     with _opened(path) as file:
         text = (file.metadata() or {}).get(_KEY)
     if text is None:
-        raise WeightsError(f"{path} is a safetensors file, but not one of ours: its header has no {_KEY!r} entry")
+        raise WeightsError(f"{path} is not a GTN file: its safetensors header has no {_KEY!r} entry")
     try:
         document = json.loads(text)
     except (ValueError, RecursionError) as error:  # also for an integer of thousands of digits
@@ -55,7 +55,7 @@ def read_tensors(path: Path) -> dict[str, npt.NDArray[Any]]:
 def require_suffix(path: Path) -> None:
     """Raises ``WeightsError`` unless a path ends in ``.safetensors``, which tells paths from names."""
     if path.suffix != ".safetensors":
-        raise WeightsError(f"the file {path} has to be called <name>.safetensors")
+        raise WeightsError(f"the file {path} must end in .safetensors")
 
 
 def write(path: Path, tensors: Mapping[str, npt.NDArray[Any]], document: Mapping[str, Any]) -> None:
@@ -67,7 +67,7 @@ def write(path: Path, tensors: Mapping[str, npt.NDArray[Any]], document: Mapping
     try:
         text = json.dumps(document, sort_keys=True, allow_nan=False)
     except (TypeError, ValueError) as error:
-        raise WeightsError(f"{path}: the document is not JSON: {error}") from error
+        raise WeightsError(f"{path}: the document cannot be written as JSON: {error}") from error
     _replace(path, save(dict(tensors), {_KEY: text}))
 
 
@@ -81,17 +81,19 @@ def resolve(name: str | os.PathLike[str]) -> Path:
     if path.suffix == ".safetensors":
         if _is_file(path):
             return path.absolute()
-        raise WeightsError(f"there is no file {path}")
+        raise WeightsError(f"file {path} does not exist")
     if path.parent != Path():
         inside = path / "teacher.safetensors"
-        hint = f"; {inside} does" if _is_file(inside) else ""
-        raise WeightsError(f"{path} names neither a file nor a shipped environment: a path ends in .safetensors{hint}")
+        hint = f"; did you mean {inside}?" if _is_file(inside) else ""
+        raise WeightsError(f"{path} is neither a .safetensors file nor a shipped environment{hint}")
     path = SHIPPED / f"{os.fspath(name)}.safetensors"
     if _is_file(path):
         return path.absolute()
     near = difflib.get_close_matches(os.fspath(name), shipped_ids(), n=1)
-    hint = f"; did you mean {near[0]!r}?" if near else f" (there are: {', '.join(shipped_ids()) or 'none'})"
-    raise WeightsError(f"no shipped environment is called {os.fspath(name)!r}{hint}; a path ends in .safetensors")
+    hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(shipped_ids()) or 'none'}"
+    raise WeightsError(
+        f"unknown shipped environment {os.fspath(name)!r} ({hint}); a file's path must end in .safetensors"
+    )
 
 
 def state_of(path: Path) -> tuple[int, int, int]:
@@ -119,14 +121,14 @@ def _tensor(path: Path, file: Any, name: str) -> npt.NDArray[Any]:
         tensor: npt.NDArray[Any] = file.get_tensor(name)
     except (TypeError, AttributeError) as error:  # bfloat16 or float8
         dtype = file.get_slice(name).get_dtype()
-        raise WeightsError(f"{path}: tensor {name!r} has dtype {dtype}, which numpy does not know") from error
+        raise WeightsError(f"{path}: tensor {name!r} has dtype {dtype}, which NumPy does not support") from error
     return tensor
 
 
 @contextlib.contextmanager
 def _opened(path: Path) -> Iterator[Any]:
     if not _is_file(path):
-        raise WeightsError(f"there is no file {path}")
+        raise WeightsError(f"file {path} does not exist")
     try:
         with safe_open(path, framework="np") as file:
             yield file

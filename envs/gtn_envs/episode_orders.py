@@ -85,7 +85,5 @@ def _checked(share: Sequence[int] | None, images: int) -> tuple[int, int]:
     if share is None:
         return 0, 1
     if len(share) != 2 or not 0 <= share[0] < share[1] <= images:
-        raise ValueError(
-            f"share is {share!r}, expected (i, n) with i from 0 below n, and n at most the {images} images"
-        )
+        raise ValueError(f"share is {share!r}, expected (i, n) with 0 <= i < n <= {images}, the number of images")
     return share[0], share[1]

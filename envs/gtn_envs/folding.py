@@ -84,7 +84,7 @@ def fold(weights: Weights) -> Program:
     ):
         if not all(np.isfinite(array).all() for array in arrays):
             raise WeightsError(
-                f"{weights.source}: {what} and the tensors 'observation.*' come to values beyond float32"
+                f"{weights.source}: {what} and the tensors 'observation.*' combine to values that overflow float32"
             )
     if not (program.low <= program.high).all():
         raise WeightsError(

@@ -279,11 +279,11 @@ class NativeVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
         if mask.shape != (self.num_envs,) or not mask.any():
             raise ValueError(f"reset_mask is {mask}, expected shape ({self.num_envs},) and at least one True")
         if not self._started and not mask.all():
-            raise error.ResetNeeded("the first reset has to be of every copy, without a reset_mask")
+            raise error.ResetNeeded("the first reset must include every copy; omit reset_mask")
         return mask.nonzero()[0]
 
     def _invalid(self, actions: Any) -> error.InvalidAction:
-        return error.InvalidAction(f"an action of {actions} is not in {self.single_action_space}")
+        return error.InvalidAction(f"an action in {actions} is not in {self.single_action_space}")
 
     def _untracked(self) -> contextlib.AbstractContextManager[Any]:
         return self.backend.untracked() if isinstance(self.backend, TorchBackend) else contextlib.nullcontext()

@@ -133,7 +133,7 @@ def _file_arguments(spec: EnvSpec) -> list[str]:
 
 def _taken(present: EnvSpec) -> error.RegistrationError:
     return error.RegistrationError(
-        f"{present.id!r} is registered already, with {present.kwargs or present.entry_point}"
+        f"{present.id!r} is already registered, with {present.kwargs or present.entry_point}"
     )
 
 

@@ -34,12 +34,14 @@ class SB3VecEnv(VecEnv):
     def __init__(self, env: NativeVectorEnv) -> None:
         if not isinstance(env, NativeVectorEnv):
             raise TypeError(
-                f"expected a SyntheticVectorEnv or DataStreamVectorEnv, e.g. of gymnasium.make_vec, got {env}"
+                f"expected a SyntheticVectorEnv or DataStreamVectorEnv, e.g. from gymnasium.make_vec, got {env}"
             )
         if env.autoreset_mode is not AutoresetMode.SAME_STEP:
-            raise ValueError(f"the environment has autoreset_mode {env.autoreset_mode.value!r}, SB3 needs 'SameStep'")
+            raise ValueError(
+                f"the environment has autoreset_mode {env.autoreset_mode.value!r}, but SB3 needs 'SameStep'"
+            )
         if not isinstance(env.backend, NumpyBackend):
-            raise ValueError("the environment has the torch backend, SB3 needs numpy")
+            raise ValueError("the environment has the torch backend, but SB3 needs numpy")
         self.env = env
         self._actions: Any = None
         super().__init__(env.num_envs, env.single_observation_space, env.single_action_space)
@@ -114,5 +116,5 @@ class SB3VecEnv(VecEnv):
     def _all(self, name: str, indices: VecEnvIndices) -> None:
         if len(set(self._copies(indices))) != self.num_envs:
             raise ValueError(
-                f"{name!r} is of all {self.num_envs} copies together, indices {indices!r} cannot be singled out"
+                f"{name!r} belongs to all {self.num_envs} copies together; indices {indices!r} cannot be selected"
             )

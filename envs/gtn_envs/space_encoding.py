@@ -49,7 +49,7 @@ def decode_space(encoded: Mapping[str, Any]) -> Space:
             dtype, shape = _dtype(encoded["dtype"]), tuple(encoded["shape"])
             low, high = (np.array([float(v) for v in encoded[key]], np.float64) for key in ("low", "high"))
             if dtype.kind == "f" and not (low <= high).all():  # also rejects NaN
-                raise ValueError("its low is not everywhere at most its high")
+                raise ValueError("its low must be at most its high everywhere")
             return spaces.Box(low.astype(dtype).reshape(shape), high.astype(dtype).reshape(shape), shape, dtype.type)
         if encoded["type"] == "Discrete":
             space = spaces.Discrete(_integer(encoded["n"]), start=_integer(encoded["start"]))
@@ -60,7 +60,7 @@ def decode_space(encoded: Mapping[str, Any]) -> Space:
         raise ValueError(f"it lacks {error}") from error
     except (TypeError, AssertionError, AttributeError, OverflowError) as error:
         raise ValueError(str(error)) from error
-    raise ValueError(f"its type is {encoded['type']!r}, not 'Box' or 'Discrete'")
+    raise ValueError(f"its type is {encoded['type']!r}, expected 'Box' or 'Discrete'")
 
 
 def _dtype(name: Any) -> np.dtype[Any]:

@@ -47,7 +47,7 @@ class StreamPicture:
         if rewards:
             taken, before = history.actions[-1], int(history.states[-2])
             name, colour = self._stream.class_names[taken], _RIGHT if taken == self._class(before) else _WRONG
-            canvas.text(f"before: {self._label(before)}; taken for {name}", 8, self._height + 26, colour)
+            canvas.text(f"before: {self._label(before)}; predicted {name}", 8, self._height + 26, colour)
             text = f"reward {rewards[-1]:.2f}, mean {np.mean(rewards):.3f}"
             canvas.text(text, 8, self._height + 46, GREY)
         return canvas.shown()

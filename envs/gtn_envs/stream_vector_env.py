@@ -73,7 +73,7 @@ class DataStreamVectorEnv(NativeVectorEnv):
             picture=functools.partial(StreamPicture, loaded),
         )
         if divide and num_envs > len(loaded):
-            raise ValueError(f"num_envs is {num_envs}, more than the {len(loaded)} images that there are to divide")
+            raise ValueError(f"num_envs is {num_envs}, but there are only {len(loaded)} images to divide")
         self.stream = loaded
         shares = [(i, num_envs) for i in range(num_envs)] if divide else [None] * num_envs
         orders = functools.partial(EpisodeOrders, loaded.steps, loaded.batch_size, order or loaded.order)

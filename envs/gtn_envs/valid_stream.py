@@ -196,11 +196,11 @@ def _wrong_values(tensors: Mapping[str, npt.NDArray[Any]]) -> Iterator[str]:
     if not (labels >= 0).all():  # also rejects NaN
         yield f"'labels' holds {labels.min()}, expected probabilities of at least 0"
     elif not (np.abs(sums - 1) <= _TOLERANCE).all():
-        yield f"'labels' holds one that sums to {sums.flat[np.abs(sums - 1).argmax()]:.2g}, expected 1"
+        yield f"'labels' holds a label that sums to {sums.flat[np.abs(sums - 1).argmax()]:.2g}, expected 1"
     for name, bound in (("lr", np.inf), ("momentum", 1.0)):
         values = tensors.get(name)
         if values is not None and not ((values >= 0) & (values < bound)).all():
-            yield f"{name!r} holds a value that is not from 0 to below {bound:g}"
+            yield f"{name!r} holds a value outside [0, {bound:g})"
 
 
 def _check_statistics(source: Path | str, document: Mapping[str, Any], key: str, channels: int) -> None:
@@ -211,7 +211,7 @@ def _check_statistics(source: Path | str, document: Mapping[str, Any], key: str,
     )
     if not numbers or len(values or ()) != channels:
         kind = "numbers" if key == "mean" else "numbers above 0"
-        raise WeightsError(f"{source}: {key!r} is {values!r}, expected {channels} {kind}, one for each channel")
+        raise WeightsError(f"{source}: {key!r} is {values!r}, expected {channels} {kind}, one per channel")
 
 
 def _is_finite(value: float) -> bool:

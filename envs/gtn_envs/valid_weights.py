@@ -170,7 +170,7 @@ def validate(source: Path | str, document: Mapping[str, Any], tensors: Mapping[s
             raise WeightsError(f"{source}: 'gamma' is {gamma!r}, expected a number from 0 to 1")
     weights = Weights(source, document, tensors, form, observation_space, action_space)
     graded = isinstance(action_space, spaces.Discrete) and not weights.potential
-    _check_flag(source, document, "regret", graded, "where each of some Discrete actions has a reward")
+    _check_flag(source, document, "regret", graded, "where each Discrete action has a reward of its own")
     _check_tensors(weights)
     for tensor in tensors.values():
         tensor.flags.writeable = False  # shared by every copy of the environment
@@ -230,7 +230,7 @@ def _check_tensors(weights: Weights) -> None:
             raise WeightsError(f"{source}: tensor {name!r} holds a value that is not finite")
     if not (tensors["observation.std"] > 0).all():
         raise WeightsError(
-            f"{source}: tensor 'observation.std' holds {tensors['observation.std'].min()}, expected above 0"
+            f"{source}: tensor 'observation.std' holds {tensors['observation.std'].min()}, expected values above 0"
         )
     if tensors.get("reward.scale", 0) < 0:  # else the action that the network prefers would be the worst
         raise WeightsError(f"{source}: tensor 'reward.scale' holds {tensors['reward.scale']}, expected at least 0")

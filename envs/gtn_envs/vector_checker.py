@@ -129,7 +129,9 @@ class _Step:
     def check_reset(self, resets: npt.NDArray[np.bool_]) -> None:
         """In the mode NEXT_STEP, checks that the step after an episode's end only resets."""
         wrong = resets & ((self.rewards != 0) | self.terminated | self.truncated)
-        assert not wrong.any(), f"copies {wrong.nonzero()[0].tolist()} were reset in this step, with a reward or an end"
+        assert not wrong.any(), (
+            f"copies {wrong.nonzero()[0].tolist()} were reset in this step, but report a reward or an episode's end"
+        )
 
 
 _KINDS = {"f": "floating", "b": "bool"}
@@ -150,7 +152,9 @@ def _check_final(
 ) -> None:
     """In the mode SAME_STEP, checks that the info holds the final observations, separate from the returned ones."""
     if not over.any():
-        assert "final_obs" not in info or not _host(info["_final_obs"]).any(), "final_obs without an episode's end"
+        assert "final_obs" not in info or not _host(info["_final_obs"]).any(), (
+            "the info has final_obs, but no episode ended"
+        )
         return
     for key in ("final_obs", "_final_obs", "final_info", "_final_info"):
         assert key in info, f"an episode ended, but the info has no {key!r}"
@@ -187,9 +191,9 @@ def _check_refusals(env: gym.vector.VectorEnv[Any, Any, Any], seed: int) -> None
         except (error.InvalidAction, AssertionError, ValueError):
             env.reset(seed=seed)
             continue
-        raise AssertionError(f"the actions {actions!r} were not refused, though they are not in {env.action_space}")
+        raise AssertionError(f"the actions {actions!r} were accepted, though they are not in {env.action_space}")
     for name, a, b in zip(("observations", "rewards"), env.step(good), expected, strict=False):
-        assert np.array_equal(_host(a), _host(b)), f"{name} differ after actions that were refused"
+        assert np.array_equal(_host(a), _host(b)), f"{name} differ after rejected actions"
 
 
 def _outside(space: spaces.Box, good: npt.NDArray[Any]) -> list[npt.NDArray[Any]]:

@@ -39,18 +39,18 @@ class HorovodWorld(World):
             import horovod.torch as hvd
         except ImportError as error:
             raise GTNError(
-                f"--world horovod: Horovod cannot be imported ({error}); scripts/install_horovod.sh builds it, torchrun"
-                " needs no build, and --world single ignores the launcher"
+                f"--world horovod: cannot import Horovod ({error}); build it with scripts/install_horovod.sh, use torchrun,"
+                " which needs no build, or ignore the launcher with --world single"
             ) from error
         launched = launched_size(environment)
         if launched is None:
-            raise UsageError("--world horovod needs a launcher; e.g. horovodrun -np 2 gtn-cli ...")
+            raise UsageError("--world horovod needs a launcher, e.g. horovodrun -np 2 gtn-cli ...")
         self._hvd = hvd
         self._meet()
         if self.size != launched and not self.may_restart:
             raise GTNError(
-                f"the launcher has started {launched} processes, but Horovod sees {self.size}: was it built without MPI?"
-                " scripts/install_horovod.sh builds it in where mpicxx is installed; horovodrun --gloo needs none"
+                f"the launcher started {launched} processes, but Horovod sees {self.size}: it may have been built without MPI;"
+                " rebuild it with scripts/install_horovod.sh where mpicxx is installed, or use horovodrun --gloo"
             )
 
     def _meet(self) -> None:

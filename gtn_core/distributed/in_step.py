@@ -23,6 +23,6 @@ def keep_in_step(world: World, tensors: Sequence[Tensor]) -> None:
         digest = zlib.crc32(tensor.detach().cpu().reshape(-1).view(torch.uint8).numpy().tobytes(), digest)
     if len(set(world.gather(digest))) > 1:
         log.warning(
-            "the processes have drifted apart, as they can on unlike processors; all go on with process 0's state"
+            "the processes hold different states, as can happen on unlike processors; continuing with process 0's"
         )
         world.broadcast_(tensors)

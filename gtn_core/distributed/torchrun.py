@@ -57,7 +57,7 @@ class TorchWorld(World):
         missing = [name for name in VARIABLES if name not in environment]
         if missing:
             raise UsageError(
-                f"--world torch needs a launcher that sets {', '.join(missing)}; e.g. torchrun --nproc-per-node 2"
+                f"--world torch needs a launcher that sets {', '.join(missing)}, e.g. torchrun --nproc-per-node 2"
                 " --no-python gtn-cli ..."
             )
         if not dist.is_available():
@@ -76,7 +76,7 @@ class TorchWorld(World):
             backend = "cpu:gloo,cuda:nccl" if _all_have(store, size, gpus >= self.local_size) else "gloo"
             dist.init_process_group(backend, store=store, rank=rank, world_size=size, timeout=PATIENCE)
         except (RuntimeError, ValueError) as error:
-            raise GTNError(f"--world torch: the processes do not find each other: {error}") from error
+            raise GTNError(f"--world torch: the processes could not connect to each other: {error}") from error
         self.rank, self.size = rank, size
 
     def close(self) -> None:

@@ -31,7 +31,7 @@ class OtherRanksError(LostRankError):
     """The launcher has other processes for the run, so that all must abandon their work to join them."""
 
     def __init__(self) -> None:
-        GTNError.__init__(self, "the launcher has other processes for this run")
+        GTNError.__init__(self, "the launcher has changed the processes of this run")
 
 
 class World(ABC):

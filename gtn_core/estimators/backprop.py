@@ -38,8 +38,8 @@ class Backprop:
         """See ``Estimator.estimate``."""
         if not isinstance(trial, Episode):
             raise UsageError(
-                f"backprop needs a trial that can be differentiated, which a {type(trial).__name__} cannot;"
-                " take an evolution strategy"
+                f"backprop needs a differentiable trial, which a {type(trial).__name__} is not;"
+                " use an evolution strategy"
             )
         lesson = teacher.for_learner(trial.lesson)
         lr, momentum = (values[: trial.steps] for values in lesson.schedule())
@@ -92,14 +92,14 @@ class Backprop:
         kept, chunk = self.plan.keep_last_k, self.plan.judge_chunk
         if kept:
             self.plan = replace(self.plan, keep_last_k=kept // 2)
-            return f"graphs of {kept // 2} steps kept instead of {kept}"
+            return f"keeping the graphs of {kept // 2} steps instead of {kept}"
         if not isinstance(trial, Episode) or not isinstance(trial.meta_loss, BatchedLoss):
             return None
         now = min(chunk or trial.meta_loss.largest, trial.meta_loss.largest)
         if now == 1:
             return None
         self.plan = replace(self.plan, judge_chunk=now // 2)
-        return f"{now // 2} real samples judged at a time instead of {now}"
+        return f"judging {now // 2} real samples at a time instead of {now}"
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """See ``Estimator.state``; there is none."""

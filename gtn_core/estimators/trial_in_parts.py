@@ -58,9 +58,7 @@ class TrialInParts:
                 fitness = None
             if fitness is None:  # outside the handler, so that the error no longer holds tensors
                 self.room.most = count // 2
-                log.warning(
-                    "out of memory, so from now on %d candidates judged at a time instead of %d", count // 2, count
-                )
+                log.warning("out of memory; now judging %d candidates at a time instead of %d", count // 2, count)
                 release_memory()
                 continue
             rows.append(dict(self.trial.values))

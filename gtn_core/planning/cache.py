@@ -80,4 +80,4 @@ def add_to_cache(cache: Path | None, key: str, choice: dict[str, object]) -> Non
         with replacing(cache) as file:
             file.write(json.dumps(known, indent=1).encode())
     except (OSError, GTNError) as error:  # a plan that is not remembered is only chosen again
-        log.info("the plan could not be remembered: %s", error)
+        log.info("could not cache the plan: %s", error)

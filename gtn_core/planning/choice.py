@@ -80,7 +80,7 @@ def choose_plan(
     known = _remembered(read_cache(cache).get(key))
     if known is not None:
         plan = settled(known, fits)
-        log.info("plan: %s (remembered in %s)", plan.describe(), cache)
+        log.info("plan: %s (cached in %s)", plan.describe(), cache)
         return plan
     kept = fits(StepPlan()).keep_last_k
     timed = compare_plans(probes, steps, kept, one_shape=one_shape)
@@ -107,7 +107,7 @@ def choose_threads(name: str, probes: Sequence[Probe], plan: StepPlan, most: int
     known = read_cache(cache).get(key)
     if isinstance(known, dict) and known.get("threads") in range(1, most + 1):
         threads = int(known["threads"])
-        log.info("threads: %d of %d (remembered in %s)", threads, most, cache)
+        log.info("threads: %d of %d (cached in %s)", threads, most, cache)
         return threads
     seconds: dict[int, float] = {}
     try:
@@ -202,7 +202,7 @@ def _timed(probes: Iterable[Probe], plan: StepPlan, anew: int | None = None) -> 
     except Exception as error:
         if plan.execution == "eager" and not is_out_of_memory(error):
             raise
-        log.info("plan: %s is left out: %s", plan.describe(), " ".join(str(error).split())[:200])
+        log.info("plan: skipping %s: %s", plan.describe(), " ".join(str(error).split())[:200])
         return TimedPlan(plan, math.inf)
 
 

@@ -140,7 +140,7 @@ def captured(function: Flat, inputs: tuple[Tensor, ...]) -> Flat:
     """
     device = inputs[0].device
     if device.type != "cuda":
-        raise DeviceError(f"steps are captured on a GPU only, not on {device}; set compute.plan.execution=eager")
+        raise DeviceError(f"steps can be captured only on a GPU, not on {device}; set compute.plan.execution=eager")
     with torch.cuda.device(device):
         fixed = [x.detach().clone() for x in inputs]
         aside = torch.cuda.Stream()

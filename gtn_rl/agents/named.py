@@ -41,10 +41,10 @@ def families(names: Sequence[str], spec: TaskSpec, sb3_steps: int) -> tuple[tupl
         if isinstance(family, SB3Family) and name in AGENTS:
             family = replace(family, steps=sb3_steps)
         if not family.fits(spec):
-            raise UsageError(f"the inner agent {name!r} does not take the actions of {spec.id}, {spec.action_space}")
+            raise UsageError(f"the inner agent {name!r} does not support the actions of {spec.id}, {spec.action_space}")
         for agent in (family.usual(spec), family.draw(spec, np.random.default_rng(0))):
             if not callable(getattr(agent, "train", None)):
-                raise UsageError(f"the inner agent {name!r} makes a {type(agent).__name__}, which has no method train")
+                raise UsageError(f"the inner agent {name!r} makes a {type(agent).__name__}, which has no train method")
         found.append((name, family))
     return tuple(found)
 
@@ -59,5 +59,7 @@ def _imported(name: str) -> AgentFamily:
             raise UsageError(f"the inner agent {name!r} is a class that needs arguments: {error}") from error
     missing = [method for method in METHODS if not callable(getattr(family, method, None))]
     if missing:
-        raise UsageError(f"the inner agent {name!r} is no family of agents: it has no method {', '.join(missing)}")
+        raise UsageError(
+            f"the inner agent {name!r} is not a family of agents: it lacks the method {', '.join(missing)}"
+        )
     return family

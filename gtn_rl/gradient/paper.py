@@ -67,13 +67,13 @@ class Paper:
         """See ``Form.refuse``."""
         if not spec.discrete:
             raise UsageError(
-                f"the stage paper regresses on a reward for each action, which {spec.id} with {spec.action_space} has not;"
-                " take meta-gradient"
+                f"the stage paper regresses on a reward for each action, which {spec.id} with {spec.action_space} does not"
+                " have; use meta-gradient"
             )
         usual = GradientConfig()
         if told := [name for name in MEANINGLESS if getattr(settings, name) != getattr(usual, name)]:
             raise UsageError(
-                f"gradient.{told[0]} means nothing to the stage paper, which takes one step of regression; take meta-gradient"
+                f"gradient.{told[0]} has no effect in the stage paper, which takes one step of regression; use meta-gradient"
             )
 
     def lessons(self, environment: EnvironmentTeacher, streams: Streams, settings: GradientConfig) -> Lessons:

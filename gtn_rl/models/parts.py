@@ -31,11 +31,11 @@ def out_of_reach(stage: str, *, discrete: bool) -> Mapping[Part, str]:
         stage: Its name.
         discrete: Whether the task has discrete actions.
     """
-    contexts = "it takes contexts and rewards alone"
+    contexts = "it uses only contexts and rewards"
     dynamics: dict[Part, str] = {"transition": contexts, "termination": contexts}
     if stage == "greedy":
-        policy = "a greedy policy is the same whatever {} is"
+        policy = "a greedy policy does not depend on {}"
         return {**dynamics, "scale": policy.format("the reward's size"), "initial": policy.format("the initial state")}
     if stage == "distil":
-        return dynamics if discrete else {**dynamics, "scale": "of continuous actions it regresses the best one alone"}
+        return dynamics if discrete else {**dynamics, "scale": "for continuous actions it regresses only the best one"}
     return dynamics if NATURES[stage].differentiates else {}

@@ -60,15 +60,15 @@ def plot_curves(path: Path, rows: Rows, title: str, solved: float | None) -> Non
 
 
 def _fitness(axes: Axes, rows: Rows) -> None:
-    label = "the population, worst to best"
+    label = "population, worst to best"
     for _, part in groupby((row for row in rows if "meta/fitness" in row), key=lambda row: row.get("stage")):
         stage = list(part)
         if all("meta/fitness_worst" in row for row in stage):
             low, high = ([row[f"meta/fitness_{end}"] for row in stage] for end in ("worst", "best"))
             axes.fill_between(_minutes(stage), low, high, color=DARK, alpha=0.15, linewidth=0, label=label)
             label = ""  # one entry in the legend is enough
-    _line(axes, rows, "meta/fitness_of_mean", WARM, "the mean of the search, which is the teacher", width=1)
-    _line(axes, rows, "meta/fitness", DARK, "the population, mean")
+    _line(axes, rows, "meta/fitness_of_mean", WARM, "mean of the search (the teacher)", width=1)
+    _line(axes, rows, "meta/fitness", DARK, "population, mean")
 
 
 def _held_out(axes: Axes, rows: Rows, solved: float | None) -> None:
@@ -77,7 +77,7 @@ def _held_out(axes: Axes, rows: Rows, solved: float | None) -> None:
     for kind, colour in zip(kinds, OTHERS * len(kinds), strict=False):
         name = kind.removeprefix("real/")
         _line(axes, rows, kind, colour, "greedy policy of the reward" if name == "greedy" else name, width=1)
-    _line(axes, rows, "real/score", DARK, "mean, which the teacher is chosen by")
+    _line(axes, rows, "real/score", DARK, "mean (selects the teacher)")
     if solved is not None:
         axes.axhline(solved, color="black", linewidth=1, linestyle=(0, (1, 2)), label=f"solved: {solved:g}")
 

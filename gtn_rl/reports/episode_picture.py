@@ -52,7 +52,7 @@ def plot_episodes(path: Path, env: Environment, seed: int = 0) -> None:
     rows = _rows(env.id, weights, seed)
     columns = max(map(len, rows))
     figure = Figure(figsize=(2.4 * columns, 0.5 + 1.95 * ROWS), layout="constrained")
-    chosen = "at random" if weights.potential else "as the reward likes best"
+    chosen = "at random" if weights.potential else "rated highest by the reward"
     what = "contexts" if weights.form == "bandit" else "episodes"
     figure.suptitle(f"{env.name} ({weights.form}): {what}, actions {chosen}", x=0.01, ha="left", fontsize=10)
     for panels, cells in zip(figure.subplots(ROWS, columns, squeeze=False), rows, strict=True):

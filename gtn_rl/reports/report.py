@@ -35,6 +35,6 @@ def write_episodes(folder: Path, env: Environment) -> Path | None:
     try:
         (plot_episodes if can_be_drawn(env) else plot_episode_curves)(path, env)
     except Exception as error:  # a renderer may raise anything; the environment matters more
-        log.info("no picture of episodes: %s", error)
+        log.info("could not draw episodes: %s", error)
         return None
     return path

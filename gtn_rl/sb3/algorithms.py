@@ -77,7 +77,7 @@ ALGORITHMS = {
 
 TAKE_COMPOUND = ("ppo", "a2c", "trpo", "ppo_lstm")
 
-NUMBERED_FROM_ZERO = "register the task wrapped in gymnasium.wrappers.TransformAction, so that its numbers do, too"
+NUMBERED_FROM_ZERO = "register the task wrapped in gymnasium.wrappers.TransformAction to number its actions from 0"
 """What to do about a task whose discrete actions do not start at 0."""
 
 FITTING = {"discrete": ("ppo", "a2c", "dqn"), "continuous": ("ppo", "sac", "td3")}
@@ -113,10 +113,12 @@ def require_fit(entry: Algorithm, space: gym.Space, env: str) -> None:
             f"{env} has actions of {space}, but Stable-Baselines3 numbers them from 0: {NUMBERED_FROM_ZERO}"
         )
     if isinstance(space, gym.spaces.Box) and entry.actions == "continuous" and (space.low == space.high).any():
-        raise UsageError(f"{entry.name} scales actions to their bounds, and an entry of {env}'s, {space}, has no room")
+        raise UsageError(
+            f"{entry.name} scales actions to their bounds, but an entry of {env}'s {space} has equal bounds"
+        )
     if not entry.takes(space):
         fitting = ", ".join(other.name for other in ALGORITHMS.values() if other.takes(space))
-        raise UsageError(f"{entry.name} does not take the actions of {env}, {space}; these do: {fitting or 'none'}")
+        raise UsageError(f"{entry.name} does not support the actions of {env}, {space}; these do: {fitting or 'none'}")
 
 
 def fitting_algorithms(space: gym.Space) -> tuple[str, ...]:

@@ -35,5 +35,5 @@ def fresh_agent(entry: Algorithm, policy: str, venv: VecEnv, seed: int, **argume
             agent: BaseAlgorithm = cls(policy, venv, seed=seed, **{"device": "cpu", **arguments})
     except (AssertionError, TypeError, ValueError, RuntimeError) as error:
         venv.close()
-        raise UsageError(f"{entry.name} refuses its settings: {error}") from error
+        raise UsageError(f"{entry.name} rejects its settings: {error}") from error
     return agent

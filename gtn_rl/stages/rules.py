@@ -35,34 +35,38 @@ def refuse_nonsense(environment: EnvironmentConfig, stages: Sequence[StageConfig
     """
     kind, names = environment.kind, [stage.name for stage in stages]
     if environment.termination and kind != "mdp":
-        raise UsageError(f"environment.termination is for an mdp: {ENDS[kind]}")
+        raise UsageError(f"environment.termination applies only to an mdp: {ENDS[kind]}")
     if environment.reward_mode == "potential" and kind != "reward":
-        raise UsageError(f"environment.reward_mode=potential needs a real reward to be added to; the {kind} has none")
+        raise UsageError(f"environment.reward_mode=potential needs a real reward to add to; the {kind} has none")
     if environment.reward_mode == "potential" and environment.start is not None:
-        raise UsageError("a potential cannot start from a reward of actions: environment.start is for the other modes")
+        raise UsageError(
+            "a potential cannot start from a reward of actions; use environment.start with another environment.reward_mode"
+        )
     if "fit" in names and kind != "mdp":
-        raise UsageError(f"{DYNAMICS[kind]}, so no stage fit")
+        raise UsageError(f"{DYNAMICS[kind]}, so the stage fit does not apply")
     if "fit" not in names and kind == "mdp":
         raise UsageError("an mdp needs the stage fit for its dynamics")
     if kind == "mdp" and environment.harvest_episodes < 2:
         raise UsageError(
-            "an mdp needs environment.harvest_episodes of 2 or more: its dynamics are judged by those left out"
+            "an mdp needs environment.harvest_episodes of 2 or more: its dynamics are validated on held-out ones"
         )
     playing = [stage.name for stage in stages if stage.nature.plays_greedy]
     if environment.reward_mode == "potential" and playing:
         raise UsageError(
-            f"a potential says nothing of actions, so it has no greedy policy for the stage {playing[0]} to play"
+            f"a potential does not rate actions, so it has no greedy policy for the stage {playing[0]} to play"
         )
     if "soften" in names and discrete:
-        raise UsageError("a greedy policy of discrete actions has no gain for the stage soften to choose")
+        raise UsageError("a greedy policy over discrete actions has no gain for the stage soften to choose")
     if "distil" in names and kind == "reward":
-        raise UsageError("the stage distil needs contexts to learn in, and a reward has none; take greedy and bilevel")
+        raise UsageError("the stage distil needs contexts to learn in, but a reward has none; use greedy and bilevel")
     if not any(stage.nature.loops for stage in stages) and environment.start is None:
-        raise UsageError(f"the stage {names[0]} alone makes no reward; add greedy, bilevel or meta-gradient")
+        raise UsageError(f"the stage {names[0]} alone does not learn a reward; add greedy, bilevel or meta-gradient")
     if kind == "mdp" and environment.episode_steps < 2:
-        raise UsageError("an mdp needs environment.episode_steps of 2 or more; one of 1 is a bandit: --kind bandit")
+        raise UsageError(
+            "an mdp needs environment.episode_steps of 2 or more; for one-step episodes, use --kind bandit"
+        )
     if [stage.nature.judges for stage in stages if not stage.nature.warms_up][-1:] == [False]:
-        raise UsageError("after the stage fit no stage judges the mdp; add scale or bilevel behind it")
+        raise UsageError("no stage after fit validates the mdp; add scale or bilevel after it")
     for stage in stages:
         _refuse_missing_parts(environment, stage)
         _refuse_fruitless_parts(stage, discrete=discrete)
@@ -88,7 +92,7 @@ def _refuse_missing_parts(environment: EnvironmentConfig, stage: StageConfig) ->
     if "termination" in stage.parts and not environment.termination:
         raise UsageError(f"{cannot} a termination: there is none without environment.termination=true")
     if environment.kind == "reward" and not {"reward", "scale"} & set(stage.parts):
-        raise UsageError(f"{cannot} anything: a reward has no part but the reward and its scale")
+        raise UsageError(f"{cannot} anything: the only parts of a reward are the reward and its scale")
 
 
 def _refuse_fruitless_parts(stage: StageConfig, *, discrete: bool) -> None:
@@ -101,21 +105,21 @@ def _refuse_fruitless_parts(stage: StageConfig, *, discrete: bool) -> None:
 def _refuse_gain(stage: StageConfig, *, discrete: bool) -> None:
     low, high = stage.gain
     if stage.name == "soften":
-        raise UsageError("the stage soften tries gains of its own; give the range of gains to greedy")
+        raise UsageError("the stage soften tries its own gains; set the range of gains on greedy instead")
     if stage.name != "greedy":
-        raise UsageError(f"the stage {stage.name} plays no greedy policy that could have a gain; give it to greedy")
-    if discrete:
-        raise UsageError("a greedy policy of discrete actions is the same whatever its gain is")
-    if low > high:
         raise UsageError(
-            f"the gain of the stage greedy reaches from its least value to its greatest, not from {low} to {high}"
+            f"the stage {stage.name} plays no greedy policy, so it takes no gain; set the gain on greedy instead"
         )
+    if discrete:
+        raise UsageError("a greedy policy over discrete actions does not depend on its gain")
+    if low > high:
+        raise UsageError(f"the gain of the stage greedy must be [lowest, highest], got [{low}, {high}]")
 
 
 def _refuse_undifferentiable(environment: EnvironmentConfig, stage: StageConfig) -> None:
     if environment.kind == "reward":
-        raise UsageError(f"the stage {stage.name} needs contexts to differentiate, and a reward has none; take bilevel")
+        raise UsageError(f"the stage {stage.name} needs contexts to differentiate, but a reward has none; use bilevel")
     if stage.estimator != "snes":
         raise UsageError(
-            f"the stage {stage.name} differentiates and takes no estimator, got {stage.estimator!r}; give it to bilevel"
+            f"the stage {stage.name} differentiates, so it takes no estimator, got {stage.estimator!r}; use bilevel"
         )

@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 def run_scale(pipeline: Pipeline, index: int, stage: StageConfig, folder: RunFolder) -> StageResult:
     """Tries several sizes of the reward and takes the best."""
     teacher = pipeline.teacher
-    log.info("agents try %d sizes of the reward at once", len(FACTORS))
+    log.info("trying %d sizes of the reward at once", len(FACTORS))
     with contextlib.closing(pipeline.tracker(folder, stage, None, pipeline.world)) as tracker:
         tried = try_sizes(teacher, pipeline.judge())
         for i, (factor, verdict) in enumerate(tried.items()):

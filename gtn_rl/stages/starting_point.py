@@ -29,7 +29,7 @@ def load_start(path: str, spec: TaskSpec) -> Weights:
         raise UsageError(f"environment.start: {error}") from error
     if weights.form == "reward" or weights.task != spec.id:
         raise UsageError(
-            f"environment.start: {path} is of the form {weights.form} for {weights.task}, expected a bandit or an mdp"
+            f"environment.start: {path} has the form {weights.form} for {weights.task}, expected a bandit or an mdp"
             f" for {spec.id}"
         )
     return weights

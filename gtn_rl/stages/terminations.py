@@ -68,10 +68,10 @@ def fit_terminations(
         right = (evaluate(teacher.termination, states, teacher.activation)[:, 0] > 0) == terminated
     judged = [left_out & (terminated == over) for over in (False, True)]
     if not all(of.any() for of in judged):
-        log.warning("the episodes left out terminate always or never, so the fitted terminations are not judged")
+        log.warning("held-out episodes terminate always or never, so the fitted terminations are not validated")
         return None
     accuracy = sum(float(right[of].float().mean()) for of in judged) / 2
-    log.info("fitted terminations have a balanced accuracy of %.4f on episodes left out", accuracy)
+    log.info("fitted terminations have a balanced accuracy of %.4f on held-out episodes", accuracy)
     return accuracy
 
 

@@ -61,7 +61,7 @@ def fit_transitions(
         error, variance = (found - changes[left_out]).square().mean(dim=0), changes[left_out].var(dim=0)
         moving = variance > LEAST**2
         explained = float((1 - error[moving] / variance[moving]).mean()) if moving.any() else 1.0
-    log.info("fitted transitions explain %.4f of the variance of a step on episodes left out", explained)
+    log.info("fitted transitions explain %.4f of the variance of a step on held-out episodes", explained)
     return explained
 
 

@@ -128,7 +128,7 @@ def spec_of(env: gym.Env) -> TaskSpec:
         raise UsageError(f"{name} has observations of {observation}; only Box observations of floats are supported")
     if isinstance(action, spaces.Box):
         if action.dtype.kind != "f":
-            raise UsageError(f"{name} has actions of {action}; of Box actions only those of floats are supported")
+            raise UsageError(f"{name} has actions of {action}; only Discrete and Box actions of floats are supported")
         low, high = float32_within(action)
     else:
         low = high = np.empty(0, np.float32)

@@ -90,9 +90,9 @@ def _unknown(id: str) -> UsageError:
     """Returns the error for an unregistered id, with the nearest id, or how to name a user's own."""
     module, _, bare = id.rpartition(":")
     near = difflib.get_close_matches(bare, gym.registry, n=1, cutoff=0.6)
-    hint = f"did you mean {near[0]!r}?" if near else f"importing {module!r} registers no such id"
+    hint = f"did you mean {near[0]!r}?" if near else f"importing {module!r} does not register it"
     if not near and not module:
-        hint = "one that a package of yours registers is called my_package:MyEnv-v0"
+        hint = "for one that your own package registers, use my_package:MyEnv-v0"
     return UnknownNameError(f"unknown Gymnasium environment {bare!r}; {hint}")
 
 

@@ -99,7 +99,7 @@ def rollout(
         UsageError: Neither the task nor ``max_steps`` sets a limit.
     """
     if episodes < 1 or episodes % group:
-        raise ValueError(f"{episodes} episodes are no positive multiple of the group's {group}")
+        raise ValueError(f"episodes must be a positive multiple of the group size {group}, got {episodes}")
     limit = step_limit(task.spec, max_steps)
     check_every = CHECK_EVERY.get(task.device.type, 16)
     state = task.reset(episodes, generator, group if alike else 1)

@@ -48,7 +48,7 @@ class EnvPool:
 
     def __init__(self, spec: TaskSpec, env_spec: EnvSpec, device: torch.device, workers: int | None = None) -> None:
         if workers is not None and workers < 0:
-            raise UsageError(f"{workers} workers: give 0 for this process, or more")
+            raise UsageError(f"workers must be 0 (this process) or more, got {workers}")
         self.spec = spec
         self.device = device
         self.workers = len(os.sched_getaffinity(0)) if workers is None else workers
@@ -155,7 +155,7 @@ class EnvPool:
 
     def _latest(self, state: PoolState) -> Arrays:
         if self._arrays is None or state.time != self._time:
-            raise RuntimeError(f"{self.spec.id} runs in Gymnasium's environments, which hold only the latest state")
+            raise RuntimeError(f"{self.spec.id} runs in Gymnasium's environments, which keep only the latest state")
         return self._arrays
 
     def _next(self, rows: np.ndarray | None) -> PoolState:

@@ -166,7 +166,9 @@ def _unchanged(name: str, digest: str | None) -> Environment:
     """
     env = find_environment(name)
     if env.digest != digest:
-        raise GTNError(f"{name} has changed since this study began; the same command begins anew with what it is now")
+        raise GTNError(
+            f"{name} has changed since this study began; run the same command again to start over with its new content"
+        )
     return env
 
 

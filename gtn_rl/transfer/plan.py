@@ -55,7 +55,7 @@ def check(env: Environment, task: str, plan: TransferPlan) -> None:
     """
     require_same_spaces(env, find_environment(task))
     if not plan.steps or min(plan.steps) < 1:
-        raise UsageError(f"steps should be positive numbers, not {plan.steps}")
+        raise UsageError(f"steps must be positive, got {plan.steps}")
     for name in plan.settings:
         if name not in SETTINGS:
             raise unknown_name("kind of settings", name, SETTINGS)

@@ -48,7 +48,7 @@ class RealTask:
         self.count = episodes
         spec = gym.spec(task)
         if spec.max_episode_steps is None:
-            log.warning("%s has no time limit; an episode is given up after %s steps", task, f"{ENDLESS:,}")
+            log.warning("%s has no time limit; episodes are abandoned after %s steps", task, f"{ENDLESS:,}")
         native = spec.vector_entry_point is not None
         self._copies: EpisodeCopies = _NativeCopies(task, episodes) if native else _ListedCopies(task, episodes)
 
@@ -76,7 +76,7 @@ class RealTask:
                 running &= ~ended
                 if not running.any():
                     return total
-        raise GTNError(f"an episode of {self.task} did not end within {ENDLESS:,} steps: it needs a time limit")
+        raise GTNError(f"an episode of {self.task} did not end within {ENDLESS:,} steps; the task needs a time limit")
 
     def close(self) -> None:
         """Closes the environments."""

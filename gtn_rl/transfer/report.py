@@ -23,15 +23,15 @@ Rows = list[dict[str, str]]
 READING = (
     "Each agent's score is its mean return over the real episodes. IQM is the interquartile mean of the scores over agents, the "
     "interval its 95% bootstrap interval, spread their standard deviation, solved the share of agents whose score reaches the "
-    "threshold. An agent at N steps has taken N steps and no more, so what it collected since its last update has not taught "
-    "it yet. Updates are steps of its torch optimizers."
+    "threshold. An agent at N steps has taken exactly N steps; those since its last update have not trained it yet. "
+    "Updates are steps of its torch optimizers."
 )
 
 SOLVING = (
-    "Steps: the median over agents of the first stop at which an agent solved the task; an agent that did not within its budget "
-    "counts as more. Fewer: how many times fewer the teacher's agents take. Pays: from how many solving agents on the teacher "
-    "is cheaper than training each of them on the real task until it is solved, by real steps and by CPU-seconds; never where "
-    "an agent saves nothing, and at most so many where the real task was not solved within the budget."
+    "Steps: the median over agents of the first stop at which an agent solved the task; one that did not within its budget "
+    "counts as more. Fewer: the factor by which the teacher's agents take fewer steps. Pays: the number of solving agents from "
+    "which the teacher is cheaper than training each of them on the real task until it is solved, by real steps and by "
+    "CPU-seconds; 'never' if an agent saves nothing, 'at most' if the real task was not solved within the budget."
 )
 
 
@@ -110,9 +110,7 @@ def refuse_another_study(folder: Path, env: Environment, task: str) -> None:
     same = before.get("env") == env.name or (env.digest and before.get("digest") == env.digest)  # wherever a file is
     if not same or before.get("task") != task:
         what = f"{before.get('env')} on {before.get('task')}"
-        raise UsageError(
-            f"{folder} holds the study of {what}: give that of {env.name} on {task} another folder (--out)"
-        )
+        raise UsageError(f"{folder} already holds a study of {what}; choose another --out for {env.name} on {task}")
 
 
 def write_transfer_report(folder: Path, transfer: Transfer, command: str) -> None:
@@ -127,9 +125,7 @@ def write_transfer_report(folder: Path, transfer: Transfer, command: str) -> Non
         file.write(json.dumps({**transfer.to_json(), "made_by": command}, indent=1).encode())
     plot_transfer(folder / "transfer.png", transfer)
     plan, stages = transfer.plan, stages_of(transfer.env.document)
-    threshold = (
-        "nobody has set a threshold" if transfer.threshold is None else f"a mean return of {transfer.threshold:g}"
-    )
+    threshold = "no threshold is set" if transfer.threshold is None else f"a mean return of {transfer.threshold:g}"
     lines = [f"# {transfer.env.name}: transfer to {transfer.task}", ""]
     lines += [
         f"- made by: `{command}`",
@@ -141,7 +137,7 @@ def write_transfer_report(folder: Path, transfer: Transfer, command: str) -> Non
         *(["", READING, "", "![](transfer.png)", "", *markdown_table(result_table(transfer))]),
     ]
     if transfer.solving:
-        lines += ["", "## Until it is solved", "", SOLVING]
+        lines += ["", "## Until solved", "", SOLVING]
         for kind in plan.settings:
             lines += ["", f"Settings: {kind}", "", *markdown_table(solving_table(transfer, kind))]
     with replacing(folder / "transfer.md") as file:

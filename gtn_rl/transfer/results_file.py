@@ -74,4 +74,6 @@ class ResultsFile:
             rows = [json.loads(line) for line in lines]
             return {AgentJob.from_json(row["job"]).identity: row["result"] for row in rows}
         except (ValueError, KeyError, TypeError) as error:
-            raise GTNError(f"{self.path} is not a file of ours: {error}; choose another --out") from error
+            raise GTNError(
+                f"{self.path} does not hold results of a transfer study: {error}; choose another --out"
+            ) from error

@@ -35,6 +35,6 @@ def hyperparameters(kind: str, entry: Algorithm, tasks: Sequence[str], streams: 
     if kind == "tuned":
         content = read_yaml(TUNED)
         if entry.name not in content:
-            raise UsageError(f"there are no tuned settings of {entry.name}; there are of: {', '.join(content)}")
+            raise UsageError(f"no tuned settings for {entry.name}; available for: {', '.join(content)}")
         return select(content, entry.name, tasks, TUNED.name)
     return varied(entry, streams.numpy(f"settings/varied/{entry.name}", index)) if kind == "varied" else {}

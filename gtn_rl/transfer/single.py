@@ -110,7 +110,7 @@ def request(
     if task is not None:
         require_same_spaces(place, task)
     elif real is not None or video is not None:
-        raise UsageError("an agent that does not play cannot be filmed, and needs no real task")
+        raise UsageError("an agent that does not play takes neither a real task nor a video")
     given = {**select(config or {}, entry.name, place.tasks, source), **(overrides or {})}
     settings = interpret(given, entry)
     save = agent_path(save) if save else None
@@ -121,7 +121,7 @@ def request(
         require_writable(tensorboard / "events")
     if video is not None and task is not None:
         if video.suffix.lower() != ".gif":
-            raise UsageError(f"the video should be a .gif file, not {video}")
+            raise UsageError(f"the video must be a .gif file, got {video}")
         require_rendering(task)
     steps = steps or settings.n_timesteps or STEPS
     if settings.n_timesteps is not None:

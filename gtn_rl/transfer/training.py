@@ -89,7 +89,7 @@ def _normalised(venv: VecEnv, arguments: Mapping[str, Any]) -> VecNormalize:
         return VecNormalize(venv, **arguments)
     except (AssertionError, TypeError, ValueError) as error:
         venv.close()
-        raise UsageError(f"VecNormalize refuses its settings (normalize, normalize_kwargs): {error}") from error
+        raise UsageError(f"VecNormalize rejects its settings (normalize, normalize_kwargs): {error}") from error
 
 
 def training_environments(env: Environment, count: int, seed: int) -> VecEnv:

@@ -36,7 +36,7 @@ def write_untrained(env: Environment, path: Path, seed: int) -> None:
         UsageError: The environment is not a teacher with networks.
     """
     if not can_be_untrained(env):
-        raise UsageError(f"{env.name} is no teacher of ours: it has no networks to draw anew")
+        raise UsageError(f"{env.name} is not a teacher from this package: it has no networks to reinitialize")
     assert env.file is not None
     weights = load_environment(env.file)
     random = np.random.default_rng(seed)

@@ -84,11 +84,11 @@ def _filmed(task: Environment) -> gym.Env:
             env.reset(seed=0)
             picture = np.asarray(env.render())
         except gym.error.DependencyNotInstalled as error:
-            raise UsageError(f"pictures of {task.id} need a package that is not installed: {error}") from error
+            raise UsageError(f"rendering {task.id} needs a package that is not installed: {error}") from error
         except Exception as error:  # a renderer's own, e.g. without a display
-            raise UsageError(f"{task.id} has no pictures: {error}") from error
+            raise UsageError(f"cannot render {task.id}: {error}") from error
         if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3:
             given = f"{picture.dtype} {picture.shape}"
-            raise UsageError(f"{task.id} has no pictures: render() gives {given}, not uint8 (height, width, 3)")
+            raise UsageError(f"cannot render {task.id}: render() returned {given}, expected uint8 (height, width, 3)")
         opened.pop_all()
     return env

@@ -67,14 +67,14 @@ def select(content: Mapping[str, Any], algorithm: str, tasks: Sequence[str], sou
     """
     by_task = content.get(algorithm, content)
     if not isinstance(by_task, Mapping):
-        raise UsageError(f"{source}: {algorithm!r} should hold settings by task")
+        raise UsageError(f"{source}: {algorithm!r} must map tasks to settings")
     for name in (*tasks, "default"):
         if isinstance(by_task.get(name), Mapping):
             return dict(by_task[name])
     nested = [name for name, value in by_task.items() if isinstance(value, Mapping) and not name.endswith("_kwargs")]
     if nested and nested != ["normalize"]:
         known = ", ".join(sorted(nested))
-        raise UsageError(f"{source} has no settings of {algorithm} for {' or '.join(tasks)}; it has: {known}")
+        raise UsageError(f"{source} has no settings for {algorithm} on {' or '.join(tasks)}; it has: {known}")
     return dict(by_task)
 
 
@@ -100,7 +100,7 @@ def interpret(given: Mapping[str, Any], entry: Algorithm) -> Settings:
     arguments = {key: value for key, value in values.items() if key not in OUTSIDE}
     for key, value in arguments.items():
         if (value is None or isinstance(value, str)) and isinstance(accepted[key].default, int | float):
-            raise UsageError(f"the setting {key!r} should be a number, not {value!r}")
+            raise UsageError(f"the setting {key!r} must be a number, got {value!r}")
     return Settings(
         arguments=arguments,
         policy=values.get("policy"),
@@ -121,11 +121,11 @@ def _value(key: str, value: Any) -> Any:
         if value.startswith(("dict(", "{", "nn.", "th.", "torch.")):
             return _expression(key, value)
         if key in SCHEDULED:
-            raise UsageError(f"the setting {key!r} should be a number or lin_NUMBER, not {value!r}")
+            raise UsageError(f"the setting {key!r} must be a number or lin_NUMBER, got {value!r}")
     if key in COUNTED and value is not None and not isinstance(value, list | tuple | Mapping):
         return value if value == AS_MANY.get(key) else _count(key, value)
     if key.endswith("_kwargs") and value is not None and not isinstance(value, Mapping):
-        raise UsageError(f"the setting {key!r} should be a dictionary, e.g. dict(net_arch=[64, 64]), not {value!r}")
+        raise UsageError(f"the setting {key!r} must be a dictionary, e.g. dict(net_arch=[64, 64]), got {value!r}")
     if key == "train_freq" and isinstance(value, list):
         return tuple(value)
     if isinstance(value, Mapping):
@@ -147,7 +147,7 @@ def _expression(key: str, text: str) -> Any:
     try:
         return _node(ast.parse(text, mode="eval").body)
     except (SyntaxError, ValueError, AttributeError) as error:
-        raise UsageError(f"the setting {key!r} is not understood: {text!r} ({error})") from None
+        raise UsageError(f"cannot parse the setting {key!r}: {text!r} ({error})") from None
 
 
 def _node(node: ast.expr) -> Any:
@@ -163,13 +163,13 @@ def _node(node: ast.expr) -> Any:
         short = module.removeprefix("torch.").removeprefix("th.")
         if short in ("nn", "optim") and not name.startswith("_"):
             return getattr(torch.nn if short == "nn" else torch.optim, name)
-        raise ValueError(f"only names of torch.nn and torch.optim, not {ast.unparse(node)}")
+        raise ValueError(f"only names from torch.nn and torch.optim are allowed, got {ast.unparse(node)}")
     return ast.literal_eval(node)
 
 
 def _count(key: str, value: Any) -> int:
     if not isinstance(value, int | float) or not 1 <= value < math.inf or value != int(value):
-        raise UsageError(f"the setting {key!r} should be a whole number above 0, not {value!r}")
+        raise UsageError(f"the setting {key!r} must be a positive integer, got {value!r}")
     return int(value)
 
 
@@ -177,7 +177,7 @@ def _normalization(normalize: Any, more: Any) -> dict[str, Any] | None:
     if not normalize:
         return None
     if not isinstance(normalize, bool | Mapping):
-        raise UsageError(f"the setting 'normalize' should be true, false or a dictionary, not {normalize!r}")
+        raise UsageError(f"the setting 'normalize' must be true, false or a dictionary, got {normalize!r}")
     return {**(normalize if isinstance(normalize, Mapping) else {}), **(more or {})}
 
 
@@ -187,5 +187,5 @@ def _noise(kind: Any, spread: Any) -> tuple[str, float] | None:
     if kind not in NOISES:
         raise unknown_name("noise_type", str(kind), NOISES)
     if spread is not None and not (isinstance(spread, int | float) and 0 <= spread < math.inf):
-        raise UsageError(f"the setting 'noise_std' should be a number from 0, not {spread!r}")
+        raise UsageError(f"the setting 'noise_std' must be a non-negative number, got {spread!r}")
     return str(kind), float(spread or 0.0)

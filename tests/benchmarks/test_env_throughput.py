@@ -85,7 +85,7 @@ def test_reports_the_ratios(file: Path, tmp_path: Path) -> None:
     ("arguments", "message"),
     [
         (["--env", "CartPole-v1"], "not a synthetic environment"),
-        (["--env", "nowhere.safetensors"], "no environment file nowhere"),
+        (["--env", "nowhere.safetensors"], "environment file nowhere.safetensors does not exist"),
         (["--shape", "relu/16"], "'relu/16' is not activation/widths/widths"),
         (["--shape", "relu/wide/16"], "'relu/wide/16' is not activation/widths/widths"),
         (["--shape", "gelu/16/16"], "'gelu/16/16' is not activation/widths/widths"),

@@ -24,7 +24,7 @@ from gtn_sl.teacher import SupervisedTeacher
 def test_registries_refuse_duplicates_and_suggest_names():
     registry = Registry("fruit")
     registry.register("apple")(1)
-    with pytest.raises(ValueError, match="fruit 'apple' is registered already"):
+    with pytest.raises(ValueError, match="fruit 'apple' is already registered"):
         registry.register("apple")(2)
     with pytest.raises(UsageError, match="unknown fruit 'aple'; did you mean 'apple'"):
         registry["aple"]

@@ -100,11 +100,11 @@ def test_tasks_that_cannot_be_taught(call, here, name, words):
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("Dict", "agents take Box, Discrete, MultiDiscrete, MultiBinary"),
-        ("Tuple", "agents take Box, Discrete, MultiDiscrete, MultiBinary"),
+        ("Dict", "agents support Box, Discrete, MultiDiscrete, MultiBinary"),
+        ("Tuple", "agents support Box, Discrete, MultiDiscrete, MultiBinary"),
         ("Unbounded", "only bounded ones are supported"),
         ("FromOne", "Stable-Baselines3 numbers them from 0"),
-        ("Absent", "there is no environment 'OddAbsent-v0'"),
+        ("Absent", "unknown environment 'OddAbsent-v0'"),
     ],
 )
 def test_environments_that_no_agent_takes(call, here, command, name, words):
@@ -133,7 +133,9 @@ def test_a_task_that_gives_what_is_no_number_is_named_before_any_training(call, 
 
 
 def test_actions_without_room_are_for_those_that_do_not_scale_them(call):
-    assert_refused(call(*TRAIN_AGENT, "odd_tasks:OddNoRoom-v0", "--algo", "td3"), 2, "td3 scales actions", "no room")
+    assert_refused(
+        call(*TRAIN_AGENT, "odd_tasks:OddNoRoom-v0", "--algo", "td3"), 2, "td3 scales actions", "equal bounds"
+    )
     assert call(*TRAIN_AGENT, "odd_tasks:OddNoRoom-v0", "--algo", "a2c", "--quiet").code == 0
 
 
@@ -141,13 +143,13 @@ def test_numbers_that_agents_do_not_know_are_told_before_the_budget_is_spent(cal
     small = ("--kind", "bandit", "--set", "stages=[{name: bilevel, population: 2}]", "--set", "agents.names=[dqn]")
     outcome = call(*META_TRAIN, "odd_tasks:OddFromOne-v0", "--set", "workers=0", *small)
     told = " ".join(outcome.err.split())
-    assert "OddFromOne-v0 numbers its actions from 1, agents of Stable-Baselines3 from 0" in told
+    assert "OddFromOne-v0 numbers its actions from 1, but Stable-Baselines3 from 0" in told
 
 
 def test_unknown_ids(call):
     assert_refused(call("meta-train", "--task", "CartPol-v1"), 2, "'CartPol-v1'; did you mean 'CartPole-v")
     assert_refused(
-        call("meta-train", "--task", "Zebra-v1"), 2, "'Zebra-v1'; one that a package of yours registers is called"
+        call("meta-train", "--task", "Zebra-v1"), 2, "'Zebra-v1'; for one that your own package registers, use"
     )
     assert_refused(call("meta-train", "--task", "no_package:X-v1"), 2, "No module named 'no_package'")
     assert_refused(
@@ -178,7 +180,7 @@ def test_files_that_hold_something_else(call, here):
         for command in (("inspect",), TRAIN_AGENT, TRANSFER):
             assert_refused(call(*command, foreign), 1, "f.safetensors", words)
     for command in (TRAIN_AGENT, TRANSFER):
-        assert_refused(call(*command, "absent.safetensors"), 2, "there is no environment file absent.safetensors")
+        assert_refused(call(*command, "absent.safetensors"), 2, "environment file absent.safetensors does not exist")
 
 
 def test_files_made_for_other_spaces_or_for_an_unknown_task(call):
@@ -188,7 +190,7 @@ def test_files_made_for_other_spaces_or_for_an_unknown_task(call):
         assert_refused(
             call(*command, "other.safetensors"), 2, "cannot play Pendulum-v1: their spaces differ", "Discrete(2)"
         )
-        assert_refused(call(*command, "unknown.safetensors"), 2, "there is no environment 'Nowhere-v1'")
+        assert_refused(call(*command, "unknown.safetensors"), 2, "unknown environment 'Nowhere-v1'")
     for name in ("other", "unknown"):  # its own header can be read all the same
         assert call("inspect", f"{name}.safetensors", "--quiet").code == 0
 
@@ -215,7 +217,7 @@ BLOCKED = "import sys; sys.modules[sys.argv[1]] = None; from gtn_cli.main import
         ("mujoco", [*META_TRAIN, "HalfCheetah-v5"], 2, 'pip install "gymnasium[mujoco]"'),
         ("mujoco", [*TRAIN_AGENT, "HalfCheetah-v5"], 2, 'pip install "gymnasium[mujoco]"'),
         ("Box2D", [*META_TRAIN, "LunarLander-v3"], 2, 'pip install "gymnasium[box2d]"'),
-        ("pygame", [*TRAIN_AGENT, "CartPole-v1", "--video", "a.gif"], 2, "pictures of CartPole-v1 need a package"),
+        ("pygame", [*TRAIN_AGENT, "CartPole-v1", "--video", "a.gif"], 2, "rendering CartPole-v1 needs a package"),
         ("sb3_contrib", [*TRAIN_AGENT, "CartPole-v1", "--algo", "trpo"], 1, "trpo needs the package sb3-contrib"),
     ],
 )

@@ -121,7 +121,7 @@ def test_runs_lists_what_is_there(call, trained, tmp_path):
     assert "no runs in" in call("runs", tmp_path).out
     (tmp_path / "broken").mkdir()
     (tmp_path / "broken" / "config.yaml").write_text("task: digits\n")
-    assert "there is no file" in call("runs", tmp_path, "--json").json[0]["state"]
+    assert "latest.safetensors does not exist" in call("runs", tmp_path, "--json").json[0]["state"]
 
 
 def test_a_run_that_was_to_take_no_step_is_done(call, small, tmp_path):

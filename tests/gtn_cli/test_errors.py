@@ -36,7 +36,7 @@ def assert_one_line(outcome, code, *words):
         (["meta-train", "--device", "warp"], ["warp", "cuda:N"]),
         (["meta-train", "--resume", "nowhere"], ["nowhere is not a run folder"]),
         (["meta-train", "--resume", "nowhere", "--task", "mnist"], ["--task cannot go with --resume"]),
-        (["meta-train", "--out", "/dev/null/run"], ["cannot make the run folder /dev/null/run"]),
+        (["meta-train", "--out", "/dev/null/run"], ["cannot create the run folder /dev/null/run"]),
         (["meta-train", "--set", "learner.architecture=base_fc:1"], ["takes 3 widths"]),
         (["tasks", "--download", "minst"], ["did you mean 'mnist'"]),
         (["runs", "absent"], ["there is no folder absent"]),
@@ -85,13 +85,13 @@ def test_damaged_and_foreign_teachers(call, trained, tmp_path):
         damaged.write_bytes(content)
         for command in ("evaluate", "inspect"):
             assert_one_line(call(command, damaged), 1, str(damaged), word)
-    assert_one_line(call("inspect", tmp_path / "absent.safetensors"), 1, "there is no file")
+    assert_one_line(call("inspect", tmp_path / "absent.safetensors"), 1, "absent.safetensors does not exist")
 
 
 def test_a_run_is_not_overwritten(call, trained, small):
     before = (trained / "teacher.safetensors").read_bytes()
     outcome = call("meta-train", *small, "--iterations", 1, "--out", trained)
-    assert_one_line(outcome, 2, "holds a run already", "--resume")
+    assert_one_line(outcome, 2, "already holds a run", "--resume")
     assert (trained / "teacher.safetensors").read_bytes() == before
 
 

@@ -47,7 +47,7 @@ def test_other_formats(call, trained, tmp_path, format):
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
-        (["absent.safetensors", "--out", "d.safetensors"], 1, "there is no file absent.safetensors"),
+        (["absent.safetensors", "--out", "d.safetensors"], 1, "file absent.safetensors does not exist"),
         (["RUN", "--out", "d.zip"], 2, "--out is d.zip, expected a file called <name>.safetensors"),
         (["RUN", "--format", "npz", "--out", "d.safetensors"], 2, "expected a file called <name>.npz"),
         (["RUN", "--format", "png", "--out", "RUN"], 2, "a folder of images has to be new or empty"),

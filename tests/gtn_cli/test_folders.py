@@ -67,7 +67,9 @@ def test_a_study_does_not_replace_anothers_report(tmp_path):
         ("GTN-CartPoleBandit-v0", "b", "CartPole-v1"),
         ("x", None, "CartPole-v1"),
     ):
-        with pytest.raises(UsageError, match="holds the study of GTN-CartPole-v0 on CartPole-v1: give that of"):
+        with pytest.raises(
+            UsageError, match="already holds a study of GTN-CartPole-v0 on CartPole-v1; choose another --out for"
+        ):
             refuse_another_study(tmp_path, SimpleNamespace(name=name, digest=digest), task)
 
 
@@ -97,7 +99,7 @@ def test_inspect_tells_what_it_can_where_no_picture_can_be_drawn(call, trained, 
     (tmp_path / "mine").write_text("a file where the pictures' folder would be")
     shown = call("inspect", tmp_path / "mine.safetensors", "--json")
     assert (shown.code, shown.json["task"], shown.json["pictures"]) == (0, "digits", None)
-    assert "no picture: cannot make the folder" in shown.err
+    assert "no picture: cannot create the folder" in shown.err
     assert call("inspect", tmp_path / "mine.safetensors", "--out", tmp_path / "mine").code == 2
 
 

@@ -64,16 +64,16 @@ def test_without_the_real_tasks_package_it_trains_and_saves(call, tmp_path, monk
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
-        (["--env", "CartPole-v1", "--no-eval", "--video", "film.gif"], 2, "that does not play cannot be filmed"),
+        (["--env", "CartPole-v1", "--no-eval", "--video", "film.gif"], 2, "that does not play takes neither"),
         (["--env", "CartPole-v1", "--algo", "pppo"], 2, "unknown algorithm 'pppo'; did you mean 'ppo'"),
-        (["--env", "CartPole-v1", "--algo", "sac"], 2, "sac does not take the actions of CartPole-v1, Discrete(2)"),
+        (["--env", "CartPole-v1", "--algo", "sac"], 2, "sac does not support the actions of CartPole-v1, Discrete(2)"),
         (["--env", "CartPole-v1", "--set", "lr=1"], 2, "unknown setting of ppo 'lr'"),
         (["--env", "CartPole-v1", "--eval", "Pendulum-v1"], 2, "cannot play Pendulum-v1: their spaces differ"),
         (["--env", "CartPole-v1", "--save", "/dev/null/agent.zip"], 2, "cannot write /dev/null/agent.zip"),
-        (["--env", "CartPole-v1", "--video", "film.mp4"], 2, "should be a .gif file, not film.mp4"),
+        (["--env", "CartPole-v1", "--video", "film.mp4"], 2, "must be a .gif file, got film.mp4"),
         (["--env", "CartPole-v1", "--config", "absent.yml"], 2, "cannot read the config absent.yml"),
-        (["--env", "absent.safetensors"], 2, "no environment file absent.safetensors"),
-        (["--env", "Cart-v1"], 2, "no environment 'Cart-v1'"),
+        (["--env", "absent.safetensors"], 2, "environment file absent.safetensors does not exist"),
+        (["--env", "Cart-v1"], 2, "unknown environment 'Cart-v1'"),
     ],
 )
 def test_wrong_usage(call, tmp_path, monkeypatch, arguments, code, words):

@@ -40,8 +40,8 @@ def test_several_environments(call, tmp_path):
         (["CartPole-v1", "--algo", "dqm"], "did you mean 'dqn'"),
         (["CartPole-v1", "--steps", "1000,many"], "--steps should be numbers above 0"),
         (["CartPole-v1", "--settings", "tunde"], "did you mean 'tuned'"),
-        (["CartPole-v1", "--out", "/dev/null/out"], "cannot make the folder /dev/null/out"),
-        (["CartPole-v1", "Pendulum-v1", "--algo", "dqn"], "dqn does not take the actions of Pendulum-v1"),
+        (["CartPole-v1", "--out", "/dev/null/out"], "cannot create the folder /dev/null/out"),
+        (["CartPole-v1", "Pendulum-v1", "--algo", "dqn"], "dqn does not support the actions of Pendulum-v1"),
     ],
 )
 def test_wrong_usage(call, tmp_path, monkeypatch, arguments, words):

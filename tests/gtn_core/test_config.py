@@ -84,7 +84,7 @@ def test_configs_are_frozen():
         ({"rate": 1e39}, r"config key 'rate': .*less than or equal to 1000"),
         (
             {"names": ["b:8", 16]},
-            r"config key 'names\.1': .*string, got 16; an entry with a comma of its own needs quotes",
+            r"config key 'names\.1': .*string, got 16; quote an entry that contains a comma",
         ),
     ],
 )

@@ -69,7 +69,7 @@ def test_what_cannot_be_joined_is_an_error():
 
 def test_a_launcher_without_its_library_is_an_error(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "horovod.torch", None)
-    with pytest.raises(GTNError, match=r"cannot be imported.*install_horovod.sh.*--world single"):
+    with pytest.raises(GTNError, match=r"cannot import Horovod.*install_horovod.sh.*--world single"):
         join("auto", {"OMPI_COMM_WORLD_RANK": "0", "OMPI_COMM_WORLD_SIZE": "2"})
 
 

@@ -23,5 +23,7 @@ def test_a_file_system_without_locks_is_an_error_of_its_own(tmp_path, monkeypatc
         raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
 
     monkeypatch.setattr(fcntl, "flock", refuse)
-    with pytest.raises(GTNError, match=r"cannot lock .*lock: No locks available; put it on a file system with locks"):
+    with pytest.raises(
+        GTNError, match=r"cannot lock .*lock: No locks available; put it on a file system that supports locks"
+    ):
         held_file(tmp_path / "lock", "busy")

@@ -127,7 +127,7 @@ def test_schedule_starts_where_it_is_told():
 
 @pytest.mark.parametrize(("lr", "momentum"), [(0, 0.5), (-1, 0.5), (0.1, 0), (0.1, 0.995)])
 def test_schedule_refuses_values_that_make_none(lr, momentum):
-    with pytest.raises(ValueError, match="need lr > 0"):
+    with pytest.raises(ValueError, match="expected lr > 0"):
         Schedule(3, lr, momentum)
 
 

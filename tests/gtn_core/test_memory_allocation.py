@@ -116,8 +116,8 @@ def test_graphs_are_halved_first_then_real_samples_and_the_gradient_stays_what_i
     assert job.tries == [3, 3, 3]  # the same episode
     assert (estimator.plan.keep_last_k, estimator.plan.judge_chunk) == (2, 0)
     assert [record.message for record in caplog.records] == [
-        "episode 3: out of memory, so from now on graphs of 4 steps kept instead of 8",
-        "episode 3: out of memory, so from now on graphs of 2 steps kept instead of 4",
+        "episode 3: out of memory; now keeping the graphs of 4 steps instead of 8",
+        "episode 3: out of memory; now keeping the graphs of 2 steps instead of 4",
     ]
     torch.testing.assert_close(found, expected, rtol=1e-12, atol=0)
     found, job, estimator = gradient(0, 5, StepPlan(keep_last_k=1))
@@ -152,7 +152,7 @@ def test_candidates_are_judged_in_parts_where_all_of_them_do_not_fit(caplog):
     assert found.tolist() == [-float(i * i) for i in range(8)]
     assert crowd.asked == [8, 4, 2, 2, 2, 2, 2, 2, 2]  # the last candidate with every other one
     assert (room.most, trial.values) == (1, {"cost/real_steps": 14.0})
-    assert "from now on 3 candidates judged at a time instead of 7" in caplog.text
+    assert "now judging 3 candidates at a time instead of 7" in caplog.text
     assert TrialInParts(crowd, room).fitness(None, candidates[:2]).tolist() == [0.0, -1.0]
     assert TrialInParts(crowd, room).fitness(None, candidates[:1]).tolist() == [0.0]
 

@@ -113,7 +113,7 @@ def test_a_choice_is_remembered_and_a_damaged_memory_is_made_anew(tmp_path, capl
     first = choose_plan("net", [probe], 4, room_for(4), cache=cache)
     with caplog.at_level(logging.INFO):
         assert choose_plan("net", [probe], 4, room_for(4), cache=cache) == first
-    assert "remembered" in caplog.text
+    assert "cached" in caplog.text
     assert len(json.loads(cache.read_text())) == 1
     cache.write_text("{")
     assert choose_plan("net", [probe], 4, room_for(4), cache=cache).precision in ("float32", "bfloat16")
@@ -133,7 +133,7 @@ def test_the_number_of_threads_is_chosen_and_remembered(tmp_path, monkeypatch, c
     finally:
         torch.set_num_threads(before)
     assert "threads: 2 of 3; a step and its adjoint: 3000 ms on 1, 1000 ms on 2, 2000 ms on 3" in caplog.text
-    assert "threads: 2 of 3 (remembered" in caplog.text
+    assert "threads: 2 of 3 (cached" in caplog.text
 
 
 @pytest.mark.parametrize(

@@ -116,7 +116,7 @@ def test_on_a_gpu_a_prepared_step_is_the_step(backend, closed, execution):
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="is about a machine without CUDA")
 def test_a_capture_without_a_gpu_is_refused():
-    with pytest.raises(DeviceError, match="on a GPU only, not on cpu"):
+    with pytest.raises(DeviceError, match="only on a GPU, not on cpu"):
         captured(lambda x: (x,), (torch.ones(2),))
 
 

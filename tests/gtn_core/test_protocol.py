@@ -115,5 +115,5 @@ def test_fitness_judges_so_many_samples_at_a_time_as_the_plan_says():
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="is about a machine without CUDA")
 def test_fitness_runs_steps_as_the_plan_says():
-    with pytest.raises(DeviceError, match="captured on a GPU only"):
+    with pytest.raises(DeviceError, match="captured only on a GPU"):
         episode(plan=StepPlan(execution="captured")).fitness(Wanderer(), Wanderer().theta()[None])

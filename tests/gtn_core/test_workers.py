@@ -13,7 +13,7 @@ def test_results_come_with_their_jobs():
 
 
 def test_a_result_that_cannot_be_pickled_is_told_as_that():
-    with pytest.raises(GTNError, match=r"^job \d: its result cannot be handed over: TypeError: cannot pickle"):
+    with pytest.raises(GTNError, match=r"^job \d: its result cannot be sent back: TypeError: cannot pickle"):
         run_jobs(memoryview, [b"1", b"2"], 2, lambda job, result: None, lambda job: f"job {int(job)}")
 
 

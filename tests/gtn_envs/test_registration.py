@@ -74,7 +74,7 @@ def test_the_same_file_again(files: dict[str, Path]) -> None:
 
 def test_images_take_no_id_that_stands_for_something_else() -> None:
     before = gym.spec("CartPole-v1")
-    with pytest.raises(gym.error.RegistrationError, match="'CartPole-v1' is registered already"):
+    with pytest.raises(gym.error.RegistrationError, match="'CartPole-v1' is already registered"):
         register_images("mine.npz", "CartPole-v1")
     assert gym.spec("CartPole-v1") is before
     for _ in range(2):
@@ -108,16 +108,16 @@ def test_a_relative_path_is_kept_absolute(write: Callable[..., Path], monkeypatc
 
 def test_what_is_refused(files: dict[str, Path], tmp_path: Path, write: Callable[..., Path]) -> None:
     path = files["GTN-TestBox-v0"]
-    with pytest.raises(error.RegistrationError, match="'GTN-TestDiscrete-v0' is registered already, with"):
+    with pytest.raises(error.RegistrationError, match="'GTN-TestDiscrete-v0' is already registered, with"):
         register_from_file(path, "GTN-TestDiscrete-v0")
-    with pytest.raises(error.RegistrationError, match="'CartPole-v1' is registered already"):
+    with pytest.raises(error.RegistrationError, match="'CartPole-v1' is already registered"):
         register_from_file(path, "CartPole-v1")
     for id in ("GTN-Mine", "GTN Mine v0", ""):
         with pytest.raises(error.RegistrationError, match="is not an environment id: expected"):
             register_from_file(path, id)
-    with pytest.raises(WeightsError, match="there is no file"):
+    with pytest.raises(WeightsError, match=r"^file .* does not exist"):
         register_from_file(tmp_path / "absent.safetensors", "GTN-Mine-v0")
-    with pytest.raises(WeightsError, match=r"called <name>\.safetensors"):
+    with pytest.raises(WeightsError, match=r"must end in \.safetensors"):
         register_from_file(tmp_path / "weights.pt", "GTN-Mine-v0")
     reward = write(form="reward", task="Grid-v0")
     with pytest.raises(error.RegistrationError, match="the real task 'Grid-v0' is not registered"):

@@ -71,7 +71,7 @@ def test_attributes(files: dict[str, Path]) -> None:
     assert picture.shape[-1] == 3
     env.set_attr("note", 5)
     assert env.get_attr("note") == [5, 5, 5]
-    with pytest.raises(ValueError, match="cannot be singled out"):
+    with pytest.raises(ValueError, match="cannot be selected"):
         env.set_attr("note", 5, indices=[0])
     with pytest.raises(AttributeError):
         env.get_attr("absent")

@@ -169,7 +169,7 @@ def test_observations_are_the_callers_own(files: dict[str, Path]) -> None:
     [
         ({"order": "backwards"}, "order is 'backwards', expected one of given, shuffled-batches, all-shuffled"),
         ({"share": (2, 2)}, r"share is \(2, 2\), expected \(i, n\)"),
-        ({"share": (0, 25)}, "n at most the 24 images"),
+        ({"share": (0, 25)}, "n <= 24, the number of images"),
         ({"share": (0,)}, "share is"),
     ],
 )
@@ -179,7 +179,7 @@ def test_wrong_arguments(arguments: dict[str, Any], message: str) -> None:
 
 
 def test_more_copies_than_images() -> None:
-    with pytest.raises(ValueError, match="num_envs is 25, more than the 24 images"):
+    with pytest.raises(ValueError, match="num_envs is 25, but there are only 24 images"):
         DataStreamVectorEnv(numbered(), 25)
     assert DataStreamVectorEnv(numbered(), 25, divide=False).num_envs == 25
 

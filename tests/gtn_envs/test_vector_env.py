@@ -316,7 +316,7 @@ def test_first_reset_of_some(files: dict[str, Path]) -> None:
         ({"num_envs": 0}, "num_envs is 0"),
         ({"max_episode_steps": 0}, "max_episode_steps is 0"),
         ({"backend": "jax"}, "backend is 'jax'"),
-        ({"device": "cuda"}, "only the torch backend has devices"),
+        ({"device": "cuda"}, "only the torch backend takes a device"),
         ({"autoreset_mode": "Never"}, "Never"),
     ],
 )
@@ -327,7 +327,7 @@ def test_wrong_arguments(arguments: dict[str, Any], message: str, files: dict[st
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU is here")
 def test_a_gpu_that_is_not_there(files: dict[str, Path]) -> None:
-    with pytest.raises(ValueError, match="device 'cuda' asked for, but PyTorch sees no GPU"):
+    with pytest.raises(ValueError, match="device 'cuda' requested, but PyTorch sees no GPU"):
         SyntheticVectorEnv(files["GTN-TestBandit-v0"], backend="torch", device="cuda")
 
 

@@ -138,7 +138,7 @@ def test_wrong_field(variant: dict[str, Any], fields: dict[str, Any], message: s
 
 TENSORS: list[tuple[str, Any, str]] = [
     ("observation.mean", np.zeros(3, np.float32), "'observation.mean' has shape (3,), expected (4,)"),
-    ("observation.std", -np.ones(4, np.float32), "'observation.std' holds -1.0, expected above 0"),
+    ("observation.std", -np.ones(4, np.float32), "'observation.std' holds -1.0, expected values above 0"),
     ("initial.means", np.zeros((0, 4), np.float32), "'initial.means' has shape (0, 4), expected (any, 4)"),
     ("initial.log_std", None, "lacks the tensor 'initial.log_std' of shape (4,)"),
     ("reward.0.weight", np.zeros((5, 16), np.float32), "'reward.0.weight' has shape (5, 16), expected (4, 16)"),
@@ -171,16 +171,18 @@ def test_wrong_tensor(name: str, tensor: Any, message: str, tmp_path: Path, writ
 
 
 def test_files_that_are_none_of_ours(tmp_path: Path, write: Callable[..., Path]) -> None:
-    with pytest.raises(WeightsError, match=r"there is no file .*absent\.safetensors"):
+    with pytest.raises(WeightsError, match=r"file .*absent\.safetensors does not exist"):
         load_environment(tmp_path / "absent.safetensors")
-    with pytest.raises(WeightsError, match="no shipped environment is called 'GTN-Absent-v0'"):
+    with pytest.raises(WeightsError, match="unknown shipped environment 'GTN-Absent-v0'"):
         load_environment("GTN-Absent-v0")
     (tmp_path / "teacher.safetensors").write_bytes(write().read_bytes())
-    with pytest.raises(WeightsError, match=r"names neither a file nor a shipped .*teacher\.safetensors does$"):
+    with pytest.raises(
+        WeightsError, match=r"is neither a \.safetensors file nor a shipped .*did you mean .*teacher\.safetensors\?$"
+    ):
         load_environment(tmp_path)
     path = tmp_path / "foreign.safetensors"
     save_file({"a": np.zeros(1)}, path)
-    with pytest.raises(WeightsError, match="not one of ours: its header has no 'gtn' entry"):
+    with pytest.raises(WeightsError, match="not a GTN file: its safetensors header has no 'gtn' entry"):
         load_environment(path)
     texts = {"{": "is not JSON", "[]": "is a JSON list, not an object", "[" * 100_000: "is not JSON"}
     for text, message in {**texts, '{"n": %s}' % ("9" * 5000): "is not JSON"}.items():
@@ -201,13 +203,13 @@ def test_dtypes_that_numpy_lacks(tmp_path: Path, write: Callable[..., Path]) -> 
     good, path = write(), tmp_path / "converted.safetensors"
     tensors = {name: torch.tensor(tensor).bfloat16() for name, tensor in load_environment(good).tensors.items()}
     save_torch_file(tensors, path, {"gtn": json.dumps(read_document(good))})
-    with pytest.raises(WeightsError, match=r"tensor '.*' has dtype BF16, which numpy does not know"):
+    with pytest.raises(WeightsError, match=r"tensor '.*' has dtype BF16, which NumPy does not support"):
         load_environment(path)
 
 
 def test_names_that_no_file_can_have() -> None:
     for name in ("x" * 5000, "x" * 5000 + ".safetensors"):
-        with pytest.raises(WeightsError, match=r"no shipped environment is called|there is no file"):
+        with pytest.raises(WeightsError, match=r"unknown shipped environment|^file .* does not exist"):
             load_environment(name)
 
 
@@ -253,7 +255,7 @@ def test_environments_in_memory_are_told_apart() -> None:
 
 
 def test_cannot_write(tmp_path: Path) -> None:
-    with pytest.raises(WeightsError, match=r"has to be called <name>\.safetensors"):
+    with pytest.raises(WeightsError, match=r"must end in \.safetensors"):
         save_environment(tmp_path / "one.pt", *environment())
     with pytest.raises(WeightsError, match="cannot write"):
         save_environment(tmp_path / "absent" / "one.safetensors", *environment())

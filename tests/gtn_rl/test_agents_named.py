@@ -85,18 +85,18 @@ def test_lists_may_mix(spec, mine):
     ("name", "message"),
     [
         ("dqm", "unknown inner agent 'dqm'; did you mean 'dqn'"),
-        ("td3", "'td3' does not take the actions of CartPole-v1, Discrete"),
-        ("sb3-sac", "'sb3-sac' does not take the actions of CartPole-v1, Discrete"),
+        ("td3", "'td3' does not support the actions of CartPole-v1, Discrete"),
+        ("sb3-sac", "'sb3-sac' does not support the actions of CartPole-v1, Discrete"),
         ("sb3-ppo_lstm", "unknown inner agent 'sb3-ppo_lstm'; did you mean"),
         ("no_such_module:X", "cannot import .* ModuleNotFoundError: No module named 'no_such_module'; .* PYTHONPATH"),
         ("{mine}_broken:X", "cannot import .* ZeroDivisionError: division by zero$"),
         ("{mine}:Famly", "unknown attribute of the module '{mine}': 'Famly'; did you mean 'Family'"),
         ("{mine}:", "unknown attribute of the module"),
         (":Family", "cannot import the inner agent ':Family'"),
-        ("{mine}:Lacking", "'{mine}:Lacking' is no family of agents: it has no method usual, fits"),
-        ("{mine}:number", "is no family of agents: it has no method draw, usual, fits"),
+        ("{mine}:Lacking", "'{mine}:Lacking' is not a family of agents: it lacks the method usual, fits"),
+        ("{mine}:number", "is not a family of agents: it lacks the method draw, usual, fits"),
         ("{mine}:Demanding", "is a class that needs arguments: .*'rounds'"),
-        ("{mine}:Idle", "makes a object, which has no method train"),
+        ("{mine}:Idle", "makes a object, which has no train method"),
     ],
 )
 def test_what_is_refused(name, message, spec, mine):
@@ -105,7 +105,7 @@ def test_what_is_refused(name, message, spec, mine):
 
 
 def test_a_users_family_may_refuse_the_actions(mine):
-    with pytest.raises(UsageError, match="does not take the actions of Pendulum-v1"):
+    with pytest.raises(UsageError, match="does not support the actions of Pendulum-v1"):
         families((f"{mine}:Family",), make_task("Pendulum-v1").spec, 5)
 
 

@@ -83,7 +83,7 @@ def test_no_rollout_is_longer_than_the_training(steps, given, taken, monkeypatch
 
 def test_refused_settings_and_unknown_algorithms(make_teacher):
     teacher = make_teacher(make_task("CartPole-v1"), "bandit")
-    with pytest.raises(UsageError, match=r"dqn refuses its settings: .*no_such_setting"):
+    with pytest.raises(UsageError, match=r"dqn rejects its settings: .*no_such_setting"):
         SB3Agent("dqn", 10, {"no_such_setting": 1}).train(teacher.model(), torch.Generator())
     with pytest.raises(UsageError, match="did you mean 'qrdqn'"):
         SB3Family("qr-dqn").fits(teacher.spec)

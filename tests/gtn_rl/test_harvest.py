@@ -26,7 +26,7 @@ def test_one_state_is_no_harvest():
     task = make_task("CartPole-v1")
     short = dataclasses.replace(task.spec, max_episode_steps=1)
     task.spec = short
-    with pytest.raises(UsageError, match=r"has one state, .* more environment\.harvest_episodes"):
+    with pytest.raises(UsageError, match=r"gave a single state, .* raise environment\.harvest_episodes"):
         harvest(task, 1, np.random.default_rng(0))
     assert len(harvest(task, 2, np.random.default_rng(0)).states) >= 2
 

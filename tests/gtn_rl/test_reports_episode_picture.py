@@ -67,8 +67,8 @@ def test_a_task_whose_pictures_fail_costs_a_run_nothing(tmp_path, monkeypatch, c
     save_environment(tmp_path / "reward.safetensors", tensors, teacher.document(**spaces))
     with caplog.at_level("INFO"):
         assert write_episodes(tmp_path, find_environment(str(tmp_path / "reward.safetensors"))) is None
-    assert "no picture of episodes: no display" in caplog.text
-    with pytest.raises(UsageError, match="Blind-v0 has no pictures: no display"):
+    assert "could not draw episodes: no display" in caplog.text
+    with pytest.raises(UsageError, match="cannot render Blind-v0: no display"):
         require_rendering(find_environment("Blind-v0"))
 
 
@@ -76,4 +76,4 @@ def test_without_pygame_there_is_a_reason_in_the_log(tmp_path, monkeypatch, capl
     monkeypatch.setitem(__import__("sys").modules, "pygame", None)
     with caplog.at_level("INFO"):
         assert write_episodes(tmp_path, find_environment("GTN-CartPole-v0")) is None
-    assert "no picture of episodes: " in caplog.text
+    assert "could not draw episodes: " in caplog.text

@@ -34,7 +34,7 @@ def test_names():
 
 def test_action_spaces():
     box = find_environment("Pendulum-v1").action_space
-    with pytest.raises(UsageError, match=r"dqn does not take the actions of Pendulum-v1, Box.*: ppo, a2c, sac"):
+    with pytest.raises(UsageError, match=r"dqn does not support the actions of Pendulum-v1, Box.*: ppo, a2c, sac"):
         require_fit(algorithm("dqn"), box, "Pendulum-v1")
     assert fitting_algorithms(box) == ("ppo", "sac", "td3")
     assert fitting_algorithms(gym.spaces.Discrete(3)) == ("ppo", "a2c", "dqn")
@@ -50,9 +50,9 @@ def test_a_missing_package_is_named(monkeypatch):
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("CartPol-v1", "no environment 'CartPol-v1'"),
+        ("CartPol-v1", "unknown environment 'CartPol-v1'"),
         ("no_such_package:X-v0", "cannot import the package 'no_such_package'"),
-        ("absent.safetensors", "no environment file absent.safetensors"),
+        ("absent.safetensors", "environment file absent.safetensors does not exist"),
     ],
 )
 def test_unknown_environments(name, words):

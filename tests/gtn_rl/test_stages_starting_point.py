@@ -137,7 +137,10 @@ def test_a_learned_reward_goes_on_from_a_bandits(make_teacher):
 
 @pytest.mark.parametrize(
     ("start", "message"),
-    [("nothing.safetensors", "there is no file"), ("GTN-Acrobot-v0", "expected a bandit or an mdp")],
+    [
+        ("nothing.safetensors", "file nothing.safetensors does not exist"),
+        ("GTN-Acrobot-v0", "expected a bandit or an mdp"),
+    ],
 )
 def test_a_wrong_start_is_refused(start, message):
     with pytest.raises(UsageError, match=message):

@@ -113,7 +113,7 @@ def test_what_a_task_pays_after_an_episode_counts_for_nothing() -> None:
 
 def test_it_says_what_is_wrong() -> None:
     task = make_task("CartPole-v1")
-    with pytest.raises(ValueError, match="10 episodes are no positive multiple of the group's 4"):
+    with pytest.raises(ValueError, match="episodes must be a positive multiple of the group size 4, got 10"):
         rollout(task, lean, 10, np.random.default_rng(0), group=4)
 
 

@@ -228,7 +228,7 @@ def test_an_interrupted_run_ends_where_another_does(settings, tmp_path):
         meta_train(settings, broken, listener=interrupt, command="as it began")
     with pytest.raises(KeyboardInterrupt):  # within the last one
         meta_train(settings, broken, resume=True, listener=interrupt)
-    with pytest.raises(UsageError, match=r"broken began with another seed: a resumed run keeps"):
+    with pytest.raises(UsageError, match=r"broken was started with a different seed: a resumed run keeps"):
         meta_train(dataclasses.replace(settings, seed=5, threads=2), broken, resume=True)
     meta_train(settings, broken, resume=True, listener=interrupt, command="as it went on")
     one, other = load_environment(whole.teacher), load_environment(broken.teacher)
@@ -356,33 +356,33 @@ def test_differentiable_stages_run_on_every_kind_of_task(task, kind, stages, tmp
     [
         ("CartPol-v1", [], "did you mean 'CartPole-v"),
         ("Taxi-v4", [], "only Box observations"),
-        ("CartPole-v1", ["agents.names=[td3]"], "does not take the actions"),
-        ("Pendulum-v1", ["agents.names=[dqn]"], "does not take the actions"),
+        ("CartPole-v1", ["agents.names=[td3]"], "does not support the actions"),
+        ("Pendulum-v1", ["agents.names=[dqn]"], "does not support the actions"),
         ("CartPole-v1", ["agents.names=[dqm]"], "did you mean 'dqn'"),
         ("CartPole-v1", ["agents.names=['no_such:Family']"], "cannot import the inner agent 'no_such:Family'"),
-        ("CartPole-v1", ["agents.judges=[sb3-sac]"], "does not take the actions"),
+        ("CartPole-v1", ["agents.judges=[sb3-sac]"], "does not support the actions"),
         ("CartPole-v1", ["stages=[{name: bilevel, population: 5}]"], "even"),
         ("CartPole-v1", ["stages=[{name: bilevel, estimator: sness}]"], "did you mean 'snes'"),
         ("CartPole-v1", ["stages=[]"], "at least one stage"),
         ("CartPole-v1", ["stages=[{name: bilevel}]"], "needs the stage fit"),
-        ("CartPole-v1", ["stages=[{name: fit}]"], "alone makes no reward"),
+        ("CartPole-v1", ["stages=[{name: fit}]"], "alone does not learn a reward"),
         (
             "CartPole-v1",
             ["environment.start=GTN-CartPole-v0", "stages=[{name: fit}]"],
-            "no stage judges the mdp",
+            "no stage after fit validates the mdp",
         ),
         ("CartPole-v1", ["environment.harvest_episodes=1"], "of 2 or more"),
         (
             "CartPole-v1",
             ["environment.kind=bandit", "stages=[{name: paper, gradient: {every: 2}}]"],
-            "gradient.every means nothing to the stage paper",
+            "gradient.every has no effect in the stage paper",
         ),
         (
             "Pendulum-v1",
             ["environment.kind=bandit", "stages=[{name: greedy}, {name: soften, gain: [0.5, 1]}]"],
-            "soften tries gains of its own",
+            "soften tries its own gains",
         ),
-        ("CartPole-v1", ["environment=3"], "'environment' should hold keys and values, got 3"),
+        ("CartPole-v1", ["environment=3"], "'environment' must be a mapping, got 3"),
         ("CartPole-v1", ["environment.kind=bandit", "stages=[{name: fit}]"], "no transitions"),
         ("CartPole-v1", ["environment.kind=bandit", "environment.termination=true"], "every step of a bandit ends"),
         ("CartPole-v1", ["environment.kind=reward", "environment.termination=true"], "the real task ends its own"),
@@ -392,12 +392,12 @@ def test_differentiable_stages_run_on_every_kind_of_task(task, kind, stages, tmp
         (
             "CartPole-v1",
             ["environment.kind=reward", "environment.reward_mode=potential", "stages=[{name: greedy}]"],
-            "a potential says nothing of actions",
+            "a potential does not rate actions",
         ),
         (
             "CartPole-v1",
             ["environment.kind=reward", "stages=[{name: bilevel, parts: [initial]}]"],
-            "no part but the reward",
+            "the only parts of a reward",
         ),
         ("CartPole-v1", ["environment.kind=reward", "environment.gamma=1.5"], "environment.gamma"),
         (
@@ -428,25 +428,33 @@ def test_differentiable_stages_run_on_every_kind_of_task(task, kind, stages, tmp
         (
             "CartPole-v1",
             ["stages=[{name: fit}, {name: meta-gradient, parts: [reward, transition]}]"],
-            "cannot learn 'transition': it takes contexts and rewards alone",
+            "cannot learn 'transition': it uses only contexts and rewards",
         ),
         ("CartPole-v1", ["stages=[{name: fit}, {name: bilevel, estimator: backprop}]"], "unknown estimator 'backprop'"),
         (
             "CartPole-v1",
             ["stages=[{name: greedy, parts: [initial]}, {name: fit}, {name: scale}]"],
-            "whatever the initial",
+            "does not depend on the initial",
         ),
         (
             "Pendulum-v1",
             ["environment.kind=bandit", "stages=[{name: distil, parts: [reward, scale]}]"],
-            "cannot learn 'scale': of continuous actions",
+            "cannot learn 'scale': for continuous actions",
         ),
         ("CartPole-v1", ["stages=[{name: fit}, {name: bilevel, parts: []}]"], "stages.1.parts"),
-        ("CartPole-v1", ["environment.kind=bandit", "stages=[{name: greedy, gain: [0.5, 1]}]"], "of discrete actions"),
-        ("Pendulum-v1", ["environment.kind=bandit", "stages=[{name: distil, gain: [0.5, 1]}]"], "give it to greedy"),
-        ("Pendulum-v1", ["environment.kind=bandit", "stages=[{name: greedy, gain: [1, 0.5]}]"], "not from 1.0 to 0.5"),
-        ("CartPole-v1", ["environment.episode_steps=1"], "one of 1 is a bandit"),
-        ("MountainCar-v0", ["stages=[{name: greedy}, {name: fit}]"], "no stage judges the mdp"),
+        (
+            "CartPole-v1",
+            ["environment.kind=bandit", "stages=[{name: greedy, gain: [0.5, 1]}]"],
+            "over discrete actions",
+        ),
+        (
+            "Pendulum-v1",
+            ["environment.kind=bandit", "stages=[{name: distil, gain: [0.5, 1]}]"],
+            "set the gain on greedy",
+        ),
+        ("Pendulum-v1", ["environment.kind=bandit", "stages=[{name: greedy, gain: [1, 0.5]}]"], r"got \[1.0, 0.5\]"),
+        ("CartPole-v1", ["environment.episode_steps=1"], "for one-step episodes, use --kind bandit"),
+        ("MountainCar-v0", ["stages=[{name: greedy}, {name: fit}]"], "no stage after fit validates the mdp"),
         ("CartPole-v1", ["environment.kind=reward", "stages=[{name: meta-gradient}]"], "a reward has none"),
         ("CartPole-v1", ["stages=[{name: meta-gradient, gradient: {learner: 3}}]"], "did you mean"),
         ("CartPole-v1", ["stages=[{name: metagradient}]"], "'stages.0.name'"),

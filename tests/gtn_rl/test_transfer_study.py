@@ -222,16 +222,16 @@ def test_a_worker_says_what_failed(monkeypatch):
     theirs.close()
     torch.set_num_threads(threads)
     assert result is None
-    assert "there is no environment 'X-v0'" in failure
+    assert "unknown environment 'X-v0'" in failure
 
 
 def test_wrong_names_fail_before_any_work(tmp_path):
     env = find_environment("CartPole-v1")
     for wrong, words in (
-        ({"algorithms": ("sac",)}, "sac does not take the actions"),
+        ({"algorithms": ("sac",)}, "sac does not support the actions"),
         ({"algorithms": ("pp",)}, "did you mean 'ppo'"),
         ({"settings": ("defaults",)}, "did you mean 'default'"),
-        ({"algorithms": ("trpo",), "settings": ("tuned",)}, "no tuned settings of trpo"),
+        ({"algorithms": ("trpo",), "settings": ("tuned",)}, "no tuned settings for trpo"),
     ):
         with pytest.raises(UsageError, match=words):
             study(env, "CartPole-v1", TransferPlan(**{**TINY, **wrong}), tmp_path / "out", silent)
@@ -243,7 +243,7 @@ def test_one_process_at_a_time_and_foreign_files(tmp_path):
     with first.locked(), pytest.raises(GTNError, match="another process is working on"), second.locked():
         pass
     (tmp_path / "agents.jsonl").write_text('{"a": 1}\n')
-    with pytest.raises(GTNError, match="not a file of ours"), first.locked():
+    with pytest.raises(GTNError, match="does not hold results of a transfer study"), first.locked():
         pass
 
 
@@ -340,7 +340,7 @@ def test_an_untrained_teacher_keeps_everything_but_its_networks(teacher, tmp_pat
     assert not np.array_equal(before["reward.0.weight"], after["reward.0.weight"])
     kept = {key: value for key, value in env.document.items() if key not in TOLD}
     assert kept.items() <= drawn.document.items()
-    with pytest.raises(UsageError, match="no teacher of ours"):
+    with pytest.raises(UsageError, match="not a teacher from this package"):
         write_untrained(find_environment("CartPole-v1"), tmp_path / "c.safetensors", seed=1)
 
 

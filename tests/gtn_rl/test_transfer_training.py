@@ -65,7 +65,7 @@ def test_ars_is_judged_between_its_updates():
 
 
 def test_refused_settings_are_one_clear_error():
-    with pytest.raises(UsageError, match="ppo refuses its settings: `n_steps \\* n_envs` must be greater than 1"):
+    with pytest.raises(UsageError, match="ppo rejects its settings: `n_steps \\* n_envs` must be greater than 1"):
         made("ppo", n_steps=1)
 
 

@@ -45,24 +45,24 @@ def test_reads_off_policy_settings():
     ("given", "words"),
     [
         ({"learning_rat": 1}, "did you mean 'learning_rate'"),
-        ({"learning_rate": "fast"}, "a number or lin_NUMBER, not 'fast'"),
+        ({"learning_rate": "fast"}, "a number or lin_NUMBER, got 'fast'"),
         ({"frame_stack": 4}, "'frame_stack' is not supported"),
-        ({"batch_size": -1}, "'batch_size' should be a whole number above 0"),
-        ({"n_steps": "1.5"}, "'n_steps' should be a whole number above 0"),
-        ({"n_envs": 0}, "'n_envs' should be a whole number above 0"),
-        ({"policy_kwargs": "dict(a=__import__('os'))"}, "not understood"),
-        ({"policy_kwargs": "dict(a=os.path)"}, "only names of torch.nn and torch.optim"),
+        ({"batch_size": -1}, "'batch_size' must be a positive integer"),
+        ({"n_steps": "1.5"}, "'n_steps' must be a positive integer"),
+        ({"n_envs": 0}, "'n_envs' must be a positive integer"),
+        ({"policy_kwargs": "dict(a=__import__('os'))"}, "cannot parse the setting 'policy_kwargs'"),
+        ({"policy_kwargs": "dict(a=os.path)"}, "only names from torch.nn and torch.optim"),
         ({"noise_type": "pink"}, "unknown noise_type 'pink'"),
-        ({"noise_type": "normal", "noise_std": "abc"}, "'noise_std' should be a number from 0, not 'abc'"),
-        ({"noise_type": "normal", "noise_std": math.inf}, "'noise_std' should be a number from 0, not inf"),
-        ({"n_envs": math.inf}, "'n_envs' should be a whole number above 0, not inf"),
-        ({"batch_size": math.inf}, "'batch_size' should be a whole number above 0, not inf"),
-        ({"normalize": "yes"}, "'normalize' should be"),
-        ({"normalize": True, "normalize_kwargs": 3}, "'normalize_kwargs' should be a dictionary"),
-        ({"policy_kwargs": "foo"}, "'policy_kwargs' should be a dictionary"),
-        ({"gamma": "abc"}, "'gamma' should be a number, not 'abc'"),
-        ({"gamma": None}, "'gamma' should be a number, not None"),
-        ({"stats_window_size": -1}, "'stats_window_size' should be a whole number above 0"),
+        ({"noise_type": "normal", "noise_std": "abc"}, "'noise_std' must be a non-negative number, got 'abc'"),
+        ({"noise_type": "normal", "noise_std": math.inf}, "'noise_std' must be a non-negative number, got inf"),
+        ({"n_envs": math.inf}, "'n_envs' must be a positive integer, got inf"),
+        ({"batch_size": math.inf}, "'batch_size' must be a positive integer, got inf"),
+        ({"normalize": "yes"}, "'normalize' must be"),
+        ({"normalize": True, "normalize_kwargs": 3}, "'normalize_kwargs' must be a dictionary"),
+        ({"policy_kwargs": "foo"}, "'policy_kwargs' must be a dictionary"),
+        ({"gamma": "abc"}, "'gamma' must be a number, got 'abc'"),
+        ({"gamma": None}, "'gamma' must be a number, got None"),
+        ({"stats_window_size": -1}, "'stats_window_size' must be a positive integer"),
     ],
 )
 def test_refuses(given, words):
@@ -74,7 +74,7 @@ def test_refuses(given, words):
     "given", [{"gradient_steps": 1.5}, {"train_freq": 0}, {"target_update_interval": 0.5}, {"batch_size": None}]
 )
 def test_refuses_of_a_q_learner(given):
-    with pytest.raises(UsageError, match=f"{next(iter(given))!r} should be"):
+    with pytest.raises(UsageError, match=f"{next(iter(given))!r} must be"):
         interpret(given, algorithm("dqn"))
 
 
@@ -88,7 +88,7 @@ def test_gradient_steps_may_be_as_many_as_steps():
 @pytest.mark.parametrize("given", [{"device": "foo"}, {"policy_kwargs": {"net_arch": [-3]}}])
 def test_what_torch_refuses_is_the_settings_fault(given):
     entry = algorithm("dqn")
-    with pytest.raises(UsageError, match="dqn refuses its settings"):
+    with pytest.raises(UsageError, match="dqn rejects its settings"):
         make_agent(entry, find_environment("CartPole-v1"), interpret(given, entry), seed=0)
 
 
@@ -97,7 +97,7 @@ def test_selects_by_task_and_algorithm():
     assert select(flat, "ppo", ("A",), "f") == flat
     assert select({"A": flat}, "ppo", ("B", "A"), "f") == flat
     assert select({"ppo": {"default": flat}}, "ppo", ("A",), "f") == flat
-    with pytest.raises(UsageError, match="f has no settings of ppo for B; it has: A"):
+    with pytest.raises(UsageError, match="f has no settings for ppo on B; it has: A"):
         select({"A": flat}, "ppo", ("B",), "f")
 
 
@@ -121,5 +121,5 @@ def test_every_tuned_setting_is_understood():
         for task in by_task:
             settings = interpret(hyperparameters("tuned", algorithm(name), (task,), Streams(0), 0), algorithm(name))
             assert settings.n_timesteps
-    with pytest.raises(UsageError, match="no tuned settings of trpo"):
+    with pytest.raises(UsageError, match="no tuned settings for trpo"):
         hyperparameters("tuned", algorithm("trpo"), ("CartPole-v1",), Streams(0), 0)

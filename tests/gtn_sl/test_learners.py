@@ -179,7 +179,7 @@ def test_a_users_module_is_a_learner(nets, name):
         ("users_nets:no_module", "makes a int, not a torch.nn.Module"),
         ("users_nets:Broken", "fails to build: RuntimeError: no such size"),
         ("users_nets:Stale", "keeps running statistics"),
-        ("users_nets:Mixing", "judges an image by the others of its batch"),
+        ("users_nets:Mixing", "uses batch statistics in evaluation"),
         ("users_nets:Frozen", "the parameter '1.bias' is frozen"),
         ("users_nets:Noisy", "draws random numbers"),
         ("users_nets:Lost", "no numbers"),

@@ -176,5 +176,5 @@ def test_an_outer_step_that_does_not_fit_is_taken_with_fewer_graphs():
     assert run.returncode == 0, run.stderr
     *told, last = run.stdout.splitlines()
     assert last == "done"
-    assert told[0] == "episode 0: out of memory, so from now on graphs of 4 steps kept instead of 8"
+    assert told[0] == "episode 0: out of memory; now keeping the graphs of 4 steps instead of 8"
     assert len(told) == len(set(told)) <= 4  # what was given up stays given up

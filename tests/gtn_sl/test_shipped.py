@@ -30,7 +30,7 @@ def test_a_run_of_that_name_goes_first(tmp_path, monkeypatch, teacher_path):
 def test_paths_are_taken_as_they_are(tmp_path, teacher_path):
     assert find_teacher(teacher_path) == teacher_path
     assert find_teacher(tmp_path) == tmp_path / "teacher.safetensors"
-    with pytest.raises(CheckpointError, match=r"there is no file absent\.safetensors"):
+    with pytest.raises(CheckpointError, match=r"file absent\.safetensors does not exist"):
         gtn_sl.load_teacher("absent.safetensors")
 
 

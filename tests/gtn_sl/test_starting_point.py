@@ -89,7 +89,7 @@ def test_a_shipped_teacher_is_named_as_it_is():
     [
         ("mnist", {}, "images are 1x28x28 in 10 classes, those of digits 1x8x8 in 10 classes"),
         ("digitz", {}, "teacher.start: unknown teacher 'digitz'; did you mean 'digits'"),
-        ("absent.safetensors", {}, "teacher.start: there is no file absent.safetensors"),
+        ("absent.safetensors", {}, "teacher.start: file absent.safetensors does not exist"),
         ("digits", {"teacher": {"start": 3}}, "teacher.start"),
         ("digits", {"inner": {"steps": 8}}, "inner.steps=8: .* from digits keeps its form, inner.steps=32"),
         ("digits", {"inner": {"lr": 0.1}}, "inner.lr=0.1: .*, inner.lr=0.005"),
@@ -116,7 +116,7 @@ def test_a_run_goes_on_without_the_file_it_started_from(first, tmp_path):
     meta_train(going_on(copy, iterations=1), run)
     copy.unlink()
     config = resolve(MetaTrainConfig, run.read_config())
-    with pytest.raises(UsageError, match=r"run began with another seed, inner\.steps: a resumed run keeps"):
+    with pytest.raises(UsageError, match=r"run was started with a different seed, inner\.steps: a resumed run keeps"):
         meta_train(
             dataclasses.replace(config, seed=9, inner=dataclasses.replace(config.inner, steps=1)), run, resume=True
         )

@@ -165,8 +165,8 @@ def test_a_schedule_is_learned_in_parts_where_memory_is_short(data, nets, caplog
     before = stream.inner_schedule.log_lr.detach().clone()
     learn_schedule(stream, f"{nets}:Large", Streams(0), iterations=2, plan=StepPlan(keep_last_k=3))
     assert not torch.equal(stream.inner_schedule.log_lr, before)
-    assert "graphs of 1 steps kept instead of 3" in caplog.text
-    assert caplog.text.count("100 real samples judged at a time instead of 200") == 1
+    assert "keeping the graphs of 1 steps instead of 3" in caplog.text
+    assert caplog.text.count("judging 100 real samples at a time instead of 200") == 1
 
 
 @pytest.mark.parametrize("shape", [(40, 40), (24, 72), (72, 24)])

@@ -116,7 +116,7 @@ def test_unknown_parts_get_a_suggestion(config, change, words):
 
 def test_impossible_settings_are_one_clear_error(config):
     wrong = dataclasses.replace(config, inner=dataclasses.replace(config.inner, momentum=1.5))
-    with pytest.raises(UsageError, match="make no teacher: need lr > 0"):
+    with pytest.raises(UsageError, match="make no teacher: expected lr > 0"):
         SupervisedTeacher(wrong, TASKS["digits"])
 
 
