@@ -176,7 +176,8 @@ def settled(choice: Choice, fits: Fits) -> StepPlan:
 def reason(plan: StepPlan, timed: Sequence[TimedPlan]) -> str:
     """Returns a description of the winning plan and its time, and of the runners-up."""
     losers = ", ".join(each.describe() for each in timed[1:4])
-    return f"{plan.describe()}, {1e3 * timed[0].seconds:.0f} ms for a step and its adjoint; next: {losers}"
+    won = f"{plan.describe()}, {1e3 * timed[0].seconds:.0f} ms for a step and its adjoint"
+    return f"{won}; next: {losers}" if losers else won
 
 
 def _candidates(device: torch.device, precisions: Sequence[Precision] | None) -> list[StepPlan]:

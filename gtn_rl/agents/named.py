@@ -59,7 +59,5 @@ def _imported(name: str) -> AgentFamily:
             raise UsageError(f"the inner agent {name!r} is a class that needs arguments: {error}") from error
     missing = [method for method in METHODS if not callable(getattr(family, method, None))]
     if missing:
-        raise UsageError(
-            f"the inner agent {name!r} is not a family of agents: it lacks the method {', '.join(missing)}"
-        )
+        raise UsageError(f"the inner agent {name!r} is not a family of agents: it lacks {', '.join(missing)}")
     return family
