@@ -107,7 +107,7 @@ def test_a_lesson_repeats_itself_and_holds_distributions(names):
     drawn = names[0] in ("shuffled-batches", "all-shuffled", "gaussian", "none") or names[2] == "random"
     assert differs == drawn
     for step in (-1, STEPS):
-        with pytest.raises(IndexError, match="steps 0 to 2"):
+        with pytest.raises(IndexError, match="step must be from 0 to 2"):
             lesson.batch(step)
 
 

@@ -91,7 +91,7 @@ def test_a_shipped_teacher_is_named_as_it_is():
         ("digitz", {}, "teacher.start: unknown teacher 'digitz'; did you mean 'digits'"),
         ("absent.safetensors", {}, "teacher.start: there is no file absent.safetensors"),
         ("digits", {"teacher": {"start": 3}}, "teacher.start"),
-        ("digits", {"inner": {"steps": 8}}, "inner.steps=8: .* from digits keeps its form, inner.steps=32"),
+        ("digits", {"inner": {"steps": 8}}, "inner.steps=8: .* from digits must keep its inner.steps=32"),
         ("digits", {"inner": {"lr": 0.1}}, "inner.lr=0.1: .*, inner.lr=0.005"),
         ("digits", {"teacher": {"channels": [8, 4]}}, r"teacher.channels=\(8, 4\): .*, teacher.channels=\(32, 16\)"),
         ("digits", {"teacher": {"warm_start": 60}}, "teacher.warm_start=60: .*, teacher.warm_start=0"),

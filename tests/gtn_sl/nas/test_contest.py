@@ -85,7 +85,7 @@ def test_another_budget_is_another_search(whole):
 
 
 def test_what_cannot_be(tmp_path, monkeypatch):
-    with pytest.raises(UsageError, match="give a search a budget"):
+    with pytest.raises(UsageError, match="a search needs a budget"):
         hold_contest(contest(budget=Budget()), QUICK, tmp_path)
     with pytest.raises(UsageError, match="unknown ranker 'parameter'"):
         hold_contest(contest(rankers=("parameter",)), QUICK, tmp_path)
