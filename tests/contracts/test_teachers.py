@@ -174,7 +174,7 @@ def test_few_samples_come_round_again(names):
 
 def test_a_table_must_fit_its_places():
     for samples in (BATCH - 1, STEPS * BATCH + 1):
-        with pytest.raises(UsageError, match=rf"teacher\.samples={samples} does not fit .* from 6 .* = 18"):
+        with pytest.raises(UsageError, match=rf"teacher\.samples={samples} does not fit .* expected 6 .* = 18"):
             seeded_teacher(config("full", "pixels", "soft", samples=samples), TASK, 0)
 
 

@@ -41,7 +41,7 @@ def test_a_search_on_images_that_have_changed_does_not_replace_one(call, tmp_pat
     assert search(images, "../greys.npz").json["task"] == str(tmp_path / "greys.npz")
     assert search(images, tmp_path / "greys.npz").code == 0
     outcome = search(images // 2, "../greys.npz")
-    assert (outcome.code, "holds a search with data " in outcome.err) == (2, True), outcome.err
+    assert (outcome.code, "already holds a search with data " in outcome.err) == (2, True), outcome.err
 
 
 @pytest.mark.parametrize("name", sorted(COMMANDS))

@@ -208,7 +208,7 @@ def test_what_cannot_be_read_says_why(tmp_path):
 
 def test_a_file_that_lacks_arrays_is_refused(tmp_path, arrays):
     np.savez(tmp_path / "half.npz", train_images=arrays["train_images"])
-    with pytest.raises(DataError, match="lacks train_labels, test_images, test_labels"):
+    with pytest.raises(DataError, match="missing train_labels, test_images, test_labels"):
         find_task(str(tmp_path / "half.npz"))
 
 
@@ -289,7 +289,7 @@ def test_a_teacher_of_images_that_have_changed_is_read_and_tested_on_what_there_
     assert [record.getMessage().split(": ")[1].split(" [")[0] for record in caplog.records] == ["mean", "std"]
     assert "colours.npz have changed since" in caplog.text
     np.savez(file, **{key: value[:, :4] if value.ndim == 4 else value for key, value in arrays.items()})
-    with pytest.raises(DataError, match=r"are \(3, 4, 12\) of 3 classes, but .* was made for \(3, 8, 12\) of 3"):
+    with pytest.raises(DataError, match=r"are \(3, 4, 12\) in 3 classes, but .* was made for \(3, 8, 12\) in 3"):
         load_real_images(load_teacher(teacher))
 
 

@@ -87,7 +87,7 @@ def test_a_shipped_teacher_is_named_as_it_is():
 @pytest.mark.parametrize(
     ("start", "settings", "words"),
     [
-        ("mnist", {}, "images are 1x28x28 in 10 classes, those of digits 1x8x8 in 10 classes"),
+        ("mnist", {}, "has images of 1x28x28 in 10 classes, but digits has 1x8x8 in 10 classes"),
         ("digitz", {}, "teacher.start: unknown teacher 'digitz'; did you mean 'digits'"),
         ("absent.safetensors", {}, "teacher.start: there is no file absent.safetensors"),
         ("digits", {"teacher": {"start": 3}}, "teacher.start"),

@@ -200,7 +200,7 @@ def test_images_are_classified_in_parts_where_all_of_them_do_not_fit(data, caplo
     expected = float((data.validation.labels == 0).float().mean())
     assert accuracy_of(classify, data.validation) == pytest.approx(expected)
     assert sizes == [200, 100, 100]
-    assert "classified 100 at a time" in caplog.text
+    assert "classifying the remaining images 100 at a time" in caplog.text
 
 
 def test_a_subset_of_all_images_is_no_control_of_its_own(tmp_path, config, data):

@@ -158,7 +158,7 @@ def test_another_search_does_not_replace_one(macro, tmp_path):
     assert record(RANKER) == first
     kept = (tmp_path / "random-0" / "search.json").read_bytes()
     for ranker, facts in ((find_ranker("parameters"), {}), (RANKER, {"task": "mnist"})):
-        with pytest.raises(UsageError, match=r"random-0 holds a search with .*another folder"):
+        with pytest.raises(UsageError, match=r"random-0 already holds a search with .*another folder"):
             record(ranker, **facts)
     assert (tmp_path / "random-0" / "search.json").read_bytes() == kept
 
@@ -173,9 +173,9 @@ def test_a_search_is_not_replaced_by_less_of_it(macro, tmp_path, teacher_file):
 
     record(RANKER, 4)
     assert record(RANKER, 6)["ledger"]["evaluations"] == 6
-    with pytest.raises(UsageError, match="random-0 holds a search with evaluations 6:"):
+    with pytest.raises(UsageError, match="random-0 already holds a search with evaluations 6;"):
         record(RANKER, 4)
-    with pytest.raises(UsageError, match="random-0 holds a search with seeds 1:"):
+    with pytest.raises(UsageError, match="random-0 already holds a search with seeds 1;"):
         record(RANKER, 6, seeds=2)
     shutil.rmtree(folder)
     file = Path(shutil.copy(teacher_file, tmp_path))
@@ -184,7 +184,7 @@ def test_a_search_is_not_replaced_by_less_of_it(macro, tmp_path, teacher_file):
     with torch.no_grad():
         teacher.teacher.inner_schedule.log_lr += 1
     save_teacher(file, teacher.teacher, teacher.config, {})
-    with pytest.raises(UsageError, match="random-0 holds a search with teacher"):
+    with pytest.raises(UsageError, match="random-0 already holds a search with teacher"):
         record(find_ranker(f"teacher@file={file},steps=1"), 1)
 
 

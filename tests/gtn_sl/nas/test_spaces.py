@@ -119,7 +119,7 @@ def test_samples_are_distinct_and_repeat():
     assert len({candidate.genotype for candidate in drawn}) == 36
     assert sample_distinct(space, 36, np.random.default_rng(0)) == drawn
     assert sample_distinct(space, 16, np.random.default_rng(0), without=drawn[:20])[0] in drawn[20:]
-    with pytest.raises(UsageError, match="has 36 architectures, not 37"):
+    with pytest.raises(UsageError, match="has only 36 architectures, not 37"):
         sample_distinct(space, 37, np.random.default_rng(0))
 
 
