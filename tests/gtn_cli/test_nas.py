@@ -64,7 +64,7 @@ def test_names_in_help_are_those_of_the_registries():
 def test_list_has_every_name_and_the_settings_of_one(call):
     shown = call("nas", "list").out
     assert all(name in shown for name in (*SPACES, *RANKERS, *SEARCHES))
-    assert "Learning rate at the start" in call("nas", "list", "real").out
+    assert "Initial learning rate" in call("nas", "list", "real").out
     inherited = call("nas", "list", "nb201-small", "--json").json["search space"]["nb201-small"]["settings"]
     assert inherited["channels"]["default"] == "8"
     assert "Channels" in inherited["channels"]["text"]

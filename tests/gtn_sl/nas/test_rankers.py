@@ -218,7 +218,7 @@ def test_a_teacher_ranks_on_own_images_wherever_their_file_lies(tmp_path, settin
         ranker.check(setting)
     ranker.check(save(images // 2, path))
     assert "have changed since" in caplog.text
-    with pytest.raises(DataError, match=r"are \(1, 4, 8\) of 4 classes"):
+    with pytest.raises(DataError, match=r"are \(1, 4, 8\) in 4 classes"):
         ranker.check(save(images[:, :4], path))
 
 
