@@ -46,26 +46,28 @@ SINGLE_GOAL, VECTOR_GOAL, SOLVE_GOAL = 0.5, 1.0, 5.0
 @click.option(
     "--size", "sizes", multiple=True, default=(1, 64, 4096), show_default=True, type=click.IntRange(1), help="n."
 )
-@click.option("--torch", "with_torch", is_flag=True, help="The torch backend (CPU), too.")
+@click.option("--torch", "with_torch", is_flag=True, help="Also measure the torch backend (CPU).")
 @click.option(
     "--shape",
     "shapes",
     multiple=True,
-    help="Vectorised random networks, too: activation/transition/reward[/termination] widths, e.g. relu/16/32, tanh//8,8.",
+    help="Also vectorised random networks: activation/transition/reward[/termination] widths, e.g. relu/16/32, tanh//8,8.",
 )
-@click.option("--windows", default=7, show_default=True, type=click.IntRange(1), help="Windows of each contestant.")
+@click.option("--windows", default=7, show_default=True, type=click.IntRange(1), help="Windows per contestant.")
 @click.option("--seconds", default=0.5, show_default=True, type=click.FloatRange(0), help="Length of a window.")
-@click.option("--solve", is_flag=True, help="Train agents to a solved task, too.")
+@click.option("--solve", is_flag=True, help="Also train agents until the task is solved.")
 @click.option(
     "--algo",
     multiple=True,
     default=("ppo", "a2c", "dqn"),
     show_default=True,
-    help="Of Stable-Baselines3, at its defaults.",
+    help="Algorithm of Stable-Baselines3, at its defaults; repeatable.",
 )
-@click.option("--seeds", default=3, show_default=True, type=click.IntRange(1), help="Agents by side and algorithm.")
-@click.option("--limit", default=200_000, show_default=True, type=click.IntRange(1), help="Steps to give up at.")
-@click.option("--episodes", default=100, show_default=True, type=click.IntRange(1), help="Real episodes of a check.")
+@click.option("--seeds", default=3, show_default=True, type=click.IntRange(1), help="Agents per side and algorithm.")
+@click.option(
+    "--limit", default=200_000, show_default=True, type=click.IntRange(1), help="Steps after which to give up."
+)
+@click.option("--episodes", default=100, show_default=True, type=click.IntRange(1), help="Real episodes per check.")
 @click.option("--json", "json_file", type=click.Path(dir_okay=False, path_type=Path), help="Write all figures here.")
 def main(name: str, json_file: Path | None, solve: bool, **settings: Any) -> None:
     """Runs the benchmark, prints tables and writes the report."""

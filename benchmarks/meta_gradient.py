@@ -75,8 +75,8 @@ def _lengths(ctx: click.Context, param: click.Parameter, value: str) -> tuple[in
 @click.option("--methods", type=Names(*METHODS), default=",".join(METHODS), help="Default: all.")
 @click.option("--batch", default=128, show_default=True, type=click.IntRange(1), help="Batch size B.")
 @click.option("--threads", default=1, show_default=True, type=click.IntRange(1))
-@click.option("--repeats", default=3, show_default=True, type=click.IntRange(1), help="Subprocesses for each figure.")
-@click.option("--seconds", default=2.0, show_default=True, help="A subprocess repeats its call for at least this long.")
+@click.option("--repeats", default=3, show_default=True, type=click.IntRange(1), help="Subprocesses per figure.")
+@click.option("--seconds", default=2.0, show_default=True, help="Minimum time for which a subprocess repeats its call.")
 @click.option("--reuse-pages", is_flag=True, help="Let every method's allocator keep its pages.")
 @click.option("--json", "json_file", type=click.Path(dir_okay=False, path_type=Path), help="Write all figures here.")
 def main(

@@ -61,9 +61,9 @@ class Kind:
 
 
 @click.command(help=__doc__)
-@click.option("--repeats", default=5, show_default=True, type=click.IntRange(1), help="Rounds at most.")
-@click.option("--minutes", default=10.0, show_default=True, type=click.FloatRange(0), help="After which no round ends.")
-@click.option("--steps", default=8, show_default=True, type=click.IntRange(4), help="Outer steps of a turn.")
+@click.option("--repeats", default=5, show_default=True, type=click.IntRange(1), help="Maximum number of rounds.")
+@click.option("--minutes", default=10.0, show_default=True, type=click.FloatRange(0), help="Time limit for all rounds.")
+@click.option("--steps", default=8, show_default=True, type=click.IntRange(4), help="Outer steps per turn.")
 @click.option("--json", "json_file", type=click.Path(path_type=Path), help="File for all figures.")
 def main(repeats: int, minutes: float, steps: int, json_file: Path | None) -> None:
     """Runs the benchmark, computes the model, and prints both."""
@@ -250,7 +250,7 @@ def _result(heard: Connection, process: Any) -> Any:
     if heard.poll():
         return heard.recv()
     process.join(timeout=1)
-    said = f"ended with code {process.exitcode}; what it said is above" if ended else f"said nothing for {LIMIT} s"
+    said = f"ended with code {process.exitcode}; its output is above" if ended else f"was silent for {LIMIT} s"
     raise click.ClickException(f"a process of this benchmark {said}")
 
 

@@ -61,9 +61,9 @@ class Classifier(nn.Module):
         """
         images, shape = torch.as_tensor(images, device=self.mean.device), tuple(self.document["image_shape"])
         if tuple(images.shape[1:]) != shape:
-            raise ValueError(f"this classifier takes images {('N', *shape)}, not {tuple(images.shape)}")
+            raise ValueError(f"this classifier expects images {('N', *shape)}, not {tuple(images.shape)}")
         if not (images.is_floating_point() or images.dtype == torch.uint8):
-            raise ValueError(f"this classifier takes bytes (torch.uint8), or floats in [0, 1], not {images.dtype}")
+            raise ValueError(f"this classifier expects bytes (torch.uint8) or floats in [0, 1], not {images.dtype}")
         pixels = images.to(self.mean.dtype) / (255 if images.dtype == torch.uint8 else 1)
         return self.net((pixels - self.mean) / self.std)
 
@@ -136,7 +136,7 @@ def load_learner(path: str | Path) -> Classifier:
         with seeded(document["seed"]):  # the architecture itself may be random
             classifier = Classifier(family.module(document["image_shape"], classes), document)
     except GTNError as error:
-        raise CheckpointError(f"{path}: the header makes no learner: {error}") from error
+        raise CheckpointError(f"{path}: the header does not describe a valid learner: {error}") from error
     except KeyError as error:
         raise CheckpointError(f"{path}: the header lacks {error}") from error
     load_into(classifier.net, tensors, path)

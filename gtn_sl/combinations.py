@@ -43,62 +43,62 @@ _RULES = (
     _Rule(
         lambda c: c.generator.makes_labels and not c.labels.from_generator,
         ("teacher.generator", "teacher.labels"),
-        "this generator puts out each image's label itself; it takes teacher.labels=generated alone",
+        "this generator makes the labels itself; use teacher.labels=generated",
     ),
     _Rule(
         lambda c: c.labels.from_generator and not c.generator.makes_labels,
         ("teacher.labels", "teacher.generator"),
-        "no label comes out of this generator; teacher.generator=joint makes labels",
+        "this generator makes no labels; use teacher.generator=joint",
     ),
     _Rule(
         lambda c: c.labels.must_be_told and not c.generator.is_told,
         ("teacher.labels", "teacher.generator"),
-        "the classes are drawn anew for every learner, but this generator's images do not depend on the class that it is"
-        " told; take a conditional generator",
+        "the classes are drawn anew for every learner, but this generator's images do not depend on the class;"
+        " use a conditional generator",
     ),
     _Rule(
         lambda c: c.labels.belong_to_samples and not c.noise.has_samples,
         ("teacher.labels", "teacher.curriculum"),
-        "each of these labels belongs to a sample, and noise drawn anew for every learner has no samples; take one-hot or"
+        "each of these labels belongs to a fixed sample, but noise drawn anew for every learner has none; use one-hot or"
         " random labels, or the joint generator, whose labels follow from the noise",
     ),
     _Rule(
         lambda c: not c.generator.is_network and not c.noise.has_samples,
         ("teacher.generator", "teacher.curriculum"),
-        "there are no images but the samples themselves, and noise drawn anew for every learner has no samples",
+        "the images are the fixed samples themselves, but noise drawn anew for every learner has none",
     ),
     _Rule(
         lambda c: c.teacher.samples is not None and not c.noise.has_samples,
         ("teacher.samples", "teacher.curriculum"),
-        "noise drawn anew for every learner has no samples to be few",
+        "noise drawn anew for every learner has no fixed samples whose number could be set",
     ),
     _Rule(
         lambda c: c.teacher.warm_start > 0 and not c.noise.has_samples,
         ("teacher.warm_start", "teacher.curriculum"),
-        "a real image is fitted for each sample, and noise drawn anew for every learner has no samples;"
+        "a warm start fits each fixed sample to a real image, but noise drawn anew for every learner has none;"
         " set teacher.warm_start=0",
     ),
     _Rule(
         lambda c: c.config.meta_loss.autoencoder > 0 and not c.generator.is_network,
         ("meta_loss.autoencoder", "teacher.generator"),
-        "the generator is to decode what an encoder makes of real images, and this one has no layers to decode with",
+        "the generator has to decode what an encoder makes of real images, but this one has no layers",
     ),
     _Rule(
         lambda c: c.config.learner.side_by_side > 1 and CURRICULA[c.teacher.curriculum].feedback is not None,
         ("learner.side_by_side", "teacher.curriculum"),
-        "learners side by side see the same batches, and here each has its own; set outer.accumulate instead",
+        "learners side by side share their batches, but with this curriculum each has its own; set outer.accumulate instead",
     ),
     _Rule(
         lambda c: (
             not (c.generator.is_network or c.noise.is_learned or c.labels.is_learned or c.config.inner.learn_schedule)
         ),
         ("teacher.generator", "teacher.curriculum", "teacher.labels", "inner.learn_schedule"),
-        "nothing is left to meta-learn; let images, labels or the schedule be learned",
+        "nothing is left to meta-learn; images, labels or the schedule must be learned",
     ),
     _Rule(
         lambda c: c.config.inner.batch_size < 2 and c.generator.is_network,
         ("inner.batch_size", "teacher.generator"),
-        "this generator normalises over its batch, which takes two images at least",
+        "this generator normalises over its batch, which requires at least two images",
     ),
 )
 

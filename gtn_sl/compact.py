@@ -81,7 +81,7 @@ def compact(
     if before - after > tolerance:
         raise GTNError(
             f"{file.path} loses {100 * (before - after):.2f} points of validation accuracy in float16 ({100 * before:.2f}% to"
-            f" {100 * after:.2f}%), more than {100 * tolerance:.2f}; use it as it is"
+            f" {100 * after:.2f}%), more than the {100 * tolerance:.2f} allowed; keep the original"
         )
     n = len(finals[0])
     error = float(np.std(finals[1] - finals[0], ddof=1)) / n**0.5 if n > 1 else 0.0

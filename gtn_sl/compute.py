@@ -93,7 +93,7 @@ def as_this_device_can(
     if not has_bfloat16_units(device):
         plan = dataclasses.replace(plan, precision="float32")
     plan = reduced_plan(config, teacher, plan, sharers=sharers)
-    log.info("plan: %s, on %s where the run was on %s", plan.describe(), device, before)
+    log.info("plan: %s, on %s (the run was on %s)", plan.describe(), device, before)
     return dataclasses.replace(config, compute=dataclasses.replace(compute, plan=plan))
 
 
@@ -132,7 +132,7 @@ def trusted(
     teacher.zero_grad()
     similarity = cosine(*gradients)
     if similarity >= SAME_DIRECTION:
-        log.info("bfloat16: cosine %.4f with the float32 meta-gradient, used", similarity)
+        log.info("bfloat16: cosine %.4f with the float32 meta-gradient; using bfloat16", similarity)
         return plan
-    log.warning("bfloat16: cosine %.4f with the float32 meta-gradient, float32 used instead", similarity)
+    log.warning("bfloat16: cosine %.4f with the float32 meta-gradient; using float32 instead", similarity)
     return exact

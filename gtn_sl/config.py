@@ -230,7 +230,7 @@ def resolve_config(task: str, preset: str, *layers: Mapping[str, Any]) -> MetaTr
         raise UsageError("give one budget: either --iterations or --minutes")
     if resolved.inner.first_steps > resolved.inner.steps:
         first, last = resolved.inner.first_steps, resolved.inner.steps
-        raise UsageError(f"inner.first_steps={first} is more than inner.steps={last}, which the inner steps grow to")
+        raise UsageError(f"inner.first_steps={first} must be at most inner.steps={last}, which the inner steps grow to")
     if start is not None:
         refuse_another_form(resolved, resolve(MetaTrainConfig, *before))
         teacher = dataclasses.replace(resolved.teacher, start=whole_path(start))

@@ -53,9 +53,9 @@ class TeacherDataset(IterableDataset[tuple[Tensor, Tensor]]):
         shard: tuple[int, int] = (0, 1),
     ) -> None:
         if labels not in ("soft", "index"):
-            raise UsageError(f"labels should be 'soft' or 'index', not {labels!r}")
+            raise UsageError(f"labels must be 'soft' or 'index', not {labels!r}")
         if not 0 <= shard[0] < shard[1]:
-            raise UsageError(f"shard should be (rank, processes) with 0 <= rank < processes, not {shard}")
+            raise UsageError(f"shard must be (rank, processes) with 0 <= rank < processes, not {shard}")
         self.file = teacher if isinstance(teacher, TeacherFile) else load_teacher(teacher)
         self.stream: Stream = self.file.teacher
         self.stream.require_open("a data set")

@@ -142,7 +142,7 @@ def refuse_divergence(results: Sequence[Evaluation]) -> None:
     """Raises DivergedError if every learner of all these results diverged."""
     if results and all(result.diverged == result.n for result in results):
         names = ", ".join(result.architecture for result in results)
-        raise DivergedError(f"every learner ({names}) diverges on the {results[0].name}: {results[0].failure}")
+        raise DivergedError(f"every learner ({names}) diverged on the {results[0].name}: {results[0].failure}")
 
 
 def train(
@@ -196,7 +196,7 @@ def accuracy_of(classify: Callable[[Tensor], Tensor], split: Split) -> float:
             with torch.no_grad():
                 logits = classify(split.images[part])
                 if logits.isnan().any():
-                    raise DivergedError("the learner's outputs are no numbers")
+                    raise DivergedError("the learner's outputs are NaN")
                 right += int((logits.argmax(dim=1) == split.labels[part]).sum())
             done += count
             continue
@@ -204,6 +204,6 @@ def accuracy_of(classify: Callable[[Tensor], Tensor], split: Split) -> float:
             if count == 1 or not is_out_of_memory(error):
                 raise
         count //= 2
-        log.warning("out of memory, so the remaining images are classified %d at a time", count)
+        log.warning("out of memory; classifying the remaining images %d at a time", count)
         release_memory()
     return right / len(split)

@@ -94,10 +94,10 @@ def require_exportable(format: str, path: Path) -> None:
     suffix = EXPORTERS[format].suffix
     if suffix is None:
         if path.is_file() or (path.is_dir() and any(path.iterdir())):
-            raise UsageError(f"{path} is there already; a folder of images has to be new or empty")
+            raise UsageError(f"{path} already exists; a folder of images must be new or empty")
         return
     if path.suffix != suffix:
-        raise UsageError(f"--out is {path}, expected a file called <name>{suffix}")
+        raise UsageError(f"--out must be a file named <name>{suffix}, not {path}")
     require_writable(path)
 
 

@@ -106,7 +106,7 @@ def judge(file: TeacherFile, data: TaskData, plan: EvaluationPlan, advance: Adva
             )
             if result.diverged:
                 lost = f"{result.diverged} of {result.n} {learner} learners"
-                log.warning("%s diverged on %s and count as guesses: %s", lost, name, result.failure)
+                log.warning("%s diverged on %s and count as guessing: %s", lost, name, result.failure)
             results.append(result)
     refuse_divergence([result for result in results if result.name == "teacher"])
     return results

@@ -35,7 +35,7 @@ class Places:
         most = self.steps * self.batch_size
         if self.few is not None and not self.batch_size <= self.few <= most:
             raise UsageError(
-                f"teacher.samples={self.few} does not fit batches of inner.batch_size={self.batch_size}: it takes from"
+                f"teacher.samples={self.few} does not fit batches of inner.batch_size={self.batch_size}: expected"
                 f" {self.batch_size} (each batch is the whole set) to inner.steps x inner.batch_size = {most}"
             )
 
@@ -119,7 +119,7 @@ class Lesson:
 
     def _refuse_other(self, step: int) -> None:
         if not 0 <= step < len(self.samples):
-            raise IndexError(f"the lesson has steps 0 to {len(self.samples) - 1}, not {step}")
+            raise IndexError(f"step must be from 0 to {len(self.samples) - 1}, not {step}")
 
 
 def draw_lesson(places: Places, order: Order, seed: int, steps: int, device: torch.device) -> Lesson:

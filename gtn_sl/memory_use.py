@@ -42,7 +42,7 @@ def fitting_plan(config: MetaTrainConfig, teacher: SupervisedTeacher, plan: Step
     except Exception as error:
         if not is_out_of_memory(error):
             raise
-        log.info("plan: not even one step can be measured in this memory, so no graph is kept")
+        log.info("plan: not enough memory to measure even one step, so no graph is kept")
         release_memory()
         return dataclasses.replace(plan, keep_last_k=0)
     return fit(memories, plan, budget)

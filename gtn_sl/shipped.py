@@ -36,7 +36,7 @@ def find_teacher(name: str | Path) -> Path:
     if path.exists() or path.suffix or len(path.parts) > 1:
         return path
     error = unknown_name("teacher", str(name), shipped_teachers())
-    raise UnknownNameError(f"{error} (one of your own is a run folder or a .safetensors file)")
+    raise UnknownNameError(f"{error} (for your own, give a run folder or a .safetensors file)")
 
 
 def known_by(file: Path) -> Path:

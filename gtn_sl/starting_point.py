@@ -56,7 +56,7 @@ def settings_of(start: str, task: ImageTask) -> Settings:
     shape, classes = tuple(document["image_shape"]), len(document["class_names"])
     if (shape, classes) != (task.image_shape, task.classes):
         raise UsageError(
-            f"teacher.start={start}: its images are {_described(shape, classes)}, those of {task.name}"
+            f"teacher.start={start} has images of {_described(shape, classes)}, but {task.name} has"
             f" {_described(task.image_shape, task.classes)}"
         )
     settings = document["config"]
@@ -92,7 +92,7 @@ def refuse_another_form(config: MetaTrainConfig, own: MetaTrainConfig) -> None:
             its, asked = (getattr(getattr(settings, part), name) for settings in (own, config))
             if its != asked:
                 raise UsageError(
-                    f"{part}.{name}={asked}: a run that starts from {config.teacher.start} keeps its form, {part}.{name}={its}"
+                    f"{part}.{name}={asked}: a run that starts from {config.teacher.start} must keep its {part}.{name}={its}"
                 )
 
 

@@ -26,6 +26,6 @@ class Stream(Teacher):
         """Raises UsageError if batches depend on the learner's progress, which ``what`` does not have."""
         if self.closed_loop:
             raise UsageError(
-                f"{what} needs batches that are the same whatever the learner does; this teacher's curriculum answers the"
-                " learner's progress: train on it with gtn-cli train-learner, or gtn_sl.train_learner"
+                f"{what} needs batches that do not depend on the learner, but this teacher's curriculum follows the"
+                " learner's progress; train on it with gtn-cli train-learner, or gtn_sl.train_learner"
             )

@@ -62,7 +62,7 @@ class SupervisedTeacher(Stream):
             self.encoder = Encoder(shape) if config.meta_loss.autoencoder else None
             self.feedback = curriculum.feedback(self.generator.latent, task.classes) if curriculum.feedback else None
         except (ValueError, RuntimeError) as error:
-            raise UsageError(f"these settings make no teacher: {error}") from error
+            raise UsageError(f"these settings do not describe a valid teacher: {error}") from error
 
     @property
     def lesson(self) -> Lesson:

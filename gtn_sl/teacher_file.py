@@ -102,7 +102,7 @@ def load_teacher(path: str | Path) -> TeacherFile:
     except CheckpointError:
         raise
     except GTNError as error:  # an unknown name is also a KeyError
-        raise CheckpointError(f"{path}: the header makes no teacher: {error}") from error
+        raise CheckpointError(f"{path}: the header does not describe a valid teacher: {error}") from error
     except KeyError as error:
         raise CheckpointError(f"{path}: the header lacks {error}") from error
     tensors, _ = load_checkpoint(path, "teacher")
@@ -139,7 +139,7 @@ def _where_it_lies(name: str, data_dir: str | Path | None) -> str:
     moved = None if data_dir is None else Path(data_dir, Path(name).name)
     if moved is None or not moved.is_file():
         raise DataError(
-            f"cannot read the images {name}: No such file or directory (--data-dir finds them in another folder)"
+            f"cannot read the images {name}: No such file or directory (if they are in another folder, pass --data-dir)"
         )
     return str(moved)
 
@@ -158,5 +158,5 @@ def _task_of(document: Mapping[str, Any], path: Path) -> ImageTask:
         return described_task(facts)
     task = find_task(str(facts["task"]))
     if task.facts() != facts:
-        raise CheckpointError(f"{path}: image shape, classes or normalisation are not those of {task.name}")
+        raise CheckpointError(f"{path}: image shape, classes or normalisation differ from those of {task.name}")
     return task

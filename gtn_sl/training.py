@@ -126,7 +126,9 @@ def _tracker(config: MetaTrainConfig, run: RunFolder, continued: bool, clock: fl
 def _refuse_other_images(run: RunFolder, task: ImageTask) -> None:
     """Raises a DataError if a user's own images are not those that the run began with."""
     if task.digest and run.remember("images", task.digest) != task.digest:
-        raise DataError(f"the images of {task.name} have changed since {run.path} began; train on them in a new run")
+        raise DataError(
+            f"the images of {task.name} have changed since {run.path} began; start a new run to train on them"
+        )
 
 
 def _refuse_unfit(config: MetaTrainConfig, task: ImageTask) -> None:
@@ -141,7 +143,7 @@ def _refuse_unfit(config: MetaTrainConfig, task: ImageTask) -> None:
 def _warn_of_unseen_classes(config: MetaTrainConfig, task: ImageTask) -> None:
     samples = config.teacher.samples or config.inner.steps * config.inner.batch_size
     if config.teacher.labels == "one-hot" and samples < task.classes:
-        what = "%d samples cannot show %d classes: more inner.steps, or a larger inner.batch_size, would"
+        what = "%d samples cannot cover %d classes: increase inner.steps or inner.batch_size"
         log.warning(what, samples, task.classes)
 
 
@@ -178,7 +180,7 @@ def _outer_loop(
     except DivergedError as error:
         best = " and the best teacher are" if run.teacher.is_file() else " is"
         kept = f"the last good state{best} kept in {run.path}; " if run.state.is_file() else ""
-        hint = "a new run with --set inner.lr=... or outer.lr=... below its own may go further"
+        hint = "a new run with a lower --set inner.lr=... or outer.lr=... may get further"
         error.args = (f"{error}; {kept}{hint}",)
         raise
     finally:

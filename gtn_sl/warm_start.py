@@ -36,12 +36,12 @@ def warm_start(teacher: SupervisedTeacher, data: TaskData, epochs: int, streams:
     targets = _targets(teacher, data, streams).to(stored.device)  # (M, C, H, W)
     if not teacher.generator.is_network:
         stored.detach().copy_(targets.flatten(1))
-        log.info("warm start: the images are %d training images", len(targets))
+        log.info("warm start: set the images to %d training images", len(targets))
         return 0.0
     if stored.requires_grad:
         stored.detach().copy_(_whitened_components(targets, teacher.curriculum.latent, streams))
     loss = _fit(teacher, targets, epochs, streams)
-    log.info("warm start: mean loss of the reconstruction %.3f after %d epochs", loss, epochs)
+    log.info("warm start: mean reconstruction loss %.3f after %d epochs", loss, epochs)
     return loss
 
 

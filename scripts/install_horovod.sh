@@ -72,7 +72,7 @@ esac
 folder=$cache/horovod-$version-torch-$torch-$tag-$(uname -m)-$with
 
 if ! compgen -G "$folder/*.whl" >/dev/null; then
-    echo "building Horovod $version for torch $torch and $tag, with $with; this takes some minutes" >&2
+    echo "building Horovod $version for torch $torch and $tag, with $with; this takes a few minutes" >&2
     work=$(mktemp -d)
     trap 'rm -rf "$work"' EXIT
     (build "$work")

@@ -36,5 +36,5 @@ def drawn(out: Path | None, usual: Path | None, draw: Callable[[Path], T]) -> T 
     try:
         return draw(make_folder(folder))
     except (GTNError, OSError) as error:  # e.g. the folder is read-only, or the real task is not installed
-        click.echo(f"no picture: {error}" + ("" if out else "; --out names another folder"), err=True)
+        click.echo(f"no picture: {error}" + ("" if out else "; choose another folder with --out"), err=True)
         return None

@@ -94,8 +94,8 @@ class Reinforcement:
 
         if self._new_budget and first(world, lambda: is_done(run, self.config)):
             raise UsageError(
-                f"all stages of {run.path} are done, so that it takes no new budget; go on from what it made in another"
-                f" folder with --from {shlex.quote(str(run.path))}"
+                f"all stages of {run.path} are done, so it takes no further budget; to continue, start a new run"
+                f" with --from {shlex.quote(str(run.path))}"
             )
         progress, self.results = meta_train(
             self.config, run, resume=resume, listener=listener, command=command, world=world
@@ -148,10 +148,10 @@ def _with_estimator(stages: Sequence[Any], name: str) -> tuple[Any, ...]:
     if name == "meta-gradient":
         if not {"bilevel", name} & set(names):
             raise UsageError(
-                f"--estimator {name} takes the place of a stage bilevel, and there is none among {', '.join(names)};"
-                f" say which stages there should be, e.g. --set 'stages=[{{name: {name}}}]'"
+                f"--estimator {name} replaces the stage bilevel, but the stages are {', '.join(names)};"
+                f" set the stages, e.g. --set 'stages=[{{name: {name}}}]'"
             )
         return tuple(dataclasses.replace(s, name=name, estimator="snes") if s.name == "bilevel" else s for s in stages)
     if not any(stage.nature.evolves for stage in stages):
-        raise UsageError(f"no stage of {', '.join(names)} is an evolution, so --estimator {name} would change nothing")
+        raise UsageError(f"--estimator {name} has no effect: none of the stages {', '.join(names)} is an evolution")
     return tuple(dataclasses.replace(s, estimator=name) if s.nature.evolves else s for s in stages)

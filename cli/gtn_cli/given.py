@@ -57,4 +57,4 @@ def refuse(given: Mapping[str, Any], why: str) -> None:
     """Raises UsageError if any of these options was given, since it has no meaning for this kind of meta-training."""
     extra = [name for name, value in given.items() if value is not None]
     if extra:
-        raise UsageError(f"{', '.join(extra)} has no meaning here: {why}")
+        raise UsageError(f"{', '.join(extra)} does not apply here: {why}")

@@ -60,7 +60,7 @@ def show_environment(path: Path, out: Path | None, *, quiet: bool, as_json: bool
         return
     console.print_table([{"": key, "value": str(value)} for key, value in facts.items()])
     if stages := stages_of(document):
-        console.print_table(_stage_rows(stages), "stages: real return of held-out agents (of fit: explained variance)")
+        console.print_table(_stage_rows(stages), "stages: real return of held-out agents (for fit: explained variance)")
     if not quiet:
         _print_details(weights, sizes)
     if picture and not quiet:

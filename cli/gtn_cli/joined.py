@@ -74,7 +74,7 @@ def together(name: str, work: Callable[[World], T]) -> T:
             except LostRankError as error:
                 if not world.meet_again():
                     raise
-                log.warning("%s; going on as process %d of %d", error, world.rank, world.size)
+                log.warning("%s; continuing as process %d of %d", error, world.rank, world.size)
 
 
 def _lost_rank(error: BaseException | None) -> LostRankError | None:

@@ -39,7 +39,7 @@ def kept(folder: Path, *, told: bool = True) -> Iterator[None]:
 
 
 def _what_now(folder: Path) -> str:
-    return f"what is done is kept in {folder}; go on with: {options.given_command()}"
+    return f"finished work is kept in {folder}; resume with: {options.given_command()}"
 
 
 def _is_lost_rank(error: GTNError) -> bool:

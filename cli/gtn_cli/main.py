@@ -16,35 +16,41 @@ COMMANDS = {
     "meta-train": ("gtn_cli.commands.meta_train", "Meta-train a teacher of images, or a synthetic environment."),
     "evaluate": (
         "gtn_cli.commands.evaluate",
-        "Test fresh learners trained on a teacher of images, beside the controls.",
+        "Test fresh learners trained on a teacher of images, alongside controls.",
     ),
     "train-learner": (
         "gtn_cli.commands.train_learner",
-        "Train a classifier on a teacher of images in seconds, test it on real ones.",
+        "Train a classifier on a teacher of images in seconds, and test it on real ones.",
     ),
     "compact": ("gtn_cli.commands.compact", "Store a teacher of images at half the size, if it teaches as well."),
-    "train-agent": ("gtn_cli.commands.train_agent", "Train one agent inside an environment, play it on the real task."),
-    "transfer": ("gtn_cli.commands.transfer", "How well agents trained inside environments do on the real task."),
+    "train-agent": (
+        "gtn_cli.commands.train_agent",
+        "Train one agent inside an environment, and play it on the real task.",
+    ),
+    "transfer": (
+        "gtn_cli.commands.transfer",
+        "Measure how well agents trained inside environments do on the real task.",
+    ),
     "nas": ("gtn_cli.commands.nas", "Architecture search: rank architectures by a teacher, and search with it."),
     "export-dataset": ("gtn_cli.commands.export_dataset", "Write a teacher's images as a data set or an environment."),
     "reproduce": (
         "gtn_cli.commands.reproduce",
-        "Make one of the paper's claims again: a picture, a table, what was seen.",
+        "Re-test one of the paper's claims: a picture, a table and what was seen.",
     ),
-    "inspect": ("gtn_cli.commands.inspect", "Show what a teacher or an environment is, and a picture of it."),
+    "inspect": ("gtn_cli.commands.inspect", "Describe a teacher or an environment, and draw it."),
     "tasks": ("gtn_cli.commands.tasks", "List what can be taught; download and check the images."),
     "settings": (
         "gtn_cli.commands.settings",
-        "List the settings of a meta-training, with their values and what they are.",
+        "List the settings of a meta-training, with values and descriptions.",
     ),
-    "bench": ("gtn_cli.commands.bench", "Time an outer step, beside the machine's limits and other methods."),
+    "bench": ("gtn_cli.commands.bench", "Time an outer step, compared with the machine's limits and other methods."),
     "runs": ("gtn_cli.commands.runs", "List the runs in a folder."),
     "completion": ("gtn_cli.commands.completion", "Print the shell completion script."),
 }
 """Name -> (module that defines ``command``, one line for ``--help``)."""
 
 OUT_OF_MEMORY = (
-    "out of memory; smaller batches and buffers need less, and in a meta-training compute.memory_mib or inner.steps"
+    "out of memory; use smaller batches or buffers and, in a meta-training, a smaller compute.memory_mib or inner.steps"
 )
 
 EXIT_FAILED = 1

@@ -52,7 +52,7 @@ def data_dir(command: F) -> F:
     return click.option(
         "--data-dir",
         type=click.Path(file_okay=False, path_type=Path),
-        help="Folder of the image files; default: GTN_DATA_DIR, else the user's cache (downloaded when absent).",
+        help="Folder of the image files.  [default: GTN_DATA_DIR, else the user's cache (downloaded if missing)]",
     )(command)
 
 
@@ -68,7 +68,7 @@ SEED = click.IntRange(min=0, max=2**63 - 1)
 THREADS = click.IntRange(min=1, max=4096)
 
 
-def seed(what: str = "Root of all randomness.") -> Callable[[F], F]:
+def seed(what: str = "Seed of all random numbers.") -> Callable[[F], F]:
     """Adds ``--seed``."""
     return click.option("--seed", default=0, show_default=True, type=SEED, help=what)
 
@@ -83,21 +83,21 @@ class Amount(click.FloatRange):
         """Parses a value; fails if it is out of range, infinite or NaN."""
         number = float(super().convert(value, param, ctx))
         if not math.isfinite(number):
-            self.fail(f"{value} is no amount.", param, ctx)
+            self.fail(f"{value} is not a finite number.", param, ctx)
         return number
 
 
 def device(default: str = "auto") -> Callable[[F], F]:
     """Adds ``--device``; ``default`` is the default shown in the help text."""
-    text = f"Where to compute.  [default: {default}]"
+    text = f"Device to compute on.  [default: {default}]"
     return click.option("--device", default=None, metavar="auto|cpu|cuda", help=text)
 
 
 def world(command: F) -> F:
     """Adds ``--world``."""
     text = (
-        "Processes that work together: torch (torchrun), horovod (horovodrun, mpirun) or single; auto takes what the"
-        " program was launched by (docs/scaling.md)."
+        "How several processes communicate: torch (torchrun), horovod (horovodrun, mpirun) or single; auto detects the"
+        " launcher (docs/scaling.md)."
     )
     return click.option("--world", "world_name", default="auto", metavar="auto|single|torch|horovod", help=text)(
         command

@@ -53,7 +53,7 @@ def read_teacher(name: Path) -> TeacherFile:
     if kind := kind_of(name):
         raise CheckpointError(
             f"{environment_file(name)} holds a {kind.replace('-', ' ')}, not a 'teacher'; train agents in it with"
-            " gtn-cli train-agent --env, or judge it with gtn-cli transfer"
+            " gtn-cli train-agent --env, or evaluate it with gtn-cli transfer"
         )
     return load_teacher(name)
 
@@ -76,7 +76,7 @@ def require_safetensors(option: str, path: Path) -> None:
     from gtn_core.checkpoint import require_writable
 
     if path.suffix != ".safetensors":
-        raise UsageError(f"{option} should name a .safetensors file, not {path}")
+        raise UsageError(f"{option} must name a .safetensors file, not {path}")
     require_writable(path)
 
 
@@ -92,4 +92,4 @@ def refuse_to_replace(teacher: Path, option: str, path: Path) -> None:
         UsageError: Both are the same file.
     """
     if path.exists() and path.samefile(teacher):
-        raise UsageError(f"{option}: {path} is the teacher itself, which would be lost; give another path")
+        raise UsageError(f"{option}: {path} is the teacher itself and would be overwritten; choose another path")

@@ -93,7 +93,7 @@ class LearnedCurriculum(Claim):
         tidy(left, "from the best to the worst, as claimed", "accuracy on real test images (%)")
         tidy(right, "outer step", "accuracy, validation images (%)")
         right.legend(loc="lower right", fontsize=9)
-        left.set_title("a dot a fresh learner, a column of dots a teacher", loc="left", fontsize=10)
+        left.set_title("dot: one fresh learner, column: one teacher", loc="left", fontsize=10)
         right.set_title("during meta-training", loc="left", fontsize=10)
 
 

@@ -26,7 +26,7 @@ NAMES = {"fresh noise": "none", "its table again": "full"}
 class Endless(Claim):
     """Accuracy against inner step, far beyond T, with fresh noise and with a table that starts again."""
 
-    title: ClassVar[str] = "A teacher that goes on for longer than it was trained"
+    title: ClassVar[str] = "A teacher sampled for longer than it was trained"
     says: ClassVar[str] = (
         "a teacher without a curriculum, sampled for more steps than in meta-training, makes learners better still"
     )

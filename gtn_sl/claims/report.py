@@ -83,7 +83,7 @@ def _shortfall(evidence: Evidence) -> str:
             else []
         ),
     ]
-    return f"{', '.join(smaller)}: orders can be seen, the paper's figures cannot" if smaller else ""
+    return f"{', '.join(smaller)}: this can show orders, not the paper's figures" if smaller else ""
 
 
 def _page(name: str, result: Mapping[str, Any]) -> str:

@@ -166,12 +166,14 @@ def _claim_folder(folder: Path, setup: Setup) -> None:
         if found != asked:
             differing = [key for key in asked if key != SETTINGS and found.get(key) != asked[key]]
             if not differing:
-                raise UsageError(f"{folder} holds a study with settings of another version; choose another --out")
+                raise UsageError(
+                    f"{folder} already holds a study with settings of another version; choose another --out"
+                )
             was = ", ".join(f"{key} {found.get(key)}" for key in differing)
             now = ", ".join(f"{key} {asked[key]}" for key in differing)
-            raise UsageError(f"{folder} holds a study of {was}, not of {now}; choose another --out")
+            raise UsageError(f"{folder} already holds a study of {was}, not {now}; choose another --out")
         return
     if any(make_folder(folder).iterdir()):
-        raise UsageError(f"{folder} holds something else; choose an --out that is new or empty")
+        raise UsageError(f"{folder} already holds other files; --out must be new or empty")
     with replacing(path) as file:
         file.write(json.dumps(asked, indent=1).encode())

@@ -35,7 +35,7 @@ class Transfer(Claim):
 
     title: ClassVar[str] = "Which teacher teaches which learner"
     says: ClassVar[str] = (
-        "a teacher made for one learner fails on others; one made on a pool serves also learners it never saw"
+        "a teacher made for one learner fails on others; one made on a pool also serves learners it never saw"
     )
     size: ClassVar[tuple[float, float]] = (9, 4.4)
 

@@ -38,9 +38,9 @@ ROWS = 4
 class Unrecognisable(Claim):
     """A classifier trained on real images alone reads images of two teachers, of an untrained one, and real ones."""
 
-    title: ClassVar[str] = "What a classifier of real images reads in each image: the number below it"
+    title: ClassVar[str] = "The number below each image: what a classifier of real images reads in it"
     says: ClassVar[str] = (
-        "learners do well on images of a teacher that whoever knows real images does not recognise as their classes"
+        "learners do well on images of a teacher that a classifier of real images does not recognise as their classes"
     )
     size: ClassVar[tuple[float, float]] = (11, 7)
 

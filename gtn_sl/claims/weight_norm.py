@@ -27,8 +27,8 @@ class WeightNorm(Claim):
 
     title: ClassVar[str] = "Weight norm on the generator's layers"
     says: ClassVar[str] = (
-        "with weight norm on the generator meta-training is stabler: over learning rates and seeds it ends higher, on average and"
-        " at worst"
+        "with weight norm on the generator, meta-training is more stable: over learning rates and seeds it ends higher, on"
+        " average and at worst"
     )
     size: ClassVar[tuple[float, float]] = (11, 4.2)
 
@@ -101,7 +101,7 @@ class WeightNorm(Claim):
             axes.set_title(f"outer learning rate {factor * evidence.lab.base.outer.lr:g}", loc="left", fontsize=10)
             tidy(axes, "outer step", "accuracy of fresh learners, validation (%)" if axes is panels[0] else "")
             axes.set_ylim(0, 101)
-        panels[0].legend(loc="lower right", fontsize=9, title="a line a seed; X: diverged")
+        panels[0].legend(loc="lower right", fontsize=9, title="one line per seed; X: diverged")
 
 
 def _name(form: str, factor: float, seed: int) -> str:

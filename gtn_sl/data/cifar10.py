@@ -79,7 +79,7 @@ def _unpack(archive: Path, folder: Path, names: list[str]) -> None:
                     finally:
                         part.unlink(missing_ok=True)
     except (tarfile.TarError, EOFError, zlib.error) as error:
-        raise damaged(archive, f"not a whole tar.gz ({error})", TASK) from error
+        raise damaged(archive, f"not a complete tar.gz ({error})", TASK) from error
     except OSError as error:
         raise DataError(f"cannot unpack {archive} into {folder}: {error.strerror or error}") from error
     if wanted:

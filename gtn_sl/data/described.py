@@ -25,19 +25,19 @@ def described_task(header: Mapping[str, Any]) -> ImageTask:
     """
     name, shape, names = header["task"], header["image_shape"], header["class_names"]
     if not isinstance(shape, list) or [type(size) for size in shape] != [int] * 3:
-        raise DataError(f"image_shape is {shape}, not three whole numbers")
+        raise DataError(f"image_shape must be three integers, not {shape}")
     channels, height, width = shape
     if channels not in CHANNELS or height < 1 or width < 1:
-        raise DataError(f"image_shape is {shape}, not one or three channels, height and width")
+        raise DataError(f"image_shape must be one or three channels, height and width, not {shape}")
     if (
         not isinstance(names, list)
         or not all(isinstance(each, str) for each in names)
         or not 2 <= len(set(names)) == len(names)
     ):
-        raise DataError(f"class_names are {names}, not two names or more, each another")
+        raise DataError(f"class_names must be at least two distinct names, not {names}")
     mean, std = (_of_channels(key, header[key], channels) for key in ("mean", "std"))
     if min(std) <= 0:
-        raise DataError(f"std is {list(std)}, not above 0")
+        raise DataError(f"std must be above 0, not {list(std)}")
     return ImageTask(
         name=name,
         title=Path(name).stem if is_file(name) else name,
@@ -67,8 +67,8 @@ def compare_images(task: ImageTask, described: ImageTask, user: str) -> None:
     """
     if (task.image_shape, task.classes) != (described.image_shape, described.classes):
         raise DataError(
-            f"the images of {task.name} are {task.image_shape} of {task.classes} classes, but {user} was made for"
-            f" {described.image_shape} of {described.classes}"
+            f"the images of {task.name} are {task.image_shape} in {task.classes} classes, but {user} was made for"
+            f" {described.image_shape} in {described.classes}"
         )
     for key, before in described.facts().items():
         now = task.facts()[key]
@@ -83,7 +83,7 @@ def _of_channels(key: str, values: Any, channels: int) -> tuple[float, ...]:
     if not isinstance(values, list) or not all(
         isinstance(value, (int, float)) and math.isfinite(value) for value in values
     ):
-        raise DataError(f"{key} is {values}, not a list of numbers")
+        raise DataError(f"{key} must be a list of numbers, not {values}")
     if len(values) != channels:
-        raise DataError(f"{key} is {values}, but images have {channels} channels")
+        raise DataError(f"{key} has the values {values}, but images have {channels} channels")
     return tuple(map(float, values))

@@ -24,7 +24,7 @@ TIMEOUT_S = 30.0
 
 def absent(task: str, path: Path, needed: str) -> DataError:
     """Returns the error for a file that is missing and may not be downloaded; arguments as for ``fetch``."""
-    return DataError(f"{path} is absent; run {get_command(task)}, or {_by_hand(needed)}")
+    return DataError(f"{path} does not exist; run {get_command(task)}, or {_by_hand(needed)}")
 
 
 def fetch(task: str, md5: str, path: Path, needed: str) -> None:
@@ -64,7 +64,7 @@ def _reason(error: Exception) -> str:
         case requests.exceptions.Timeout():
             return f"no answer within {TIMEOUT_S:.0f} s"
         case requests.exceptions.ChunkedEncodingError():
-            return "the transfer broke off"
+            return "the download was cut off"
         case requests.exceptions.ConnectionError():
             return "no connection"
     return " ".join(str(error).split())

@@ -61,5 +61,5 @@ def parse_idx_gz(content: bytes, name: str) -> NDArray[np.uint8]:
     try:
         plain = gzip.decompress(content)
     except (OSError, EOFError, zlib.error) as error:
-        raise DataError(f"{name} is not a whole gzip file ({len(content)} bytes): {error}") from error
+        raise DataError(f"{name} is not a complete gzip file ({len(content)} bytes): {error}") from error
     return parse_idx(plain, name)

@@ -61,22 +61,20 @@ def image_task(
     of_test = _labels("test_labels", test_labels, len(test))
     names = tuple(map(str, range(of_train.max() + 1) if class_names is None else class_names))
     if len(names) < 2:
-        raise DataError(f"a task has two classes or more, but this one has the class {names[0] if names else ''} alone")
+        raise DataError(f"a task needs at least two classes; given: {names[0] if names else 'none'}")
     if len(set(names)) < len(names):
-        raise DataError(f"each class has a name of its own, but these are called {', '.join(names)}")
+        raise DataError(f"class names must be distinct, got {', '.join(names)}")
     highest = max(of_train.max(), of_test.max())
     if highest >= len(names):
-        raise DataError(f"there are labels up to {highest}, but the classes are 0 to {len(names) - 1}")
+        raise DataError(f"labels go up to {highest}, but the classes are 0 to {len(names) - 1}")
     if test.shape[1:] != train.shape[1:]:
-        raise DataError(f"test_images are {test.shape[1:]} each, but train_images {train.shape[1:]}")
+        raise DataError(f"test_images have the shape {test.shape[1:]} each, but train_images {train.shape[1:]}")
     rare = np.flatnonzero(np.bincount(of_train, minlength=len(names)) < 2)
     if rare.size:  # its only image might be set aside for validation
-        raise DataError(f"train_labels have less than two images of the class {names[rare[0]]}")
+        raise DataError(f"train_labels have fewer than two images of the class {names[rare[0]]}")
     held_out = min(5_000, max(1, len(train) // 6)) if validation_size is None else validation_size
     if not 0 < held_out <= len(train) // 2:
-        raise DataError(
-            f"{held_out} of {len(train)} train images cannot be set aside for validation; half of them at most"
-        )
+        raise DataError(f"cannot set aside {held_out} of {len(train)} training images for validation; at most half")
     given, (mean, std) = RawImages(train, of_train, test, of_test), _moments(train)
     raw = RawImages(*_mixed(train, of_train), *_mixed(test, of_test))
     return ImageTask(
@@ -122,13 +120,13 @@ def _task_of_file(path: Path, changed: int) -> ImageTask:
         with path.open("rb") as stream:
             arrays = _arrays(stream)
     except OSError as error:
-        raise DataError(f"it cannot be read: {error.strerror or error}") from error
+        raise DataError(f"cannot be read: {error.strerror or error}") from error
     except UNREADABLE as error:
-        raise DataError("it is no .npz file, or damaged, or holds other things than arrays") from error
+        raise DataError("not a readable .npz file of arrays") from error
     missing = [name for name in ARRAYS if name not in arrays]
     if missing:
         raise DataError(
-            f"it lacks {', '.join(missing)}; a task's file holds {', '.join(ARRAYS)} and, if wanted, class_names"
+            f"missing {', '.join(missing)}; the file must hold {', '.join(ARRAYS)} and, optionally, class_names"
         )
     named = arrays.pop("class_names", None)
     names = None if named is None else [_text(name) for name in named.ravel().tolist()]
@@ -161,16 +159,18 @@ def _images(what: str, given: ArrayLike) -> NDArray[np.uint8]:
     """Returns the images as a copy, (N, C, H, W)."""
     images = np.asarray(given)
     if images.dtype != np.uint8:
-        raise DataError(f"{what} are {images.dtype}, but pixels are uint8, from 0 to 255")
+        raise DataError(f"{what} must be uint8, with pixels from 0 to 255, not {images.dtype}")
     if not len(images.ravel()):
-        raise DataError(f"{what} are none: their shape is {images.shape}")
+        raise DataError(f"{what} are empty: their shape is {images.shape}")
     if images.ndim == 3:
         images = images[:, None]
     elif images.ndim == 4 and images.shape[1] not in CHANNELS:
         images = images.transpose(0, 3, 1, 2)
     if images.ndim != 4 or images.shape[1] not in CHANNELS:
         shape = np.asarray(given).shape
-        raise DataError(f"{what} have the shape {shape}, not (N, H, W), (N, C, H, W) or (N, H, W, C) with C of 1 or 3")
+        raise DataError(
+            f"{what} must have the shape (N, H, W), (N, C, H, W) or (N, H, W, C) with C of 1 or 3, not {shape}"
+        )
     return np.array(images, order="C")  # a copy: later changes to the user's array must not change the task
 
 
@@ -179,7 +179,7 @@ def _labels(what: str, given: ArrayLike, images: int) -> NDArray[np.int64]:
     labels = np.asarray(given)
     if labels.dtype.kind not in "iu" or labels.shape != (images,) or labels.min() < 0:
         raise DataError(
-            f"{what} are {labels.dtype} of shape {labels.shape}, not a whole number from 0 for each of {images} images"
+            f"{what} must hold an integer of at least 0 for each of {images} images, not {labels.dtype} of shape {labels.shape}"
         )
     return labels.astype(np.int64)
 
@@ -212,5 +212,5 @@ def _moments(images: NDArray[np.uint8]) -> tuple[tuple[float, ...], tuple[float,
         means.append(round(mean, 5))
         stds.append(round(float(np.average((levels - mean) ** 2, weights=counts)) ** 0.5, 5))
     if not all(stds):
-        raise DataError("all pixels of a channel of train_images are alike")
+        raise DataError("all pixels of a channel of train_images are the same")
     return tuple(means), tuple(stds)

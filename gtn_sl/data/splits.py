@@ -24,7 +24,7 @@ def stratified_indices(labels: NDArray[np.int64], size: int, name: str, seed: in
         ValueError: ``size`` is not between 0 and N, or ``seed`` is negative.
     """
     if not 0 < size < len(labels):
-        raise ValueError(f"cannot take {size} of {len(labels)} images and leave some")
+        raise ValueError(f"cannot take {size} of {len(labels)} images: at least one must be taken and one left")
     key = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big")
     # Raw words: numpy keeps the stream of a bit generator fixed across versions, but not that of permutation().
     priority = np.random.PCG64(np.random.SeedSequence([seed, key])).random_raw(len(labels))

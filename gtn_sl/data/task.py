@@ -98,7 +98,7 @@ class ImageTask:
             ValueError: The images have another number of channels.
         """
         if images.dtype != torch.uint8:
-            raise TypeError(f"normalise takes uint8 images, not {images.dtype}")
+            raise TypeError(f"normalise expects uint8 images, not {images.dtype}")
         mean, std = self._per_channel(images)
         return images.to(torch.float32).div_(255.0).sub_(mean).div_(std)
 
@@ -111,7 +111,7 @@ class ImageTask:
         """Returns mean and std, (C, 1, 1), after checking the number of channels."""
         channels = self.image_shape[0]
         if images.ndim < 3 or images.shape[-3] != channels:
-            raise ValueError(f"{self.name} images are (..., {channels}, H, W), not {tuple(images.shape)}")
+            raise ValueError(f"{self.name} images must be (..., {channels}, H, W), not {tuple(images.shape)}")
         return _constants(self.mean, self.std, images.device)
 
 

@@ -39,13 +39,13 @@ def find_task(name: str) -> ImageTask:
     if ":" not in name:
         if name not in TASKS and Path(name).exists():
             raise UsageError(
-                f"{name} is no task: your own images are an .npz file, or module:name (docs/own-images.md)"
+                f"{name} is not a task: give your own images as an .npz file, or module:name (docs/own-images.md)"
             )
         return TASKS[name]
     found = import_named("image task", name)
     if not isinstance(found, ImageTask):
         raise UsageError(
-            f"{name!r} is no ImageTask but a {type(found).__name__}; gtn_sl.data.image_task makes one of arrays"
+            f"{name!r} is a {type(found).__name__}, not an ImageTask; gtn_sl.data.image_task makes one from arrays"
         )
     return dataclasses.replace(found, name=name)
 
@@ -153,7 +153,7 @@ _register(
         train_size=60_000,
         test_size=10_000,
         validation_size=5_000,
-        source="four idx files, 12 MB, downloaded from the ossci-datasets mirror where absent",
+        source="four idx files, 12 MB, downloaded from the ossci-datasets mirror if missing",
         licence="CC BY-SA 3.0; LeCun, Cortes & Burges 1998",
         load=load_mnist,
     )
@@ -180,7 +180,7 @@ _register(
         train_size=60_000,
         test_size=10_000,
         validation_size=5_000,
-        source="four idx files, 31 MB, downloaded from Zalando's bucket where absent",
+        source="four idx files, 31 MB, downloaded from Zalando's bucket if missing",
         licence="MIT; Xiao, Rasul & Vollgraf 2017",
         load=load_fashion_mnist,
     )
@@ -196,7 +196,7 @@ _register(
         train_size=50_000,
         test_size=10_000,
         validation_size=5_000,
-        source="cifar-10-binary.tar.gz, 170 MB, downloaded from cs.toronto.edu where absent",
+        source="cifar-10-binary.tar.gz, 170 MB, downloaded from cs.toronto.edu if missing",
         licence="no licence stated; cite Krizhevsky 2009, Learning multiple layers of features from tiny images",
         load=load_cifar10,
     )

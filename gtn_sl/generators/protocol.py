@@ -47,7 +47,7 @@ class GeneratorShape:
         """
         _, height, width = self.image_shape
         if height % 4 or width % 4:
-            raise ValueError(f"all generators but pixels need sides divisible by 4, not {height}x{width}")
+            raise ValueError(f"every generator except pixels needs image sides divisible by 4, not {height}x{width}")
         return self.channels[0], height // 4, width // 4
 
 

@@ -176,8 +176,8 @@ def pool_families(settings: LearnerConfig) -> list[tuple[str, Architecture]]:
     if settings.side_by_side > 1 and all(family.drawn for _, family in families):
         drawn = ", ".join(name for name, _ in families)
         raise UsageError(
-            f"learner.side_by_side={settings.side_by_side} is of no meaning to {drawn}, whose learners are different functions,"
-            " which no batched network can be; set outer.accumulate instead"
+            f"learner.side_by_side={settings.side_by_side} cannot be used with {drawn}, whose learners are"
+            " different functions and cannot run as one batched network; set outer.accumulate instead"
         )
     ranges = settings.random_widths
     if ranges is None:

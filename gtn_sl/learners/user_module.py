@@ -47,7 +47,7 @@ def _imported(name: str) -> Callable[..., Any]:
     value = import_named("learner", name)
     if not callable(value):
         raise UsageError(
-            f"the learner {name!r} is a {type(value).__name__}, not a class or function that makes a module"
+            f"the learner {name!r} is a {type(value).__name__}, not a class or function that returns a module"
         )
     return value
 
@@ -58,7 +58,7 @@ def _called(factory: Callable[..., Any], name: str, image_shape: Sequence[int], 
     except Exception as error:
         raise UsageError(f"the learner {name!r} fails to build: {type(error).__name__}: {error}; {WHERE}") from error
     if not isinstance(module, nn.Module):
-        raise UsageError(f"the learner {name!r} makes a {type(module).__name__}, not a torch.nn.Module")
+        raise UsageError(f"the learner {name!r} builds a {type(module).__name__}, not a torch.nn.Module")
     return module
 
 
@@ -83,8 +83,8 @@ def _check(module: nn.Module, name: str, image_shape: Sequence[int], classes: in
         raise UsageError(f"the learner {name!r} fails on images of {shape}: {reason}; {WHERE}") from error
     if getattr(first, "shape", None) != (3, classes):
         got = tuple(first.shape) if hasattr(first, "shape") else type(first).__name__
-        raise UsageError(f"the learner {name!r} should turn 3 images into logits of shape (3, {classes}), got {got}")
+        raise UsageError(f"the learner {name!r} must turn 3 images into logits of shape (3, {classes}), got {got}")
     if first.isnan().any():
-        raise UsageError(f"the learner {name!r} answers images with logits that are no numbers")
+        raise UsageError(f"the learner {name!r} returns logits that are NaN")
     if not torch.equal(first, second):
-        raise UsageError(f"the learner {name!r} answers the same images differently: it draws random numbers")
+        raise UsageError(f"the learner {name!r} returns different logits for the same images: it draws random numbers")

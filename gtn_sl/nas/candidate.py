@@ -75,7 +75,7 @@ def sample_distinct(
         UsageError: The space has too few architectures.
     """
     if count + len(without) > space.size():
-        raise UsageError(f"{space.name} has {space.size()} architectures, not {count + len(without)}")
+        raise UsageError(f"{space.name} has only {space.size()} architectures, not {count + len(without)}")
     seen = {candidate.genotype for candidate in without}
     drawn: list[Candidate] = []
     while len(drawn) < count:

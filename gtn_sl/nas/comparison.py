@@ -75,7 +75,9 @@ def compare(truth: GroundTruth, found: Sequence[Scores], seeds: int) -> Comparis
         UsageError: The ground truth has fewer than six architectures, too few to correlate its better half.
     """
     if len(truth.entries) < 6:
-        raise UsageError(f"a ground truth of {len(truth.entries)} architectures is too small to correlate: 6 at least")
+        raise UsageError(
+            f"a ground truth of {len(truth.entries)} architectures is too small to correlate: at least 6 are needed"
+        )
     rows = sorted((_row(truth, scores, seeds) for scores in found), key=_worst_last)
     half = top_half(truth.accuracies())
     return Comparison(truth, tuple(rows), seed_noise(truth.by_seed()), seed_noise(truth.by_seed()[half]), seeds)
@@ -124,7 +126,7 @@ def table(comparison: Comparison) -> list[dict[str, str]]:
     noise, half, truth = comparison.ceiling, comparison.ceiling_of_half, comparison.truth
     seconds = float(np.mean([entry.cpu_seconds for entry in truth.entries.values()]))
     seeds = truth.by_seed().shape[1]
-    named = f"ceiling: {seeds} seeds against the true order (a seed against another)"
+    named = f"ceiling: {seeds} seeds against the true order (one seed against another)"
     ceiling = dict.fromkeys(rows[0] if rows else ("ranker", "Spearman", "top half", "CPU s"), "")
     ceiling |= {"ranker": named, "CPU s": f"{seeds * seconds:.3g}"}
     ceiling |= {"Spearman": f"{_number(noise.ceiling)} ({_number(noise.between_seeds)})"}

@@ -64,7 +64,7 @@ def refuse_another_truth(folder: Path, truth: str) -> None:
     asked = read_asked(folder)
     if asked is not None and asked.truth != truth:
         raise UsageError(
-            f"{folder} holds the correlations with {asked.truth}: give those with {truth} another folder (--out)"
+            f"{folder} already holds correlations with {asked.truth}; choose another folder (--out) for {truth}"
         )
 
 
@@ -78,7 +78,7 @@ def write_correlations(folder: Path, asked: Asked) -> Comparison:
     truth = find_ground_truth(asked.truth)
     found = _scores(folder, truth, asked.seeds)
     if not found:
-        raise UsageError(f"{folder} holds no ranker's scores of all of {asked.truth} with {asked.seeds} seeds")
+        raise UsageError(f"{folder} holds no ranker's scores for all of {asked.truth} with {asked.seeds} seeds")
     comparison = compare(truth, found, asked.seeds)
     facts = {"ground truth": asked.truth, "judgements a score": asked.seeds, "command": asked.command}
     _write_tables(folder, comparison, facts)

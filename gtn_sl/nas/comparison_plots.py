@@ -22,7 +22,7 @@ def plot_correlations(path: Path, comparison: Comparison) -> None:
     rows = comparison.rows[::-1]
     figure = Figure(figsize=(8, 1.4 + 0.45 * len(rows)), layout="constrained")
     axes = figure.add_subplot()
-    for shift, colour, label, which in ((0.17, ALL, "all", 0), (-0.17, HALF, "better half", 1)):
+    for shift, colour, label, which in ((0.17, ALL, "all", 0), (-0.17, HALF, "top half", 1)):
         found: list[Correlation] = [(row.everything, row.better_half)[which] for row in rows]
         values = np.array([c.spearman.value for c in found])
         ends = np.array([[c.spearman.low, c.spearman.high] for c in found]).reshape(-1, 2)
@@ -70,7 +70,7 @@ def plot_cost(path: Path, comparison: Comparison) -> None:
             short_name(row.ranker), (max(row.cpu_seconds, 1e-4), value), (4, 4), textcoords="offset points", fontsize=7
         )
     axes.set_xscale("log")
-    axes.set_xlabel("CPU-seconds per architecture (ring: with its share of what was paid once)")
+    axes.set_xlabel("CPU-seconds per architecture (ring: with its share of one-time costs)")
     axes.set_ylabel("Spearman correlation")
     axes.set_title(_title(comparison), loc="left", fontsize=10)
     axes.grid(alpha=0.3)

@@ -58,7 +58,7 @@ def read_contest(folder: Path) -> tuple[list[Contestant], dict[str, Any]]:
         entries = [Contestant(**_tuples(entry)) for entry in document.pop("entries")]
         document["space"], document["task"]
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise DataError(f"{path} is no result of a contest: {error}; run gtn-cli nas contest again") from error
+        raise DataError(f"{path} is not the result of a contest: {error}; run gtn-cli nas contest again") from error
     return entries, document
 
 
@@ -74,7 +74,7 @@ def refuse_another_contest(folder: Path, question: Mapping[str, Any]) -> None:
     _, before = read_contest(folder)
     if any(before.get(key) != question.get(key) for key in ("space", "task", "data")):
         what = f"{before['space']} on {before['task']}"
-        raise UsageError(f"{folder} holds a contest of {what}: give this one another folder (--out)")
+        raise UsageError(f"{folder} already holds a contest of {what}; choose another folder (--out)")
 
 
 def _tuples(entry: Mapping[str, Any]) -> dict[str, Any]:
@@ -106,7 +106,7 @@ def _mean(entry: Contestant) -> str:
     values, count = _percent(entry), len(entry.accuracies)
     spread = f" ± {values.std(ddof=1):.2f}" if values.size > 1 else ""
     mean = f"{values.mean():.2f}%{spread}" if values.size else "nothing"
-    return mean if values.size == count else f"diverged: {count - values.size} of {count}, else {mean}"
+    return mean if values.size == count else f"diverged: {count - values.size} of {count}; others {mean}"
 
 
 def _title(entry: Contestant, *, several: bool) -> str:
@@ -127,9 +127,7 @@ def _draw(path: Path, entries: Sequence[Contestant], title: str) -> None:
             axes.plot(values.mean(), place, "|", color=colour, markersize=22, markeredgewidth=3)
     axes.set_yticks(range(len(entries)), [_title(entry, several=several) for entry in reversed(entries)], fontsize=8)
     axes.set_ylim(-0.6, len(entries) - 0.4)
-    axes.set_xlabel(
-        "test accuracy after a long training on real data (%): a dot a search, the bar their mean", fontsize=9
-    )
+    axes.set_xlabel("test accuracy after a long training on real data (%); dot: one search, bar: mean", fontsize=9)
     axes.set_title(title, loc="left", fontsize=10)
     axes.grid(alpha=0.3, axis="x")
     axes.spines[["top", "right"]].set_visible(False)

@@ -78,7 +78,7 @@ class GroundTruth:
             DataError: The images have changed or are missing.
         """
         if find_task(self.task).digest != self.data:
-            raise DataError(f"the images of {self.task} are not those that this ground truth was made on")
+            raise DataError(f"the images of {self.task} differ from those that this ground truth was made on")
 
     def candidates(self) -> list[Candidate]:
         """Returns the architectures, in the order of the entries."""
@@ -104,7 +104,7 @@ def put_together(course: Course, found: Mapping[str, Runs]) -> GroundTruth:
     entries = {}
     for encoding, runs in found.items():
         if any(run["failure"] is not None for run in runs.values()):
-            log.warning("%s diverged with a seed and is left out", encoding)
+            log.warning("%s diverged with at least one seed and is left out", encoding)
             continue
         candidate = Candidate(course.space, course.space.decode(encoding))
         entries[encoding] = Entry(
@@ -115,7 +115,7 @@ def put_together(course: Course, found: Mapping[str, Runs]) -> GroundTruth:
             float(np.mean([run["cpu_seconds"] for run in runs.values()])),
         )
     if not entries:
-        raise DivergedError("every architecture diverged with a seed: try a smaller lr")
+        raise DivergedError("every architecture diverged with at least one seed: try a smaller lr")
     return GroundTruth(course.space.name, course.task, course.identity()["training"], entries, task.digest)
 
 
@@ -154,7 +154,9 @@ def refuse_another_ground_truth(path: Path, training: Mapping[str, Any], data: s
         return
     before = load_ground_truth(path)
     if (dict(before.training), before.data) != (dict(training), data):
-        raise UsageError(f"{path} is of other trainings, or of other images: give this one another folder (--out)")
+        raise UsageError(
+            f"{path} already holds a ground truth of other trainings or images; choose another folder (--out)"
+        )
 
 
 def load_ground_truth(path: Path) -> GroundTruth:
@@ -167,14 +169,14 @@ def load_ground_truth(path: Path) -> GroundTruth:
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
         if document["kind"] != KIND or document["format"] > FORMAT:
-            raise ValueError(f"it is a {document['kind']!r} of format {document['format']}")
+            raise ValueError(f"it holds a {document['kind']!r} of format {document['format']}")
         entries = {encoding: _entry(values) for encoding, values in document["architectures"].items()}
         truth = GroundTruth(document["space"], document["task"], document["training"], entries, document.get("data"))
         truth.by_seed()  # raises ValueError if architectures differ in their number of seeds
     except OSError as error:
         raise DataError(f"cannot read the ground truth {path}: {error.strerror}") from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise DataError(f"{path} is no ground truth: {type(error).__name__}: {error}") from error
+        raise DataError(f"{path} is not a ground truth: {type(error).__name__}: {error}") from error
     truth.candidates()
     return truth
 

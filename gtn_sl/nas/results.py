@@ -45,11 +45,11 @@ class Fields(NamedTuple):
         """
         failure = run["failure"]
         if not (failure is None or isinstance(failure, str)):
-            raise ValueError(f"its failure is {failure!r}")
+            raise ValueError(f"failure is {failure!r}")
         for name in (*self.costs, *(self.results if failure is None else ())):
             value = run.get(name)
             if not isinstance(value, int | float) or not math.isfinite(value):
-                raise ValueError(f"its {name} is {value!r}")
+                raise ValueError(f"{name} is {value!r}")
 
 
 class ResultFolder:
@@ -73,7 +73,7 @@ class ResultFolder:
         try:
             document = json.loads(path.read_text(encoding="utf-8"))
             if document["format"] != FORMAT or document["architecture"] != encoding:
-                raise ValueError(f"it is of {document['architecture']!r}, format {document['format']}")
+                raise ValueError(f"it holds {document['architecture']!r} in format {document['format']}")
             runs = {int(seed): dict(run) for seed, run in document["runs"].items()}
             for run in runs.values():
                 self.fields.check(run)
@@ -81,7 +81,7 @@ class ResultFolder:
         except FileNotFoundError:
             return {}
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            log.warning("%s is damaged and left out, so that it is made again: %s", path, " ".join(str(error).split()))
+            log.warning("%s is damaged; ignoring it and regenerating: %s", path, " ".join(str(error).split()))
             return {}
 
     def write(self, encoding: str, runs: Runs) -> None:

@@ -38,7 +38,7 @@ def judgement_seeds(root: int, count: int) -> Sequence[int]:
         UsageError: ``count`` exceeds ``MOST_SEEDS``.
     """
     if count > MOST_SEEDS:
-        raise UsageError(f"an architecture is judged at most {MOST_SEEDS:,} times, not {count:,}")
+        raise UsageError(f"an architecture can be judged at most {MOST_SEEDS:,} times, not {count:,}")
     if root < (1 << 63) // MOST_SEEDS:
         return range(root * MOST_SEEDS, root * MOST_SEEDS + count)
     return [Streams(root).seed("judgement", index) for index in range(count)]
@@ -96,7 +96,7 @@ def rank(
             architecture is judged is recorded as its failure instead.
     """
     if not candidates or not seeds:
-        raise UsageError(f"ranker {ranker.name}: there are no architectures to judge, or no seeds")
+        raise UsageError(f"ranker {ranker.name}: no architectures or no seeds given")
     world, by_text = world or SingleProcess(), {candidate.encoding: candidate for candidate in candidates}
     scorer = everywhere(world, lambda: Scorer(ranker, setting, folder))
     known = first(world, lambda: [(text, [*scorer.known(text).items()]) for text in by_text])

@@ -70,9 +70,9 @@ def drawn_entries(truth: GroundTruth, count: int, seed: int) -> list[Candidate]:
     """
     known = truth.candidates()
     if truth.by_seed().shape[1] < 2:
-        raise UsageError("a ground truth with one seed does not tell how far seeds lie apart")
+        raise UsageError("a ground truth with one seed does not show how much seeds differ")
     if count > len(known):
-        raise UsageError(f"the ground truth has {len(known)} architectures, not {count}")
+        raise UsageError(f"the ground truth has only {len(known)} architectures, not {count}")
     chosen = Streams(seed).numpy("spot-check").choice(len(known), count, replace=False)
     return [known[place] for place in sorted(chosen)]
 

@@ -40,7 +40,7 @@ def plot_steps(path: Path, comparison: Comparison) -> bool:
         return False
     figure = Figure(figsize=(10, 4.2), layout="constrained")
     panels = figure.subplots(1, 2, sharey=True)
-    for axes, title, half in ((panels[0], "all architectures", False), (panels[1], "the better half", True)):
+    for axes, title, half in ((panels[0], "all architectures", False), (panels[1], "top half", True)):
         for (name, rows), colour in zip(curves.items(), COLOURS * len(curves), strict=False):
             steps = [row.steps for row in rows]
             found = [(row.better_half if half else row.everything).spearman for row in rows]

@@ -53,7 +53,7 @@ def plot_learners(path: Path, evaluations: Sequence[Evaluation], title: str) -> 
     axes.set_ylim(-0.6, len(rows) - 0.4)
     axes.grid(alpha=0.3)
     axes.spines[["top", "right"]].set_visible(False)
-    axes.set_xlabel(f"test accuracy (%), {evaluations[0].n} fresh learners of each; the bar is their mean")
+    axes.set_xlabel(f"test accuracy (%), {evaluations[0].n} fresh learners each; bar: mean")
     figure.suptitle(title, x=0.02, ha="left")
     handles, names = axes.get_legend_handles_labels()
     columns = 2 if max(map(len, streams)) > 20 else 4

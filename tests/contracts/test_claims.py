@@ -78,7 +78,7 @@ def test_a_claim_is_made_again_and_never_twice(name, tmp_path):
     before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.safetensors")}
     assert reproduce(Setup(name, TINY), tmp_path, ignore, "the command") == result
     assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.safetensors")} == before
-    with pytest.raises(UsageError, match="holds a study of seed 0, not of seed 1"):
+    with pytest.raises(UsageError, match="already holds a study of seed 0, not seed 1"):
         reproduce(Setup(name, TINY, seed=1), tmp_path, ignore)
     with pytest.raises(UsageError, match="with settings of another version"):
         reproduce(Setup(name, dataclasses.replace(TINY, control_steps=3)), tmp_path, ignore)

@@ -107,7 +107,7 @@ def test_a_lesson_repeats_itself_and_holds_distributions(names):
     drawn = names[0] in ("shuffled-batches", "all-shuffled", "gaussian", "none") or names[2] == "random"
     assert differs == drawn
     for step in (-1, STEPS):
-        with pytest.raises(IndexError, match="steps 0 to 2"):
+        with pytest.raises(IndexError, match="step must be from 0 to 2"):
             lesson.batch(step)
 
 
@@ -174,7 +174,7 @@ def test_few_samples_come_round_again(names):
 
 def test_a_table_must_fit_its_places():
     for samples in (BATCH - 1, STEPS * BATCH + 1):
-        with pytest.raises(UsageError, match=rf"teacher\.samples={samples} does not fit .* from 6 .* = 18"):
+        with pytest.raises(UsageError, match=rf"teacher\.samples={samples} does not fit .* expected 6 .* = 18"):
             seeded_teacher(config("full", "pixels", "soft", samples=samples), TASK, 0)
 
 

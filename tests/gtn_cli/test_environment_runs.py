@@ -113,7 +113,7 @@ def test_a_run_says_what_it_came_to(call, made, tmp_path):
     assert again["seconds"] > 0
     more = call("meta-train", "--resume", tmp_path / "r", "--iterations", 5)
     assert more.code == 2
-    assert "takes no new budget" in more.err
+    assert "takes no further budget" in more.err
     assert f"--from {tmp_path / 'r'}" in more.err
 
 
@@ -141,7 +141,7 @@ def test_an_interrupted_run_goes_on(call, start, tmp_path):
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 130, err
-    assert f"go on with: gtn-cli meta-train --resume {folder}" in err
+    assert f"resume with: gtn-cli meta-train --resume {folder}" in err
     (row,) = call("runs", tmp_path, "--json").json
     assert row["state"].endswith("%, greedy")
     outcome = call("meta-train", "--resume", folder, "--iterations", row["steps"] + 1, "--json")

@@ -48,9 +48,9 @@ def test_other_formats(call, trained, tmp_path, format):
     ("arguments", "code", "words"),
     [
         (["absent.safetensors", "--out", "d.safetensors"], 1, "file absent.safetensors does not exist"),
-        (["RUN", "--out", "d.zip"], 2, "--out is d.zip, expected a file called <name>.safetensors"),
-        (["RUN", "--format", "npz", "--out", "d.safetensors"], 2, "expected a file called <name>.npz"),
-        (["RUN", "--format", "png", "--out", "RUN"], 2, "a folder of images has to be new or empty"),
+        (["RUN", "--out", "d.zip"], 2, "--out must be a file named <name>.safetensors, not d.zip"),
+        (["RUN", "--format", "npz", "--out", "d.safetensors"], 2, "--out must be a file named <name>.npz"),
+        (["RUN", "--format", "png", "--out", "RUN"], 2, "a folder of images must be new or empty"),
         (["RUN", "--format", "jpeg", "--out", "d"], 2, "'jpeg' is not one of"),
         (["RUN", "--out", "/dev/null/d.safetensors"], 2, "cannot write /dev/null/d.safetensors"),
         (["STREAM", "--out", "d.safetensors"], 1, "holds a stream, not a 'teacher'"),

@@ -40,7 +40,7 @@ def test_a_runs_teacher_is_reported_in_the_run(call, trained, tmp_path):
 def test_compact_does_not_replace_the_teacher(call, trained):
     ended = call("compact", trained, "--out", trained / "teacher.safetensors", "-n", 1)
     assert ended.code == 2
-    assert "is the teacher itself, which would be lost" in ended.err
+    assert "is the teacher itself and would be overwritten" in ended.err
 
 
 @pytest.mark.parametrize("stored", ["/nowhere/at/all", 3, None])
@@ -118,7 +118,7 @@ def test_one_damaged_run_hides_no_other(call, trained, tmp_path):
     (tmp_path / "bad" / "config.yaml").write_text("task: x")
     bad, good = call("runs", tmp_path, "--json").json
     assert (good["state"], bad["task"]) == ("done", "x")
-    assert "are no run's" in bad["state"]
+    assert "are not those of a run" in bad["state"]
 
 
 def test_a_ground_truth_is_found_from_elsewhere(call, tmp_path, monkeypatch):

@@ -24,7 +24,7 @@ def test_an_interrupt_ends_with_the_command_that_goes_on():
     ended = ended_by(KeyboardInterrupt())
     assert ended.exit_code == 130
     assert ended.stderr == (
-        "interrupted; what is done is kept in runs/here; go on with: gtn-cli 'two words' --seeds 3\n"
+        "interrupted; finished work is kept in runs/here; resume with: gtn-cli 'two words' --seeds 3\n"
     )
 
 
@@ -36,7 +36,7 @@ def test_one_of_several_processes_tells():
 def test_a_lost_process_is_told_with_the_command_that_goes_on():
     error = ended_by(LostRankError("connection closed")).exception
     assert isinstance(error, LostRankError)
-    assert str(error).endswith("what is done is kept in runs/here; go on with: gtn-cli 'two words' --seeds 3")
+    assert str(error).endswith("finished work is kept in runs/here; resume with: gtn-cli 'two words' --seeds 3")
 
 
 def test_another_failure_is_as_it_is():

@@ -159,7 +159,7 @@ def test_horovod_elastic_carries_on_with_those_that_are_left_and_those_that_come
         for turn, rank in ((1, 1), (2, 0)):
             before = steps_taken(folder)
             kill_one(folder, process, after=before + 5, rank=rank)
-            wait_for(lambda turn=turn: "".join(told).count("going on as process 0 of 1") == turn, process)
+            wait_for(lambda turn=turn: "".join(told).count("continuing as process 0 of 1") == turn, process)
             wait_for(lambda turn=turn: "".join(told).count("of 2") == turn, process)
             assert steps_taken(folder) > before + 5
         wait_for_steps(folder, steps_taken(folder) + 5, process)

@@ -41,7 +41,7 @@ def test_a_search_on_images_that_have_changed_does_not_replace_one(call, tmp_pat
     assert search(images, "../greys.npz").json["task"] == str(tmp_path / "greys.npz")
     assert search(images, tmp_path / "greys.npz").code == 0
     outcome = search(images // 2, "../greys.npz")
-    assert (outcome.code, "holds a search with data " in outcome.err) == (2, True), outcome.err
+    assert (outcome.code, "already holds a search with data " in outcome.err) == (2, True), outcome.err
 
 
 @pytest.mark.parametrize("name", sorted(COMMANDS))
@@ -64,7 +64,7 @@ def test_names_in_help_are_those_of_the_registries():
 def test_list_has_every_name_and_the_settings_of_one(call):
     shown = call("nas", "list").out
     assert all(name in shown for name in (*SPACES, *RANKERS, *SEARCHES))
-    assert "Learning rate at the start" in call("nas", "list", "real").out
+    assert "Initial learning rate" in call("nas", "list", "real").out
     inherited = call("nas", "list", "nb201-small", "--json").json["search space"]["nb201-small"]["settings"]
     assert inherited["channels"]["default"] == "8"
     assert "Channels" in inherited["channels"]["text"]
@@ -168,7 +168,7 @@ def test_contest_is_held_by_several_processes_and_goes_on(call, tmp_path):
         "nas", "contest", *SPACE, "--task", "mnist", "--ranker", "parameters", "--evaluations", 4, "--out", tmp_path
     )
     assert of_mnist.code == 2
-    assert "holds a contest of nb201-small@channels=3 on digits: give this one another folder" in of_mnist.err
+    assert "already holds a contest of nb201-small@channels=3 on digits; choose another folder" in of_mnist.err
 
 
 def test_a_ground_truth_of_other_trainings_does_not_replace_one(call, truth):
@@ -176,7 +176,7 @@ def test_a_ground_truth_of_other_trainings_does_not_replace_one(call, truth):
     given = ("nas", "ground-truth", *DIGITS, "--count", 7, "--set", "epochs=3", "--out", truth.parent)
     refused = call(*given)
     assert refused.code == 2
-    assert "is of other trainings, or of other images: give this one another folder" in refused.err
+    assert "already holds a ground truth of other trainings or images; choose another folder" in refused.err
     assert truth.read_bytes() == before
 
 
@@ -198,7 +198,7 @@ def test_search_then_train_its_winner(call, tmp_path):
     assert len(list(Path(trained["networks"]).iterdir())) == 2
     wrong = call("nas", "train", "--from", folder, "--task", "mnist")
     assert wrong.code == 2
-    assert "was one of --task digits" in wrong.err
+    assert "used --task digits" in wrong.err
     shown = call("nas", "train", "--from", folder, "--seeds", 2, *QUICK, "--out", tmp_path / "t")
     assert winner in shown.out
     assert "±" in shown.out
@@ -225,18 +225,18 @@ def test_a_search_in_which_everything_failed_is_an_error(call, tmp_path, monkeyp
         (["sampel"], ["Did you mean 'sample'"]),
         (["sample", "--space", "nb202"], ["unknown search space 'nb202'; did you mean 'nb201'"]),
         (["sample", "--space", "nb201@chanels=3"], ["did you mean 'channels'"]),
-        (["sample", "--architecture", "c3"], ["'c3' is no architecture of nb201-small", "one would be"]),
+        (["sample", "--architecture", "c3"], ["'c3' is not an architecture of nb201-small", "a valid one is"]),
         (["rank", "--task", "digits", "--ranker", "random"], ["--architecture ENCODING, or --count N"]),
         (["rank", "--count", "3", "--ranker", "synflw"], ["did you mean 'synflow'"]),
         (["rank", "--count", "3", "--ranker", "no_such:f"], ["cannot import the ranker 'no_such:f'"]),
         (["rank", "--task", "digits", "--count", "3", "--ranker", "teacher"], ["needs a teacher: teacher@file=RUN"]),
         (["correlate", "--truth", "nowhere", "--ranker", "random"], ["unknown ground truth 'nowhere'"]),
         (["check", "--truth", "nowhere"], ["unknown ground truth 'nowhere'"]),
-        (["search", "--task", "digits", "--ranker", "random"], ["give a search a budget"]),
+        (["search", "--task", "digits", "--ranker", "random"], ["a search needs a budget"]),
         (["search", "--task", "digits", "--ranker", "random", "--search", "evolutoin"], ["did you mean 'evolution'"]),
-        (["train", "--from", "nowhere"], ["nowhere is no folder of gtn-cli nas search"]),
+        (["train", "--from", "nowhere"], ["nowhere is not a folder of gtn-cli nas search"]),
         (["train", "--count", "1", "--set", "epoch=3"], ["did you mean 'epochs'"]),
-        (["report", "nowhere"], ["there is no folder nowhere"]),
+        (["report", "nowhere"], ["folder nowhere does not exist"]),
     ],
     ids=lambda value: " ".join(value[:3]) if value and "[" not in str(value[0]) else "",
 )

@@ -39,7 +39,7 @@ def test_wrong_usage(call, tmp_path, monkeypatch, arguments, words):
 
 def test_a_folder_of_something_else_is_left_alone(call, tmp_path):
     (tmp_path / "thesis.txt").write_text("dear")
-    assert_one_line(call("reproduce", "speed", "--out", tmp_path), 2, str(tmp_path), "something else")
+    assert_one_line(call("reproduce", "speed", "--out", tmp_path), 2, str(tmp_path), "already holds other files")
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
 
 
@@ -74,7 +74,7 @@ def test_an_interrupted_study_goes_on(call, tmp_path, monkeypatch):
     outcome = call(*command)
     finger.join()
     assert outcome.code == 130
-    assert "go on with: gtn-cli reproduce endless --minutes 0.1" in outcome.err
+    assert "resume with: gtn-cli reproduce endless --minutes 0.1" in outcome.err
     done = metrics.read_text()
     outcome = call(*command, "--json")
     assert outcome.code == 0, outcome.err

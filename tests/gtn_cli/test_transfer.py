@@ -38,7 +38,7 @@ def test_several_environments(call, tmp_path):
     ("arguments", "words"),
     [
         (["CartPole-v1", "--algo", "dqm"], "did you mean 'dqn'"),
-        (["CartPole-v1", "--steps", "1000,many"], "--steps should be numbers above 0"),
+        (["CartPole-v1", "--steps", "1000,many"], "--steps must be comma-separated integers above 0"),
         (["CartPole-v1", "--settings", "tunde"], "did you mean 'tuned'"),
         (["CartPole-v1", "--out", "/dev/null/out"], "cannot create the folder /dev/null/out"),
         (["CartPole-v1", "Pendulum-v1", "--algo", "dqn"], "dqn does not support the actions of Pendulum-v1"),
@@ -62,5 +62,5 @@ def test_interrupted_with_workers(start, tmp_path):
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 130, err
-    assert "go on with: gtn-cli transfer CartPole-v1 --algo a2c" in err
+    assert "resume with: gtn-cli transfer CartPole-v1 --algo a2c" in err
     assert lines.read_text().endswith("\n")

@@ -21,7 +21,7 @@ def test_every_command_takes_a_shipped_name(call, tmp_path, monkeypatch):
     learners = ["--learner", "base_fc:4,4,4", "--learner", "base_fc_maxpool:4,4,4"]
     outcome = call("evaluate", "digits", *learners, "-n", 2, "--no-controls", "--curve-images", 0)
     assert outcome.code == 0, outcome.err
-    for words in ("base_fc_maxpool:4,4,4", "mean of all", "minimum", "2 fresh learners of each"):
+    for words in ("base_fc_maxpool:4,4,4", "mean of all", "minimum", "2 fresh learners each"):
         assert words in outcome.out
     assert (tmp_path / "runs" / "evaluate" / "digits" / "learners.png").is_file()
 
@@ -79,10 +79,10 @@ def test_without_real_images_it_trains_and_says_so(call, tmp_path, monkeypatch):
 def test_a_file_that_is_no_safetensors_is_refused_before_any_work(call):
     outcome = call("train-learner", "--teacher", "digits", "--save", "model.pt")
     assert outcome.code == 2
-    assert "--save should name a .safetensors file, not model.pt" in outcome.err
+    assert "--save must name a .safetensors file, not model.pt" in outcome.err
     outcome = call("compact", "digits", "--out", "digits")
     assert outcome.code == 2
-    assert "--out should name a .safetensors file, not digits" in outcome.err
+    assert "--out must name a .safetensors file, not digits" in outcome.err
 
 
 @pytest.mark.parametrize(

@@ -46,10 +46,10 @@ def test_a_stream_knows_its_real_task():
 
 def test_a_data_set_that_is_not_there(monkeypatch, tmp_path):
     monkeypatch.setenv("GTN_DATA_DIR", str(tmp_path))
-    with pytest.raises(GTNError, match="is absent; run `gtn-cli tasks --download mnist`"):
+    with pytest.raises(GTNError, match="does not exist; run `gtn-cli tasks --download mnist`"):
         find_environment("GTN-MNIST-Real-v0")
     (tmp_path / "digits.npz").write_bytes(b"")
-    with pytest.raises(GTNError, match=r"digits.npz: it is no .npz file"):
+    with pytest.raises(GTNError, match=r"digits.npz: not a readable .npz file"):
         find_environment(str(tmp_path / "digits.npz"))
 
 

@@ -46,9 +46,9 @@ def test_it_takes_bytes_and_floats(classifier, data):
         assert torch.allclose(classifier(few), classifier((few / 255).to(dtype)), atol=0.01)
     assert classifier.class_names == data.task.class_names
     assert not classifier.training
-    with pytest.raises(ValueError, match=r"takes bytes .* not torch\.int64"):
+    with pytest.raises(ValueError, match=r"expects bytes .* not torch\.int64"):
         classifier(few.long())
-    with pytest.raises(ValueError, match=r"takes images \('N', 1, 8, 8\), not \(20, 8, 8\)"):
+    with pytest.raises(ValueError, match=r"expects images \('N', 1, 8, 8\), not \(20, 8, 8\)"):
         classifier(few[:, 0])
 
 
@@ -68,7 +68,10 @@ def test_it_survives_its_file(classifier, tmp_path, data):
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (lambda d: d.update(learner="base_fd"), "makes no learner: unknown learner 'base_fd'; did you mean 'base_fc"),
+        (
+            lambda d: d.update(learner="base_fd"),
+            "does not describe a valid learner: unknown learner 'base_fd'; did you mean 'base_fc",
+        ),
         (lambda d: d.pop("mean"), "lacks 'mean'"),
         (lambda d: d.update(learner="base_fc:4,6,9"), "its architecture needs"),
         (lambda d: d.update(kind="teacher"), "holds a 'teacher', not a 'learner'"),

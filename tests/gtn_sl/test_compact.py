@@ -47,6 +47,6 @@ def test_a_stored_teacher_is_smaller_and_as_good(teacher_path, tmp_path, data):
 
 def test_a_teacher_that_loses_by_it_is_not_written(teacher_path, tmp_path, data):
     path = tmp_path / "half.safetensors"
-    with pytest.raises(GTNError, match=r"loses -?\d\.\d\d points of validation accuracy in float16.*use it as it is"):
+    with pytest.raises(GTNError, match=r"loses -?\d\.\d\d points of validation accuracy in float16.*keep the original"):
         compact(load_teacher(teacher_path), path, data, count=1, tolerance=-1.0)
     assert not path.exists()

@@ -36,7 +36,9 @@ def test_threads_are_chosen_where_nobody_has_said_how_many(told, environment, us
     assert run.read_config()["compute"]["threads"] == used
 
 
-@pytest.mark.parametrize(("threshold", "precision", "word"), [(0.5, "bfloat16", "used"), (1.1, "float32", "instead")])
+@pytest.mark.parametrize(
+    ("threshold", "precision", "word"), [(0.5, "bfloat16", "using bfloat16"), (1.1, "float32", "instead")]
+)
 def test_bfloat16_is_used_only_where_its_meta_gradient_can_be_trusted(
     tmp_path, config, monkeypatch, caplog, threshold, precision, word
 ):

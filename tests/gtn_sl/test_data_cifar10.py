@@ -91,7 +91,9 @@ def test_an_absent_batch_without_download_names_it(small_folder: Path) -> None:
     with pytest.raises(DataError) as caught:
         load_cifar10(small_folder.parent, False)
     message = str(caught.value)
-    assert message.startswith(f"{small_folder / 'data_batch_2.bin'} is absent; run `gtn-cli tasks --download cifar10`")
+    assert message.startswith(
+        f"{small_folder / 'data_batch_2.bin'} does not exist; run `gtn-cli tasks --download cifar10`"
+    )
     assert message.endswith(f"where DIR holds cifar-10-batches-bin/ with {', '.join(NAMES)}, or cifar-10-binary.tar.gz")
 
 

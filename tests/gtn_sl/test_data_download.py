@@ -133,7 +133,7 @@ def test_a_transfer_that_breaks_off_leaves_nothing(
     tiny_mnist: FileServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(download.BASE_URLS, "mnist", tiny_mnist.url + "cut/")
-    with pytest.raises(DataError, match="the transfer broke off; pass --data-dir DIR"):
+    with pytest.raises(DataError, match="the download was cut off; pass --data-dir DIR"):
         load_mnist(tmp_path / "data", True)
     assert leftovers(tmp_path / "data") == []
 
@@ -278,7 +278,7 @@ def test_an_archive_cut_short_leaves_no_partial_batch(
     noise = {name: np.random.default_rng(0).bytes(len(content)) for name, content in CIFAR_MEMBERS.items()}
     archive = tar_gz(noise)
     serve_cifar(file_server, archive[: len(archive) // 2], monkeypatch)
-    with pytest.raises(DataError, match=r"cifar-10-binary\.tar\.gz is damaged: not a whole tar\.gz"):
+    with pytest.raises(DataError, match=r"cifar-10-binary\.tar\.gz is damaged: not a complete tar\.gz"):
         load_cifar10(tmp_path / "data", True)
     kept = leftovers(tmp_path / "data" / cifar10.FOLDER)
     assert kept == ["data_batch_1.bin", "data_batch_2.bin"]

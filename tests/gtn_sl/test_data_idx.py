@@ -77,12 +77,12 @@ def test_the_message_names_the_file_and_what_is_wrong(content: bytes, message: s
     ids=["cut in the data", "cut in the trailer", "garbage", "trailing garbage"],
 )
 def test_a_gzip_file_that_is_not_whole_is_refused(content: bytes) -> None:
-    with pytest.raises(DataError, match=rf"^a\.gz is not a whole gzip file \({len(content)} bytes\)"):
+    with pytest.raises(DataError, match=rf"^a\.gz is not a complete gzip file \({len(content)} bytes\)"):
         parse_idx_gz(content, "a.gz")
 
 
 def test_a_flipped_byte_in_the_compressed_stream_is_refused() -> None:
     content = bytearray(gzip.compress(bytes(SMALL)))
     content[15] ^= 0xFF
-    with pytest.raises(DataError, match="not a whole gzip file"):
+    with pytest.raises(DataError, match="not a complete gzip file"):
         parse_idx_gz(bytes(content), "a.gz")

@@ -79,7 +79,7 @@ def test_an_absent_file_without_download_says_both_ways_out(tmp_path: Path) -> N
     with pytest.raises(DataError) as caught:
         load_fashion_mnist(tmp_path, False)
     message = str(caught.value)
-    assert message.startswith(f"{tmp_path / 'fashion-mnist' / 'train-images-idx3-ubyte.gz'} is absent; ")
+    assert message.startswith(f"{tmp_path / 'fashion-mnist' / 'train-images-idx3-ubyte.gz'} does not exist; ")
     assert "`gtn-cli tasks --download fashion-mnist`" in message
     assert "--data-dir DIR" in message
     assert "GTN_DATA_DIR" in message

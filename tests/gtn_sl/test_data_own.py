@@ -81,19 +81,19 @@ def test_channels_that_come_last_are_moved_not_mixed(arrays):
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
-        ({"train_images": np.zeros((60, 8, 12))}, "train_images are float64, but pixels are uint8"),
-        ({"train_images": np.zeros((60, 8), np.uint8)}, r"shape \(60, 8\), not \(N, H, W\)"),
+        ({"train_images": np.zeros((60, 8, 12))}, "train_images must be uint8, with pixels from 0 to 255, not float64"),
+        ({"train_images": np.zeros((60, 8), np.uint8)}, r"shape \(N, H, W\), .*, not \(60, 8\)"),
         ({"train_images": np.zeros((60, 8, 12, 2), np.uint8)}, "with C of 1 or 3"),
-        ({"test_images": np.zeros((30, 8, 8, 3), np.uint8)}, r"test_images are \(3, 8, 8\) each"),
-        ({"train_labels": np.zeros(60)}, "train_labels are float64"),
-        ({"train_labels": np.arange(60) % 3 - 1}, "not a whole number from 0"),
-        ({"train_labels": np.arange(59) % 3}, "not a whole number from 0 for each of 60 images"),
-        ({"test_labels": np.arange(30) % 4}, "labels up to 3, but the classes are 0 to 2"),
-        ({"train_labels": np.zeros(60, int)}, "two classes or more, but this one has the class 0 alone"),
-        ({"test_images": np.zeros((0, 8, 12, 3), np.uint8)}, r"test_images are none: their shape is \(0, 8, 12, 3\)"),
-        ({"class_names": ["a", "b", "b"]}, "each class has a name of its own"),
-        ({"class_names": ["a", "b", "c", "d"]}, "less than two images of the class d"),
-        ({"validation_size": 31}, "31 of 60 train images"),
+        ({"test_images": np.zeros((30, 8, 8, 3), np.uint8)}, r"test_images have the shape \(3, 8, 8\) each"),
+        ({"train_labels": np.zeros(60)}, "train_labels must hold an integer .*, not float64"),
+        ({"train_labels": np.arange(60) % 3 - 1}, "must hold an integer of at least 0"),
+        ({"train_labels": np.arange(59) % 3}, "must hold an integer of at least 0 for each of 60 images"),
+        ({"test_labels": np.arange(30) % 4}, "labels go up to 3, but the classes are 0 to 2"),
+        ({"train_labels": np.zeros(60, int)}, "a task needs at least two classes; given: 0"),
+        ({"test_images": np.zeros((0, 8, 12, 3), np.uint8)}, r"test_images are empty: their shape is \(0, 8, 12, 3\)"),
+        ({"class_names": ["a", "b", "b"]}, "class names must be distinct, got a, b, b"),
+        ({"class_names": ["a", "b", "c", "d"]}, "fewer than two images of the class d"),
+        ({"validation_size": 31}, "31 of 60 training images"),
         ({"train_images": np.zeros((60, 8, 12, 3), np.uint8)}, "all pixels of a channel"),
     ],
 )
@@ -147,7 +147,7 @@ def test_arrays_of_objects_are_named(file, arrays):
 
 
 def test_what_lies_there_and_is_no_task_is_told_apart_from_a_wrong_name(tmp_path):
-    with pytest.raises(UsageError, match=r"is no task: your own images are an \.npz file"):
+    with pytest.raises(UsageError, match=r"is not a task: give your own images as an \.npz file"):
         find_task(str(tmp_path))
     with pytest.raises(UsageError, match="unknown task 'fishes'"):
         find_task("fishes")
@@ -169,7 +169,11 @@ def test_a_file_that_was_changed_is_read_anew_and_is_another_task(file, arrays):
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [(None, "No such file"), (b"hello", "no .npz file"), (b"PK\x03\x04 cut off", "no .npz file")],
+    [
+        (None, "No such file"),
+        (b"hello", "not a readable .npz file"),
+        (b"PK\x03\x04 cut off", "not a readable .npz file"),
+    ],
 )
 def test_a_file_that_is_none_is_refused(tmp_path, content, message):
     path = tmp_path / "odd.npz"
@@ -192,19 +196,19 @@ def test_a_damaged_file_is_refused(file, arrays, damage):
         begins = 30 + int.from_bytes(content[26:28], "little") + int.from_bytes(content[28:30], "little")
         content[begins : begins + first.compress_size // 2] = b"\xff" * (first.compress_size // 2)
     file.write_bytes(content)
-    with pytest.raises(DataError, match=r"no \.npz file, or damaged"):
+    with pytest.raises(DataError, match=r"not a readable \.npz file of arrays"):
         find_task(str(file))
 
 
 def test_what_cannot_be_read_says_why(tmp_path):
     (tmp_path / "folder.npz").mkdir()
-    with pytest.raises(DataError, match=r"folder\.npz: it cannot be read: Is a directory"):
+    with pytest.raises(DataError, match=r"folder\.npz: cannot be read: Is a directory"):
         find_task(str(tmp_path / "folder.npz"))
 
 
 def test_a_file_that_lacks_arrays_is_refused(tmp_path, arrays):
     np.savez(tmp_path / "half.npz", train_images=arrays["train_images"])
-    with pytest.raises(DataError, match="lacks train_labels, test_images, test_labels"):
+    with pytest.raises(DataError, match="missing train_labels, test_images, test_labels"):
         find_task(str(tmp_path / "half.npz"))
 
 
@@ -217,7 +221,7 @@ def test_a_module_may_hold_a_task(file, tmp_path, monkeypatch):
     task = find_task("my_colours:colours")
     assert (task.name, task.title, task.slug) == ("my_colours:colours", "Colours", "my_colours-colours")
     assert len(load_task("my_colours:colours").test) == 30
-    with pytest.raises(UsageError, match="is no ImageTask but a int"):
+    with pytest.raises(UsageError, match="is a int, not an ImageTask"):
         find_task("my_colours:nothing")
     with pytest.raises(UsageError, match="unknown attribute"):
         find_task("my_colours:colors")
@@ -259,7 +263,9 @@ def test_a_teachers_images_are_found_in_the_folder_that_they_moved_to(file, teac
     here = load_real_images(load_teacher(teacher)).train.images
     (tmp_path / "moved").mkdir()
     file.rename(tmp_path / "moved" / file.name)
-    with pytest.raises(DataError, match=r"No such file or directory \(--data-dir finds them in another folder\)"):
+    with pytest.raises(
+        DataError, match=r"No such file or directory \(if they are in another folder, pass --data-dir\)"
+    ):
         load_real_images(load_teacher(teacher), tmp_path)
     assert torch.equal(load_real_images(load_teacher(teacher), tmp_path / "moved").train.images, here)
 
@@ -283,7 +289,7 @@ def test_a_teacher_of_images_that_have_changed_is_read_and_tested_on_what_there_
     assert [record.getMessage().split(": ")[1].split(" [")[0] for record in caplog.records] == ["mean", "std"]
     assert "colours.npz have changed since" in caplog.text
     np.savez(file, **{key: value[:, :4] if value.ndim == 4 else value for key, value in arrays.items()})
-    with pytest.raises(DataError, match=r"are \(3, 4, 12\) of 3 classes, but .* was made for \(3, 8, 12\) of 3"):
+    with pytest.raises(DataError, match=r"are \(3, 4, 12\) in 3 classes, but .* was made for \(3, 8, 12\) in 3"):
         load_real_images(load_teacher(teacher))
 
 
@@ -305,7 +311,7 @@ def test_a_header_that_describes_no_task_is_refused(teacher, key, value):
         document = json.loads(read.metadata()["gtn"])
         tensors = {name: read.get_tensor(name) for name in read.keys()}  # noqa: SIM118
     save_file(tensors, teacher, {"gtn": json.dumps({**document, key: value})})
-    with pytest.raises(CheckpointError, match=f"makes no teacher: {key} "):
+    with pytest.raises(CheckpointError, match=f"does not describe a valid teacher: {key} "):
         load_teacher(teacher)
 
 

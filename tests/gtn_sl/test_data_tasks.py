@@ -193,9 +193,9 @@ def test_the_constants_of_a_task_go_to_a_device_once() -> None:
 def test_normalising_twice_or_the_wrong_shape_is_refused() -> None:
     task = TASKS["cifar10"]
     images = torch.zeros(1, 3, 32, 32, dtype=torch.uint8)
-    with pytest.raises(TypeError, match=r"normalise takes uint8 images, not torch\.float32"):
+    with pytest.raises(TypeError, match=r"normalise expects uint8 images, not torch\.float32"):
         task.normalise(task.normalise(images))
-    with pytest.raises(ValueError, match=r"cifar10 images are \(\.\.\., 3, H, W\), not \(1, 1, 32, 32\)"):
+    with pytest.raises(ValueError, match=r"cifar10 images must be \(\.\.\., 3, H, W\), not \(1, 1, 32, 32\)"):
         task.normalise(images[:, :1])
     with pytest.raises(ValueError, match=r"not \(32, 32\)"):
         task.denormalise(torch.zeros(32, 32))

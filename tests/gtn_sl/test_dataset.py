@@ -108,7 +108,7 @@ def test_a_teacher_that_answers_its_learner_is_no_data_set(file):
         file.config, teacher=dataclasses.replace(file.config.teacher, curriculum="closed-loop")
     )
     teacher = seeded_teacher(closed, file.teacher.task, 0)
-    with pytest.raises(UsageError, match="a data set needs batches that are the same whatever the learner does"):
+    with pytest.raises(UsageError, match="a data set needs batches that do not depend on the learner"):
         TeacherDataset(dataclasses.replace(file, teacher=teacher))
 
 

@@ -22,5 +22,5 @@ def test_without_growth_there_are_all_steps_from_the_start():
 
 
 def test_growth_starts_from_no_more_steps_than_there_are():
-    with pytest.raises(UsageError, match=r"inner\.first_steps=9 is more than inner\.steps=8"):
+    with pytest.raises(UsageError, match=r"inner\.first_steps=9 must be at most inner\.steps=8"):
         resolve_config("digits", "fast", {"inner": {"steps": 8, "first_steps": 9}})

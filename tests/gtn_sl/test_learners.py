@@ -176,13 +176,13 @@ def test_a_users_module_is_a_learner(nets, name):
         ("users_nets:Missing", "unknown attribute of the module 'users_nets': 'Missing'"),
         ("users_nest:Fixed", "cannot import the learner 'users_nest:Fixed': ModuleNotFoundError"),
         ("users_nets:number", "is a int, not a class"),
-        ("users_nets:no_module", "makes a int, not a torch.nn.Module"),
+        ("users_nets:no_module", "builds a int, not a torch.nn.Module"),
         ("users_nets:Broken", "fails to build: RuntimeError: no such size"),
         ("users_nets:Stale", "keeps running statistics"),
         ("users_nets:Mixing", "uses batch statistics in evaluation"),
         ("users_nets:Frozen", "the parameter '1.bias' is frozen"),
-        ("users_nets:Noisy", "draws random numbers"),
-        ("users_nets:Lost", "no numbers"),
+        ("users_nets:Noisy", "returns different logits for the same images: it draws random numbers"),
+        ("users_nets:Lost", "returns logits that are NaN"),
     ],
 )
 def test_a_users_module_that_is_no_learner_is_refused(nets, name, words):

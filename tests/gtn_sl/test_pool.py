@@ -85,7 +85,10 @@ def test_a_single_learner_has_its_own_ranges():
         ({"width_scale": [2.0, 1.0]}, r"needs a range \[low, high\], got \[2.0, 1.0\]"),
         ({"random_widths": [[4, 8]]}, "needs 3 ranges"),
         ({"pool": ["base"], "random_widths": [[4, 8]]}, "for a single learner"),
-        ({"pool": ["sampled", "sampled4"], "side_by_side": 2}, "no meaning to sampled, sampled4, whose learners are"),
+        (
+            {"pool": ["sampled", "sampled4"], "side_by_side": 2},
+            "cannot be used with sampled, sampled4, whose learners are",
+        ),
         ({"architecture": "nas:nb201-small", "side_by_side": 2}, "set outer.accumulate instead"),
     ],
 )

@@ -47,9 +47,11 @@ def test_it_can_be_pickled():
 
 
 def test_without_its_images(tmp_path):
-    with pytest.raises(DataError, match=r"train-images-idx3-ubyte.gz is absent; run `gtn-cli tasks --download mnist`"):
+    with pytest.raises(
+        DataError, match=r"train-images-idx3-ubyte.gz does not exist; run `gtn-cli tasks --download mnist`"
+    ):
         gym.make("GTN-MNIST-Real-v0", data_dir=str(tmp_path))
-    with pytest.raises(DataError, match="is absent"):
+    with pytest.raises(DataError, match="does not exist; run"):
         gym.make_vec("GTN-MNIST-Real-v0", num_envs=2, data_dir=str(tmp_path))
 
 

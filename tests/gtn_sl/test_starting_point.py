@@ -87,14 +87,18 @@ def test_a_shipped_teacher_is_named_as_it_is():
 @pytest.mark.parametrize(
     ("start", "settings", "words"),
     [
-        ("mnist", {}, "images are 1x28x28 in 10 classes, those of digits 1x8x8 in 10 classes"),
+        ("mnist", {}, "has images of 1x28x28 in 10 classes, but digits has 1x8x8 in 10 classes"),
         ("digitz", {}, "teacher.start: unknown teacher 'digitz'; did you mean 'digits'"),
         ("absent.safetensors", {}, "teacher.start: file absent.safetensors does not exist"),
         ("digits", {"teacher": {"start": 3}}, "teacher.start"),
-        ("digits", {"inner": {"steps": 8}}, "inner.steps=8: .* from digits keeps its form, inner.steps=32"),
-        ("digits", {"inner": {"lr": 0.1}}, "inner.lr=0.1: .*, inner.lr=0.005"),
-        ("digits", {"teacher": {"channels": [8, 4]}}, r"teacher.channels=\(8, 4\): .*, teacher.channels=\(32, 16\)"),
-        ("digits", {"teacher": {"warm_start": 60}}, "teacher.warm_start=60: .*, teacher.warm_start=0"),
+        ("digits", {"inner": {"steps": 8}}, "inner.steps=8: .* from digits must keep its inner.steps=32"),
+        ("digits", {"inner": {"lr": 0.1}}, "inner.lr=0.1: .* must keep its inner.lr=0.005"),
+        (
+            "digits",
+            {"teacher": {"channels": [8, 4]}},
+            r"teacher.channels=\(8, 4\): .* must keep its teacher.channels=\(32, 16\)",
+        ),
+        ("digits", {"teacher": {"warm_start": 60}}, "teacher.warm_start=60: .* must keep its teacher.warm_start=0"),
     ],
 )
 def test_what_cannot_be_is_said(start, settings, words):

@@ -79,7 +79,10 @@ def test_a_file_of_before_there_were_kinds_of_generators_loads(saved, config):
     [
         (lambda d, t: d.update(domain="rl"), "holds a 'rl' teacher"),
         (lambda d, t: d.pop("task"), "lacks 'task'"),
-        (lambda d, t: d.update(task="digit"), "makes no teacher: unknown task 'digit'; did you mean 'digits'"),
+        (
+            lambda d, t: d.update(task="digit"),
+            "does not describe a valid teacher: unknown task 'digit'; did you mean 'digits'",
+        ),
         (lambda d, t: d.update(image_shape=[1, 9, 9]), "image shape, classes or normalisation"),
         (lambda d, t: d.update(config=3), "lacks 'config'"),
         (lambda d, t: d["config"]["inner"].update(step=1), r"unknown config key 'inner\.step'"),
@@ -116,7 +119,7 @@ def test_unknown_parts_get_a_suggestion(config, change, words):
 
 def test_impossible_settings_are_one_clear_error(config):
     wrong = dataclasses.replace(config, inner=dataclasses.replace(config.inner, momentum=1.5))
-    with pytest.raises(UsageError, match="make no teacher: expected lr > 0"):
+    with pytest.raises(UsageError, match="do not describe a valid teacher: expected lr > 0"):
         SupervisedTeacher(wrong, TASKS["digits"])
 
 

@@ -112,7 +112,7 @@ def test_a_learner_that_diverges_counts_as_a_guess_and_all_of_them_are_an_error(
     assert lost.curves.shape == kept.curves.shape == (2, 6)
     assert "inner step" in lost.failure
     refuse_divergence([lost, kept])
-    with pytest.raises(DivergedError, match=r"every learner \(base_fc:6,8,10\) diverges on the real: .*inner step"):
+    with pytest.raises(DivergedError, match=r"every learner \(base_fc:6,8,10\) diverged on the real: .*inner step"):
         refuse_divergence([lost])
 
 
@@ -120,7 +120,7 @@ def test_a_learner_that_its_last_step_destroys_is_no_learner(data):
     once = RealData(data, data.train, 1, 32, SGD(), Schedule(1, 1e38, 0.1))  # whose only loss is that before the step
     lost = evaluate_stream("real", once, "base_fc:6,8,10", data, data.validation, [1])
     assert (lost.diverged, lost.final.tolist()) == (1, [0.1])
-    assert lost.failure == "the learner's outputs are no numbers"
+    assert lost.failure == "the learner's outputs are NaN"
 
 
 def test_samples_that_cannot_show_every_class_are_told(tmp_path, config, caplog):
@@ -129,7 +129,7 @@ def test_samples_that_cannot_show_every_class_are_told(tmp_path, config, caplog)
         dataclasses.replace(config.teacher, labels="one-hot"),
     )
     meta_train(dataclasses.replace(config, inner=inner, teacher=teacher), RunFolder(tmp_path / "run"))
-    assert "8 samples cannot show 10 classes" in caplog.text
+    assert "8 samples cannot cover 10 classes" in caplog.text
 
 
 def test_real_data_differs_by_learner_and_repeats_by_seed(real):
@@ -200,7 +200,7 @@ def test_images_are_classified_in_parts_where_all_of_them_do_not_fit(data, caplo
     expected = float((data.validation.labels == 0).float().mean())
     assert accuracy_of(classify, data.validation) == pytest.approx(expected)
     assert sizes == [200, 100, 100]
-    assert "classified 100 at a time" in caplog.text
+    assert "classifying the remaining images 100 at a time" in caplog.text
 
 
 def test_a_subset_of_all_images_is_no_control_of_its_own(tmp_path, config, data):

@@ -20,15 +20,21 @@ if TYPE_CHECKING:
     "--task",
     default="mnist",
     show_default=True,
-    help="Image task whose shape the images have; they are random.",
+    help="Image task that sets the shape of the (random) images.",
     shell_complete=options.complete_images,
 )
 @click.option(
-    "--preset", default="fast", show_default=True, help="Teacher and losses.", shell_complete=options.complete_preset
+    "--preset",
+    default="fast",
+    show_default=True,
+    help="Preset of the teacher and losses.",
+    shell_complete=options.complete_preset,
 )
 @click.option("--learner", default="base_fc:16,32,64", show_default=True, help="Learner, with its widths.")
 @click.option("--steps", default=8, show_default=True, type=click.IntRange(min=1), help="Inner steps T.")
-@click.option("--batch", default=64, show_default=True, type=click.IntRange(min=2), help="Synthetic images a step, B.")
+@click.option(
+    "--batch", default=64, show_default=True, type=click.IntRange(min=2), help="Synthetic images per step, B."
+)
 @click.option(
     "--precision",
     "precisions",
@@ -40,10 +46,14 @@ if TYPE_CHECKING:
 )
 @click.option("--threads", type=options.THREADS, help="CPU threads.  [default: torch's]")
 @click.option(
-    "--matrix", type=click.IntRange(min=8), help="Side of the ceiling's matrices.  [default: 1024; on a GPU 8192]"
+    "--matrix",
+    type=click.IntRange(min=8),
+    help="Side of the matrices that measure the compute ceiling.  [default: 1024; on a GPU 8192]",
 )
 @click.option(
-    "--copy-mib", type=click.IntRange(min=1), help="Size of the ceiling's copy.  [default: 128; on a GPU 2048]"
+    "--copy-mib",
+    type=click.IntRange(min=1),
+    help="MiB of the copy that measures the bandwidth ceiling.  [default: 128; on a GPU 2048]",
 )
 @options.device()
 @options.output_mode

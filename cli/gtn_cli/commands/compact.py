@@ -21,7 +21,7 @@ from gtn_cli.teacher_argument import (
 @teacher_argument
 @click.option("--out", required=True, type=click.Path(dir_okay=False, path_type=Path), help="File to write.")
 @click.option(
-    "-n", "--count", default=20, show_default=True, type=click.IntRange(min=1), help="Fresh learners of each kind."
+    "-n", "--count", default=20, show_default=True, type=click.IntRange(min=1), help="Fresh learners per architecture."
 )
 @click.option(
     "--tolerance",
@@ -29,7 +29,7 @@ from gtn_cli.teacher_argument import (
     show_default=True,
     type=options.Amount(least=0),
     metavar="POINTS",
-    help="Largest loss of validation accuracy, in percentage points.",
+    help="Largest accepted loss of validation accuracy, in percentage points.",
 )
 @options.data_dir
 @options.output_mode
@@ -68,7 +68,7 @@ def command(
         echo_json({"file": str(out), **asdict(done)})
         return
     click.echo(
-        f"{out}: {done.bytes_before:,} bytes now {done.bytes_after:,}; validation accuracy {100 * done.before:.2f}% before,"
+        f"{out}: {done.bytes_after:,} bytes ({done.bytes_before:,} before); validation accuracy {100 * done.before:.2f}% before,"
         f" {100 * done.after:.2f}% after, difference {100 * (done.after - done.before):+.2f} ± {100 * done.standard_error:.2f}"
         f" (mean and standard error over {done.learners} fresh learners)"
     )

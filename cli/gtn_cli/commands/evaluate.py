@@ -33,37 +33,37 @@ log = logging.getLogger("gtn_cli")
     "learners",
     multiple=True,
     metavar="NAME[:WIDTHS]",
-    help="Architecture; repeatable.  [default: the teacher's]",
+    help="Learner architecture; repeatable.  [default: the teacher's]",
 )
 @click.option(
-    "-n", "--count", default=20, show_default=True, type=click.IntRange(min=1), help="Fresh learners of each."
+    "-n", "--count", default=20, show_default=True, type=click.IntRange(min=1), help="Fresh learners per architecture."
 )
 @click.option(
     "--controls/--no-controls",
     default=True,
     show_default=True,
-    help="Real data, a random subset, an untrained teacher.",
+    help="Compare with real data, a random subset and an untrained teacher.",
 )
 @click.option(
     "--control",
     "named",
     multiple=True,
     metavar="NAME",
-    help="One control instead of these three: real, subset, semi-supervised or untrained; repeatable.",
+    help="Control to use instead of those three: real, subset, semi-supervised or untrained; repeatable.",
 )
 @click.option(
     "--control-iterations",
     default=60,
     show_default=True,
     type=click.IntRange(min=0),
-    help="Outer steps that the real-data control's learning rates and momenta are meta-learned for.",
+    help="Outer steps for meta-learning the real-data control's learning rates and momenta.",
 )
 @click.option(
     "--curve-images",
     default=1000,
     show_default=True,
     type=click.IntRange(min=0),
-    help="Test images for the accuracy after every inner step; the final one uses all.",
+    help="Test images for the accuracy after each inner step; the final accuracy uses all.",
 )
 @options.seed()
 @options.device()
@@ -71,7 +71,7 @@ log = logging.getLogger("gtn_cli")
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
-    help="Folder for the report.  [default: report/ in the run, one named like the file, or of a shipped teacher"
+    help="Folder for the report.  [default: report/ in the run, one named like the file, or for a shipped teacher"
     " runs/evaluate/NAME]",
 )
 @options.output_mode
@@ -117,7 +117,7 @@ def command(
     from gtn_sl.teacher_file import load_real_images
 
     if named and not controls:
-        raise UsageError(f"--control {named[0]} cannot go with --no-controls")
+        raise UsageError(f"--control {named[0]} cannot be combined with --no-controls")
     console.start_logging(quiet=quiet or as_json)
     interrupt_on_sigterm()
     reuse_pages()
@@ -140,7 +140,7 @@ def command(
         steps, batch = file.teacher.steps, file.teacher.batch_size
         what = f"test accuracy on {len(data.test)} real images after {steps} steps of {batch} images"
         console.print_table(
-            result_table(results), what if len(names) == 1 else f"{what} (%, {count} fresh learners of each)"
+            result_table(results), what if len(names) == 1 else f"{what} (%, {count} fresh learners each)"
         )
     write_evaluation_report(folder, results, data.task.title, facts)  # last, since the disk may be full by now
     if not (quiet or as_json):

@@ -17,12 +17,10 @@ FORMATS = ("stream", "safetensors", "npz", "png")  # repeated here to avoid impo
 @click.command("export-dataset")
 @teacher_argument
 @click.option(
-    "--format", "format", default="stream", show_default=True, type=click.Choice(FORMATS), help="What to write."
+    "--format", "format", default="stream", show_default=True, type=click.Choice(FORMATS), help="Output format."
 )
-@click.option("--out", required=True, type=click.Path(path_type=Path), help="File, or for png a folder.")
-@options.seed(
-    "Seed of the noise, labels or order that is exported, where the curriculum draws them anew for each learner."
-)
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="File to write, or for png a folder.")
+@options.seed("Seed of the exported noise, labels or order, if the curriculum draws them anew for each learner.")
 @options.output_mode
 def command(teacher: Path, format: str, out: Path, seed: int, quiet: bool, as_json: bool) -> None:
     """Write a teacher's batches as a data set.

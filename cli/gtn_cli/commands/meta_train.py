@@ -33,16 +33,18 @@ log = logging.getLogger("gtn_cli")
 @click.option(
     "--task",
     default=None,
-    help="An image task (see `gtn-cli tasks`), your own images (.npz file, module:name), or a Gymnasium id.  [default: digits]",
+    help="Image task (see `gtn-cli tasks`), your own images (.npz file, module:name), or Gymnasium id.  [default: digits]",
     shell_complete=options.complete_task,
 )
 @click.option(
     "--preset",
     default=None,
-    help="fast; of image tasks also search, paper and original.  [default: fast]",
+    help="fast; for image tasks also search, paper or original.  [default: fast]",
     shell_complete=options.complete_preset,
 )
-@click.option("--config", "config_file", type=click.Path(path_type=Path), help="YAML file of settings over the preset.")
+@click.option(
+    "--config", "config_file", type=click.Path(path_type=Path), help="YAML file of settings that override the preset."
+)
 @click.option(
     "--set",
     "assignments",
@@ -53,26 +55,26 @@ log = logging.getLogger("gtn_cli")
 @click.option(
     "--minutes",
     type=options.Amount(),
-    help="Train for so many minutes. On top come, for images, the choice of a step plan and a warm start, a minute or two; for"
-    " environments, the stages fit, scale and soften."
+    help="Minutes to train for. Not counted are, for images, the choice of a step plan and the warm start (a minute or two);"
+    " for environments, the stages fit, scale and soften."
     "  [default: the preset's: digits 4.4, MNIST 48, CIFAR-10 120, most environments 10; some count outer steps instead]",
 )
 @click.option(
     "--iterations",
     type=click.IntRange(min=0),
-    help="Train for so many outer steps instead; an environment, in each stage.",
+    help="Outer steps to train for instead; for an environment, in each stage.",
 )
-@click.option("--seed", type=options.SEED, help="Root of all randomness.  [default: 0]")
-@click.option("--threads", type=options.THREADS, help="CPU threads.  [default: as many as are fastest; environments 1]")
+@click.option("--seed", type=options.SEED, help="Seed of all random numbers.  [default: 0]")
+@click.option("--threads", type=options.THREADS, help="CPU threads.  [default: the fastest number; environments 1]")
 @click.option(
     "--kind",
     type=click.Choice(["mdp", "bandit", "reward"]),
-    help="What is learned: mdp, a whole environment; bandit, one-step episodes; reward, one for the real task.  [default: mdp]",
+    help="What to learn: mdp, a whole environment; bandit, one-step episodes; reward, one for the real task.  [default: mdp]",
 )
 @click.option(
     "--estimator",
     metavar="snes|openai-es|meta-gradient",
-    help="Estimator of an environment's outer gradient; meta-gradient takes the place of the stage bilevel."
+    help="Estimator of an environment's outer gradient; meta-gradient replaces the stage bilevel."
     "  [default: the stages' own, snes]",
 )
 @click.option(
@@ -80,12 +82,12 @@ log = logging.getLogger("gtn_cli")
     "start",
     metavar="TEACHER|ENV|PATH",
     shell_complete=complete_any,
-    help="A shipped teacher or environment, or a run or file of your own, to start from.",
+    help="Shipped teacher or environment, or your own run or file, to start from.",
 )
 @options.device(default="auto; environments cpu")
 @options.data_dir
-@click.option("--out", type=click.Path(path_type=Path), help="Run folder to make.  [default: a new one in runs/]")
-@click.option("--resume", type=click.Path(path_type=Path), help="Go on with the run in this folder.")
+@click.option("--out", type=click.Path(path_type=Path), help="Run folder to create.  [default: a new one in runs/]")
+@click.option("--resume", type=click.Path(path_type=Path), help="Resume the run in this folder.")
 @options.world
 @options.output_mode
 def command(
@@ -199,7 +201,9 @@ def _restarted(out: Path | None, world: World) -> Path | None:
         from gtn_core.run_folder import RunFolder
 
         if world.may_restart and out is None:
-            raise UsageError("a launcher that restarts processes needs --out, so that they find the run they began")
+            raise UsageError(
+                "--out is required with a launcher that restarts processes, so that they find their run again"
+            )
         return bool(world.restarts and out is not None and RunFolder(out).config.is_file())
 
     return out if first(world, began) else None
@@ -208,8 +212,8 @@ def _restarted(out: Path | None, world: World) -> Path | None:
 def _train(training: MetaTraining, run: RunFolder, world: World, *, resume: bool, quiet: bool, as_json: bool) -> None:
     from gtn_core.distributed import LostRankError
 
-    began, hint = time.monotonic(), f"go on with: gtn-cli meta-train --resume {shlex.quote(str(run.path))}"
-    log.info("%s %s in %s", "resuming" if resume else "making", training.title, run.path)
+    began, hint = time.monotonic(), f"resume with: gtn-cli meta-train --resume {shlex.quote(str(run.path))}"
+    log.info("%s %s in %s", "resuming" if resume else "meta-training", training.title, run.path)
     try:
         with console.training_bar(quiet=quiet or as_json or not console.err.is_terminal) as bar:
             task = bar.add_task("", total=1.0, figures="")
@@ -227,7 +231,7 @@ def _train(training: MetaTraining, run: RunFolder, world: World, *, resume: bool
         raise
     except KeyboardInterrupt:
         if world.rank == 0:
-            click.echo(f"interrupted; {hint if run.config.exists() else 'nothing had been trained yet'}", err=True)
+            click.echo(f"interrupted; {hint if run.config.exists() else 'nothing has been trained yet'}", err=True)
         raise SystemExit(EXIT_INTERRUPTED) from None
     if world.rank == 0:
         _tell(training, run, progress, time.monotonic() - began, quiet=quiet, as_json=as_json)
@@ -252,7 +256,7 @@ def _refuse_beside_resume(given: Mapping[str, Any]) -> None:
     if not extra:
         return
     error = UsageError(
-        f"{', '.join(extra)} cannot go with --resume: a run keeps its settings"
+        f"{', '.join(extra)} cannot be combined with --resume: a run keeps its settings"
         " (only --minutes, --iterations, --data-dir, --device, --threads and --world may change)"
     )
     error.rank = 0  # every process has the same arguments, so only rank 0 reports it
@@ -277,6 +281,6 @@ def _claimed_folder(training: MetaTraining, world: World) -> str:
             except FileExistsError:
                 number += 1
             except OSError as error:
-                raise UsageError(f"cannot make the run folder {folder}: {error.strerror}") from error
+                raise UsageError(f"cannot create the run folder {folder}: {error.strerror}") from error
 
     return first(world, claimed)

@@ -38,17 +38,19 @@ def complete_claim(ctx: click.Context, parameter: click.Parameter, typed: str) -
 )
 @click.option(
     "--task",
-    help="An image task, or your own.  [default: digits; with the full budget mnist]",
+    help="Image task, or your own.  [default: digits; with the full budget mnist]",
 )
 @click.option(
     "--minutes",
     type=options.Amount(),
-    help="Bound the meta-trainings together to four fifths of so many minutes, instead of the budget's outer steps.",
+    help="Time limit in minutes, of which all meta-trainings share four fifths, instead of the budget's outer steps.",
 )
 @options.seed()
 @options.device()
 @options.data_dir
-@click.option("--out", type=click.Path(path_type=Path), help="Folder.  [default: runs/reproduce/CLAIM-TASK-BUDGET]")
+@click.option(
+    "--out", type=click.Path(path_type=Path), help="Output folder.  [default: runs/reproduce/CLAIM-TASK-BUDGET]"
+)
 @options.output_mode
 def command(
     claim: str,

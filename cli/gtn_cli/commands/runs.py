@@ -33,7 +33,7 @@ def command(folder: Path, quiet: bool, as_json: bool) -> None:
     from gtn_core.run_folder import RunFolder
 
     if not folder.is_dir():
-        raise UsageError(f"there is no folder {folder}")
+        raise UsageError(f"folder {folder} does not exist")
     found = sorted(path.parent for path in folder.glob("**/config.yaml"))
     summaries = [_summary(RunFolder(path)) for path in found]
     if as_json:
@@ -41,9 +41,9 @@ def command(folder: Path, quiet: bool, as_json: bool) -> None:
     elif summaries:
         console.print_table([{key: str(summary.get(key, "")) for key in COLUMNS} for summary in summaries])
         if not quiet and any("%" in summary["state"] for summary in summaries):
-            click.echo("go on with an unfinished run: gtn-cli meta-train --resume RUN")
+            click.echo("resume an unfinished run with: gtn-cli meta-train --resume RUN")
     else:
-        click.echo(f"no runs in {folder}; make one with: gtn-cli meta-train --task digits")
+        click.echo(f"no runs in {folder}; start one with: gtn-cli meta-train --task digits")
 
 
 def _summary(run: RunFolder) -> dict[str, Any]:
@@ -55,7 +55,7 @@ def _summary(run: RunFolder) -> dict[str, Any]:
     except GTNError as error:
         why = str(error)
     except (KeyError, TypeError, AttributeError) as error:  # written by another program, or incompletely
-        why = f"its settings or its state are no run's: {type(error).__name__}: {error}"
+        why = f"its settings or state are not those of a run: {type(error).__name__}: {error}"
     return {**dict.fromkeys(("task", "preset", "seed"), "?"), **summary, "state": why}
 
 

@@ -24,13 +24,13 @@ if TYPE_CHECKING:
     "--task",
     default="digits",
     show_default=True,
-    help="As of meta-train.",
+    help="As for meta-train.",
     shell_complete=options.complete_task,
 )
 @click.option(
-    "--preset", default="fast", show_default=True, help="As of meta-train.", shell_complete=options.complete_preset
+    "--preset", default="fast", show_default=True, help="As for meta-train.", shell_complete=options.complete_preset
 )
-@click.option("--kind", type=click.Choice(["mdp", "bandit", "reward"]), help="Of an environment.  [default: mdp]")
+@click.option("--kind", type=click.Choice(["mdp", "bandit", "reward"]), help="Kind of environment.  [default: mdp]")
 @options.output_mode
 def command(words: tuple[str, ...], task: str, preset: str, kind: str | None, quiet: bool, as_json: bool) -> None:
     """List the settings of a meta-training: name, value in a preset, and description.

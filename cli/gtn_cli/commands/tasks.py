@@ -31,7 +31,7 @@ TOLD = ("title", "source", "licence")
     "--download",
     multiple=True,
     metavar="TASK",
-    help="Get and check a task's files; repeatable.",
+    help="Download and check a task's files; repeatable.",
     shell_complete=options.complete_images,
 )
 @options.data_dir

@@ -52,23 +52,25 @@ def complete_algorithm(ctx: click.Context, parameter: click.Parameter, typed: st
     type=click.IntRange(min=1),
     help="Environment steps to train for.  [default: --config's n_timesteps, else 10000]",
 )
-@click.option("--eval", "task", help="Real task to play.  [default: the one in the environment's file, else --env]")
 @click.option(
-    "--no-eval", is_flag=True, help="Do not play: where the real task's package is missing, or for --save alone."
+    "--eval", "task", help="Real task to play after training.  [default: the one in the environment's file, else --env]"
 )
+@click.option("--no-eval", is_flag=True, help="Do not play the real task, e.g. if its package is missing.")
 @click.option(
     "--episodes",
     default=20,
     show_default=True,
     type=click.IntRange(min=1),
-    help="Real episodes, of each kind; of a data set, the whole test split.",
+    help="Real episodes with each kind of action; a data set's whole test split is used.",
 )
-@click.option("--n-envs", type=click.IntRange(min=1), help="Copies that step together.  [default: --config's, else 1]")
+@click.option(
+    "--n-envs", type=click.IntRange(min=1), help="Environment copies stepped together.  [default: --config's, else 1]"
+)
 @click.option(
     "--config",
     "config_file",
     type=click.Path(path_type=Path),
-    help="YAML file of settings, as rl-zoo3's, or tuned: our own.",
+    help="YAML file of settings in rl-zoo3's format, or tuned for the shipped one.",
 )
 @click.option(
     "--set", "assignments", multiple=True, metavar="KEY=VALUE", help="One setting, e.g. learning_rate=1e-3; repeatable."
@@ -78,9 +80,9 @@ def complete_algorithm(ctx: click.Context, parameter: click.Parameter, typed: st
 @click.option(
     "--save",
     type=click.Path(path_type=Path),
-    help="Write the agent to this zip, for load of its class (and, where observations are normalised, NAME.vecnormalize.pkl).",
+    help="Write the agent to this zip, for its class's load (and, if observations are normalised, NAME.vecnormalize.pkl).",
 )
-@click.option("--video", type=click.Path(path_type=Path), help="Film one real episode as a GIF.")
+@click.option("--video", type=click.Path(path_type=Path), help="Record one real episode as a GIF.")
 @options.data_dir
 @options.output_mode
 def command(
@@ -128,7 +130,7 @@ def command(
 
         overrides = parse_assignments(assignments)
         if n_envs is not None and "n_envs" in overrides:
-            raise UsageError("--n-envs and --set n_envs say the same: give one of them")
+            raise UsageError("--n-envs and --set n_envs set the same value: give only one of them")
         if config_file == Path("tuned"):
             config_file = TUNED
         wanted = request(

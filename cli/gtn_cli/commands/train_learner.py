@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     "--teacher",
     required=True,
     type=click.Path(path_type=Path),
-    help="Shipped teacher's name, run folder, or .safetensors file.",
+    help="Name of a shipped teacher, run folder, or .safetensors file.",
     shell_complete=complete_teacher,
 )
 @click.option("--learner", metavar="NAME[:WIDTHS]", help="Architecture.  [default: the teacher's]")
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     default=1,
     show_default=True,
     type=click.IntRange(min=1),
-    help="Learners, of seeds SEED, SEED + 1, ...",
+    help="Learners to train, with seeds SEED, SEED + 1, ...",
 )
 @click.option("--test/--no-test", default=True, show_default=True, help="Measure the accuracy on real test images.")
 @options.device()

@@ -49,32 +49,39 @@ log = logging.getLogger("gtn_cli")
     default=20,
     show_default=True,
     type=click.IntRange(min=1),
-    help="Agents of each algorithm and settings.",
+    help="Agents per algorithm and kind of settings.",
 )
-@click.option("--steps", default="1000,3000,10000,50000", show_default=True, help="Steps at which agents are judged.")
 @click.option(
-    "--episodes", default=100, show_default=True, type=click.IntRange(min=1), help="Real episodes of a judgement."
+    "--steps",
+    default="1000,3000,10000,50000",
+    show_default=True,
+    help="Numbers of steps after which agents are judged.",
+)
+@click.option(
+    "--episodes", default=100, show_default=True, type=click.IntRange(min=1), help="Real episodes per judgement."
 )
 @click.option("--eval", "task", help="Real task.  [default: the one in the environment's file, else ENV itself]")
 @click.option(
     "--controls/--no-controls",
     default=True,
     show_default=True,
-    help="The real task, behaviour cloning of the teacher, an untrained teacher.",
+    help="Compare with the real task, behaviour cloning of the teacher and an untrained teacher.",
 )
 @click.option(
     "--control-steps",
     default=200_000,
     show_default=True,
     type=click.IntRange(min=1),
-    help="Steps after which an agent on the real task gives up solving it.",
+    help="Steps within which an agent on the real task must solve it.",
 )
 @options.seed()
-@click.option("--workers", default=1, show_default=True, type=click.IntRange(min=1), help="Processes, one thread each.")
+@click.option(
+    "--workers", default=1, show_default=True, type=click.IntRange(min=1), help="Worker processes, one thread each."
+)
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
-    help="Folder; with several ENV, of their folders.  [default: runs/transfer/ENV]",
+    help="Output folder; with several ENV, the parent of theirs.  [default: runs/transfer/ENV]",
 )
 @options.data_dir
 @options.world
@@ -199,7 +206,7 @@ def _shown(name: str, *, quiet: bool) -> Iterator[Callable[[str, int, int], None
         def advance(title: str, done: int, total: int) -> None:
             bar.update(task, completed=done, total=total)
             if not title and done:
-                log.info("%s: %d of %d agents are done already", name, done, total)
+                log.info("%s: %d of %d agents are already done", name, done, total)
             elif title and not console.err.is_terminal:
                 log.info("%s: %d of %d agents, last %s", name, done, total, title)
 
@@ -212,7 +219,7 @@ def _steps(text: str) -> tuple[int, ...]:
     except ValueError:
         steps = ()
     if not steps or steps[0] < 1:
-        raise UsageError(f"--steps should be numbers above 0 with commas, e.g. 1000,3000,10000, not {text!r}")
+        raise UsageError(f"--steps must be comma-separated integers above 0, e.g. 1000,3000,10000, not {text!r}")
     return steps
 
 

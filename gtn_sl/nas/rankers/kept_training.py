@@ -64,7 +64,7 @@ def train_kept(training: Training, title: str, folder: Path | None) -> None:
     """
     done, before = _restore(training, folder)
     if done:
-        log.info("%s: goes on after step %d of %d", title, done, training.steps)
+        log.info("%s: resuming after step %d of %d", title, done, training.steps)
     started = saved = time.process_time()
     for number in range(done, training.steps):
         loss = training.step(number)
@@ -92,7 +92,7 @@ def _restore(training: Training, folder: Path | None) -> tuple[int, float]:
         steps, seconds = int(document["steps"]), float(document["cpu_seconds"])
         training.restore(state)
     except (CheckpointError, KeyError) as error:
-        log.warning("%s is damaged and left out, so that it is made again: %s", folder / FILE, error)
+        log.warning("%s is damaged; ignoring it and regenerating: %s", folder / FILE, error)
         return 0, 0.0
     return steps, seconds
 

@@ -49,7 +49,7 @@ def network_graph(module: nn.Module) -> NetworkGraph:
     try:
         nodes = list(_Tracer().trace(module).nodes)
     except (fx.proxy.TraceError, TypeError) as error:
-        raise GTNError(f"{type(module).__name__} cannot be followed by torch.fx: {error}") from error
+        raise GTNError(f"torch.fx cannot trace {type(module).__name__}: {error}") from error
     places = {node: place for place, node in enumerate(nodes)}
     edges = torch.zeros(len(nodes), len(nodes))
     for node in nodes:

@@ -111,7 +111,7 @@ class EqualTime(TeacherRanker):
         paid = super().paid_before()
         if self.architectures and paid is None:
             raise UsageError(
-                f"equal-time: the file of {self.file} does not say what its meta-training cost, which architectures= shares out"
+                f"equal-time: architectures= divides the cost of the meta-training, which the file of {self.file} does not record"
             )
         share = (paid or 0.0) / self.architectures if self.architectures else 0.0
 

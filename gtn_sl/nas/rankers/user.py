@@ -64,7 +64,7 @@ def find_ranker(text: str) -> Ranker:
         return parse(RANKERS, text)
     if at:
         raise UsageError(
-            f"the ranker {path!r} is your own function, which takes no settings: leave out what follows the @"
+            f"the ranker {path!r} is your own function, which takes no settings: remove the @ and what follows"
         )
     return UserRanker(text, _imported(text))
 

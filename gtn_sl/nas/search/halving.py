@@ -37,8 +37,8 @@ class SuccessiveHalving(Search):
         fidelities = rungs_of(best, self.rungs, self.eta)
         if len(fidelities) < min(2, self.rungs):
             log.warning(
-                "halving has nothing to divide, and is a random search: %s takes no steps, and judges each architecture once;"
-                " of several judgements, as with nas search --seeds %d, it divides the number",
+                "halving has nothing to divide and becomes a random search: %s takes no steps and judges each architecture once;"
+                " with several judgements (e.g. nas search --seeds %d), it divides their number",
                 best.ranker.name,
                 self.eta ** (self.rungs - 1),
             )

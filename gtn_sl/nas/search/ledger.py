@@ -33,7 +33,7 @@ class Budget:
         given = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         limits = {name: float(value) for name, value in given.items() if value is not None}
         if not limits:
-            raise UsageError(f"give a search a budget: one or more of {', '.join(given)}")
+            raise UsageError(f"a search needs a budget: one or more of {', '.join(given)}")
         return limits
 
 

@@ -115,7 +115,7 @@ def rungs_of(best: Fidelity, count: int, eta: int) -> list[Fidelity]:
     if not hasattr(best.ranker, "steps"):
         return [Fidelity(best.ranker, seeds) for seeds in _distinct(best.seeds, shares)]
     if best.ranker.steps is None:
-        raise UsageError(f"successive halving divides a ranker's steps: give them, as {best.ranker.name},steps=32")
+        raise UsageError(f"successive halving divides a ranker's steps: set them, e.g. {best.ranker.name},steps=32")
     return [
         Fidelity(dataclasses.replace(best.ranker, steps=steps), best.seeds)  # type: ignore[type-var]
         for steps in _distinct(best.ranker.steps, shares)

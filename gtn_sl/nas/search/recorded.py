@@ -83,4 +83,4 @@ def _refuse_another(folder: Path, asked: Mapping[str, Any], budget: Budget) -> N
     before = found.get("budget", {})
     others += [f"{key} {before[key]}" for key, limit in budget.limits().items() if limit < (before.get(key) or 0)]
     if others:
-        raise UsageError(f"{folder} holds a search with {', '.join(others)}: give this one another folder (--out)")
+        raise UsageError(f"{folder} already holds a search with {', '.join(others)}; choose another folder (--out)")

@@ -74,11 +74,11 @@ def read_searches(folder: Path) -> dict[str, dict[str, Any]]:
         try:
             document = json.loads(path.read_text(encoding="utf-8"))
             if document["kind"] != KIND:
-                raise ValueError(f"it is a {document['kind']!r}")
+                raise ValueError(f"its kind is {document['kind']!r}")
             for needed in ("search", "ranker", "winners", "history"):
                 document[needed]
         except (OSError, ValueError, KeyError, TypeError) as error:
-            log.warning("%s is no result of a search and left out: %s", path, error)
+            log.warning("%s is not the result of a search; ignoring it: %s", path, error)
         else:
             below = path.parent.relative_to(folder)
             found[str(below) if below.name else folder.resolve().name] = document

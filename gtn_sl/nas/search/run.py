@@ -108,7 +108,7 @@ def run_search(
     with contextlib.suppress(BudgetSpent):
         search.run(setting.space, evaluator.best, evaluator, Streams(seed))
     if not evaluator.history:
-        raise UsageError("the budget was spent before one architecture was judged")
+        raise UsageError("the budget was spent before any architecture was judged")
     return Found(search.name, ranker.name, seed, tuple(evaluator.history), evaluator.winners(), evaluator.ledger)
 
 
@@ -154,7 +154,7 @@ class _Evaluator:
         if self.ledger.evaluations >= FREE and not self.ledger.share(self.budget):
             limited = " and ".join(self.budget.limits())
             raise UsageError(
-                f"{ranker.name} takes no {limited}, which would never be used up: limit evaluations or cpu_seconds"
+                f"{ranker.name} uses no {limited}, so this budget would never be spent; limit evaluations or cpu_seconds"
             )
 
     def winners(self) -> tuple[tuple[str, float], ...]:

@@ -199,7 +199,7 @@ def _written(branches: Sequence[Branch]) -> list[str]:
 def _read_branch(text: str, node: int, where: str) -> Branch:
     source, code = text[:1], text[1:]
     if source not in "0123456789"[:node] or not source:
-        raise ValueError(f"{where} reads {text!r}, which should begin with one of 0 to {node - 1}")
+        raise ValueError(f"{where} is {text!r}, which must begin with one of 0 to {node - 1}")
     return int(source), read_code(code, CODES, f"an operation of {where}")
 
 

@@ -77,7 +77,7 @@ class NASBench201(Space):
     def _read(self, text: str) -> Genotype:
         nodes = _published(text) if text.startswith("|") else text.split("-")
         if len(nodes) != NODES - 1:
-            raise ValueError(f"it should have {NODES - 1} nodes between '-', not {len(nodes)}")
+            raise ValueError(f"expected {NODES - 1} nodes separated by '-', found {len(nodes)}")
         choices = []
         for target, node in enumerate(nodes, start=1):
             codes = split_exactly(node, ".", target, f"operations of node {target}")
@@ -136,7 +136,7 @@ def _published(text: str) -> list[str]:
         for source, edge in enumerate(node.strip("|").split("|")):
             operation, _, number = edge.partition("~")
             if number != str(source):
-                raise ValueError(f"node {target}: {edge!r} should come from node {source}, as {operation}~{source}")
+                raise ValueError(f"node {target}: {edge!r} must come from node {source}, i.e. {operation}~{source}")
             codes.append(CODES[read_code(operation, PUBLISHED, f"edge {source} to {target}")])
         nodes.append(".".join(codes))
     return nodes

@@ -72,7 +72,9 @@ class Space(abc.ABC):
             return self._read(text)
         except ValueError as error:
             example = self.encode(self.sample(np.random.default_rng(0)))
-            raise UsageError(f"{text!r} is no architecture of {self.name}: {error}; one would be {example}") from None
+            raise UsageError(
+                f"{text!r} is not an architecture of {self.name}: {error}; a valid one is {example}"
+            ) from None
 
     def size(self) -> int:
         """Returns the number of encodings; several may describe the same function."""
@@ -113,7 +115,7 @@ def read_code(code: str, known: Sequence[str], where: str) -> int:
         ValueError: The space has no such operation.
     """
     if code not in known:
-        raise ValueError(f"{where} is {code!r}, but the operations are {', '.join(known)}")
+        raise ValueError(f"{where} is {code!r}, expected one of {', '.join(known)}")
     return known.index(code)
 
 
@@ -125,5 +127,5 @@ def split_exactly(text: str, separator: str, count: int, what: str) -> list[str]
     """
     parts = text.split(separator)
     if len(parts) != count:
-        raise ValueError(f"it should have {count} {what} between {separator!r}, not {len(parts)}")
+        raise ValueError(f"expected {count} {what} separated by {separator!r}, found {len(parts)}")
     return parts

@@ -85,7 +85,7 @@ def test_another_budget_is_another_search(whole):
 
 
 def test_what_cannot_be(tmp_path, monkeypatch):
-    with pytest.raises(UsageError, match="give a search a budget"):
+    with pytest.raises(UsageError, match="a search needs a budget"):
         hold_contest(contest(budget=Budget()), QUICK, tmp_path)
     with pytest.raises(UsageError, match="unknown ranker 'parameter'"):
         hold_contest(contest(rankers=("parameter",)), QUICK, tmp_path)
@@ -106,7 +106,7 @@ def test_the_report_has_means_over_searches(tmp_path):
     assert unknown["paid before, CPU s"] == "unknown"
     assert first["test accuracy of what it found"] == "98.50% ± 0.71"
     assert (first["worst"], first["judgements"], first["paid before, CPU s"]) == ("98.00%", "40", "2600")
-    assert second["test accuracy of what it found"] == "diverged: 1 of 2, else 90.00%"
+    assert second["test accuracy of what it found"] == "diverged: 1 of 2; others 90.00%"
     written = json.loads((tmp_path / "contest.json").read_text())
     assert written == json.loads(json.dumps(document))
     assert written["entries"][1]["accuracies"] == [0.9, None]

@@ -74,7 +74,7 @@ def test_a_training_that_diverges_says_where(digits):
 
 def test_a_network_of_no_numbers_is_no_trained_one(digits):
     settings = FinalTraining(epochs=0.01, lr=1e30, clip=1e30, warm_up=0.0)  # one step, which no later loss has seen
-    with pytest.raises(DivergedError, match="the learner's outputs are no numbers"):
+    with pytest.raises(DivergedError, match="the learner's outputs are NaN"):
         train_finally(candidate(FULL), digits, settings, 0)
 
 
@@ -176,7 +176,7 @@ def test_trainings_on_images_that_have_changed_are_others(tmp_path):
         made.append((found[SPARSE][0]["test"], put_together(course, found)))
     assert made[0][0] == pytest.approx(1 - made[1][0])
     save_ground_truth(tmp_path / "truth.json", made[0][1], "")
-    with pytest.raises(DataError, match=r"colours\.npz are not those that this ground truth was made on"):
+    with pytest.raises(DataError, match=r"colours\.npz differ from those that this ground truth was made on"):
         load_ground_truth(tmp_path / "truth.json").refuse_other_images()
     made[1][1].refuse_other_images()
 
@@ -191,10 +191,10 @@ def test_damaged_ground_truths_are_refused(course, tmp_path):
     fewer["architectures"][FULL]["test"].pop()
     for damaged in (whole[:60], "[]", whole.replace("ground-truth", "teacher"), json.dumps(fewer)):
         path.write_text(damaged)
-        with pytest.raises(DataError, match="is no ground truth"):
+        with pytest.raises(DataError, match="is not a ground truth"):
             load_ground_truth(path)
     path.write_text(whole.replace(FULL, "c3-c3"))
-    with pytest.raises(UsageError, match="'c3-c3' is no architecture"):
+    with pytest.raises(UsageError, match="'c3-c3' is not an architecture"):
         load_ground_truth(path)
     with pytest.raises(UsageError, match="unknown ground truth 'nb201-mnist'"):
         find_ground_truth("nb201-mnist", tmp_path)

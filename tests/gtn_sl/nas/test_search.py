@@ -69,7 +69,7 @@ def test_halving_looks_closely_at_the_better_ones(macro, tmp_path):
 
 
 def test_halving_says_where_it_has_nothing_to_halve(macro, tmp_path, caplog):
-    for spec, words in (("halving@rungs=1", ""), ("halving@eta=2", "is a random search: .* nas search --seeds 4")):
+    for spec, words in (("halving@rungs=1", ""), ("halving@eta=2", "becomes a random search: .* nas search --seeds 4")):
         caplog.clear()
         search(spec, macro, tmp_path / spec, budget=Budget(evaluations=3))
         assert bool(re.search(words, caplog.text)) if words else not caplog.text
@@ -83,7 +83,7 @@ def test_rungs():
     assert steps("real@steps=2") == [1, 2]
     assert [f.seeds for f in rungs_of(Fidelity(find_ranker("naswot"), 8), 3, 2)] == [2, 4, 8]
     assert [f.seeds for f in rungs_of(Fidelity(RANKER, 1), 3, 2)] == [1]
-    with pytest.raises(UsageError, match="give them, as teacher@file=x,steps=32"):
+    with pytest.raises(UsageError, match=r"set them, e\.g\. teacher@file=x,steps=32"):
         steps("teacher@file=x")
 
 
@@ -144,7 +144,7 @@ def test_without_a_budget_there_is_no_search(macro, tmp_path):
 def test_a_search_that_would_never_end_is_refused(tmp_path):
     free = UserRanker("mine:free", lambda candidate, setting, seed: 1.0)
     wide = Setting.of(find_space("macro-small"), "digits")
-    with pytest.raises(UsageError, match=r"mine:free takes no steps, .*limit evaluations or cpu_seconds"):
+    with pytest.raises(UsageError, match=r"mine:free uses no steps, .*limit evaluations or cpu_seconds"):
         search("random", wide, tmp_path, free, budget=Budget(steps=5))
 
 
@@ -158,7 +158,7 @@ def test_another_search_does_not_replace_one(macro, tmp_path):
     assert record(RANKER) == first
     kept = (tmp_path / "random-0" / "search.json").read_bytes()
     for ranker, facts in ((find_ranker("parameters"), {}), (RANKER, {"task": "mnist"})):
-        with pytest.raises(UsageError, match=r"random-0 holds a search with .*another folder"):
+        with pytest.raises(UsageError, match=r"random-0 already holds a search with .*another folder"):
             record(ranker, **facts)
     assert (tmp_path / "random-0" / "search.json").read_bytes() == kept
 
@@ -173,9 +173,9 @@ def test_a_search_is_not_replaced_by_less_of_it(macro, tmp_path, teacher_file):
 
     record(RANKER, 4)
     assert record(RANKER, 6)["ledger"]["evaluations"] == 6
-    with pytest.raises(UsageError, match="random-0 holds a search with evaluations 6:"):
+    with pytest.raises(UsageError, match="random-0 already holds a search with evaluations 6;"):
         record(RANKER, 4)
-    with pytest.raises(UsageError, match="random-0 holds a search with seeds 1:"):
+    with pytest.raises(UsageError, match="random-0 already holds a search with seeds 1;"):
         record(RANKER, 6, seeds=2)
     shutil.rmtree(folder)
     file = Path(shutil.copy(teacher_file, tmp_path))
@@ -184,7 +184,7 @@ def test_a_search_is_not_replaced_by_less_of_it(macro, tmp_path, teacher_file):
     with torch.no_grad():
         teacher.teacher.inner_schedule.log_lr += 1
     save_teacher(file, teacher.teacher, teacher.config, {})
-    with pytest.raises(UsageError, match="random-0 holds a search with teacher"):
+    with pytest.raises(UsageError, match="random-0 already holds a search with teacher"):
         record(find_ranker(f"teacher@file={file},steps=1"), 1)
 
 
@@ -234,4 +234,4 @@ def test_a_search_leaves_curves_and_a_result(macro, tmp_path, caplog):
         (tmp_path / "run" / "search.json").write_text(damaged)
         caplog.clear()
         assert list(read_searches(tmp_path)) == ["more/run"]
-        assert "run/search.json is no result of a search" in caplog.text
+        assert "run/search.json is not the result of a search" in caplog.text

@@ -70,7 +70,7 @@ def test_entries_are_drawn_by_seed():
     assert first == drawn_entries(truth, 3, 0) != second
     assert {candidate.encoding for candidate in first} <= set(truth.entries)
     assert training_of(truth).epochs == 3.0
-    with pytest.raises(UsageError, match="has 9 architectures, not 10"):
+    with pytest.raises(UsageError, match="has only 9 architectures, not 10"):
         drawn_entries(truth, 10, 0)
 
 

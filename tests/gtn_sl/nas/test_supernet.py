@@ -94,7 +94,7 @@ def test_preparing_goes_on_where_it_stopped_and_its_cost_is_counted(setting, tmp
     earlier = spent_on(keep)
     assert earlier > 0
     assert Scorer(ranker, setting, tmp_path).costs()[0] > earlier
-    assert "goes on after step 2 of 4" in caplog.text
+    assert "resuming after step 2 of 4" in caplog.text
     again = SupernetTraining(ranker, setting)
     train_kept(again, "again", keep)
     assert again.state().keys() == whole.state().keys()

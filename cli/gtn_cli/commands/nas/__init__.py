@@ -7,16 +7,19 @@ import click
 from gtn_cli.lazy_group import LazyGroup
 
 COMMANDS = {
-    "list": ("gtn_cli.commands.nas.list", "Search spaces, rankers and searches, with their settings."),
-    "sample": ("gtn_cli.commands.nas.sample", "Draw architectures of a search space, and pictures of them."),
+    "list": ("gtn_cli.commands.nas.list", "List search spaces, rankers and searches, with their settings."),
+    "sample": ("gtn_cli.commands.nas.sample", "Sample architectures of a search space, and draw them."),
     "rank": ("gtn_cli.commands.nas.rank", "Score architectures by a ranker, e.g. a teacher's few steps."),
-    "correlate": ("gtn_cli.commands.nas.correlate", "How well rankers order architectures whose accuracy is known."),
+    "correlate": ("gtn_cli.commands.nas.correlate", "Measure how well rankers order architectures of known accuracy."),
     "search": ("gtn_cli.commands.nas.search", "Search for the best architecture by any ranker, within a budget."),
     "contest": ("gtn_cli.commands.nas.contest", "Let rankers search at equal cost, and train what they find."),
     "train": ("gtn_cli.commands.nas.train", "Train architectures on real data for some epochs, and test them."),
-    "ground-truth": ("gtn_cli.commands.nas.ground_truth", "Train many architectures: what rankers are measured by."),
-    "check": ("gtn_cli.commands.nas.check", "Train a few architectures of a ground truth again: does it still stand?"),
-    "report": ("gtn_cli.commands.nas.report", "Write the tables and pictures of a folder again."),
+    "ground-truth": ("gtn_cli.commands.nas.ground_truth", "Train many architectures, to measure rankers against."),
+    "check": (
+        "gtn_cli.commands.nas.check",
+        "Retrain a few architectures of a ground truth, to check that it still holds.",
+    ),
+    "report": ("gtn_cli.commands.nas.report", "Rewrite the tables and pictures of a folder."),
 }
 """Name -> (module that defines ``command``, one line for ``--help``)."""
 

@@ -15,12 +15,19 @@ from gtn_cli.kept_work import kept
 
 @click.command("check")
 @choices.truth
-@click.option("-n", "--count", default=3, show_default=True, type=click.IntRange(min=1), help="Architectures.")
-@options.seed("Which of its architectures are drawn.")
+@click.option(
+    "-n",
+    "--count",
+    default=3,
+    show_default=True,
+    type=click.IntRange(min=1),
+    help="Number of architectures to retrain.",
+)
+@options.seed("Seed of the draw of architectures.")
 @click.option(
     "--training-seed",
     type=click.IntRange(min=0),
-    help="Seed of the trainings; one that the ground truth has should come to the same.  [default: one that it has not]",
+    help="Seed of the trainings; one that the ground truth used should give the same.  [default: one that it did not use]",
 )
 @choices.workers
 @options.data_dir
@@ -67,5 +74,5 @@ def command(
     if as_json:
         echo_json({"checks": [check.to_json() for check in checks]})
         return
-    console.print_table(check_table(checks), f"{truth}: {count} of {len(known.entries)} architectures, trained again")
+    console.print_table(check_table(checks), f"{truth}: {count} of {len(known.entries)} architectures, retrained")
     click.echo(f"{sum(check.agrees for check in checks)} of {count} lie within the noise between seeds")

@@ -94,7 +94,7 @@ def task(command: F) -> F:
         default="mnist",
         show_default=True,
         callback=whole,
-        help="Real image task, or your own: my_package:my_task, or an .npz file.",
+        help="Real image task, or your own (my_package:my_task or an .npz file).",
         shell_complete=options.complete_images,
     )(command)
 
@@ -104,18 +104,22 @@ def seeds(what: str, default: int = 1) -> Callable[[F], F]:
     return click.option("--seeds", default=default, show_default=True, type=click.IntRange(min=1), help=what)
 
 
-judgements = seeds("Judgements of each architecture, averaged.")
+judgements = seeds("Judgements per architecture, averaged.")
 """Adds ``--seeds`` to a command that ranks architectures."""
 
 
 def architectures(command: F) -> F:
     """Adds ``--architecture``, ``--count`` and ``--seed``."""
     command = options.seed()(command)
-    command = click.option("-n", "--count", type=click.IntRange(min=1), help="Draw so many architectures at random.")(
-        command
-    )
+    command = click.option(
+        "-n", "--count", type=click.IntRange(min=1), help="Number of architectures to draw at random."
+    )(command)
     return click.option(
-        "--architecture", "encodings", multiple=True, metavar="ENCODING", help="An architecture; repeatable."
+        "--architecture",
+        "encodings",
+        multiple=True,
+        metavar="ENCODING",
+        help="Architecture, by its encoding; repeatable.",
     )(command)
 
 
@@ -136,7 +140,7 @@ def _ranker(name: str, before: str, *, multiple: bool) -> Callable[[F], F]:
         multiple=multiple,
         required=True,
         metavar="NAME[@KEY=VALUE,...]",
-        help=f"{before}{', '.join(RANKERS)}, or your own package.module:function; gtn-cli nas list has their settings.",
+        help=f"{before}{', '.join(RANKERS)}, or your own package.module:function; gtn-cli nas list shows their settings.",
         shell_complete=complete_ranker,
     )
 
@@ -153,7 +157,7 @@ def truth(command: F) -> F:
         show_default=True,
         callback=whole,
         metavar="NAME|FILE.json",
-        help="A shipped ground truth (nb201-small-mnist, nb201-small-fashion-mnist), or a file of gtn-cli nas ground-truth.",
+        help="Shipped ground truth (nb201-small-mnist, nb201-small-fashion-mnist), or a file of gtn-cli nas ground-truth.",
         shell_complete=complete_truth,
     )(command)
 
@@ -161,19 +165,19 @@ def truth(command: F) -> F:
 def workers(command: F) -> F:
     """Adds ``--workers``."""
     return click.option(
-        "--workers", default=1, show_default=True, type=click.IntRange(min=1), help="Processes, one thread each."
+        "--workers", default=1, show_default=True, type=click.IntRange(min=1), help="Worker processes, one thread each."
     )(command)
 
 
 def final_training(command: F) -> F:
     """Adds ``--set`` for the settings of long trainings."""
-    text = "A setting of gtn_sl.nas.final_training, e.g. epochs=20, lr=0.05, augmentation=crop-flip; repeatable."
+    text = "Setting of gtn_sl.nas.final_training, e.g. epochs=20, lr=0.05, augmentation=crop-flip; repeatable."
     return click.option("--set", "assignments", multiple=True, metavar="KEY=VALUE", help=text)(command)
 
 
 def training(command: F) -> F:
     """Adds the options of long trainings: ``--seeds``, ``--workers`` and ``--set``."""
-    return seeds("Trainings of each architecture.", 3)(workers(final_training(command)))
+    return seeds("Trainings per architecture.", 3)(workers(final_training(command)))
 
 
 def search(command: F) -> F:
@@ -212,7 +216,9 @@ def budget(command: F) -> F:
     count, seconds = click.IntRange(min=1), options.Amount()
     wrapped = click.option("--images", type=count, help="Budget: images seen.")(collected)
     wrapped = click.option("--steps", type=count, help="Budget: training steps.")(wrapped)
-    wrapped = click.option("--cpu-seconds", type=seconds, help="Budget: CPU-seconds of judging and preparing.")(wrapped)
+    wrapped = click.option("--cpu-seconds", type=seconds, help="Budget: CPU-seconds for judging and preparing.")(
+        wrapped
+    )
     return cast(F, click.option("--evaluations", type=count, help="Budget: judgements.")(wrapped))
 
 
@@ -223,7 +229,7 @@ def out(default: str) -> Callable[[F], F]:
         default=default,
         show_default=True,
         type=click.Path(file_okay=False, path_type=Path),
-        help="Folder of work; what it holds already is not done again.",
+        help="Work folder; results that it already holds are reused.",
     )
 
 
@@ -238,6 +244,6 @@ def chosen(space: Space, encodings: Sequence[str], count: int | None, seed: int)
 
     named = decode_all(space, dict.fromkeys(encodings))
     if not named and count is None:
-        raise UsageError("say which architectures: --architecture ENCODING, or --count N to draw some")
+        raise UsageError("no architectures given: use --architecture ENCODING, or --count N to draw some")
     drawn = sample_distinct(space, count, Streams(seed).numpy("architectures"), named) if count else []
     return [*named, *drawn]

@@ -20,13 +20,13 @@ from gtn_cli.kept_work import kept
 @choices.rankers
 @choices.searches
 @choices.budget
-@choices.seeds("Searches of each ranker.", 3)
+@choices.seeds("Searches per ranker.", 3)
 @click.option(
     "--trainings",
     default=1,
     show_default=True,
     type=click.IntRange(min=1),
-    help="Long trainings of each architecture found.",
+    help="Long trainings per architecture found.",
 )
 @choices.final_training
 @choices.workers

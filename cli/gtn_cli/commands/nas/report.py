@@ -32,7 +32,7 @@ def command(folder: Path, quiet: bool, as_json: bool) -> None:
 
     console.start_logging(quiet=quiet or as_json)
     if not folder.is_dir():
-        raise UsageError(f"there is no folder {folder}")
+        raise UsageError(f"folder {folder} does not exist")
     if (asked := read_asked(folder)) is not None:
         comparison = write_correlations(folder, asked)
         if as_json:

@@ -17,7 +17,9 @@ from gtn_core.folder import make_folder
 @choices.architectures
 @choices.task
 @click.option(
-    "--draw", type=click.Path(file_okay=False, path_type=Path), help="Folder for a PNG and a DOT file of each."
+    "--draw",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder for a PNG and a DOT file of each architecture.",
 )
 @options.output_mode
 def command(

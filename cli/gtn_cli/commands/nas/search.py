@@ -96,7 +96,7 @@ def command(
     console.print_table(list(winners_table(document, 5)), f"{search.name} by {ranker.name} on {task}: {spent}")
     if not quiet:
         if ledger["paid_before"] is None:
-            click.echo("paid before, for the ranker's teacher: nobody knows, its file does not say")
+            click.echo("paid before, for the ranker's teacher: unknown, since its file does not record it")
         elif ledger["paid_before"]:
             click.echo(f"paid before, for the ranker's teacher: {ledger['paid_before']:.3g} CPU-seconds")
         click.echo(f"report: {folder}; train the winners: gtn-cli nas train --from {shlex.quote(str(folder))}")

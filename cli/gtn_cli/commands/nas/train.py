@@ -21,8 +21,10 @@ from gtn_core.errors import DataError, UsageError
 @choices.space
 @choices.task
 @choices.architectures
-@click.option("--from", "source", type=click.Path(path_type=Path), help="Folder of a search, whose winners to train.")
-@click.option("--top", default=1, show_default=True, type=click.IntRange(min=1), help="Winners of --from.")
+@click.option("--from", "source", type=click.Path(path_type=Path), help="Folder of a search whose winners to train.")
+@click.option(
+    "--top", default=1, show_default=True, type=click.IntRange(min=1), help="Number of winners of --from to train."
+)
 @choices.training
 @options.data_dir
 @choices.out("runs/nas/train")
@@ -70,10 +72,10 @@ def command(
         space_name, task, data, winners = _winners(source, top)
         _refuse_others(source, space_name=space_name, task=task)
         if find_task(task).digest != data:
-            raise DataError(f"the images of {task} are not those that the search in {source} was made on")
+            raise DataError(f"the images of {task} differ from those that the search in {source} was made on")
         encodings = (*encodings, *winners)
     elif click.get_current_context().get_parameter_source("top") is ParameterSource.COMMANDLINE:
-        raise UsageError("--top says how many winners of a search to train: name the search with --from")
+        raise UsageError("--top is the number of winners of a search to train: name the search with --from")
     space = find_space(space_name)
     candidates = choices.chosen(space, encodings, count, seed)
     course = Course(space, task, settings, data_dir, keeps_networks=True)
@@ -98,7 +100,7 @@ def _refuse_others(source: Path, **of_the_search: str) -> None:
         asked = context.params[name]
         if context.get_parameter_source(name) is ParameterSource.COMMANDLINE and asked != value:
             option = name.removesuffix("_name")
-            raise UsageError(f"--{option} {asked}: the search in {source} was one of --{option} {value}; leave it out")
+            raise UsageError(f"--{option} {asked}: the search in {source} used --{option} {value}; omit the option")
 
 
 def _row(encoding: str, runs: dict[int, dict[str, Any]]) -> dict[str, str]:
@@ -127,4 +129,4 @@ def _winners(source: Path, top: int) -> tuple[str, str, str | None, list[str]]:
         winners = [text for text, _ in document["winners"][:top]]
         return document["space"], document["task"], document.get("data"), winners
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UsageError(f"{source} is no folder of gtn-cli nas search: {type(error).__name__}: {error}") from error
+        raise UsageError(f"{source} is not a folder of gtn-cli nas search: {type(error).__name__}: {error}") from error
