@@ -88,6 +88,7 @@ def test_more_distilled_images_take_more_inner_steps_and_more_of_the_budget():
     runs = settings(Setup("distillation", dataclasses.replace(TINY, steps={"digits": 60})))
     shapes = {name: (run.inner.steps, run.inner.batch_size, run.outer.iterations) for name, run in runs.items()}
     assert shapes == {"1-per-class": (2, 10, 12), "10-per-class": (4, 50, 6), "50-per-class": (4, 250, 6)}
+    assert runs["1-per-class"].teacher.schedule_lr > runs["10-per-class"].teacher.schedule_lr
     minutes = [run.outer.minutes for run in settings(Setup("distillation", TINY, minutes=10)).values()]
     assert minutes == pytest.approx([0.2 * TRAINING_SHARE * 10, 0.4 * TRAINING_SHARE * 10, 0.4 * TRAINING_SHARE * 10])
 
