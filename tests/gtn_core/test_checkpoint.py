@@ -96,7 +96,7 @@ def test_tensors_that_do_not_fit_are_named(tmp_path):
     module = torch.nn.Linear(2, 3)
     state = module.state_dict()
     for change, words in [
-        ({"weight": torch.zeros(3, 4)}, r"'weight' has shape \(3, 4\), its architecture needs \(3, 2\)"),
+        ({"weight": torch.zeros(3, 4)}, r"'weight' has shape \(3, 4\), but its architecture needs \(3, 2\)"),
         ({"extra": torch.zeros(1)}, "'extra', which its architecture does not have"),
     ]:
         with pytest.raises(CheckpointError, match=words):
