@@ -34,7 +34,7 @@ def complete_claim(ctx: click.Context, parameter: click.Parameter, typed: str) -
     default="small",
     show_default=True,
     type=click.Choice(["small", "full"]),
-    help="small: at most 20 minutes on 2 cores (distillation of 28x28 images an hour); full: the paper's setting.",
+    help="small: at most 20 minutes on 2 cores (distillation of 28x28 images an hour and a half); full: the paper's setting.",
 )
 @click.option(
     "--task",
