@@ -1,4 +1,4 @@
-"""Comparison of rankers: how well each orders a ground truth and its better half, and at what cost."""
+"""Comparison of rankers: how well each orders a ground truth and its top half, and at what cost."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Row:
     Attributes:
         ranker: Its specification.
         everything: Correlations over all architectures.
-        better_half: Correlations over the half with the higher accuracy.
+        top_half: Correlations over the half with the higher accuracy.
         failures: Number of architectures that it failed on, which rank last.
         cpu_seconds: CPU-seconds to judge one architecture with all seeds.
         amortised: ``cpu_seconds`` plus one architecture's share of preparation and earlier costs; NaN if the latter are
@@ -36,7 +36,7 @@ class Row:
 
     ranker: str
     everything: Correlation
-    better_half: Correlation
+    top_half: Correlation
     failures: int
     cpu_seconds: float
     amortised: float
@@ -52,7 +52,7 @@ class Comparison:
         truth: The ground truth.
         rows: One per ranker, in decreasing order of Spearman correlation; undefined ones last.
         ceiling: Ceiling set by noise between seeds, over all architectures.
-        ceiling_of_half: The same over the better half.
+        ceiling_of_half: The same over the top half.
         seeds: Judgements averaged in each score.
     """
 
@@ -72,7 +72,7 @@ def compare(truth: GroundTruth, found: Sequence[Scores], seeds: int) -> Comparis
         seeds: Judgements averaged in each score.
 
     Raises:
-        UsageError: The ground truth has fewer than six architectures, too few to correlate its better half.
+        UsageError: The ground truth has fewer than six architectures, too few to correlate its top half.
     """
     if len(truth.entries) < 6:
         raise UsageError(
@@ -92,7 +92,7 @@ def _row(truth: GroundTruth, scores: Scores, seeds: int) -> Row:
     return Row(
         ranker=scores.ranker,
         everything=correlate(values, accuracies, parameters),
-        better_half=correlate(values[half], accuracies[half], parameters[half]),
+        top_half=correlate(values[half], accuracies[half], parameters[half]),
         failures=len(scores.failures),
         cpu_seconds=seeds * scores.costs["cpu_seconds"],
         amortised=seeds * scores.costs["cpu_seconds"] + (paid + scores.prepared) / len(values),
@@ -112,9 +112,9 @@ def table(comparison: Comparison) -> list[dict[str, str]]:
         {
             "ranker": row.ranker,
             "Spearman": _with_interval(row.everything.spearman),
-            "top half": _with_interval(row.better_half.spearman),
+            "top half": _with_interval(row.top_half.spearman),
             "Kendall": _with_interval(row.everything.kendall),
-            "its top half": _with_interval(row.better_half.kendall),
+            "its top half": _with_interval(row.top_half.kendall),
             "given size": _with_interval(row.everything.partial),
             "CPU s": f"{row.cpu_seconds:.3g}",
             "amortised": "?" if math.isnan(row.amortised) else f"{row.amortised:.3g}",
@@ -140,7 +140,7 @@ def short_table(comparison: Comparison) -> list[dict[str, str]]:
         {
             "ranker": short_name(row.ranker),
             "all": _with_interval(row.everything.spearman, 2),
-            "top half": _with_interval(row.better_half.spearman, 2),
+            "top half": _with_interval(row.top_half.spearman, 2),
             "Kendall": _number(row.everything.kendall.value, 2),
             "CPU s": f"{row.cpu_seconds:.2g}",
             **({"failed": str(row.failures)} if any(other.failures for other in comparison.rows) else {}),

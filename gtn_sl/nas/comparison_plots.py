@@ -18,12 +18,12 @@ ALL, HALF = "#0b6e4f", "#c8553d"
 
 
 def plot_correlations(path: Path, comparison: Comparison) -> None:
-    """Plots each ranker's Spearman correlation, on all and on the better half, with its interval and the ceiling."""
+    """Plots each ranker's Spearman correlation, on all and on the top half, with its interval and the ceiling."""
     rows = comparison.rows[::-1]
     figure = Figure(figsize=(8, 1.4 + 0.45 * len(rows)), layout="constrained")
     axes = figure.add_subplot()
     for shift, colour, label, which in ((0.17, ALL, "all", 0), (-0.17, HALF, "top half", 1)):
-        found: list[Correlation] = [(row.everything, row.better_half)[which] for row in rows]
+        found: list[Correlation] = [(row.everything, row.top_half)[which] for row in rows]
         values = np.array([c.spearman.value for c in found])
         ends = np.array([[c.spearman.low, c.spearman.high] for c in found]).reshape(-1, 2)
         errors = np.abs(ends.T - values)
@@ -40,7 +40,7 @@ def plot_correlations(path: Path, comparison: Comparison) -> None:
 
 
 def plot_scatter(path: Path, comparison: Comparison) -> None:
-    """Plots accuracy against score in one panel per ranker, with the better half highlighted."""
+    """Plots accuracy against score in one panel per ranker, with the top half highlighted."""
     rows = comparison.rows
     columns = min(4, len(rows))
     lines = -(-len(rows) // columns)
@@ -85,7 +85,7 @@ def _scatter(axes: Axes, row: Row, comparison: Comparison) -> None:
         axes.scatter(row.scores[chosen & shown], accuracies[chosen & shown], s=10, color=colour)
     failed = int((~shown).sum())
     note = f", {failed} failed" if failed else ""
-    figures = f"{row.everything.spearman.value:.2f}, {row.better_half.spearman.value:.2f}{note}"
+    figures = f"{row.everything.spearman.value:.2f}, {row.top_half.spearman.value:.2f}{note}"
     axes.set_title(f"{short_name(row.ranker)}\n{figures}", fontsize=8, loc="left")
     axes.tick_params(labelsize=7)
     axes.set_ylabel("test accuracy (%)", fontsize=7)

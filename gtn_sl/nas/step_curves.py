@@ -30,7 +30,7 @@ def step_families(comparison: Comparison) -> dict[str, list[Row]]:
 
 
 def plot_steps(path: Path, comparison: Comparison) -> bool:
-    """Plots Spearman's correlation against training steps, on all and on the better half, with 95% intervals.
+    """Plots Spearman's correlation against training steps, on all and on the top half, with 95% intervals.
 
     Returns:
         Whether a plot was written; this takes a ranker with at least two numbers of steps.
@@ -43,7 +43,7 @@ def plot_steps(path: Path, comparison: Comparison) -> bool:
     for axes, title, half in ((panels[0], "all architectures", False), (panels[1], "top half", True)):
         for (name, rows), colour in zip(curves.items(), COLOURS * len(curves), strict=False):
             steps = [row.steps for row in rows]
-            found = [(row.better_half if half else row.everything).spearman for row in rows]
+            found = [(row.top_half if half else row.everything).spearman for row in rows]
             axes.plot(steps, [each.value for each in found], "o-", color=colour, markersize=4, label=short_name(name))
             axes.fill_between(
                 steps, [each.low for each in found], [each.high for each in found], color=colour, alpha=0.12
@@ -64,6 +64,6 @@ def write_curves(folder: Path, comparison: Comparison) -> None:
     for name, rows in step_families(comparison).items():
         with SummaryWriter(str(folder / safe_name(name)[-200:]), purge_step=0) as writer:
             for row in rows:
-                for tag, found in (("all", row.everything), ("top_half", row.better_half)):
+                for tag, found in (("all", row.everything), ("top_half", row.top_half)):
                     if np.isfinite(found.spearman.value):
                         writer.add_scalar(f"spearman/{tag}", found.spearman.value, int(row.steps))
