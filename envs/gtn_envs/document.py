@@ -1,10 +1,13 @@
-"""The JSON document in the header of every file of this package: its kinds, and the checks that all of them share."""
+"""The JSON document in the header of every file of this package: its kinds, and the checks that all files share."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+import numpy.typing as npt
 
 from gtn_envs.errors import WeightsError
 
@@ -44,3 +47,15 @@ def one_of(source: Path | str, document: Mapping[str, Any], key: str, accepted: 
         choices = " or ".join(repr(choice) for choice in accepted)
         raise WeightsError(f"{source}: {key!r} is {value!r}, expected {choices}")
     return value
+
+
+def as_tensor(source: Path | str, name: str, given: npt.ArrayLike, dtype: npt.DTypeLike | None) -> npt.NDArray[Any]:
+    """Returns a given tensor as an array of ``dtype``, or of its own if that is None; not a copy if it is one already.
+
+    Raises:
+        WeightsError: It is not an array of numbers.
+    """
+    try:
+        return np.asarray(given, dtype)
+    except (TypeError, ValueError) as error:
+        raise WeightsError(f"{source}: tensor {name!r} is not an array of numbers: {error}") from error

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from gtn_envs.document import FORMAT, STREAM, check_kind, one_of
+from gtn_envs.document import FORMAT, STREAM, as_tensor, check_kind, one_of
 from gtn_envs.episode_orders import GIVEN, ORDERS
 from gtn_envs.errors import WeightsError
 
@@ -111,16 +111,10 @@ def make_stream(
         WeightsError: The document or an array is invalid.
     """
     given = {"images": images, "labels": labels, "lr": lr, "momentum": momentum}
-    tensors = {name: _as_tensor(source, name, array) for name, array in given.items() if array is not None}
-    return validate_stream(source, {"format": FORMAT, "kind": STREAM, **document}, tensors)
-
-
-def _as_tensor(source: Path | str, name: str, given: npt.ArrayLike) -> npt.NDArray[Any]:
     # Images must be bytes already: rounding floats here would hide that a caller has forgotten to convert them.
-    try:
-        return np.asarray(given, None if name == "images" else _DTYPES[name])
-    except (TypeError, ValueError) as error:
-        raise WeightsError(f"{source}: tensor {name!r} is not an array of numbers: {error}") from error
+    types = {**_DTYPES, "images": None}
+    tensors = {name: as_tensor(source, name, array, types[name]) for name, array in given.items() if array is not None}
+    return validate_stream(source, {"format": FORMAT, "kind": STREAM, **document}, tensors)
 
 
 def validate_stream(

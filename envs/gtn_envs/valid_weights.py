@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from gymnasium import spaces
 
-from gtn_envs.document import ENVIRONMENT, FORMAT, check_kind, one_of
+from gtn_envs.document import ENVIRONMENT, FORMAT, as_tensor, check_kind, one_of
 from gtn_envs.errors import WeightsError
 from gtn_envs.space_encoding import Space, decode_space, encode_space
 
@@ -131,14 +131,8 @@ def make_weights(
                 document[key] = encode_space(document[key])
             except TypeError as error:
                 raise WeightsError(f"{source}: {key}: {error}") from error
-    return validate(source, document, {name: _as_tensor(source, name, given) for name, given in tensors.items()})
-
-
-def _as_tensor(source: Path | str, name: str, given: npt.ArrayLike) -> Array:
-    try:
-        return np.array(given, np.float32, order="C")
-    except (TypeError, ValueError) as error:
-        raise WeightsError(f"{source}: tensor {name!r} is not an array of numbers: {error}") from error
+    copies = {n: np.array(as_tensor(source, n, given, np.float32), order="C") for n, given in tensors.items()}
+    return validate(source, document, copies)
 
 
 def validate(source: Path | str, document: Mapping[str, Any], tensors: Mapping[str, Array]) -> Weights:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -76,11 +76,12 @@ def reproduce(setup: Setup, folder: Path, show: Show, command: str = "") -> dict
     Raises:
         GTNError: A name is unknown, the folder holds something else, data are missing, or a run diverged too early.
     """
-    claim, base, configs = CLAIMS[setup.claim](), _base(setup), settings(setup)
+    claim, base = CLAIMS[setup.claim](), _base(setup)
+    runs, configs = claim.runs(base, setup.scale), settings(setup)
     data = load_task(base.task, base.data_dir)
     _claim_folder(folder, setup)
     lab = Lab(folder, base, setup.scale, data, show)
-    made = _train(lab, configs, command, show)
+    made = _train(lab, runs, configs, command, show)
     measured = json.loads(json.dumps(claim.measure(lab, made)))
     evidence = Evidence(lab, made, measured)
     facts = {key: value for key, value in setup.identity().items() if key != SETTINGS}
@@ -106,22 +107,20 @@ def settings(setup: Setup) -> dict[str, MetaTrainConfig]:
     return {run.name: _config(setup, run, Fraction(run.share, whole)) for run in runs}
 
 
-def _train(lab: Lab, configs: Mapping[str, MetaTrainConfig], command: str, show: Show) -> dict[str, Made]:
+def _train(
+    lab: Lab, runs: Sequence[Run], configs: Mapping[str, MetaTrainConfig], command: str, show: Show
+) -> dict[str, Made]:
     made: dict[str, Made] = {}
-    budgets = [_budget(config) for config in configs.values()]
-    for place, (name, config) in enumerate(configs.items()):
+    whole, before = sum(run.share for run in runs), 0
+    for run in runs:
 
-        def shown(share: float, figures: str, place: int = place, name: str = name) -> None:
-            done = (sum(budgets[:place]) + share * budgets[place]) / sum(budgets)
-            show(TRAINING_SHARE * done, f"{name} ({place + 1} of {len(budgets)}), {figures}")
+        def shown(part: float, figures: str, run: Run = run, before: int = before, place: int = len(made) + 1) -> None:
+            done = (before + part * run.share) / whole
+            show(TRAINING_SHARE * done, f"{run.name} ({place} of {len(runs)}), {figures}")
 
-        made[name] = lab.train(name, config, command, shown)
+        made[run.name] = lab.train(run.name, configs[run.name], command, shown)
+        before += run.share
     return made
-
-
-def _budget(config: MetaTrainConfig) -> float:
-    """Returns the length of a meta-training, in minutes or in outer steps, the same unit for all runs of a study."""
-    return config.outer.minutes or config.outer.iterations or 1
 
 
 def _base(setup: Setup) -> MetaTrainConfig:

@@ -29,26 +29,25 @@ class TrainingCurves:
 
     def __init__(self, folder: Path, settings: Mapping[str, Any]) -> None:
         self._tracker = RunTracker(RunFolder(folder), settings=settings)
-        self._losses: list[float] = []
-        self._lr = 0.0
+        self._steps: list[tuple[float, float]] = []  # loss and learning rate of each since the last point
 
     def add(self, step: int, loss: float, lr: float) -> None:
         """Logs a step; see ``final_training.AfterStep``."""
-        self._losses.append(loss)
-        self._lr = lr
-        if len(self._losses) == EVERY:
+        self._steps.append((loss, lr))
+        if len(self._steps) == EVERY:
             self._point(step)
 
     def end(self, trained: Trained) -> None:
         """Logs the last steps, and the accuracies of the trained network."""
-        if self._losses:
+        if self._steps:
             self._point(trained.steps)
         accuracies = {"real/validation_accuracy": trained.validation, "real/test_accuracy": trained.test}
         self._tracker.scalars(trained.steps, accuracies)
 
     def _point(self, step: int) -> None:
-        self._tracker.scalars(step, {"train/loss": float(np.mean(self._losses)), "train/lr": self._lr})
-        self._losses.clear()
+        losses, rates = zip(*self._steps, strict=True)
+        self._tracker.scalars(step, {"train/loss": float(np.mean(losses)), "train/lr": rates[-1]})
+        self._steps.clear()
 
     def close(self) -> None:
         """Flushes and closes the files."""
