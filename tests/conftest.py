@@ -1,4 +1,4 @@
-"""What every test shares: hypothesis settings for machines of any speed, floating point as it was, and several processes."""
+"""Shared by all tests: hypothesis settings for machines of any speed, floating-point mode, work on several ranks."""
 
 from __future__ import annotations
 
@@ -24,21 +24,21 @@ settings.load_profile("any-machine")
 
 @pytest.fixture(autouse=True)
 def _subnormal_numbers() -> Iterator[None]:
-    """A meta-training flushes subnormal numbers to 0 in its process, which the next test must not inherit."""
+    """Undoes the flushing of subnormal numbers to 0, which a meta-training turns on for the whole process."""
     yield
     torch.set_flush_denormal(False)
 
 
 @pytest.fixture
 def in_processes() -> Callable[..., list[Any]]:
-    """Runs ``work(world, *arguments)`` in processes that reach each other through torch.distributed; see ``_in_processes``."""
+    """Runs ``work(world, *arguments)`` on ranks that are joined through torch.distributed; see ``_in_processes``."""
     return _in_processes
 
 
 def _in_processes(size: int, work: Callable[..., Any], *arguments: object, timeout: float = 300) -> list[Any]:
-    """Returns the result of each of ``size`` processes, by rank; ``None`` of one that died.
+    """Returns the results of ``size`` processes, by rank; ``None`` for one that died.
 
-    They are forked, so that nothing has to be imported again, and find each other as those that torchrun starts do.
+    They are forked, so that nothing has to be imported again, and find each other by the variables that torchrun sets.
     """
     context = multiprocessing.get_context("fork")
     with socket.socket() as free:
@@ -80,4 +80,4 @@ def _process(
     except BaseException:
         pipe.send(("error", f"rank {rank}: {traceback.format_exc()}"))
     finally:
-        os._exit(0)  # nothing of the test's own process may be torn down here
+        os._exit(0)  # skips the teardown of what was inherited from the test's process

@@ -1,4 +1,4 @@
-"""What the documentation shows exists: links lead somewhere, and every command line is one that ``gtn-cli`` accepts."""
+"""The documentation: links to files resolve, and ``gtn-cli`` accepts every command line shown."""
 
 import re
 import shlex
@@ -18,7 +18,7 @@ PLACEHOLDERS = re.compile(r"\.\.\.|<|\||\b(?:FORMAT|CLAIM|RUN)\b")
 
 
 def shown_commands(text):
-    """Yields the words of every command line in a text; a command's name with no arguments is a mention."""
+    """Yields the words of every command line in a text, except bare command names and lines with placeholders."""
     for block, inline in COMMAND.findall(text.replace("\\\n", " ")):
         line = re.sub(r" >>? .*", "", block or inline)
         words = shlex.split(line, comments=True)[1:]
@@ -27,7 +27,7 @@ def shown_commands(text):
 
 
 def commands(command=cli, name="gtn-cli"):
-    """Yields every command and its help text, those of groups included."""
+    """Yields the name and help text of every command, including those in groups."""
     yield name, command.help or ""
     if isinstance(command, click.Group):
         context = click.Context(command)
@@ -46,7 +46,7 @@ def assert_accepted(text):
 
 
 def parse(command, words, parent=None):
-    """Parses words as the command line does, down to the last subcommand, and runs nothing."""
+    """Parses words as the command line does, down to the last subcommand, without running anything."""
     context = command.make_context(command.name, list(words), parent=parent)
     if isinstance(command, click.Group):
         rest = [*context._protected_args, *context.args]
@@ -54,7 +54,7 @@ def parse(command, words, parent=None):
         parse(inner, others, context)
 
 
-def test_links_lead_somewhere():
+def test_relative_links_lead_to_existing_files():
     broken = [
         f"{page.name}: {target}"
         for page in PAGES
@@ -65,15 +65,15 @@ def test_links_lead_somewhere():
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_every_command_line_of_a_page_is_accepted(page):
+def test_command_lines_of_page_are_accepted(page):
     assert_accepted(page.read_text(encoding="utf-8"))
 
 
 @pytest.mark.parametrize(("name", "text"), list(commands()), ids=lambda value: value.partition("\n")[0][:40])
-def test_the_examples_of_every_help_text_are_accepted(name, text):
+def test_examples_in_help_text_are_accepted(name, text):
     assert_accepted(re.sub(r"^ +", "    ", text, flags=re.MULTILINE))
 
 
-def test_a_wrong_command_line_is_found_out():
+def test_parse_rejects_unknown_option():
     with pytest.raises(click.UsageError):
         parse(cli, ["nas", "sample", "--no-such-option"])

@@ -1,4 +1,4 @@
-"""Who may import whom (CONTRIBUTING.md, "Layers"), read from the source, not from what an import happens to load."""
+"""Which package may import which (CONTRIBUTING.md, "Layers"), read from the source and not from what gets loaded."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ MAY_IMPORT = {
 }
 ENVS_TOP_LEVEL = {"numpy", "gymnasium", "safetensors"}
 ENVS_IN_FUNCTIONS = ENVS_TOP_LEVEL | {"torch", "pygame"}
-# The one file that imports Stable-Baselines3, since a class needs its base when it is defined; nothing imports this file.
+# May import Stable-Baselines3 at top level, to define a subclass; no other file of gtn_envs imports this one.
 SB3_ADAPTER = "envs/gtn_envs/sb3.py"
 VAGUE_NAMES = {"utils.py", "helpers.py", "common.py", "misc.py"}
 
 
 def imports(tree: ast.AST, package: str, in_function: bool = False) -> Iterator[tuple[str, int, bool]]:
-    """Yields (top-level module, line, inside a function?) of every import that runs, so not `if TYPE_CHECKING`."""
+    """Yields (top-level module, line, inside a function?) of every import that runs, not those `if TYPE_CHECKING`."""
     for node in ast.iter_child_nodes(tree):
         if isinstance(node, ast.Import):
             for alias in node.names:
@@ -55,7 +55,7 @@ def imports_of(package: str) -> Iterator[tuple[str, str, bool]]:
 
 
 @pytest.mark.parametrize("package", PACKAGES)
-def test_imports_only_the_layers_below(package: str) -> None:
+def test_package_imports_only_layers_below(package: str) -> None:
     allowed = MAY_IMPORT[package] | {package}
     wrong = [
         f"{place} imports {module}" for module, place, _ in imports_of(package) if module in set(PACKAGES) - allowed
@@ -63,7 +63,7 @@ def test_imports_only_the_layers_below(package: str) -> None:
     assert not wrong, f"{package} may import only {sorted(allowed)}: {wrong}"
 
 
-def test_gtn_envs_needs_little() -> None:
+def test_gtn_envs_imports_only_allowed_dependencies() -> None:
     wrong = []
     for module, place, in_function in imports_of("gtn_envs"):
         allowed = ENVS_IN_FUNCTIONS if in_function else ENVS_TOP_LEVEL
@@ -74,7 +74,7 @@ def test_gtn_envs_needs_little() -> None:
     assert not wrong, f"gtn_envs may import {sorted(ENVS_TOP_LEVEL)}, and torch and pygame inside functions: {wrong}"
 
 
-def test_files_are_named_for_an_idea() -> None:
+def test_no_file_has_vague_name() -> None:
     roots = [*PACKAGES.values(), *(ROOT / name for name in ("tests", "benchmarks", "examples", ".ci"))]
     vague = [str(path.relative_to(ROOT)) for root in roots for path in root.rglob("*.py") if path.name in VAGUE_NAMES]
     assert not vague, f"a function lives with the idea that it serves: {vague}"
@@ -92,11 +92,11 @@ def test_files_are_named_for_an_idea() -> None:
         ("if TYPE_CHECKING:\n    import torch\nelse:\n    import numpy", [("numpy", False)]),
     ],
 )
-def test_reads_imports(source: str, expected: list[tuple[str, bool]]) -> None:
+def test_import_scan_finds_modules_and_their_scope(source: str, expected: list[tuple[str, bool]]) -> None:
     assert [(module, inside) for module, _, inside in imports(ast.parse(source), "gtn_envs")] == expected
 
 
-def test_command_line_starts_without_torch() -> None:
+def test_command_line_starts_without_importing_torch() -> None:
     program = "import sys, gtn_cli.main; sys.exit('torch was imported' if 'torch' in sys.modules else 0)"
     run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert run.returncode == 0, run.stderr

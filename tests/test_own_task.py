@@ -1,4 +1,4 @@
-"""The example package with a task of one's own, as its README uses it: from the current folder, by ``package:id``."""
+"""The example packages of user-defined tasks, as their READMEs use them: from the current folder, by ``package:id``."""
 
 import re
 import subprocess
@@ -31,13 +31,13 @@ QUICK = (
 
 
 def gtn_cli(*arguments):
-    """Runs the command line in the folder of examples, as its console script does: without that folder on Python's path."""
+    """Runs the command line in the examples folder like its console script: without that folder on Python's path."""
     program = "import sys; sys.path.remove(''); from gtn_cli.main import main; main(sys.argv[1:])"
     command = [sys.executable, "-c", program, *map(str, arguments)]
     return subprocess.run(command, cwd=EXAMPLES, capture_output=True, text=True)
 
 
-def test_the_example_is_a_gymnasium_environment(monkeypatch):
+def test_example_environment_passes_gymnasium_checks(monkeypatch):
     monkeypatch.syspath_prepend(EXAMPLES)
     env = gym.make(ID)
     check_env(env.unwrapped, skip_render_check=True)
@@ -46,7 +46,7 @@ def test_the_example_is_a_gymnasium_environment(monkeypatch):
     assert total < env.spec.reward_threshold
 
 
-def test_the_readme_names_what_is_there():
+def test_readme_names_example_id_and_existing_commands():
     text = (EXAMPLES / "thermostat" / "README.md").read_text()
     from gtn_cli.main import COMMANDS
 
@@ -55,7 +55,7 @@ def test_the_readme_names_what_is_there():
 
 
 @pytest.mark.slow
-def test_meta_train_train_and_transfer(tmp_path):
+def test_own_environment_meta_trains_trains_agent_and_transfers(tmp_path):
     run = tmp_path / "run"
     made = gtn_cli("meta-train", "--task", ID, *QUICK, "--out", run, "-q")
     assert made.returncode == 0, made.stderr
@@ -74,7 +74,7 @@ def test_meta_train_train_and_transfer(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_teacher_of_ones_own_images(tmp_path):
+def test_own_images_meta_train_evaluate_export_and_rank(tmp_path):
     run, small = (
         tmp_path / "run",
         {

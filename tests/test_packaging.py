@@ -1,4 +1,4 @@
-"""The wheel holds exactly what the tree holds, under the names that the project promises."""
+"""The wheel: it holds exactly the files of the source tree, with the documented metadata."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ SHIPPED = {".py", ".typed", ".yaml", ".json", ".safetensors"}
 
 @pytest.fixture(scope="session")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    # Built from a copy: setuptools would leave build/ in the checkout, and put what is stale there into the next wheel.
+    # Built from a copy: setuptools leaves build/ in the checkout, and stale files there would get into the next wheel.
     source, target = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("wheel")
     for name in ("setup.cfg", "pyproject.toml", "README.md", "LICENSE"):
         if (ROOT / name).exists():
@@ -46,7 +46,7 @@ def metadata(wheel: Path, name: str) -> str:
         return archive.read(next(n for n in archive.namelist() if n.endswith(f".dist-info/{name}"))).decode()
 
 
-def test_wheel_holds_the_tree(wheel: Path) -> None:
+def test_wheel_holds_exactly_files_of_source_tree(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         shipped = {name for name in archive.namelist() if ".dist-info/" not in name}
     tree = {
@@ -58,7 +58,7 @@ def test_wheel_holds_the_tree(wheel: Path) -> None:
     assert shipped == tree, f"missing: {sorted(tree - shipped)}; too many: {sorted(shipped - tree)}"
 
 
-def test_wheel_metadata(wheel: Path) -> None:
+def test_wheel_metadata_has_name_extras_and_console_script(wheel: Path) -> None:
     message: Message = Parser().parsestr(metadata(wheel, "METADATA"))
     assert (message["Name"], message["Version"]) == ("generative-teaching-networks", "0.1.0")
     assert message["Requires-Python"] == ">=3.10"

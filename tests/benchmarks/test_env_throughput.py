@@ -1,4 +1,4 @@
-"""The benchmark of environments runs at a tiny size and reports its ratios. No time is asserted."""
+"""The environment benchmark at a tiny size: its report, errors and rules. No time is asserted."""
 
 import importlib.util
 import json
@@ -40,7 +40,7 @@ def file(tmp_path: Path) -> Path:
     return path
 
 
-def test_reports_the_ratios(file: Path, tmp_path: Path) -> None:
+def test_report_has_ratios_consistent_with_rates_and_runs(file: Path, tmp_path: Path) -> None:
     report_file = tmp_path / "build" / "report.json"
     arguments = ["--env", str(file), "--torch", *TINY, *SOLVE, "--json", str(report_file)]
     run = CliRunner().invoke(benchmark.main, arguments, catch_exceptions=False)
@@ -91,7 +91,7 @@ def test_reports_the_ratios(file: Path, tmp_path: Path) -> None:
         (["--shape", "gelu/16/16"], "'gelu/16/16' is not activation/widths/widths"),
     ],
 )
-def test_what_is_refused(arguments: list[str], message: str) -> None:
+def test_invalid_options_are_rejected(arguments: list[str], message: str) -> None:
     run = CliRunner().invoke(benchmark.main, [*arguments, "--windows", "1", "--seconds", "0"])
     assert run.exit_code != 0
     assert message in run.output
@@ -101,7 +101,7 @@ def runs(*seconds: float, solved: int) -> list[dict[str, float]]:
     return [{"wall": wall, "solved": i < solved} for i, wall in enumerate(seconds)]
 
 
-def test_a_side_is_represented_by_its_fastest_algorithm() -> None:
+def test_fastest_algorithm_that_solves_task_represents_side() -> None:
     found = {"slow": runs(5, 6, 9, solved=3), "lucky": runs(1, 2, 2, solved=1), "fast": runs(4, 5, 8, solved=2)}
     assert solving.fastest_of(found) == "fast"
     assert solving.longest_of_fastest(found) == 8
@@ -110,7 +110,7 @@ def test_a_side_is_represented_by_its_fastest_algorithm() -> None:
     assert solving.longest_of_fastest(unsolved) == solving.longest_of_fastest({}) == float("inf")
 
 
-def test_agents_are_judged_ever_more_rarely() -> None:
+def test_numbers_of_steps_grow_geometrically_up_to_limit() -> None:
     stops = solving.numbers_of_steps(1000)
     assert stops == [250, 312, 390, 487, 608, 760, 950, 1000]
     assert solving.numbers_of_steps(100) == [100]

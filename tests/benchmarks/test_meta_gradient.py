@@ -1,4 +1,4 @@
-"""The benchmark of the meta-gradient runs at a tiny size, and its methods agree in float64. No time is asserted."""
+"""The meta-gradient benchmark at a tiny size: its report and errors; methods agree in float64. No time is asserted."""
 
 import importlib.util
 import json
@@ -23,7 +23,7 @@ def benchmark(*arguments: str, timeout: float = 600) -> subprocess.CompletedProc
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("form", "steps", "precision"), [("plain", "1,2", "fp32"), ("folded", "2", "bf16")])
-def test_runs_and_agrees_in_float64(form: str, steps: str, precision: str, tmp_path: Path) -> None:
+def test_benchmark_reports_and_methods_agree_in_float64(form: str, steps: str, precision: str, tmp_path: Path) -> None:
     report_file = tmp_path / "report.json"
     options = ("--learner-form", form, "--steps", steps, "--precision", precision, "--json", str(report_file))
     run = benchmark(*TINY, *options)
@@ -54,7 +54,7 @@ def test_runs_and_agrees_in_float64(form: str, steps: str, precision: str, tmp_p
     ("arguments", "message"),
     [(("--steps", "0"), "positive numbers"), (("--learners", "tiny"), "'tiny' not among narrow, wide")],
 )
-def test_refuses_what_it_does_not_know(arguments: tuple[str, ...], message: str) -> None:
+def test_invalid_options_are_rejected(arguments: tuple[str, ...], message: str) -> None:
     run = benchmark(*arguments)
     assert run.returncode == 2
     assert message in run.stderr

@@ -1,4 +1,4 @@
-"""The model of the speed-up, right where its answer is known and bent where docs/scaling.md says; and how turns are taken."""
+"""The speed-up model of docs/scaling.md in cases with known answers; the benchmark's forked processes and rounds."""
 
 import json
 import math
@@ -17,11 +17,11 @@ FREE = Wire(latency=0.0, bandwidth=1e18)
 SLOW = Wire(latency=1e-3, bandwidth=1e8)
 
 
-def test_a_free_wire_and_equal_learners_scale_without_loss():
+def test_speedup_is_linear_with_free_wire_and_equal_learners():
     assert [backprop_speedup(n, 0.2, 0.0, 1e6, FREE) for n in (1, 2, 64)] == pytest.approx([1, 2, 64])
 
 
-def test_unlike_learners_and_a_slow_wire_cost():
+def test_unequal_learners_and_slow_wire_lower_speedup():
     assert 1 < backprop_speedup(2, 0.2, 0.05, 1e6, FREE) < 2
     assert backprop_speedup(2, 1.0, 0.3, 0.0, FREE) == pytest.approx(2 / (1 + 0.3 / math.sqrt(math.pi)), rel=0.01)
     assert backprop_speedup(2, 0.2, 0.0, 1e6, SLOW) == pytest.approx(
@@ -29,7 +29,7 @@ def test_unlike_learners_and_a_slow_wire_cost():
     )
 
 
-def test_evolution_ends_where_an_agents_own_steps_remain():
+def test_evolution_speedup_is_capped_by_fixed_seconds():
     at_most = (0.1 + 65 * 0.01) / (0.1 + 2 * 0.01)
     assert evolution_speedup(64, 0.1, 0.01, 64, FREE) == pytest.approx(at_most)
     assert evolution_speedup(1024, 0.1, 0.01, 64, FREE) == pytest.approx(at_most)
@@ -83,20 +83,20 @@ script.main(["--repeats", "3", "--minutes", sys.argv[1], "--steps", "4", "--json
 
 
 def python(program: str, *arguments: str) -> None:
-    """Runs a program beside the script, in a process of its own: it forks, which one that has computed already may not."""
+    """Runs a program next to the script in a new process: it forks, which is unsafe in one that has computed before."""
     command = [sys.executable, "-W", "ignore", "-c", program, *arguments]
     run = subprocess.run(command, capture_output=True, text=True, cwd=BENCHMARKS, timeout=300)
     assert run.returncode == 0, run.stdout + run.stderr
 
 
 @pytest.mark.slow
-def test_forked_processes_work_together_and_one_that_fails_or_hangs_is_an_error():
+def test_forked_processes_communicate_and_failed_or_hung_raise():
     python(PARTS)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("minutes", "rounds"), [("5", 3), ("0", 1)])
-def test_rounds_end_in_time_and_ratios_are_of_neighbours(minutes, rounds, tmp_path):
+def test_rounds_obey_time_limit_and_ratios_are_within_rounds(minutes, rounds, tmp_path):
     python(ROUNDS, minutes, str(tmp_path / "found.json"))
     found = json.loads((tmp_path / "found.json").read_text())
     assert found["rounds"] == rounds

@@ -1,4 +1,4 @@
-"""What must hold for every inner agent of the registry, on every kind of environment that takes it."""
+"""The contract of every registered inner agent, on every kind of environment."""
 
 import dataclasses
 
@@ -52,7 +52,7 @@ def small(family, spec):
     """Returns an agent with hyper-parameters as drawn, and few updates."""
     agent = family.draw(spec, np.random.default_rng(0))
     if isinstance(agent, SB3Agent):
-        # Their outputs are actions, so it takes large updates to see any; off-policy ones learn from step 100 on.
+        # Their outputs are actions, which only large updates change visibly; off-policy ones learn from step 100 on.
         rate = 2.0 if agent.algorithm == "ars" else 0.03
         fewer = {"steps": 160, "arguments": {**agent.arguments, "learning_rate": rate}}
     else:
@@ -61,7 +61,7 @@ def small(family, spec):
 
 
 def outputs(agent, model, seed=3):
-    """Trains, and returns what the policies say of the same 40 observations."""
+    """Trains an agent in all environments of a model; returns the policies' outputs for the same 40 observations."""
     observations = torch.randn(1, 40, model.spec.observation_size, generator=torch.Generator().manual_seed(0))
     policies = agent.train(model, torch.Generator().manual_seed(seed))
     return policies.outputs(observations.expand(model.size, -1, -1)).detach()
@@ -69,8 +69,8 @@ def outputs(agent, model, seed=3):
 
 @pytest.mark.parametrize("kind", ["bandit", "mdp", "ending mdp", "reward", "potential"])
 @pytest.mark.parametrize(("id", "name"), FITTING)
-def test_members_train_apart_and_alike(id, name, kind):
-    """A member's policy depends on its own environment alone, and training is a function of the generator."""
+def test_members_train_independently_and_reproducibly(id, name, kind):
+    """A member's policy depends on its own environment, not on its place; the same generator gives the same policy."""
     task = make_task(id)
     teacher, agent = environment(task, kind), small(AGENTS[name], task.spec)
     theta = teacher.theta()
@@ -79,12 +79,12 @@ def test_members_train_apart_and_alike(id, name, kind):
     assert pair.shape == (2, 40, task.spec.action_size)
     reverse = outputs(agent, teacher.variants(torch.stack([other, theta])))
     torch.testing.assert_close(reverse.flip(0), pair, atol=1e-5, rtol=1e-4)
-    acts_alone = name.startswith("sb3-") and task.spec.discrete  # hands out actions, which may well be the same
+    acts_alone = name.startswith("sb3-") and task.spec.discrete  # outputs are discrete actions, which may coincide
     assert acts_alone or not torch.allclose(pair[0], pair[1], atol=1e-6)
 
 
 @pytest.mark.parametrize(("id", "name"), FITTING)
-def test_candidates_meet_the_same_chance_and_judges_do_not(id, name):
+def test_candidates_share_randomness_and_judges_do_not(id, name):
     task = make_task(id)
     teacher, agent = environment(task, "bandit"), small(AGENTS[name], task.spec)
     compared = outputs(agent, teacher.variants(teacher.theta().repeat(2, 1)))
@@ -95,19 +95,19 @@ def test_candidates_meet_the_same_chance_and_judges_do_not(id, name):
 
 @pytest.mark.parametrize("id", TASKS)
 @pytest.mark.slow
-def test_agents_learn_what_the_reward_says(id):
-    """In a bandit the best policy is known: the reward's own. Every agent comes close to it."""
+def test_agents_approach_greedy_policy_in_bandit(id):
+    """In a bandit the best policy is known: it is greedy on the reward. Every batched agent comes close to it."""
     task = make_task(id)
     teacher = environment(task, "bandit")
     with torch.no_grad():
-        teacher.reward[-2].mul_(4)  # targets from one bound to the other
+        teacher.reward[-2].mul_(4)  # spreads the best actions from one bound to the other
     model = teacher.model()
     x = model.initial(400, torch.Generator().manual_seed(9))
     seen = model.observe(x)
     best = Greedy().train(model, torch.Generator()).act(seen)
-    for name, family in families((), task.spec, 1):  # the transfer tests show what Stable-Baselines3's learn
+    for name, family in families((), task.spec, 1):  # transfer tests cover those of Stable-Baselines3
         agent = family.draw(task.spec, np.random.default_rng(1))
-        agent = dataclasses.replace(agent, lr=3e-3)  # some are drawn that hardly move
+        agent = dataclasses.replace(agent, lr=3e-3)  # some drawn learning rates hardly move the agent
         policies = agent.train(model, torch.Generator().manual_seed(0))
         acted = policies.act(seen)
         if task.spec.discrete:
@@ -118,10 +118,11 @@ def test_agents_learn_what_the_reward_says(id):
 
 
 class Crossroads:
-    """One state, and two ways out: one terminates and pays 1, the other is cut off and pays 0.9, so that it is worth 0.9 again.
+    """One state with two exits: termination with reward 1, and truncation with reward 0.9, whose value is higher.
 
-    Which action is which differs between the two variants. Whoever takes an end of one sort for the other goes the wrong way.
-    A continuous action is the likelier to be the second the greater it is, so that a gradient leads there from everywhere.
+    Which action is which differs between the two variants. An agent that confuses termination and truncation learns the
+    wrong action. The greater a continuous action, the likelier it takes the second exit, so that every action gives a
+    gradient.
     """
 
     size, max_episode_steps, bandit, count = 2, 1, False, 0
@@ -148,12 +149,12 @@ class Crossroads:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("id", TASKS)
-def test_a_termination_is_worth_nothing_more_and_a_time_limit_is(id):
+def test_agents_bootstrap_on_truncation_but_not_on_termination(id):
     spec = make_task(id).spec
     for name, family in families((), spec, 1):
         draws = (family.draw(spec, np.random.default_rng(seed)) for seed in range(50))
         agent = next(agent for agent in draws if getattr(agent, "target_every", 0) <= 50)
-        if name == "td3":  # the quick ones that are drawn may commit themselves before their critics know
+        if name == "td3":  # drawn ones that learn fast may settle before their critics have learned
             agent = family.usual(spec)
         policies = agent.train(Crossroads(spec), torch.Generator().manual_seed(0))
         outputs = policies.outputs(torch.full((2, 1, spec.observation_size), 0.5))
@@ -162,7 +163,7 @@ def test_a_termination_is_worth_nothing_more_and_a_time_limit_is(id):
 
 
 @pytest.mark.parametrize(("id", "name"), FITTING)
-def test_hyper_parameters_vary_and_the_usual_ones_do_not(id, name):
+def test_drawn_hyper_parameters_vary_and_usual_ones_do_not(id, name):
     spec, family = make_task(id).spec, AGENTS[name]
     random = np.random.default_rng(0)
     assert len({str(family.draw(spec, random)) for _ in range(5)}) > 1

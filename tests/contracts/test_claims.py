@@ -1,4 +1,4 @@
-"""Every claim is made again from end to end on the digits, with a budget of next to nothing, and goes on where it stopped."""
+"""Every claim re-tested end to end on the digits with a tiny budget; verdicts, resuming and settings of studies."""
 
 import dataclasses
 import json
@@ -52,7 +52,7 @@ def ignore(share, figures):
     assert 0 <= share <= 1
 
 
-def test_the_command_names_the_claims_that_there_are():
+def test_command_lists_every_claim_and_small_scale_every_task():
     assert set(NAMES) == set(CLAIMS)
     assert len(NAMES) == len(CLAIMS)
     assert set(SCALES["small"].settings) == set(SCALES["small"].steps) == set(TASKS)
@@ -60,7 +60,7 @@ def test_the_command_names_the_claims_that_there_are():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
-def test_a_claim_is_made_again_and_never_twice(name, tmp_path):
+def test_claim_is_retested_reported_and_not_recomputed(name, tmp_path):
     result = reproduce(Setup(name, TINY), tmp_path, ignore, "the command")
     assert {f"{name}.json", f"{name}.md", f"{name}.png", "study.json"} <= {path.name for path in tmp_path.iterdir()}
     assert (tmp_path / f"{name}.png").read_bytes().startswith(b"\x89PNG")
@@ -84,7 +84,7 @@ def test_a_claim_is_made_again_and_never_twice(name, tmp_path):
         reproduce(Setup(name, dataclasses.replace(TINY, control_steps=3)), tmp_path, ignore)
 
 
-def test_more_distilled_images_take_more_inner_steps_and_more_of_the_budget():
+def test_distilling_more_images_takes_more_steps_and_budget():
     runs = settings(Setup("distillation", dataclasses.replace(TINY, steps={"digits": 60})))
     shapes = {name: (run.inner.steps, run.inner.batch_size, run.outer.iterations) for name, run in runs.items()}
     assert shapes == {"1-per-class": (2, 10, 12), "10-per-class": (4, 50, 6), "50-per-class": (4, 250, 6)}
@@ -93,7 +93,7 @@ def test_more_distilled_images_take_more_inner_steps_and_more_of_the_budget():
     assert minutes == pytest.approx([0.2 * TRAINING_SHARE * 10, 0.4 * TRAINING_SHARE * 10, 0.4 * TRAINING_SHARE * 10])
 
 
-def test_meta_trainings_that_diverge_are_told(tmp_path):
+def test_diverged_meta_trainings_are_reported_or_raise(tmp_path):
     digits = TINY.settings["digits"]
     wild = dataclasses.replace(TINY, settings={"digits": {**digits, "inner": {**digits["inner"], "lr": 1e30}}})
     result = reproduce(Setup("weight-norm", wild), tmp_path / "all", ignore)
@@ -104,7 +104,7 @@ def test_meta_trainings_that_diverge_are_told(tmp_path):
             reproduce(Setup("endless", wild), tmp_path / "one", ignore)
 
 
-def test_a_study_goes_on_where_it_is_asked_to_now(tmp_path):
+def test_resumed_study_takes_device_and_data_dir_of_new_command(tmp_path):
     setup = Setup("endless", TINY, device="cpu")
     config = next(iter(settings(setup).values()))
     lab = Lab(tmp_path, config, TINY, load_task("digits"), ignore)
@@ -125,7 +125,7 @@ def evidence(measured):
 
 
 def endless_curves(after_t, at_the_end):
-    scattered = np.linspace(-0.02, 0.02, 10)[:, None] * np.linspace(0, 1, 15)  # of the ten learners, about the mean
+    scattered = np.linspace(-0.02, 0.02, 10)[:, None] * np.linspace(0, 1, 15)  # ten learners, about their mean
     curves = np.linspace(after_t, at_the_end, 15) + scattered
     return {"curves": np.insert(curves, 0, 0.1, axis=1).tolist()}
 
@@ -133,7 +133,7 @@ def endless_curves(after_t, at_the_end):
 @pytest.mark.parametrize(
     ("after_t", "at_the_end", "held"), [(0.6, 0.7, True), (0.6, 0.601, False), (0.7, 0.6, False), (0.1, 0.15, False)]
 )
-def test_endless_holds_where_learners_clearly_gain(after_t, at_the_end, held):
+def test_endless_holds_only_if_taught_learners_clearly_gain(after_t, at_the_end, held):
     curves = endless_curves(after_t, at_the_end)
     verdict = CLAIMS["endless"]().verdict(evidence({"fresh noise": curves, "its table again": curves}))
     assert verdict.held is held
@@ -143,7 +143,7 @@ def test_endless_holds_where_learners_clearly_gain(after_t, at_the_end, held):
 @pytest.mark.parametrize(
     ("other", "pool", "held"), [(0.3, 0.8, True), (0.88, 0.8, False), (0.3, 0.32, False), (0.1, 0.1, False)]
 )
-def test_transfer_holds_where_accuracies_differ_clearly(other, pool, held):
+def test_transfer_holds_only_if_accuracies_differ_clearly(other, pool, held):
     learners = [*TAUGHT, *HELD_OUT]
     rows = {own: {name: {"mean": 0.9 if name == own else other} for name in learners} for own in TAUGHT}
     rows["pool"] = {name: {"mean": pool} for name in learners}
@@ -151,7 +151,7 @@ def test_transfer_holds_where_accuracies_differ_clearly(other, pool, held):
 
 
 @pytest.mark.parametrize(("with_it", "without", "held"), [(0.8, 0.7, True), (0.7, 0.8, False), (0.12, 0.11, False)])
-def test_weight_norm_holds_where_learners_are_taught(with_it, without, held):
+def test_weight_norm_holds_only_if_better_and_taught(with_it, without, held):
     ends = {"with": with_it, "without": without}
     runs = {f"{form}-lr-{factor:g}-{seed}": {"last": end + 0.01 * seed, "diverged": False}
             for form, end in ends.items() for factor in FACTORS for seed in range(2)}  # fmt: skip
@@ -163,13 +163,13 @@ def test_weight_norm_holds_where_learners_are_taught(with_it, without, held):
 @pytest.mark.parametrize(
     ("classes", "accuracy", "taught"), [(2, 0.8, True), (2, 0.7, False), (10, 0.21, True), (10, 0.19, False)]
 )
-def test_taught_is_clearly_above_guessing_however_few_classes_there_are(classes, accuracy, taught):
+def test_taught_threshold_depends_on_number_of_classes(classes, accuracy, taught):
     seen = evidence({})
     seen.lab.data.task.classes = classes
     assert seen.taught(accuracy) is taught
 
 
-def test_studies_of_other_seeds_share_no_meta_training():
+def test_studies_with_different_seeds_share_no_meta_seed():
     seeds = [
         {config.seed for config in settings(Setup("curriculum", SCALES["full"], seed=seed)).values()}
         for seed in (0, 1, 2**63 - 1)
@@ -179,7 +179,7 @@ def test_studies_of_other_seeds_share_no_meta_training():
     assert not seeds[1] & seeds[2]
 
 
-def test_a_study_of_own_images_goes_on_however_their_path_is_written(tmp_path, monkeypatch):
+def test_study_identity_ignores_spelling_of_image_path(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     random = np.random.default_rng(0)
     arrays = {f"{split}_images": random.integers(0, 256, (60, 8, 8), np.uint8) for split in ("train", "test")}
@@ -194,7 +194,7 @@ def test_a_study_of_own_images_goes_on_however_their_path_is_written(tmp_path, m
 @pytest.mark.parametrize("budget", SCALES)
 @pytest.mark.parametrize("task", TASKS)
 @pytest.mark.parametrize("name", NAMES)
-def test_the_settings_of_every_budget_make_teachers(name, task, budget):
+def test_settings_of_every_claim_task_and_budget_are_valid(name, task, budget):
     for config in settings(Setup(name, SCALES[budget], task)).values():
         refuse_impossible(config)
         assert config.outer.minutes is None
@@ -205,6 +205,6 @@ def test_the_settings_of_every_budget_make_teachers(name, task, budget):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_bound_in_minutes_is_shared_out(name):
+def test_limit_in_minutes_is_divided_among_meta_trainings(name):
     configs = settings(Setup(name, SCALES["full"], minutes=10)).values()
     assert sum(config.outer.minutes for config in configs) == pytest.approx(8)

@@ -1,4 +1,4 @@
-"""What must hold for every ranker, without a word about any one of them."""
+"""The contract of every registered ranker."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from gtn_sl.teacher import seeded_teacher
 from gtn_sl.teacher_file import save_teacher
 
 REPEATS = sorted(set(RANKERS) - {"equal-time"})
-"""Rankers whose score is a function of architecture and seed; the other's hangs on the clock."""
+"""Rankers whose score depends only on architecture and seed; that of ``equal-time`` depends on the clock, too."""
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +35,7 @@ def architectures(setting):
 
 @pytest.fixture(scope="module")
 def make(tmp_path_factory):
-    """Makes a ranker of a registered name, as small as its settings allow."""
+    """Returns a function that makes a registered ranker as small as its settings allow."""
     settings = {"teacher": {"hidden": 8, "channels": [2, 2], "latent": 4}, "inner": {"steps": 3, "batch_size": 8}}
     config = resolve_config("digits", "fast", settings, {"outer": {"iterations": 0}})
     path = tmp_path_factory.mktemp("teacher") / "teacher.safetensors"
@@ -50,7 +50,7 @@ def make(tmp_path_factory):
 
 
 @pytest.mark.parametrize("name", sorted(RANKERS))
-def test_a_ranker_scores_and_counts_what_it_cost(make, setting, architectures, tmp_path, name):
+def test_ranker_scores_architectures_and_records_costs(make, setting, architectures, tmp_path, name):
     scores = rank(make(name), architectures, setting, [0, 1], tmp_path)
     assert set(scores.values) == {candidate.encoding for candidate in architectures}
     assert not scores.failures
@@ -65,7 +65,7 @@ def test_a_ranker_scores_and_counts_what_it_cost(make, setting, architectures, t
 
 
 @pytest.mark.parametrize("name", sorted(RANKERS))
-def test_only_rankers_that_read_images_need_them(make, setting, architectures, tmp_path, name):
+def test_missing_images_raise_only_if_ranker_reads_them(make, setting, architectures, tmp_path, name):
     def absent():
         raise DataError("the images are not at hand")
 
@@ -78,7 +78,7 @@ def test_only_rankers_that_read_images_need_them(make, setting, architectures, t
 
 
 @pytest.mark.parametrize("name", REPEATS)
-def test_a_score_is_a_function_of_architecture_and_seed(make, setting, architectures, name):
+def test_score_depends_only_on_architecture_and_seed(make, setting, architectures, name):
     judges = [make(name).prepare(setting) for _ in range(2)]
     first, second = (judge(architectures[0], 3).value for judge in judges)
     assert first == second
@@ -87,14 +87,14 @@ def test_a_score_is_a_function_of_architecture_and_seed(make, setting, architect
 
 
 @pytest.mark.parametrize("name", sorted(RANKERS))
-def test_a_specification_goes_there_and_back(make, name):
+def test_ranker_name_round_trips(make, name):
     ranker = make(name)
     assert find_ranker(ranker.name) == ranker
     assert find_ranker(name).name == name
 
 
 @pytest.mark.parametrize("name", sorted(RANKERS))
-def test_a_network_that_sees_nothing_is_scored_or_fails_alone(make, setting, tmp_path, name):
+def test_disconnected_network_is_scored_or_fails_alone(make, setting, tmp_path, name):
     blind = decode_all(setting.space, ["no-no.no-no.no.no", "c3-c3.c3-c3.c3.c3"])
     scores = rank(make(name), blind, setting, [0], tmp_path)
     assert scores.order()[-1] == "no-no.no-no.no.no" or not scores.failures

@@ -1,4 +1,4 @@
-"""What must hold for every entry of every registry, without a word about any one of them."""
+"""The contract of every registered learner, estimator, preset and inner optimizer."""
 
 import dataclasses
 
@@ -21,7 +21,7 @@ from gtn_sl.presets import PRESETS
 from gtn_sl.teacher import SupervisedTeacher
 
 
-def test_registries_refuse_duplicates_and_suggest_names():
+def test_registry_rejects_duplicates_and_suggests_names():
     registry = Registry("fruit")
     registry.register("apple")(1)
     with pytest.raises(ValueError, match="fruit 'apple' is already registered"):
@@ -33,7 +33,7 @@ def test_registries_refuse_duplicates_and_suggest_names():
 
 @pytest.mark.parametrize("shape", [(1, 8, 8), (1, 28, 28), (3, 32, 32)])
 @pytest.mark.parametrize("name", sorted(LEARNERS))
-def test_a_learner_is_pure_trainable_and_twice_differentiable(name, shape):
+def test_learner_is_pure_trainable_and_twice_differentiable(name, shape):
     family = architecture(name)
     form = dataclasses.replace(family.form, widths=tuple(min(4, width) for width in family.form.widths))
     learner, phi = fresh_learner(lambda: family.module(shape, 5, form), 0)
@@ -67,7 +67,7 @@ class _Point(Teacher):
 
 
 @pytest.mark.parametrize("name", sorted(ESTIMATORS))
-def test_an_estimators_gradient_leads_downhill(name):
+def test_descent_along_estimated_gradient_improves_fitness(name):
     teacher = _Point()
 
     def inner_loss(phi, batch):
@@ -91,7 +91,7 @@ def test_an_estimators_gradient_leads_downhill(name):
 
 
 @pytest.mark.parametrize("preset", sorted(PRESETS))
-def test_presets_cover_every_task_and_make_teachers(preset):
+def test_preset_covers_every_task_and_makes_teachers(preset):
     assert set(PRESETS[preset]) == set(TASKS)
     for name, task in TASKS.items():
         config = resolve_config(name, preset)
@@ -105,7 +105,7 @@ def test_presets_cover_every_task_and_make_teachers(preset):
         assert labels.shape == (config.inner.batch_size, task.classes)
 
 
-def test_inner_optimizers_move_downhill():
+def test_inner_optimizers_take_descent_steps():
     for name in INNER_OPTIMIZERS:
         optimizer, phi = INNER_OPTIMIZERS[name](), torch.tensor([1.0, -1.0])
         new, _ = optimizer.update(phi, 2 * phi, optimizer.init(phi), torch.tensor(0.01), torch.tensor(0.5))

@@ -1,4 +1,4 @@
-"""What must hold for every search space, without a word about any one of them."""
+"""The contract of every registered search space."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ NAMES = sorted(SPACES)
 
 
 def narrow(name):
-    """The space of that name, its networks as small as its settings allow."""
+    """Returns the space of that name with networks as small as its settings allow."""
     space = find_space(name)
     fields = {field.name for field in dataclasses.fields(space)}
     return dataclasses.replace(space, **{key: value for key, value in (("channels", 3), ("cells", 1)) if key in fields})
@@ -35,7 +35,7 @@ def narrow(name):
 
 @pytest.mark.parametrize("name", NAMES)
 @given(seed=st.integers(0, 2**32 - 1))
-def test_encodings_go_there_and_back(name, seed):
+def test_encoding_round_trips(name, seed):
     space = find_space(name)
     genotype = space.sample(np.random.default_rng(seed))
     text = space.encode(genotype)
@@ -46,7 +46,7 @@ def test_encodings_go_there_and_back(name, seed):
 
 @pytest.mark.parametrize("name", NAMES)
 @given(seed=st.integers(0, 2**32 - 1))
-def test_a_mutation_changes_one_choice(name, seed):
+def test_mutation_changes_exactly_one_choice(name, seed):
     space, rng = find_space(name), np.random.default_rng(seed)
     genotype = space.sample(rng)
     mutated = space.mutate(genotype, rng)
@@ -55,7 +55,7 @@ def test_a_mutation_changes_one_choice(name, seed):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_enumeration_begins_in_order_and_is_as_long_as_the_size(name):
+def test_enumeration_is_ordered_and_matches_size(name):
     space = find_space(name)
     first = list(itertools.islice(space.enumerate(), 300))
     assert len(set(first)) == min(300, space.size())
@@ -67,7 +67,7 @@ def test_enumeration_begins_in_order_and_is_as_long_as_the_size(name):
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("text", ["", "c3", "no-such.thing", "c3-c3.c3-c3.c3.c3.", "|c3|", "0c3_0c3", "ü"])
-def test_what_is_no_encoding_is_refused_with_an_example(name, text):
+def test_invalid_encoding_is_rejected_with_valid_example(name, text):
     space = find_space(name)
     with pytest.raises(UsageError, match=re.escape(f"{text!r} is not an architecture of {space.name}: ")) as caught:
         space.decode(text)
@@ -78,7 +78,7 @@ def test_what_is_no_encoding_is_refused_with_an_example(name, text):
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("norm", ["batch", "mean-only"])
 @pytest.mark.parametrize("shape", [(1, 8, 8), (3, 30, 26)])
-def test_a_network_is_a_pure_twice_differentiable_learner(name, norm, shape):
+def test_network_is_pure_twice_differentiable_learner(name, norm, shape):
     space = dataclasses.replace(narrow(name), norm=norm)
     genotype = space.sample(np.random.default_rng(1))
     family = architecture(Candidate(space, genotype).learner)
@@ -103,7 +103,7 @@ def test_a_network_is_a_pure_twice_differentiable_learner(name, norm, shape):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_every_operation_can_be_built_everywhere(name):
+def test_every_operation_can_be_built_at_every_place(name):
     space = narrow(name)
     for choice in range(max(space.choices)):
         genotype = tuple(min(choice, count - 1) for count in space.choices)
@@ -112,7 +112,7 @@ def test_every_operation_can_be_built_everywhere(name):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_cells_are_drawn(name, tmp_path):
+def test_cells_are_drawn_as_png_and_dot(name, tmp_path):
     space = find_space(name)
     graphs = space.graphs(space.sample(np.random.default_rng(0)))
     draw(tmp_path / "cell.png", graphs, name)
@@ -123,7 +123,7 @@ def test_cells_are_drawn(name, tmp_path):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_specification_goes_there_and_back(name):
+def test_space_name_round_trips(name):
     space = find_space(name)
     assert space.name == name
     other = dataclasses.replace(space, norm="mean-only", channels=5)

@@ -1,4 +1,4 @@
-"""What must hold for every search, without a word about any one of them."""
+"""The contract of every registered search."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def setting():
 
 
 class Counting:
-    """A ranker that likes 3x3 convolutions, and counts how often it is asked; it can be interrupted or fail."""
+    """A ranker that prefers 3x3 convolutions, counts its calls, fails on some encodings and can be interrupted."""
 
     def __init__(self, interrupt_at=None):
         self.asked, self.answered, self.interrupt_at = 0, 0, interrupt_at
@@ -40,7 +40,7 @@ def outcome(found):
 
 
 @pytest.mark.parametrize("name", sorted(SEARCHES))
-def test_a_search_keeps_to_its_budget_and_repeats(setting, tmp_path, name):
+def test_search_spends_budget_and_is_reproducible(setting, tmp_path, name):
     found, again, other = (
         run_search(find_search(name), ranker(Counting()), setting, Budget(evaluations=60), tmp_path / str(i), seed=seed)
         for i, seed in enumerate((3, 3, 4))
@@ -55,7 +55,7 @@ def test_a_search_keeps_to_its_budget_and_repeats(setting, tmp_path, name):
 
 
 @pytest.mark.parametrize("name", sorted(SEARCHES))
-def test_an_interrupted_search_is_resumed_to_the_same_result(setting, tmp_path, name):
+def test_resumed_search_ends_with_same_result(setting, tmp_path, name):
     first, budget = Counting(), Budget(evaluations=50)
     whole = run_search(find_search(name), ranker(first), setting, budget, tmp_path / "whole")
     folder, parts = tmp_path / "parts", [Counting(stop) for stop in (1, 17, 30)]
@@ -65,18 +65,18 @@ def test_an_interrupted_search_is_resumed_to_the_same_result(setting, tmp_path, 
     rest = Counting()
     resumed = run_search(find_search(name), ranker(rest), setting, budget, folder)
     assert outcome(resumed) == outcome(whole)
-    # Nothing that was judged is judged again; what a user's ranker failed on is tried again, once.
+    # Nothing that was judged is judged again; architectures that a user's ranker failed on are tried once more.
     assert sum(part.answered for part in (*parts, rest)) == first.answered
     assert rest.asked - rest.answered <= len({e.architecture for e in whole.history if e.value is None})
 
 
 @pytest.mark.parametrize("name", sorted(SEARCHES))
-def test_a_search_ends_where_the_space_does(tmp_path, setting, name):
+def test_search_ends_when_space_is_exhausted(tmp_path, setting, name):
     tiny = Setting.of(find_space("macro-small@operations=1"), "digits")
     found = run_search(find_search(name), ranker(Counting()), tiny, Budget(evaluations=500), tmp_path)
     assert len({e.architecture for e in found.history}) == 36
 
 
 @pytest.mark.parametrize("name", sorted(SEARCHES))
-def test_a_specification_goes_there_and_back(name):
+def test_search_name_round_trips(name):
     assert find_search(name).name == name

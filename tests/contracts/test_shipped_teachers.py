@@ -1,4 +1,4 @@
-"""What holds for every teacher that comes with the package."""
+"""The contract of every shipped teacher of images."""
 
 import pytest
 import torch
@@ -16,42 +16,42 @@ def file(request):
     return gtn_sl.load_teacher(request.param)
 
 
-def test_there_is_one_that_needs_no_download():
+def test_digits_teacher_is_shipped():
     assert "digits" in SHIPPED
 
 
 def task_and_preset(file):
-    """Returns what a name such as ``mnist``, ``mnist-base_fc`` or ``mnist-search`` stands for."""
+    """Returns the task and preset of a name such as ``mnist``, ``mnist-base_fc`` or ``mnist-search``."""
     name = file.path.stem
     task = name.removesuffix("-base_fc")
     return (task, "fast") if task in TASKS else (name.removesuffix("-search"), "search")
 
 
-def test_it_is_called_like_its_task_and_is_small(file):
+def test_file_is_named_after_task_and_at_most_8_mib(file):
     task, _ = task_and_preset(file)
     assert file.document["task"] == task
     assert task in TASKS
     assert file.path.stat().st_size <= 8 * MIB
 
 
-def test_its_header_tells_how_it_was_made(file):
+def test_header_records_provenance_and_validation_accuracy(file):
     provenance, (task, preset) = file.document["provenance"], task_and_preset(file)
     assert provenance["command"].startswith(f"gtn-cli meta-train --task {task}")
     assert preset == "fast" or f"--preset {preset}" in provenance["command"]
     assert all(provenance[key] > 0 for key in ("outer_steps", "minutes", "cpu_seconds"))
     assert provenance["seed"] == file.config.seed
     assert provenance["hardware"]
-    # Those for search are judged on networks of a search space, bad ones among them.
+    # Teachers for search are validated on networks of a search space, including bad ones.
     assert file.document["storage"]["validation_accuracy"] > {"fast": 0.7, "search": 0.6}[preset]
 
 
-def test_it_is_stored_in_half_and_computes_in_float32(file):
+def test_file_takes_half_precision_size_and_loads_as_float32(file):
     numbers = file.teacher.state_dict()
     assert file.path.stat().st_size < 2.5 * sum(t.numel() for t in numbers.values()) + 64 * FEW
     assert {t.dtype for t in numbers.values() if t.is_floating_point()} == {torch.float32}
 
 
-def test_its_batches_are_images_and_labels_of_its_task(file):
+def test_batches_have_shape_range_and_labels_of_task(file):
     dataset = gtn_sl.TeacherDataset(file, batches=True)
     images, labels = next(iter(dataset))
     assert images.shape == (dataset.batch_size, *dataset.task.image_shape)

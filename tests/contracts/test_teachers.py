@@ -1,4 +1,4 @@
-"""Every curriculum x generator x kind of labels: those that go together teach and differentiate, the others say why not."""
+"""Every combination of curriculum, generator and labels: compatible ones teach and differentiate, others raise."""
 
 import dataclasses
 import itertools
@@ -55,14 +55,14 @@ def joined(names):
     return "-".join(names)
 
 
-def test_enough_go_together():
-    """Guards the two lists below: a rule that refuses too much would otherwise pass unseen."""
+def test_number_of_compatible_combinations_is_as_recorded():
+    """Guards the parametrized tests: a rule that rejects too much would otherwise go unnoticed."""
     assert len(ALLOWED) == 68
     for registry, place in ((CURRICULA, 0), (GENERATORS, 1), (LABELS, 2)):
         assert {names[place] for names in ALLOWED} == set(registry)
 
 
-def test_the_page_on_teachers_says_what_goes_together():
+def test_docs_list_exactly_compatible_combinations():
     page = (Path(__file__).parents[2] / "docs" / "teachers.md").read_text()
     head, _, *rows = page.partition("## What goes together\n")[2].partition("\n\n")[0].splitlines()
     cells = [[re.findall(r"`([\w-]+)`", cell) for cell in row.strip("|").split("|")] for row in (head, *rows)]
@@ -76,14 +76,14 @@ def test_the_page_on_teachers_says_what_goes_together():
 
 
 @pytest.mark.parametrize("names", REFUSED, ids=joined)
-def test_what_does_not_go_together_says_why(names):
+def test_incompatible_combination_raises_with_reason(names):
     with pytest.raises(UsageError, match=r"^teacher\.\w+=\S+ with teacher\.\w+=\S+: .{40}") as caught:
         seeded_teacher(config(*names), TASK, 0)
     for key, value in re.findall(r"teacher\.(curriculum|generator|labels)=(\S+?)(?: with|: )", str(caught.value)):
         assert value == names[("curriculum", "generator", "labels").index(key)]
 
 
-def test_all_that_does_not_go_together_is_said_at_once():
+def test_error_lists_all_incompatible_settings():
     with pytest.raises(UsageError) as caught:
         refuse_impossible(resolve_config("digits", "fast", {"teacher": {"curriculum": "none", "samples": 20}}))
     said = str(caught.value)
@@ -91,7 +91,7 @@ def test_all_that_does_not_go_together_is_said_at_once():
 
 
 @pytest.mark.parametrize("names", ALLOWED, ids=joined)
-def test_a_lesson_repeats_itself_and_holds_distributions(names):
+def test_lesson_is_reproducible_and_holds_valid_batches(names):
     teacher = seeded_teacher(config(*names), TASK, 0)
     lesson, same, other = (teacher.for_learner(seed) for seed in (5, 5, 6))
     differs = False
@@ -113,9 +113,9 @@ def test_a_lesson_repeats_itself_and_holds_distributions(names):
 
 @pytest.mark.parametrize("names", ALLOWED, ids=joined)
 @pytest.mark.parametrize("weight_norm", [True, False], ids=["normed", "plain"])
-def test_the_meta_gradient_equals_plain_autograd_through_the_unrolled_loop(names, weight_norm):
+def test_meta_gradient_equals_plain_autograd(names, weight_norm):
     teacher = seeded_teacher(config(*names, weight_norm=weight_norm), TASK, 0).double()
-    with torch.no_grad():  # what starts at zero would hide all that goes through it
+    with torch.no_grad():  # parameters that start at zero would hide gradients through them
         for parameter in teacher.trained():
             parameter += 0.1 * (parameter == 0)
     trial, trained = episode(closed_loop=teacher.closed_loop), teacher.trained()
@@ -146,7 +146,7 @@ def episode(closed_loop):
 
 
 def unrolled(teacher, trial):
-    """Returns the weighted meta-loss as one graph over all steps and the teacher, which shares no code with the adjoint."""
+    """Returns the weighted meta-loss as one graph over the teacher and all steps; shares no code with the adjoint."""
     lesson = teacher.for_learner(trial.lesson)
     phi, (lr, momentum), total = trial.phi.clone().requires_grad_(), lesson.schedule(), 0.0
     buffer, progress = torch.zeros_like(phi), None
@@ -162,7 +162,7 @@ def unrolled(teacher, trial):
 
 
 @pytest.mark.parametrize("names", [n for n in ALLOWED if CURRICULA[n[0]].noise.has_samples], ids=joined)
-def test_few_samples_come_round_again(names):
+def test_few_samples_are_reused_equally_often(names):
     teacher = seeded_teacher(config(*names, samples=9), TASK, 0)
     samples = teacher.for_learner(0).lesson.samples
     assert torch.equal(samples.flatten().bincount(), torch.full((9,), 2))
@@ -172,7 +172,7 @@ def test_few_samples_come_round_again(names):
         assert parameter.shape == (9, teacher.curriculum.latent)
 
 
-def test_a_table_must_fit_its_places():
+def test_number_of_samples_out_of_range_is_rejected():
     for samples in (BATCH - 1, STEPS * BATCH + 1):
         with pytest.raises(UsageError, match=rf"teacher\.samples={samples} does not fit .* expected 6 .* = 18"):
             seeded_teacher(config("full", "pixels", "soft", samples=samples), TASK, 0)
@@ -185,12 +185,12 @@ def test_a_table_must_fit_its_places():
         ({"warm_start": 3}, "teacher.warm_start=3 with teacher.curriculum=none"),
     ],
 )
-def test_fresh_noise_has_no_samples(change, words):
+def test_fresh_noise_rejects_samples_and_warm_start(change, words):
     with pytest.raises(UsageError, match=words):
         seeded_teacher(config("none", "conditional", "one-hot", **change), TASK, 0)
 
 
-def test_one_image_a_batch_is_for_pixels_alone():
+def test_batch_size_one_is_accepted_only_for_pixels():
     def single(generator):
         settings = config("full", generator, "soft")
         return dataclasses.replace(settings, inner=dataclasses.replace(settings.inner, batch_size=1))
@@ -200,7 +200,7 @@ def test_one_image_a_batch_is_for_pixels_alone():
         seeded_teacher(single("conditional"), TASK, 0)
 
 
-def test_something_must_be_left_to_learn():
+def test_teacher_without_anything_to_learn_is_rejected():
     def fixed(*names):
         settings = config(*names)
         return dataclasses.replace(settings, inner=dataclasses.replace(settings.inner, learn_schedule=False))

@@ -1,4 +1,4 @@
-"""How the command line is called in tests, and a small trained run."""
+"""Fixtures that call the command line, in this process or another, and a small trained run."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ SMALL = [
 
 @pytest.fixture(scope="session")
 def small() -> list[str]:
-    """Settings of a meta-training that takes a second."""
+    """Settings of a meta-training that takes about a second."""
     return SMALL
 
 
 class Outcome(NamedTuple):
-    """What a call left: exit code, standard output, standard error."""
+    """The result of a call: exit code, standard output, standard error."""
 
     code: int
     out: str
@@ -39,7 +39,7 @@ class Outcome(NamedTuple):
 
     @property
     def json(self):
-        """Standard output as one JSON document."""
+        """Standard output, parsed as one JSON document."""
         return json.loads(self.out)
 
 
@@ -58,7 +58,7 @@ def call(capsys: pytest.CaptureFixture[str]) -> Callable[..., Outcome]:
 
 @pytest.fixture(scope="session")
 def start() -> Callable[..., subprocess.Popen[str]]:
-    """Starts the command line as a process of its own."""
+    """Starts the command line in a separate process."""
 
     def run(*arguments: object, cwd: Path | None = None) -> subprocess.Popen[str]:
         command = [sys.executable, "-m", "gtn_cli.main", *map(str, arguments)]
@@ -72,7 +72,7 @@ def start() -> Callable[..., subprocess.Popen[str]]:
 
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run folder, trained to its end."""
+    """Run folder of a finished meta-training."""
     folder = tmp_path_factory.mktemp("runs") / "small"
     with pytest.raises(SystemExit) as caught:
         main(["meta-train", *SMALL, "--iterations", "4", "--out", str(folder), "--quiet"])

@@ -1,4 +1,4 @@
-"""Environments and tasks that cannot be used: one clear line that names what is wrong, before anything is written."""
+"""Unusable environments and tasks: one clear line that names the cause, before anything is written."""
 
 import subprocess
 import sys
@@ -60,7 +60,7 @@ TRANSFER = ("transfer", "--steps", "5", "--seeds", "1", "--no-controls", "--out"
 
 @pytest.fixture(autouse=True)
 def here(tmp_path, monkeypatch):
-    """A current folder with a package of odd tasks in it."""
+    """The current folder, with a module of unusual tasks in it."""
     (tmp_path / "odd_tasks.py").write_text(ODD_TASKS)
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
@@ -91,7 +91,7 @@ def assert_refused(outcome, code, *words):
         ("Absent", "did you mean 'OddMade-v0'"),
     ],
 )
-def test_tasks_that_cannot_be_taught(call, here, name, words):
+def test_meta_train_rejects_unsupported_tasks(call, here, name, words):
     assert_refused(call(*META_TRAIN, f"odd_tasks:Odd{name}-v0"), 2, f"Odd{name}-v0", words)
     assert not (here / "r").exists()
 
@@ -107,15 +107,15 @@ def test_tasks_that_cannot_be_taught(call, here, name, words):
         ("Absent", "unknown environment 'OddAbsent-v0'"),
     ],
 )
-def test_environments_that_no_agent_takes(call, here, command, name, words):
+def test_agent_commands_reject_unsupported_environments(call, here, command, name, words):
     assert_refused(call(*command, f"odd_tasks:Odd{name}-v0"), 2, words)
     assert not (here / "r").exists()
 
 
-def test_a_task_whose_own_code_fails_is_named(call, monkeypatch):
+def test_exception_in_task_code_is_reported_with_task_name(call, monkeypatch):
     for command in (META_TRAIN, TRAIN_AGENT, TRANSFER):
         assert_refused(call(*command, "odd_tasks:OddMade-v0"), 1, "OddMade-v0 cannot be made: ValueError: no licence")
-    for _ in range(2):  # nothing was trained, so the same command may come again once the task is mended
+    for _ in range(2):  # nothing was trained, so the same command works again once the task is fixed
         outcome = call(*META_TRAIN, "odd_tasks:OddStepped-v0", "--set", "workers=1")
         assert_refused(outcome, 1, "OddStepped-v0 failed in a worker: ValueError: broken physics")
     monkeypatch.setenv("GTN_TRACEBACK", "1")
@@ -127,26 +127,26 @@ def test_a_task_whose_own_code_fails_is_named(call, monkeypatch):
 
 
 @pytest.mark.parametrize(("name", "words"), [("Blind", "an observation"), ("Rich", "a reward")])
-def test_a_task_that_gives_what_is_no_number_is_named_before_any_training(call, name, words):
+def test_non_finite_observation_or_reward_is_reported(call, name, words):
     outcome = call(*META_TRAIN, f"odd_tasks:Odd{name}-v0", "--set", "workers=0")
     assert_refused(outcome, 1, f"Odd{name}-v0 gave {words} that is not finite")
 
 
-def test_actions_without_room_are_for_those_that_do_not_scale_them(call):
+def test_equal_action_bounds_are_rejected_if_actions_are_scaled(call):
     assert_refused(
         call(*TRAIN_AGENT, "odd_tasks:OddNoRoom-v0", "--algo", "td3"), 2, "td3 scales actions", "equal bounds"
     )
     assert call(*TRAIN_AGENT, "odd_tasks:OddNoRoom-v0", "--algo", "a2c", "--quiet").code == 0
 
 
-def test_numbers_that_agents_do_not_know_are_told_before_the_budget_is_spent(call):
+def test_meta_train_warns_if_actions_do_not_start_at_zero(call):
     small = ("--kind", "bandit", "--set", "stages=[{name: bilevel, population: 2}]", "--set", "agents.names=[dqn]")
     outcome = call(*META_TRAIN, "odd_tasks:OddFromOne-v0", "--set", "workers=0", *small)
     told = " ".join(outcome.err.split())
     assert "OddFromOne-v0 numbers its actions from 1, but Stable-Baselines3 from 0" in told
 
 
-def test_unknown_ids(call):
+def test_unknown_ids_are_rejected_with_suggestions(call):
     assert_refused(call("meta-train", "--task", "CartPol-v1"), 2, "'CartPol-v1'; did you mean 'CartPole-v")
     assert_refused(
         call("meta-train", "--task", "Zebra-v1"), 2, "'Zebra-v1'; for one that your own package registers, use"
@@ -158,7 +158,7 @@ def test_unknown_ids(call):
 
 
 @pytest.mark.parametrize("budget", ["--minutes=0", "--minutes=-1", "--minutes=inf", "--minutes=nan", "--iterations=-1"])
-def test_budgets_that_are_none(call, here, budget):
+def test_invalid_budgets_are_rejected(call, here, budget):
     assert_refused(
         call("meta-train", "--task", "CartPole-v1", budget, "--out", "r"), 2, "minutes" if "m" in budget else ""
     )
@@ -170,8 +170,8 @@ def copy_of_cartpole(path, **changes):
     gtn_envs.save_environment(path, weights.tensors, {**weights.document, **changes})
 
 
-def test_files_that_hold_something_else(call, here):
-    """Truncated, foreign, of another kind: for every command that takes an environment."""
+def test_damaged_foreign_and_missing_files_are_rejected(call, here):
+    """For every command that takes an environment."""
     copy_of_cartpole("whole.safetensors")
     whole = (here / "whole.safetensors").read_bytes()
     foreign = here / "f.safetensors"
@@ -183,7 +183,7 @@ def test_files_that_hold_something_else(call, here):
         assert_refused(call(*command, "absent.safetensors"), 2, "environment file absent.safetensors does not exist")
 
 
-def test_files_made_for_other_spaces_or_for_an_unknown_task(call):
+def test_files_with_mismatched_or_unknown_task_are_rejected(call):
     copy_of_cartpole("other.safetensors", task="Pendulum-v1")
     copy_of_cartpole("unknown.safetensors", task="Nowhere-v1")
     for command in (TRAIN_AGENT, TRANSFER):
@@ -191,11 +191,11 @@ def test_files_made_for_other_spaces_or_for_an_unknown_task(call):
             call(*command, "other.safetensors"), 2, "cannot play Pendulum-v1: their spaces differ", "Discrete(2)"
         )
         assert_refused(call(*command, "unknown.safetensors"), 2, "unknown environment 'Nowhere-v1'")
-    for name in ("other", "unknown"):  # its own header can be read all the same
+    for name in ("other", "unknown"):  # the header is readable without the task
         assert call("inspect", f"{name}.safetensors", "--quiet").code == 0
 
 
-def test_a_learned_reward_without_its_task_is_shown_without_a_picture(call, here):
+def test_inspect_shows_reward_without_picture_if_task_unknown(call, here):
     weights = gtn_envs.load_environment("GTN-CartPole-v0")
     kept = {name: tensor for name, tensor in weights.tensors.items() if name.startswith(("observation", "reward"))}
     kept["observation.mean"] = np.zeros(4)
@@ -221,7 +221,7 @@ BLOCKED = "import sys; sys.modules[sys.argv[1]] = None; from gtn_cli.main import
         ("sb3_contrib", [*TRAIN_AGENT, "CartPole-v1", "--algo", "trpo"], 1, "trpo needs the package sb3-contrib"),
     ],
 )
-def test_missing_packages(here, module, arguments, code, words):
+def test_missing_packages_are_reported(here, module, arguments, code, words):
     process = subprocess.run([sys.executable, "-c", BLOCKED, module, *arguments], capture_output=True, text=True)
     assert process.returncode == code, process.stderr
     assert words in process.stderr

@@ -1,4 +1,4 @@
-"""``gtn-cli bench`` at a tiny size: every figure is there, and they agree with each other. No time is asserted."""
+"""``gtn-cli bench`` at a tiny size: the figures are complete and consistent. No time is asserted."""
 
 import json
 
@@ -21,7 +21,7 @@ TINY = (
     "--copy-mib",
     "1",
 )
-"""Of these images, learner and batch."""
+"""Options of the smallest benchmark."""
 
 
 def bench(*arguments: str) -> str:
@@ -30,7 +30,7 @@ def bench(*arguments: str) -> str:
     return result.stdout
 
 
-def test_every_figure_is_there_and_they_agree():
+def test_json_report_is_complete_and_consistent():
     report = json.loads(bench("--json"))
     assert {"machine", "torch", "device", "task", "preset", "learner", "steps", "batch"} <= set(report)
     assert [found["precision"] for found in report["precisions"]] == ["float32", "bfloat16"]
@@ -56,7 +56,7 @@ def test_every_figure_is_there_and_they_agree():
             assert methods[name]["seconds"] or methods[name]["note"] == f"not installed: pip install {name}"
 
 
-def test_prints_what_won_and_what_is_missing():
+def test_output_shows_chosen_plan_and_figures():
     shown = bench("--precision", "fp32")
     assert "chosen: " in shown
     assert "bf16" not in shown
@@ -64,7 +64,7 @@ def test_prints_what_won_and_what_is_missing():
         assert word in shown
 
 
-def test_refuses_a_learner_without_widths_and_an_unknown_one():
+def test_unknown_learner_and_wrong_widths_are_rejected():
     for learner, message in (("baes_fc", "did you mean 'base_fc'"), ("base_fc:4", "takes 3 widths")):
         result = CliRunner().invoke(cli, ["bench", *TINY, "--learner", learner])
         assert message in str(result.exception)

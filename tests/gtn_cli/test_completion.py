@@ -1,4 +1,4 @@
-"""What a shell shows when a user presses Tab, asked of bash itself."""
+"""Shell completion, as bash itself evaluates it."""
 
 import shutil
 import subprocess
@@ -23,17 +23,17 @@ _gtn_cli_completion {GTN}; printf '%s\\n' "${{COMPREPLY[@]}}" """
 
 
 @pytest.mark.parametrize("command", [["evaluate"], ["train-learner", "--teacher"], ["inspect"], ["compact"]])
-def test_teachers(command):
+def test_teacher_names_are_completed(command):
     assert {"mnist", "mnist-base_fc"} <= completed(*command, "mni")
 
 
-def test_environments():
+def test_environment_ids_are_completed():
     for command in (["inspect"], ["train-agent", "--env"], ["transfer"]):
         assert completed(*command, "GTN-CartP") == {"GTN-CartPole-v0", "GTN-CartPoleBandit-v0"}
 
 
-def test_tasks():
+def test_task_names_are_completed():
     assert completed("meta-train", "--task", "Cart") == {"CartPole-v1"}
     for command in (["tasks", "--download"], ["bench", "--task"], ["nas", "rank", "--task"]):
         assert completed(*command, "fash") == {"fashion-mnist"}
-        assert not completed(*command, "Cart")  # a file's name, at most
+        assert not completed(*command, "Cart")  # image tasks and file names only

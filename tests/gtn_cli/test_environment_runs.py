@@ -1,4 +1,4 @@
-"""A run that makes an environment, as a user of the command line sees it: what it leaves, lists, shows and says."""
+"""Meta-training of an environment on the command line: run folder, listing, inspection, messages and resume."""
 
 import json
 import signal
@@ -21,7 +21,7 @@ SMALL = (
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
-    """A finished run: the reward's own greedy policy, evolved for three outer steps."""
+    """Folder of a finished run, which evolved the reward's greedy policy for three outer steps."""
     folder = tmp_path_factory.mktemp("runs") / "cartpole"
     with pytest.raises(SystemExit) as caught:
         main(["meta-train", *SMALL, "--iterations", "3", "--out", str(folder), "--quiet"])
@@ -29,7 +29,7 @@ def made(tmp_path_factory):
     return folder
 
 
-def test_what_a_run_leaves(made):
+def test_meta_train_writes_run_folder_log_and_metrics(made):
     expected = {"config.yaml", "metrics.jsonl", "tensorboard", "state", "stages", "stages.json", "teacher.safetensors"}
     assert {path.name for path in made.iterdir()} == expected | {"report", "run.log", "command.txt"}
     assert {path.name for path in (made / "report").iterdir()} == {"curves.png", "episodes.png"}
@@ -49,7 +49,7 @@ def test_what_a_run_leaves(made):
     assert [row["iteration"] for row in rows if "real/score" in row] == [0, 3]
 
 
-def test_runs_says_how_far_it_is(call, made, tmp_path):
+def test_runs_shows_progress_cost_and_broken_runs(call, made, tmp_path):
     (row,) = call("runs", made.parent, "--json").json
     assert (row["task"], row["kind"], row["steps"], row["state"]) == ("CartPole-v1", "bandit", 3, "done")
     assert row["real_steps"] == gtn_envs.read_document(made / "teacher.safetensors")["metrics"]["meta_real_steps"]
@@ -64,10 +64,10 @@ def test_runs_says_how_far_it_is(call, made, tmp_path):
     assert "gtn-cli meta-train --resume RUN" in call("runs", tmp_path).out
 
 
-def test_inspect_shows_stages_cost_and_a_picture(call, made, tmp_path):
+def test_inspect_shows_stages_cost_and_picture(call, made, tmp_path):
     outcome = call("inspect", made, "--out", tmp_path)
     assert outcome.code == 0, outcome.err
-    assert "sigma: 0.3, parts: [reward]" in " ".join(outcome.out.replace("│", " ").split())  # of the command
+    assert "sigma: 0.3, parts: [reward]" in " ".join(outcome.out.replace("│", " ").split())  # in the recorded command
     for words in ("Discrete(2)", "greedy", "real steps", "CPU-seconds", "stages.1-greedy.sigma", "initial.means"):
         assert words in outcome.out
     assert [path.name for path in tmp_path.iterdir()] == ["episodes.png"]
@@ -76,7 +76,7 @@ def test_inspect_shows_stages_cost_and_a_picture(call, made, tmp_path):
     assert found["picture"] == str(tmp_path / "episodes.png")
 
 
-def test_inspect_of_a_shipped_environment_writes_nothing_unasked(call, tmp_path, monkeypatch):
+def test_inspect_of_shipped_environment_writes_nothing(call, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     outcome = call("inspect", "GTN-CartPole-v0")
     assert outcome.code == 0, outcome.err
@@ -84,19 +84,19 @@ def test_inspect_of_a_shipped_environment_writes_nothing_unasked(call, tmp_path,
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_run_folder_is_an_environment_to_train_in(call, made):
+def test_train_agent_accepts_run_folder(call, made):
     outcome = call("train-agent", "--env", made, "--algo", "a2c", "--steps", 20, "--episodes", 1, "--json")
     assert (outcome.json["env"], outcome.json["real_task"]) == (str(made), "CartPole-v1")
 
 
-def test_devices(call, tmp_path):
+def test_device_option_is_validated_and_stored(call, tmp_path):
     assert "unknown device 'warp'" in call("meta-train", *SMALL, "--iterations", 1, "--device", "warp").err
     run = tmp_path / "r"
     assert call("meta-train", *SMALL, "--iterations", 1, "--device", "auto", "--out", run, "-q").code == 0
     assert gtn_envs.read_document(run / "teacher.safetensors")["config"]["device"] in ("cpu", "cuda")
 
 
-def test_a_run_says_what_it_came_to(call, made, tmp_path):
+def test_finished_run_reports_result_and_rejects_new_budget(call, made, tmp_path):
     outcome = call("meta-train", *SMALL, "--iterations", 1, "--out", tmp_path / "r")
     assert outcome.code == 0
     for words in (
@@ -124,7 +124,7 @@ def test_a_run_says_what_it_came_to(call, made, tmp_path):
         (("--data-dir", "."), "CartPole-v1 is an environment, which has no image files"),
     ],
 )
-def test_what_a_resumed_run_refuses(call, made, options, words):
+def test_resume_rejects_two_budgets_and_data_dir(call, made, options, words):
     settings = (made / "config.yaml").read_bytes()
     outcome = call("meta-train", "--resume", made, *options)
     assert outcome.code == 2, outcome
@@ -133,7 +133,7 @@ def test_what_a_resumed_run_refuses(call, made, options, words):
 
 
 @pytest.mark.slow
-def test_an_interrupted_run_goes_on(call, start, tmp_path):
+def test_interrupted_run_can_be_resumed(call, start, tmp_path):
     folder = tmp_path / "r"
     process = start("meta-train", *SMALL, "--iterations", 100_000, "--out", folder)
     while process.poll() is None and not list(folder.glob("stages/*/state/latest.safetensors")):
@@ -152,7 +152,7 @@ def test_an_interrupted_run_goes_on(call, start, tmp_path):
 
 
 @pytest.mark.slow
-def test_an_agent_trains_on_the_real_task_for_a_learned_reward(call, tmp_path):
+def test_agent_trains_on_real_task_with_learned_reward(call, tmp_path):
     given = (*SMALL, "--kind", "reward", "--iterations", 1, "--out", tmp_path / "r")
     outcome = call("meta-train", *given)
     assert outcome.code == 0, outcome.err

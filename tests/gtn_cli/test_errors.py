@@ -1,4 +1,4 @@
-"""What goes wrong for a user: one clear line, the right exit code, nothing lost."""
+"""Failures for the user to fix: one clear line, the right exit code, nothing lost."""
 
 import subprocess
 from pathlib import Path
@@ -55,7 +55,7 @@ def assert_one_line(outcome, code, *words):
     ],
     ids=lambda value: " ".join(value)[:60] if value and " " not in value[0] and len(value) > 1 else "",
 )
-def test_wrong_usage(call, tmp_path, monkeypatch, arguments, words):
+def test_wrong_usage_is_rejected_and_writes_nothing(call, tmp_path, monkeypatch, arguments, words):
     import torch
 
     if "cuda" in arguments and torch.cuda.is_available():
@@ -65,7 +65,7 @@ def test_wrong_usage(call, tmp_path, monkeypatch, arguments, words):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_data_that_is_not_there(call, tmp_path, monkeypatch):
+def test_failed_download_is_reported_without_run_folder(call, tmp_path, monkeypatch):
     from gtn_sl.data import download
 
     monkeypatch.setattr(download, "BASE_URLS", dict.fromkeys(download.BASE_URLS, "http://127.0.0.1:9/"))
@@ -74,7 +74,7 @@ def test_data_that_is_not_there(call, tmp_path, monkeypatch):
     assert not (tmp_path / "r").exists()
 
 
-def test_damaged_and_foreign_teachers(call, trained, tmp_path):
+def test_damaged_foreign_and_missing_teachers_are_rejected(call, trained, tmp_path):
     whole = (trained / "teacher.safetensors").read_bytes()
     damaged = tmp_path / "damaged.safetensors"
     for content, word in [
@@ -88,21 +88,21 @@ def test_damaged_and_foreign_teachers(call, trained, tmp_path):
     assert_one_line(call("inspect", tmp_path / "absent.safetensors"), 1, "absent.safetensors does not exist")
 
 
-def test_a_run_is_not_overwritten(call, trained, small):
+def test_meta_train_refuses_to_overwrite_a_run(call, trained, small):
     before = (trained / "teacher.safetensors").read_bytes()
     outcome = call("meta-train", *small, "--iterations", 1, "--out", trained)
     assert_one_line(outcome, 2, "already holds a run", "--resume")
     assert (trained / "teacher.safetensors").read_bytes() == before
 
 
-def test_divergence_says_where_and_keeps_the_state(call, tmp_path, small):
+def test_divergence_reports_outer_step_and_keeps_state(call, tmp_path, small):
     folder = tmp_path / "r"
     outcome = call("meta-train", *small, "--iterations", 30, "--out", folder, "--set", "outer.lr=30", "--quiet")
     assert_one_line(outcome, 1, "outer step", "are kept in", "outer.lr")
     assert (folder / "state" / "latest.safetensors").exists()
 
 
-def test_a_run_that_never_trained_leaves_its_folder_to_the_next(call, tmp_path, small):
+def test_folder_of_untrained_run_can_be_reused(call, tmp_path, small):
     folder = tmp_path / "r"
     outcome = call("meta-train", *small, "--iterations", 1, "--out", folder, "--set", "inner.lr=1e30", "--quiet")
     assert_one_line(outcome, 1, "validation after outer step 0", "inner.lr")
@@ -112,7 +112,7 @@ def test_a_run_that_never_trained_leaves_its_folder_to_the_next(call, tmp_path, 
 
 @pytest.fixture
 def small_disk(tmp_path):
-    """A file system of 300 KiB."""
+    """Mount point of a file system of 300 KiB."""
     folder = tmp_path / "disk"
     folder.mkdir()
     command = ["mount", "-t", "tmpfs", "-o", "size=300k", "tmpfs", str(folder)]
@@ -124,13 +124,13 @@ def small_disk(tmp_path):
     subprocess.run(["umount", str(folder)], check=True)
 
 
-def test_a_full_disk_loses_nothing(call, small_disk, trained, small):
+def test_full_disk_keeps_saved_state_resumable(call, small_disk, trained, small):
     (small_disk / "filler").write_bytes(b"0" * 120 * 1024)
     outcome = call("meta-train", *small, "--iterations", 3000, "--out", small_disk / "r", "--quiet")
     assert_one_line(outcome, 1, "No space left on device")
     subprocess.run(["mount", "-o", "remount,size=4m", str(small_disk)], check=True)
     state = small_disk / "r" / "state" / "latest.safetensors"
-    if state.exists():  # else it was full before anything could be saved
+    if state.exists():  # otherwise the disk was full before the first save
         done = call("runs", small_disk, "--json").json[0]["steps"]
         assert done > 0
         again = call("meta-train", "--resume", small_disk / "r", "--iterations", done + 1, "--json")

@@ -1,4 +1,4 @@
-"""``gtn-cli export-dataset``, and what the other commands make of its file."""
+"""``gtn-cli export-dataset``, and other commands on the data stream that it writes."""
 
 import pytest
 
@@ -6,7 +6,7 @@ from gtn_cli.commands.export_dataset import FORMATS
 from gtn_envs import load_stream
 
 
-def test_formats_are_those_of_the_registry():
+def test_formats_match_registry():
     from gtn_sl.export import EXPORTERS
 
     assert set(EXPORTERS) == set(FORMATS)
@@ -14,7 +14,7 @@ def test_formats_are_those_of_the_registry():
 
 @pytest.fixture(scope="module")
 def stream_file(trained, tmp_path_factory):
-    """The small run's data stream."""
+    """Data stream of the small run."""
     from gtn_cli.main import main
 
     path = tmp_path_factory.mktemp("streams") / "small.safetensors"
@@ -24,7 +24,7 @@ def stream_file(trained, tmp_path_factory):
     return path
 
 
-def test_a_stream(call, trained, tmp_path):
+def test_stream_is_exported_by_default(call, trained, tmp_path):
     outcome = call("export-dataset", trained, "--out", tmp_path / "d.safetensors")
     assert outcome.code == 0, outcome.err
     assert "80 images of digits in 4 batches of 20" in outcome.out
@@ -33,7 +33,7 @@ def test_a_stream(call, trained, tmp_path):
 
 
 @pytest.mark.parametrize("format", [format for format in FORMATS if format != "stream"])
-def test_other_formats(call, trained, tmp_path, format):
+def test_other_formats_are_exported(call, trained, tmp_path, format):
     out = tmp_path / "new" / {"png": "d"}.get(format, f"d.{format}")
     outcome = call("export-dataset", trained / "teacher.safetensors", "--format", format, "--out", out, "--json")
     assert outcome.code == 0, outcome.err
@@ -56,7 +56,9 @@ def test_other_formats(call, trained, tmp_path, format):
         (["STREAM", "--out", "d.safetensors"], 1, "holds a stream, not a 'teacher'"),
     ],
 )
-def test_wrong_usage(call, trained, stream_file, tmp_path, monkeypatch, arguments, code, words):
+def test_wrong_usage_is_rejected_and_writes_nothing(
+    call, trained, stream_file, tmp_path, monkeypatch, arguments, code, words
+):
     monkeypatch.chdir(tmp_path)
     named = {"RUN": trained, "STREAM": stream_file}
     outcome = call("export-dataset", *(named.get(argument, argument) for argument in arguments))
@@ -65,7 +67,7 @@ def test_wrong_usage(call, trained, stream_file, tmp_path, monkeypatch, argument
     assert list(tmp_path.iterdir()) == []
 
 
-def test_an_agent_trains_in_it_and_is_judged_on_real_images(call, stream_file, tmp_path):
+def test_agent_trains_in_stream_and_is_tested_on_real_images(call, stream_file, tmp_path):
     command = ["train-agent", "--env", stream_file, "--config", "tuned", "--steps", 64, "--set", "n_epochs=1"]
     command += ["--set", "n_steps=1", "--set", "batch_size=64", "--video", tmp_path / "a.gif"]
     outcome = call(*command, "--save", tmp_path / "a", "--json")
@@ -86,7 +88,7 @@ def test_an_agent_trains_in_it_and_is_judged_on_real_images(call, stream_file, t
     assert "%" in outcome.out
 
 
-def test_inspect(call, stream_file, tmp_path):
+def test_inspect_describes_stream_and_draws_batches(call, stream_file, tmp_path):
     outcome = call("inspect", stream_file, "--out", tmp_path, "--json")
     assert (outcome.json["images"], outcome.json["order"], outcome.json["image"]) == (80, "given", [8, 8, 1])
     assert (tmp_path / "batches.png").is_file()
@@ -97,7 +99,7 @@ def test_inspect(call, stream_file, tmp_path):
     assert call("inspect", "GTN-Absent-v0").err.startswith("error: unknown shipped environment 'GTN-Absent-v0'")
 
 
-def test_a_stream_is_no_teacher(call, stream_file):
+def test_evaluate_rejects_data_stream(call, stream_file):
     outcome = call("evaluate", stream_file)
     assert outcome.code == 1
     assert "holds a stream, not a 'teacher'; train agents in it with" in outcome.err

@@ -1,4 +1,4 @@
-"""Where commands read and write: nothing is lost, nothing of another is replaced, and all is found from elsewhere."""
+"""Where commands read and write: default folders, protection from overwriting, damaged runs, and quoted paths."""
 
 import json
 import shutil
@@ -12,14 +12,14 @@ from gtn_core.errors import UsageError
 from gtn_rl.transfer.report import refuse_another_study
 
 
-def test_evaluate_finds_out_at_once_that_its_report_cannot_be_written(call, trained, tmp_path):
+def test_evaluate_rejects_unwritable_report(call, trained, tmp_path):
     (tmp_path / "evaluation.md").mkdir()
     ended = call("evaluate", trained, "-n", 1, "--no-controls", "--out", tmp_path)
     assert ended.code == 2
     assert ended.err.splitlines()[-1] == f"error: cannot write {tmp_path / 'evaluation.md'}: it is a folder"
 
 
-def test_each_file_has_a_report_of_its_own(call, trained, tmp_path):
+def test_each_teacher_file_gets_its_own_report(call, trained, tmp_path):
     for name in ("one", "two"):
         shutil.copy(trained / "teacher.safetensors", tmp_path / f"{name}.safetensors")
         assert call("evaluate", tmp_path / f"{name}.safetensors", "-n", 1, "--no-controls", "-q").code == 0
@@ -28,7 +28,7 @@ def test_each_file_has_a_report_of_its_own(call, trained, tmp_path):
         assert report["teacher"] == str(tmp_path / f"{name}.safetensors")
 
 
-def test_a_runs_teacher_is_reported_in_the_run(call, trained, tmp_path):
+def test_teacher_file_of_run_is_reported_in_run_folder(call, trained, tmp_path):
     run = tmp_path / "run"
     shutil.copytree(trained, run)
     shutil.rmtree(run / "report")
@@ -37,14 +37,14 @@ def test_a_runs_teacher_is_reported_in_the_run(call, trained, tmp_path):
     assert call("inspect", run / "teacher.safetensors", "--json").json["pictures"] == str(run / "report")
 
 
-def test_compact_does_not_replace_the_teacher(call, trained):
+def test_compact_refuses_to_overwrite_its_teacher(call, trained):
     ended = call("compact", trained, "--out", trained / "teacher.safetensors", "-n", 1)
     assert ended.code == 2
     assert "is the teacher itself and would be overwritten" in ended.err
 
 
 @pytest.mark.parametrize("stored", ["/nowhere/at/all", 3, None])
-def test_images_that_are_no_longer_where_the_run_had_them_are_sought_anew(trained, tmp_path, stored):
+def test_missing_data_dir_of_run_is_ignored(trained, tmp_path, stored):
     run = tmp_path / "run"
     shutil.copytree(trained, run)
     settings = yaml.safe_load((run / "config.yaml").read_text())
@@ -54,7 +54,7 @@ def test_images_that_are_no_longer_where_the_run_had_them_are_sought_anew(traine
     assert data_dir_of_run(run) == tmp_path
 
 
-def test_a_study_does_not_replace_anothers_report(tmp_path):
+def test_transfer_report_is_not_overwritten_by_another_study(tmp_path):
     cartpole = SimpleNamespace(name="GTN-CartPole-v0", digest="a")
     refuse_another_study(tmp_path, cartpole, "CartPole-v1")
     told = {"env": "GTN-CartPole-v0", "digest": "a", "task": "CartPole-v1"}
@@ -73,28 +73,28 @@ def test_a_study_does_not_replace_anothers_report(tmp_path):
             refuse_another_study(tmp_path, SimpleNamespace(name=name, digest=digest), task)
 
 
-def test_studies_do_not_share_a_folder(call, tmp_path, monkeypatch):
+def test_transfer_studies_cannot_share_a_folder(call, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     ended = call("transfer", "GTN-CartPole-v0", "GTN-CartPole-v0", "--steps", 100, "--no-controls", "--out", tmp_path)
     assert ended.code == 2
     assert "would share the folder" in ended.err
 
 
-def test_a_folder_called_like_an_id_hides_nothing(call, tmp_path, monkeypatch):
+def test_folder_named_like_an_id_does_not_hide_environment(call, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "GTN-CartPole-v0").mkdir()  # as a study leaves it
+    (tmp_path / "GTN-CartPole-v0").mkdir()  # as a transfer study creates it
     for name in ("GTN-CartPole-v0", "gtn_envs:GTN-CartPole-v0"):
         shown = call("inspect", name, "--json")
         assert (shown.code, shown.json["task"]) == (0, "CartPole-v1")
     assert not list((tmp_path / "GTN-CartPole-v0").iterdir())
 
 
-def test_a_misspelt_id_is_wrong_usage(call):
+def test_inspect_suggests_correct_id_for_misspelt_one(call):
     ended = call("inspect", "GTN-CartPol-v0")
     assert (ended.code, "did you mean 'GTN-CartPole-v0'?" in ended.err) == (2, True)
 
 
-def test_inspect_tells_what_it_can_where_no_picture_can_be_drawn(call, trained, tmp_path):
+def test_inspect_continues_if_picture_folder_is_unusable(call, trained, tmp_path):
     shutil.copy(trained / "teacher.safetensors", tmp_path / "mine.safetensors")
     (tmp_path / "mine").write_text("a file where the pictures' folder would be")
     shown = call("inspect", tmp_path / "mine.safetensors", "--json")
@@ -103,7 +103,7 @@ def test_inspect_tells_what_it_can_where_no_picture_can_be_drawn(call, trained, 
     assert call("inspect", tmp_path / "mine.safetensors", "--out", tmp_path / "mine").code == 2
 
 
-def test_what_to_do_next_can_be_pasted(call, small, tmp_path):
+def test_suggested_commands_quote_paths(call, small, tmp_path):
     folder = tmp_path / "two words"
     told = call("meta-train", *small, "--iterations", 0, "--out", folder).out
     assert f"tensorboard --logdir '{folder}'" in told
@@ -112,7 +112,7 @@ def test_what_to_do_next_can_be_pasted(call, small, tmp_path):
     assert f"--env '{file}'" in call("export-dataset", "digits", "--out", file).out
 
 
-def test_one_damaged_run_hides_no_other(call, trained, tmp_path):
+def test_runs_lists_good_run_beside_damaged_one(call, trained, tmp_path):
     shutil.copytree(trained, tmp_path / "good")
     shutil.copytree(trained, tmp_path / "bad")
     (tmp_path / "bad" / "config.yaml").write_text("task: x")
@@ -121,20 +121,20 @@ def test_one_damaged_run_hides_no_other(call, trained, tmp_path):
     assert "are not those of a run" in bad["state"]
 
 
-def test_a_ground_truth_is_found_from_elsewhere(call, tmp_path, monkeypatch):
+def test_ground_truth_path_is_made_absolute(call, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     ended = call("nas", "correlate", "--truth", "absent.json", "--ranker", "synflow")
     assert str(tmp_path / "absent.json") in ended.err
 
 
-def test_runs_that_start_together_take_folders_of_their_own(start, small, tmp_path):
+def test_simultaneous_runs_claim_separate_folders(start, small, tmp_path):
     together = [start("meta-train", *small, "--iterations", 1, "--json", cwd=tmp_path) for _ in range(2)]
     ends = [process.communicate(timeout=300) for process in together]
     assert [process.returncode for process in together] == [0, 0], ends
     assert {json.loads(out)["run"] for out, _ in ends} == {"runs/digits-fast-1", "runs/digits-fast-2"}
 
 
-def test_a_run_that_never_began_leaves_no_folder(call, small, tmp_path, monkeypatch):
+def test_rejected_run_leaves_no_folder(call, small, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert call("meta-train", *small, "--iterations", 1, "--set", "learner.architecture=nobody:Knows").code == 2
     assert list(tmp_path.rglob("digits-*")) == []

@@ -1,4 +1,4 @@
-"""Ctrl-C before a command works: in the middle of an import."""
+"""Ctrl-C during an import, before and after work has begun, and elsewhere."""
 
 import os
 import signal
@@ -23,7 +23,7 @@ except KeyboardInterrupt:
 """
 
 
-def test_it_ends_an_import(tmp_path):
+def test_interrupt_during_import_ends_the_process(tmp_path):
     (tmp_path / "interrupted_while_imported.py").write_text("import os, signal; os.kill(os.getpid(), signal.SIGINT)")
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), *filter(None, sys.path)])}
     ended = subprocess.run(
@@ -32,7 +32,7 @@ def test_it_ends_an_import(tmp_path):
     assert (ended.returncode, ended.stdout, ended.stderr) == (130, "", "interrupted\n")
 
 
-def test_once_work_has_begun_it_is_raised_in_an_import_too(tmp_path):
+def test_interrupt_during_import_after_work_begins_is_raised(tmp_path):
     (tmp_path / "interrupted_while_imported.py").write_text("import os, signal; os.kill(os.getpid(), signal.SIGINT)")
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), *filter(None, sys.path)])}
     program = "from gtn_cli import console\n" + PROGRAM.replace(
@@ -45,7 +45,7 @@ def test_once_work_has_begun_it_is_raised_in_an_import_too(tmp_path):
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, "raised\n", "")
 
 
-def test_elsewhere_it_is_raised_as_ever():
+def test_interrupt_outside_import_is_raised():
     with pytest.raises(KeyboardInterrupt), ctrl_c_ends_imports():
         signal.raise_signal(signal.SIGINT)
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler

@@ -1,4 +1,4 @@
-"""What is told of a process that has gone, while a launcher ends the others."""
+"""The report of a lost process while a launcher ends the others."""
 
 import signal
 
@@ -28,12 +28,12 @@ def lose_another_and_be_ended(then):
 
 
 @pytest.mark.parametrize("then", [None, SystemExit(130)])
-def test_a_launchers_signal_does_not_hide_that_a_process_has_gone(then):
+def test_sigterm_does_not_hide_lost_rank_error(then):
     with pytest.raises(LostRankError, match="another process of this run has ended"), joined("single"):
         lose_another_and_be_ended(then)
-    signal.raise_signal(signal.SIGTERM)  # a second one, while the message is on its way, changes nothing
+    signal.raise_signal(signal.SIGTERM)  # a second one, while the message is being printed, is ignored
 
 
-def test_an_interrupt_stays_one():
+def test_interrupt_without_lost_rank_propagates():
     with pytest.raises(KeyboardInterrupt), joined("single"):
         signal.raise_signal(signal.SIGTERM)

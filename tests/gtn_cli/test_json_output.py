@@ -1,4 +1,4 @@
-"""One document and nothing else on standard output, whoever prints meanwhile."""
+"""``--json``: one document and nothing else on standard output, whatever else is printed."""
 
 import json
 import shlex
@@ -21,18 +21,18 @@ def chatty(quiet, as_json):
         echo_json({"a": 1})
 
 
-def test_what_a_users_code_prints_goes_elsewhere():
+def test_other_output_goes_to_stderr_with_json():
     told = CliRunner().invoke(chatty, ["--json"])
     assert json.loads(told.stdout) == {"a": 1}
     assert "hello" in told.stderr
     assert "another" in told.stderr
 
 
-def test_without_it_all_is_printed():
+def test_all_output_goes_to_stdout_without_json():
     assert CliRunner().invoke(chatty, []).stdout.count("\n") == 2
 
 
-def test_standard_output_may_be_closed():
+def test_closed_stdout_is_tolerated():
     command = f"{shlex.quote(sys.executable)} -m gtn_cli.main tasks"
     ended = subprocess.run(["sh", "-c", f"{command} >&-"], capture_output=True, text=True, check=False)
     assert (ended.returncode, ended.stderr) == (0, "")

@@ -1,4 +1,4 @@
-"""What a command says of the work that it keeps where it ends early."""
+"""Messages of a command that ends early and keeps its finished work."""
 
 import click
 import pytest
@@ -20,7 +20,7 @@ def ended_by(error, *, told=True):
     return CliRunner().invoke(command, ["two words", "--seeds", "3"])
 
 
-def test_an_interrupt_ends_with_the_command_that_goes_on():
+def test_interrupt_prints_resume_command():
     ended = ended_by(KeyboardInterrupt())
     assert ended.exit_code == 130
     assert ended.stderr == (
@@ -28,21 +28,21 @@ def test_an_interrupt_ends_with_the_command_that_goes_on():
     )
 
 
-def test_one_of_several_processes_tells():
+def test_interrupt_prints_nothing_on_other_ranks():
     ended = ended_by(KeyboardInterrupt(), told=False)
     assert (ended.exit_code, ended.stderr) == (130, "")
 
 
-def test_a_lost_process_is_told_with_the_command_that_goes_on():
+def test_lost_rank_error_includes_resume_command():
     error = ended_by(LostRankError("connection closed")).exception
     assert isinstance(error, LostRankError)
     assert str(error).endswith("finished work is kept in runs/here; resume with: gtn-cli 'two words' --seeds 3")
 
 
-def test_another_failure_is_as_it_is():
+def test_other_gtn_error_keeps_its_message():
     assert str(ended_by(GTNError("no")).exception) == "no"
 
 
 @pytest.mark.parametrize("kind", [ValueError, OSError])
-def test_what_is_not_ours_passes(kind):
+def test_foreign_exceptions_propagate(kind):
     assert type(ended_by(kind("x")).exception) is kind

@@ -1,4 +1,4 @@
-"""Two processes under the launchers themselves: the same run under each, and one that goes on when a process is killed."""
+"""Two processes under real launchers: the same teacher under each, and recovery when a process is killed."""
 
 import os
 import shutil
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.slow
 
 STEPS = 60
 KILLS = ((5, 1), (20, 0), (35, 1))
-"""After how many outer steps which process is killed."""
+"""Each kill: the number of outer steps to wait for, and the rank to kill."""
 
 COMMAND = [sys.executable, "-m", "gtn_cli.main", "meta-train"]
 BESIDE_PYTHON = Path(sys.executable).parent
@@ -31,7 +31,7 @@ def has_horovod():
 
 
 def launched(launcher, *arguments):
-    """Starts ``gtn-cli meta-train`` under a launcher, in a group of its own, so that a test can end all of it."""
+    """Starts ``gtn-cli meta-train`` under a launcher, in its own process group so that a test can end all of it."""
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "1000"}
     command = [*map(str, launcher), *COMMAND, *map(str, arguments), "--quiet"]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
@@ -49,7 +49,7 @@ def horovodrun():
 
 
 def elastic(folder):
-    """Two names of this machine, each with room for one process: one that dies takes its name out for some seconds."""
+    """Elastic Horovod on two names of this machine, one process each; a death blacklists its name for some seconds."""
     hosts = folder / "hosts.sh"
     hosts.write_text("#!/bin/sh\necho localhost:1\necho 127.0.0.1:1\n")
     hosts.chmod(0o755)
@@ -72,7 +72,7 @@ def state(folder):
 
 
 def workers(process):
-    """Returns the process ids of the ranks that a launcher has started, whatever stands between."""
+    """Returns the process ids of the ranks that a launcher has started, directly or through other processes."""
     found = []
     for folder in Path("/proc").glob("[0-9]*"):
         try:
@@ -99,7 +99,7 @@ def wait_for_steps(folder, count, process):
 
 @pytest.fixture(scope="module")
 def by_torchrun(small, tmp_path_factory):
-    """A run of two processes that nothing disturbs."""
+    """Run folder of two processes that nothing disturbed."""
     folder = tmp_path_factory.mktemp("launchers") / "torchrun"
     process = launched(torchrun(), *small, "--iterations", STEPS, "--out", folder)
     told, _ = process.communicate(timeout=400)
@@ -125,7 +125,7 @@ def wait_for(seen, process):
 
 
 def kill_one(folder, process, *, after, rank):
-    """Kills a process of a run once so many steps have been taken; returns when."""
+    """Kills one rank of a run after a number of outer steps; returns the time of the kill."""
     wait_for_steps(folder, after, process)
     killed = time.monotonic()
     os.kill(workers(process)[rank], signal.SIGKILL)
@@ -137,7 +137,7 @@ def steps_taken(folder):
     return metrics.read_text().count('"meta/loss"') if metrics.exists() else 0
 
 
-def test_torchrun_carries_on_when_processes_are_killed(by_torchrun, tmp_path, small):
+def test_torchrun_restarts_and_matches_undisturbed_run(by_torchrun, tmp_path, small):
     folder = tmp_path / "run"
     process = launched(torchrun("--max-restarts", 3), *small, "--iterations", STEPS, "--out", folder)
     for after, rank in KILLS:
@@ -150,7 +150,7 @@ def test_torchrun_carries_on_when_processes_are_killed(by_torchrun, tmp_path, sm
     assert steps_taken(folder) == STEPS
 
 
-def test_horovod_elastic_carries_on_with_those_that_are_left_and_those_that_come(tmp_path, small, start):
+def test_horovod_elastic_continues_as_workers_die_and_rejoin(tmp_path, small, start):
     folder, told = tmp_path / "run", []
     process = launched(elastic(tmp_path), *small, "--iterations", 10**6, "--out", folder)
     reader = threading.Thread(target=told.extend, args=(process.stdout,))
@@ -178,19 +178,19 @@ def test_horovod_elastic_carries_on_with_those_that_are_left_and_those_that_come
 
 
 @pytest.mark.parametrize("rank", [0, 1])
-def test_of_a_process_killed_under_mpirun_the_others_save_the_last_whole_step(tmp_path, small, rank):
+def test_kill_under_mpirun_saves_last_complete_outer_step(tmp_path, small, rank):
     folder = tmp_path / "run"
     process = launched(mpirun(), *small, "--set", "outer.save_every=1000", "--iterations", 10**6, "--out", folder)
     kill_one(folder, process, after=8, rank=rank)
     told, _ = process.communicate(timeout=60)
     assert process.returncode != 0
     assert "received SIGTERM; saving outer step" in told
-    # The first may be ahead of the others by a row, or may not have come to write the last one.
+    # Rank 0 may be one logged step ahead of the other ranks, or may not have logged the last one yet.
     assert abs(steps_taken(folder) - saved_progress(RunFolder(folder)).iteration) <= 1
     assert steps_taken(folder) >= 8
 
 
-def test_a_killed_process_ends_a_run_of_horovod_which_can_be_resumed_with_another_number(tmp_path, small, start):
+def test_kill_ends_horovod_run_that_one_process_can_resume(tmp_path, small, start):
     folder = tmp_path / "run"
     arguments = [*small, "--iterations", STEPS, "--out", folder]
     for after, rank in KILLS:

@@ -1,4 +1,4 @@
-"""From options to the settings of a meta-training."""
+"""Resolution of meta-train's options into the settings of a meta-training."""
 
 import sys
 from pathlib import Path
@@ -21,7 +21,7 @@ def stages(estimator, task="CartPole-v1", kind="bandit", **settings):
     return [(stage.name, stage.estimator, stage.sigma) for stage in config.stages]
 
 
-def test_the_meta_gradient_takes_the_place_of_the_evolved_stage():
+def test_meta_gradient_estimator_replaces_bilevel_stage():
     evolved, differentiated = (stages(name, kind="mdp", task="Acrobot-v1") for name in (None, "meta-gradient"))
     assert "bilevel" in [name for name, *_ in evolved]
     expected = [("meta-gradient" if name == "bilevel" else name, *rest) for name, *rest in evolved]
@@ -29,25 +29,25 @@ def test_the_meta_gradient_takes_the_place_of_the_evolved_stage():
 
 
 @pytest.mark.parametrize("estimator", ["snes", "openai-es"])
-def test_an_evolution_strategy_leaves_stages_alone_that_differentiate(estimator):
+def test_evolution_strategy_keeps_meta_gradient_stages(estimator):
     own = [{"name": "meta-gradient"}, {"name": "bilevel", "sigma": 0.05}]
     assert stages(estimator, stages=own) == [("meta-gradient", "snes", 0.1), ("bilevel", estimator, 0.05)]
 
 
-def test_another_strategy_leaves_the_learning_rate_that_was_given():
+def test_estimator_option_keeps_given_learning_rate():
     given = Given(iterations=1, kind="bandit", estimator="openai-es")
     config = new_meta_training("CartPole-v1", "fast", [{"stages": [{"name": "bilevel", "lr": 0.005}]}], given).config
     assert [(stage.estimator, stage.lr) for stage in config.stages] == [("openai-es", 0.005)]
 
 
-def test_a_task_is_the_same_with_its_package_before_it():
+def test_package_prefix_does_not_change_the_stages():
     whole, named = (
         [stage[0] for stage in stages(None, task=task)] for task in ("CartPole-v1", "gymnasium:CartPole-v1")
     )
     assert whole == named
 
 
-def test_every_evolved_stage_takes_the_evolution_strategy():
+def test_evolution_strategy_applies_to_every_evolved_stage():
     named = [(name, estimator) for name, estimator, _ in stages("openai-es", task="Pendulum-v1")]
     assert named == [("greedy", "openai-es"), ("distil", "openai-es")]
 
@@ -59,12 +59,12 @@ def test_every_evolved_stage_takes_the_evolution_strategy():
         ("openai-es", {"stages": [{"name": "meta-gradient"}]}, "none of the stages meta-gradient is an evolution"),
     ],
 )
-def test_an_estimator_that_would_change_nothing_is_refused(estimator, settings, words):
+def test_estimator_without_effect_is_rejected(estimator, settings, words):
     with pytest.raises(UsageError, match=words):
         stages(estimator, **settings)
 
 
-def test_both_kinds_start_from_what_is_shipped_and_from_a_run(tmp_path):
+def test_start_accepts_shipped_names_and_run_folders(tmp_path):
     assert new_meta_training("digits", "fast", [], Given(start="digits")).config.teacher.start == "digits"
     bandit = "GTN-CartPoleBandit-v0"
     assert new_meta_training("CartPole-v1", "fast", [], Given(start=bandit)).config.environment.start == bandit
@@ -75,7 +75,7 @@ def test_both_kinds_start_from_what_is_shipped_and_from_a_run(tmp_path):
     assert found == str(file)
 
 
-def test_the_help_tells_the_budgets_of_the_presets():
+def test_help_of_minutes_states_preset_budgets():
     told = next(parameter.help for parameter in meta_train.params if parameter.name == "minutes")
     for task, name in (("digits", "digits"), ("mnist", "MNIST"), ("cifar10", "CIFAR-10")):
         minutes = new_meta_training(task, "fast", [], Given()).config.outer.minutes
@@ -85,7 +85,7 @@ def test_the_help_tells_the_budgets_of_the_presets():
         assert f"most environments {minutes:g}" in told
 
 
-def test_told_outer_steps_are_those_of_each_stage():
+def test_iterations_apply_to_each_stage_unless_it_has_its_own():
     given = Given(iterations=7)
     config = new_meta_training("Pendulum-v1", "fast", [{"environment": {"kind": "bandit"}}], given).config
     assert [config.outer(stage).iterations for stage in config.stages] == [7, 7]
@@ -96,7 +96,7 @@ def test_told_outer_steps_are_those_of_each_stage():
 
 @pytest.fixture
 def own(tmp_path, monkeypatch):
-    """Makes a module with images and an environment, and a file of images with a colon in its name, in the current folder."""
+    """Makes a module of images, an image file with a colon in its name (in the current folder) and two environments."""
     labels = np.arange(40) % 4
     images = np.random.default_rng(0).integers(0, 256, (40, 8, 8)).astype(np.uint8)
     module = type(sys)("my_pieces")
@@ -111,7 +111,7 @@ def own(tmp_path, monkeypatch):
         del gym.registry[id]
 
 
-def test_images_and_environments_are_told_apart(own):
+def test_image_tasks_and_environments_are_distinguished(own):
     assert [is_environment(name) for name in ("my_pieces:greys", "a:b.npz", "digits", "my_pieces:MyPole")] == [
         False
     ] * 4
@@ -130,6 +130,6 @@ def test_images_and_environments_are_told_apart(own):
     ],
 )
 @pytest.mark.parametrize("preset", ["fast", "paper"])
-def test_a_name_that_is_wrong_is_told_as_that_of_images(own, name, words, preset):
+def test_unknown_task_names_are_rejected_with_reason(own, name, words, preset):
     with pytest.raises(GTNError, match=words):
         new_meta_training(name, preset, [], Given(iterations=1))

@@ -1,4 +1,4 @@
-"""``gtn-cli nas``, as a user calls it, on a space and a task that take seconds."""
+"""``gtn-cli nas``, as a user calls it, on a small space and a task that take seconds."""
 
 import json
 from pathlib import Path
@@ -17,7 +17,7 @@ FULL, SPARSE = "c3-c3.c3-c3.c3.c3", "c3-sk.no-c1.a3.c3"
 
 @pytest.fixture(scope="module")
 def truth(tmp_path_factory):
-    """A small ground truth, made in this process."""
+    """File of a small ground truth."""
     from gtn_cli.main import main
 
     out = tmp_path_factory.mktemp("truth")
@@ -27,7 +27,7 @@ def truth(tmp_path_factory):
     return out / "nb201-small-channels=3-digits.json"
 
 
-def test_a_search_on_images_that_have_changed_does_not_replace_one(call, tmp_path, monkeypatch):
+def test_search_on_changed_images_does_not_replace_earlier_one(call, tmp_path, monkeypatch):
     folder, labels = tmp_path / "here", np.arange(40) % 2
     folder.mkdir()
     monkeypatch.chdir(folder)
@@ -51,7 +51,7 @@ def test_help_has_examples(call, name):
     assert f"gtn-cli nas {name}" in outcome.out
 
 
-def test_names_in_help_are_those_of_the_registries():
+def test_names_in_help_match_registries():
     from gtn_sl.nas.rankers import RANKERS as REGISTERED
     from gtn_sl.nas.search import SEARCHES as WAYS
     from gtn_sl.nas.spaces import SPACES as KNOWN
@@ -61,7 +61,7 @@ def test_names_in_help_are_those_of_the_registries():
     assert set(SEARCHES) == set(WAYS)
 
 
-def test_list_has_every_name_and_the_settings_of_one(call):
+def test_list_shows_all_names_and_the_settings_of_one(call):
     shown = call("nas", "list").out
     assert all(name in shown for name in (*SPACES, *RANKERS, *SEARCHES))
     assert "Initial learning rate" in call("nas", "list", "real").out
@@ -70,7 +70,7 @@ def test_list_has_every_name_and_the_settings_of_one(call):
     assert "Channels" in inherited["channels"]["text"]
 
 
-def test_sample_shows_sizes_and_draws(call, tmp_path):
+def test_sample_shows_sizes_and_draws_architectures(call, tmp_path):
     outcome = call("nas", "sample", *DIGITS, "--architecture", FULL, "--count", 2, "--draw", tmp_path / "p", "--json")
     rows = outcome.json["architectures"]
     assert rows[0]["architecture"] == FULL
@@ -79,7 +79,7 @@ def test_sample_shows_sizes_and_draws(call, tmp_path):
     assert "1 of 15,625" in call("nas", "sample", *DIGITS, "--count", 1).out
 
 
-def test_rank_orders_and_goes_on(call, tmp_path):
+def test_rank_orders_architectures_and_regenerates_damaged_file(call, tmp_path):
     given = ("nas", "rank", *DIGITS, "--architecture", SPARSE, "--architecture", FULL, "--out", tmp_path)
     document = call(*given, "--ranker", "parameters", "--ranker", "naswot@batch_size=8", "--json").json
     assert list(document[0]["values"]) == [FULL, SPARSE]
@@ -94,7 +94,7 @@ def test_rank_orders_and_goes_on(call, tmp_path):
     assert json.loads(broken.read_text())["architecture"] == FULL
 
 
-def test_a_users_ranker_that_fails_is_ranked_last(call, tmp_path, monkeypatch):
+def test_rank_puts_failed_architectures_last(call, tmp_path, monkeypatch):
     source = "def score(candidate, setting, seed):\n    return {'c3-sk.no-c1.a3.c3': 1.0}[candidate.encoding]\n"
     (tmp_path / "own_ranker.py").write_text(source)
     monkeypatch.syspath_prepend(tmp_path)
@@ -105,7 +105,7 @@ def test_a_users_ranker_that_fails_is_ranked_last(call, tmp_path, monkeypatch):
     assert "KeyError" in outcome.out
 
 
-def test_correlate_compares_all_that_a_folder_holds(call, truth, tmp_path):
+def test_correlate_includes_rankers_of_earlier_calls(call, truth, tmp_path):
     given = ("nas", "correlate", "--truth", truth, "--out", tmp_path)
     first = call(*given, "--ranker", "parameters", "--ranker", "synflow", "--json").json
     assert {row["ranker"] for row in first["rows"]} == {"parameters", "synflow"}
@@ -126,7 +126,7 @@ def test_correlate_compares_all_that_a_folder_holds(call, truth, tmp_path):
     assert "random [seed 1]" in again.out
 
 
-def test_correlate_draws_correlation_against_steps(call, truth, tmp_path):
+def test_correlate_plots_correlation_against_steps(call, truth, tmp_path):
     given = ("nas", "correlate", "--truth", truth, "--ranker", "parameters", "--out", tmp_path)
     assert call(*given, "--ranker", "real@steps=1,batch_size=8").code == 0
     assert not (tmp_path / "steps.png").exists()
@@ -136,7 +136,7 @@ def test_correlate_draws_correlation_against_steps(call, truth, tmp_path):
     assert list(tmp_path.glob("scores/real-*/tensorboard/events*"))
 
 
-def test_check_trains_a_few_again(call, truth, tmp_path):
+def test_check_retrains_and_compares_architectures(call, truth, tmp_path):
     given = ("nas", "check", "--truth", truth, "--count", 2, "--out", tmp_path)
     same = call(*given, "--training-seed", 1, "--json").json["checks"]
     assert len(same) == 2
@@ -148,7 +148,7 @@ def test_check_trains_a_few_again(call, truth, tmp_path):
     assert len(list(tmp_path.glob("trainings/*/*-*.json"))) >= 2
 
 
-def test_contest_is_held_by_several_processes_and_goes_on(call, tmp_path):
+def test_contest_runs_on_several_workers_and_resumes(call, tmp_path):
     given = ("nas", "contest", *DIGITS, "--ranker", "parameters", "--ranker", "synflow", "--search", "random")
     given = (*given, "--search", "evolution@population=2", "--evaluations", 4, "--seeds", 2, *QUICK, "--out", tmp_path)
     document = call(*given, "--workers", 2, "--json").json
@@ -171,7 +171,7 @@ def test_contest_is_held_by_several_processes_and_goes_on(call, tmp_path):
     assert "already holds a contest of nb201-small@channels=3 on digits; choose another folder" in of_mnist.err
 
 
-def test_a_ground_truth_of_other_trainings_does_not_replace_one(call, truth):
+def test_ground_truth_is_not_replaced_by_different_trainings(call, truth):
     before = truth.read_bytes()
     given = ("nas", "ground-truth", *DIGITS, "--count", 7, "--set", "epochs=3", "--out", truth.parent)
     refused = call(*given)
@@ -180,7 +180,7 @@ def test_a_ground_truth_of_other_trainings_does_not_replace_one(call, truth):
     assert truth.read_bytes() == before
 
 
-def test_search_then_train_its_winner(call, tmp_path):
+def test_train_accepts_winner_of_search(call, tmp_path):
     given = ("nas", "search", *DIGITS, "--ranker", "parameters", "--out", tmp_path)
     found = call(*given, "--search", "evolution@population=5,tournament=3", "--evaluations", 25, "--json").json
     folder = tmp_path / "evolution@population=5,tournament=3-0".replace("@", "-")
@@ -208,7 +208,7 @@ def test_search_then_train_its_winner(call, tmp_path):
     assert lost.is_file()
 
 
-def test_a_search_in_which_everything_failed_is_an_error(call, tmp_path, monkeypatch):
+def test_search_fails_if_every_judgement_fails(call, tmp_path, monkeypatch):
     (tmp_path / "useless.py").write_text("def ranker(candidate, setting, seed):\n    return float('nan')\n")
     monkeypatch.syspath_prepend(tmp_path)
     given = ("--ranker", "useless:ranker", "--evaluations", 3, "--search", "random", "--out", tmp_path / "s")
@@ -240,7 +240,7 @@ def test_a_search_in_which_everything_failed_is_an_error(call, tmp_path, monkeyp
     ],
     ids=lambda value: " ".join(value[:3]) if value and "[" not in str(value[0]) else "",
 )
-def test_wrong_usage(call, tmp_path, monkeypatch, arguments, words):
+def test_wrong_usage_is_rejected(call, tmp_path, monkeypatch, arguments, words):
     monkeypatch.chdir(tmp_path)
     outcome = call("nas", *arguments)
     assert outcome.code == 2, outcome

@@ -1,4 +1,4 @@
-"""``gtn-cli reproduce`` and the controls of ``gtn-cli evaluate``: wrong usage, an interrupt, and going on."""
+"""``gtn-cli reproduce``: wrong usage, interrupt and resume; and the controls of ``gtn-cli evaluate``."""
 
 import dataclasses
 import json
@@ -31,13 +31,13 @@ def assert_one_line(outcome, code, *words):
     ],
     ids=" ".join,
 )
-def test_wrong_usage(call, tmp_path, monkeypatch, arguments, words):
+def test_wrong_usage_is_rejected_and_writes_nothing(call, tmp_path, monkeypatch, arguments, words):
     monkeypatch.chdir(tmp_path)
     assert_one_line(call("reproduce", *arguments), 2, *words)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_folder_of_something_else_is_left_alone(call, tmp_path):
+def test_folder_with_other_files_is_rejected(call, tmp_path):
     (tmp_path / "thesis.txt").write_text("dear")
     assert_one_line(call("reproduce", "speed", "--out", tmp_path), 2, str(tmp_path), "already holds other files")
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
@@ -55,7 +55,7 @@ TINY = {
 
 
 def interrupt_when(metrics):
-    """Presses Ctrl-C once a run has taken a step."""
+    """Interrupts this process once a run has taken an outer step."""
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         if metrics.is_file() and "meta/loss" in metrics.read_text():
@@ -64,7 +64,7 @@ def interrupt_when(metrics):
 
 
 @pytest.mark.slow
-def test_an_interrupted_study_goes_on(call, tmp_path, monkeypatch):
+def test_interrupted_study_can_be_resumed(call, tmp_path, monkeypatch):
     scale = dataclasses.replace(SCALES["small"], settings={"digits": TINY}, learners=1, curve_images=10)
     monkeypatch.setitem(SCALES, "small", scale)
     command = ["reproduce", "endless", "--minutes", "0.1", "--device", "cpu", "--out", str(tmp_path / "s")]
@@ -86,7 +86,7 @@ def test_an_interrupted_study_goes_on(call, tmp_path, monkeypatch):
     assert "picture: " in outcome.out
 
 
-def test_controls_are_named_one_by_one(call, trained, tmp_path):
+def test_evaluate_runs_only_the_named_controls(call, trained, tmp_path):
     options = ("-n", 1, "--control-iterations", 1, "--device", "cpu", "--out", tmp_path, "--json")
     outcome = call("evaluate", trained, "--control", "untrained", "--control", "real", *options)
     assert [result["name"] for result in outcome.json["results"]] == ["teacher", "untrained teacher", "real data"]

@@ -1,4 +1,4 @@
-"""Killed at any moment and resumed, a run ends bit for bit where an uninterrupted one does."""
+"""Resume: a killed run ends bit for bit like an uninterrupted one; interrupts, new budgets, changed images, locking."""
 
 import json
 import random
@@ -15,13 +15,13 @@ ITERATIONS = 40
 
 
 def metrics(folder):
-    """Every logged value but those that measure time and memory."""
+    """Returns every logged value except those that measure time and memory."""
     rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     return [{tag: value for tag, value in row.items() if not tag.startswith(("perf/", "cost/"))} for row in rows]
 
 
 def teacher(folder):
-    """What a teacher's file holds, but the command and what it cost."""
+    """Returns what a teacher's file holds, except the command and the cost."""
     tensors, document = load_checkpoint(folder / "teacher.safetensors", "teacher")
     provenance = document.pop("provenance")
     assert provenance["command"] == (folder / "command.txt").read_text().strip()
@@ -31,7 +31,7 @@ def teacher(folder):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", [0, 1])
-def test_sigkill_three_times(start, tmp_path, seed, small):
+def test_run_killed_three_times_matches_uninterrupted_run(start, tmp_path, seed, small):
     settings = [*small, "--seed", seed, "--iterations", ITERATIONS]
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     uninterrupted = start("meta-train", *settings, "--out", whole, "--quiet")
@@ -61,7 +61,7 @@ def test_sigkill_three_times(start, tmp_path, seed, small):
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupt_saves_and_prints_how_to_go_on(start, tmp_path, number, small):
+def test_interrupt_saves_and_prints_resume_command(start, tmp_path, number, small):
     folder = tmp_path / "a run"
     process = start("meta-train", *small, "--iterations", 100000, "--out", folder)
     while not (folder / "state" / "latest.safetensors").exists():
@@ -74,7 +74,7 @@ def test_an_interrupt_saves_and_prints_how_to_go_on(start, tmp_path, number, sma
     assert "Traceback" not in err
 
 
-def test_two_new_budgets_are_refused_and_the_run_still_goes_on(call, tmp_path, small):
+def test_resume_rejects_two_budgets_and_run_stays_resumable(call, tmp_path, small):
     assert call("meta-train", *small, "--iterations", 1, "--out", tmp_path / "r").code == 0
     outcome = call("meta-train", "--resume", tmp_path / "r", "--iterations", 2, "--minutes", 1)
     assert (outcome.code, "either --iterations or --minutes" in outcome.err) == (2, True), outcome.err
@@ -83,7 +83,7 @@ def test_two_new_budgets_are_refused_and_the_run_still_goes_on(call, tmp_path, s
 
 @pytest.fixture
 def own(tmp_path, monkeypatch):
-    """Makes a module ``my_greys``, in a folder that is on Python's path, and the file of its images."""
+    """Makes a module ``my_greys`` on Python's path and the file of its images; returns their folder."""
     labels, folder = np.arange(80) % 4, tmp_path / "package"
     folder.mkdir()
     images = np.random.default_rng(0).integers(0, 256, (80, 8, 8)).astype(np.uint8)
@@ -98,7 +98,7 @@ def own(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("named", ["file", "module"])
-def test_a_run_goes_on_with_the_images_that_it_began_with(call, tmp_path, small, own, monkeypatch, named):
+def test_resume_requires_unchanged_own_images(call, tmp_path, small, own, monkeypatch, named):
     name = own / "greys.npz" if named == "file" else "my_greys:greys"
     made = call("meta-train", *small[2:], "--task", name, "--iterations", 1, "--out", tmp_path / "r")
     assert made.code == 0, made.err
@@ -117,7 +117,7 @@ def test_a_run_goes_on_with_the_images_that_it_began_with(call, tmp_path, small,
         assert "cannot import the image task 'my_greys:greys'" in outcome.err
 
 
-def test_one_process_at_a_time(start, call, tmp_path, small):
+def test_resume_fails_while_another_process_uses_the_run(start, call, tmp_path, small):
     folder = tmp_path / "r"
     process = start("meta-train", *small, "--iterations", 100000, "--out", folder)
     try:

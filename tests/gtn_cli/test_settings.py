@@ -1,4 +1,4 @@
-"""``gtn-cli settings``: every setting of a meta-training, with its value and what it is."""
+"""``gtn-cli settings``: every setting of a meta-training, with its value and description."""
 
 import re
 
@@ -15,14 +15,14 @@ from gtn_sl.labels import LABELS
 
 
 @pytest.mark.parametrize(("task", "preset"), [("digits", "fast"), ("mnist", "paper"), ("cifar10", "original")])
-def test_what_is_listed_makes_the_preset_again(call, task, preset):
+def test_listed_values_reproduce_image_preset(call, task, preset):
     listed = call("settings", "--task", task, "--preset", preset, "--json").json
     told = parse_assignments(f"{name}={setting['value']}" for name, setting in listed.items())
     expected = resolve_config(task, preset, {"compute": {"device": "auto"}})
     assert resolve_config(told["task"], told["preset"], {"learner": told.pop("learner")}, told) == expected
 
 
-def test_every_setting_says_what_it_is(call):
+def test_every_setting_has_a_description(call):
     for arguments in (["--task", "mnist"], ["--task", "CartPole-v1"], ["--task", "Pendulum-v1", "--kind", "bandit"]):
         for name, setting in call("settings", *arguments, "--json").json.items():
             assert setting["what"] or name == "outer.lr", name
@@ -32,13 +32,13 @@ def test_every_setting_says_what_it_is(call):
     ("task", "kind"),
     [("CartPole-v1", "mdp"), ("Acrobot-v1", "mdp"), ("HalfCheetah-v5", "bandit"), ("Pendulum-v1", "reward")],
 )
-def test_what_is_listed_makes_the_preset_of_an_environment_again(call, task, kind):
+def test_listed_values_reproduce_environment_preset(call, task, kind):
     listed = call("settings", "--task", task, "--kind", kind, "--json").json
     told = parse_assignments(f"{name}={each['value']}" for name, each in listed.items() if "value" in each)
     assert resolve_environment(task, "fast", told) == resolve_environment(task, "fast", {"environment": {"kind": kind}})
 
 
-def test_stages_are_listed_as_they_are_told_and_what_they_may_have_once(call):
+def test_stages_are_listed_with_value_and_entry_defaults(call):
     listed = call("settings", "stages", "--task", "Acrobot-v1", "--json").json
     assert listed["stages"]["value"].startswith("[{name: greedy, sigma: 0.3, validations: 6}, {name: fit}, ")
     assert listed["stages[].population"]["default"] == "64"
@@ -60,12 +60,12 @@ def test_stages_are_listed_as_they_are_told_and_what_they_may_have_once(call):
         ("meta_loss.augmentation", AUGMENTATIONS),
     ],
 )
-def test_a_setting_that_is_a_name_says_which_there_are(call, setting, names):
+def test_description_of_named_choice_lists_all_names(call, setting, names):
     text = call("settings", setting, "--json").json[setting]["what"]
     assert set(names) <= set(re.findall(r"[\w-]+", text)), text
 
 
-def test_words_choose_settings_by_name_or_text(call):
+def test_words_filter_settings_by_name_or_text(call):
     outcome = call("settings", "outer", "COSINE")
     assert (outcome.code, outcome.out) == (
         0,
@@ -77,6 +77,6 @@ def test_words_choose_settings_by_name_or_text(call):
     assert "no setting of digits has 'cosine' and 'bandit'" in missing.err
 
 
-def test_a_wrong_task_or_kind_is_refused(call):
+def test_unknown_task_and_unsuitable_kind_are_rejected(call):
     assert "unknown task 'digit'; did you mean 'digits'?" in call("settings", "--task", "digit").err
     assert "digits is a supervised task" in call("settings", "--kind", "mdp").err

@@ -1,3 +1,5 @@
+"""``gtn-cli train-agent``: training, test on the real task, output, wrong usage and interrupts."""
+
 import signal
 import sys
 import time
@@ -9,13 +11,13 @@ from PIL import Image
 from gtn_cli.commands.train_agent import NAMES
 
 
-def test_names_are_those_of_the_registry():
+def test_algorithm_names_match_registry():
     from gtn_rl.sb3.algorithms import ALGORITHMS
 
     assert tuple(ALGORITHMS) == NAMES
 
 
-def test_trains_plays_saves_and_films(call, tmp_path):
+def test_agent_is_trained_tested_saved_and_recorded(call, tmp_path):
     config = tmp_path / "a2c.yml"
     config.write_text(
         yaml.safe_dump({"CartPole-v1": {"n_timesteps": 60, "policy": "MlpPolicy", "learning_rate": "lin_1e-3"}})
@@ -40,7 +42,7 @@ def test_trains_plays_saves_and_films(call, tmp_path):
     assert A2C.load(tmp_path / "agents" / "a.zip").gamma == 0.9
 
 
-def test_says_what_it_did(call):
+def test_output_reports_return_steps_and_threshold(call):
     outcome = call("train-agent", "--env", "Pendulum-v1", "--algo", "td3", "--steps", 20, "--episodes", 1)
     assert outcome.code == 0, outcome.err
     assert "real return of td3 on Pendulum-v1" in outcome.out
@@ -48,8 +50,8 @@ def test_says_what_it_did(call):
     assert "solved from -200: not reached" in outcome.out
 
 
-def test_without_the_real_tasks_package_it_trains_and_saves(call, tmp_path, monkeypatch):
-    monkeypatch.setitem(sys.modules, "Box2D", None)  # as where the package is not installed
+def test_no_eval_trains_without_the_real_tasks_package(call, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "Box2D", None)  # as if the package were not installed
     for name in [name for name in sys.modules if name.startswith("gymnasium.envs.box2d")]:
         monkeypatch.delitem(sys.modules, name)
     train = ("train-agent", "--env", "GTN-LunarLander-v0", "--steps", 20, "--algo", "dqn", "--save", tmp_path / "a.zip")
@@ -76,7 +78,7 @@ def test_without_the_real_tasks_package_it_trains_and_saves(call, tmp_path, monk
         (["--env", "Cart-v1"], 2, "unknown environment 'Cart-v1'"),
     ],
 )
-def test_wrong_usage(call, tmp_path, monkeypatch, arguments, code, words):
+def test_wrong_usage_is_rejected(call, tmp_path, monkeypatch, arguments, code, words):
     monkeypatch.chdir(tmp_path)
     outcome = call("train-agent", *arguments)
     assert outcome.code == code
@@ -84,7 +86,7 @@ def test_wrong_usage(call, tmp_path, monkeypatch, arguments, code, words):
     assert "Traceback" not in outcome.err
 
 
-def test_the_folder_of_the_image_files_goes_before_the_variable(call, tmp_path, monkeypatch):
+def test_data_dir_option_overrides_environment_variable(call, tmp_path, monkeypatch):
     monkeypatch.setenv("GTN_DATA_DIR", str(tmp_path / "of-the-variable"))
     given = tmp_path / "given"
     outcome = call("train-agent", "--env", "GTN-MNIST-Real-v0", "--steps", 5, "--data-dir", given)
@@ -94,7 +96,7 @@ def test_the_folder_of_the_image_files_goes_before_the_variable(call, tmp_path, 
 
 
 @pytest.mark.slow
-def test_interrupted(start, tmp_path):
+def test_interrupt_exits_with_130_and_saves_nothing(start, tmp_path):
     process = start(
         "train-agent", "--env", "CartPole-v1", "--steps", 10**7, "--save", tmp_path / "a.zip", "--tensorboard", tmp_path
     )
@@ -107,7 +109,7 @@ def test_interrupted(start, tmp_path):
     assert not (tmp_path / "a.zip").exists()
 
 
-def test_help_imports_no_torch():
+def test_train_agent_and_transfer_modules_import_no_torch():
     import subprocess
     import sys
 

@@ -1,3 +1,5 @@
+"""``gtn-cli transfer``: reports, extending a study, several environments, wrong usage and interrupts."""
+
 import signal
 import time
 
@@ -6,7 +8,7 @@ import pytest
 SMALL = ("--algo", "a2c", "--seeds", 2, "--steps", "20,40", "--episodes", 3)
 
 
-def test_reports_and_goes_on(call, tmp_path):
+def test_study_writes_reports_and_can_be_extended(call, tmp_path):
     outcome = call("transfer", "CartPole-v1", *SMALL, "--out", tmp_path)
     assert outcome.code == 0, outcome.err
     assert "IQM of the return on CartPole-v1" in outcome.out
@@ -24,7 +26,7 @@ def test_reports_and_goes_on(call, tmp_path):
     assert made_by in (tmp_path / "transfer.md").read_text()
 
 
-def test_several_environments(call, tmp_path):
+def test_several_environments_get_separate_folders(call, tmp_path):
     names = ("CartPole-v0", "CartPole-v1")
     with pytest.warns(DeprecationWarning, match="CartPole-v0 is out of date"):
         outcome = call(
@@ -44,7 +46,7 @@ def test_several_environments(call, tmp_path):
         (["CartPole-v1", "Pendulum-v1", "--algo", "dqn"], "dqn does not support the actions of Pendulum-v1"),
     ],
 )
-def test_wrong_usage(call, tmp_path, monkeypatch, arguments, words):
+def test_wrong_usage_is_rejected_and_writes_nothing(call, tmp_path, monkeypatch, arguments, words):
     monkeypatch.chdir(tmp_path)
     outcome = call("transfer", *arguments)
     assert outcome.code == 2, outcome
@@ -53,7 +55,7 @@ def test_wrong_usage(call, tmp_path, monkeypatch, arguments, words):
 
 
 @pytest.mark.slow
-def test_interrupted_with_workers(start, tmp_path):
+def test_interrupt_with_workers_prints_resume_command(start, tmp_path):
     arguments = ("transfer", "CartPole-v1", *SMALL, "--seeds", 300, "--workers", 2, "--out", tmp_path / "out")
     process = start(*arguments)
     lines = tmp_path / "out" / "agents.jsonl"

@@ -1,4 +1,4 @@
-"""Commands that use a teacher of images: shipped names, trained classifiers, compact files."""
+"""Commands that use a teacher of images: shipped names, trained classifiers, protected files, compact files."""
 
 import pytest
 import torch
@@ -10,7 +10,7 @@ from gtn_sl.teacher import seeded_teacher
 from gtn_sl.teacher_file import save_teacher
 
 
-def test_every_command_takes_a_shipped_name(call, tmp_path, monkeypatch):
+def test_inspect_and_evaluate_accept_shipped_names(call, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     document = call("inspect", "digits", "--json").json
     assert document["task"] == "digits"
@@ -26,14 +26,14 @@ def test_every_command_takes_a_shipped_name(call, tmp_path, monkeypatch):
     assert (tmp_path / "runs" / "evaluate" / "digits" / "learners.png").is_file()
 
 
-def test_an_unknown_teacher_is_named(call):
+def test_unknown_teacher_suggests_closest_name(call):
     for command in (["inspect", "digit"], ["evaluate", "digit"], ["train-learner", "--teacher", "digit"]):
         outcome = call(*command)
         assert outcome.code == 2
         assert "did you mean 'digits'" in outcome.err
 
 
-def test_a_trained_learner_is_tested_saved_and_loaded(call, tmp_path):
+def test_train_learner_tests_and_saves_classifier(call, tmp_path):
     path = tmp_path / "model.safetensors"
     outcome = call("train-learner", "--teacher", "digits", "--save", path, "--seed", 3)
     assert outcome.code == 0, outcome.err
@@ -46,7 +46,7 @@ def test_a_trained_learner_is_tested_saved_and_loaded(call, tmp_path):
     assert classifier.document["command"] == f"gtn-cli train-learner --teacher digits --save {path} --seed 3"
 
 
-def test_of_several_learners_the_best_on_validation_images_is_kept(call, trained, tmp_path):
+def test_train_learner_saves_best_on_validation_images(call, trained, tmp_path):
     path = tmp_path / "model.safetensors"
     result = call("train-learner", "--teacher", trained, "-n", 4, "--save", path, "--json").json
     data = gtn_sl.load_task("digits")
@@ -61,7 +61,7 @@ def test_of_several_learners_the_best_on_validation_images_is_kept(call, trained
     assert (untested["saved_seed"], untested["test_accuracy"]) == (result["saved_seed"], None)
 
 
-def test_without_real_images_it_trains_and_says_so(call, tmp_path, monkeypatch):
+def test_train_learner_works_without_real_images(call, tmp_path, monkeypatch):
     monkeypatch.setattr(download, "BASE_URLS", dict.fromkeys(download.BASE_URLS, "http://127.0.0.1:9/"))
     few = {"teacher": {"hidden": 8, "channels": [4, 2]}, "inner": {"steps": 2, "batch_size": 10}}
     config = resolve_config("mnist", "fast", few)
@@ -76,7 +76,7 @@ def test_without_real_images_it_trains_and_says_so(call, tmp_path, monkeypatch):
     assert result["untested_because"] == "--no-test was given"
 
 
-def test_a_file_that_is_no_safetensors_is_refused_before_any_work(call):
+def test_output_without_safetensors_suffix_is_rejected(call):
     outcome = call("train-learner", "--teacher", "digits", "--save", "model.pt")
     assert outcome.code == 2
     assert "--save must name a .safetensors file, not model.pt" in outcome.err
@@ -88,7 +88,7 @@ def test_a_file_that_is_no_safetensors_is_refused_before_any_work(call):
 @pytest.mark.parametrize(
     "command", [("export-dataset", "FILE", "--out", "FILE"), ("train-learner", "--teacher", "FILE", "--save", "FILE")]
 )
-def test_a_teacher_is_not_replaced_by_what_is_made_of_it(call, trained, tmp_path, command):
+def test_commands_refuse_to_overwrite_their_teacher(call, trained, tmp_path, command):
     file = tmp_path / "mine.safetensors"
     file.write_bytes((trained / "teacher.safetensors").read_bytes())
     before = file.read_bytes()
@@ -97,14 +97,14 @@ def test_a_teacher_is_not_replaced_by_what_is_made_of_it(call, trained, tmp_path
     assert file.read_bytes() == before
 
 
-def test_a_place_that_cannot_be_written_is_found_out_before_any_work(call):
+def test_unwritable_output_is_rejected(call):
     for command in (["train-learner", "--teacher", "digits", "--save"], ["compact", "digits", "--out"]):
         outcome = call(*command, "/dev/null/small.safetensors")
         assert outcome.code == 2
         assert "cannot write /dev/null/small.safetensors" in outcome.err
 
 
-def test_compact_stores_a_teacher_at_half_the_size(call, trained, tmp_path):
+def test_compact_stores_teacher_in_float16(call, trained, tmp_path):
     path = tmp_path / "small.safetensors"
     outcome = call("compact", trained, "--out", path, "-n", 2, "--tolerance", 10)
     assert outcome.code == 0, outcome.err

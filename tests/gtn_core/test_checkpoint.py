@@ -1,4 +1,4 @@
-"""Checkpoints: what goes in comes out, and every damaged or foreign file is named, not loaded."""
+"""Checkpoints: round trips, atomic writes, and errors for damaged, foreign or unwritable files."""
 
 import json
 import os
@@ -38,7 +38,7 @@ def saved(tmp_path):
 
 @settings(max_examples=30)
 @given(document=st.dictionaries(names, values, max_size=4), shape=st.lists(st.integers(0, 4), max_size=3))
-def test_round_trip(tmp_path, document, shape):
+def test_checkpoint_round_trip_preserves_tensors_and_document(tmp_path, document, shape):
     tensor = torch.randn(shape)
     save_checkpoint(tmp_path / "x.safetensors", {"t": tensor}, {**document, "kind": "thing"})
     tensors, found = load_checkpoint(tmp_path / "x.safetensors", "thing")
@@ -46,7 +46,7 @@ def test_round_trip(tmp_path, document, shape):
     assert found == {**document, "kind": "thing", "format": 1}
 
 
-def test_every_truncation_is_refused(saved):
+def test_loading_truncated_file_raises_at_every_length(saved):
     content = saved.read_bytes()
     for length in range(len(content)):
         saved.write_bytes(content[:length])
@@ -54,7 +54,7 @@ def test_every_truncation_is_refused(saved):
             load_checkpoint(saved, "thing")
 
 
-def test_foreign_files_are_refused(tmp_path, saved):
+def test_load_document_rejects_foreign_and_missing_files(tmp_path, saved):
     foreign = tmp_path / "foreign.safetensors"
     save_file({"w": torch.zeros(2)}, foreign)
     with pytest.raises(CheckpointError, match="not a GTN file"):
@@ -77,7 +77,7 @@ def test_foreign_files_are_refused(tmp_path, saved):
         load_document(tmp_path / "absent", "thing")
 
 
-def test_a_failed_write_leaves_the_old_file_and_nothing_else(saved):
+def test_failed_write_keeps_old_file_and_leaves_no_other(saved):
     before = saved.read_bytes()
     writer = replacing(saved)
     writer.__enter__().write(b"half")
@@ -87,12 +87,12 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(saved):
     assert os.listdir(saved.parent) == [saved.name]
 
 
-def test_an_unwritable_place_is_one_clear_error(tmp_path):
+def test_save_into_missing_folder_raises_error(tmp_path):
     with pytest.raises(GTNError, match=r"cannot write .*nowhere"):
         save_checkpoint(tmp_path / "nowhere" / "x.safetensors", {}, {"kind": "thing"})
 
 
-def test_tensors_that_do_not_fit_are_named(tmp_path):
+def test_load_into_names_misshapen_extra_or_missing_tensor(tmp_path):
     module = torch.nn.Linear(2, 3)
     state = module.state_dict()
     for change, words in [
@@ -106,7 +106,7 @@ def test_tensors_that_do_not_fit_are_named(tmp_path):
         load_into(module, state, tmp_path)
 
 
-def test_an_optimizer_goes_on_as_if_never_stored():
+def test_unpacked_optimizer_takes_identical_next_step():
     def make():
         torch.manual_seed(0)
         parameter = torch.nn.Parameter(torch.randn(4))
@@ -128,14 +128,14 @@ def test_an_optimizer_goes_on_as_if_never_stored():
     assert torch.equal(a, b)
 
 
-def test_an_unwritable_place_is_found_out_before_the_work(tmp_path):
+def test_require_writable_rejects_unwritable_paths(tmp_path):
     for path in (tmp_path, tmp_path / "a" / "b.zip"):
         (tmp_path / "a").touch()
         with pytest.raises(UsageError, match="cannot write"):
             require_writable(path)
 
 
-def test_tensors_that_share_memory_are_stored_each(tmp_path):
+def test_tensors_sharing_memory_round_trip(tmp_path):
     one = torch.arange(6.0).view(2, 3)
     save_checkpoint(tmp_path / "x.safetensors", {"a": one, "b": one, "c": one.T}, {"kind": "thing"})
     tensors, _ = load_checkpoint(tmp_path / "x.safetensors", "thing")

@@ -1,4 +1,4 @@
-"""A loop closed over the learner's progress: its meta-gradient against plain autograd and finite differences, in float64."""
+"""Closed loops: the meta-gradient against plain autograd and finite differences, in float64; the learner's progress."""
 
 import pytest
 import torch
@@ -55,7 +55,7 @@ class Attentive(Teacher):
 
 
 class Setting:
-    """An episode of such a teacher."""
+    """An episode of an ``Attentive`` teacher, and two ways to differentiate it."""
 
     def __init__(self, optimizer: str = "sgd", weights: dict[int, float] | None = None) -> None:
         self.learner, phi = fresh_learner(build, 0)
@@ -82,7 +82,7 @@ class Setting:
         return estimate.values["meta/weighted_loss"], gradients
 
     def plain_autograd(self, *, blind: bool = False) -> tuple[float, dict[str, torch.Tensor]]:
-        """Differentiates one graph of the whole loop; ``blind`` takes the progress for a constant, as a wrong adjoint would."""
+        """Differentiates one graph of the whole loop; ``blind`` treats the progress as a constant."""
         phi, optimizer = self.episode.phi.clone().requires_grad_(), self.episode.optimizer
         state, progress, total = optimizer.init(phi), None, torch.zeros((), dtype=torch.float64)
         lr, momentum = self.teacher.schedule()
@@ -115,13 +115,13 @@ def test_adjoint_equals_plain_autograd(optimizer, backend, keep_last_k, weights)
         assert error(gradient, adjoints[name]) < 1e-10, name
 
 
-def test_what_comes_back_through_the_progress_matters():
+def test_detached_progress_changes_every_gradient():
     setting = Setting()
     gradients, blind = setting.plain_autograd()[1], setting.plain_autograd(blind=True)[1]
     assert all(error(gradient, blind[name]) > 1e-3 for name, gradient in gradients.items())
 
 
-def test_adjoint_equals_central_differences_of_the_fitness_that_evolution_strategies_see():
+def test_adjoint_equals_central_differences_of_fitness():
     setting = Setting(weights=BOTH_LOSSES)
     _, adjoints = setting.adjoint()
     gradient = torch.cat([adjoints[name].flatten() for name, _ in setting.teacher.named_parameters()])
@@ -136,19 +136,19 @@ def test_adjoint_equals_central_differences_of_the_fitness_that_evolution_strate
     assert torch.equal(setting.teacher.theta(), theta)
 
 
-def test_evolution_strategies_search_closed_loops():
+def test_snes_estimates_nonzero_gradient_in_closed_loop():
     setting = Setting()
     SNES(EstimatorConfig(population=4)).estimate(setting.teacher, setting.episode)
     assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in setting.teacher.parameters())
 
 
-def test_expected_accuracy_of_certain_answers_is_accuracy():
+def test_class_progress_of_certain_answers_is_accuracy():
     answers, classes = torch.tensor([0, 0, 1, 1, 1]), torch.tensor([0, 0, 0, 1, 1])
     progress = class_progress(torch.tensor(0.7), 100.0 * torch.eye(4)[answers], torch.eye(4)[classes])
     torch.testing.assert_close(progress, torch.tensor([0.7, 2 / 3, 1.0, 0.25, 0.25]))
 
 
-def test_soft_labels_weigh_examples_and_absent_classes_leave_gradients_finite():
+def test_class_progress_handles_soft_labels_and_absent_classes():
     logits = torch.tensor([[0.0, 1.0, 0.0], [2.0, 0.0, 0.0]], requires_grad=True)
     labels = torch.tensor([[0.75, 0.25, 0.0], [0.25, 0.75, 0.0]], requires_grad=True)
     progress = class_progress(torch.tensor(1.0), logits, labels)

@@ -1,4 +1,4 @@
-"""Configs: layers, documentation, and errors that name the key, its value and what is accepted."""
+"""Configs: layers, YAML, assignments, and errors that name the key, its value and what is accepted."""
 
 import dataclasses
 
@@ -45,19 +45,19 @@ class Outer:
     """A rate."""
 
 
-def test_later_layers_win_and_the_rest_stays():
+def test_later_layers_override_earlier_ones_per_key():
     merged = resolve(Outer, {"name": "b", "inner": {"steps": 5}}, {"inner": {"widths": [[1, 2]]}})
     assert merged == Outer(name="b", inner=Inner(steps=5, widths=((1, 2),)))
 
 
-def test_a_config_survives_yaml(tmp_path):
+def test_config_round_trips_through_yaml(tmp_path):
     path, settings = tmp_path / "c.yaml", Outer(inner=Inner(widths=((1, 2), (3, 4))))
     write_yaml(settings, path.write_bytes)
     assert resolve(Outer, read_yaml(path)) == settings
     assert to_dict(settings)["inner"]["widths"] == [[1, 2], [3, 4]]
 
 
-def test_changed_settings_are_named():
+def test_changed_settings_lists_dotted_names_of_differences():
     before = Outer(inner=Inner(widths=((1, 2),)), parts=(Inner(),))
     after = Outer(name="b", inner=Inner(widths=((1, 3),)), parts=(Inner(steps=4), Inner()))
     assert changed_settings(before, before) == []
@@ -88,24 +88,24 @@ def test_configs_are_frozen():
         ),
     ],
 )
-def test_wrong_keys_and_values_are_named(layer, words):
+def test_resolve_error_names_unknown_key_or_invalid_value(layer, words):
     with pytest.raises(UsageError, match=words):
         resolve(Outer, layer)
 
 
-def test_assignments_are_yaml_values_at_dotted_keys():
+def test_assignments_parse_dotted_keys_and_yaml_values():
     parsed = parse_assignments(["inner.steps=5", "inner.widths=[[1,2]]", "name=x=y"])
     assert parsed == {"inner": {"steps": 5, "widths": [[1, 2]]}, "name": "x=y"}
 
 
 @pytest.mark.parametrize("text", ["steps", "=3", "a=[1"])
-def test_malformed_assignments_are_refused(text):
+def test_malformed_assignments_are_rejected(text):
     with pytest.raises(UsageError):
         parse_assignments([text])
 
 
 @pytest.mark.parametrize("content", [b"a: [1", b"- 1\n", b"\xff\xfe"])
-def test_files_that_hold_no_settings_are_refused(tmp_path, content):
+def test_read_yaml_rejects_invalid_and_missing_files(tmp_path, content):
     path = tmp_path / "c.yaml"
     path.write_bytes(content)
     with pytest.raises(UsageError, match=r"c\.yaml"):

@@ -1,4 +1,4 @@
-"""Several processes as one: how they are found, what they hand each other, and that failures of one are failures of all."""
+"""Worlds of several processes: launcher detection, collectives, shared failures, lost ranks and shutdown."""
 
 import os
 import signal
@@ -42,50 +42,50 @@ pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threade
         (["PMIX_RANK"], "horovod"),
         (["PMI_RANK", "PMI_SIZE"], "horovod"),
         (["PMIX_RANK", "TORCHELASTIC_RUN_ID"], "torch"),  # torchrun, started on each machine by an MPI launcher
-        (["RANK", "WORLD_SIZE"], "single"),  # too common to mean anything
+        (["RANK", "WORLD_SIZE"], "single"),  # too common to indicate a launcher
     ],
 )
-def test_the_world_follows_the_launcher(signs, name):
+def test_launcher_variables_determine_world(signs, name):
     assert detected(dict.fromkeys(signs, "0")) == name
 
 
-def test_no_launcher_is_a_world_of_one():
+def test_join_gives_single_process_without_launcher_or_by_name():
     assert isinstance(join("auto", {}), SingleProcess)
     assert isinstance(join("single", {"HOROVOD_RANK": "1"}), SingleProcess)
 
 
-def test_the_size_that_a_launcher_tells():
+def test_launched_size_reads_launcher_variables():
     assert launched_size({"OMPI_COMM_WORLD_SIZE": "3"}) == 3
     assert launched_size({"HOROVOD_SIZE": "2", "SLURM_NTASKS": "4"}) == 2
     assert launched_size({}) is None
 
 
-def test_what_cannot_be_joined_is_an_error():
+def test_join_rejects_unknown_world_and_missing_variables():
     with pytest.raises(UnknownNameError, match="did you mean 'horovod'"):
         join("horovd")
     with pytest.raises(UsageError, match=r"RANK, WORLD_SIZE.*torchrun"):
         join("torch", {})
 
 
-def test_a_launcher_without_its_library_is_an_error(monkeypatch):
+def test_missing_horovod_raises_error_with_install_hint(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "horovod.torch", None)
     with pytest.raises(GTNError, match=r"cannot import Horovod.*install_horovod.sh.*--world single"):
         join("auto", {"OMPI_COMM_WORLD_RANK": "0", "OMPI_COMM_WORLD_SIZE": "2"})
 
 
-def test_buckets_hold_neighbours_of_one_type_up_to_a_size():
+def test_buckets_group_adjacent_tensors_by_dtype_and_size():
     floats, doubles = [torch.zeros(4) for _ in range(3)], [torch.zeros(2, dtype=torch.float64)]
     found = list(buckets([*floats, torch.zeros(0), *doubles, torch.zeros(100)], limit=32))
     assert [[len(t) for t in bucket] for bucket in found] == [[4, 4], [4], [2], [100]]
 
 
-def test_values_are_averaged_and_costs_added():
+def test_merged_values_average_metrics_and_sum_costs():
     rows = [{"meta/loss": 1.0, "cost/real_steps": 5.0}, {"meta/loss": 3.0, "cost/real_steps": 7.0, "meta/rare": 2.0}]
     assert merged_values(rows) == {"meta/loss": 2.0, "cost/real_steps": 12.0, "meta/rare": 2.0}
 
 
 class Quadratic:
-    """A trial that remembers how many candidates it was asked about."""
+    """A trial whose fitness is minus the squared norm; it logs the number of candidates judged as real steps."""
 
     def __init__(self):
         self.values = {}
@@ -121,7 +121,7 @@ def _hand_over(world):
     }
 
 
-def test_what_two_processes_hand_each_other(in_processes):
+def test_collectives_give_same_results_on_two_ranks(in_processes):
     results = in_processes(2, _hand_over)
     assert results[0] == results[1]
     found = results[0]
@@ -134,7 +134,7 @@ def test_what_two_processes_hand_each_other(in_processes):
     assert found["first"] == 5
     assert found["shared"] == ([[10, 0], [20, 1], [30, 0]], [10, 20, 30])
     assert found["fitness"][0] == [-float(i * i) for i in range(7)]
-    assert found["fitness"][1] == {"cost/real_steps": 8.0, "meta/kind": 1.0}  # both judge the last one
+    assert found["fitness"][1] == {"cost/real_steps": 8.0, "meta/kind": 1.0}  # both ranks judge the last candidate
 
 
 def _fail(world):
@@ -153,7 +153,7 @@ def _fail(world):
     return told, first(world, lambda: "still together")
 
 
-def test_a_failure_of_one_process_is_a_failure_of_all(in_processes):
+def test_failure_on_one_rank_raises_on_all_ranks(in_processes):
     told, after = zip(*in_processes(2, _fail), strict=True)
     assert after == ("still together",) * 2
     assert told[0][:2] == told[1][:2] == [("DataError", "no file", 1)] * 2
@@ -171,7 +171,7 @@ def _lose(world):
         return str(error)
 
 
-def test_a_process_that_dies_is_noticed(in_processes):
+def test_killed_rank_raises_lost_rank_error_on_other_rank(in_processes):
     told = in_processes(2, _lose)
     assert told[0].startswith("another process of this run has ended")
     assert told[1] is None
@@ -187,7 +187,7 @@ def test_a_process_that_dies_is_noticed(in_processes):
         (RuntimeError("The size of tensor a (3) must match the size of tensor b (4)"), False),
     ],
 )
-def test_only_a_broken_connection_means_a_lost_process(error, lost):
+def test_only_connection_errors_become_lost_rank_errors(error, lost):
     def fail():
         raise error
 
@@ -201,11 +201,11 @@ def _agree(world):
         return _all_have(torch.distributed.PrefixStore(name, _get_default_store()), world.size, here)
 
     found = [all_have("one", True), all_have("two", world.rank == 0), all_have("three", False)]
-    world.gather(0)  # the store goes with the first process, which waits for those that still read it
+    world.gather(0)  # rank 0 hosts the store, so it waits until the other has read it
     return found
 
 
-def test_processes_agree_whether_each_has_a_gpu_of_its_own(in_processes):
+def test_all_have_is_true_only_if_true_on_every_rank(in_processes):
     assert in_processes(2, _agree) == [[True, False, False]] * 2
 
 
@@ -221,7 +221,7 @@ print([open(f"/proc/self/task/{thread}/comm").read().strip() for thread in os.li
 """
 
 
-def test_a_closed_world_leaves_no_threads_to_the_end_of_the_interpreter():
+def test_closed_torch_world_leaves_no_gloo_threads():
     alone = {"RANK": "0", "WORLD_SIZE": "1", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "0", "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-c", LEAVES_NO_THREADS]
     done = subprocess.run(command, env={**os.environ, **alone}, capture_output=True, text=True, timeout=120)

@@ -1,4 +1,4 @@
-"""Evolution strategies: utilities, agreement with the true gradient in expectation, determinism, resuming."""
+"""Evolution strategies: utilities, agreement with the true gradient, resuming, logging and divergence."""
 
 import pytest
 import torch
@@ -18,7 +18,7 @@ class Point(Teacher):
 
 
 class Distance:
-    """A trial without a derivative: minus the squared distance to the goal."""
+    """A trial without derivative: fitness is minus the squared distance to the goal; NaN for ``broken`` candidates."""
 
     def __init__(self, broken=()):
         self.values, self.broken = {}, list(broken)
@@ -37,7 +37,7 @@ def estimate(estimator, teacher, trial=None):
 
 
 @pytest.mark.parametrize("utilities", [centred_ranks, log_utilities])
-def test_utilities_sum_to_nothing_and_follow_the_ranks(utilities):
+def test_utilities_sum_to_zero_and_follow_fitness_ranks(utilities):
     fitness = torch.tensor([3.0, 1.0, 2.0, 2.0, -torch.inf, 9.0])
     values = utilities(fitness)
     assert values.sum() == pytest.approx(0, abs=1e-6)
@@ -47,7 +47,7 @@ def test_utilities_sum_to_nothing_and_follow_the_ranks(utilities):
     assert utilities(torch.full((6,), 5.0)).abs().max() < 1e-6
 
 
-def test_openai_es_points_along_the_gradient():
+def test_openai_es_gradient_aligns_with_true_gradient():
     teacher = Point()
     total = torch.zeros(3)
     estimator = OpenAIES(EstimatorConfig(population=64, sigma=0.05))
@@ -57,7 +57,7 @@ def test_openai_es_points_along_the_gradient():
     assert torch.cosine_similarity(total, true, dim=0) > 0.99
 
 
-def test_snes_reaches_the_goal_and_narrows():
+def test_snes_converges_to_goal_and_shrinks_sigma():
     teacher, estimator = Point(), SNES(EstimatorConfig(population=32, sigma=0.5))
     for _ in range(60):
         gradient, result = estimate(estimator, teacher)
@@ -68,7 +68,7 @@ def test_snes_reaches_the_goal_and_narrows():
 
 
 @pytest.mark.parametrize("strategy", [OpenAIES, SNES])
-def test_a_resumed_strategy_goes_on_the_same(strategy):
+def test_restored_strategy_yields_identical_next_gradient(strategy):
     settings = EstimatorConfig(population=8, seed=3)
     one, other = strategy(settings), strategy(settings)
     teacher = Point()
@@ -82,7 +82,7 @@ def test_a_resumed_strategy_goes_on_the_same(strategy):
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 @pytest.mark.parametrize("strategy", [OpenAIES, SNES])
-def test_a_strategy_is_resumed_on_a_gpu_from_a_state_read_to_the_cpu(strategy):
+def test_strategy_on_gpu_resumes_from_cpu_state(strategy):
     class Nearness(Distance):
         def fitness(self, teacher, candidates):
             return super().fitness(teacher, candidates.cpu())
@@ -96,7 +96,7 @@ def test_a_strategy_is_resumed_on_a_gpu_from_a_state_read_to_the_cpu(strategy):
     assert torch.equal(expected, found)
 
 
-def test_the_population_and_its_mean_are_logged():
+def test_estimate_logs_fitness_of_population_and_of_mean():
     values = estimate(OpenAIES(EstimatorConfig(population=8, sigma=0.1)), Point())[1].values
     assert values["meta/fitness_of_mean"] == pytest.approx(-float(GOAL.square().sum()))
     worst, mean, best = (values[f"meta/fitness{kind}"] for kind in ("_worst", "", "_best"))
@@ -106,7 +106,7 @@ def test_the_population_and_its_mean_are_logged():
     assert broken["meta/diverged"] == 0
 
 
-def test_candidates_that_diverge_count_as_worst():
+def test_diverged_candidates_are_tolerated_unless_all_diverge():
     teacher = Point()
     gradient, result = estimate(SNES(EstimatorConfig(population=8)), teacher, Distance(broken=[0, 5]))
     assert torch.isfinite(gradient).all()
@@ -115,7 +115,7 @@ def test_candidates_that_diverge_count_as_worst():
         estimate(SNES(EstimatorConfig(population=8)), teacher, Distance(broken=range(8)))
 
 
-def test_others_are_tried_after_all_have_diverged():
+def test_new_candidates_are_drawn_after_all_diverge():
     estimator, tried = SNES(EstimatorConfig(population=8)), []
 
     class Broken(Distance):
@@ -129,7 +129,7 @@ def test_others_are_tried_after_all_have_diverged():
     assert not torch.isclose(*tried)[:8].any()
 
 
-def test_what_cannot_be_is_refused():
+def test_odd_population_and_backprop_without_derivative_raise():
     with pytest.raises(UsageError, match=r"even.*7"):
         SNES(EstimatorConfig(population=7))
     with pytest.raises(UsageError, match="Distance"):

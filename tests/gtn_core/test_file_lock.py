@@ -1,4 +1,4 @@
-"""A file that one process holds: others are told who is busy, and a file system without locks is told apart from that."""
+"""File locks: one holder at a time, and different errors for a busy file and a file system without locks."""
 
 import errno
 import fcntl
@@ -10,7 +10,7 @@ from gtn_core.errors import GTNError
 from gtn_core.file_lock import held_file
 
 
-def test_one_at_a_time(tmp_path):
+def test_held_file_rejects_second_holder_until_closed(tmp_path):
     held = held_file(tmp_path / "lock", "busy")
     with pytest.raises(GTNError, match=r"^busy$"):
         held_file(tmp_path / "lock", "busy")
@@ -18,7 +18,7 @@ def test_one_at_a_time(tmp_path):
     held_file(tmp_path / "lock", "busy").close()
 
 
-def test_a_file_system_without_locks_is_an_error_of_its_own(tmp_path, monkeypatch):
+def test_file_system_without_locks_raises_its_own_error(tmp_path, monkeypatch):
     def refuse(*_):
         raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
 

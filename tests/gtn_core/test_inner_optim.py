@@ -1,4 +1,4 @@
-"""One step of each inner optimizer against torch.optim, and the bounds of the meta-learned schedule."""
+"""Inner optimizers against torch.optim and autograd, learning rates per parameter, and the inner schedule."""
 
 import pytest
 import torch
@@ -18,12 +18,12 @@ REFERENCES = {
 }
 
 
-def test_every_optimizer_has_a_reference():
+def test_every_inner_optimizer_has_torch_reference():
     assert set(REFERENCES) == set(INNER_OPTIMIZERS)
 
 
 @pytest.mark.parametrize("name", sorted(REFERENCES))
-def test_steps_equal_those_of_torch(name):
+def test_updates_equal_torch_optim(name):
     random = torch.Generator().manual_seed(0)
     phi = torch.randn(50, generator=random, dtype=torch.float64)
     parameter = torch.nn.Parameter(phi.clone())
@@ -39,7 +39,7 @@ def test_steps_equal_those_of_torch(name):
 
 
 @pytest.mark.parametrize("optimizer", [Adam(), RMSProp()])
-def test_pull_back_is_finite_where_a_gradient_is_zero(optimizer):
+def test_pull_back_is_finite_for_zero_gradients(optimizer):
     phi, grad = torch.ones(3), torch.tensor([0.0, 1e-20, 1.0])
     state = optimizer.init(phi)
     lr, momentum = torch.tensor(LR), torch.tensor(MOMENTUM)
@@ -50,14 +50,14 @@ def test_pull_back_is_finite_where_a_gradient_is_zero(optimizer):
         assert torch.isfinite(adjoint).all()
 
 
-def test_eps_goes_to_the_optimizers_that_have_one():
+def test_eps_is_passed_only_to_optimizers_that_use_it():
     assert inner_optimizer("adam", 1e-3) == Adam(eps=1e-3)
     assert inner_optimizer("rmsprop", 1e-3) == RMSProp(eps=1e-3)
     assert inner_optimizer("sgd", 1e-3) == SGD()
 
 
 @pytest.mark.parametrize("name", sorted(REFERENCES))
-def test_scaled_rates_are_parameter_groups(name):
+def test_scaled_rates_equal_torch_parameter_groups(name):
     torch.manual_seed(0)
     phi, factors = torch.randn(6).double(), torch.tensor([1.0, 1.0, 0.5, 0.5, 0.1, 0.1]).double()
     parameters = [torch.nn.Parameter(piece.clone()) for piece in phi.split(2)]
@@ -76,7 +76,7 @@ def test_scaled_rates_are_parameter_groups(name):
 
 
 @pytest.mark.parametrize("name", sorted(REFERENCES))
-def test_scaled_rates_pull_back_as_autograd_does(name):
+def test_scaled_rates_pull_back_equals_autograd(name):
     torch.manual_seed(0)
     ours = ScaledRates(INNER_OPTIMIZERS[name](), torch.rand(5, dtype=torch.float64))
     phi, grad = torch.randn(2, 5, dtype=torch.float64).requires_grad_()
@@ -96,7 +96,7 @@ def test_scaled_rates_pull_back_as_autograd_does(name):
     torch.testing.assert_close((pulled.phi, pulled.grad, pulled.lr, pulled.momentum, *pulled.state), expected)
 
 
-def test_a_rate_falls_with_the_inputs_of_a_weight():
+def test_learning_rate_falls_with_fan_in():
     learner = Learner(torch.nn.Sequential(WeightNormConv2d(3, 2, 3, bias=True), torch.nn.Linear(5, 4)))
     phi = learner.initial()
     bound = inner_optimizer("adam", 1e-3, fan_in=9).bind(learner, phi)
@@ -108,7 +108,7 @@ def test_a_rate_falls_with_the_inputs_of_a_weight():
 
 
 @given(shift=st.floats(-1e4, 1e4), bound=st.floats(0.6, 0.999))
-def test_momentum_never_reaches_its_bound_and_rates_stay_positive(shift, bound):
+def test_schedule_keeps_momenta_within_bounds(shift, bound):
     schedule = Schedule(4, 0.02, 0.5, max_momentum=bound)
     with torch.no_grad():
         schedule.logit_momentum += shift
@@ -119,17 +119,17 @@ def test_momentum_never_reaches_its_bound_and_rates_stay_positive(shift, bound):
     assert bound < 1
 
 
-def test_schedule_starts_where_it_is_told():
+def test_schedule_starts_at_given_values():
     lr, momentum = Schedule(3, 0.02, 0.5)()
     torch.testing.assert_close(lr, torch.full((3,), 0.02))
     torch.testing.assert_close(momentum, torch.full((3,), 0.5))
 
 
 @pytest.mark.parametrize(("lr", "momentum"), [(0, 0.5), (-1, 0.5), (0.1, 0), (0.1, 0.995)])
-def test_schedule_refuses_values_that_make_none(lr, momentum):
+def test_schedule_rejects_out_of_range_values(lr, momentum):
     with pytest.raises(ValueError, match="expected lr > 0"):
         Schedule(3, lr, momentum)
 
 
-def test_a_fixed_schedule_has_nothing_to_learn():
+def test_fixed_schedule_has_no_trainable_parameters():
     assert not any(p.requires_grad for p in Schedule(3, 0.1, 0.5, learned=False).parameters())

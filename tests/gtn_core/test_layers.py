@@ -1,4 +1,4 @@
-"""A convolution computes what torch's does, whatever it is turned into."""
+"""Convolution layers against torch's own: outputs and gradients."""
 
 import pytest
 import torch
@@ -17,7 +17,7 @@ CASES = [
 
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last], ids=["contiguous", "channels-last"])
 @pytest.mark.parametrize(("kernel", "stride", "groups"), CASES)
-def test_convolutions_and_their_gradients_are_torchs(kernel, stride, groups, layout):
+def test_convolutions_and_their_gradients_equal_torch(kernel, stride, groups, layout):
     torch.manual_seed(0)
     weight_normed = WeightNormConv2d(4, 6, kernel, stride=stride, groups=groups, bias=True).double()
     plain = Conv2d(4, 6, kernel, stride, weight_normed.padding, groups=groups).double()
@@ -32,7 +32,7 @@ def test_convolutions_and_their_gradients_are_torchs(kernel, stride, groups, lay
         )
 
 
-def test_a_padded_1x1_convolution_keeps_its_frame():
+def test_padded_strided_1x1_convolution_equals_torch():
     layer, reference = Conv2d(2, 3, 1, 2, padding=1), nn.Conv2d(2, 3, 1, 2, padding=1)
     reference.load_state_dict(layer.state_dict())
     images = torch.randn(1, 2, 5, 5)

@@ -1,4 +1,4 @@
-"""Learners as pure functions: against the modules they came from, and what is refused."""
+"""Learners as pure functions: equality with their modules, batch statistics, rejected modules, layers and widths."""
 
 import pytest
 import torch
@@ -27,7 +27,7 @@ def images():
 
 
 @pytest.mark.parametrize("layout", ["contiguous", "channels_last"])
-def test_apply_equals_the_module(images, layout):
+def test_apply_equals_module(images, layout):
     learner, phi = fresh_learner(build, 3, layout)
     torch.manual_seed(3)
     module = build()
@@ -38,7 +38,7 @@ def test_apply_equals_the_module(images, layout):
     torch.testing.assert_close(learner.apply(phi, others, statistics)[0], module.eval()(others))
 
 
-def test_a_trained_learner_becomes_an_ordinary_module(images):
+def test_exported_module_equals_apply_and_detaches_statistics(images):
     learner, phi = fresh_learner(build, 3)
     _, statistics = learner.apply(phi, images)
     module = learner.module(phi + 0.1, statistics)
@@ -48,14 +48,14 @@ def test_a_trained_learner_becomes_an_ordinary_module(images):
     assert not module[1].mean.requires_grad
 
 
-def test_statistics_carry_a_gradient_inside_and_none_outside(images):
+def test_batch_means_are_differentiable_by_phi(images):
     learner, phi = fresh_learner(build, 0)
     phi.requires_grad_()
     _, (mean,) = learner.apply(phi, images)
     assert torch.autograd.grad(mean.sum(), phi)[0].abs().sum() > 0
 
 
-def test_evaluation_depends_on_the_given_statistics_alone(images):
+def test_evaluation_with_given_statistics_ignores_other_samples(images):
     learner, phi = fresh_learner(build, 0)
     _, statistics = learner.apply(phi, images)
     together, _ = learner.apply(phi, images, statistics)
@@ -63,7 +63,7 @@ def test_evaluation_depends_on_the_given_statistics_alone(images):
     torch.testing.assert_close(alone, together[:1])
 
 
-def test_initial_parameters_depend_on_the_seed_alone():
+def test_fresh_learner_depends_on_seed_and_restores_rng_state():
     state = torch.random.get_rng_state()
     (_, a), (_, b), (_, c) = fresh_learner(build, 1), fresh_learner(build, 1), fresh_learner(build, 2)
     assert torch.equal(a, b)
@@ -71,7 +71,7 @@ def test_initial_parameters_depend_on_the_seed_alone():
     assert torch.equal(state, torch.random.get_rng_state())
 
 
-def test_any_module_of_torch_serves():
+def test_apply_supports_plain_torch_modules():
     learner, phi = fresh_learner(lambda: nn.Sequential(nn.Conv2d(1, 2, 3), nn.GroupNorm(1, 2), nn.Flatten()), 0)
     outputs, statistics = learner.apply(phi, torch.randn(3, 1, 5, 5))
     assert outputs.shape == (3, 18)
@@ -89,12 +89,12 @@ def test_any_module_of_torch_serves():
         (nn.Sequential(nn.ReLU()), "no parameters"),
     ],
 )
-def test_impure_modules_are_refused_by_name(module, words):
+def test_learner_rejects_impure_and_parameterless_modules(module, words):
     with pytest.raises(UsageError, match=words):
         Learner(module)
 
 
-def test_a_module_may_call_what_it_likes_statistics():
+def test_user_method_named_statistics_is_not_called():
     class Counted(nn.Linear):
         def statistics(self):
             raise AssertionError
@@ -103,7 +103,7 @@ def test_a_module_may_call_what_it_likes_statistics():
     assert learner.apply(phi, torch.ones(1, 2))[0].shape == (1, 3)
 
 
-def test_a_norm_that_is_never_called_keeps_what_it_began_with():
+def test_unused_norm_keeps_initial_statistics():
     class Lazy(nn.Linear):
         def __init__(self):
             super().__init__(2, 3)
@@ -122,14 +122,14 @@ def test_weight_norm_separates_length_from_direction():
     torch.testing.assert_close(weight_norm(7 * v, g), w)
 
 
-def test_widths_cover_their_range_and_fixed_ones_stay():
+def test_sampled_widths_cover_range_and_fixed_widths_stay():
     rng = Streams(0).numpy("widths")
     draws = [sample_widths(((2, 5), (7, 7)), rng) for _ in range(100)]
     assert {first for first, _ in draws} == {2, 3, 4}
     assert {second for _, second in draws} == {7}
 
 
-def test_depthwise_and_oblong_convolutions_equal_torchs(images):
+def test_depthwise_and_rectangular_convolutions_equal_torch(images):
     torch.manual_seed(0)
     depthwise, oblong = WeightNormConv2d(2, 2, 3, groups=2), WeightNormConv2d(2, 3, (1, 7), stride=(1, 2))
     for layer, stride, padding in ((depthwise, 1, 1), (oblong, (1, 2), (0, 3))):
@@ -141,7 +141,7 @@ def test_depthwise_and_oblong_convolutions_equal_torchs(images):
 
 
 class Tied(nn.Module):
-    """Two layers of one weight, and a module that stands at two places."""
+    """Two layers that share a weight, and a module registered under two names."""
 
     def __init__(self):
         super().__init__()

@@ -1,4 +1,4 @@
-"""Where memory does not suffice, the same episode is tried again with less: after errors of every kind, and a real one."""
+"""Running out of memory: which errors mean that, and retries of the same episode with less memory."""
 
 import logging
 import subprocess
@@ -47,22 +47,22 @@ sys.exit("2 GiB were to be had")
         (KeyboardInterrupt(), False),
     ],
 )
-def test_knows_an_end_of_memory(error, is_one):
+def test_is_out_of_memory_classifies_errors(error, is_one):
     assert is_out_of_memory(error) == is_one
 
 
-def test_knows_a_real_one():
+def test_real_allocation_failure_is_out_of_memory():
     run = subprocess.run([sys.executable, "-c", EXECUTION], capture_output=True, text=True)
     assert run.returncode == 0, run.stderr
 
 
-def test_tells_what_is_free():
+def test_available_bytes_is_unknown_or_plausible():
     free = available_bytes(torch.device("cpu"))
     assert free is None or free > 1 << 20
 
 
 class Lessons(torch.nn.Module):
-    """A teacher of one weight for each of eight steps."""
+    """A teacher with one parameter for each of eight inner steps."""
 
     def __init__(self):
         super().__init__()
@@ -79,7 +79,7 @@ class Lessons(torch.nn.Module):
 
 
 class Tight:
-    """A job whose learner ends in MemoryError unless few graphs are kept and few samples judged at a time."""
+    """A job whose meta-loss raises MemoryError unless few graphs are kept and few samples are judged at a time."""
 
     def __init__(self, estimator, graphs, samples):
         self.estimator, self.graphs, self.samples, self.tries = estimator, graphs, samples, []
@@ -108,12 +108,12 @@ def gradient(graphs, samples, plan):
     return teacher.x.grad, job, estimator
 
 
-def test_graphs_are_halved_first_then_real_samples_and_the_gradient_stays_what_it_was(caplog):
+def test_retry_halves_graphs_then_samples_and_keeps_gradient(caplog):
     expected, job, _ = gradient(8, 12, StepPlan(keep_last_k=8))
     assert job.tries == [3]
     with caplog.at_level(logging.WARNING):
         found, job, estimator = gradient(2, 12, StepPlan(keep_last_k=8))
-    assert job.tries == [3, 3, 3]  # the same episode
+    assert job.tries == [3, 3, 3]  # every retry is of the same episode
     assert (estimator.plan.keep_last_k, estimator.plan.judge_chunk) == (2, 0)
     assert [record.message for record in caplog.records] == [
         "episode 3: out of memory; now keeping the graphs of 4 steps instead of 8",
@@ -125,13 +125,13 @@ def test_graphs_are_halved_first_then_real_samples_and_the_gradient_stays_what_i
     torch.testing.assert_close(found, expected, rtol=1e-12, atol=0)
 
 
-def test_where_nothing_is_left_to_save_the_error_stands():
+def test_memory_error_is_raised_if_plan_cannot_shrink():
     with pytest.raises(MemoryError):
         gradient(0, 0, StepPlan())
 
 
 class Crowd:
-    """A trial that holds three candidates at most."""
+    """A trial that raises MemoryError for more than three candidates at a time."""
 
     def __init__(self):
         self.values, self.asked = {}, []
@@ -144,20 +144,20 @@ class Crowd:
         return -candidates.square().sum(dim=1)
 
 
-def test_candidates_are_judged_in_parts_where_all_of_them_do_not_fit(caplog):
+def test_candidates_are_judged_in_parts_after_memory_error(caplog):
     candidates, room, crowd = torch.arange(8.0)[:, None], Room(), Crowd()
     trial = TrialInParts(crowd, room)
     with caplog.at_level(logging.WARNING):
         found = trial.fitness(None, candidates)
     assert found.tolist() == [-float(i * i) for i in range(8)]
-    assert crowd.asked == [8, 4, 2, 2, 2, 2, 2, 2, 2]  # the last candidate with every other one
+    assert crowd.asked == [8, 4, 2, 2, 2, 2, 2, 2, 2]  # each part ends with the last candidate
     assert (room.most, trial.values) == (1, {"cost/real_steps": 14.0})
     assert "now judging 3 candidates at a time instead of 7" in caplog.text
     assert TrialInParts(crowd, room).fitness(None, candidates[:2]).tolist() == [0.0, -1.0]
     assert TrialInParts(crowd, room).fitness(None, candidates[:1]).tolist() == [0.0]
 
 
-def test_an_evolution_goes_on_with_fewer_candidates_at_a_time():
+def test_snes_step_continues_with_fewer_candidates_at_a_time():
     class Job:
         def episode(self, number, share):
             return Crowd()
@@ -171,7 +171,7 @@ def test_an_evolution_goes_on_with_fewer_candidates_at_a_time():
     assert step.room.most == 2
 
 
-def test_where_nothing_of_a_population_is_left_to_save_the_error_stands():
+def test_memory_error_is_raised_if_parts_cannot_shrink():
     class Full(Crowd):
         def fitness(self, teacher, candidates):
             raise MemoryError
@@ -180,12 +180,12 @@ def test_where_nothing_of_a_population_is_left_to_save_the_error_stands():
         TrialInParts(Full(), Room()).fitness(None, torch.arange(8.0)[:, None])
 
 
-def test_parts_have_their_share_of_the_mean():
+def test_meta_loss_parts_weighted_by_size_sum_to_mean():
     judged = BatchedLoss(lambda phi, statistics, batch: batch[0].mean() * phi, {2: (torch.arange(7.0),)})
     assert judged.largest == 7
     for chunk, count in ((0, 1), (3, 3), (7, 1), (100, 1)):
         parts = list(parts_of(judged, 2, chunk))
         assert len(parts) == count
         assert sum(share * part(torch.tensor(2.0), ()) for share, part in parts).item() == pytest.approx(6)
-    (whole,) = parts_of(lambda phi, statistics, steps: phi * steps, 2, 3)  # it knows no parts
+    (whole,) = parts_of(lambda phi, statistics, steps: phi * steps, 2, 3)  # has no parts
     assert whole[1](torch.tensor(2.0), ()) == 4

@@ -1,4 +1,4 @@
-"""The outer loop on a toy teacher that learns a point: budgets, best teacher, interruption, divergence, resuming."""
+"""The outer loop on a toy teacher that learns a point: budgets, best teacher, interrupts, divergence, resuming."""
 
 import dataclasses
 import json
@@ -26,7 +26,7 @@ GOAL = torch.tensor([1.0, -2.0])
 
 
 class PointTeacher(Teacher):
-    """Says where to go: the learner's loss is its squared distance to the taught point."""
+    """Teaches a point: the learner's inner loss is its squared distance to it."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -41,6 +41,8 @@ class PointTeacher(Teacher):
 
 
 class PointJob:
+    """Fresh learners at random points; episode ``poison`` diverges, and episode ``interrupt`` raises SIGINT."""
+
     def __init__(self, teacher, folder):
         self.teacher, self.folder, self.poison, self.interrupt = teacher, folder, None, None
 
@@ -66,7 +68,7 @@ class PointJob:
 
 
 class Unseen:
-    """A tracker for those who look at something else."""
+    """A tracker that records nothing."""
 
     def scalars(self, iteration, values):
         pass
@@ -94,7 +96,7 @@ def make(tmp_path):
     return build
 
 
-def test_it_learns_and_keeps_the_best_teacher(make):
+def test_training_improves_score_and_saves_best_teacher(make):
     loop = make(iterations=200)
     validate, scores = loop.job.validate, []
     loop.job.validate = lambda: scores.append(validate()) or scores[-1]
@@ -106,7 +108,7 @@ def test_it_learns_and_keeps_the_best_teacher(make):
     assert (int(iteration), float(score)) == (progress.best_iteration, progress.best)
 
 
-def test_validations_are_spread_over_the_run(make):
+def test_validations_are_evenly_spread_over_run(make):
     loop, seen = make(iterations=10, validations=5), []
     validate = loop.job.validate
     loop.job.validate = lambda: seen.append(loop.progress.iteration) or validate()
@@ -114,15 +116,15 @@ def test_validations_are_spread_over_the_run(make):
     assert seen == [0, 2, 4, 6, 8, 10]
 
 
-def test_as_many_validations_as_steps_are_one_after_each(make):
+def test_equal_validations_and_iterations_validate_every_step(make):
     loop = make(iterations=100, validations=100)
     validate, seen = loop.job.validate, []
     loop.job.validate = lambda: seen.append(loop.progress.iteration) or validate()
     loop.run()
-    assert seen == list(range(101))  # 29 and 57 hundredths of 100 are less in floating point
+    assert seen == list(range(101))  # in floating point, 0.29 * 100 < 29 and 0.57 * 100 < 57
 
 
-def test_a_budget_of_minutes_ends(make):
+def test_budget_in_minutes_ends_run(make):
     loop = make(iterations=None, minutes=0.01)
     progress = loop.run()
     assert 0.6 <= progress.seconds < 10
@@ -130,19 +132,19 @@ def test_a_budget_of_minutes_ends(make):
 
 
 @pytest.mark.parametrize("budget", [{"iterations": None}, {"iterations": 3, "minutes": 1.0}])
-def test_exactly_one_budget_is_asked_for(make, budget):
+def test_exactly_one_budget_is_required(make, budget):
     with pytest.raises(ValueError, match="either"):
         make(**budget)
 
 
-def test_the_learning_rate_follows_a_cosine(make):
+def test_learning_rate_follows_cosine(make):
     loop, rates = make(iterations=4, final_lr=0.5), []
     loop.listener = lambda progress, share, values: rates.append(values["meta/lr"])
     loop.run()
     assert rates == pytest.approx([0.1, 0.1 * (0.75 + 0.25 * 0.5**0.5), 0.075, 0.1 * (0.75 - 0.25 * 0.5**0.5)])
 
 
-def test_a_teachers_groups_have_their_own_rates(make):
+def test_parameter_groups_scale_learning_rate(make):
     loop = make(iterations=1)
     loop.teacher.parameter_groups = lambda: [(1.0, [loop.teacher.point]), (5.0, [loop.teacher.inner_schedule.log_lr])]
     loop = OuterLoop(loop.teacher, loop.job, loop.estimator, loop.settings, loop.run_folder, Unseen())
@@ -152,7 +154,7 @@ def test_a_teachers_groups_have_their_own_rates(make):
 
 @pytest.mark.parametrize("stops", [[7], [3, 11, 30]])
 @pytest.mark.parametrize("accumulate", [1, 3])
-def test_interrupted_and_resumed_it_ends_bit_for_bit_the_same(make, stops, accumulate):
+def test_interrupted_and_resumed_run_ends_bitwise_identical(make, stops, accumulate):
     whole = make("whole", accumulate=accumulate)
     whole.job.poison = 6
     whole.run()
@@ -164,7 +166,7 @@ def test_interrupted_and_resumed_it_ends_bit_for_bit_the_same(make, stops, accum
         part.job.interrupt = stop * accumulate
         with pytest.raises(KeyboardInterrupt):
             part.run()
-        assert saved_progress(part.run_folder).iteration == stop + 1  # the step in which the signal came was finished
+        assert saved_progress(part.run_folder).iteration == stop + 1  # the interrupted step was finished first
     last = make("parts", accumulate=accumulate)
     last.resume()
     last.run()
@@ -174,7 +176,7 @@ def test_interrupted_and_resumed_it_ends_bit_for_bit_the_same(make, stops, accum
 
 
 @pytest.mark.parametrize(("place", "step"), [("episode", 7), ("validate", 6)])
-def test_sigterm_saves_the_last_whole_step_though_the_next_is_never_finished(make, place, step):
+def test_sigterm_during_unfinished_step_saves_last_whole_step(make, place, step):
     whole, part = make("whole", iterations=8, validations=4), make("parts", iterations=8, validations=4, save_every=1e6)
     whole.run()
     work = getattr(part.job, place)
@@ -196,7 +198,7 @@ def test_sigterm_saves_the_last_whole_step_though_the_next_is_never_finished(mak
     assert last.progress.best == whole.progress.best
 
 
-def test_a_second_interrupt_is_raised_at_once(make):
+def test_second_interrupt_raises_immediately(make):
     loop = make()
     loop.listener = lambda progress, share, values: [signal.raise_signal(signal.SIGINT) for _ in range(2)]
     with pytest.raises(KeyboardInterrupt) as caught:
@@ -205,12 +207,12 @@ def test_a_second_interrupt_is_raised_at_once(make):
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
-def test_a_signal_does_not_cut_short_the_save_of_one_that_is_left_alone(make):
+def test_sigterm_does_not_cut_short_save_after_lost_rank(make):
     loop = make()
     keeper = loop._keeper
 
     def end(whole=keeper.save):
-        signal.raise_signal(signal.SIGTERM)  # the launcher's, which ends all when one has gone
+        signal.raise_signal(signal.SIGTERM)  # from the launcher, which ends all processes when one has gone
         whole()
 
     def lose(progress, share, values):
@@ -223,7 +225,7 @@ def test_a_signal_does_not_cut_short_the_save_of_one_that_is_left_alone(make):
     assert saved_progress(loop.run_folder).iteration == 1
 
 
-def test_an_interrupt_in_the_last_step_is_not_forgotten(make):
+def test_interrupt_in_last_step_raises_after_save(make):
     loop = make(iterations=4)
     loop.job.interrupt = 3
     with pytest.raises(InterruptedRun):
@@ -231,7 +233,7 @@ def test_an_interrupt_in_the_last_step_is_not_forgotten(make):
     assert saved_progress(loop.run_folder).iteration == 4
 
 
-def test_between_steps_too_sigterm_saves_at_once(make):
+def test_sigterm_between_steps_saves_immediately(make):
     loop, saved = make(save_every=1000.0, validations=1), []
 
     def seen(progress, share, values):
@@ -245,14 +247,14 @@ def test_between_steps_too_sigterm_saves_at_once(make):
     assert saved == [3]
 
 
-def test_a_validation_that_was_due_is_made_up_for(make):
+def test_resume_repeats_validation_that_failed(make):
     whole, part = make("whole", iterations=4, validations=2), make("parts", iterations=4, validations=2)
     whole.run()
-    validate, part.job.validate = part.job.validate, None  # the last validation fails: the process dies there
+    validate, part.job.validate = part.job.validate, None  # the last validation fails, as if the process died there
     part.job.validate = lambda: validate() if part.progress.iteration < 4 else 1 / 0
     with pytest.raises(ZeroDivisionError):
         part.run()
-    part.save()  # even a state that stands right before that validation
+    part.save()  # the state right before that validation
     last = make("parts", iterations=4, validations=2)
     last.resume()
     last.run()
@@ -260,7 +262,7 @@ def test_a_validation_that_was_due_is_made_up_for(make):
     assert last.progress.validated == whole.progress.validated
 
 
-def test_an_extended_budget_is_validated_too(make):
+def test_resume_with_extended_budget_continues_validating(make):
     make(iterations=10, validations=5).run()
     longer, seen = make(iterations=40, validations=5), []
     longer.resume()
@@ -270,13 +272,13 @@ def test_an_extended_budget_is_validated_too(make):
     assert seen == [16, 24, 32, 40]
 
 
-def test_no_iterations_train_nothing(make):
+def test_zero_iterations_save_untrained_teacher(make):
     loop = make(iterations=0)
     assert loop.run().iteration == 0
     assert (loop.run_folder.path / "best").exists()
 
 
-def test_divergence_names_the_step_and_keeps_the_last_good_state(make):
+def test_divergence_error_names_step_and_keeps_last_good_state(make):
     loop = make(patience=1)
     loop.job.poison = 5
     with pytest.raises(DivergedError, match="outer step 5: the learner: the meta-loss after inner step 3 is nan"):
@@ -285,7 +287,7 @@ def test_divergence_names_the_step_and_keeps_the_last_good_state(make):
     assert all(torch.isfinite(p).all() for p in loop.teacher.parameters())
 
 
-def test_an_episode_that_diverges_is_left_out_and_counted(make):
+def test_diverged_episode_is_left_out_and_counted(make):
     loop, seen = make(iterations=8), []
     loop.job.poison = 5
     loop.listener = lambda progress, share, values: seen.append((loop.teacher.point.detach().clone(), values))
@@ -296,7 +298,7 @@ def test_an_episode_that_diverges_is_left_out_and_counted(make):
     assert not torch.equal(seen[6][0], seen[5][0])
 
 
-def test_divergence_many_times_in_a_row_ends_the_run_also_a_resumed_one(make):
+def test_consecutive_divergences_end_run_across_resume(make):
     def poisoned(loop):
         whole = loop.job.episode
 
@@ -313,11 +315,11 @@ def test_divergence_many_times_in_a_row_ends_the_run_also_a_resumed_one(make):
     assert saved_progress(loop.run_folder).iteration == 7
     again = poisoned(make(patience=5))
     again.resume()
-    with pytest.raises(DivergedError, match="outer step 8"):  # the three before are not forgotten
+    with pytest.raises(DivergedError, match="outer step 8"):  # the three before the resume count, too
         again.run()
 
 
-def test_accumulated_gradients_are_the_mean_over_their_episodes(make):
+def test_accumulated_gradient_is_mean_over_episodes(make):
     apart, together, seen = make("apart", iterations=4), make("together", iterations=1, accumulate=4), []
     apart.optimizer.step = lambda: seen.append(apart.teacher.point.grad.clone())
     together.optimizer.step = lambda: seen.append(together.teacher.point.grad.clone())
@@ -325,7 +327,7 @@ def test_accumulated_gradients_are_the_mean_over_their_episodes(make):
     torch.testing.assert_close(seen[-1], torch.stack(seen[:-1]).mean(dim=0))
 
 
-def test_of_accumulated_episodes_those_that_diverge_are_left_out(make):
+def test_accumulation_leaves_out_diverged_episodes(make):
     loops, seen = [make("whole", iterations=1, accumulate=2), make("part", iterations=1, accumulate=3)], []
     loops[1].job.poison = 2
     for loop in loops:
@@ -336,7 +338,7 @@ def test_of_accumulated_episodes_those_that_diverge_are_left_out(make):
     assert seen[0]["meta/loss"] == seen[1]["meta/loss"]
 
 
-def test_a_gradient_that_is_not_finite_is_a_divergence(make):
+def test_nonfinite_gradient_raises_diverged_error(make):
     loop = make(patience=1)
     estimate = loop.estimator.estimate
 
@@ -352,7 +354,7 @@ def test_a_gradient_that_is_not_finite_is_a_divergence(make):
 
 
 @pytest.mark.parametrize("clip", [None, 1.0])
-def test_a_gradient_whose_norm_overflows_is_a_divergence(make, clip):
+def test_overflowing_gradient_norm_raises_diverged_error(make, clip):
     loop = make(patience=1, clip=clip)
     estimate = loop.estimator.estimate
 
@@ -367,7 +369,7 @@ def test_a_gradient_whose_norm_overflows_is_a_divergence(make, clip):
     assert torch.equal(loop.teacher.point, torch.zeros(2))
 
 
-def test_clipping_bounds_the_step_of_the_first_iteration(make):
+def test_clipping_bounds_gradient_norm(make):
     seen = []
     loop = make(iterations=1, clip=1e-3)
     step = loop.optimizer.step
@@ -376,14 +378,14 @@ def test_clipping_bounds_the_step_of_the_first_iteration(make):
     assert torch.cat([g.flatten() for g in seen[0]]).norm() == pytest.approx(1e-3, rel=1e-3)
 
 
-def test_a_foreign_state_is_refused(make):
+def test_resume_rejects_corrupt_state(make):
     loop = make()
     loop.run_folder.state.write_bytes(b"nonsense")
     with pytest.raises(CheckpointError, match="truncated or not a safetensors file"):
         loop.resume()
 
 
-def test_resumed_curves_have_every_iteration_once(make, tmp_path):
+def test_resumed_metrics_have_every_iteration_once(make, tmp_path):
     folder = RunFolder(tmp_path / "run")
     folder.state.parent.mkdir(parents=True)
     for stop in (4, None):
@@ -406,12 +408,12 @@ def test_resumed_curves_have_every_iteration_once(make, tmp_path):
     assert list(folder.tensorboard.glob("events.*"))
 
 
-def test_a_run_folder_is_for_one_run_and_one_process(tmp_path):
+def test_run_folder_rejects_second_run_and_second_process(tmp_path):
     folder = RunFolder(tmp_path / "r")
     folder.create()
     folder.write_config(OuterConfig(iterations=1))
     folder.remember_command("the first")
-    folder.create()  # nothing was trained there
+    folder.create()  # allowed, since nothing was trained there
     with folder.lock():
         folder.clear()
     assert (folder.config.exists(), folder.remember_command("the second")) == (False, "the second")

@@ -1,4 +1,4 @@
-"""The choice of how a step is computed: it is the fastest, it is remembered, and a damaged memory does no harm."""
+"""The choice of a step plan: the fastest wins and is cached; damaged or unwritable caches are harmless."""
 
 import dataclasses
 import json
@@ -35,11 +35,11 @@ def probe(plan):
 
 
 def room_for(graphs):
-    """Returns a memory that holds so many graphs."""
+    """Returns a function that adapts a plan to a memory for this many graphs."""
     return lambda plan: dataclasses.replace(plan, keep_last_k=graphs)
 
 
-def test_the_fastest_plan_wins_and_the_reason_is_logged(monkeypatch, caplog):
+def test_fastest_plan_is_chosen_and_logged(monkeypatch, caplog):
     def seconds(loss, phi, batch, plan):
         return 1.0 if (plan.layout, plan.backend, plan.keep_last_k) == ("channels_last", "forward", 0) else 2.0
 
@@ -53,27 +53,27 @@ def test_the_fastest_plan_wins_and_the_reason_is_logged(monkeypatch, caplog):
 @pytest.mark.parametrize(
     ("fastest", "timed", "fitting", "kept"),
     [
-        (StepPlan(), False, 3, 3),  # some graphs spare a forward pass each
+        (StepPlan(), False, 3, 3),  # each kept graph saves a forward pass
         (StepPlan(), False, 10, 10),
-        (StepPlan(), True, 10, 0),  # all could be kept, but making them again was faster
+        (StepPlan(), True, 10, 0),  # all could be kept, but rebuilding them was faster
         (StepPlan(), True, 7, 0),
         (StepPlan(keep_last_k=10), True, 10, 10),
         (StepPlan(keep_last_k=10), True, 7, 7),
-        (StepPlan(backend="forward"), False, 3, 0),  # which has no use for them
+        (StepPlan(backend="forward"), False, 3, 0),  # cannot use kept graphs
         (StepPlan(execution="compiled"), False, 3, 0),
     ],
 )
-def test_graphs_are_kept_where_they_are_of_use(fastest, timed, fitting, kept):
+def test_settled_plan_keeps_graphs_only_where_useful(fastest, timed, fitting, kept):
     assert settled(Choice(plan=fastest, keeping_timed=timed), room_for(fitting)).keep_last_k == kept
 
 
-def test_keeping_that_lost_is_not_taken_up_where_the_memory_has_become_less(monkeypatch, tmp_path):
+def test_rejected_graph_keeping_stays_off_with_less_memory(monkeypatch, tmp_path):
     monkeypatch.setattr(choice, "_seconds_of_step", lambda loss, phi, batch, plan: 1.0 + plan.keep_last_k)
     for room in (4, 3):
         assert choose_plan("net", [probe], 4, room_for(room), cache=tmp_path / "plans.json").keep_last_k == 0
 
 
-def test_a_step_that_cannot_be_computed_in_some_way_loses(monkeypatch):
+def test_unsupported_backend_is_ranked_last(monkeypatch):
     class Square(torch.autograd.Function):
         @staticmethod
         def forward(ctx, x):
@@ -93,7 +93,7 @@ def test_a_step_that_cannot_be_computed_in_some_way_loses(monkeypatch):
     assert TimedPlan(StepPlan(), float("inf")).describe().endswith("impossible")
 
 
-def test_what_every_inner_loop_prepares_anew_is_part_of_the_choice(monkeypatch):
+def test_timing_includes_preparation_of_every_inner_loop(monkeypatch):
     prepared = []
 
     def slowly(function, inputs):
@@ -102,13 +102,13 @@ def test_what_every_inner_loop_prepares_anew_is_part_of_the_choice(monkeypatch):
 
     monkeypatch.setattr(execution, "captured", slowly)
     choice._timed([probe], StepPlan(execution="captured"))
-    assert len(prepared) == 2  # once for all inner loops
+    assert len(prepared) == 2  # the step and its adjoint, once for all inner loops
     trial = choice._timed([probe], StepPlan(execution="captured"), anew=4)
-    assert len(prepared) == 2 + 2 * 3  # for each of three
+    assert len(prepared) == 2 + 2 * 3  # again for each of three inner loops
     assert trial.seconds >= 2 * 0.2 / 4
 
 
-def test_a_choice_is_remembered_and_a_damaged_memory_is_made_anew(tmp_path, caplog):
+def test_plan_is_cached_and_damaged_cache_is_rebuilt(tmp_path, caplog):
     cache = tmp_path / "folder" / "plans.json"
     first = choose_plan("net", [probe], 4, room_for(4), cache=cache)
     with caplog.at_level(logging.INFO):
@@ -120,7 +120,7 @@ def test_a_choice_is_remembered_and_a_damaged_memory_is_made_anew(tmp_path, capl
     assert len(json.loads(cache.read_text())) == 1
 
 
-def test_the_number_of_threads_is_chosen_and_remembered(tmp_path, monkeypatch, caplog):
+def test_thread_count_is_chosen_and_cached(tmp_path, monkeypatch, caplog):
     cache, before = tmp_path / "plans.json", torch.get_num_threads()
     monkeypatch.setattr(choice, "_seconds_of_step", lambda *step: {1: 3.0, 2: 1.0, 3: 2.0}[torch.get_num_threads()])
     try:
@@ -128,7 +128,7 @@ def test_the_number_of_threads_is_chosen_and_remembered(tmp_path, monkeypatch, c
         with caplog.at_level(logging.INFO):
             assert choose_threads("net", [probe], StepPlan(), 3, cache=cache) == 2
             assert torch.get_num_threads() == 3
-            monkeypatch.undo()  # what is remembered is not timed again
+            monkeypatch.undo()  # a cached choice is not timed again
             assert choose_threads("net", [probe], StepPlan(), 3, cache=cache) == 2
     finally:
         torch.set_num_threads(before)
@@ -139,7 +139,7 @@ def test_the_number_of_threads_is_chosen_and_remembered(tmp_path, monkeypatch, c
 @pytest.mark.parametrize(
     "entry", [3, [], {}, {"layout": "contiguous"}, {"plan": {"layout": "sideways"}, "keeping_timed": True}]
 )
-def test_an_entry_of_another_version_is_made_anew(tmp_path, entry):
+def test_invalid_cache_entry_is_replaced_and_others_kept(tmp_path, entry):
     cache = tmp_path / "plans.json"
     choose_plan("net", [probe], 4, room_for(4), cache=cache)
     (key,) = json.loads(cache.read_text())
@@ -150,14 +150,14 @@ def test_an_entry_of_another_version_is_made_anew(tmp_path, entry):
     assert known["another"] == 1
 
 
-def test_a_memory_that_is_no_text_is_made_anew(tmp_path):
+def test_non_text_cache_is_rebuilt(tmp_path):
     cache = tmp_path / "plans.json"
     cache.write_bytes(b"\xff\xfe\x00")
     choose_plan("net", [probe], 4, room_for(4), cache=cache)
     assert len(json.loads(cache.read_text())) == 1
 
 
-def test_what_another_run_remembered_meanwhile_is_kept(tmp_path):
+def test_cache_entries_of_concurrent_runs_are_kept(tmp_path):
     cache = tmp_path / "plans.json"
 
     def fits(plan):
@@ -168,13 +168,13 @@ def test_what_another_run_remembered_meanwhile_is_kept(tmp_path):
     assert json.loads(cache.read_text())["another"] == 1
 
 
-def test_learners_side_by_side_are_remembered_by_their_size():
+def test_cache_key_depends_on_number_of_learners_side_by_side():
     batch = (torch.ones(2, 3),)
     keys = {cache_key("net", [(torch.ones(shape), batch)]) for shape in ((3,), (3, 5), (3, 7))}
     assert len(keys) == 3
 
 
-def test_what_is_remembered_is_what_is_fast_and_not_what_the_memory_held(tmp_path):
+def test_cached_plan_is_adapted_to_current_memory(tmp_path):
     cache = tmp_path / "plans.json"
     before = choose_plan("net", [probe], 4, room_for(3), cache=cache)
     after = choose_plan("net", [probe], 4, room_for(1), cache=cache)
@@ -182,11 +182,11 @@ def test_what_is_remembered_is_what_is_fast_and_not_what_the_memory_held(tmp_pat
     assert after.keep_last_k == min(1, before.keep_last_k)
 
 
-def test_an_unwritable_memory_is_no_failure():
+def test_unwritable_cache_does_not_raise():
     choose_plan("net", [probe], 4, room_for(4), cache=Path("/dev/null/plans.json"))
 
 
-def test_bfloat16_autocast_is_coarse_but_points_the_same_way():
+def test_bfloat16_gradient_differs_but_aligns_with_float32():
     gradients = []
     for precision in ("float32", "bfloat16"):
         loss, phi, batch = probe(StepPlan(precision=precision))
@@ -198,5 +198,5 @@ def test_bfloat16_autocast_is_coarse_but_points_the_same_way():
 @pytest.mark.parametrize(
     ("a", "b", "expected"), [([1.0, 0.0], [2.0, 0.0], 1), ([1.0, 0.0], [0.0, 3.0], 0), ([1.0], [-1.0], -1)]
 )
-def test_cosine(a, b, expected):
+def test_cosine_measures_similarity_of_tensor_lists(a, b, expected):
     assert cosine([torch.tensor(a)], [torch.tensor(b)]) == pytest.approx(expected)

@@ -1,4 +1,4 @@
-"""A step that is traced, compiled or captured gives what it gives run operation by operation, in float64."""
+"""Traced, compiled and captured inner steps equal eager ones, in float64; prepared calls are cached."""
 
 import pytest
 import torch
@@ -52,7 +52,7 @@ class Setting:
 
 def assert_equal_to_eager(setting: Setting, calls, backend: str) -> None:
     eager = EagerCalls(setting.loss)
-    for batch in (*setting.batches, setting.batches[0]):  # later ones run what was prepared for the first
+    for batch in (*setting.batches, setting.batches[0]):  # later batches run what was prepared for the first
         expected, step = eager.first(setting.phi, batch), calls.first(setting.phi, batch)
         pairs = [(step.loss, expected.loss), (step.grad, expected.grad)]
         pairs += list(zip(step.statistics, expected.statistics, strict=True))
@@ -74,14 +74,14 @@ def only_traced(function, inputs):
 @pytest.mark.parametrize("layout", ["contiguous", "channels_last"])
 @pytest.mark.parametrize("closed", [False, True])
 @pytest.mark.parametrize("backend", ["reverse", "forward"])
-def test_a_traced_step_is_the_step(backend, closed, layout):
+def test_traced_step_equals_eager_step(backend, closed, layout):
     setting = Setting(layout, closed=closed)
     calls = PreparedCalls(setting.loss, only_traced)
     assert_equal_to_eager(setting, calls, backend)
     assert len(calls._ready) == 3  # the step, and its adjoint with and without statistics
 
 
-def test_another_shape_is_prepared_anew_and_kept_graphs_run_as_they_are():
+def test_new_shape_is_prepared_and_kept_graph_runs_eagerly():
     setting = Setting()
     calls = PreparedCalls(setting.loss, only_traced)
     calls.first(setting.phi, setting.batches[0])
@@ -97,9 +97,9 @@ def test_another_shape_is_prepared_anew_and_kept_graphs_run_as_they_are():
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings("ignore")  # torch's own, while it compiles
+@pytest.mark.filterwarnings("ignore")  # from torch itself while it compiles
 @pytest.mark.parametrize("backend", ["reverse", "forward"])
-def test_a_compiled_step_is_the_step(backend):
+def test_compiled_step_equals_eager_step(backend):
     setting = Setting()
     calls = PreparedCalls(setting.loss, lambda function, inputs: compiled(function, inputs, compiler="aot_eager"))
     assert_equal_to_eager(setting, calls, backend)
@@ -109,18 +109,18 @@ def test_a_compiled_step_is_the_step(backend):
 @pytest.mark.parametrize("execution", ["captured", "compiled"])
 @pytest.mark.parametrize("closed", [False, True])
 @pytest.mark.parametrize("backend", ["reverse", "forward"])
-def test_on_a_gpu_a_prepared_step_is_the_step(backend, closed, execution):
+def test_prepared_step_on_gpu_equals_eager_step(backend, closed, execution):
     setting = Setting(closed=closed, device="cuda")
     assert_equal_to_eager(setting, EXECUTIONS[execution](setting.loss), backend)
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="is about a machine without CUDA")
-def test_a_capture_without_a_gpu_is_refused():
+def test_capture_without_gpu_raises_device_error():
     with pytest.raises(DeviceError, match="only on a GPU, not on cpu"):
         captured(lambda x: (x,), (torch.ones(2),))
 
 
-def test_calls_are_kept_for_the_last_losses_only():
+def test_prepared_calls_are_cached_for_last_two_losses_only():
     losses = [Setting().loss for _ in range(3)]
     first = step_calls(losses[0], "compiled")
     assert step_calls(losses[0], "compiled") is first
@@ -128,7 +128,7 @@ def test_calls_are_kept_for_the_last_losses_only():
     assert step_calls(losses[0], "compiled") is not first
 
 
-def test_eager_steps_in_between_leave_what_was_prepared():
+def test_eager_steps_do_not_evict_prepared_calls():
     losses = [Setting().loss for _ in range(4)]
     first = step_calls(losses[0], "compiled")
     for loss in losses[1:]:

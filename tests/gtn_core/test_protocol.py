@@ -1,4 +1,4 @@
-"""Lessons and the teacher's own loss: every estimator's trial judges by one lesson, and counts what the teacher itself loses."""
+"""Episodes: the lesson of one learner, the teacher's own loss, and fitness under a step plan."""
 
 import copy
 
@@ -15,7 +15,7 @@ from gtn_core.planning.plan import StepPlan
 
 
 class Wanderer(Teacher):
-    """Shows a point that lies elsewhere for every learner."""
+    """A teacher of a point that is shifted by the learner's seed."""
 
     def __init__(self):
         super().__init__()
@@ -53,7 +53,7 @@ def estimated(trial):
     return teacher, values
 
 
-def test_both_ways_to_judge_ask_for_the_lesson_of_the_episode():
+def test_estimate_and_fitness_use_lesson_of_episode():
     by_lesson = []
     for lesson in (0, 2):
         teacher, values = estimated(episode(lesson=lesson))
@@ -64,12 +64,12 @@ def test_both_ways_to_judge_ask_for_the_lesson_of_the_episode():
     assert by_lesson[0] != pytest.approx(by_lesson[1])
 
 
-def test_a_teacher_sees_its_lesson_as_itself_unless_it_says_otherwise():
+def test_default_lesson_is_teacher_itself():
     teacher = Teacher()
     assert teacher.for_learner(3) is teacher
 
 
-def test_the_teachers_own_loss_adds_its_gradient_and_its_value():
+def test_teacher_loss_adds_its_gradient_and_value():
     def own(teacher):
         return 7 * teacher.point.square().sum()
 
@@ -83,7 +83,7 @@ def test_the_teachers_own_loss_adds_its_gradient_and_its_value():
     torch.testing.assert_close(difference, torch.tensor([3.5]))
 
 
-def test_the_teacher_stays_as_it_is_while_candidates_are_judged():
+def test_fitness_leaves_teacher_unchanged_while_judging():
     teacher, seen = Wanderer(), []
     before = teacher.theta()
 
@@ -94,10 +94,10 @@ def test_the_teacher_stays_as_it_is_while_candidates_are_judged():
     trial = Episode(inner_loss, SGD(), torch.ones(2), judge, {3: 1.0})
     fitness = trial.fitness(teacher, torch.stack([before, before + 1]))
     assert fitness[0] != fitness[1]
-    assert all(torch.equal(theta, before) for theta in seen)  # what a signal would have saved
+    assert all(torch.equal(theta, before) for theta in seen)  # a signal may have the teacher saved at any moment
 
 
-def test_fitness_judges_so_many_samples_at_a_time_as_the_plan_says():
+def test_fitness_obeys_judge_chunk_of_plan():
     sizes, real = [], torch.linspace(-1, 1, 10)
 
     def judge(phi, statistics, batch):
@@ -114,6 +114,6 @@ def test_fitness_judges_so_many_samples_at_a_time_as_the_plan_says():
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="is about a machine without CUDA")
-def test_fitness_runs_steps_as_the_plan_says():
+def test_fitness_obeys_execution_of_plan():
     with pytest.raises(DeviceError, match="captured only on a GPU"):
         episode(plan=StepPlan(execution="captured")).fitness(Wanderer(), Wanderer().theta()[None])

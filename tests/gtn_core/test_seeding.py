@@ -1,4 +1,4 @@
-"""Named random streams: the same always, and independent of each other."""
+"""Named random streams: reproducible, and independent of each other."""
 
 import numpy as np
 import torch
@@ -6,24 +6,24 @@ import torch
 from gtn_core.seeding import Streams, seeded
 
 
-def test_streams_are_pinned():
+def test_stream_seed_equals_recorded_value():
     assert Streams(0).seed("learner", 3) == 6104558001208813371
 
 
-def test_a_stream_is_a_function_of_root_name_and_index():
+def test_stream_depends_only_on_root_name_and_index():
     a, b = Streams(1), Streams(1)
     assert a.seed("x", 2) == b.seed("x", 2)
     assert np.array_equal(a.numpy("x").random(5), b.numpy("x").random(5))
     assert torch.equal(torch.rand(5, generator=a.torch("x", 1)), torch.rand(5, generator=b.torch("x", 1)))
 
 
-def test_other_roots_names_and_indices_give_other_numbers():
+def test_streams_differ_by_root_name_and_index():
     seeds = [Streams(r).seed(n, i) for r in range(3) for n in ("learner", "meta-batch", "x") for i in range(50)]
     assert len(set(seeds)) == len(seeds)
     assert all(0 <= seed < 2**63 for seed in seeds)
 
 
-def test_a_seeded_block_depends_on_its_seed_alone_and_moves_nothing_outside():
+def test_seeded_block_is_reproducible_and_restores_rng_state():
     torch.manual_seed(0)
     expected = torch.rand(2)
     torch.manual_seed(0)

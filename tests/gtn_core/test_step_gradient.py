@@ -1,4 +1,4 @@
-"""Outer steps of several processes: they equal one process that does the work of all, stop as one, and outlive each other."""
+"""Outer steps on several ranks: equal to one process, stopped together, and saved when a rank is lost."""
 
 import os
 import signal
@@ -29,7 +29,7 @@ GOAL = torch.linspace(-1, 1, 6, dtype=torch.float64)
 
 
 class Points(Teacher):
-    """Makes points from noise, which learners move to; in double precision."""
+    """Teaches a point per inner step, in double precision; one parameter gets no gradient."""
 
     def __init__(self):
         super().__init__()
@@ -46,7 +46,7 @@ class Points(Teacher):
 
 
 class Job:
-    """Learners that differ by episode; ``trouble`` may happen in one of them."""
+    """Fresh learners that differ by episode; one diverges if ``trouble(episode)``, which may raise signals, is true."""
 
     def __init__(self, teacher, folder, trouble=None):
         self.teacher, self.folder, self.trouble = teacher, folder, trouble
@@ -71,7 +71,7 @@ class Job:
 
 
 def train(world, path, estimator="backprop", trouble=None, resume=False, unwritten=None, **settings):
-    """Runs an outer loop and returns the parameters, one after the other, or what stopped it."""
+    """Runs an outer loop; returns theta as a list, or the kind, message and outer step of what stopped it."""
     folder = RunFolder(path)
     if world.rank == 0:
         folder.state.parent.mkdir(parents=True, exist_ok=True)
@@ -79,7 +79,7 @@ def train(world, path, estimator="backprop", trouble=None, resume=False, unwritt
     held = folder.lock() if world.rank == 0 else None
     after = saved_progress(folder).iteration if resume else None
     tracker = RunTracker(folder, after=after) if world.rank == 0 else StandbyTracker(folder)
-    if unwritten is not None and world.rank == 0:  # dies when all know what the step came to, and nobody has written it
+    if unwritten is not None and world.rank == 0:  # dies after all know the step's values, before it writes them
         write = tracker.scalars
         tracker.scalars = lambda step, values: (
             os.kill(os.getpid(), signal.SIGKILL) if step == unwritten else write(step, values)
@@ -101,7 +101,7 @@ def train(world, path, estimator="backprop", trouble=None, resume=False, unwritt
     return teacher.theta().tolist()
 
 
-def test_two_processes_equal_one_that_accumulates_both(in_processes, tmp_path):
+def test_two_ranks_equal_one_that_accumulates_all_episodes(in_processes, tmp_path):
     settings = {"clip": 0.3}
     one = train(SingleProcess(), tmp_path / "one", accumulate=4, **settings)
     first, second = in_processes(2, _accumulating, tmp_path / "both", settings)
@@ -120,7 +120,7 @@ def _accumulating(world, path, settings):
 
 
 @pytest.mark.parametrize("estimator", ["snes", "openai-es"])
-def test_evolution_is_the_same_on_one_two_and_four_processes(in_processes, tmp_path, estimator):
+def test_evolution_is_identical_on_one_two_and_four_ranks(in_processes, tmp_path, estimator):
     alone = train(SingleProcess(), tmp_path / "1", estimator)
     for size in (2, 4):
         assert in_processes(size, train, tmp_path / str(size), estimator) == [alone] * size
@@ -132,12 +132,12 @@ def _stopped(world, path):
     def trouble(episode):
         if world.rank == 1 and episode >= 8:
             signal.raise_signal(signal.SIGTERM)
-            signal.raise_signal(signal.SIGINT)  # a launcher may send its own beside the user's
+            signal.raise_signal(signal.SIGINT)  # a launcher may send its own besides the user's
 
     return train(world, path, trouble=trouble)
 
 
-def test_an_interrupt_of_one_stops_all_with_the_state_saved(in_processes, tmp_path):
+def test_interrupt_on_one_rank_stops_all_and_saves_state(in_processes, tmp_path):
     assert in_processes(2, _stopped, tmp_path / "run") == [("InterruptedRun", "", 5)] * 2
     assert saved_progress(RunFolder(tmp_path / "run")).iteration == 5
 
@@ -146,7 +146,7 @@ def _poisoned(world, path, episodes, patience):
     return train(world, path, trouble=lambda episode: episode in episodes, patience=patience)
 
 
-def test_a_divergence_of_one_is_left_out_by_all_and_one_of_all_ends_the_run(in_processes, tmp_path):
+def test_divergence_on_one_rank_is_left_out_and_on_all_ends_run(in_processes, tmp_path):
     first, second = in_processes(2, _poisoned, tmp_path / "one", [3, 4], 1)
     assert first == second
     rows = [row for row in RunFolder(tmp_path / "one").metric_rows() if "meta/loss" in row]
@@ -169,7 +169,7 @@ def _killed(world, path, rank, estimator, resume):
 
 
 @pytest.mark.parametrize(("rank", "estimator"), [(0, "backprop"), (1, "backprop"), (1, "snes")])
-def test_a_killed_process_ends_the_run_and_another_number_goes_on(in_processes, tmp_path, rank, estimator):
+def test_killed_rank_ends_run_that_one_process_resumes(in_processes, tmp_path, rank, estimator):
     path, began = tmp_path / "run", time.monotonic()
     results = in_processes(2, _killed, path, rank, estimator, False)
     assert time.monotonic() - began < 60
@@ -177,14 +177,12 @@ def test_a_killed_process_ends_the_run_and_another_number_goes_on(in_processes, 
     kind, message, iteration = results[1 - rank]
     assert (kind, iteration) == ("LostRankError", 5)
     assert "another process of this run has ended" in message
-    assert (
-        saved_progress(RunFolder(path)).iteration == 5
-    )  # nothing is lost but the step that was under way, whoever died
+    assert saved_progress(RunFolder(path)).iteration == 5  # only the step in progress is lost, whichever rank died
     if rank == 0:
         return
     resumed = train(SingleProcess(), path, estimator, resume=True)
     assert saved_progress(RunFolder(path)).iteration == 12
-    if estimator == "snes":  # the same whoever took part
+    if estimator == "snes":  # the result does not depend on the number of ranks
         assert resumed == train(SingleProcess(), tmp_path / "whole", estimator)
 
 
@@ -192,7 +190,7 @@ def _unwritten(world, path, step):
     return train(world, path, unwritten=step, iterations=6, validations=6)
 
 
-def test_what_the_first_process_did_not_come_to_write_is_written_in_its_stead(in_processes, tmp_path):
+def test_surviving_rank_writes_rows_that_rank_zero_did_not(in_processes, tmp_path):
     path, whole = tmp_path / "run", tmp_path / "whole"
     lost, left = in_processes(2, _unwritten, path, 4)
     assert lost is None
@@ -208,7 +206,7 @@ def clean(row):
     return {tag: value for tag, value in row.items() if not tag.startswith("perf/")}
 
 
-def test_no_episode_comes_twice_when_the_number_of_processes_changes(in_processes, tmp_path):
+def test_resume_with_fewer_ranks_repeats_no_episode(in_processes, tmp_path):
     path = tmp_path / "run"
     in_processes(2, _numbered, path, 3, False)
     seen: list[int] = []

@@ -1,4 +1,4 @@
-"""Curves of a run in stages: one file, outer steps counted on, and a stage that begins or goes on drops its own rows alone."""
+"""Curves of a run with stages: one metrics file with consecutive outer steps, and one TensorBoard run per stage."""
 
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
@@ -15,7 +15,7 @@ def track(folder, stage, iterations, value, after=None):
     tracker.close()
 
 
-def test_stages_follow_each_other_in_one_file(tmp_path):
+def test_stages_continue_step_count_and_drop_only_own_rows(tmp_path):
     folder = RunFolder(tmp_path)
     track(folder, FIRST, (1, 2), 1.0)
     track(folder, SECOND, (0, 1, 2), 2.0)
@@ -25,11 +25,11 @@ def test_stages_follow_each_other_in_one_file(tmp_path):
         *((1, "1-greedy", 1.0), (2, "1-greedy", 1.0)),
         *((2, "2-bilevel", 2.0), (3, "2-bilevel", 2.0), (4, "2-bilevel", 3.0), (5, "2-bilevel", 3.0)),
     ]
-    track(folder, SECOND, (0,), 4.0)  # from nothing
+    track(folder, SECOND, (0,), 4.0)  # starts over
     assert [row["iteration"] for row in folder.metric_rows()] == [1, 2, 2]
 
 
-def test_each_stage_is_a_run_of_tensorboard(tmp_path):
+def test_each_stage_is_a_tensorboard_run(tmp_path):
     folder = RunFolder(tmp_path)
     for stage in (FIRST, SECOND):
         track(folder, stage, (1, 2), 1.0)

@@ -24,7 +24,7 @@ def build() -> nn.Module:
         nn.LeakyReLU(0.1),
         nn.AvgPool2d(2),
         nn.Flatten(),
-        # a bias before a norm has only rounding noise for a gradient, which Adam would divide by itself
+        # before a norm, a bias has only rounding noise as its gradient, which Adam would scale up to whole steps
         WeightNormLinear(16, 5, bias=False),
         BatchNorm(5),
         nn.Tanh(),
@@ -37,7 +37,7 @@ def soft_cross_entropy(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tens
 
 
 class Setting:
-    """A small supervised inner loop with real-data meta-losses, every input of it a leaf."""
+    """A small supervised inner loop with meta-losses; every input is a leaf."""
 
     def __init__(self, optimizer: str, layout: str = "contiguous", seed: int = 0) -> None:
         random = torch.Generator().manual_seed(seed)
@@ -132,13 +132,13 @@ def test_adjoint_equals_central_finite_differences(optimizer):
         assert (adjoint * direction).sum().item() == pytest.approx(slope.item(), rel=1e-5, abs=1e-8)
 
 
-def test_channels_last_changes_nothing_but_the_layout():
+def test_channels_last_layout_leaves_gradients_unchanged():
     plain, channels_last = Setting("sgd"), Setting("sgd", "channels_last")
     for a, b in zip(plain.adjoint({STEPS: 1.0})[1], channels_last.adjoint({STEPS: 1.0})[1], strict=True):
         torch.testing.assert_close(a, b, rtol=1e-10, atol=1e-14)
 
 
-def test_run_without_history_ends_where_the_differentiable_run_does():
+def test_run_without_history_ends_at_same_parameters():
     setting, seen = Setting("adam"), []
     light = run(setting.loop(), after_step=lambda t, phi, statistics: seen.append((t, phi)))
     full = run(setting.loop(), history=True, keep_last_k=2)
@@ -148,21 +148,21 @@ def test_run_without_history_ends_where_the_differentiable_run_does():
     assert all(torch.equal(a, b) for (_, a), b in zip(seen, full.phi[1:], strict=True))
 
 
-def test_divergence_names_the_inner_step():
+def test_divergence_error_names_inner_step():
     setting = Setting("sgd")
     setting.x.data[3, 0] = float("nan")
     with pytest.raises(DivergedError, match="inner step 3 of 5"):
         run(setting.loop())
 
 
-def test_meta_losses_outside_the_loop_are_refused():
+def test_meta_losses_outside_inner_loop_are_rejected():
     setting = Setting("sgd")
     for weights in ({}, {0: 1.0}, {STEPS + 1: 1.0}):
         with pytest.raises(ValueError, match="1 to 5 steps"):
             setting.adjoint(weights)
 
 
-def test_memory_stays_flat_over_fifty_outer_steps():
+def test_memory_stays_flat_over_fifty_meta_gradients():
     setting = Setting("sgd")
 
     def tensors() -> int:
@@ -175,6 +175,4 @@ def test_memory_stays_flat_over_fifty_outer_steps():
     for _ in range(50):
         setting.adjoint({STEPS: 1.0}, keep_last_k=2)
     assert tensors() == before
-    assert (
-        resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - peak < 8 * 1024
-    )  # KiB; one leaked loop is a few hundred KiB
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - peak < 8 * 1024  # KiB; 50 leaked loops take more

@@ -1,4 +1,4 @@
-"""Files of random environments and data streams, registered once for all tests."""
+"""Fixtures: files of random environments and data streams, registered once per session."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 
 from gtn_envs import register_from_file, save_environment, save_stream
 
-sys.path.insert(0, str(Path(__file__).parent))  # --import-mode=importlib adds nothing to it
+sys.path.insert(0, str(Path(__file__).parent))  # --import-mode=importlib does not add this folder
 from random_environments import REWARDS, STREAMS, VARIANTS, environment, stream
 
 

@@ -1,4 +1,4 @@
-"""Small random, but valid, environments of every form and action type, and data streams of every order."""
+"""Small, valid, random environments of every form and action type, and data streams of every order."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ OBSERVATIONS = {
     "Pendulum-v1": gym.make("Pendulum-v1").observation_space,
     "Grid-v0": spaces.Box(np.float64(-0.7), np.float64(np.pi), (2, 3), np.float64),
 }
-"""Of a real task with discrete actions, of one with a Box, and one made up: float64, not flat, bounded by no float32."""
+"""By task: one with discrete actions, one with a Box, one invented: float64, not flat, bounds inexact in float32."""
 ACTIONS: dict[str, spaces.Space[Any]] = {
     "CartPole-v1": spaces.Discrete(2),
     "Pendulum-v1": spaces.Box(-2.0, 2.0, (1,), np.float32),
@@ -133,7 +133,7 @@ def stream(
     seed: int = 0,
     **fields: Any,
 ) -> DataStream:
-    """Returns random images of three classes."""
+    """Returns a data stream of random images in three classes."""
     rng = np.random.default_rng(seed)
     images = rng.integers(0, 256, (steps, batch, *shape), dtype=np.uint8)
     logits = rng.normal(0, 1 if soft else 1000, (steps, batch, 3))
@@ -148,11 +148,11 @@ STREAMS: dict[str, dict[str, Any]] = {
     "GTN-TestBatchesStream-v0": {"seed": 21, "order": "shuffled-batches", "soft": False, "steps": 3, "batch": 7},
     "GTN-TestShuffledStream-v0": {"seed": 22, "order": "all-shuffled", "shape": (5, 4, 3)},
 }
-REAL_STREAM = "GTN-Digits-Real-v0"  # the one that needs no files
+REAL_STREAM = "GTN-Digits-Real-v0"  # the only real data set that needs no download
 
 
 def singles(id: str, count: int, **arguments: Any) -> list[Callable[[], gym.Env[Any, Any]]]:
-    """Returns what makes the single environments that ``count`` copies of a vector environment are."""
+    """Returns the constructors of single environments that match the ``count`` copies of a vector environment."""
     if id in (*STREAMS, REAL_STREAM):
         return [lambda i=i: gym.make(id, share=(i, count), **arguments) for i in range(count)]  # type: ignore[misc]
     return [lambda: gym.make(id, **arguments)] * count

@@ -1,4 +1,4 @@
-"""The reward form over the real task."""
+"""``LearnedReward``: a learned reward, or a learned potential, on top of the real task."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def mlp(tensors: dict[str, Any], x: Any) -> Any:
 
 
 @pytest.mark.parametrize("in_memory", [False, True])
-def test_state_action_reward_replaces_the_real_one(in_memory: bool, files: dict[str, Path]) -> None:
+def test_state_action_reward_replaces_real_reward(in_memory: bool, files: dict[str, Path]) -> None:
     tensors, document = environment("reward", "CartPole-v1", 8)
     weights = make_weights(tensors, document) if in_memory else files["GTN-TestReward-v0"]
     env = LearnedReward(gym.make("CartPole-v1"), weights)
@@ -34,7 +34,7 @@ def test_state_action_reward_replaces_the_real_one(in_memory: bool, files: dict[
         before = observation
 
 
-def test_box_reward_is_the_distance_to_the_target(files: dict[str, Path]) -> None:
+def test_box_reward_is_negative_squared_distance_to_target(files: dict[str, Path]) -> None:
     tensors, _ = environment("reward", "Pendulum-v1", 9)
     env = LearnedReward(gym.make("Pendulum-v1"), files["GTN-TestBoxReward-v0"])
     before, _ = env.reset(seed=0)
@@ -45,7 +45,7 @@ def test_box_reward_is_the_distance_to_the_target(files: dict[str, Path]) -> Non
         before = observation
 
 
-def test_potential_shapes_the_real_reward(files: dict[str, Path]) -> None:
+def test_potential_shapes_real_reward(files: dict[str, Path]) -> None:
     tensors, _ = environment("reward", "CartPole-v1", 10, reward_mode="potential", gamma=0.99)
 
     def potential(observation: Any) -> float:
@@ -62,7 +62,7 @@ def test_potential_shapes_the_real_reward(files: dict[str, Path]) -> None:
             before = observation
 
 
-def test_its_spec_makes_it_again_in_another_folder(
+def test_spec_of_relative_path_works_from_another_folder(
     files: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = files["GTN-TestReward-v0"]
@@ -75,14 +75,14 @@ def test_its_spec_makes_it_again_in_another_folder(
     assert again.step(1)[1] == env.step(1)[1]
 
 
-def test_what_is_refused(files: dict[str, Path]) -> None:
+def test_wrong_spaces_and_whole_environments_are_rejected(files: dict[str, Path]) -> None:
     with pytest.raises(WeightsError, match=r"needs the observation space Box.*, but .*Acrobot.* has Box"):
         LearnedReward(gym.make("Acrobot-v1"), files["GTN-TestReward-v0"])
     with pytest.raises(WeightsError, match=r"is a whole environment \(mdp\), not a reward"):
         LearnedReward(gym.make("CartPole-v1"), files["GTN-TestDiscrete-v0"])
 
 
-def test_steps_that_are_refused(files: dict[str, Path]) -> None:
+def test_step_before_reset_or_with_invalid_action_raises(files: dict[str, Path]) -> None:
     env = LearnedReward(gym.make("CartPole-v1").unwrapped, files["GTN-TestReward-v0"])
     with pytest.raises(error.ResetNeeded):
         env.step(0)

@@ -1,4 +1,4 @@
-"""numpy and torch against the format's own equations, written out here without folding, fusing or float32."""
+"""The numpy and torch models against the format's equations, written out here in float64 and without folding."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def mlp(weights: Weights, name: str, x: npt.NDArray[Any]) -> npt.NDArray[Any]:
 
 
 def reference(weights: Weights, states: npt.NDArray[Any], actions: npt.NDArray[Any]) -> tuple[Any, Any, Any]:
-    """docs/environments.md, line by line; the last array is positive where a copy terminates."""
+    """Returns next states, rewards and termination logits (positive: terminated), as in docs/environments.md."""
     mean, std = (weights.tensors[f"observation.{key}"].astype(np.float64) for key in ("mean", "std"))
     x = (states - mean) / std
     out, scale = mlp(weights, "reward", x), float(weights.tensors["reward.scale"])
@@ -58,10 +58,10 @@ def actions_of(weights: Weights, rng: np.random.Generator, shape: tuple[int, ...
     return rng.uniform(space.low.ravel(), space.high.ravel(), (*shape, weights.actions)).astype(np.float32)
 
 
-# One piece; two pieces that are whole; three whose last one lacks two copies.
+# One piece; two full pieces; three pieces, the last of which is two copies short.
 @pytest.mark.parametrize("n", [64, 2 * PIECE, 3 * PIECE - 2])
 @pytest.mark.parametrize("id", VARIANTS)
-def test_trajectories_agree(id: str, n: int, files: dict[str, Any]) -> None:
+def test_numpy_and_torch_trajectories_match_reference(id: str, n: int, files: dict[str, Any]) -> None:
     weights = load_environment(files[id])
     program = fold(weights)
     rng = np.random.default_rng(0)
@@ -88,18 +88,18 @@ def test_trajectories_agree(id: str, n: int, files: dict[str, Any]) -> None:
     assert (ends > 0) is (weights.form == "bandit" or bool(weights.layers("termination")))
 
 
-def test_initial_states_follow_the_file(files: dict[str, Any]) -> None:
+def test_initial_states_match_means_and_std_of_file(files: dict[str, Any]) -> None:
     weights = load_environment(files["GTN-TestEndless-v0"])
     initial = InitialStates(fold(weights))
     numbers = np.random.default_rng(1).random((200, initial.block * 5), np.float32)
-    numbers[:, : initial.block] = 0.7  # of 5 components: number 3
+    numbers[:, : initial.block] = 0.7  # chooses component 3 of 5
     states = initial.states(numbers).reshape(-1, 4)
     mean, std = weights.tensors["observation.mean"], weights.tensors["observation.std"]
     np.testing.assert_allclose(states.mean(0), mean + std * weights.tensors["initial.means"][3], atol=5e-3)
     np.testing.assert_allclose(states.std(0), std * np.exp(weights.tensors["initial.log_std"]), rtol=0.03)
 
 
-def test_states_stay_in_a_float64_space(files: dict[str, Any]) -> None:
+def test_clipped_states_stay_within_float64_bounds(files: dict[str, Any]) -> None:
     weights = load_environment(files["GTN-TestGrid-v0"])
     model = NumpyBatch(fold(weights), 1)
     clipped, _, _ = model.step(np.full((1, 6), 100, np.float32), np.array([0]))
@@ -107,7 +107,7 @@ def test_states_stay_in_a_float64_space(files: dict[str, Any]) -> None:
     assert clipped.max() > 3.1415
 
 
-def test_large_activations_saturate(tmp_path: Any) -> None:
+def test_large_preactivations_saturate_tanh(tmp_path: Any) -> None:
     tensors, document = environment()
     tensors["reward.0.bias"] = np.full(16, 500, np.float32)
     save_environment(tmp_path / "one.safetensors", tensors, document)
@@ -118,7 +118,7 @@ def test_large_activations_saturate(tmp_path: Any) -> None:
 
 
 @pytest.mark.parametrize("fast", [True, False])
-def test_both_ways_to_a_tanh(fast: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_both_tanh_implementations_are_accurate(fast: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(numpy_batch, "_own_tanh_is_fast", lambda: fast)
     x = np.concatenate([np.linspace(-12, 12, 10001), [-200, 200, -np.inf, np.inf, 0]]).astype(np.float32)
     expected = np.tanh(x.astype(np.float64))
@@ -126,7 +126,7 @@ def test_both_ways_to_a_tanh(fast: bool, monkeypatch: pytest.MonkeyPatch) -> Non
     np.testing.assert_allclose(x, expected, rtol=0, atol=2e-7)
 
 
-def test_torch_is_differentiable(files: dict[str, Any]) -> None:
+def test_torch_step_is_differentiable(files: dict[str, Any]) -> None:
     model = TorchModel(fold(load_environment(files["GTN-TestBox-v0"])))
     states = torch.zeros(2, 3, requires_grad=True)
     following, rewards, _ = model.step(states, torch.zeros(2, 1))
@@ -136,7 +136,7 @@ def test_torch_is_differentiable(files: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("id", REWARDS)
-def test_reward_form_has_no_transition(id: str, files: dict[str, Any]) -> None:
+def test_reward_form_has_no_transition_or_termination(id: str, files: dict[str, Any]) -> None:
     program = fold(load_environment(files[id]))
     assert not program.transition
     assert program.termination is None

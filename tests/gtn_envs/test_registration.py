@@ -1,4 +1,4 @@
-"""Ids: what is registered, what is refused, and what a spec carries to another process."""
+"""Registered ids: of files, image data sets and shipped environments; specs as JSON; rejected ids and files."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from gtn_envs import LearnedReward, WeightsError, make_weights, register_from_fi
 from gtn_envs.registration import file_of
 
 
-def test_importing_brings_in_neither_torch_nor_sb3() -> None:
+def test_import_loads_no_torch_sb3_or_pygame() -> None:
     program = (
         "import sys, gtn_envs; sys.exit(str([m for m in ('torch', 'stable_baselines3', 'pygame') if m in sys.modules]))"
     )
@@ -27,7 +27,7 @@ def test_importing_brings_in_neither_torch_nor_sb3() -> None:
 
 
 @pytest.mark.parametrize("id", [*VARIANTS, *REWARDS, *STREAMS, REAL_STREAM])
-def test_a_spec_survives_json(id: str, files: dict[str, Path]) -> None:
+def test_spec_json_round_trip_makes_same_environment(id: str, files: dict[str, Path]) -> None:
     env = gym.make(id)
     assert env.spec is not None
     for spec in (gym.spec(id), env.spec):
@@ -41,7 +41,7 @@ def test_a_spec_survives_json(id: str, files: dict[str, Path]) -> None:
     np.testing.assert_array_equal(again.reset(seed=3)[0], vectorized.reset(seed=3)[0])
 
 
-def test_a_shipped_name_needs_no_import(files: dict[str, Path]) -> None:
+def test_module_prefix_of_id_imports_package(files: dict[str, Path]) -> None:
     program = (
         "import gymnasium as gym\n"
         "try: gym.make('gtn_envs:GTN-Absent-v0')\n"
@@ -67,12 +67,12 @@ def test_shipped_files_are_registered(
         del gym.registry["GTN-Shipped-v0"]
 
 
-def test_the_same_file_again(files: dict[str, Path]) -> None:
+def test_registering_same_file_again_is_allowed(files: dict[str, Path]) -> None:
     id = "GTN-TestDiscrete-v0"
     assert register_from_file(files[id], id) is gym.spec(id)
 
 
-def test_images_take_no_id_that_stands_for_something_else() -> None:
+def test_register_images_rejects_id_of_another_environment() -> None:
     before = gym.spec("CartPole-v1")
     with pytest.raises(gym.error.RegistrationError, match="'CartPole-v1' is already registered"):
         register_images("mine.npz", "CartPole-v1")
@@ -82,7 +82,7 @@ def test_images_take_no_id_that_stands_for_something_else() -> None:
     del gym.registry["GTN-TestImages-v0"]
 
 
-def test_a_file_that_was_rewritten_is_registered_anew(write: Callable[..., Path]) -> None:
+def test_registering_rewritten_file_updates_spec(write: Callable[..., Path]) -> None:
     path, id = write(max_episode_steps=500), "GTN-TestRewritten-v0"
     try:
         assert register_from_file(path, id).max_episode_steps == 500
@@ -96,7 +96,7 @@ def test_a_file_that_was_rewritten_is_registered_anew(write: Callable[..., Path]
         del gym.registry[id]
 
 
-def test_a_relative_path_is_kept_absolute(write: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_relative_path_is_registered_as_absolute(write: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> None:
     path = write()
     monkeypatch.chdir(path.parent)
     spec = register_from_file(path.name, "GTN-TestRelative-v0")
@@ -106,7 +106,7 @@ def test_a_relative_path_is_kept_absolute(write: Callable[..., Path], monkeypatc
         del gym.registry["GTN-TestRelative-v0"]
 
 
-def test_what_is_refused(files: dict[str, Path], tmp_path: Path, write: Callable[..., Path]) -> None:
+def test_invalid_ids_and_files_are_rejected(files: dict[str, Path], tmp_path: Path, write: Callable[..., Path]) -> None:
     path = files["GTN-TestBox-v0"]
     with pytest.raises(error.RegistrationError, match="'GTN-TestDiscrete-v0' is already registered, with"):
         register_from_file(path, "GTN-TestDiscrete-v0")
@@ -126,7 +126,7 @@ def test_what_is_refused(files: dict[str, Path], tmp_path: Path, write: Callable
 
 
 @pytest.mark.parametrize("task", [".relative:Task-v0", "broken_module_of_a_user:Task-v0"])
-def test_a_refused_file_leaves_what_was_registered(
+def test_rejected_file_keeps_previous_registration(
     task: str, write: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "broken_module_of_a_user.py").write_text("raise RuntimeError('not today')")
@@ -143,7 +143,7 @@ def test_a_refused_file_leaves_what_was_registered(
         del gym.registry["GTN-Kept-v0"]
 
 
-def test_ids_of_environments_in_memory_have_no_file() -> None:
+def test_spec_of_in_memory_environment_has_no_file() -> None:
     weights = make_weights(*environment())
     env = gym.make("GTN-CartPole-v0", weights=weights)
     assert env.spec is not None
@@ -151,7 +151,7 @@ def test_ids_of_environments_in_memory_have_no_file() -> None:
     assert env.spec != gym.make("GTN-CartPole-v0", weights=make_weights(*environment())).spec
 
 
-def test_a_reward_id_is_the_wrapped_real_task(files: dict[str, Path]) -> None:
+def test_reward_id_makes_real_task_with_learned_reward(files: dict[str, Path]) -> None:
     env = gym.make("GTN-TestReward-v0")
     assert isinstance(env.unwrapped, type(gym.make("CartPole-v1").unwrapped))
     assert "LearnedReward" in str(env)

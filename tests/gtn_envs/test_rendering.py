@@ -1,4 +1,4 @@
-"""Pictures: the real task's own, the plot, the window, and what is missing."""
+"""Rendering of learned environments: the real task's picture, the plot, the window, and errors."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def _no_window(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def still(task: str, observation: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    """Returns the arguments of a bandit over a real task whose only context is ``observation``."""
+    """Returns arguments of ``save_environment`` for a bandit whose only context is an observation of a real task."""
     real = gym.make(task)
     monkeypatch.setitem(random_environments.OBSERVATIONS, task, real.observation_space)
     monkeypatch.setitem(random_environments.ACTIONS, task, real.action_space)
@@ -37,8 +37,8 @@ def still(task: str, observation: np.ndarray, monkeypatch: pytest.MonkeyPatch) -
 
 
 @pytest.mark.parametrize("task", REAL)
-def test_the_real_tasks_picture(task: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is drawn of an observation is what the real task draws of the state that gave this observation."""
+def test_picture_matches_real_tasks_render(task: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An observation's picture is the one that the real task renders of the underlying state."""
     real = gym.make(task, render_mode="rgb_array", disable_env_checker=True)
     observation, _ = real.reset(seed=5)
     real.action_space.seed(5)
@@ -49,15 +49,15 @@ def test_the_real_tasks_picture(task: str, tmp_path: Path, monkeypatch: pytest.M
     save_environment(path, **still(task, observation, monkeypatch))
     env = SyntheticEnv(path, render_mode="rgb_array")
     env.reset(seed=0)
-    env.step(action)  # a bandit stays where it is; Pendulum draws the action, too
+    env.step(action)  # a bandit keeps its state; Pendulum also draws the action
     picture, expected = env.render(), np.asarray(real.render())
     assert picture.shape == expected.shape
     assert picture.dtype == np.uint8
-    assert (picture != expected).any(-1).mean() < 1e-3  # a pixel at an edge may round the other way
+    assert (picture != expected).any(-1).mean() < 1e-3  # pixels at edges may be rounded differently
     env.close()
 
 
-def test_the_plot(write: Callable[..., Path]) -> None:
+def test_plot_has_fixed_size_and_changes_with_steps(write: Callable[..., Path]) -> None:
     env = SyntheticEnv(write(task="Grid-v0", termination=False), render_mode="rgb_array")
     env.reset(seed=0)
     first = env.render()
@@ -70,7 +70,7 @@ def test_the_plot(write: Callable[..., Path]) -> None:
     assert (first != later).any(-1).mean() > 0.005
 
 
-def test_observations_that_are_not_the_real_tasks_are_plotted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_observation_of_other_shape_than_real_task_is_plotted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(random_environments.OBSERVATIONS, "CartPole-v1", gym.spaces.Box(-1.0, 1.0, (3,)))
     tensors, document = random_environments.environment("bandit", "CartPole-v1")
     save_environment(tmp_path / "three.safetensors", tensors, document)
@@ -80,23 +80,23 @@ def test_observations_that_are_not_the_real_tasks_are_plotted(tmp_path: Path, mo
 
 
 @pytest.mark.parametrize("id", ["GTN-TestGrid-v0", "GTN-Digits-v0"])
-def test_pictures_outlive_another_environments_end(id: str, files: dict[str, Path]) -> None:
+def test_rendering_survives_closing_another_environment(id: str, files: dict[str, Path]) -> None:
     env, other = gym.make(id, render_mode="rgb_array"), gym.make("CartPole-v1", render_mode="rgb_array")
     env.reset(seed=0), other.reset(seed=0)
     before = env.render()
-    other.render(), other.close()  # which ends pygame
+    other.render(), other.close()  # closing it quits pygame
     np.testing.assert_array_equal(env.render(), before)
 
 
 @pytest.mark.parametrize("task", ["my task!", "mine/CartPole-v1", "CartPole-v1"])
-def test_only_gymnasiums_own_tasks_are_drawn(task: str) -> None:
+def test_only_gymnasium_tasks_use_real_tasks_picture(task: str) -> None:
     tensors, document = random_environments.environment()
     env = SyntheticEnv(make_weights(tensors, {**document, "task": task}), render_mode="rgb_array")
     env.reset(seed=0)
     assert (env.render().shape == (HEIGHT, WIDTH, 3)) == (task != "CartPole-v1")
 
 
-def test_pictures_keep_actions_as_they_were(write: Callable[..., Path]) -> None:
+def test_modifying_action_after_step_does_not_change_picture(write: Callable[..., Path]) -> None:
     path = write(task="Pendulum-v1")
     pictures = []
     for later in (None, 2.0):
@@ -109,26 +109,26 @@ def test_pictures_keep_actions_as_they_were(write: Callable[..., Path]) -> None:
     np.testing.assert_array_equal(*pictures)
 
 
-def test_the_plot_holds_an_episode_that_is_longer_than_the_file_says(write: Callable[..., Path]) -> None:
+def test_plot_fits_episode_longer_than_files_limit(write: Callable[..., Path]) -> None:
     env = SyntheticEnv(write(task="Grid-v0", termination=False, max_episode_steps=5), render_mode="rgb_array")
     env.reset(seed=0)
     for _ in range(30):
         env.step(6)
     picture = env.render()
-    assert (picture[:, -6:] == 255).all()  # the margin: nothing is drawn beyond the axes
-    row = picture[22:140, 300:-12]  # of the first panel, its right half
-    assert (row != 255).any(-1).any(0).mean() > 0.9  # the curves go on to the end
+    assert (picture[:, -6:] == 255).all()  # right margin: nothing is drawn beyond the axes
+    row = picture[22:140, 300:-12]  # right half of the first panel
+    assert (row != 255).any(-1).any(0).mean() > 0.9  # the curves reach the right end
 
 
 @pytest.mark.parametrize(("id", "rate"), [("GTN-CartPole-v0", 50), ("GTN-Acrobot-v0", 15), ("GTN-LunarLander-v0", 30)])
-def test_real_pictures_have_the_real_tasks_rate(id: str, rate: int) -> None:
+def test_render_fps_matches_real_task_or_plot(id: str, rate: int) -> None:
     assert gym.make(id, render_mode="rgb_array").metadata["render_fps"] == rate
     assert gym.make_vec(id, num_envs=2, render_mode="rgb_array").metadata["render_fps"] == rate
     assert gym.make(id).metadata is SyntheticEnv.metadata
 
 
 @pytest.mark.parametrize("id", ["GTN-TestDiscrete-v0", "GTN-TestGrid-v0"])
-def test_the_window(id: str, files: dict[str, Path]) -> None:
+def test_human_mode_steps_and_render_returns_none(id: str, files: dict[str, Path]) -> None:
     env = gym.make(id, render_mode="human")
     env.reset(seed=0)
     for _ in range(3):
@@ -138,7 +138,7 @@ def test_the_window(id: str, files: dict[str, Path]) -> None:
     env.close()
 
 
-def test_copies_have_pictures_of_their_own(write: Callable[..., Path]) -> None:
+def test_vector_env_renders_each_copy_separately(write: Callable[..., Path]) -> None:
     path = write(task="Grid-v0", termination=False)
     env = SyntheticVectorEnv(path, num_envs=2, render_mode="rgb_array")
     env.reset(seed=0)
@@ -154,7 +154,7 @@ def test_copies_have_pictures_of_their_own(write: Callable[..., Path]) -> None:
     env.close()
 
 
-def test_without_pygame(files: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_render_without_pygame_raises(files: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pygame", None)
     env = SyntheticEnv(files["GTN-TestGrid-v0"], render_mode="rgb_array")
     env.reset(seed=0)
@@ -162,7 +162,7 @@ def test_without_pygame(files: dict[str, Path], monkeypatch: pytest.MonkeyPatch)
         env.render()
 
 
-def test_wrong_modes(files: dict[str, Path], write: Callable[..., Path]) -> None:
+def test_unknown_render_mode_raises_and_missing_mode_warns(files: dict[str, Path], write: Callable[..., Path]) -> None:
     with pytest.raises(error.UnsupportedMode, match="render_mode is 'ansi'"):
         SyntheticEnv(files["GTN-TestGrid-v0"], render_mode="ansi")
     env = SyntheticEnv(files["GTN-TestGrid-v0"])

@@ -1,4 +1,4 @@
-"""The adapter for Stable-Baselines3, against SB3's own ``DummyVecEnv``, and short real runs."""
+"""``SB3VecEnv``, the adapter for Stable-Baselines3: against SB3's ``DummyVecEnv``, and in short trainings."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def adapter(id: str, num_envs: int, **arguments: Any) -> SB3VecEnv:
 @pytest.mark.parametrize(
     "id", ["GTN-TestDiscrete-v0", "GTN-TestBox-v0", "GTN-TestEndless-v0", "GTN-TestBandit-v0", "GTN-TestStream-v0"]
 )
-def test_as_dummy_vec_env(id: str, files: dict[str, Path]) -> None:
+def test_adapter_matches_dummy_vec_env(id: str, files: dict[str, Path]) -> None:
     ours, theirs = adapter(id, 3), DummyVecEnv(singles(id, 3))
     assert list(ours.seed(4)) == list(theirs.seed(4))
     np.testing.assert_array_equal(ours.reset(), theirs.reset())
@@ -51,7 +51,7 @@ def test_as_dummy_vec_env(id: str, files: dict[str, Path]) -> None:
     assert ends > 3
 
 
-def test_infos_are_not_shared(files: dict[str, Path]) -> None:
+def test_infos_are_separate_per_copy_and_step(files: dict[str, Path]) -> None:
     env = adapter("GTN-TestEndless-v0", 2)
     env.reset()
     *_, infos = env.step(np.zeros(2, int))
@@ -60,7 +60,7 @@ def test_infos_are_not_shared(files: dict[str, Path]) -> None:
     assert env.step(np.zeros(2, int))[3] == [{}, {}]
 
 
-def test_attributes(files: dict[str, Path]) -> None:
+def test_attribute_access_and_rendering(files: dict[str, Path]) -> None:
     env = adapter("GTN-TestDiscrete-v0", 3, render_mode="rgb_array")
     assert env.get_attr("autoreset_mode", [0, 2]) == [env.env.autoreset_mode] * 2
     assert env.env_is_wrapped(TimeLimit) == [False] * 3
@@ -81,7 +81,7 @@ def test_attributes(files: dict[str, Path]) -> None:
     env.close()
 
 
-def test_what_is_refused(files: dict[str, Path]) -> None:
+def test_unsupported_environments_are_rejected(files: dict[str, Path]) -> None:
     with pytest.raises(ValueError, match="SB3 needs 'SameStep'"):
         SB3VecEnv(gym.make_vec("GTN-TestDiscrete-v0"))  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="SB3 needs numpy"):
@@ -91,8 +91,8 @@ def test_what_is_refused(files: dict[str, Path]) -> None:
             SB3VecEnv(other)  # type: ignore[arg-type]
 
 
-def test_bounds_that_rounding_leaves() -> None:
-    """SB3 computes actions as low + share * (high - low), which leaves such bounds by one float32 step."""
+def test_actions_outside_bounds_by_rounding_are_accepted() -> None:
+    """SB3 computes actions as low + share * (high - low), which can exceed asymmetric bounds by one float32 ulp."""
     space = spaces.Box(-0.1, 0.2, (1,))
     weights = make_weights(*environment(task="Pendulum-v1", action_space=space))
     greatest = space.low + np.float32(0.5) * np.float32(2.0) * (space.high - space.low)
@@ -108,8 +108,8 @@ def test_bounds_that_rounding_leaves() -> None:
         TD3("MlpPolicy", env, action_noise=noise, learning_starts=20, policy_kwargs={"net_arch": [8]}, seed=0).learn(60)
 
 
-def test_ppo_learns_a_bandit(files: dict[str, Path]) -> None:
-    """The best action depends on the context only, so a few updates have to raise the reward."""
+def test_ppo_improves_reward_of_bandit(files: dict[str, Path]) -> None:
+    """The best action depends on the context alone, so a few updates must raise the reward."""
     env = VecMonitor(adapter("GTN-TestBandit-v0", 32))
     model = PPO("MlpPolicy", env, n_steps=16, batch_size=128, n_epochs=4, learning_rate=3e-3, gamma=0.0, seed=0)
 
@@ -126,7 +126,7 @@ def test_ppo_learns_a_bandit(files: dict[str, Path]) -> None:
     assert reward() > before + 0.05
 
 
-def test_ppo_and_dqn_run(files: dict[str, Path]) -> None:
+def test_ppo_and_dqn_train_without_error(files: dict[str, Path]) -> None:
     PPO("MlpPolicy", VecNormalize(adapter("GTN-TestBox-v0", 4)), n_steps=16, batch_size=32, n_epochs=1).learn(128)
     model = DQN("MlpPolicy", adapter("GTN-TestDiscrete-v0", 4), learning_starts=32, buffer_size=500).learn(200)
     assert model.num_timesteps >= 200
@@ -134,7 +134,7 @@ def test_ppo_and_dqn_run(files: dict[str, Path]) -> None:
 
 
 @pytest.mark.slow
-def test_spawned_workers(files: dict[str, Path]) -> None:
+def test_spawned_subproc_vec_env_matches_adapter(files: dict[str, Path]) -> None:
     spec = gym.spec("GTN-TestDiscrete-v0")
     env = SubprocVecEnv([lambda: gym.make(spec)] * 2, start_method="spawn")
     ours = adapter("GTN-TestDiscrete-v0", 2)

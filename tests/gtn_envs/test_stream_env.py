@@ -1,4 +1,4 @@
-"""Data streams: which images come when, what they are worth, how n copies share them, and their pictures."""
+"""Data streams as environments: order of the images, rewards, shares of several copies, rendering and errors."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ T, B = 4, 6
 
 
 def numbered(steps: int = T, batch: int = B, **fields: Any) -> Any:
-    """Returns a stream whose images say their number: of the batch, and among all."""
+    """Returns a stream whose images hold the index of their batch, and their own, in their first two pixels."""
     found = stream(steps, batch, **fields)
     images = np.zeros_like(found.images)
     images[:, :, 0, 0, 0] = np.arange(steps)[:, None]
@@ -29,7 +29,7 @@ def numbered(steps: int = T, batch: int = B, **fields: Any) -> Any:
 
 
 def played(env: DataStreamEnv, seed: int | None = None) -> list[tuple[int, int]]:
-    """Plays one episode; returns the batch and the number of every image."""
+    """Plays one episode; returns the index of the batch, and of the image, at every step."""
     image, _ = env.reset(seed=seed)
     seen, over = [], False
     while not over:
@@ -37,20 +37,20 @@ def played(env: DataStreamEnv, seed: int | None = None) -> list[tuple[int, int]]
         image, _, over, truncated, info = env.step(0)
         assert not truncated
         assert info == {}
-    assert (int(image[0, 0, 0]), int(image[0, 1, 0])) == seen[-1]  # the last one again
+    assert (int(image[0, 0, 0]), int(image[0, 1, 0])) == seen[-1]  # the final observation repeats the last image
     return seen
 
 
-def test_an_episode_is_the_curriculum_in_order() -> None:
+def test_given_order_keeps_batch_order_and_shuffles_within() -> None:
     env = DataStreamEnv(numbered())
     one, other = played(env, seed=0), played(env)
     for seen in (one, other):
         assert [batch for batch, _ in seen] == sorted(list(range(T)) * B)
         assert sorted(number for _, number in seen) == list(range(T * B))
-    assert one != other  # a batch is a set: its images come in any order
+    assert one != other  # a batch's images are reshuffled in every episode
 
 
-def test_batches_are_shuffled_whole() -> None:
+def test_shuffled_batches_keep_each_batch_together() -> None:
     env = DataStreamEnv(numbered(order="shuffled-batches"))
     orders = set()
     for _ in range(10):
@@ -61,7 +61,7 @@ def test_batches_are_shuffled_whole() -> None:
     assert len(orders) > 3
 
 
-def test_all_is_shuffled() -> None:
+def test_all_shuffled_mixes_images_across_batches() -> None:
     env = DataStreamEnv(numbered(), order="all-shuffled")
     seen = played(env, seed=0)
     assert sorted(number for _, number in seen) == list(range(T * B))
@@ -70,7 +70,7 @@ def test_all_is_shuffled() -> None:
 
 @pytest.mark.parametrize("count", [1, 4, 5, 6, 10, 24])
 @pytest.mark.parametrize("order", ["given", "all-shuffled"])
-def test_shares_are_the_stream_together(count: int, order: str) -> None:
+def test_shares_partition_stream_evenly(count: int, order: str) -> None:
     shares = [played(DataStreamEnv(numbered(), order=order, share=(i, count))) for i in range(count)]
     assert sorted(number for share in shares for _, number in share) == list(range(T * B))
     sizes = [len(share) for share in shares]
@@ -79,14 +79,14 @@ def test_shares_are_the_stream_together(count: int, order: str) -> None:
         assert all([batch for batch, _ in share] == sorted(batch for batch, _ in share) for share in shares)
 
 
-def test_a_share_is_not_a_class() -> None:
-    """Teachers lay the classes out in turn; dealt out like that, ten copies would see one class each."""
+def test_share_contains_several_classes() -> None:
+    """Teachers lay out the classes in turn; dealt out in that order, each of ten copies would see a single class."""
     layout = numbered(20, 10, soft=False)
     numbers = [number % 10 for _, number in played(DataStreamEnv(layout, share=(0, 10)))]
     assert len(set(numbers)) > 4
 
 
-def test_as_many_copies_as_a_batch_has_images_step_by_batches() -> None:
+def test_batch_size_copies_show_one_batch_per_step() -> None:
     envs = DataStreamVectorEnv(numbered(), B, autoreset_mode="SameStep")
     images, _ = envs.reset(seed=0)
     for lap in range(2):
@@ -98,7 +98,7 @@ def test_as_many_copies_as_a_batch_has_images_step_by_batches() -> None:
             assert (len(info) > 0) == (step == T - 1)
 
 
-def test_copies_can_have_the_whole_stream_each() -> None:
+def test_undivided_copies_match_single_environments() -> None:
     envs, alone = DataStreamVectorEnv(numbered(), 3, divide=False), [DataStreamEnv(numbered()) for _ in range(3)]
     images, _ = envs.reset(seed=7)
     np.testing.assert_array_equal(images, [env.reset(seed=7 + i)[0] for i, env in enumerate(alone)])
@@ -109,7 +109,7 @@ def test_copies_can_have_the_whole_stream_each() -> None:
     assert step[2].all()
 
 
-def test_rewards() -> None:
+def test_reward_is_one_for_label_or_its_soft_probability() -> None:
     source = stream(seed=3)
     labels = source.labels.reshape(-1, 3).astype(np.float32)
     images = source.images.reshape(len(source), -1)
@@ -123,7 +123,7 @@ def test_rewards() -> None:
             assert type(reward) is float
 
 
-def test_a_clairvoyant_earns_one_a_step() -> None:
+def test_correct_actions_earn_one_per_image() -> None:
     env = gym.make_vec(REAL_STREAM, num_envs=100, split="test")
     assert isinstance(env.unwrapped, DataStreamVectorEnv)
     source, total = env.unwrapped.stream, 0.0
@@ -137,7 +137,7 @@ def test_a_clairvoyant_earns_one_a_step() -> None:
     assert total == len(source) == 597
 
 
-def test_after_the_end(files: dict[str, Path]) -> None:
+def test_step_after_termination_raises(files: dict[str, Path]) -> None:
     env = DataStreamEnv(files["GTN-TestStream-v0"])
     env.reset(seed=0)
     for _ in range(T * B):
@@ -146,7 +146,7 @@ def test_after_the_end(files: dict[str, Path]) -> None:
         env.step(0)
 
 
-def test_a_time_limit_truncates(files: dict[str, Path]) -> None:
+def test_vector_env_truncates_at_time_limit(files: dict[str, Path]) -> None:
     for mode in ("SameStep", "NextStep", "Disabled"):
         envs = gym.make_vec("GTN-TestStream-v0", num_envs=2, max_episode_steps=5, autoreset_mode=mode)
         envs.reset(seed=0)
@@ -155,7 +155,7 @@ def test_a_time_limit_truncates(files: dict[str, Path]) -> None:
         assert not any(terminated.any() for terminated, _ in ends)
 
 
-def test_observations_are_the_callers_own(files: dict[str, Path]) -> None:
+def test_modifying_observations_does_not_change_stream(files: dict[str, Path]) -> None:
     env = DataStreamEnv(files["GTN-TestStream-v0"])
     image, _ = env.reset(seed=0)
     image[:] = 0
@@ -173,18 +173,18 @@ def test_observations_are_the_callers_own(files: dict[str, Path]) -> None:
         ({"share": (0,)}, "share is"),
     ],
 )
-def test_wrong_arguments(arguments: dict[str, Any], message: str) -> None:
+def test_invalid_order_or_share_is_rejected(arguments: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         DataStreamEnv(numbered(), **arguments)
 
 
-def test_more_copies_than_images() -> None:
+def test_more_copies_than_images_are_rejected_if_divided() -> None:
     with pytest.raises(ValueError, match="num_envs is 25, but there are only 24 images"):
         DataStreamVectorEnv(numbered(), 25)
     assert DataStreamVectorEnv(numbered(), 25, divide=False).num_envs == 25
 
 
-def test_the_other_kind_of_file(files: dict[str, Path]) -> None:
+def test_file_of_learned_environment_is_rejected(files: dict[str, Path]) -> None:
     with pytest.raises(WeightsError, match="'kind' is 'synthetic-environment', expected 'stream'"):
         DataStreamEnv(files["GTN-TestBandit-v0"])
 
@@ -196,7 +196,7 @@ def _no_window(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("_no_window")
 @pytest.mark.parametrize("id", [*STREAMS, REAL_STREAM])
-def test_pictures(id: str, files: dict[str, Path]) -> None:
+def test_render_shows_enlarged_image_and_caption(id: str, files: dict[str, Path]) -> None:
     env = gym.make(id, render_mode="rgb_array")
     image, _ = env.reset(seed=0)
     zoom = SIDE // max(image.shape[:2])
@@ -214,7 +214,7 @@ def test_pictures(id: str, files: dict[str, Path]) -> None:
 
 
 @pytest.mark.usefixtures("_no_window")
-def test_windows_and_copies(files: dict[str, Path]) -> None:
+def test_human_mode_and_vector_rendering(files: dict[str, Path]) -> None:
     window = gym.make("GTN-TestStream-v0", render_mode="human")
     window.reset(seed=0)
     window.step(0)
@@ -229,7 +229,7 @@ def test_windows_and_copies(files: dict[str, Path]) -> None:
     envs.close()
 
 
-def test_without_pygame(files: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_render_without_pygame_raises(files: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pygame", None)
     env = gym.make("GTN-TestStream-v0", render_mode="rgb_array")
     env.reset(seed=0)

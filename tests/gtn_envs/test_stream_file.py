@@ -1,4 +1,4 @@
-"""Files of data streams: round trips, and every damage that a reader refuses."""
+"""Files of data streams: round trips, caching, and rejection of invalid or damaged ones."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from gtn_envs.document_file import read_tensors, write
     order=st.sampled_from(["given", "shuffled-batches", "all-shuffled"]),
     schedule=st.booleans(),
 )
-def test_round_trip(
+def test_saved_stream_is_read_back_unchanged(
     steps: int, batch: int, shape: tuple[int, int, int], order: str, schedule: bool, tmp_path: Path
 ) -> None:
     made = stream(steps, batch, shape, order=order, note={"by": "hand"})
@@ -42,7 +42,7 @@ def test_round_trip(
     assert (read.task, read.class_names) == ("animals", ("ant", "bee", "cat"))
 
 
-def test_a_file_is_read_once(tmp_path: Path) -> None:
+def test_unchanged_file_is_read_only_once(tmp_path: Path) -> None:
     path = tmp_path / "s.safetensors"
     save_stream(path, stream())
     first = load_stream(path)
@@ -54,7 +54,7 @@ def test_a_file_is_read_once(tmp_path: Path) -> None:
     assert stream().path is None
 
 
-def test_what_is_in_memory_is_its_own() -> None:
+def test_make_stream_copies_images() -> None:
     images = np.zeros((1, 2, 4, 4, 1), np.uint8)
     labels = np.full((1, 2, 2), 0.5)
     made = make_stream(images, labels, {"task": "t", "class_names": ["a", "b"], "mean": [0], "std": [1]})
@@ -82,7 +82,7 @@ FIELDS: list[tuple[dict[str, Any], str]] = [
 
 
 @pytest.mark.parametrize(("fields", "message"), FIELDS)
-def test_wrong_fields(fields: dict[str, Any], message: str, tmp_path: Path) -> None:
+def test_invalid_document_field_is_rejected(fields: dict[str, Any], message: str, tmp_path: Path) -> None:
     path, made = tmp_path / "s.safetensors", stream()
     write(path, made.tensors, {**made.document, **fields})
     with pytest.raises(WeightsError, match=message) as caught:
@@ -90,7 +90,7 @@ def test_wrong_fields(fields: dict[str, Any], message: str, tmp_path: Path) -> N
     assert str(path) in str(caught.value)
 
 
-def test_wrong_fields_in_memory() -> None:
+def test_make_stream_rejects_invalid_field_or_labels() -> None:
     made = stream()
     with pytest.raises(WeightsError, match=r"^the stream: 'mean' is \[nan\], expected 1 numbers"):
         make_stream(made.images, made.labels, {**made.document, "mean": [float("nan")]})
@@ -125,7 +125,7 @@ TENSORS = [
 
 
 @pytest.mark.parametrize(("change", "message"), TENSORS)
-def test_wrong_tensors(change: Any, message: str, tmp_path: Path) -> None:
+def test_invalid_tensor_is_rejected(change: Any, message: str, tmp_path: Path) -> None:
     path, made = tmp_path / "s.safetensors", stream()
     write(path, change(dict(made.tensors)), made.document)
     with pytest.raises(WeightsError, match=message):
@@ -135,7 +135,7 @@ def test_wrong_tensors(change: Any, message: str, tmp_path: Path) -> None:
     assert "GTN-Wrong-v0" not in gym.registry
 
 
-def test_damaged_and_foreign_files(tmp_path: Path) -> None:
+def test_damaged_or_foreign_files_and_bad_paths_are_rejected(tmp_path: Path) -> None:
     path = tmp_path / "s.safetensors"
     with pytest.raises(WeightsError, match=r"^file .* does not exist"):
         load_stream(path)
@@ -155,7 +155,7 @@ def test_damaged_and_foreign_files(tmp_path: Path) -> None:
         load_stream("GTN-Absent-v0")
 
 
-def test_others_can_read_it(tmp_path: Path) -> None:
+def test_file_is_readable_with_safetensors(tmp_path: Path) -> None:
     path, made = tmp_path / "s.safetensors", stream()
     save_stream(path, made)
     np.testing.assert_array_equal(load_file(path)["images"], made.images)

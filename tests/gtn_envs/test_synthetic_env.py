@@ -1,4 +1,4 @@
-"""One copy: Gymnasium's and SB3's checkers, seeds, pickles (of data streams, too), wrong use."""
+"""Single environments, learned ones and data streams: external checkers, seeds, pickles, time limits, errors."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ Trajectory = list[tuple[Any, ...]]
 
 
 def trajectory(env: gym.Env[Any, Any], steps: int, seed: int | None = None) -> Trajectory:
-    """Plays fixed actions; resets where an episode ends."""
+    """Plays actions sampled from the action space, with a reset after each episode; returns all results."""
     if seed is not None:
         env.action_space.seed(seed)
         env.reset(seed=seed)
@@ -44,25 +44,25 @@ def trajectory(env: gym.Env[Any, Any], steps: int, seed: int | None = None) -> T
 
 
 @pytest.mark.parametrize("id", [*EVERY_KIND, REAL_STREAM, *SHIPPED_IDS])
-def test_gymnasium_accepts_it(id: str, files: dict[str, Path]) -> None:
+def test_gymnasium_checker_passes(id: str, files: dict[str, Path]) -> None:
     with warnings.catch_warnings():
-        # About the real task's spaces, which are what they are.
+        # About the real task's spaces, which an environment has to keep.
         warnings.filterwarnings("ignore", ".*(Box observation space|For Box action spaces).*", UserWarning)
         check_env(gym.make(id).unwrapped)
 
 
-# The grid's actions start at 5, which SB3 does not take.
+# The grid's actions start at 5, which SB3 does not support.
 @pytest.mark.parametrize("id", sorted({*EVERY_KIND, *REWARDS, REAL_STREAM, *SHIPPED_IDS} - {"GTN-TestGrid-v0"}))
-def test_sb3_accepts_it(id: str, files: dict[str, Path]) -> None:
+def test_sb3_checker_passes(id: str, files: dict[str, Path]) -> None:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "We recommend you to use a symmetric", UserWarning)
-        # SB3's own network needs larger images; ours does not.
+        # SB3's default CNN needs larger images; ours does not.
         warnings.filterwarnings("ignore", "The minimal resolution for an image is 36x36", UserWarning)
         check_env_for_sb3(gym.make(id))
 
 
 @pytest.mark.parametrize("id", EVERY_KIND)
-def test_a_seed_is_a_trajectory(id: str, files: dict[str, Path]) -> None:
+def test_seed_determines_trajectory(id: str, files: dict[str, Path]) -> None:
     one, other = gym.make(id), gym.make(id)
     assert trajectory(one, 100, seed=7) == trajectory(other, 100, seed=7)
     assert trajectory(one, 100, seed=7) == trajectory(one, 100, seed=7)
@@ -71,17 +71,19 @@ def test_a_seed_is_a_trajectory(id: str, files: dict[str, Path]) -> None:
 
 @pytest.mark.parametrize("duplicate", [lambda env: pickle.loads(pickle.dumps(env)), copy.deepcopy])
 @pytest.mark.parametrize("id", EVERY_KIND)
-def test_a_pickle_goes_on_where_it_was(id: str, duplicate: Callable[[Any], Any], files: dict[str, Path]) -> None:
+def test_pickle_and_deepcopy_continue_trajectory(
+    id: str, duplicate: Callable[[Any], Any], files: dict[str, Path]
+) -> None:
     env = gym.make(id, render_mode="rgb_array")
     trajectory(env, 45, seed=3)
     env.reset()
     other = duplicate(env)
-    # 40 episodes' worth of initial states: beyond the block that was drawn ahead.
+    # In bandits every step ends an episode, so they use up the block of initial states that was drawn ahead.
     assert trajectory(env, 400) == trajectory(other, 400)
 
 
 @pytest.mark.parametrize("id", VARIANTS)
-def test_without_a_file(id: str, files: dict[str, Path]) -> None:
+def test_in_memory_environment_matches_file(id: str, files: dict[str, Path]) -> None:
     weights = make_weights(*environment(**VARIANTS[id]))
     assert weights.path is None
     assert load_environment(weights) is weights
@@ -92,7 +94,7 @@ def test_without_a_file(id: str, files: dict[str, Path]) -> None:
     np.testing.assert_array_equal(first[0], from_file.reset(seed=3)[0])
 
 
-def test_what_is_in_memory_is_checked_too() -> None:
+def test_make_weights_copies_and_validates_tensors() -> None:
     tensors, document = environment()
     given = tensors["reward.0.bias"]
     weights = make_weights(tensors, document)
@@ -108,7 +110,7 @@ def test_what_is_in_memory_is_checked_too() -> None:
         SyntheticEnv(reward)
 
 
-def test_all_initial_states_differ(files: dict[str, Path]) -> None:
+def test_initial_states_differ_between_episodes(files: dict[str, Path]) -> None:
     env = gym.make("GTN-TestBandit-v0")
     env.reset(seed=0)
     states = {tuple(env.reset()[0].tolist()) for _ in range(100)}
@@ -116,7 +118,7 @@ def test_all_initial_states_differ(files: dict[str, Path]) -> None:
 
 
 @pytest.mark.parametrize("id", ["GTN-TestDiscrete-v0", "GTN-TestBandit-v0"])
-def test_an_episode_that_is_over_takes_no_more_steps(id: str, files: dict[str, Path]) -> None:
+def test_step_after_termination_raises(id: str, files: dict[str, Path]) -> None:
     env = SyntheticEnv(files[id])
     env.reset(seed=0)
     while not env.step(env.action_space.sample())[2]:
@@ -127,7 +129,7 @@ def test_an_episode_that_is_over_takes_no_more_steps(id: str, files: dict[str, P
     env.step(env.action_space.sample())
 
 
-def test_observations_are_the_callers_own(files: dict[str, Path]) -> None:
+def test_modifying_observations_does_not_affect_environment(files: dict[str, Path]) -> None:
     for id in ("GTN-TestEndless-v0", "GTN-TestBandit-v0", "GTN-TestGrid-v0"):
         env, other = SyntheticEnv(files[id]), SyntheticEnv(files[id])
         action = env.action_space.sample()
@@ -145,7 +147,7 @@ def test_observations_are_the_callers_own(files: dict[str, Path]) -> None:
                 other.reset()
 
 
-def test_spaces_are_each_environments_own() -> None:
+def test_spaces_are_not_shared_between_environments() -> None:
     one, other = gym.make("GTN-CartPole-v0"), gym.make("GTN-CartPole-v0")
     one.action_space.seed(0)
     alone = [one.action_space.sample() for _ in range(20)]
@@ -160,7 +162,7 @@ def test_spaces_are_each_environments_own() -> None:
     np.testing.assert_array_equal(gym.make("GTN-CartPole-v0").observation_space.high, before)
 
 
-def test_a_generator_of_ones_own_decides_what_comes_next(files: dict[str, Path]) -> None:
+def test_replaced_np_random_determines_initial_states(files: dict[str, Path]) -> None:
     starts = []
     for seed in (0, 1):
         env = SyntheticEnv(files["GTN-TestDiscrete-v0"])
@@ -170,7 +172,7 @@ def test_a_generator_of_ones_own_decides_what_comes_next(files: dict[str, Path])
     assert starts[0] == starts[1]
 
 
-def test_the_time_limit_is_gymnasiums(files: dict[str, Path]) -> None:
+def test_gymnasium_time_limit_applies_and_can_be_changed(files: dict[str, Path]) -> None:
     def length(env: gym.Env[Any, Any]) -> int:
         env.reset(seed=0)
         return next(step for step in range(1, 100) if env.step(0)[3])
@@ -184,7 +186,7 @@ def test_the_time_limit_is_gymnasiums(files: dict[str, Path]) -> None:
     assert not any(unlimited.step(0)[3] for _ in range(50))
 
 
-def test_a_bandit_ends_at_once(files: dict[str, Path]) -> None:
+def test_bandit_terminates_after_one_step(files: dict[str, Path]) -> None:
     env = gym.make("GTN-TestBandit-v0")
     context, _ = env.reset(seed=0)
     observation, _, terminated, _, _ = env.step(1)
@@ -212,7 +214,7 @@ def test_a_bandit_ends_at_once(files: dict[str, Path]) -> None:
         ("GTN-TestStream-v0", 1.0),
     ],
 )
-def test_wrong_action(id: str, action: Any, files: dict[str, Path]) -> None:
+def test_invalid_action_raises(id: str, action: Any, files: dict[str, Path]) -> None:
     env = gym.make(id).unwrapped
     env.reset(seed=0)
     with pytest.raises(error.InvalidAction, match=r"is not in (Discrete|Box)"):
@@ -220,7 +222,7 @@ def test_wrong_action(id: str, action: Any, files: dict[str, Path]) -> None:
 
 
 @pytest.mark.parametrize("action", [1, np.int64(1), np.array(1), np.uint8(1)])
-def test_integers_of_any_kind(action: Any, files: dict[str, Path]) -> None:
+def test_discrete_action_may_be_any_integer_type(action: Any, files: dict[str, Path]) -> None:
     env = SyntheticEnv(files["GTN-TestDiscrete-v0"])
     env.reset(seed=0)
     expected = env.step(1)
@@ -229,7 +231,7 @@ def test_integers_of_any_kind(action: Any, files: dict[str, Path]) -> None:
 
 
 @pytest.mark.parametrize("id", ["GTN-TestDiscrete-v0", "GTN-TestStream-v0"])
-def test_before_a_reset(id: str, files: dict[str, Path]) -> None:
+def test_step_and_render_before_reset_raise(id: str, files: dict[str, Path]) -> None:
     env = gym.make(id, render_mode="rgb_array").unwrapped
     with pytest.raises(error.ResetNeeded):
         env.step(0)
@@ -237,10 +239,10 @@ def test_before_a_reset(id: str, files: dict[str, Path]) -> None:
         env.render()
 
 
-def test_not_a_whole_environment(files: dict[str, Path]) -> None:
+def test_reward_file_is_rejected(files: dict[str, Path]) -> None:
     with pytest.raises(WeightsError, match="is a reward for CartPole-v1, not an environment: use LearnedReward"):
         SyntheticEnv(files["GTN-TestReward-v0"])
 
 
-def test_public_names() -> None:
+def test_all_public_names_exist() -> None:
     assert all(hasattr(gtn_envs, name) for name in gtn_envs.__all__)

@@ -1,4 +1,4 @@
-"""Many copies: our own checker, Gymnasium's ``SyncVectorEnv`` step by step, both backends, workers, wrong use."""
+"""Vector environments: ``check_vector_env``, agreement with ``SyncVectorEnv``, both backends, workers, errors."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ BACKENDS = ["numpy", "torch"]
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("id", IDS)
-def test_checker(id: str, mode: str, backend: str, files: dict[str, Path]) -> None:
+def test_vector_checker_passes(id: str, mode: str, backend: str, files: dict[str, Path]) -> None:
     env = gym.make_vec(id, num_envs=3, autoreset_mode=mode, backend=backend)
     assert isinstance(env, NativeVectorEnv)
     check_vector_env(env, steps=60)
@@ -36,7 +36,7 @@ def test_checker(id: str, mode: str, backend: str, files: dict[str, Path]) -> No
 
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("id", ["GTN-MountainCar-v0", "GTN-MountainCarBandit-v0"])
-def test_actions_of_any_integer_dtype(id: str, backend: str) -> None:
+def test_rewards_are_equal_for_any_integer_action_dtype(id: str, backend: str) -> None:
     actions = np.arange(200) % 3
     found = []
     for dtype in (np.int64, np.uint8, np.int8, np.int16, np.uint32):
@@ -50,7 +50,7 @@ def test_actions_of_any_integer_dtype(id: str, backend: str) -> None:
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("id", EVERY_KIND)
-def test_as_sync_vector_env(id: str, mode: str, backend: str, files: dict[str, Path]) -> None:
+def test_steps_match_sync_vector_env(id: str, mode: str, backend: str, files: dict[str, Path]) -> None:
     ours = gym.make_vec(id, num_envs=5, autoreset_mode=mode, backend=backend)
     theirs = SyncVectorEnv(singles(id, 5), autoreset_mode=mode)
     ours.action_space.seed(0)
@@ -85,7 +85,7 @@ def test_as_sync_vector_env(id: str, mode: str, backend: str, files: dict[str, P
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_reset_with_mask_and_seeds(mode: str, files: dict[str, Path]) -> None:
+def test_masked_and_seeded_resets_match_sync_vector_env(mode: str, files: dict[str, Path]) -> None:
     ours = gym.make_vec("GTN-TestEndless-v0", num_envs=4, autoreset_mode=mode)
     theirs = gym.make_vec(
         "GTN-TestEndless-v0", num_envs=4, vectorization_mode="sync", vector_kwargs={"autoreset_mode": mode}
@@ -104,7 +104,7 @@ def test_reset_with_mask_and_seeds(mode: str, files: dict[str, Path]) -> None:
             theirs.reset(**arguments, options={"reset_mask": mask.copy()})[0],
         )
         assert options.keys() == {"reset_mask"}
-    # A copy's elapsed steps start again with its reset, and only with it.
+    # A copy's elapsed steps restart only when that copy is reset.
     for _ in range(25):
         actions = ours.action_space.sample()
         a, b = ours.step(actions), theirs.step(actions)
@@ -115,8 +115,8 @@ def test_reset_with_mask_and_seeds(mode: str, files: dict[str, Path]) -> None:
 
 
 @pytest.mark.parametrize("id", EVERY_KIND)
-def test_a_copy_is_a_single_env(id: str, files: dict[str, Path]) -> None:
-    """Over more episodes than a block of initial states holds."""
+def test_copies_match_single_environments(id: str, files: dict[str, Path]) -> None:
+    """Bandits over CartPole play more episodes than a block of initial states holds."""
     envs, n = gym.make_vec(id, num_envs=3, autoreset_mode="SameStep", max_episode_steps=4), 3
     alone = [make() for make in singles(id, n, max_episode_steps=4)]
     close(envs.reset(seed=20)[0], np.stack([env.reset(seed=20 + i)[0] for i, env in enumerate(alone)]))
@@ -134,8 +134,8 @@ def test_a_copy_is_a_single_env(id: str, files: dict[str, Path]) -> None:
 
 
 @pytest.mark.parametrize("id", ["GTN-TestBandit-v0", "GTN-TestGrid-v0"])
-def test_initial_states_are_equal_bit_for_bit(id: str, files: dict[str, Path]) -> None:
-    """For copies that draw together and in another group, and over several blocks."""
+def test_initial_states_match_single_environments_exactly(id: str, files: dict[str, Path]) -> None:
+    """For copies in different groups that draw together (32 at a time), over several blocks of initial states."""
     envs, alone = SyntheticVectorEnv(files[id], 70), {i: gym.make(id) for i in (0, 31, 32, 69)}
     for reset in range(300):
         seed = 5 if reset == 0 else None
@@ -146,7 +146,7 @@ def test_initial_states_are_equal_bit_for_bit(id: str, files: dict[str, Path]) -
 
 @pytest.mark.parametrize("id", ["GTN-TestDiscrete-v0", "GTN-TestStream-v0"])
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_a_pickle_goes_on_where_it_was(backend: str, id: str, files: dict[str, Path]) -> None:
+def test_pickle_continues_trajectory(backend: str, id: str, files: dict[str, Path]) -> None:
     env = gym.make_vec(id, num_envs=4, backend=backend)
     env.reset(seed=0)
     env.action_space.seed(0)
@@ -159,7 +159,7 @@ def test_a_pickle_goes_on_where_it_was(backend: str, id: str, files: dict[str, P
             np.testing.assert_array_equal(np.asarray(a), np.asarray(b))
 
 
-def test_torch_hands_out_tensors(files: dict[str, Path]) -> None:
+def test_torch_backend_returns_tensors(files: dict[str, Path]) -> None:
     env = gym.make_vec("GTN-TestGrid-v0", num_envs=2, backend="torch", device="cpu", autoreset_mode="SameStep")
     observations, _ = env.reset(seed=0)
     assert observations.dtype == torch.float64
@@ -171,7 +171,7 @@ def test_torch_hands_out_tensors(files: dict[str, Path]) -> None:
 
 @pytest.mark.parametrize("id", ["GTN-TestBox-v0", "GTN-Digits-v0"])
 @pytest.mark.parametrize("mode", MODES)
-def test_steps_in_inference_mode_leave_states_that_can_be_reset(id: str, mode: str, files: dict[str, Path]) -> None:
+def test_reset_works_after_steps_in_inference_mode(id: str, mode: str, files: dict[str, Path]) -> None:
     def played(inference: bool) -> list[Any]:
         with torch.inference_mode(inference):
             env = gym.make_vec(id, num_envs=2, backend="torch", autoreset_mode=mode)
@@ -186,9 +186,9 @@ def test_steps_in_inference_mode_leave_states_that_can_be_reset(id: str, mode: s
         assert not found.is_inference()
 
 
-def test_torch_takes_what_numpy_takes(files: dict[str, Path]) -> None:
+def test_torch_accepts_rounded_and_reversed_numpy_actions(files: dict[str, Path]) -> None:
     envs = [gym.make_vec("GTN-TestBox-v0", num_envs=3, backend=backend) for backend in BACKENDS]
-    actions = np.array([[2.00000001], [0.5], [-1.0]])  # a float64 that is 2 in the space's float32
+    actions = np.array([[2.00000001], [0.5], [-1.0]])  # float64 beyond the bound, but 2 in the space's float32
     for given in (actions, actions[::-1]):
         for env in envs:
             env.reset(seed=0)
@@ -196,12 +196,12 @@ def test_torch_takes_what_numpy_takes(files: dict[str, Path]) -> None:
         np.testing.assert_allclose(torch_steps[1], numpy_steps[1], atol=1e-5)
 
 
-def test_action_samples_of_two_environments_differ() -> None:
+def test_unseeded_action_samples_differ_between_environments() -> None:
     one, other = (gym.make_vec("GTN-CartPole-v0", num_envs=64).action_space.sample() for _ in range(2))
     assert (one != other).any()
 
 
-def test_a_wrong_seed_leaves_every_generator_as_it_was(files: dict[str, Path]) -> None:
+def test_invalid_seed_leaves_all_seeds_unchanged(files: dict[str, Path]) -> None:
     env = gym.make_vec("GTN-TestBox-v0", num_envs=2)
     env.reset(seed=[3, 4])
     with pytest.raises(error.Error):
@@ -209,14 +209,14 @@ def test_a_wrong_seed_leaves_every_generator_as_it_was(files: dict[str, Path]) -
     assert env.np_random_seed == (3, 4)
 
 
-def test_a_refused_environment_can_be_closed() -> None:
+def test_close_works_after_failed_construction() -> None:
     with pytest.raises(WeightsError):
         SyntheticVectorEnv("nope")
     SyntheticVectorEnv.__new__(SyntheticVectorEnv).close_extras()
 
 
 @pytest.mark.slow
-def test_spawned_workers(files: dict[str, Path]) -> None:
+def test_spawned_async_vector_env_matches_native_one(files: dict[str, Path]) -> None:
     id = "GTN-TestDiscrete-v0"
     env = gym.make_vec(id, num_envs=2, vectorization_mode="async", vector_kwargs={"context": "spawn"})
     assert isinstance(env, AsyncVectorEnv)
@@ -232,7 +232,7 @@ def test_spawned_workers(files: dict[str, Path]) -> None:
         env.close()
 
 
-def test_limits(files: dict[str, Path]) -> None:
+def test_time_limits_truncate_and_horizons_terminate(files: dict[str, Path]) -> None:
     def length(**arguments: Any) -> int | None:
         env = gym.make_vec("GTN-TestEndless-v0", num_envs=2, **arguments)
         env.reset(seed=0)
@@ -256,7 +256,7 @@ def test_limits(files: dict[str, Path]) -> None:
     assert [direct.step(np.zeros(1, int))[3][0] for _ in range(21)].index(True) == 19
 
 
-def test_metadata_belong_to_the_instance(files: dict[str, Path]) -> None:
+def test_metadata_is_not_shared_between_instances(files: dict[str, Path]) -> None:
     one = gym.make_vec("GTN-TestDiscrete-v0", autoreset_mode="SameStep")
     other = gym.make_vec("GTN-TestDiscrete-v0")
     assert one.metadata["autoreset_mode"] is AutoresetMode.SAME_STEP
@@ -265,7 +265,7 @@ def test_metadata_belong_to_the_instance(files: dict[str, Path]) -> None:
 
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("id", ["GTN-TestDiscrete-v0", "GTN-TestStream-v0"])
-def test_a_refused_action_moves_no_copy(id: str, backend: str, files: dict[str, Path]) -> None:
+def test_invalid_action_changes_no_copy(id: str, backend: str, files: dict[str, Path]) -> None:
     env, other = (gym.make_vec(id, num_envs=2, backend=backend) for _ in range(2))
     env.reset(seed=0)
     other.reset(seed=0)
@@ -277,7 +277,7 @@ def test_a_refused_action_moves_no_copy(id: str, backend: str, files: dict[str, 
             np.testing.assert_array_equal(np.asarray(a), np.asarray(b))
 
 
-def test_episodes_that_are_over(files: dict[str, Path]) -> None:
+def test_step_before_reset_or_after_episode_end_raises(files: dict[str, Path]) -> None:
     env = SyntheticVectorEnv(files["GTN-TestBandit-v0"], 2, autoreset_mode="Disabled")
     with pytest.raises(error.ResetNeeded, match="before calling"):
         env.step([0, 0])
@@ -297,14 +297,14 @@ def test_episodes_that_are_over(files: dict[str, Path]) -> None:
         (np.array([False, False]), ValueError, "at least one True"),
     ],
 )
-def test_wrong_masks(mask: Any, expected: type[Exception], message: str, files: dict[str, Path]) -> None:
+def test_invalid_reset_mask_raises(mask: Any, expected: type[Exception], message: str, files: dict[str, Path]) -> None:
     env = SyntheticVectorEnv(files["GTN-TestBandit-v0"], 2)
     env.reset()
     with pytest.raises(expected, match=message):
         env.reset(options={"reset_mask": mask})
 
 
-def test_first_reset_of_some(files: dict[str, Path]) -> None:
+def test_first_reset_with_partial_mask_raises(files: dict[str, Path]) -> None:
     env = SyntheticVectorEnv(files["GTN-TestBandit-v0"], 2)
     with pytest.raises(error.ResetNeeded, match="first reset"):
         env.reset(options={"reset_mask": np.array([True, False])})
@@ -320,18 +320,18 @@ def test_first_reset_of_some(files: dict[str, Path]) -> None:
         ({"autoreset_mode": "Never"}, "Never"),
     ],
 )
-def test_wrong_arguments(arguments: dict[str, Any], message: str, files: dict[str, Path]) -> None:
+def test_invalid_arguments_are_rejected(arguments: dict[str, Any], message: str, files: dict[str, Path]) -> None:
     with pytest.raises(ValueError, match=message):
         SyntheticVectorEnv(files["GTN-TestBandit-v0"], **arguments)
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU is here")
-def test_a_gpu_that_is_not_there(files: dict[str, Path]) -> None:
+def test_cuda_device_without_gpu_is_rejected(files: dict[str, Path]) -> None:
     with pytest.raises(ValueError, match="device 'cuda' requested, but PyTorch sees no GPU"):
         SyntheticVectorEnv(files["GTN-TestBandit-v0"], backend="torch", device="cuda")
 
 
-def test_wrong_files_and_modes(files: dict[str, Path]) -> None:
+def test_reward_file_human_mode_and_short_seed_are_rejected(files: dict[str, Path]) -> None:
     with pytest.raises(WeightsError, match="use LearnedReward"):
         SyntheticVectorEnv(files["GTN-TestReward-v0"])
     with pytest.raises(error.UnsupportedMode, match="'human'"):
@@ -360,7 +360,7 @@ BREAKS: dict[str, tuple[Broken, str]] = {
 
 
 @pytest.mark.parametrize("name", BREAKS)
-def test_the_checker_sees(name: str, files: dict[str, Path]) -> None:
+def test_checker_detects_broken_environment(name: str, files: dict[str, Path]) -> None:
     change, message = BREAKS[name]
 
     class BrokenEnv(SyntheticVectorEnv):
@@ -374,12 +374,12 @@ def test_the_checker_sees(name: str, files: dict[str, Path]) -> None:
         check_vector_env(broken, steps=30)
 
 
-def test_the_checker_knows_of_no_limit(files: dict[str, Path]) -> None:
+def test_checker_accepts_environment_without_time_limit(files: dict[str, Path]) -> None:
     check_vector_env(gym.make_vec("GTN-TestEndless-v0", num_envs=3, max_episode_steps=-1), steps=30)
 
 
 class Bounded(gym.Env[Any, Any]):
-    """Counts, from the same start whatever the seed."""
+    """Counts its steps from 0, whatever the seed, and rejects actions outside its space."""
 
     observation_space = gym.spaces.Box(0, 100, (1,), np.float32)
 
@@ -408,7 +408,7 @@ class Bounded(gym.Env[Any, Any]):
     ],
     ids=["int64", "uint8", "unbounded"],
 )
-def test_the_checker_accepts_all_boxes_and_environments_without_chance(mode: str, space: gym.spaces.Box) -> None:
+def test_checker_accepts_any_box_and_deterministic_environments(mode: str, space: gym.spaces.Box) -> None:
     env = SyncVectorEnv([lambda: Bounded(space)] * 3, autoreset_mode=mode)
     with pytest.raises(AssertionError, match="give the same observations"):
         check_vector_env(env, 30)
@@ -416,14 +416,14 @@ def test_the_checker_accepts_all_boxes_and_environments_without_chance(mode: str
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_seeds_may_be_numpys(mode: str) -> None:
+def test_numpy_seeds_are_accepted(mode: str) -> None:
     env = gym.make_vec("GTN-CartPole-v0", num_envs=2, autoreset_mode=mode)
     given = [env.reset(seed=seed)[0] for seed in (3, np.int64(3), [3, 4], np.array([3, 4]))]  # type: ignore[arg-type]
     assert all(np.array_equal(given[0], other) for other in given[1:])
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_the_checker_accepts_gymnasiums_own(mode: str) -> None:
+def test_checker_accepts_gymnasium_sync_vector_env(mode: str) -> None:
     check_vector_env(
         SyncVectorEnv([lambda: gym.make("CartPole-v1", max_episode_steps=15)] * 3, autoreset_mode=mode), 60
     )

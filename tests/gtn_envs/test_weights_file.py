@@ -1,4 +1,4 @@
-"""The file format: what is written is read back, and whatever is wrong is named."""
+"""Files of learned environments: round trips, and errors that name the invalid field, tensor or file."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ SPACES = [
 
 
 @pytest.mark.parametrize("space", SPACES, ids=str)
-def test_a_space_survives_json(space: spaces.Space[Any]) -> None:
+def test_space_survives_json_round_trip(space: spaces.Space[Any]) -> None:
     text = json.dumps(encode_space(space), allow_nan=False)
     decoded = decode_space(json.loads(text))
     assert decoded == space
@@ -45,7 +45,7 @@ def test_a_space_survives_json(space: spaces.Space[Any]) -> None:
 
 
 @given(low=st.floats(-1e300, 1e300), width=st.floats(0, 1e300), dtype=st.sampled_from([np.float32, np.float64]))
-def test_bounds_are_exact(low: float, width: float, dtype: Any) -> None:
+def test_box_bounds_survive_json_round_trip(low: float, width: float, dtype: Any) -> None:
     with np.errstate(over="ignore"):
         bounds = np.array([low, low + width]).astype(dtype)
     space = spaces.Box(bounds[0], bounds[1], (2,), dtype)
@@ -53,7 +53,7 @@ def test_bounds_are_exact(low: float, width: float, dtype: Any) -> None:
 
 
 @pytest.mark.parametrize("id", [*VARIANTS, *REWARDS])
-def test_round_trip(id: str, tmp_path: Path) -> None:
+def test_saved_environment_is_read_back_unchanged(id: str, tmp_path: Path) -> None:
     tensors, document = environment(**{**VARIANTS, **REWARDS}[id])
     path = tmp_path / "one.safetensors"
     save_environment(path, tensors, document)
@@ -68,7 +68,7 @@ def test_round_trip(id: str, tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_saving_again_is_seen(tmp_path: Path) -> None:
+def test_load_after_overwrite_reads_new_file(tmp_path: Path) -> None:
     path = tmp_path / "one.safetensors"
     for seed in (1, 2):
         tensors, document = environment(seed=seed)
@@ -76,7 +76,7 @@ def test_saving_again_is_seen(tmp_path: Path) -> None:
         np.testing.assert_array_equal(load_environment(path).tensors["observation.std"], tensors["observation.std"])
 
 
-def test_a_refused_save_leaves_the_old_file(tmp_path: Path) -> None:
+def test_rejected_save_keeps_existing_file(tmp_path: Path) -> None:
     path = tmp_path / "one.safetensors"
     tensors, document = environment()
     save_environment(path, tensors, document)
@@ -129,7 +129,9 @@ FIELDS: list[tuple[dict[str, Any], dict[str, Any], str]] = [
 
 
 @pytest.mark.parametrize(("variant", "fields", "message"), FIELDS, ids=[message for _, _, message in FIELDS])
-def test_wrong_field(variant: dict[str, Any], fields: dict[str, Any], message: str, tmp_path: Path) -> None:
+def test_invalid_document_field_is_rejected(
+    variant: dict[str, Any], fields: dict[str, Any], message: str, tmp_path: Path
+) -> None:
     tensors, document = environment(**{"gamma": 0.9, **variant})
     with pytest.raises(WeightsError, match=re.escape(message)):
         save_environment(tmp_path / "one.safetensors", tensors, {**document, **fields})
@@ -159,7 +161,9 @@ TENSORS: list[tuple[str, Any, str]] = [
 
 
 @pytest.mark.parametrize(("name", "tensor", "message"), TENSORS, ids=[message for _, _, message in TENSORS])
-def test_wrong_tensor(name: str, tensor: Any, message: str, tmp_path: Path, write: Callable[..., Path]) -> None:
+def test_invalid_tensor_is_rejected(
+    name: str, tensor: Any, message: str, tmp_path: Path, write: Callable[..., Path]
+) -> None:
     good = write()
     tensors, path = {**load_environment(good).tensors, name: tensor}, tmp_path / "wrong.safetensors"
     document = {"gtn": json.dumps(read_document(good))}
@@ -170,7 +174,7 @@ def test_wrong_tensor(name: str, tensor: Any, message: str, tmp_path: Path, writ
     assert "\n" not in str(caught.value)
 
 
-def test_files_that_are_none_of_ours(tmp_path: Path, write: Callable[..., Path]) -> None:
+def test_missing_damaged_or_foreign_files_are_rejected(tmp_path: Path, write: Callable[..., Path]) -> None:
     with pytest.raises(WeightsError, match=r"file .*absent\.safetensors does not exist"):
         load_environment(tmp_path / "absent.safetensors")
     with pytest.raises(WeightsError, match="unknown shipped environment 'GTN-Absent-v0'"):
@@ -196,7 +200,7 @@ def test_files_that_are_none_of_ours(tmp_path: Path, write: Callable[..., Path])
             load_environment(path)
 
 
-def test_dtypes_that_numpy_lacks(tmp_path: Path, write: Callable[..., Path]) -> None:
+def test_bfloat16_tensor_is_rejected(tmp_path: Path, write: Callable[..., Path]) -> None:
     import torch
     from safetensors.torch import save_file as save_torch_file
 
@@ -207,13 +211,13 @@ def test_dtypes_that_numpy_lacks(tmp_path: Path, write: Callable[..., Path]) -> 
         load_environment(path)
 
 
-def test_names_that_no_file_can_have() -> None:
+def test_overlong_file_names_are_rejected() -> None:
     for name in ("x" * 5000, "x" * 5000 + ".safetensors"):
         with pytest.raises(WeightsError, match=r"unknown shipped environment|^file .* does not exist"):
             load_environment(name)
 
 
-def test_what_is_no_array(tmp_path: Path) -> None:
+def test_ragged_or_text_tensor_is_rejected(tmp_path: Path) -> None:
     tensors, document = environment()
     for wrong in ([[1.0], [1.0, 2.0]], "text"):
         with pytest.raises(WeightsError, match=r"tensor 'observation\.mean' is not an array of numbers"):
@@ -221,7 +225,7 @@ def test_what_is_no_array(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("regret", [False, True])
-def test_a_negative_size_of_the_reward_is_refused(regret: bool) -> None:
+def test_negative_reward_scale_is_rejected(regret: bool) -> None:
     tensors, document = environment(regret=regret)
     with pytest.raises(WeightsError, match=r"tensor 'reward\.scale' holds -1\.0, expected at least 0"):
         make_weights({**tensors, "reward.scale": -1.0}, document)
@@ -234,7 +238,7 @@ def test_a_negative_size_of_the_reward_is_refused(regret: bool) -> None:
         ("initial.log_std", 100.0, "the initial states and the"),
     ],
 )
-def test_numbers_that_come_to_no_number(name: str, value: float, message: str) -> None:
+def test_values_that_overflow_float32_are_rejected(name: str, value: float, message: str) -> None:
     tensors, document = environment()
     weights = make_weights({**tensors, name: np.full(4, value, np.float32)}, document, "mine")
     for make in (SyntheticEnv, SyntheticVectorEnv):
@@ -242,19 +246,19 @@ def test_numbers_that_come_to_no_number(name: str, value: float, message: str) -
             make(weights)
 
 
-def test_bounds_between_which_float32_has_no_number() -> None:
+def test_bounds_without_float32_number_between_are_rejected() -> None:
     tensors, document = environment(observation_space=spaces.Box(0.1, 0.1, (4,), np.float64))
     with pytest.raises(WeightsError, match="no float32 number lies between the bounds"):
         SyntheticEnv(make_weights(tensors, document))
 
 
-def test_environments_in_memory_are_told_apart() -> None:
+def test_in_memory_environments_compare_by_identity() -> None:
     one, other = make_weights(*environment()), make_weights(*environment())
     assert one != other
     assert len({one, other, one}) == 2
 
 
-def test_cannot_write(tmp_path: Path) -> None:
+def test_wrong_suffix_or_unwritable_path_is_rejected(tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match=r"must end in \.safetensors"):
         save_environment(tmp_path / "one.pt", *environment())
     with pytest.raises(WeightsError, match="cannot write"):

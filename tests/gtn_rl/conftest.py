@@ -1,4 +1,4 @@
-"""Small real tasks and environments that the tests of meta-training share."""
+"""Fixtures that the tests of gtn_rl share: real tasks, small synthetic environments and short agents."""
 
 import pytest
 import torch
@@ -19,24 +19,24 @@ short = Short()
 
 @pytest.fixture(scope="session", params=["CartPole-v1", "Pendulum-v1"])
 def task(request):
-    """A real task, with discrete or continuous actions."""
+    """A real task with discrete actions, and one with continuous actions."""
     return make_task(request.param)
 
 
 @pytest.fixture(params=["bandit", "mdp", "ending mdp"])
 def teacher(request, task):
-    """A fresh environment of each kind."""
+    """A fresh teacher: a bandit, an MDP, and an MDP with a termination network."""
     return build(task, request.param)
 
 
 @pytest.fixture(scope="session")
 def make_teacher():
-    """Makes a small fresh environment of a task and a kind."""
+    """Returns ``build``, which makes a small fresh teacher for a task and a kind."""
     return build
 
 
 def build(task, kind, seed=0):
-    """Returns a small fresh environment."""
+    """Returns a small fresh teacher: ``bandit``, ``mdp``, or ``ending mdp`` with a termination network."""
     generator = torch.Generator().manual_seed(seed)
     d = task.spec.observation_size
     mdp = kind != "bandit"
@@ -55,6 +55,6 @@ def build(task, kind, seed=0):
 
 @pytest.fixture
 def short_agents(tmp_path, monkeypatch):
-    """Makes ``short_a2c:short`` known, agents that are trained for so short a time that a stage takes a moment."""
+    """Makes ``short_a2c:short`` importable: A2C agents with only 20 updates, so that stages are fast."""
     (tmp_path / "short_a2c.py").write_text(SHORT_A2C)
     monkeypatch.syspath_prepend(tmp_path)

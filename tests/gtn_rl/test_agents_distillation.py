@@ -1,4 +1,4 @@
-"""Students: what they learn of a reward, that candidates compare, and that they differ from draw to draw."""
+"""Students of the stage ``distil``: what they learn from a reward, and how they vary across candidates and draws."""
 
 from dataclasses import replace
 
@@ -17,7 +17,7 @@ def seed(number=0):
 
 
 @pytest.mark.parametrize("kind", ["actor", "critic"])
-def test_a_student_learns_what_the_reward_prefers(teacher, kind):
+def test_student_learns_greedy_policy_of_reward(teacher, kind):
     model = teacher.model()
     x = model.initial(300, seed(1))
     learned = replace(SMALL, kind=kind).train(model, seed()).outputs(model.observe(x))
@@ -31,7 +31,7 @@ def test_a_student_learns_what_the_reward_prefers(teacher, kind):
         assert error < 0.1 * before
 
 
-def test_each_candidate_has_a_student_of_its_own_from_the_same_start(teacher):
+def test_candidates_train_separate_students_from_equal_weights(teacher):
     theta = teacher.theta()
     model = teacher.variants(torch.stack([theta, theta, theta + 0.5]))
     outputs = SMALL.train(model, seed()).outputs(model.observe(model.initial(20, seed(1)))[:1].expand(3, -1, -1))
@@ -42,7 +42,7 @@ def test_each_candidate_has_a_student_of_its_own_from_the_same_start(teacher):
     torch.testing.assert_close(again[0], outputs[2], atol=1e-3, rtol=1e-3)
 
 
-def test_noise_hides_a_continuous_action_and_moves_no_mean(make_teacher, task):
+def test_target_noise_raises_student_error_only_moderately(make_teacher, task):
     if task.spec.discrete:
         pytest.skip("the rewards of all discrete actions are told")
     model = make_teacher(task, "bandit").model()
@@ -54,7 +54,7 @@ def test_noise_hides_a_continuous_action_and_moves_no_mean(make_teacher, task):
     assert clear < noisy < forward(model.reward, x, model.activation).tanh().square().mean() + 4 / 10
 
 
-def test_draws_differ():
+def test_drawn_students_vary_and_noise_grows_with_progress():
     drawn = [draw_student(np.random.default_rng(number), progress=0.5) for number in range(20)]
     assert {student.kind for student in drawn} == {"actor", "critic"}
     assert {student.noise for student in drawn} == {0.0, 0.25, 0.5}

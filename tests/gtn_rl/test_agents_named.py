@@ -1,4 +1,4 @@
-"""Names of inner agents: registered ones, a user's own, and what is said of one that is neither."""
+"""Names of inner agents: registered ones, a user's own, and errors for invalid ones."""
 
 from pathlib import Path
 
@@ -45,7 +45,7 @@ number = 3
 
 @pytest.fixture
 def examples(monkeypatch):
-    """The folder of examples, importable."""
+    """The folder of examples, added to the import path."""
     folder = Path(__file__).resolve().parents[2] / "examples"
     monkeypatch.syspath_prepend(folder)
     return folder
@@ -58,7 +58,7 @@ def spec():
 
 @pytest.fixture
 def mine(tmp_path, monkeypatch):
-    """A user's module, importable under a name of its own."""
+    """The name of a user's importable module, different for each test so that no import is cached."""
     name = f"my_agents_{tmp_path.name.replace('-', '_')}"
     (tmp_path / f"{name}.py").write_text(MODULE)
     (tmp_path / f"{name}_broken.py").write_text("1 / 0")
@@ -66,19 +66,19 @@ def mine(tmp_path, monkeypatch):
     return name
 
 
-def test_no_names_are_all_batched_families_that_fit(spec):
+def test_no_names_selects_all_fitting_batched_families(spec):
     assert [name for name, _ in families((), spec, 5)] == ["a2c", "dqn", "ppo"]
     assert [name for name, _ in families((), make_task("Pendulum-v1").spec, 5)] == ["a2c", "ppo", "td3"]
 
 
-def test_lists_may_mix(spec, mine):
+def test_registered_sb3_and_own_families_can_be_mixed(spec, mine):
     names = ("dqn", "sb3-ppo", f"{mine}:Family", f"{mine}:short", "dqn")
     found = families(names, spec, 1234)
     assert tuple(name for name, _ in found) == names
     assert found[0][1] is AGENTS["dqn"]
     assert found[1][1] == SB3Family("ppo", 1234)
-    assert found[2][1].rounds == 3  # a class is called
-    assert found[3][1] == SB3Family("dqn", 7)  # a user's own keeps its steps
+    assert found[2][1].rounds == 3  # a class is instantiated
+    assert found[3][1] == SB3Family("dqn", 7)  # sb3_steps only applies to registered families
 
 
 @pytest.mark.parametrize(
@@ -99,12 +99,12 @@ def test_lists_may_mix(spec, mine):
         ("{mine}:Idle", "makes a object, which has no train method"),
     ],
 )
-def test_what_is_refused(name, message, spec, mine):
+def test_invalid_agent_names_are_rejected(name, message, spec, mine):
     with pytest.raises(UsageError, match=message.format(mine=mine)):
         families((name.format(mine=mine),), spec, 5)
 
 
-def test_a_users_family_may_refuse_the_actions(mine):
+def test_own_family_that_does_not_fit_is_rejected(mine):
     with pytest.raises(UsageError, match="does not support the actions of Pendulum-v1"):
         families((f"{mine}:Family",), make_task("Pendulum-v1").spec, 5)
 
@@ -114,7 +114,7 @@ def config(*settings, task="CartPole-v1"):
     return resolve_config(task, "fast", parse_assignments([*few, *settings]))
 
 
-def test_a_teacher_is_judged_by_other_agents_than_it_is_made_for(spec):
+def test_judges_default_to_learners_and_can_be_set_apart(spec):
     assert judges(config("agents.names=[dqn, ppo]"), spec) == learners(config("agents.names=[dqn, ppo]"), spec)
     told = config("agents.names=[dqn]", "agents.judges=[sb3-ppo, a2c]", "agents.sb3_steps=9")
     assert learners(told, spec) == (("dqn", AGENTS["dqn"]),)
@@ -122,7 +122,7 @@ def test_a_teacher_is_judged_by_other_agents_than_it_is_made_for(spec):
 
 
 @pytest.mark.parametrize(("judge", "steps"), [("sb3-a2c", 100), ("cross_entropy:CrossEntropyFamily", 5)])
-def test_the_agents_of_a_validation_differ(judge, steps, make_teacher, examples):
+def test_validation_agents_of_one_kind_differ(judge, steps, make_teacher, examples):
     task = make_task("Pendulum-v1")
     few = [f"agents.judges=['{judge}']", f"agents.sb3_steps={steps}", "agents.validation_seeds=3"]
     told = config("agents.names=[td3]", *few, task="Pendulum-v1")
@@ -133,7 +133,7 @@ def test_the_agents_of_a_validation_differ(judge, steps, make_teacher, examples)
     assert validation.score == validation.metrics[f"real/{judge}"] > validation.metrics[f"real/{judge}_minimum"]
 
 
-def test_generations_take_the_learners_in_turn(make_teacher, mine):
+def test_generations_alternate_between_agent_families(make_teacher, mine):
     task = make_task("CartPole-v1")
     told = config(f"agents.names=[dqn, '{mine}:Family']", "agents.judges=[dqn]")
     streams = Streams(0)
@@ -144,7 +144,7 @@ def test_generations_take_the_learners_in_turn(make_teacher, mine):
 
 
 @pytest.mark.parametrize("id", ["CartPole-v1", "Pendulum-v1"])
-def test_the_example_learns_what_the_reward_says(id, make_teacher, examples):
+def test_cross_entropy_example_learns_greedy_policy(id, make_teacher, examples):
     task = make_task(id)
     ((_, family),) = families(("cross_entropy:CrossEntropyFamily",), task.spec, 5)
     teacher = make_teacher(task, "bandit")
@@ -158,6 +158,6 @@ def test_the_example_learns_what_the_reward_says(id, make_teacher, examples):
         assert ((acted - best).abs().mean(dim=(1, 2)) < 0.3 * best.abs().mean(dim=(1, 2))).all()
 
 
-def test_the_page_shows_the_example_as_it_is(examples):
+def test_agents_page_quotes_cross_entropy_example_verbatim(examples):
     code = (examples / "cross_entropy.py").read_text()
     assert f"```python\n{code}```" in (examples.parent / "docs" / "agents.md").read_text()

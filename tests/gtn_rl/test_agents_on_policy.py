@@ -1,4 +1,4 @@
-"""Experience whose episodes end per member and copy, beside Stable-Baselines3's own computation."""
+"""Advantages of on-policy experience, compared with Stable-Baselines3's rollout buffer."""
 
 import numpy as np
 import pytest
@@ -16,7 +16,7 @@ DISCOUNT, TRACE = 0.9, 0.8
 
 
 class Tape:
-    """Copies that play what is written down, whatever the actions."""
+    """Copies that replay a fixed recording, whatever the actions."""
 
     count = E
 
@@ -42,7 +42,7 @@ def ends(share, rows, seed):
 @pytest.mark.parametrize(
     ("terminated", "truncated", "rows"), [(0.2, 0.0, P), (0.0, 0.2, 1), (0.2, 0.2, P), (1.0, 0.0, 1)]
 )
-def test_advantages_are_those_of_stable_baselines3(terminated, truncated, rows, trace):
+def test_advantages_match_stable_baselines3(terminated, truncated, rows, trace):
     terminated, truncated = ends(terminated, rows, 1), ends(truncated, rows, 2)
     tape = Tape(terminated, truncated & ~terminated)
     networks = ActorCritic.build(make_task("CartPole-v1").spec, (8,))
@@ -61,7 +61,7 @@ def test_advantages_are_those_of_stable_baselines3(terminated, truncated, rows, 
         for t in range(T):
             values = networks.of(one).values(tape.seen[t, p].unsqueeze(0))[0]
             beyond = networks.of(one).values(tape.last[t, p].unsqueeze(0))[0].detach().numpy()
-            reward = tape.rewards[t, p].numpy() + DISCOUNT * truncated[t, p] * beyond  # as in its collect_rollouts
+            reward = tape.rewards[t, p].numpy() + DISCOUNT * truncated[t, p] * beyond  # as in SB3's collect_rollouts
             buffer.add(tape.seen[t, p].numpy(), np.zeros(E), reward, start, values.detach(), torch.zeros(E))
             start = (terminated | truncated)[t, p].astype(np.float32)
         buffer.compute_returns_and_advantage(networks.of(one).values(tape.seen[T, p].unsqueeze(0))[0].detach(), start)

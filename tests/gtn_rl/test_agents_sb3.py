@@ -1,4 +1,4 @@
-"""Stable-Baselines3 inside a meta-training: the same environment as the file's, and nothing else of the run disturbed."""
+"""Agents of Stable-Baselines3 as inner agents: equal to those trained in the file, without side effects on the run."""
 
 import random
 import subprocess
@@ -23,7 +23,7 @@ from gtn_rl.transfer.zoo import interpret
 FEW = {"learning_starts": 20, "learning_rate": 0.01}
 
 
-def test_every_algorithm_but_recurrent_ones_is_an_inner_agent():
+def test_all_but_recurrent_algorithms_are_inner_agents():
     names = {name.removeprefix("sb3-") for name in AGENTS if name.startswith("sb3-")}
     assert names == set(ALGORITHMS) - {"ppo_lstm"}
     assert AGENTS["sb3-ppo"].usual(make_task("CartPole-v1").spec) == SB3Agent("ppo", 10_000)
@@ -32,8 +32,8 @@ def test_every_algorithm_but_recurrent_ones_is_an_inner_agent():
 @pytest.mark.parametrize(
     ("name", "given"), [("dqn", FEW), ("a2c", {"n_steps": 4}), ("td3", {"learning_starts": 20, "learning_rate": 3e-4})]
 )
-def test_it_is_the_agent_that_trains_in_the_file(name, given, tmp_path, make_teacher):
-    """An agent of the transfer study with the same seed, in the environment's file, acts the same."""
+def test_inner_agent_matches_agent_trained_in_saved_file(name, given, tmp_path, make_teacher):
+    """The reference is an agent of the transfer study with the same seed, trained in the environment's file."""
     task = make_task("Pendulum-v1" if name == "td3" else "CartPole-v1")
     teacher = make_teacher(task, "mdp")
     policies = SB3Agent(name, 60, given).train(teacher.model(), torch.Generator().manual_seed(0))
@@ -50,7 +50,7 @@ def test_it_is_the_agent_that_trains_in_the_file(name, given, tmp_path, make_tea
     np.testing.assert_allclose(acted, expected, atol=1e-5)
 
 
-def test_variants_are_flat_and_count_actions_from_0(teacher):
+def test_variant_env_is_flat_and_numbers_actions_from_zero(teacher):
     theta = teacher.theta()
     model = teacher.variants(torch.stack([theta, theta + 0.3]))
     env = model.env(1)
@@ -63,7 +63,7 @@ def test_variants_are_flat_and_count_actions_from_0(teacher):
     assert reward == pytest.approx(float(model.rewards(x.expand(2, 1, -1), taken)[1]), abs=1e-5)
 
 
-def test_global_random_states_are_left_alone(make_teacher):
+def test_training_leaves_global_random_states_unchanged(make_teacher):
     teacher = make_teacher(make_task("CartPole-v1"), "bandit")
     before = torch.get_rng_state(), np.random.get_state()[1].copy(), random.getstate()
     SB3Agent("dqn", 30, FEW).train(teacher.model(), torch.Generator().manual_seed(0))
@@ -73,7 +73,7 @@ def test_global_random_states_are_left_alone(make_teacher):
 
 
 @pytest.mark.parametrize(("steps", "given", "taken"), [(50, {}, 50), (50, {"n_steps": 32}, 64)])
-def test_no_rollout_is_longer_than_the_training(steps, given, taken, monkeypatch, make_teacher):
+def test_rollout_is_capped_at_training_steps(steps, given, taken, monkeypatch, make_teacher):
     counted, step = [], SyntheticEnv.step
     monkeypatch.setattr(SyntheticEnv, "step", lambda env, action: counted.append(1) or step(env, action))
     model = make_teacher(make_task("CartPole-v1"), "bandit").model()
@@ -81,7 +81,7 @@ def test_no_rollout_is_longer_than_the_training(steps, given, taken, monkeypatch
     assert len(counted) == taken
 
 
-def test_refused_settings_and_unknown_algorithms(make_teacher):
+def test_invalid_settings_and_unknown_algorithms_are_rejected(make_teacher):
     teacher = make_teacher(make_task("CartPole-v1"), "bandit")
     with pytest.raises(UsageError, match=r"dqn rejects its settings: .*no_such_setting"):
         SB3Agent("dqn", 10, {"no_such_setting": 1}).train(teacher.model(), torch.Generator())
@@ -89,7 +89,7 @@ def test_refused_settings_and_unknown_algorithms(make_teacher):
         SB3Family("qr-dqn").fits(teacher.spec)
 
 
-def test_observations_of_any_shape_and_actions_from_any_number(make_teacher):
+def test_dqn_trains_on_matrix_observations_and_offset_actions(make_teacher):
     class Grid(gym.Env):
         observation_space = gym.spaces.Box(-1, 1, (2, 3), np.float64)
         action_space = gym.spaces.Discrete(3, start=5)
@@ -113,7 +113,7 @@ def test_observations_of_any_shape_and_actions_from_any_number(make_teacher):
     assert 0 <= int(acted.min()) <= int(acted.max()) < 3
 
 
-def test_nothing_of_stable_baselines_is_imported_before_it_is_needed():
+def test_importing_gtn_rl_training_does_not_import_sb3():
     program = "import sys, gtn_rl.training; sys.exit('SB3 was imported' if 'stable_baselines3' in sys.modules else 0)"
     run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert run.returncode == 0, run.stderr

@@ -1,4 +1,4 @@
-"""Differentiable stages: their meta-gradient against plain autograd, their losses against sampling, and that they teach."""
+"""Differentiable stages: meta-gradients against plain autograd, losses against sampling, and learning progress."""
 
 import dataclasses
 import math
@@ -27,12 +27,12 @@ from gtn_rl.tasks.actions import normalise
 CASES = [
     (name, id) for name in FORMS for id in ("CartPole-v1", "Pendulum-v1") if (name, id) != ("paper", "Pendulum-v1")
 ]
-"""Stages with tasks whose actions they take."""
+"""Differentiable stages, each with the tasks whose actions it accepts."""
 SMALL = {"steps": 4, "learners": 3, "contexts": 5, "entropy": 0.02, "every": 2}
 
 
 def job(name, id, parts=("reward", "scale", "initial"), double=False, **settings):
-    """Returns a small job of a fresh bandit, with 2 real episodes a learner."""
+    """Returns a small job for a fresh bandit, with 2 real episodes per learner."""
     task, streams = make_task(id), Streams(7)
     d = task.spec.observation_size
     centres = 0.3 * torch.randn(8, d, generator=torch.Generator().manual_seed(0))
@@ -44,7 +44,7 @@ def job(name, id, parts=("reward", "scale", "initial"), double=False, **settings
 
 
 def estimate(work, iteration, **plan):
-    """Returns the gradient by every parameter that the stage's own estimator finds, and the episode."""
+    """Returns the gradient of every trained parameter, from the estimator that the stage uses, and the episode."""
     work.lessons.zero_grad()
     episode = work.episode(iteration, 0.0)
     Backprop(EstimatorConfig(plan=StepPlan(**plan))).estimate(work.lessons, episode)
@@ -53,8 +53,8 @@ def estimate(work, iteration, **plan):
 
 @pytest.mark.parametrize(("name", "id"), CASES)
 @pytest.mark.parametrize("kept", [0, 4])
-def test_the_meta_gradient_is_that_of_plain_autograd(name, id, kept):
-    """Real episodes depend on phi only through numbers that are not differentiated, so they are the same both ways."""
+def test_meta_gradient_matches_plain_autograd(name, id, kept):
+    """Both take the same real episodes, which depend on phi only through values that are not differentiated."""
     work = job(name, id, double=True)
     exact, _ = estimate(work, 3, keep_last_k=kept)
     episode = work.episode(3, 0.0)
@@ -71,11 +71,11 @@ def test_the_meta_gradient_is_that_of_plain_autograd(name, id, kept):
     for ours, theirs in zip(exact, plain, strict=True):
         assert (ours - theirs).norm() <= 1e-10 * theirs.norm().clamp(min=1e-8)
     reached = sum(bool(theirs.abs().max() > 1e-12) for theirs in plain)
-    assert reached >= len(plain) - 1  # a single step has no momentum to speak of
+    assert reached >= len(plain) - 1  # with a single inner step, momentum has no effect
 
 
 @pytest.mark.parametrize("part", ["reward", "scale", "initial"])
-def test_only_the_parts_that_are_learned_get_a_gradient(part):
+def test_only_meta_learned_parts_receive_gradients(part):
     work = job("meta-gradient", "CartPole-v1", parts=(part,))
     estimate(work, 0)
     parts = work.lessons.environment.parts().items()
@@ -84,7 +84,7 @@ def test_only_the_parts_that_are_learned_get_a_gradient(part):
     assert work.lessons.inner_schedule.log_lr.grad.abs().max() > 0
 
 
-def test_contexts_are_new_at_every_outer_step_and_the_same_within_one():
+def test_contexts_vary_across_steps_and_learners_reproducibly():
     lessons = job("meta-gradient", "CartPole-v1").lessons
     lessons.draw(0)
     first, again, later = lessons.batch(0)[0], lessons.batch(0)[0], lessons.batch(1)[0]
@@ -92,12 +92,12 @@ def test_contexts_are_new_at_every_outer_step_and_the_same_within_one():
     assert torch.equal(first, again)
     assert not torch.equal(first, later)
     assert not torch.equal(first, lessons.batch(0)[0])
-    assert not torch.equal(first[0], first[1])  # learners see contexts of their own
+    assert not torch.equal(first[0], first[1])  # each learner sees its own contexts
     assert first.shape == (3, 5, 4)
 
 
-def test_the_discrete_inner_loss_is_the_expected_reward():
-    """Against the mean reward of a hundred thousand actions that were drawn, and against the entropy of torch's own class."""
+def test_discrete_inner_loss_matches_sampled_reward():
+    """Compares with the mean reward of 100,000 sampled actions, and with the entropy from torch's ``Categorical``."""
     work = job("meta-gradient", "CartPole-v1")
     episode = work.episode(0, 0.0)
     learners = Learners(ActorCritic.build(work.task.spec, (8,)), 3)
@@ -114,7 +114,7 @@ def test_the_discrete_inner_loss_is_the_expected_reward():
     assert episode.steps == 4
 
 
-def test_an_action_without_room_leaves_the_continuous_inner_loss_finite():
+def test_inner_loss_is_finite_for_equal_action_bounds():
     work = job("meta-gradient", "Pendulum-v1")
     spec = dataclasses.replace(work.task.spec, action_low=work.task.spec.action_high)
     learners = Learners(ActorCritic.build(spec, (8,)), 3)
@@ -124,7 +124,7 @@ def test_an_action_without_room_leaves_the_continuous_inner_loss_finite():
     assert work.form.inner_loss(learners, work.settings)(phi, batch)[0].isfinite()
 
 
-def test_the_continuous_inner_loss_is_the_expected_reward():
+def test_continuous_inner_loss_matches_sampled_reward():
     work = job("meta-gradient", "Pendulum-v1", entropy=0.0)
     learners = Learners(ActorCritic.build(work.task.spec, (8,)), 3)
     phi = learners.initial(torch.Generator().manual_seed(0))
@@ -142,8 +142,8 @@ def test_the_continuous_inner_loss_is_the_expected_reward():
     assert float(loss) == pytest.approx(float(expected), rel=0.02)
 
 
-def test_returns_to_go_and_advantages():
-    """By hand: episodes of 3 and 2 steps, discount 0.5, and 8 to come where the first was cut off."""
+def test_returns_to_go_and_advantages_match_hand_computation():
+    """Episodes of 3 and 2 steps, discount 0.5; the first is truncated, and the state after it has the value 8."""
     rewards = torch.tensor([[[1.0, 2.0, 4.0]], [[3.0, 1.0, 0.0]]], dtype=torch.float64)
     taken = torch.tensor([[[1.0, 1.0, 1.0]], [[1.0, 1.0, 0.0]]], dtype=torch.float64)
     blank = torch.zeros(2, 1, 3)
@@ -158,8 +158,8 @@ def test_returns_to_go_and_advantages():
 
 
 @pytest.mark.parametrize("id", ["CartPole-v1", "Pendulum-v1"])
-def test_experience_is_what_happened(id):
-    """Every learner's episodes, replayed in Gymnasium's own environment from the states that were seen."""
+def test_gathered_experience_is_consistent_with_task_physics(id):
+    """CartPole's returns are the lengths, and each pole falls at the end; Pendulum's speeds follow from its actions."""
     task = make_task(id)
     learners = Learners(ActorCritic.build(task.spec, (8,)), 3)
     phi = learners.initial(torch.Generator().manual_seed(0))
@@ -173,7 +173,7 @@ def test_experience_is_what_happened(id):
     if task.spec.discrete:
         assert torch.equal(seen.returns.long(), lengths)
         assert set(seen.actions.unique().tolist()) == {0, 1}
-        assert ((seen.last[..., 2].abs() > 0.2) | (seen.last[..., 0].abs() > 2.4)).all()  # where each pole fell
+        assert ((seen.last[..., 2].abs() > 0.2) | (seen.last[..., 0].abs() > 2.4)).all()  # every pole fell
     else:
         assert (lengths == 200).all()
         assert float(seen.actions.abs().max()) > 2  # unclipped
@@ -186,8 +186,8 @@ def test_experience_is_what_happened(id):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("name", "outer_steps"), [("meta-gradient", 20), ("paper", 60)])
-def test_learners_return_more_and_more(name, outer_steps):
-    """The sampled return of fresh learners on CartPole, from a fresh environment whose learners always do the same."""
+def test_meta_training_raises_return_of_fresh_learners(name, outer_steps):
+    """Return on CartPole; in the environment as it starts, learners learn to take the same action everywhere."""
     task, streams, settings = make_task("CartPole-v1"), Streams(0), GradientConfig()
     random = np.random.default_rng(0)
     gathered = harvest(task, 32, random)
@@ -206,8 +206,8 @@ def test_learners_return_more_and_more(name, outer_steps):
     assert np.mean(returns[-5:]) > 1.5 * np.mean(returns[:5])
 
 
-def test_an_evolution_strategy_takes_the_same_episode():
-    """Fitness is the sampled return, so ways to the outer gradient swap without a branch."""
+def test_gradient_episode_can_be_evaluated_by_evolution():
+    """Fitness is the sampled return, so an evolution strategy can replace the meta-gradient."""
     work = job("meta-gradient", "CartPole-v1", every=0)
     _, episode = estimate(work, 0)
     theta = work.lessons.theta()
@@ -218,10 +218,10 @@ def test_an_evolution_strategy_takes_the_same_episode():
     assert all(p.grad is not None for p in work.lessons.trained())
 
 
-def test_the_config_and_the_registry_know_the_same_stages():
+def test_differentiable_stages_and_forms_have_the_same_names():
     assert {name for name, nature in NATURES.items() if nature.differentiates} == set(FORMS)
 
 
-def test_momentum_out_of_range_is_refused():
+def test_momentum_out_of_range_is_rejected():
     with pytest.raises(UsageError, match=r"momentum.*less than 0.99"):
         resolve(GradientConfig, {"momentum": 1.0})

@@ -1,4 +1,4 @@
-"""The greedy warm start: what a reward prefers, played more or less sharply."""
+"""The greedy policy of a reward: its gain, the stage ``soften``, and resuming after it."""
 
 import dataclasses
 import functools
@@ -31,7 +31,7 @@ SOFTENED = [
 ]
 
 
-def test_a_gain_makes_a_greedy_policy_smoother_and_leaves_its_signs(make_teacher):
+def test_gain_scales_greedy_actions_before_tanh(make_teacher):
     teacher = make_teacher(make_task("Pendulum-v1"), "bandit")
     model = teacher.model(2)
     seen = torch.randn(2, 50, teacher.spec.observation_size, generator=torch.Generator().manual_seed(0))
@@ -40,7 +40,7 @@ def test_a_gain_makes_a_greedy_policy_smoother_and_leaves_its_signs(make_teacher
     torch.testing.assert_close(smooth, 0.5 * sharp, rtol=1e-3, atol=1e-5)
 
 
-def test_the_greedy_search_plays_at_gains_of_its_range():
+def test_greedy_stage_draws_gains_across_its_range():
     settings = ["environment.kind=bandit", "iterations=1", "stages=[{name: greedy, gain: [0.3, 0.9]}]"]
     resolved = resolve_config("Pendulum-v1", "fast", parse_assignments(settings))
     task = make_task("Pendulum-v1")
@@ -51,7 +51,7 @@ def test_the_greedy_search_plays_at_gains_of_its_range():
     assert 0.8 < max(gains) <= 0.9
 
 
-def test_softening_a_reward_is_playing_it_at_that_gain(make_teacher):
+def test_softened_reward_matches_greedy_policy_at_that_gain(make_teacher):
     teacher = make_teacher(make_task("Pendulum-v1"), "bandit")
     seen = torch.randn(1, 50, teacher.spec.observation_size, generator=torch.Generator().manual_seed(0))
     played = Greedy(0.35).train(teacher.model(), torch.Generator()).act(seen)
@@ -61,10 +61,10 @@ def test_softening_a_reward_is_playing_it_at_that_gain(make_teacher):
 
 @pytest.mark.usefixtures("short_agents")
 @pytest.mark.parametrize("better", [True, False])
-def test_the_stage_soften_takes_the_best_gain_if_agents_do_no_worse(tmp_path, monkeypatch, better):
+def test_soften_keeps_best_gain_only_if_agents_do_no_worse(tmp_path, monkeypatch, better):
     returns = iter([[-900.0, 5], [-300.0, 6], [-400.0, 7], [-1500.0, 8]])
     monkeypatch.setattr(soften, "_played", lambda pipeline, gain: next(returns))
-    scores = iter([-1000.0, -1000.0, -1000.0, -990.0 if better else -1001.0])  # two of the stage greedy
+    scores = iter([-1000.0, -1000.0, -1000.0, -990.0 if better else -1001.0])  # the first two are of the stage greedy
     judge = Judge.__call__
     monkeypatch.setattr(Judge, "__call__", lambda *given: dataclasses.replace(judge(*given), score=next(scores)))
     settings = ["environment.kind=bandit", "environment.harvest_episodes=2", "environment.centres=8", "iterations=1"]
@@ -96,9 +96,9 @@ def test_the_stage_soften_takes_the_best_gain_if_agents_do_no_worse(tmp_path, mo
 @pytest.mark.slow
 @pytest.mark.usefixtures("short_agents")
 @pytest.mark.parametrize("better", [True, False])
-def test_a_softened_environment_interrupted_while_it_is_fitted_ends_where_another_does(tmp_path, monkeypatch, better):
-    """The harvest of a policy that is kept is what dynamics are fitted to, and no other is."""
-    monkeypatch.setattr(soften, "_played", lambda pipeline, gain: (-abs(gain - 0.6), 5))  # 0.6 is the best one
+def test_resume_in_fit_after_soften_matches_uninterrupted_run(tmp_path, monkeypatch, better):
+    """Dynamics are fitted to the harvests of those policies only that were kept."""
+    monkeypatch.setattr(soften, "_played", lambda pipeline, gain: (-abs(gain - 0.6), 5))  # 0.6 does best
     fit, judge, harvests = WITHOUT_OUTER_STEPS["fit"], Judge.__call__, []
 
     def fitted(pipeline, *given, stop=False):
@@ -126,7 +126,7 @@ def test_a_softened_environment_interrupted_while_it_is_fitted_ends_where_anothe
     monkeypatch.setitem(WITHOUT_OUTER_STEPS, "fit", fitted)
     monkeypatch.setattr(Judge, "__call__", judge)
     ended = meta_train(resolve_config("Pendulum-v1", "fast", parse_assignments(SOFTENED)), runs["broken"], resume=True)
-    assert harvests == [3 if better else 2] * 3  # at random, by the greedy policy, and by the softened one
+    assert harvests == [3 if better else 2] * 3  # random, greedy and, if kept, softened policy
     assert [result.kept for result in whole][1] == better
     for one, other in zip(whole, ended[1], strict=True):
         assert dataclasses.replace(one, cpu_seconds=0, seconds=0) == dataclasses.replace(

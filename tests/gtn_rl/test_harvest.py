@@ -1,4 +1,4 @@
-"""Harvests of the real task: which states become centres."""
+"""Harvests of the real task: which states become centres of the initial states, and how far those spread."""
 
 import dataclasses
 
@@ -13,7 +13,7 @@ from gtn_rl.tasks import make_task
 
 
 @pytest.mark.parametrize("first_steps", [1, 10, None])
-def test_centres_are_states_of_the_first_steps(first_steps):
+def test_centres_are_drawn_from_first_steps_of_episodes(first_steps):
     gathered = harvest(make_task("Pendulum-v1"), 8, np.random.default_rng(0))
     steps = gathered.transitions.steps
     centres = gathered.centres(200, np.random.default_rng(1), first_steps)
@@ -22,7 +22,7 @@ def test_centres_are_states_of_the_first_steps(first_steps):
     assert bool((centres[:, None] == allowed[None]).all(dim=2).any(dim=1).all())
 
 
-def test_one_state_is_no_harvest():
+def test_harvest_of_a_single_state_is_rejected():
     task = make_task("CartPole-v1")
     short = dataclasses.replace(task.spec, max_episode_steps=1)
     task.spec = short
@@ -32,7 +32,7 @@ def test_one_state_is_no_harvest():
 
 
 @pytest.mark.parametrize("spread", ["task", "policy"])
-def test_initial_states_spread_as_the_policy_s_where_told(spread, task, make_teacher):
+def test_only_spread_policy_rescales_initial_states(spread, task, make_teacher):
     teacher = make_teacher(task, "bandit")
     before = teacher.initial[1].detach().clone()
     settings = EnvironmentConfig(kind="bandit", spread=spread, jitter=0.5, centres=8, exploration=0.0)

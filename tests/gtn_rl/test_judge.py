@@ -1,3 +1,5 @@
+"""Validation by fresh agents: several environments at once, panels of agents, episode lengths, and divergence."""
+
 import dataclasses
 
 import pytest
@@ -33,13 +35,13 @@ def shorter(agent, seeds):
 
 @pytest.fixture
 def judge(task):
-    """Judges by two agents, each with three episodes."""
+    """A judge with two agents, each evaluated on three real episodes."""
     few = [f"agents.names=[{KIND[task.spec.id]}]", "agents.validation_seeds=2", "agents.validation_episodes=3"]
     told = resolve_config(task.spec.id, "fast", parse_assignments(["environment.kind=bandit", *few]))
     return Judge(told, task, Streams(0), choose=short)
 
 
-def test_environments_judged_at_once_are_judged_as_each_alone(judge, task, make_teacher):
+def test_joint_validation_matches_separate_validations(judge, task, make_teacher):
     teacher = make_teacher(task, "mdp")
     at_once = judge.each(lambda copies: teacher.model(copies, SIZES), len(SIZES))
     alone = [judge.each(lambda copies, size=size: teacher.model(copies, [size]), 1)[0] for size in SIZES]
@@ -54,7 +56,7 @@ def test_environments_judged_at_once_are_judged_as_each_alone(judge, task, make_
     assert steps[0] == pytest.approx(steps[1], rel=0.02)
 
 
-def test_the_length_of_an_episode_is_that_of_the_first_one_of_each_copy(task, make_teacher):
+def test_episode_length_averages_first_episode_of_each_copy(task, make_teacher):
     teacher = make_teacher(task, "ending mdp")
     ends_often, ends_seldom, ends_never = (teacher.theta().clone() for _ in range(3))
     ends_seldom[-1], ends_never[-1] = -0.5, -9.0  # the last bias of the termination network
@@ -71,7 +73,7 @@ def test_the_length_of_an_episode_is_that_of_the_first_one_of_each_copy(task, ma
     assert found[0] < found[2] == model.max_episode_steps
 
 
-def test_the_usual_agents_come_first_and_every_agent_counts_as_much(judge, task, make_teacher):
+def test_verdict_separates_usual_agent_from_mean_over_all(judge, task, make_teacher):
     teacher = make_teacher(task, "bandit")
     (usual,), (others,), (both,) = (
         dataclasses.replace(judge, choose=choose).each(teacher.model, 1)
@@ -83,8 +85,8 @@ def test_the_usual_agents_come_first_and_every_agent_counts_as_much(judge, task,
 
 @pytest.mark.parametrize("task", ["Pendulum-v1"], indirect=True)
 @pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
-def test_an_agent_that_diverges_counts_as_the_worst(judge, task, make_teacher, monkeypatch, share):
-    """Its actions are no numbers, and so, where it may choose any, is what the real task pays."""
+def test_diverged_agents_leave_score_finite_unless_all_diverge(judge, task, make_teacher, monkeypatch, share):
+    """A diverged agent takes NaN actions, for which Pendulum returns NaN rewards."""
 
     @dataclasses.dataclass(frozen=True)
     class Diverging:

@@ -1,4 +1,4 @@
-"""Learned environments: variants beside one another, the file they become, and agreement with what runs it."""
+"""Synthetic environments as teachers: variants, theta, normalisation, initial states, and the saved file."""
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ from gtn_rl.models.environment import EnvironmentTeacher
 from gtn_rl.stages.fresh_teacher import fresh_teacher
 
 
-def test_a_variant_is_its_own_theta(teacher):
+def test_variants_match_teachers_with_their_theta(teacher):
     theta = teacher.theta()
     other = theta + 0.3 * torch.randn(len(theta), generator=torch.Generator().manual_seed(1))
     both = teacher.variants(torch.stack([theta, other]))
@@ -32,7 +32,7 @@ def test_a_variant_is_its_own_theta(teacher):
         assert not torch.equal(both.terminated(x[:1].expand(2, -1, -1))[0], both.terminated(x)[1])
 
 
-def test_theta_holds_only_what_is_learned(teacher):
+def test_theta_contains_only_meta_learned_parts(teacher):
     everything = len(teacher.theta())
     teacher.learn_only(["reward"])
     reward = len(teacher.theta())
@@ -42,7 +42,7 @@ def test_theta_holds_only_what_is_learned(teacher):
     assert torch.equal(teacher.model().means, before)
 
 
-def test_a_discrete_reward_is_normalised_whatever_its_weights(teacher):
+def test_discrete_reward_is_normalised_for_any_weights(teacher):
     if not teacher.spec.discrete:
         pytest.skip("a continuous reward is a distance")
     with torch.no_grad():
@@ -54,8 +54,8 @@ def test_a_discrete_reward_is_normalised_whatever_its_weights(teacher):
     assert float(table.square().mean().sqrt()) == pytest.approx(1, abs=0.1)
 
 
-def test_the_file_is_the_same_environment(teacher, tmp_path):
-    """gtn_envs, written apart from this package, computes the same states, rewards and ends from the file."""
+def test_saved_file_computes_the_same_environment(teacher, tmp_path):
+    """gtn_envs, an independent implementation, gives the same states, rewards and terminations."""
     import gymnasium as gym
 
     import gtn_envs
@@ -94,7 +94,7 @@ def test_the_file_is_the_same_environment(teacher, tmp_path):
     assert set(ends) == ({True, False} if ending else {document["form"] == "bandit"})
 
 
-def test_ends_that_make_no_sense_are_refused(task):
+def test_bandit_rejects_time_limit_and_termination_network(task):
     d = task.spec.observation_size
     centres = torch.zeros(d), torch.ones(d), torch.zeros(2, d)
     with pytest.raises(UsageError, match="1 step"):
@@ -104,13 +104,13 @@ def test_ends_that_make_no_sense_are_refused(task):
 
 
 @pytest.mark.parametrize("spread", ["task", "even"])
-def test_initial_states_start_as_the_task_or_evenly(task, spread):
+def test_spread_setting_scales_fresh_initial_states(task, spread):
     random, settings = np.random.default_rng(0), EnvironmentConfig(kind="bandit", spread=spread, jitter=0.5)
     gathered = harvest(task, 16, random)
     mean, std = gathered.normalisation()
     teacher = fresh_teacher(settings, task, gathered, (mean, std), random, seed=0)
     means, log_std = (parameter.detach() for parameter in teacher.initial)
-    assert std.max() > 2 * std.min()  # else the two would be the same
+    assert std.max() > 2 * std.min()  # otherwise both settings would give the same
     wanted = std if spread == "task" else std.log().mean().exp().expand_as(std)
     torch.testing.assert_close(log_std.exp() * std, 0.5 * wanted)
-    torch.testing.assert_close((means * std).std(dim=0), wanted, rtol=0.4, atol=0)  # 64 of the task's states
+    torch.testing.assert_close((means * std).std(dim=0), wanted, rtol=0.4, atol=0)  # a sample of 64 states

@@ -1,4 +1,4 @@
-"""Copies of learned environments, beside a plain loop over members and copies."""
+"""Copies of synthetic environments: steps, episode ends and starts, compared with a plain loop."""
 
 from dataclasses import replace
 
@@ -23,7 +23,7 @@ def actions(model, t):
 
 
 @pytest.mark.parametrize("stagger", [False, True])
-def test_each_copy_takes_its_own_steps_and_ends_in_its_own_time(model, stagger):
+def test_copies_match_a_plain_loop_over_members_and_copies(model, stagger):
     copies = model.copies(E, torch.Generator().manual_seed(0), stagger=stagger)
     ages = [[e % model.max_episode_steps * stagger for e in range(E)] for _ in range(P)]
     for t in range(STEPS):
@@ -60,8 +60,8 @@ def alone(model, p):
     return replace(model, means=model.means[p : p + 1], scale=model.scale[p : p + 1], **networks)
 
 
-def test_episodes_start_alike_whatever_the_other_variants_do(make_teacher, task):
-    """Episode j of copy e starts from the same noise in each variant; other variants beside it change nothing."""
+def test_episode_starts_do_not_depend_on_other_variants(make_teacher, task):
+    """Episode j of copy e starts from the same noise in each variant, whenever it starts."""
     teacher = make_teacher(task, "ending mdp")
     theta = teacher.theta()
     rarely = theta.clone()
@@ -75,12 +75,12 @@ def test_episodes_start_alike_whatever_the_other_variants_do(make_teacher, task)
 
 
 def record(teacher, thetas):
-    """Returns for each member the first observation by copy and episode."""
+    """Returns, for each member, the first observation of every episode, by copy and episode number."""
     model = teacher.variants(thetas)
     copies = model.copies(E, torch.Generator().manual_seed(0))
     episodes = torch.zeros(len(thetas), E, dtype=torch.long)
     starts = [{(e, 0): tuple(copies.observations()[p, e].tolist()) for e in range(E)} for p in range(len(thetas))]
-    for t in range(700):  # more starts than are drawn at once
+    for t in range(700):  # enough for more episodes than one block of starts
         taken = actions(model, t)[:1]
         ended = copies.step(taken.expand(len(thetas), *taken.shape[1:])).ended
         episodes += ended

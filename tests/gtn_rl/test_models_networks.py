@@ -1,4 +1,4 @@
-"""Initial weights of agents' networks, against those of Stable-Baselines3."""
+"""Initial weights of agents' networks."""
 
 from itertools import pairwise
 
@@ -10,7 +10,7 @@ from torch import nn
 from gtn_rl.models.networks import actor_critic, off_policy
 
 
-def test_off_policy_networks_start_as_stable_baselines3_does():
+def test_off_policy_initial_weights_match_stable_baselines3():
     torch.manual_seed(0)
     theirs = [layer for layer in create_mlp(6, 4, [200, 200]) if isinstance(layer, nn.Linear)]
     network = off_policy(6, 4, (200, 200))
@@ -24,7 +24,7 @@ def test_off_policy_networks_start_as_stable_baselines3_does():
         assert weight.abs().max() > 0.9 * bound
 
 
-def test_on_policy_networks_start_orthogonal():
+def test_on_policy_initial_weights_are_orthogonal_with_gains():
     network = actor_critic(6, 4, (32, 32), "tanh", 0.01)
     layers = network.layers(network.initial(torch.Generator().manual_seed(0))[None])
     for (weight, bias), gain, (a, b) in zip(layers, (2**0.5, 2**0.5, 0.01), pairwise(network.sizes), strict=True):

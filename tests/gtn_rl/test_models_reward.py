@@ -1,4 +1,4 @@
-"""Learned rewards on the real task: beside Gymnasium's environments with gtn_envs' wrapper, and as a file."""
+"""Learned rewards on the real task, compared with gtn_envs' wrapper around Gymnasium and with the saved file."""
 
 import gymnasium as gym
 import numpy as np
@@ -22,7 +22,7 @@ GAMMAS = [None, 0.9]
 
 @pytest.fixture(scope="module", params=SHORT)
 def short(request):
-    """A task that runs Gymnasium's own environments, whose starts are their seeds, with a time limit that is often met."""
+    """A task that steps Gymnasium's own environments, with a time limit so short that it is often reached."""
     name = request.param
     gym.register(name, f"gymnasium.envs.classic_control.{SHORT[name]}", max_episode_steps=LIMIT)
     task = make_task(name, workers=0)
@@ -52,8 +52,8 @@ def random_actions(spec, t):
 
 
 @pytest.mark.parametrize("gamma", GAMMAS)
-def test_copies_are_gymnasium_environments_with_the_wrapper(short, gamma):
-    """Every observation, reward and end of every copy, over episodes that terminate and others that are cut off."""
+def test_copies_match_wrapped_gymnasium_environments(short, gamma):
+    """Compares observations, rewards and ends of all copies; CartPole's episodes terminate or are truncated."""
     variants = several(teacher_of(short, gamma))
     copies = variants.copies(E, torch.Generator().manual_seed(7))
     starts = StartsAhead(E, short.starts, torch.Generator().manual_seed(7))
@@ -84,12 +84,12 @@ def test_copies_are_gymnasium_environments_with_the_wrapper(short, gamma):
                     episodes[p, e] += 1
                     seen = reset(p, e)
                 expected[p][e] = seen
-    assert variants.real_steps == 2 * 3 * LIMIT * P * E  # by the copies, and by the environments
+    assert variants.real_steps == 2 * 3 * LIMIT * P * E  # of the copies and of the environments
     assert set(ends) == ({True, False} if short.spec.discrete else {False})
 
 
 @pytest.mark.parametrize(("gamma", "regret"), [(None, False), (None, True), (0.9, False)])
-def test_the_file_is_the_same_reward(task, gamma, regret, tmp_path):
+def test_saved_file_computes_the_same_reward(task, gamma, regret, tmp_path):
     teacher, path = teacher_of(task, gamma, regret=regret, activation="relu"), tmp_path / "reward.safetensors"
     spec = task.spec
     document = teacher.document(observation_space=spec.observation_space, action_space=spec.action_space)
@@ -112,11 +112,11 @@ def test_the_file_is_the_same_reward(task, gamma, regret, tmp_path):
     env.close()
 
 
-def test_a_reward_has_the_scale_that_it_says(task):
+def test_reward_size_is_normalised_on_its_states(task):
     by_action, potential = several(teacher_of(task)), several(teacher_of(task, 0.9, scale=5.0))
     x = teacher_of(task).states.expand(P, -1, -1)
     scale = potential.table(x).square().mean(dim=(1, 2)).sqrt()
-    assert ((scale > 2) & (scale < 12)).all()  # exp(log_scale), which varies
+    assert ((scale > 2) & (scale < 12)).all()  # 5 times exp of the noise on log_scale
     if task.spec.discrete:
         torch.testing.assert_close(by_action.table(x).mean(dim=2), torch.zeros(P, 30), atol=1e-5, rtol=0)
         assert (by_action.table(x).square().mean(dim=(1, 2)).sqrt() - 1).abs().max() < 0.9
@@ -126,7 +126,7 @@ def test_a_reward_has_the_scale_that_it_says(task):
     assert float(teacher.model().table(x[:1]).square().mean().sqrt()) != pytest.approx(5, rel=0.05)
 
 
-def test_only_the_reward_is_learned(task):
+def test_reward_teacher_learns_reward_and_scale_only(task):
     teacher = teacher_of(task)
     teacher.learn_only(["reward", "scale", "initial"])
     assert len(teacher.trained()) == len(list(teacher.parameters()))
@@ -134,7 +134,7 @@ def test_only_the_reward_is_learned(task):
     assert teacher.trained() == []
 
 
-def test_the_reward_has_a_greedy_policy(task):
+def test_greedy_policy_follows_reward_without_real_steps(task):
     variants = several(teacher_of(task))
     policies = Greedy().train(variants, torch.Generator())
     seen = torch.randn(P, 20, task.spec.observation_size, generator=torch.Generator().manual_seed(0))
@@ -144,7 +144,7 @@ def test_the_reward_has_a_greedy_policy(task):
     assert variants.real_steps == 0
 
 
-def test_agents_of_stable_baselines_count_their_real_steps(short):
+def test_sb3_agents_count_their_real_steps(short):
     name = "dqn" if short.spec.discrete else "td3"
     variants = teacher_of(short).model(2)
     policies = SB3Agent(name, 40, {"learning_starts": 30}).train(variants, torch.Generator().manual_seed(0))
@@ -152,7 +152,7 @@ def test_agents_of_stable_baselines_count_their_real_steps(short):
     assert variants.real_steps == 80
 
 
-def test_observations_of_any_shape_and_actions_from_any_number():
+def test_env_and_copies_handle_matrix_states_and_offset_actions():
     class Grid(gym.Env):
         observation_space = gym.spaces.Box(-1, 1, (2, 3), np.float64)
         action_space = gym.spaces.Discrete(3, start=5)
@@ -184,8 +184,8 @@ def test_observations_of_any_shape_and_actions_from_any_number():
 
 
 @pytest.mark.slow
-def test_a_potential_of_nothing_leaves_the_real_task():
-    """PPO as Stable-Baselines3 has it learns most of CartPole in 10,000 of its own steps."""
+def test_ppo_learns_cartpole_under_zero_potential():
+    """With Stable-Baselines3's defaults, PPO gets far in 10,000 real steps."""
     task = make_task("CartPole-v1")
     teacher = teacher_of(task, 0.99)
     with torch.no_grad():

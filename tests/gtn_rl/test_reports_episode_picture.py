@@ -1,4 +1,4 @@
-"""Pictures of what an environment does: drawn states, or curves where a state cannot be drawn."""
+"""The report's ``episodes.png``: drawn states, or curves where a state cannot be drawn."""
 
 from pathlib import Path
 
@@ -27,12 +27,12 @@ def picture(name, folder):
 
 
 @pytest.mark.parametrize("name", ["GTN-CartPole-v0", "GTN-CartPoleBandit-v0", "GTN-Pendulum-v0"])
-def test_states_that_can_be_drawn(name, tmp_path):
+def test_drawable_states_are_drawn_to_the_last_column(name, tmp_path):
     pixels = picture(name, tmp_path)
-    assert (pixels != 255).any(axis=2)[:, -250:].any()  # moments fill a row, up to the last one
+    assert (pixels != 255).any(axis=2)[:, -250:].any()  # a row is filled up to its last picture
 
 
-def test_a_learned_reward_for_a_task_without_pictures(tmp_path, monkeypatch):
+def test_reward_for_task_without_rendering_is_plotted_as_curves(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(Path(__file__).parents[2] / "examples")
     task = make_task("thermostat:Thermostat-v0", workers=0)
     teacher = RewardTeacher(task, torch.zeros(2), torch.ones(2), torch.randn(8, 2), seed=0, hidden=(8,))
@@ -41,24 +41,24 @@ def test_a_learned_reward_for_a_task_without_pictures(tmp_path, monkeypatch):
     tensors = {name: tensor.numpy() for name, tensor in teacher.tensors().items()}
     save_environment(tmp_path / "reward.safetensors", tensors, teacher.document(**spaces))
     pixels = picture(str(tmp_path / "reward.safetensors"), tmp_path)
-    assert (np.abs(pixels.astype(int) - (11, 110, 79)).max(axis=2) < 8).any()  # curves
+    assert (np.abs(pixels.astype(int) - (11, 110, 79)).max(axis=2) < 8).any()  # the curves' colour
 
 
 @pytest.mark.parametrize("name", ["GTN-LunarLander-v0", "GTN-LunarLanderBandit-v0"])
-def test_states_that_cannot(name, tmp_path):
+def test_undrawable_states_are_plotted_per_entry(name, tmp_path):
     pixels = picture(name, tmp_path)
-    assert pixels.shape[0] > 600  # eight entries and the reward, four panels a row
+    assert pixels.shape[0] > 600  # nine panels in three rows: eight entries and the reward
     assert (np.abs(pixels.astype(int) - (11, 110, 79)).max(axis=2) < 8).any()
 
 
 class Blind(CartPoleEnv):
-    """Says that it has pictures, and has none here."""
+    """A CartPole that declares a render mode but fails to render."""
 
     def render(self):
         raise RuntimeError("no display")
 
 
-def test_a_task_whose_pictures_fail_costs_a_run_nothing(tmp_path, monkeypatch, caplog):
+def test_render_failure_skips_picture_but_rejects_video(tmp_path, monkeypatch, caplog):
     monkeypatch.setitem(gym.registry, "Blind-v0", EnvSpec("Blind-v0", Blind, max_episode_steps=20))
     task = make_task("Blind-v0", workers=0)
     teacher = RewardTeacher(task, torch.zeros(4), torch.ones(4), torch.randn(8, 4), seed=0, hidden=(8,))
@@ -72,7 +72,7 @@ def test_a_task_whose_pictures_fail_costs_a_run_nothing(tmp_path, monkeypatch, c
         require_rendering(find_environment("Blind-v0"))
 
 
-def test_without_pygame_there_is_a_reason_in_the_log(tmp_path, monkeypatch, caplog):
+def test_missing_pygame_skips_picture_with_log_entry(tmp_path, monkeypatch, caplog):
     monkeypatch.setitem(__import__("sys").modules, "pygame", None)
     with caplog.at_level("INFO"):
         assert write_episodes(tmp_path, find_environment("GTN-CartPole-v0")) is None

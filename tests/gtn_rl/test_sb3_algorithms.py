@@ -1,3 +1,5 @@
+"""Algorithms of Stable-Baselines3 and sb3-contrib by name: default widths, action spaces and errors."""
+
 import sys
 
 import gymnasium as gym
@@ -14,7 +16,7 @@ BUFFERS = {"buffer_size": 100}
 
 
 @pytest.mark.parametrize("name", ALGORITHMS)
-def test_every_algorithm_makes_an_agent_with_the_widths_that_we_vary(name):
+def test_default_widths_match_those_of_each_algorithm(name):
     entry = algorithm(name)
     env = find_environment("CartPole-v1" if entry.takes(gym.spaces.Discrete(2)) else "Pendulum-v1")
     replay = BUFFERS if entry.actions != "any" else {}
@@ -26,13 +28,13 @@ def test_every_algorithm_makes_an_agent_with_the_widths_that_we_vary(name):
         assert found in (WIDTHS[name], {"pi": WIDTHS[name], "vf": WIDTHS[name]})
 
 
-def test_names():
+def test_algorithm_lookup_ignores_case_and_suggests_names():
     assert algorithm("PPO") is ALGORITHMS["ppo"]
     with pytest.raises(UnknownNameError, match="did you mean 'qrdqn'"):
         algorithm("qr-dqn")
 
 
-def test_action_spaces():
+def test_algorithms_are_matched_to_action_spaces():
     box = find_environment("Pendulum-v1").action_space
     with pytest.raises(UsageError, match=r"dqn does not support the actions of Pendulum-v1, Box.*: ppo, a2c, sac"):
         require_fit(algorithm("dqn"), box, "Pendulum-v1")
@@ -41,7 +43,7 @@ def test_action_spaces():
     assert fitting_algorithms(gym.spaces.MultiDiscrete([3, 2])) == ("ppo", "a2c")
 
 
-def test_a_missing_package_is_named(monkeypatch):
+def test_missing_package_is_named_in_error(monkeypatch):
     monkeypatch.setitem(sys.modules, "sb3_contrib", None)
     with pytest.raises(GTNError, match="trpo needs the package sb3-contrib: pip install sb3-contrib"):
         algorithm("trpo").load()
@@ -55,6 +57,6 @@ def test_a_missing_package_is_named(monkeypatch):
         ("absent.safetensors", "environment file absent.safetensors does not exist"),
     ],
 )
-def test_unknown_environments(name, words):
+def test_unknown_environments_are_rejected(name, words):
     with pytest.raises(UsageError, match=words):
         find_environment(name)

@@ -1,3 +1,5 @@
+"""Meta-training that starts from an environment's file: what is taken over, recorded and rejected."""
+
 from __future__ import annotations
 
 from pathlib import Path
@@ -44,7 +46,7 @@ def made(folder, kind, start=None, iterations=0):
 
 
 @pytest.mark.slow
-def test_an_mdp_goes_on_from_a_bandit(tmp_path):
+def test_mdp_run_starts_from_bandit_and_records_it(tmp_path):
     bandit = made(tmp_path / "bandit", "bandit")
     mdp = load_environment(made(tmp_path / "mdp", "mdp", bandit))
     first = load_environment(bandit)
@@ -55,7 +57,7 @@ def test_an_mdp_goes_on_from_a_bandit(tmp_path):
     assert mdp.document["start"]["stages"] == first.document["stages"]
 
 
-def test_a_start_that_is_gone_by_then_is_still_told_of(tmp_path, monkeypatch, make_teacher):
+def test_start_is_recorded_after_its_file_is_deleted(tmp_path, monkeypatch, make_teacher):
     monkeypatch.chdir(tmp_path)
     save(Path("bandit.safetensors"), make_teacher(make_task("CartPole-v1"), "bandit"), command="made bandit")
     config = resolve_config("CartPole-v1", "fast", SMALL, {"environment": {"start": "bandit.safetensors"}})
@@ -71,7 +73,7 @@ def test_a_start_that_is_gone_by_then_is_still_told_of(tmp_path, monkeypatch, ma
 
 
 @pytest.mark.parametrize(("told", "multiple"), [({}, 1.0), ({"reward_scale": 0.2}, 0.2)])
-def test_the_size_of_a_reward_is_told_in_multiples_of_the_starts(told, multiple, tmp_path):
+def test_reward_scale_is_a_multiple_of_that_of_the_start(told, multiple, tmp_path):
     environment = {
         "start": "GTN-MountainCarBandit-v0",
         "kind": "mdp",
@@ -83,13 +85,13 @@ def test_the_size_of_a_reward_is_told_in_multiples_of_the_starts(told, multiple,
     assert pipeline.teacher.model().scale.item() == pytest.approx(multiple * size)
 
 
-def test_the_name_of_a_shipped_start_stays_a_name():
+def test_shipped_start_keeps_its_name_in_the_config():
     config = resolve_config("CartPole-v1", "fast", {"environment": {"start": "GTN-CartPole-v0"}})
     assert config.environment.start == "GTN-CartPole-v0"
 
 
 @pytest.mark.slow
-def test_a_greedy_stage_keeps_the_number_of_centres_that_it_started_from(tmp_path):
+def test_greedy_stage_keeps_number_of_centres_of_the_start(tmp_path):
     bandit = made(tmp_path / "bandit", "bandit")
     stages = [{"name": "greedy", "population": 2, "validations": 1}, {"name": "bilevel", "population": 2}]
     environment = {"kind": "bandit", "start": str(bandit), "centres": 16}
@@ -105,7 +107,7 @@ def test_a_greedy_stage_keeps_the_number_of_centres_that_it_started_from(tmp_pat
     assert len(load_environment(run.teacher).tensors["initial.means"]) == SMALL["environment"]["centres"]
 
 
-def test_a_scale_is_taken_over(make_teacher, tmp_path):
+def test_take_over_copies_scale_and_normalisation(make_teacher, tmp_path):
     task = make_task("CartPole-v1")
     one, other = make_teacher(task, "bandit"), make_teacher(task, "bandit")
     with torch.no_grad():
@@ -121,7 +123,7 @@ def test_a_scale_is_taken_over(make_teacher, tmp_path):
         assert torch.equal(found, wanted)
 
 
-def test_a_learned_reward_goes_on_from_a_bandits(make_teacher):
+def test_learned_reward_takes_over_the_table_of_a_bandit(make_teacher):
     task = make_task("CartPole-v1")
     bandit = make_teacher(task, "bandit")
     with torch.no_grad():
@@ -142,6 +144,6 @@ def test_a_learned_reward_goes_on_from_a_bandits(make_teacher):
         ("GTN-Acrobot-v0", "expected a bandit or an mdp"),
     ],
 )
-def test_a_wrong_start_is_refused(start, message):
+def test_missing_or_mismatched_start_is_rejected(start, message):
     with pytest.raises(UsageError, match=message):
         load_start(start, make_task("CartPole-v1").spec)

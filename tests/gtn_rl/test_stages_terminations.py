@@ -1,4 +1,4 @@
-"""Terminations learned from the real task's."""
+"""Termination networks fitted to steps of the real task."""
 
 import dataclasses
 
@@ -29,7 +29,7 @@ def fit_to(task, gathered):
     return teacher, accuracy
 
 
-def test_falling_poles_end_the_episode():
+def test_fitted_terminations_predict_those_of_fresh_episodes():
     task, teacher, accuracy = fitted("CartPole-v1")
     assert accuracy > 0.95
     fresh = harvest(task, 100, np.random.default_rng(5)).transitions
@@ -41,7 +41,7 @@ def test_falling_poles_end_the_episode():
     assert not said_first.all()
 
 
-def test_a_task_that_never_terminates_ends_nowhere(caplog):
+def test_task_that_never_terminates_yields_no_terminations(caplog):
     _, teacher, accuracy = fitted("Pendulum-v1", episodes=3)
     assert accuracy is None
     assert "never terminated" in caplog.text
@@ -49,9 +49,9 @@ def test_a_task_that_never_terminates_ends_nowhere(caplog):
     assert not model.terminated(3 * torch.randn(1, 500, 3)).any()
 
 
-def test_a_task_of_one_step_ends_everywhere(caplog):
+def test_task_that_always_terminates_yields_only_terminations(caplog):
     class OneStep:
-        """CartPole whose every step is the last."""
+        """CartPole in which every step terminates the episode."""
 
         def __init__(self):
             self.cartpole = make_task("CartPole-v1")
@@ -69,8 +69,8 @@ def test_a_task_of_one_step_ends_everywhere(caplog):
     assert teacher.model().terminated(3 * torch.randn(1, 500, 4)).all()
 
 
-def test_one_class_alone_is_no_balanced_accuracy():
-    """The one episode left out is cut off by a time limit that the others do not reach."""
+def test_accuracy_is_none_if_held_out_steps_are_one_class():
+    """No held-out episode terminates, as if a time limit had truncated them; the other episodes do."""
     task = make_task("CartPole-v1")
     gathered = harvest(task, 20, np.random.default_rng(0))
     steps = gathered.transitions

@@ -1,4 +1,4 @@
-"""Transitions that are fitted to real steps."""
+"""Transition networks fitted to steps of the real task."""
 
 import torch
 
@@ -16,7 +16,7 @@ def harvest_of(after, before):
     return Harvest(part, torch.zeros(20), len(before))
 
 
-def test_an_entry_that_never_changes_neither_spoils_the_fit_nor_what_is_said_of_it(make_teacher):
+def test_constant_observation_entry_does_not_spoil_the_fit(make_teacher):
     before = torch.randn(2000, 4, generator=torch.Generator().manual_seed(0))
     matrix = 0.3 * torch.randn(4, 4, generator=torch.Generator().manual_seed(1))
     after = before + before @ matrix

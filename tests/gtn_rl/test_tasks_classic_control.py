@@ -1,4 +1,4 @@
-"""Every re-implementation against Gymnasium's own environment."""
+"""Batched re-implementations of classic control, compared with Gymnasium's own environments."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ COPIES = 4
 
 
 def driven(id: str, step: int, observation: np.ndarray, generator: np.random.Generator) -> Any:
-    """An action that ends the episode where the task can be ended simply, and leaves its bounds now and then."""
+    """Returns an action that tends to terminate the episode where that is easy, and that sometimes exceeds the bounds."""
     if id == "Pendulum-v1":
         return generator.uniform(-2.5, 2.5, size=1).astype(np.float32)
     if id == "MountainCarContinuous-v0":
@@ -35,7 +35,7 @@ def set_state(env: gym.Env, rows: tuple[np.ndarray, ...], i: int) -> None:
 
 
 @pytest.mark.parametrize("id", BATCHED)
-def test_every_step_is_gymnasiums(id: str) -> None:
+def test_every_step_matches_gymnasium(id: str) -> None:
     task, generator = make_task(id), np.random.default_rng(1)
     assert isinstance(task, ClassicControl)
     envs = [gym.make(id).unwrapped for _ in range(COPIES)]
@@ -66,8 +66,8 @@ def test_every_step_is_gymnasiums(id: str) -> None:
 
 
 @pytest.mark.parametrize("id", sorted(set(BATCHED) - {"Acrobot-v1"}))
-def test_whole_episodes_return_what_gymnasiums_do(id: str) -> None:
-    """Left to themselves from the same start; Acrobot is chaotic, so only its single steps can be compared."""
+def test_whole_episodes_match_gymnasium_returns_and_lengths(id: str) -> None:
+    """Without synchronising states after the start; Acrobot is chaotic, so only its single steps can be compared."""
     task = make_task(id)
     state = task.reset(COPIES, np.random.default_rng(2))
     starts, limit = state, task.spec.max_episode_steps
@@ -105,7 +105,7 @@ BOUNDS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 
 
 @pytest.mark.parametrize("id", BATCHED)
-def test_starts_fill_gymnasiums_range(id: str) -> None:
+def test_initial_states_match_gymnasium_mean_and_range(id: str) -> None:
     ours = make_task(id)
     first = ours.observe(ours.reset(2000, np.random.default_rng(0))).numpy()
     env = gym.make(id)
@@ -118,14 +118,14 @@ def test_starts_fill_gymnasiums_range(id: str) -> None:
 
 
 @pytest.mark.parametrize("id", BATCHED)
-def test_a_copy_starts_alike_whatever_their_number(id: str) -> None:
+def test_initial_states_do_not_depend_on_number_of_copies(id: str) -> None:
     task = make_task(id)
     few, many = (task.observe(task.reset(n, np.random.default_rng(4))) for n in (3, 50))
     assert torch.equal(few, many[:3])
 
 
 @pytest.mark.parametrize("id", BATCHED)
-def test_numpy_and_torch_agree_and_steps_are_pure(id: str) -> None:
+def test_numpy_matches_torch_and_step_leaves_its_input_state(id: str) -> None:
     ours = make_task(id)
     assert isinstance(ours, ClassicControl)
     theirs = ClassicControl(ours.spec, ours._physics, torch.device("cpu"))
@@ -145,7 +145,7 @@ def test_numpy_and_torch_agree_and_steps_are_pure(id: str) -> None:
 
 
 @pytest.mark.parametrize("id", BATCHED)
-def test_copies_start_anew_one_by_one(id: str) -> None:
+def test_restart_resets_only_given_copies(id: str) -> None:
     task = make_task(id)
     starts = task.starts(6, np.random.default_rng(7))
     first = task.begin(starts)
@@ -162,7 +162,7 @@ def test_copies_start_anew_one_by_one(id: str) -> None:
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 @pytest.mark.parametrize("id", BATCHED)
-def test_a_gpu_computes_the_same(id: str) -> None:
+def test_gpu_steps_match_cpu(id: str) -> None:
     cpu, gpu = make_task(id), make_task(id, device="cuda")
     a, b = cpu.reset(40, np.random.default_rng(6)), gpu.reset(40, np.random.default_rng(6))
     generator = np.random.default_rng(5)
@@ -172,7 +172,7 @@ def test_a_gpu_computes_the_same(id: str) -> None:
         torch.testing.assert_close(cpu.observe(a), gpu.observe(b).cpu(), rtol=1e-5, atol=1e-5)
 
 
-def test_solved_and_limits_are_known() -> None:
+def test_specs_and_solve_thresholds_match_documented_values() -> None:
     specs = {id: make_task(id).spec for id in BATCHED}
     assert {id: threshold_of(id) for id in specs} == {
         "CartPole-v1": 475,

@@ -1,4 +1,4 @@
-"""The accounting of rollouts against a plain Gymnasium loop."""
+"""Rollouts of batched tasks: returns, lengths and transitions, compared with a plain Gymnasium loop."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ SEED = 7
 
 
 def lean(observations: torch.Tensor, alive: torch.Tensor) -> torch.Tensor:
-    """Balances the pole, worse for a higher copy."""
+    """Balances the pole, less well for copies with a higher index."""
     return (observations[:, 2] + (0.5 - 0.04 * alive) * observations[:, 3] > 0.02 * (alive % 3)).long()
 
 
 def plain(n: int, max_steps: int) -> tuple[list[float], list[int], list[bool]]:
-    """The same episodes, one after the other, in Gymnasium."""
+    """Returns the same episodes' returns, lengths and terminations, from Gymnasium, one episode at a time."""
     task = make_task("CartPole-v1")
     starts = np.array(task.reset(n, np.random.default_rng(SEED)))
     returns, lengths, ends = [], [], []
@@ -41,7 +41,7 @@ def plain(n: int, max_steps: int) -> tuple[list[float], list[int], list[bool]]:
 
 
 @pytest.mark.parametrize(("group", "max_steps"), [(1, 500), (1, 210), (4, 500), (12, 500)])
-def test_returns_and_lengths_are_those_of_a_plain_loop(group: int, max_steps: int) -> None:
+def test_returns_lengths_and_terminations_match_a_plain_loop(group: int, max_steps: int) -> None:
     task = make_task("CartPole-v1")
     result = rollout(task, lean, 12, np.random.default_rng(SEED), max_steps=max_steps, group=group)
     returns, lengths, ends = plain(12, max_steps)
@@ -52,7 +52,7 @@ def test_returns_and_lengths_are_those_of_a_plain_loop(group: int, max_steps: in
     assert result.transitions is None
 
 
-def test_transitions_are_the_steps_that_counted() -> None:
+def test_transitions_record_exactly_the_steps_of_each_episode() -> None:
     task = make_task("CartPole-v1")
     result = rollout(task, lean, 12, np.random.default_rng(SEED), record=True)
     steps = result.transitions
@@ -68,7 +68,7 @@ def test_transitions_are_the_steps_that_counted() -> None:
     assert torch.equal(steps.actions, lean(steps.observations, steps.copies))
 
 
-def test_blocks_are_dropped_whole_and_announced_by_a_new_tensor() -> None:
+def test_copies_are_dropped_in_whole_blocks_with_a_new_tensor() -> None:
     seen: list[torch.Tensor] = []
 
     def policy(observations: torch.Tensor, alive: torch.Tensor) -> torch.Tensor:
@@ -85,8 +85,8 @@ def test_blocks_are_dropped_whole_and_announced_by_a_new_tensor() -> None:
     assert all(len(after) * 2 <= len(before) for before, after in itertools.pairwise(seen))
 
 
-def test_a_gpu_rollout_counts_alike(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A GPU is asked only now and then whether all has ended."""
+def test_sparse_checks_for_ended_copies_do_not_change_results(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a GPU, whether all copies have ended is checked only every 16 steps; here, the CPU does likewise."""
     task = make_task("CartPole-v1")
 
     def run() -> Rollout:
@@ -102,7 +102,7 @@ def test_a_gpu_rollout_counts_alike(monkeypatch: pytest.MonkeyPatch) -> None:
     assert torch.equal(once.transitions.observations, again.transitions.observations)
 
 
-def test_what_a_task_pays_after_an_episode_counts_for_nothing() -> None:
+def test_tally_ignores_rewards_after_the_end_of_an_episode() -> None:
     tally = Tally.of(2, torch.device("cpu"))
     tally.add(torch.tensor([1.0, 2.0]))
     tally.end(torch.tensor([True, False]), torch.tensor([True, False]))
@@ -111,14 +111,14 @@ def test_what_a_task_pays_after_an_episode_counts_for_nothing() -> None:
     assert tally.lengths.tolist() == [1.0, 2.0]
 
 
-def test_it_says_what_is_wrong() -> None:
+def test_episodes_must_be_a_multiple_of_the_group_size() -> None:
     task = make_task("CartPole-v1")
     with pytest.raises(ValueError, match="episodes must be a positive multiple of the group size 4, got 10"):
         rollout(task, lean, 10, np.random.default_rng(0), group=4)
 
 
 @pytest.mark.parametrize("id", ["CartPole-v1", "LunarLander-v3"])
-def test_copies_of_a_block_can_start_alike(id):
+def test_repeat_gives_each_block_one_initial_state(id):
     task = make_task(id, workers=0)
     try:
         first = task.observe(task.reset(6, np.random.default_rng(1), repeat=3))

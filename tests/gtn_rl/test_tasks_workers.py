@@ -1,4 +1,4 @@
-"""Worker processes against plain Gymnasium environments with the same seeds, and how they end."""
+"""Tasks stepped by worker processes: results, errors, signals and shutdown."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from gtn_rl.tasks.workers import EnvPool
 
 
 class Countdown(gym.Env):
-    """Counts down to its end, is cut off by itself at times, and fails or takes the process with it on demand."""
+    """Counts down to termination, sometimes truncates itself one step earlier, and raises or kills its process on demand."""
 
     def __init__(self) -> None:
         os.write(2, b"a warning from C\n")
@@ -56,11 +56,11 @@ class Countdown(gym.Env):
         return np.array([[self.left], [float(action)]]), float(action), terminated, truncated, {}
 
 
-cloudpickle.register_pickle_by_value(sys.modules[__name__])  # a worker cannot import this file, nor a user's script
+cloudpickle.register_pickle_by_value(sys.modules[__name__])  # a worker can import neither this file nor a user's script
 
 
 class Odd(gym.Env):
-    """Spaces of any kind."""
+    """An environment with the given spaces, which is never run."""
 
     def __init__(self, observation_space: spaces.Space, action_space: spaces.Space) -> None:
         self.observation_space, self.action_space = observation_space, action_space
@@ -79,7 +79,7 @@ def always(action: int) -> Any:
 
 
 @pytest.mark.parametrize(("id", "workers"), [("LunarLander-v3", 0), ("LunarLander-v3", 2), ("Hopper-v5", 2)])
-def test_episodes_are_those_of_plain_environments(id: str, workers: int) -> None:
+def test_episodes_match_plain_gymnasium_environments(id: str, workers: int) -> None:
     n, limit = 4, 75
     if id.startswith("Hopper"):
         pytest.importorskip("mujoco", reason="needs the extra mujoco")
@@ -114,7 +114,7 @@ def test_episodes_are_those_of_plain_environments(id: str, workers: int) -> None
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-def test_an_environment_of_ones_own(workers: int, capfd: pytest.CaptureFixture[str]) -> None:
+def test_user_environment_runs_in_process_and_in_workers(workers: int, capfd: pytest.CaptureFixture[str]) -> None:
     task = make_task("Countdown-v0", workers=workers)
     assert task.spec.observation_size == 2
     assert task.spec.max_episode_steps is None
@@ -130,10 +130,10 @@ def test_an_environment_of_ones_own(workers: int, capfd: pytest.CaptureFixture[s
     assert workers == 0 or not printed.out
     assert (
         1 <= printed.err.count("a warning from C") <= 2 + workers
-    )  # of the first copy, in each process that makes some
+    )  # only from the first copy in each process that creates some
 
 
-def test_only_the_latest_state_can_be_used() -> None:
+def test_using_an_outdated_state_raises() -> None:
     task = make_task("Countdown-v0", workers=0)
     first = task.reset(3, np.random.default_rng(0))
     second, *_ = task.step(first, torch.zeros(3, dtype=torch.long))
@@ -145,7 +145,7 @@ def test_only_the_latest_state_can_be_used() -> None:
         task.observe(second)
 
 
-def test_an_exception_in_a_worker_arrives_here() -> None:
+def test_exception_in_worker_is_raised_and_pool_recovers() -> None:
     task = make_task("Countdown-v0", workers=2)
     with pytest.raises(GTNError, match=r"(?s)Countdown-v0 failed in a worker:.*the countdown broke"):
         rollout(task, always(2), 4, np.random.default_rng(0), max_steps=20)
@@ -154,21 +154,21 @@ def test_an_exception_in_a_worker_arrives_here() -> None:
     task.close()
 
 
-def test_an_exception_in_this_process_reads_as_one_in_a_worker() -> None:
+def test_exception_without_workers_raises_the_same_kind_of_error() -> None:
     task = make_task("Countdown-v0", workers=0)
     with pytest.raises(GTNError, match="Countdown-v0 failed: FloatingPointError: the countdown broke"):
         rollout(task, always(2), 4, np.random.default_rng(0), max_steps=20)
     task.close()
 
 
-def test_a_worker_that_dies_is_named() -> None:
+def test_dead_worker_error_names_worker_and_exit_code() -> None:
     task = make_task("Countdown-v0", workers=2)
     with pytest.raises(GTNError, match="worker 0 of 2 of Countdown-v0 died with exit code -9"):
         rollout(task, always(1), 4, np.random.default_rng(0), max_steps=20)
 
 
-def test_workers_leave_with_their_parent() -> None:
-    """A script without a main guard and without close."""
+def test_workers_exit_with_their_parent() -> None:
+    """The parent is a script that neither has a main guard nor closes its task."""
     script = (
         "import numpy as np; from gtn_rl.tasks import make_task; "
         "task = make_task('LunarLander-v3', workers=2); task.reset(4, np.random.default_rng(0)); "
@@ -184,15 +184,15 @@ def test_workers_leave_with_their_parent() -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_worker_that_starts_leaves_interrupts_to_its_parent(number: signal.Signals) -> None:
-    """Even the first moments of its interpreter, before it has imported anything."""
+def test_starting_worker_ignores_interrupts(number: signal.Signals) -> None:
+    """Also in the first moments of its interpreter, before it has imported anything."""
     memory = os.memfd_create("copies")
     for wait in (0.0, 0.05, 0.3):
         ours, theirs = Pipe()
         process = start(theirs, memory)
         time.sleep(wait)
         process.send_signal(number)
-        ours.close()  # so that it leaves by itself
+        ours.close()  # so that it exits by itself
         theirs.close()
         assert process.wait(30) == 0
     os.close(memory)
@@ -216,7 +216,7 @@ def test_a_worker_that_starts_leaves_interrupts_to_its_parent(number: signal.Sig
         ),
     ],
 )
-def test_spaces_that_are_not_supported_are_named(observation: spaces.Space, action: spaces.Space, message: str) -> None:
+def test_unsupported_spaces_are_rejected(observation: spaces.Space, action: spaces.Space, message: str) -> None:
     with pytest.raises(UsageError, match=f"Odd-v0 has {message}"):
         make_task("Odd-v0", env_kwargs={"observation_space": observation, "action_space": action})
 
@@ -225,7 +225,7 @@ def test_spaces_that_are_not_supported_are_named(observation: spaces.Space, acti
     ("low", "high", "dtype"),
     [(-0.1, 0.1, np.float64), (-1.0, 0.1, np.float32), (-2.0, 1.9, np.float32), (0.1, 0.7, np.float64)],
 )
-def test_the_outermost_actions_lie_in_the_space(low: float, high: float, dtype: Any) -> None:
+def test_denormalised_actions_stay_within_the_action_space(low: float, high: float, dtype: Any) -> None:
     space = spaces.Box(low, high, (1,), dtype)
     env = Odd(spaces.Box(-1, 1, (2,)), space)
     env.spec = gym.spec("Odd-v0")
@@ -244,18 +244,20 @@ def test_the_outermost_actions_lie_in_the_space(low: float, high: float, dtype: 
         ("no_such_package:Env-v0", "no_such_package:Env-v0: No module named 'no_such_package'"),
     ],
 )
-def test_ids_that_do_not_exist(id: str, message: str) -> None:
+def test_unknown_ids_are_rejected(id: str, message: str) -> None:
     with pytest.raises(UsageError) as error:
         make_task(id)
     assert str(error.value).startswith(message)
 
 
-def test_a_version_that_gymnasium_gave_up() -> None:
+def test_deprecated_environment_version_is_rejected() -> None:
     with pytest.raises(UsageError, match=r"LunarLander-v2: .*deprecated"), pytest.warns(match="out of date"):
         make_task("LunarLander-v2")
 
 
-def test_a_package_that_registers_its_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_id_with_package_imports_it_to_register_the_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     source = "import gymnasium\ngymnasium.register('Theirs-v0', 'gymnasium.envs.classic_control:PendulumEnv')\n"
     (tmp_path / "package_of_theirs.py").write_text(source)
     monkeypatch.syspath_prepend(tmp_path)
@@ -274,7 +276,7 @@ def test_a_package_that_registers_its_environment(tmp_path: Path, monkeypatch: p
         ("Hopper-v5", "gymnasium.envs.mujoco", "mujoco", "mujoco"),
     ],
 )
-def test_a_missing_package_is_named(
+def test_missing_package_error_gives_install_command(
     id: str, module: str, block: str, extra: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in [name for name in sys.modules if name.startswith(module)]:
@@ -284,7 +286,7 @@ def test_a_missing_package_is_named(
         make_task(id)
 
 
-def test_arguments_reach_the_environment_and_replace_the_reimplementation() -> None:
+def test_env_kwargs_reach_gymnasium_and_negative_workers_raise() -> None:
     task = make_task("CartPole-v1", workers=1, env_kwargs={"sutton_barto_reward": True})
     result = rollout(task, always(1), 3, np.random.default_rng(0))
     task.close()
@@ -294,7 +296,7 @@ def test_arguments_reach_the_environment_and_replace_the_reimplementation() -> N
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-def test_copies_start_anew_one_by_one(workers: int) -> None:
+def test_restart_resets_only_given_copies(workers: int) -> None:
     task = make_task("Countdown-v0", workers=workers)
     assert isinstance(task, EnvPool)
     (seeds,) = task.starts(5, np.random.default_rng(0))
@@ -320,7 +322,7 @@ def test_copies_start_anew_one_by_one(workers: int) -> None:
     task.close()
 
 
-def test_workers_need_no_torch() -> None:
+def test_workers_do_not_load_torch() -> None:
     task = make_task("Countdown-v0", workers=1)
     assert isinstance(task, EnvPool)
     task.reset(2, np.random.default_rng(0))

@@ -1,4 +1,4 @@
-"""Whole meta-trainings of environments, small: stages, the file they leave, interruption and resuming, refusals."""
+"""Whole meta-trainings of small environments: stages, the resulting file, resuming, presets and invalid settings."""
 
 import dataclasses
 import json
@@ -59,7 +59,7 @@ def config(kind, *more):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["bandit", "mdp", "reward"])
-def test_a_run_leaves_an_environment_that_tells_how_it_was_made(kind, tmp_path):
+def test_run_writes_environment_with_provenance_and_metrics(kind, tmp_path):
     run = RunFolder(tmp_path / "run")
     progress, results = meta_train(config(kind), run, command="gtn-cli meta-train --task CartPole-v1")
     weights = load_environment(run.teacher)
@@ -93,7 +93,7 @@ def test_a_run_leaves_an_environment_that_tells_how_it_was_made(kind, tmp_path):
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 @pytest.mark.parametrize("kind", ["bandit", "mdp"])
 @pytest.mark.parametrize("start", ["null", "GTN-CartPoleBandit-v0"])
-def test_a_gpu_meta_trains(kind, start, tmp_path):
+def test_meta_training_and_resume_work_on_gpu(kind, start, tmp_path):
     stages = STAGES[kind][:-1] + ", {name: scale}, {name: meta-gradient, validations: 1}]"
     told = ["device=cuda", f"environment.start={start}", f"environment.termination={kind == 'mdp'}".lower(), stages]
     run = RunFolder(tmp_path / "run")
@@ -116,7 +116,7 @@ class Family(DQNFamily):
 """
 
 
-def test_a_stage_that_fails_leaves_nothing_open(tmp_path, monkeypatch):
+def test_failing_stage_leaves_no_open_files(tmp_path, monkeypatch):
     (tmp_path / "failing_dqn.py").write_text(FAILING_DQN)
     monkeypatch.syspath_prepend(tmp_path)
     told = ["environment.start=GTN-CartPoleBandit-v0", "stages=[{name: scale}]", "agents.names=['failing_dqn:Family']"]
@@ -127,7 +127,7 @@ def test_a_stage_that_fails_leaves_nothing_open(tmp_path, monkeypatch):
     assert not [name for name in opened if name.startswith(str(run.path))]
 
 
-def test_a_file_that_cannot_be_written_is_an_error_of_ours(tmp_path, make_teacher):
+def test_unwritable_teacher_file_raises_gtn_error(tmp_path, make_teacher):
     teacher = make_teacher(make_task("CartPole-v1"), "bandit")
     with pytest.raises(GTNError, match=r"cannot write .*teacher.safetensors: No such file"):
         write_environment(tmp_path / "gone" / "teacher.safetensors", teacher, config("bandit"), [], {}, "")
@@ -145,8 +145,8 @@ short = Short()
 
 
 @pytest.mark.slow
-def test_a_reward_of_a_size_that_agents_cannot_learn_is_given_another(tmp_path, monkeypatch):
-    """DQN's Huber loss and Adam's short steps leave a reward of size 50 unlearned."""
+def test_scale_stage_shrinks_reward_too_large_to_learn(tmp_path, monkeypatch):
+    """With DQN's Huber loss and Adam's bounded steps, a reward 50 times as large is not learned in time."""
     (tmp_path / "short_dqn.py").write_text(SHORT_DQN)
     monkeypatch.syspath_prepend(tmp_path)
     run = RunFolder(tmp_path / "run")
@@ -156,7 +156,7 @@ def test_a_reward_of_a_size_that_agents_cannot_learn_is_given_another(tmp_path, 
         teacher, {**weights.tensors, "reward.scale": 50 * weights.tensors["reward.scale"]}, weights.document
     )
     own = ["agents.names=['short_dqn:short']", "agents.validation_seeds=3", f"environment.start={teacher}"]
-    own.append("environment.regret=false")  # a regret is learned at this size, too
+    own.append("environment.regret=false")  # a regret can be learned even at this size
     settings = config("bandit", *own, "stages=[{name: scale}]")
     progress, (result,) = meta_train(settings, run)
     factor = result.metrics["meta/reward_factor"]
@@ -165,7 +165,7 @@ def test_a_reward_of_a_size_that_agents_cannot_learn_is_given_another(tmp_path, 
     assert result.score > result.before
     assert progress.best == result.score == load_environment(run.teacher).document["metrics"]["score"]
     rows = list(run.metric_rows())
-    assert [row["meta/reward_factor"] for row in rows] == [*FACTORS, factor]  # none judged twice
+    assert [row["meta/reward_factor"] for row in rows] == [*FACTORS, factor]  # each factor is judged once
     assert rows[-1]["cost/real_steps"] == rows[-2]["cost/real_steps"]
     assert run_progress(run, to_dict(settings)).done
 
@@ -177,7 +177,7 @@ DIFFERENTIATED = (
 
 
 @pytest.mark.slow
-def test_a_potential_is_added_to_the_real_reward_and_inner_steps_count(tmp_path):
+def test_potential_run_saves_gamma_and_counts_agents_real_steps(tmp_path):
     run = RunFolder(tmp_path / "run")
     meta_train(config("reward", *POTENTIAL, "environment.gamma=0.9"), run)
     weights = load_environment(run.teacher)
@@ -186,16 +186,16 @@ def test_a_potential_is_added_to_the_real_reward_and_inner_steps_count(tmp_path)
     assert weights.layers("reward")[-1][0].shape == (8, 1)
     assert (
         0.3 < float(weights.tensors["reward.scale"]) < 50
-    )  # a tenth of a random policy's return, over the network's size
+    )  # a tenth of a random policy's return, divided by the network's output size
     rows = list(run.metric_rows())
     steps = np.diff([row["cost/real_steps"] for row in rows])
     own = AGENTS["dqn"].usual(make_task("CartPole-v1").spec)
-    assert steps[-1] > own.warm_up + own.updates * own.steps  # an agent of the validation, and its episode
-    assert steps[0] > 4 * 200 * 4  # the population's agents
+    assert steps[-1] > own.warm_up + own.updates * own.steps  # a validation agent's training and its real episode
+    assert steps[0] > 4 * 200 * 4  # training of the population's agents
 
 
 @pytest.mark.slow
-def test_terminations_are_fitted_and_meta_learned(tmp_path):
+def test_terminations_are_fitted_and_other_parts_stay_fixed(tmp_path):
     stages = "stages=[{name: fit}, {name: bilevel, population: 4, validations: 1, parts: [termination]}]"
     run = RunFolder(tmp_path / "run")
     _, results = meta_train(
@@ -212,7 +212,7 @@ def test_terminations_are_fitted_and_meta_learned(tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("settings", [["mdp", "environment.termination=true"], ["reward"], ["bandit", DIFFERENTIATED]])
-def test_an_interrupted_run_ends_where_another_does(settings, tmp_path):
+def test_resumed_run_matches_uninterrupted_run(settings, tmp_path):
     whole, broken = RunFolder(tmp_path / "whole"), RunFolder(tmp_path / "broken")
     settings = config(*settings)
     meta_train(settings, whole)
@@ -224,9 +224,9 @@ def test_an_interrupted_run_ends_where_another_does(settings, tmp_path):
         if len(seen) in (1, steps - 1):
             raise KeyboardInterrupt
 
-    with pytest.raises(KeyboardInterrupt):  # within the first stage
+    with pytest.raises(KeyboardInterrupt):  # in the first stage
         meta_train(settings, broken, listener=interrupt, command="as it began")
-    with pytest.raises(KeyboardInterrupt):  # within the last one
+    with pytest.raises(KeyboardInterrupt):  # in the last stage
         meta_train(settings, broken, resume=True, listener=interrupt)
     with pytest.raises(UsageError, match=r"broken was started with a different seed: a resumed run keeps"):
         meta_train(dataclasses.replace(settings, seed=5, threads=2), broken, resume=True)
@@ -236,7 +236,7 @@ def test_an_interrupted_run_ends_where_another_does(settings, tmp_path):
     for name, tensor in one.tensors.items():
         assert np.array_equal(tensor, other.tensors[name]), name
     assert other.document["command"] == "as it began"
-    assert seen == list(range(1, steps + 1))  # outer steps of the whole run
+    assert seen == list(range(1, steps + 1))  # outer steps are counted over the whole run
     repeated = [
         [(row["iteration"], row["stage"], row["cost/real_steps"]) for row in run.metric_rows()]
         for run in (whole, broken)
@@ -246,8 +246,8 @@ def test_an_interrupted_run_ends_where_another_does(settings, tmp_path):
 
 
 @pytest.mark.slow
-def test_agents_of_stable_baselines_teach_and_judge(tmp_path):
-    """A teacher is meta-trained on one kind and validated on another, twice to the same end."""
+def test_sb3_agents_train_and_judge_reproducibly(tmp_path):
+    """Two runs with the same seed, meta-trained on DQN and validated on A2C, give the same teacher."""
     names = ("agents.names=[sb3-dqn]", "agents.judges=[sb3-a2c]", "agents.sb3_steps=800")
     settings = config("bandit", *names, "environment.spread=task", "environment.jitter=0.2")
     ends, spreads = [], []
@@ -266,17 +266,17 @@ def test_agents_of_stable_baselines_teach_and_judge(tmp_path):
 
 
 @pytest.mark.slow
-def test_an_environment_starts_with_the_size_of_reward_that_it_is_told(tmp_path):
+def test_reward_scale_sets_initial_size_of_reward(tmp_path):
     sizes = []
     for size in (1.0, 0.1):
         run = RunFolder(tmp_path / str(size))
         only_initial = "stages=[{name: bilevel, population: 4, validations: 1, parts: [initial]}]"
         meta_train(config("bandit", f"environment.reward_scale={size}", "iterations=1", only_initial), run)
         sizes.append(float(load_environment(run.teacher).tensors["reward.scale"]))
-    assert sizes[1] == pytest.approx(0.1 * sizes[0], rel=0.2)  # of a spread over states that are not quite the same
+    assert sizes[1] == pytest.approx(0.1 * sizes[0], rel=0.2)  # normalised over initial states that differ slightly
 
 
-def test_a_search_for_the_greedy_policy_leaves_alone_what_it_cannot_tell_apart(tmp_path):
+def test_greedy_stage_keeps_reward_scale_and_initial_spread(tmp_path):
     run = RunFolder(tmp_path / "run")
     told = ["environment.reward_scale=0.1", "environment.jitter=0.3", "agents.names=[td3]", "iterations=8"]
     told += ["stages=[{name: greedy, population: 8, sigma: 1.0, validations: 1}]", "environment.kind=bandit"]
@@ -286,7 +286,7 @@ def test_a_search_for_the_greedy_policy_leaves_alone_what_it_cannot_tell_apart(t
     assert np.exp(tensors["initial.log_std"]) == pytest.approx(0.3)
 
 
-def test_adam_gets_a_rate_of_its_own():
+def test_default_outer_lr_depends_on_estimator():
     rates = {}
     for name in ("snes", "openai-es"):
         told = config("bandit", f"stages=[{{name: bilevel, estimator: {name}}}]")
@@ -294,14 +294,14 @@ def test_adam_gets_a_rate_of_its_own():
     assert rates == {"snes": 1.0, "openai-es": 0.02}
 
 
-def test_every_stage_has_a_nature_and_something_that_runs_it():
+def test_every_stage_name_has_a_nature_and_a_runner():
     assert set(NATURES) == set(get_args(StageName))
     assert {name for name, nature in NATURES.items() if not nature.loops} == set(WITHOUT_OUTER_STEPS)
 
 
 @pytest.mark.parametrize("task", ["Pendulum-v1", "MountainCar-v0", "HalfCheetah-v5", "BipedalWalker-v3"])
 @pytest.mark.parametrize("kind", ["bandit", "mdp", "reward"])
-def test_presets_have_stages_that_go_with_every_kind(task, kind):
+def test_presets_have_valid_stages_for_every_kind(task, kind):
     for start in (None, "GTN-CartPoleBandit-v0"):
         if start is not None and kind == "reward":
             continue
@@ -314,14 +314,14 @@ def test_presets_have_stages_that_go_with_every_kind(task, kind):
 
 
 @pytest.mark.parametrize("task", ["CartPole-v1", "MountainCar-v0", "HalfCheetah-v5", "BipedalWalker-v3"])
-def test_presets_of_a_potential_evolve_no_greedy_policy(task):
+def test_presets_omit_greedy_stage_for_a_potential(task):
     for mode, first in (("state-action", "bilevel" if task == "CartPole-v1" else "greedy"), ("potential", "bilevel")):
         resolved = resolve_config(task, "fast", {"environment": {"kind": "reward", "reward_mode": mode}})
         assert resolved.stages[0].name == first
         refuse_nonsense(resolved.environment, resolved.stages, discrete=task in DISCRETE)
 
 
-def test_a_reward_is_not_softened_at_the_cost_of_real_steps():
+def test_preset_omits_soften_stage_for_kind_reward():
     for kind, expected in (("bandit", True), ("mdp", True), ("reward", False)):
         resolved = resolve_config("HalfCheetah-v5", "fast", {"environment": {"kind": kind}})
         assert ("soften" in [stage.name for stage in resolved.stages]) == expected
@@ -336,7 +336,7 @@ def test_a_reward_is_not_softened_at_the_cost_of_real_steps():
         ("Pendulum-v1", "bandit", f"{{name: meta-gradient, validations: 1, {TINY}}}"),
     ],
 )
-def test_differentiable_stages_run_on_every_kind_of_task(task, kind, stages, tmp_path):
+def test_differentiable_stages_run_for_both_kinds_of_actions(task, kind, stages, tmp_path):
     agents = "agents.names=[a2c]" if task == "Pendulum-v1" else "agents.names=[dqn]"
     assignments = parse_assignments([*SMALL, f"stages=[{stages}]", agents])
     run = RunFolder(tmp_path / "run")
@@ -461,7 +461,7 @@ def test_differentiable_stages_run_on_every_kind_of_task(task, kind, stages, tmp
         ("CartPole-v1", ["environment.episode_step=3"], "did you mean 'environment.episode_steps'"),
     ],
 )
-def test_what_makes_no_sense_is_refused(task, settings, message, tmp_path):
+def test_invalid_settings_are_rejected_before_training(task, settings, message, tmp_path):
     torch.manual_seed(0)
     with pytest.raises(UsageError, match=message):
         meta_train(

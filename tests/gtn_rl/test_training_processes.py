@@ -1,4 +1,4 @@
-"""Meta-training of an environment by several processes: the same environment, bit for bit, whatever their number."""
+"""Meta-training by several processes: evolution is bit-for-bit independent of their number, and all ranks agree."""
 
 import numpy as np
 import pytest
@@ -31,11 +31,12 @@ DIFFERENTIATED = "stages=[{name: meta-gradient, validations: 1, gradient: {steps
 
 
 BY_ALL = "meta/fitness_of_mean"
-"""Shown only, and judged in every part's last place, where roundings may be other ones; see ``SplitTrial``."""
+"""Left out of the comparison: this figure is only logged, and every process evaluates it last, where rounding may
+differ; see ``SplitTrial``."""
 
 
 def train(world, path, task, kind, settings):
-    """Meta-trains an environment; returns what each process knows of it at the end."""
+    """Meta-trains an environment; returns the best score and the stages' results on this process."""
     config = resolve_config(task, "fast", {"environment": {"kind": kind}}, parse_assignments([*SMALL, *settings]))
     progress, results = meta_train(config, RunFolder(path), world=world)
     return progress.best, [(r.name, r.kept, r.score, r.outer_steps, r.real_steps, r.cpu_seconds) for r in results]
@@ -52,7 +53,7 @@ def rows_of(path):
     ("task", "kind", "sizes", "settings"),
     [
         ("CartPole-v1", "mdp", (2,), [EVERY_STAGE, "agents.names=[dqn]"]),
-        # Returns that tell roundings apart, and parts of one or two candidates.
+        # Pendulum's returns reveal differences in rounding; the parts have one or two candidates.
         (
             "Pendulum-v1",
             "bandit",
@@ -61,7 +62,7 @@ def rows_of(path):
         ),
     ],
 )
-def test_evolution_is_the_same_on_any_number_of_processes(in_processes, tmp_path, task, kind, sizes, settings):
+def test_evolution_does_not_depend_on_number_of_processes(in_processes, tmp_path, task, kind, sizes, settings):
     alone = train(SingleProcess(), tmp_path / "1", task, kind, settings)
     one = load_environment(RunFolder(tmp_path / "1").teacher)
     for size in sizes:
@@ -79,7 +80,7 @@ def test_evolution_is_the_same_on_any_number_of_processes(in_processes, tmp_path
 
 
 @pytest.mark.usefixtures("short_agents")
-def test_a_softened_environment_is_the_same_on_two_processes(in_processes, tmp_path, monkeypatch):
+def test_soften_stage_matches_single_process_on_two_processes(in_processes, tmp_path, monkeypatch):
     monkeypatch.setattr(soften, "_played", lambda pipeline, gain: (-abs(gain - 0.6), 5))
     stages = "stages=[{name: greedy, population: 4, validations: 1}, {name: soften}, {name: fit}, {name: scale}]"
     settings = [stages, "agents.names=['short_a2c:short']", "agents.judges=['short_a2c:short']"]
@@ -91,7 +92,7 @@ def test_a_softened_environment_is_the_same_on_two_processes(in_processes, tmp_p
     assert all(np.array_equal(tensor, other[name]) for name, tensor in one.items())
 
 
-def test_differentiated_stages_average_over_processes(in_processes, tmp_path):
+def test_meta_gradient_stage_agrees_across_two_processes(in_processes, tmp_path):
     results = in_processes(2, train, tmp_path / "2", "CartPole-v1", "bandit", [DIFFERENTIATED])
     assert results[0] == results[1]
     rows = [row for row in RunFolder(tmp_path / "2").metric_rows() if "meta/loss" in row]

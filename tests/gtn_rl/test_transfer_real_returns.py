@@ -1,3 +1,5 @@
+"""Returns of agents on the real task: one episode per copy, random states, and the types of observations."""
+
 import gymnasium as gym
 import numpy as np
 import torch
@@ -14,8 +16,8 @@ def right_when_leaning_right(observations):
     return (observations[:, 2] > 0).astype(np.int64)
 
 
-def test_one_whole_episode_on_each_copy():
-    task = RealTask("MountainCarContinuous-v0", 3)  # has no native copies
+def test_returns_are_those_of_one_episode_per_copy():
+    task = RealTask("MountainCarContinuous-v0", 3)  # has no vector environment of its own
     push = np.ones((3, 1), np.float32)
     returns = task.returns(lambda _: push, seed=5)
     expected = []
@@ -30,7 +32,7 @@ def test_one_whole_episode_on_each_copy():
     np.testing.assert_allclose(returns, expected)
 
 
-def test_native_and_listed_copies_agree():
+def test_native_and_listed_copies_give_similar_mean_returns():
     native, listed = RealTask("CartPole-v1", 300), RealTask("CartPole-v1", 300)
     listed._copies = real_returns._ListedCopies("CartPole-v1", 300)
     a, b = (task.returns(right_when_leaning_right, seed=1) for task in (native, listed))
@@ -38,7 +40,7 @@ def test_native_and_listed_copies_agree():
     np.testing.assert_array_equal(a, native.returns(right_when_leaning_right, seed=1))
 
 
-def test_judging_leaves_the_random_state_alone():
+def test_evaluation_leaves_random_states_unchanged():
     entry = algorithm("dqn")
     agent = make_agent(entry, find_environment("CartPole-v1"), interpret({"buffer_size": 100}, entry), seed=0)
     before = torch.get_rng_state(), np.random.get_state()[1].copy(), agent.action_space.np_random.bit_generator.state
@@ -50,7 +52,7 @@ def test_judging_leaves_the_random_state_alone():
     np.testing.assert_array_equal(sampled, task.returns(acting(agent, deterministic=False, seed=1), seed=1))
 
 
-def test_recurrent_and_normalising_agents():
+def test_recurrent_and_normalising_agents_can_be_evaluated():
     for name, given in (("ppo_lstm", {}), ("ppo", {"normalize": True, "n_envs": 2})):
         entry = algorithm(name)
         agent = make_agent(entry, find_environment("CartPole-v1"), interpret(given, entry), seed=0)
@@ -58,7 +60,7 @@ def test_recurrent_and_normalising_agents():
 
 
 class Drifting(gym.Env):
-    """Begins with whole numbers, and pays where the agent sees the fraction that follows."""
+    """Its first observation is an integer array, its later ones are fractional."""
 
     observation_space = gym.spaces.Box(-9, 9, (1,), np.float32)
     action_space = gym.spaces.Discrete(2)
@@ -72,7 +74,7 @@ class Drifting(gym.Env):
         return np.array([0.5]), float(action), self.steps == 3, False, {}
 
 
-def test_a_task_that_begins_with_whole_numbers_is_not_played_in_them(monkeypatch):
+def test_integer_first_observation_does_not_truncate_later_ones(monkeypatch):
     monkeypatch.setattr(real_returns.gym, "make", lambda task, **given: Drifting())
     copies = real_returns._ListedCopies("Drifting-v0", 2)
     assert copies.reset(0).dtype == np.float32

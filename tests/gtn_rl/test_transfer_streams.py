@@ -1,4 +1,4 @@
-"""Agents of data streams: a convolutional policy by default, and one pass over the real test split to judge them."""
+"""Agents of data streams: real tasks, convolutional policies, and accuracy on the real test split."""
 
 import dataclasses
 import sys
@@ -34,7 +34,7 @@ def made(name, env=SYNTHETIC, **given):
     return make_agent(entry, find_environment(env), interpret(given, entry), seed=0)
 
 
-def test_a_stream_knows_its_real_task():
+def test_stream_environment_knows_its_real_task():
     synthetic, real = find_environment(SYNTHETIC), find_environment(REAL_ID)
     assert (synthetic.stream, synthetic.real_task, synthetic.judged) == (True, REAL_ID, {})
     assert (real.stream, real.real_task, real.judged) == (True, REAL_ID, {"split": "test"})
@@ -44,7 +44,7 @@ def test_a_stream_knows_its_real_task():
     assert find_environment(str(synthetic.file)).real_task == REAL_ID
 
 
-def test_a_data_set_that_is_not_there(monkeypatch, tmp_path):
+def test_missing_or_unreadable_data_set_is_rejected(monkeypatch, tmp_path):
     monkeypatch.setenv("GTN_DATA_DIR", str(tmp_path))
     with pytest.raises(GTNError, match="does not exist; run `gtn-cli tasks --download mnist`"):
         find_environment("GTN-MNIST-Real-v0")
@@ -55,7 +55,7 @@ def test_a_data_set_that_is_not_there(monkeypatch, tmp_path):
 
 @pytest.fixture
 def own(tmp_path, monkeypatch):
-    """Returns the path of a user's own images, which a module ``my_greys`` in the current folder holds, too."""
+    """The path of a user's own images, which the importable module ``my_greys`` also holds."""
     random = np.random.default_rng(0)
     images, labels = random.integers(0, 256, (40, 8, 8)).astype(np.uint8), np.arange(40) % 4
     path = tmp_path / "greys.npz"
@@ -68,7 +68,7 @@ def own(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("named", ["file", "module"])
-def test_a_users_own_images_are_an_environment(own, named):
+def test_own_images_can_be_used_as_an_environment(own, named):
     name = str(own) if named == "file" else "my_greys:greys"
     env = find_environment(name)
     assert (env.stream, env.judged, env.full_id) == (True, {"split": "test"}, name)
@@ -78,14 +78,14 @@ def test_a_users_own_images_are_an_environment(own, named):
     assert find_environment(name).id == env.id
 
 
-def test_a_stream_of_a_users_own_images_is_judged_on_the_real_ones(own, tmp_path):
+def test_stream_of_own_images_has_them_as_real_task(own, tmp_path):
     images, labels = np.zeros((1, 8, 8, 8, 1), np.uint8), np.eye(4)[np.arange(8) % 4][None]
     document = {"task": str(own), "class_names": list("0123"), "mean": [0.5], "std": [0.3]}
     gtn_envs.save_stream(tmp_path / "s.safetensors", gtn_envs.make_stream(images, labels, document))
     assert find_environment(str(tmp_path / "s.safetensors")).real_task == str(own)
 
 
-def test_a_stream_of_what_nobody_has_is_judged_on_itself(own, tmp_path):
+def test_stream_of_unknown_data_set_is_its_own_real_task(own, tmp_path):
     images, labels = np.zeros((1, 8, 8, 8, 1), np.uint8), np.eye(4)[np.arange(8) % 4][None]
     document = {"task": "mine", "class_names": list("0123"), "mean": [0.5], "std": [0.3]}
     path = tmp_path / "s.safetensors"
@@ -95,7 +95,7 @@ def test_a_stream_of_what_nobody_has_is_judged_on_itself(own, tmp_path):
 
 
 @pytest.mark.parametrize("named", ["file", "module"])
-def test_a_users_own_images_count_by_their_content(own, named):
+def test_own_images_are_identified_by_their_content(own, named):
     name = str(own) if named == "file" else "my_greys:greys"
     before = find_environment(name)
     job = AgentJob(
@@ -127,7 +127,7 @@ SMALL, LARGE = gym.spaces.Box(0, 255, (8, 8, 1), np.uint8), gym.spaces.Box(0, 25
         ("ppo", gym.spaces.Box(-1, 1, (4,)), None, "MlpPolicy", False),
     ],
 )
-def test_the_policy_fits_the_images(name, space, policy, expected, small):
+def test_default_policy_and_extractor_fit_the_observations(name, space, policy, expected, small):
     chosen, arguments = fitting_policy(algorithm(name), space, policy, {"net_arch": [5]})
     assert chosen == expected
     assert arguments == {"net_arch": [5], **({"features_extractor_class": SmallCNN} if small else {})}
@@ -152,19 +152,19 @@ def test_every_algorithm_trains_in_a_stream(name):
     assert set(np.unique(correct)) <= {0.0, 1.0}
 
 
-def test_one_pass_over_the_test_split():
+def test_stream_evaluator_shows_every_test_image_once():
     judge = evaluator_of(find_environment(REAL_ID), 3)
     assert isinstance(judge, RealImages)
     assert (judge.measure, judge.counted, judge.count) == ("accuracy", "images", 597)
     labels = gym.make(REAL_ID, split="test").unwrapped.stream.labels[0].argmax(1)
-    for seed in range(2):  # always the same number, so every image is shown once
+    for seed in range(2):  # exact for any order only if every image is shown once
         assert judge.returns(lambda images: np.full(len(images), 3), seed).mean() == (labels == 3).mean()
     with_a_limit = evaluator_of(find_environment("CartPole-v1"), 3)
     assert isinstance(with_a_limit, RealTask)
     assert (with_a_limit.measure, with_a_limit.counted, with_a_limit.count) == ("return", "episodes", 3)
 
 
-def test_copies_share_a_stream():
+def test_vectorised_stream_gets_channels_first_and_small_cnn():
     agent = made("ppo", n_envs=16)
     assert agent.env is not None
     assert agent.env.num_envs == 16
@@ -173,7 +173,7 @@ def test_copies_share_a_stream():
 
 
 @pytest.mark.parametrize("name", ["ppo", "dqn"])
-def test_tuned_settings(name):
+def test_tuned_settings_exist_for_every_stream(name):
     for tasks in (("x", id) for id in ("GTN-Digits-Real-v0", "GTN-MNIST-Real-v0", "GTN-FashionMNIST-Real-v0")):
         given = hyperparameters("tuned", algorithm(name), tasks, Streams(0), 0)
         assert given["gamma"] == 0.0  # an action has no influence on what comes next
@@ -182,7 +182,7 @@ def test_tuned_settings(name):
     assert "GTN-Digits-Real-v0" in read_yaml(TUNED)[name]
 
 
-def test_a_study(tmp_path):
+def test_transfer_study_of_a_stream_reports_accuracies(tmp_path):
     env = find_environment(SYNTHETIC)
     plan = TransferPlan(algorithms=("a2c",), agents=1, steps=(20,), episodes=2, control_steps=50)
     transfer = study(env, env.real_task, plan, tmp_path, lambda *_: None)

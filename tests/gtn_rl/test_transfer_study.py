@@ -1,3 +1,5 @@
+"""Transfer studies: agents, controls, results file, workers, statistics and the cost at which a teacher pays."""
+
 import dataclasses
 import json
 import multiprocessing
@@ -68,7 +70,7 @@ def silent(title, done, total):
     pass
 
 
-def test_what_the_file_says(teacher):
+def test_environment_reads_real_task_and_digest_from_file(teacher):
     env = find_environment(str(teacher))
     assert (env.real_task, env.file, len(env.digest or "")) == ("CartPole-v1", teacher, 12)
     teacher.write_bytes(b"not an environment")
@@ -76,7 +78,7 @@ def test_what_the_file_says(teacher):
         find_environment(str(teacher))
 
 
-def test_copies_of_a_teacher_step_together(teacher):
+def test_agent_trains_in_vectorised_copies_of_a_teacher(teacher):
     env, entry = find_environment(str(teacher)), algorithm("ppo")
     agent = make_agent(entry, env, interpret({"n_envs": 4, "n_steps": 8, "batch_size": 16}, entry), seed=0)
     taken = []
@@ -84,7 +86,7 @@ def test_copies_of_a_teacher_step_together(teacher):
     assert taken == [64]
 
 
-def test_study_with_controls(teacher, tmp_path, monkeypatch):
+def test_study_with_controls_reports_all_roles(teacher, tmp_path, monkeypatch):
     monkeypatch.setattr(cloning, "UPDATES", 300)
     env, plan = find_environment(str(teacher)), TransferPlan(**TINY)
     transfer = study(env, "CartPole-v1", plan, tmp_path / "out", silent)
@@ -93,7 +95,7 @@ def test_study_with_controls(teacher, tmp_path, monkeypatch):
     assert [point.updates for point in transfer.curves[0].points] == [3, 7]
     cloned = transfer.curves[1].points[-1].deterministic
     assert cloned.n == 2
-    assert cloned.iqm > 100  # the reward by hand balances the pole
+    assert cloned.iqm > 100  # the hand-written reward balances the pole
     (found,) = transfer.solving
     assert (found["real"]["budget"], found["taught"]["budget"]) == (60, 40)
     assert transfer.cost == {"real_steps": 6000, "cpu_seconds": 5.0}
@@ -121,14 +123,14 @@ def judged_in(real, teacher, folder, **settings):
     return study(env, task, plan, folder, silent), (folder / "agents.jsonl").read_text()
 
 
-def test_a_real_task_may_be_synthetic_itself(teacher, tmp_path, monkeypatch):
+def test_real_task_may_be_a_synthetic_environment(teacher, tmp_path, monkeypatch):
     monkeypatch.setattr(cloning, "UPDATES", 3)
     transfer, _ = judged_in("GTN-CartPole-v0", teacher, tmp_path / "out")
     assert [curve.role for curve in transfer.curves] == [TEACHER, CLONING, UNTRAINED, REAL]
 
 
 @pytest.mark.slow
-def test_a_real_task_may_be_a_file_and_counts_by_its_content(teacher, tmp_path):
+def test_real_task_file_is_identified_by_content(teacher, tmp_path):
     real = tmp_path / "Real.safetensors"
     weights = load_environment("GTN-CartPole-v0")
     save_environment(real, weights.tensors, weights.document)
@@ -141,17 +143,17 @@ def test_a_real_task_may_be_a_file_and_counts_by_its_content(teacher, tmp_path):
     assert len(more.splitlines()) == 2 * len(done.splitlines())
 
 
-def test_results_from_before_real_tasks_had_digests_are_still_found():
+def test_results_without_task_digest_keep_their_identity():
     old = {key: value for key, value in JOB.to_json().items() if key != "task_digest"}
     assert AgentJob.from_json(old).identity == JOB.identity == json.dumps(old, sort_keys=True)
 
 
-def test_a_run_without_a_teacher_says_so(tmp_path):
+def test_run_folder_without_teacher_is_rejected(tmp_path):
     with pytest.raises(UsageError, match=f"{tmp_path} has no teacher yet"):
         find_environment(str(tmp_path))
 
 
-def test_goes_on_where_it_stopped(tmp_path, monkeypatch):
+def test_interrupted_study_resumes_with_missing_agents(tmp_path, monkeypatch):
     env, plan = find_environment("CartPole-v1"), TransferPlan(**{**TINY, "agents": 3}, controls=False)
 
     def stop_after_two(title, done, total):
@@ -163,13 +165,13 @@ def test_goes_on_where_it_stopped(tmp_path, monkeypatch):
     file = tmp_path / "agents.jsonl"
     whole = file.read_text()
     assert len(whole.splitlines()) == 2
-    file.write_text(whole + '{"job": {"ro')  # killed while it wrote
+    file.write_text(whole + '{"job": {"ro')  # killed while writing a line
     titles = []
     transfer = study(env, "CartPole-v1", plan, tmp_path, lambda title, done, total: titles.append((title, done)))
     assert titles == [("", 2), ("teacher: a2c, default, agent 2", 3)]
     assert file.read_text().startswith(whole)
     assert transfer.curves[0].points[0].deterministic.n == 3
-    monkeypatch.setattr("gtn_rl.transfer.study.run_jobs", None)  # nothing is left to run
+    monkeypatch.setattr("gtn_rl.transfer.study.run_jobs", None)  # fails if any job is left to run
     assert study(env, "CartPole-v1", plan, tmp_path, silent) == transfer
 
 
@@ -181,7 +183,7 @@ def _study(world, folder, agents):
 
 
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
-def test_agents_are_shared_out_to_processes(in_processes, tmp_path):
+def test_study_on_two_processes_matches_single_process(in_processes, tmp_path):
     alone = _study(SingleProcess(), tmp_path / "1", 3)
     assert in_processes(2, _study, tmp_path / "2", 3) == [alone] * 2
     lines = [(tmp_path / name / "agents.jsonl").read_text().splitlines() for name in "12"]
@@ -190,7 +192,7 @@ def test_agents_are_shared_out_to_processes(in_processes, tmp_path):
 
 
 @pytest.mark.slow
-def test_two_workers_find_what_one_finds(tmp_path):
+def test_results_do_not_depend_on_number_of_workers(tmp_path):
     env = find_environment("CartPole-v1")
     one, two = (
         study(env, "CartPole-v1", TransferPlan(**TINY, controls=False, workers=n), tmp_path / str(n), silent)
@@ -201,7 +203,7 @@ def test_two_workers_find_what_one_finds(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_dead_worker_is_one_clear_error(tmp_path, monkeypatch):
+def test_dead_worker_error_names_agent_and_exit_code(tmp_path, monkeypatch):
     (tmp_path / "deadly.py").write_text("import os\nos._exit(3)\n")
     monkeypatch.syspath_prepend(tmp_path)
     jobs = [AgentJob(**{**vars(JOB), "env": "deadly:X-v0"})] * 2
@@ -209,7 +211,7 @@ def test_a_dead_worker_is_one_clear_error(tmp_path, monkeypatch):
         run_jobs(run_job, jobs, 2, lambda job, result: None, lambda job: job.title)
 
 
-def test_a_worker_says_what_failed(monkeypatch):
+def test_worker_reports_error_of_failed_job(monkeypatch):
     monkeypatch.setattr("signal.signal", lambda number, handler: None)
     ours, theirs = multiprocessing.Pipe()
     ours.send(AgentJob(**{**vars(JOB), "env": "X-v0"}))
@@ -225,7 +227,7 @@ def test_a_worker_says_what_failed(monkeypatch):
     assert "unknown environment 'X-v0'" in failure
 
 
-def test_wrong_names_fail_before_any_work(tmp_path):
+def test_invalid_plan_is_rejected_before_any_work(tmp_path):
     env = find_environment("CartPole-v1")
     for wrong, words in (
         ({"algorithms": ("sac",)}, "sac does not support the actions"),
@@ -238,7 +240,7 @@ def test_wrong_names_fail_before_any_work(tmp_path):
     assert not (tmp_path / "out").exists()
 
 
-def test_one_process_at_a_time_and_foreign_files(tmp_path):
+def test_results_file_rejects_second_process_and_foreign_content(tmp_path):
     first, second = ResultsFile(tmp_path), ResultsFile(tmp_path)
     with first.locked(), pytest.raises(GTNError, match="another process is working on"), second.locked():
         pass
@@ -247,10 +249,10 @@ def test_one_process_at_a_time_and_foreign_files(tmp_path):
         pass
 
 
-def test_a_second_start_does_not_replace_the_file_of_the_first(tmp_path):
+def test_second_process_leaves_locked_results_file_unchanged(tmp_path):
     first = ResultsFile(tmp_path)
     with first.locked():
-        first.path.write_text('{"job": ')  # a line that is being written
+        first.path.write_text('{"job": ')  # a line that is still being written
         before = first.path.stat().st_ino
         second = ResultsFile(tmp_path)
         with pytest.raises(GTNError, match="another process"), second.locked():
@@ -263,12 +265,12 @@ def test_a_second_start_does_not_replace_the_file_of_the_first(tmp_path):
 
 
 @pytest.mark.parametrize("error", [PermissionError(13, "denied", "elsewhere"), BlockingIOError()])
-def test_an_error_of_the_work_is_not_taken_for_one_of_the_lock(tmp_path, error):
+def test_errors_inside_lock_are_not_reported_as_lock_errors(tmp_path, error):
     with pytest.raises(type(error)), ResultsFile(tmp_path).locked():
         raise error
 
 
-def test_real_agents_train_on_until_solved():
+def test_agents_with_budget_train_until_task_is_solved():
     assert stops_of(JOB) == [10]
     assert stops_of(AgentJob(**{**vars(JOB), "budget": 5000})) == [10, 1000, 1414, 2000, 2828, 4000, 5000]
     easy = run_job(AgentJob(**{**vars(JOB), "role": REAL, "threshold": 5.0, "steps": (10, 20), "budget": 90}))
@@ -279,7 +281,7 @@ def test_real_agents_train_on_until_solved():
 
 
 @pytest.mark.parametrize("name", ["dqn", "a2c"])
-def test_an_agent_that_may_train_on_is_the_same_up_to_there(name):
+def test_budget_does_not_change_earlier_checkpoints(name):
     short = dataclasses.replace(JOB, algorithm=name, steps=(120, 200))
     kept = [run_job(dataclasses.replace(short, budget=budget))["checkpoints"] for budget in (None, 1000)]
     (first, last), longer = kept[0], {stop["steps"]: stop for stop in kept[1]}
@@ -289,14 +291,14 @@ def test_an_agent_that_may_train_on_is_the_same_up_to_there(name):
             assert longer[stop["steps"]][kind] == stop[kind]
 
 
-def test_a_teacher_that_changes_in_the_middle_is_an_error(teacher, tmp_path):
+def test_teacher_changed_during_study_raises(teacher, tmp_path):
     job = dataclasses.replace(JOB, env=str(teacher), digest=find_environment(str(teacher)).digest)
     write_untrained(find_environment(str(teacher)), teacher, seed=1)
     with pytest.raises(GTNError, match="has changed since this study began"):
         run_job(job)
 
 
-def test_cloning_imitates_the_reward(teacher, monkeypatch):
+def test_cloning_imitates_greedy_discrete_actions(teacher, monkeypatch):
     monkeypatch.setattr(cloning, "UPDATES", 300)
     env = find_environment(str(teacher))
     states = np.array([[0, 0, 0.1, 0], [0, 0, -0.1, 0]], np.float32)
@@ -304,7 +306,7 @@ def test_cloning_imitates_the_reward(teacher, monkeypatch):
     assert clone(env, 200, seed=0).act(states).tolist() == [1, 0]
 
 
-def test_cloning_imitates_targets_of_continuous_actions(tmp_path, monkeypatch):
+def test_cloning_imitates_greedy_continuous_actions(tmp_path, monkeypatch):
     monkeypatch.setattr(cloning, "UPDATES", 500)
     env = gym.make("Pendulum-v1")
     tensors = {
@@ -329,7 +331,7 @@ def test_cloning_imitates_targets_of_continuous_actions(tmp_path, monkeypatch):
     np.testing.assert_allclose(actions[:, 0], 2 * np.tanh([-0.5, 0.5]), atol=0.15)  # torques lie in [-2, 2]
 
 
-def test_an_untrained_teacher_keeps_everything_but_its_networks(teacher, tmp_path):
+def test_untrained_control_redraws_only_the_networks(teacher, tmp_path):
     env = find_environment(str(teacher))
     write_untrained(env, tmp_path / "a.safetensors", seed=1)
     write_untrained(env, tmp_path / "b.safetensors", seed=1)
@@ -344,7 +346,7 @@ def test_an_untrained_teacher_keeps_everything_but_its_networks(teacher, tmp_pat
         write_untrained(find_environment("CartPole-v1"), tmp_path / "c.safetensors", seed=1)
 
 
-def test_statistics():
+def test_summary_statistics_and_solve_thresholds():
     assert interquartile_mean(np.array([0.0, 10.0, 20.0, 100.0])) == 15
     figures = summarise([500.0] * 5, 475.0)
     assert (figures.low, figures.high, figures.solve_rate, figures.spread) == (500, 500, 1, 0)
@@ -360,10 +362,10 @@ def result(at, seconds):
     return {"solved_at": at, "solved_cpu_seconds": seconds, "checkpoints": [{"cpu_seconds": 2.0}]}
 
 
-def test_when_a_teacher_pays():
+def test_pay_off_divides_cost_by_savings_per_agent():
     times = solve_times(
         [result(1000, 4.0), result(3000, 8.0), result(None, None)], 9000
-    )  # agents that fail are paid for, too
+    )  # agents that fail count in the cost
     assert (times["solved"], times["median_steps"], times["cpu_seconds_per_solved"]) == (2, 3000, 7.0)
     cost = {"real_steps": 30_000, "cpu_seconds": 20.0}
     taught = solve_times([result(1000, 3.0), result(None, None)], 1000)
@@ -374,7 +376,7 @@ def test_when_a_teacher_pays():
     assert pay_off({}, times, taught, on_real_dynamics=False) == {}
 
 
-def test_when_a_teacher_never_pays_or_nobody_knows():
+def test_pay_off_is_none_if_never_and_a_bound_if_censored():
     cost = {"real_steps": 30_000, "cpu_seconds": 20.0}
     solved, censored = (solve_times([one], 9000) for one in (result(3000, 6.0), result(None, None)))
     by_nobody = pay_off(cost, solved, censored, on_real_dynamics=False)
@@ -386,8 +388,8 @@ def test_when_a_teacher_never_pays_or_nobody_knows():
 
 
 @pytest.mark.parametrize("mode", ["state-action", "potential"])
-def test_study_of_a_learned_reward(teacher, tmp_path, mode):
-    """Its agents step the real task; there is nothing to clone where no action is preferred."""
+def test_study_of_learned_reward_has_no_cloning_control(teacher, tmp_path, mode):
+    """Its agents step the real task, and it has no initial states from which contexts could be drawn."""
     weights = load_environment(teacher)
     kept = {name: tensor for name, tensor in weights.tensors.items() if not name.startswith("initial.")}
     if mode == "potential":
@@ -404,4 +406,4 @@ def test_study_of_a_learned_reward(teacher, tmp_path, mode):
     assert (
         "- cost of its meta-training: 6,000 real steps, 5 CPU-seconds" in (tmp_path / "out" / "transfer.md").read_text()
     )
-    assert transfer.solving[0]["agents_by_real_steps_at_most"] is None  # nobody solves it in 20 steps
+    assert transfer.solving[0]["agents_by_real_steps_at_most"] is None  # no agent solves the task in 20 steps

@@ -1,3 +1,5 @@
+"""Training of Stable-Baselines3 agents with stops: steps, updates, evaluation at stops, and saved agents."""
+
 import numpy as np
 import pytest
 import torch
@@ -27,35 +29,35 @@ def trained(agent, stops, visit=lambda stop: True, **options):
     return seen
 
 
-def test_stops_after_exactly_so_many_steps_and_counts_optimizer_steps():
+def test_training_stops_at_exact_steps_and_counts_updates():
     stops = trained(made("ppo", n_steps=64, batch_size=32, n_epochs=3), [63, 100, 200])
     assert [(stop.taken, stop.updates) for stop in stops] == [(63, 0), (100, 6), (200, 18)]
     assert 0 < stops[0].cpu_seconds < stops[-1].cpu_seconds
     assert [stop.updates for stop in trained(made("a2c"), [26])] == [5]
     joint = trained(made("sac", "Pendulum-v1", buffer_size=500, learning_starts=50, batch_size=8), [80])
-    assert joint[0].updates == 29  # of actor, critic and temperature each
+    assert joint[0].updates == 29  # a joint step of actor, critic and temperature counts once
 
 
-def test_whole_rollouts_end_as_learn_does():
+def test_whole_rollouts_completes_and_learns_from_last_rollout():
     stops = trained(made("ppo", n_steps=64, batch_size=32, n_epochs=3), [100], whole_rollouts=True)
     assert [(stop.taken, stop.updates) for stop in stops] == [(128, 12)]
 
 
-def test_a_visit_can_end_the_training():
+def test_training_ends_when_visit_returns_false():
     assert [stop.steps for stop in trained(made("a2c"), [10, 20, 30], lambda stop: stop.steps < 20)] == [10, 20]
 
 
-def test_judging_does_not_change_the_training():
+def test_evaluation_at_stops_does_not_change_training():
     task = RealTask("CartPole-v1", 3)
     judged = made("a2c")
     trained(judged, [40, 100], lambda stop: bool(task.returns(acting(judged, deterministic=False, seed=1), 1).size))
-    left = made("a2c")  # seeds torch anew
+    left = made("a2c")  # reseeds torch
     trained(left, [100])
     for a, b in zip(judged.policy.parameters(), left.policy.parameters(), strict=True):
         assert torch.equal(a, b)
 
 
-def test_ars_is_judged_between_its_updates():
+def test_ars_visits_every_stop_without_gradient_updates():
     agent = made("ars", n_delta=1, n_top=1)
     weights = []
     stops = trained(agent, [5, 60], lambda stop: weights.append(agent.weights.clone()) is None)
@@ -64,12 +66,12 @@ def test_ars_is_judged_between_its_updates():
     assert len(weights) == 2
 
 
-def test_refused_settings_are_one_clear_error():
+def test_invalid_settings_raise_usage_error():
     with pytest.raises(UsageError, match="ppo rejects its settings: `n_steps \\* n_envs` must be greater than 1"):
         made("ppo", n_steps=1)
 
 
-def test_saved_agents_load(tmp_path):
+def test_saved_agent_predicts_alike_after_loading(tmp_path):
     agent = made("ppo", normalize=True, n_steps=16, batch_size=16, learning_rate="lin_1e-3")
     trained(agent, [40])
     zipped, statistics = save_agent(agent, tmp_path / "a.zip")

@@ -1,3 +1,5 @@
+"""Hyper-parameters in rl-zoo3's form: parsing, selection by task, and the settings ``varied`` and ``tuned``."""
+
 import math
 
 import numpy as np
@@ -14,7 +16,7 @@ from gtn_rl.transfer.training import make_agent
 from gtn_rl.transfer.zoo import interpret, select
 
 
-def test_reads_what_rl_zoo3_writes():
+def test_interpret_parses_rl_zoo3_settings():
     given = {
         "n_timesteps": 1e5,
         "policy": "MlpPolicy",
@@ -33,7 +35,7 @@ def test_reads_what_rl_zoo3_writes():
     assert kwargs == {"log_std_init": -2, "activation_fn": torch.nn.ReLU, "net_arch": {"pi": [64, 32], "vf": [64]}}
 
 
-def test_reads_off_policy_settings():
+def test_interpret_parses_off_policy_settings():
     given = {"train_freq": [1, "episode"], "noise_type": "normal", "noise_std": 0.1, "env_wrapper": None}
     settings = interpret(given, algorithm("td3"))
     assert settings.arguments == {"train_freq": (1, "episode")}
@@ -65,7 +67,7 @@ def test_reads_off_policy_settings():
         ({"stats_window_size": -1}, "'stats_window_size' must be a positive integer"),
     ],
 )
-def test_refuses(given, words):
+def test_invalid_settings_are_rejected(given, words):
     with pytest.raises(UsageError, match=words):
         interpret(given, algorithm("ppo"))
 
@@ -73,12 +75,12 @@ def test_refuses(given, words):
 @pytest.mark.parametrize(
     "given", [{"gradient_steps": 1.5}, {"train_freq": 0}, {"target_update_interval": 0.5}, {"batch_size": None}]
 )
-def test_refuses_of_a_q_learner(given):
+def test_invalid_dqn_settings_are_rejected(given):
     with pytest.raises(UsageError, match=f"{next(iter(given))!r} must be"):
         interpret(given, algorithm("dqn"))
 
 
-def test_gradient_steps_may_be_as_many_as_steps():
+def test_gradient_steps_of_minus_one_are_accepted():
     assert interpret({"gradient_steps": -1, "train_freq": [2, "step"]}, algorithm("dqn")).arguments == {
         "gradient_steps": -1,
         "train_freq": (2, "step"),
@@ -86,13 +88,13 @@ def test_gradient_steps_may_be_as_many_as_steps():
 
 
 @pytest.mark.parametrize("given", [{"device": "foo"}, {"policy_kwargs": {"net_arch": [-3]}}])
-def test_what_torch_refuses_is_the_settings_fault(given):
+def test_settings_that_torch_rejects_raise_usage_error(given):
     entry = algorithm("dqn")
     with pytest.raises(UsageError, match="dqn rejects its settings"):
         make_agent(entry, find_environment("CartPole-v1"), interpret(given, entry), seed=0)
 
 
-def test_selects_by_task_and_algorithm():
+def test_select_finds_settings_by_task_and_algorithm():
     flat = {"learning_rate": 1, "policy_kwargs": {"net_arch": [8]}}
     assert select(flat, "ppo", ("A",), "f") == flat
     assert select({"A": flat}, "ppo", ("B", "A"), "f") == flat
@@ -101,7 +103,7 @@ def test_selects_by_task_and_algorithm():
         select({"A": flat}, "ppo", ("B",), "f")
 
 
-def test_varied_settings_stay_in_their_range_and_move_no_other():
+def test_varied_settings_stay_in_range_and_are_reproducible():
     drawn = [hyperparameters("varied", algorithm("ppo"), (), Streams(3), i) for i in range(60)]
     rates = np.array([settings["learning_rate"] for settings in drawn]) / 3e-4
     assert 1 / 3 <= rates.min() < 0.6
@@ -116,7 +118,7 @@ def test_varied_settings_stay_in_their_range_and_move_no_other():
     }
 
 
-def test_every_tuned_setting_is_understood():
+def test_tuned_settings_are_valid_and_missing_ones_rejected():
     for name, by_task in read_yaml(TUNED).items():
         for task in by_task:
             settings = interpret(hyperparameters("tuned", algorithm(name), (task,), Streams(0), 0), algorithm(name))

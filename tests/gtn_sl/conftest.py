@@ -1,4 +1,4 @@
-"""What the tests of gtn_sl share: real image data, found or skipped with the reason, and a check of layers."""
+"""Shared fixtures of the gtn_sl tests: image data sets, small configs, a teacher file and a check of layers."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ CIFAR_FOLDER = "cifar-10-batches-bin"
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Marks what uses the data fixtures, so that ``-m 'not needs_data'`` leaves it out."""
+    """Marks tests that use the data fixtures, so that ``-m 'not needs_data'`` deselects them."""
     for item in items:
         fixtures = getattr(item, "fixturenames", ())
         if "data_dir" in fixtures:
@@ -33,7 +33,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def data_dir() -> Path:
-    """The folder with ``mnist/`` and ``fashion-mnist/``."""
+    """Folder with ``mnist/`` and ``fashion-mnist/``; skips the test if there is none."""
     folder = Path(os.environ.get("GTN_DATA_DIR") or SHARED_DATA)
     if not (folder / "mnist").is_dir():
         pytest.skip(f"needs data: none in {folder}; set GTN_DATA_DIR to a folder with mnist/ and fashion-mnist/")
@@ -42,7 +42,7 @@ def data_dir() -> Path:
 
 @pytest.fixture(scope="session")
 def cifar_dir(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with ``cifar-10-batches-bin/``: the data folder itself, or a temporary one that it is unpacked into."""
+    """Folder with ``cifar-10-batches-bin/``: the data folder, or a temporary one into which CIFAR-10 is unpacked."""
     if (data_dir / CIFAR_FOLDER).is_dir():
         return data_dir
     script = data_dir / "unpack_cifar10.py"
@@ -77,25 +77,25 @@ SMALL_RUN = {
 
 @pytest.fixture(scope="session")
 def small() -> dict[str, Any]:
-    """Settings, over the preset, of a meta-training of the digits that takes a second."""
+    """Settings over the preset for a meta-training on the digits that takes a second."""
     return SMALL_RUN
 
 
 @pytest.fixture
 def config(small: dict[str, Any]) -> MetaTrainConfig:
-    """The same as a config."""
+    """``small`` as a resolved config."""
     return resolve_config("digits", "fast", small)
 
 
 @pytest.fixture(scope="session")
 def data() -> TaskData:
-    """The digits, which come with the packages."""
+    """The digits, which need no download."""
     return load_task("digits")
 
 
 @pytest.fixture(scope="session")
 def teacher_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A file with a small teacher of the digits: 5 steps of 12 images, nothing learned yet."""
+    """File of a small, untrained teacher of the digits: 5 inner steps of 12 images."""
     config = resolve_config("digits", "fast", SMALL_TEACHER)
     path = tmp_path_factory.mktemp("teacher") / "small.safetensors"
     save_teacher(path, seeded_teacher(config, TASKS["digits"], 5), config, {"real/validation_accuracy": 0.1})
@@ -104,7 +104,7 @@ def teacher_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def train_after_inference():
-    """Uses a weight-normed layer under inference mode, then asserts that it computes the same, and gradients, outside."""
+    """Returns a check that a layer first used in inference mode gives the same outputs, and gradients, afterwards."""
 
     def used(layer, x):
         with torch.inference_mode():

@@ -1,4 +1,4 @@
-"""The autoencoder loss: what an encoder's codes look like, what it teaches the generator, and a run with it."""
+"""The autoencoder loss: the encoder's codes, reconstruction, a run with it, and generators that cannot have it."""
 
 import pytest
 import torch
@@ -31,7 +31,7 @@ def configured(**teacher):
     return resolve_config("digits", "fast", SMALL, {"teacher": teacher})
 
 
-def test_codes_are_spread_as_the_noise_is(data):
+def test_encoder_codes_have_zero_mean_and_unit_variance(data):
     teacher = seeded_teacher(configured(), data.task, 0)
     codes = teacher.encoder(data.normalise(data.train.images[:500]))
     assert codes.shape == (500, 8)
@@ -40,7 +40,7 @@ def test_codes_are_spread_as_the_noise_is(data):
 
 
 @pytest.mark.parametrize("parts", [{}, {"generator": "joint", "labels": "generated", "curriculum": "none"}], ids=str)
-def test_an_encoder_and_its_generator_learn_to_reconstruct(data, parts):
+def test_training_lowers_reconstruction_loss(data, parts):
     teacher = seeded_teacher(configured(**parts), data.task, 0)
     optimizer = torch.optim.Adam(teacher.trained(), lr=0.01)
     losses = []
@@ -54,7 +54,8 @@ def test_an_encoder_and_its_generator_learn_to_reconstruct(data, parts):
     assert sum(losses[-10:]) < 0.7 * sum(losses[:10])
 
 
-def test_a_run_logs_it_grows_and_leaves_a_teacher_that_loads(tmp_path):
+def test_run_with_autoencoder_logs_loss_and_saves_encoder(tmp_path):
+    """Also checks that the number of inner steps grows as set."""
     run = RunFolder(tmp_path / "run")
     meta_train(configured(), run)
     rows = [row for row in run.metric_rows() if "meta/loss" in row]
@@ -63,6 +64,6 @@ def test_a_run_logs_it_grows_and_leaves_a_teacher_that_loads(tmp_path):
     assert load_teacher(run.teacher).teacher.encoder is not None
 
 
-def test_pixels_decode_nothing(data):
+def test_pixel_generator_rejects_autoencoder_loss(data):
     with pytest.raises(UsageError, match=r"meta_loss\.autoencoder=0\.5 with teacher\.generator=pixels: .*no layers"):
         seeded_teacher(configured(generator="pixels"), data.task, 0)

@@ -1,4 +1,4 @@
-"""What ``gtn-cli bench`` measures is the outer iteration that meta-training takes, however its steps are run."""
+"""``gtn-cli bench``: its outer step, reuse of compiled functions, TF32, the roofline, and learners of one shape."""
 
 import pytest
 import torch
@@ -37,7 +37,7 @@ def gradients(plan: StepPlan, episodes: int) -> list[torch.Tensor]:
 
 
 @pytest.mark.parametrize("backend", ["reverse", "forward"])
-def test_what_is_prepared_for_one_episode_serves_the_next(backend, monkeypatch):
+def test_compiled_functions_are_reused_by_next_episode(backend, monkeypatch):
     prepared = []
 
     def prepare(function, inputs):
@@ -54,7 +54,7 @@ def test_what_is_prepared_for_one_episode_serves_the_next(backend, monkeypatch):
 
 @pytest.fixture
 def prepared(monkeypatch):
-    """Returns the inputs of each call that was prepared."""
+    """Replaces compilation by the identity; returns the inputs of each call to it."""
     found = []
 
     def prepare(function, inputs):
@@ -65,7 +65,7 @@ def prepared(monkeypatch):
     return found
 
 
-def test_a_validation_leaves_what_was_prepared_for_training(prepared):
+def test_validation_does_not_evict_compiled_functions(prepared):
     config, task = resolve_config("digits", "fast", TINY), TASKS["digits"]
     teacher, plan, data = seeded_teacher(config, task, 0), StepPlan(execution="compiled"), random_data(task)
     job = SupervisedJob(config, data, teacher, plan, RunFolder("unused"))
@@ -75,14 +75,14 @@ def test_a_validation_leaves_what_was_prepared_for_training(prepared):
     assert len(prepared) == 3
 
 
-def test_a_method_that_is_timed_again_prepares_nothing_anew(prepared):
+def test_timing_method_again_does_not_recompile(prepared):
     work = Work(Task("ours", "base_fc:4,6,8", "named", 3, 4, "fp32", "contiguous", image=(1, 8, 8)))
     for _ in range(2):
         adjoint(work, execution="compiled")
     assert len(prepared) == 3
 
 
-def test_an_outer_iteration_moves_the_teacher(monkeypatch):
+def test_outer_step_updates_teacher_parameters(monkeypatch):
     config, task = resolve_config("digits", "fast", TINY), TASKS["digits"]
     seen = []
     monkeypatch.setattr("gtn_sl.bench.seeded_teacher", lambda *a: seen.append(seeded_teacher(*a)) or seen[0])
@@ -92,7 +92,7 @@ def test_an_outer_iteration_moves_the_teacher(monkeypatch):
     assert not torch.equal(before, seen[0].theta())
 
 
-def test_float32_is_no_tf32_for_anything_that_is_measured():
+def test_bench_disables_tf32_and_restores_setting():
     allowed = []
 
     def look(what):
@@ -105,7 +105,7 @@ def test_float32_is_no_tf32_for_anything_that_is_measured():
     assert torch.backends.cudnn.allow_tf32 == before
 
 
-def test_the_gap_is_to_the_nearer_ceiling():
+def test_roofline_gap_uses_nearer_ceiling():
     line = Roofline(2.0, Count(flops=100, bytes=40), Ceilings(flops=200.0, bytes=100.0))
     assert (line.flops_share, line.bytes_share, line.gap) == (0.25, 0.2, 4.0)
 
@@ -120,6 +120,6 @@ def test_the_gap_is_to_the_nearer_ceiling():
         ({"architecture": "sampled:depth=2"}, False),
     ],
 )
-def test_learners_of_one_shape(learner, one):
+def test_has_one_shape_detects_varying_learners(learner, one):
     settings = resolve_config("digits", "fast", {"learner": learner}).learner
     assert has_one_shape(settings) == one

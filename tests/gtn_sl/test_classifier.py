@@ -1,4 +1,4 @@
-"""A trained learner as a module from pictures to logits, and its file."""
+"""Classifiers trained on a teacher: agreement with evaluation, inputs, files, and devices."""
 
 import dataclasses
 import json
@@ -26,19 +26,19 @@ def classifier(teacher_path):
 
 
 @pytest.mark.parametrize("learner", ["base_fc:4,6,8", "base_fc_maxpool:4,6,8"])
-def test_it_is_the_learner_that_evaluation_measures(teacher_path, data, learner):
+def test_train_learner_matches_accuracy_in_evaluation(teacher_path, data, learner):
     file = load_teacher(teacher_path)
     measured = evaluate_stream("", file.teacher, learner, data, data.test, [1], plan=step_plan(file)).final[0]
     assert accuracy_of(train_learner(file, learner, seed=1), data.test) == pytest.approx(measured)
 
 
-def test_it_depends_on_its_seed_alone(teacher_path, classifier, data):
+def test_train_learner_is_determined_by_seed(teacher_path, classifier, data):
     few = data.test.images[:20]
     assert torch.equal(train_learner(teacher_path, seed=1)(few), classifier(few))
     assert not torch.equal(train_learner(teacher_path, seed=2)(few), classifier(few))
 
 
-def test_it_takes_bytes_and_floats(classifier, data):
+def test_classifier_checks_image_dtype_and_shape(classifier, data):
     few = data.test.images[:20]
     assert torch.allclose(classifier(few), classifier(few.float() / 255))
     assert torch.equal(classifier(few), classifier(few.numpy()))
@@ -52,13 +52,13 @@ def test_it_takes_bytes_and_floats(classifier, data):
         classifier(few[:, 0])
 
 
-def test_it_survives_its_file(classifier, tmp_path, data):
+def test_saved_learner_loads_with_equal_outputs(classifier, tmp_path, data):
     path = tmp_path / "model.safetensors"
     save_learner(path, classifier, test_accuracy=0.5)
     loaded = load_learner(path)
     few = data.test.images[:50]
     assert torch.equal(loaded(few), classifier(few))
-    torch.testing.assert_close(loaded(few[:1]), classifier(few)[:1])  # another batch size is summed in another order
+    torch.testing.assert_close(loaded(few[:1]), classifier(few)[:1])  # other batch sizes sum in another order
     assert not loaded.training
     assert loaded.document["test_accuracy"] == 0.5
     assert loaded.document["teacher"] == "small"
@@ -77,7 +77,7 @@ def test_it_survives_its_file(classifier, tmp_path, data):
         (lambda d: d.update(kind="teacher"), "holds a 'teacher', not a 'learner'"),
     ],
 )
-def test_a_file_that_contradicts_itself_is_refused(classifier, tmp_path, change, words):
+def test_load_learner_rejects_inconsistent_file(classifier, tmp_path, change, words):
     path = tmp_path / "model.safetensors"
     save_learner(path, classifier)
     with safe_open(path, framework="pt") as file:
@@ -89,24 +89,24 @@ def test_a_file_that_contradicts_itself_is_refused(classifier, tmp_path, change,
         load_learner(path)
 
 
-def test_an_unknown_learner(teacher_path):
+def test_train_learner_rejects_unknown_architecture(teacher_path):
     with pytest.raises(UsageError, match="unknown learner"):
         train_learner(teacher_path, "no_such_net")
 
 
-def test_steps_that_a_gpu_captured_are_run_one_by_one():
+def test_step_plan_replaces_captured_by_eager_execution():
     file = load_teacher("digits")
     compute = dataclasses.replace(file.config.compute, plan=StepPlan(execution="captured", layout="channels_last"))
     made = dataclasses.replace(file, config=dataclasses.replace(file.config, compute=compute))
     assert step_plan(made) == StepPlan(layout="channels_last")
 
 
-def test_the_teacher_of_a_file_stays_where_it_is(teacher_path, data):
+def test_use_on_another_device_does_not_move_loaded_teacher(teacher_path, data):
     file = load_teacher(teacher_path)
     for use in (
         lambda: train_learner(file, device="meta"),
         lambda: judge(file, data, EvaluationPlan(["base_fc:4,6,8"], count=1, controls=(), device="meta")),
     ):
-        with pytest.raises((RuntimeError, NotImplementedError)):  # nothing is computed there
+        with pytest.raises((RuntimeError, NotImplementedError)):  # the meta device computes nothing
             use()
         assert {p.device.type for p in file.teacher.parameters()} == {"cpu"}

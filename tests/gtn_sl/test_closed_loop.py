@@ -1,4 +1,4 @@
-"""Closed-loop teachers: where they start, that evaluation closes the loop as meta-training does, files, and resuming."""
+"""Closed-loop teachers: initial state, feedback, evaluation, evolution strategies, resume, and files."""
 
 import dataclasses
 import math
@@ -50,7 +50,7 @@ def config():
 
 @pytest.fixture
 def teacher(config, data):
-    """A teacher that answers its learner, as it does once it is trained."""
+    """A teacher with non-zero feedback, as after some meta-training."""
     teacher = seeded_teacher(config, data.task, 0)
     torch.nn.init.normal_(teacher.feedback.offset.weight, generator=torch.Generator().manual_seed(0))
     return teacher
@@ -62,7 +62,7 @@ def gradients(config, data, teacher, tmp_path):
     return {name: p.grad for name, p in teacher.named_parameters() if p.grad is not None}
 
 
-def test_it_starts_as_the_full_curriculum_and_learns_to_answer(config, data, tmp_path):
+def test_initial_feedback_is_neutral_but_receives_gradient(config, data, tmp_path):
     opened = dataclasses.replace(config, teacher=dataclasses.replace(config.teacher, curriculum="full"))
     both = [seeded_teacher(settings, data.task, 3) for settings in (config, opened)]
     for each in both:
@@ -73,18 +73,18 @@ def test_it_starts_as_the_full_curriculum_and_learns_to_answer(config, data, tmp
     assert closed["feedback.offset.weight"].norm() > 0
 
 
-def test_skill_is_nothing_for_guessing_and_one_for_perfection():
+def test_skill_is_zero_for_guessing_and_one_for_perfection():
     torch.testing.assert_close(skill(torch.tensor([math.log(4), 0.25, 0.25, 0.25, 0.25])), torch.zeros(5))
     torch.testing.assert_close(skill(torch.tensor([0.0, 1.0, 1.0, 1.0, 1.0])), torch.ones(5))
 
 
-def test_learners_that_differ_in_progress_see_other_images_of_the_same_classes(teacher):
+def test_learner_progress_changes_images_but_not_labels(teacher):
     batches = [teacher.batch_for(1, torch.tensor([loss, *[0.5] * 10])) for loss in (0.5, 2.0)]
     assert (batches[0][0] - batches[1][0]).abs().max() > 0.01
     assert torch.equal(batches[0][1], batches[1][1])
 
 
-def test_evaluation_closes_the_loop_as_meta_training_does(config, data, teacher, tmp_path):
+def test_evaluation_applies_feedback_as_in_meta_training(config, data, teacher, tmp_path):
     result = evaluate_stream("closed", teacher, LEARNER, data, data.validation, [5])
     learner, phi = architecture(LEARNER).fresh(data.task, 5, "contiguous")
     episode = SupervisedJob(config, data, teacher, StepPlan(), RunFolder(tmp_path)).episode(0, 0.0)
@@ -97,19 +97,19 @@ def test_evaluation_closes_the_loop_as_meta_training_does(config, data, teacher,
     assert not torch.allclose(blind.final, trail.final)
 
 
-def test_a_loop_that_is_left_open_is_an_error_not_another_teacher(teacher):
+def test_missing_progress_after_first_step_raises(teacher):
     teacher.batch_for(0, None)
     with pytest.raises(ValueError, match="closed_loop=True"):
         teacher.batch_for(1, None)
 
 
-def test_evolution_strategies_train_the_feedback_too(config, data, teacher, tmp_path):
+def test_evolution_strategy_gives_feedback_gradient(config, data, teacher, tmp_path):
     episode = SupervisedJob(config, data, teacher, StepPlan(), RunFolder(tmp_path)).episode(0, 0.0)
     SNES(EstimatorConfig(population=2)).estimate(teacher, episode)
     assert teacher.feedback.hidden.weight.grad.norm() > 0
 
 
-def test_an_interrupted_run_ends_where_a_whole_one_does_and_its_file_holds_the_feedback(config, tmp_path):
+def test_resumed_closed_loop_run_matches_uninterrupted_run(config, tmp_path):
     whole, parts = RunFolder(tmp_path / "whole"), RunFolder(tmp_path / "parts")
     meta_train(config, whole)
 

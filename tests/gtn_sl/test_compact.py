@@ -1,4 +1,4 @@
-"""Teachers in float16: what is halved, and that a loss is refused."""
+"""Compacting teachers to float16: which tensors are halved, equal accuracy, and rejection of an accuracy loss."""
 
 import pytest
 import torch
@@ -14,7 +14,7 @@ def data():
     return load_task("digits")
 
 
-def test_only_many_floats_that_fit_are_halved():
+def test_only_large_float_tensors_in_range_are_halved():
     many = FEW + 1
     stored = in_float16(
         {
@@ -28,7 +28,7 @@ def test_only_many_floats_that_fit_are_halved():
     assert [name for name, tensor in stored.items() if tensor.dtype == torch.float16] == ["weights"]
 
 
-def test_a_stored_teacher_is_smaller_and_as_good(teacher_path, tmp_path, data):
+def test_compacted_teacher_is_smaller_and_as_accurate(teacher_path, tmp_path, data):
     file, path, calls = load_teacher(teacher_path), tmp_path / "half.safetensors", []
     done = compact(file, path, data, count=2, tolerance=0.1, after_learner=lambda: calls.append(None))
     again = load_teacher(path)
@@ -45,7 +45,7 @@ def test_a_stored_teacher_is_smaller_and_as_good(teacher_path, tmp_path, data):
     assert torch.float16 in {tensor.dtype for tensor in load_checkpoint(path, "teacher")[0].values()}
 
 
-def test_a_teacher_that_loses_by_it_is_not_written(teacher_path, tmp_path, data):
+def test_compact_writes_nothing_if_accuracy_drops_too_far(teacher_path, tmp_path, data):
     path = tmp_path / "half.safetensors"
     with pytest.raises(GTNError, match=r"loses -?\d\.\d\d points of validation accuracy in float16.*keep the original"):
         compact(load_teacher(teacher_path), path, data, count=1, tolerance=-1.0)

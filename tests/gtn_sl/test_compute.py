@@ -1,4 +1,4 @@
-"""How a run computes: threads, bfloat16 where it may be trusted, and what becomes of a plan on another machine."""
+"""Compute settings of a run: threads, the check of bfloat16, and plans that resume on another device."""
 
 import dataclasses
 
@@ -17,7 +17,7 @@ from gtn_sl.training import meta_train
 
 
 @pytest.mark.parametrize(("told", "environment", "used"), [(None, None, 1), (None, "2", 2), (2, None, 2)])
-def test_threads_are_chosen_where_nobody_has_said_how_many(told, environment, used, tmp_path, config, monkeypatch):
+def test_thread_count_is_chosen_only_if_unset(told, environment, used, tmp_path, config, monkeypatch):
     monkeypatch.setattr(compute, "choose_threads", lambda name, probes, plan, most, cache: most - 1)
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     if environment:
@@ -29,7 +29,7 @@ def test_threads_are_chosen_where_nobody_has_said_how_many(told, environment, us
         torch.set_num_threads(2)
         settings = dataclasses.replace(config, compute=settled, outer=outer)
         meta_train(settings, run, listener=lambda *progress: seen.append(torch.get_num_threads()))
-        assert torch.get_num_threads() == 2  # the process has its own back
+        assert torch.get_num_threads() == 2  # the process's own number is restored
     finally:
         torch.set_num_threads(before)
     assert seen == [used]
@@ -39,7 +39,7 @@ def test_threads_are_chosen_where_nobody_has_said_how_many(told, environment, us
 @pytest.mark.parametrize(
     ("threshold", "precision", "word"), [(0.5, "bfloat16", "using bfloat16"), (1.1, "float32", "instead")]
 )
-def test_bfloat16_is_used_only_where_its_meta_gradient_can_be_trusted(
+def test_bfloat16_is_used_only_if_its_meta_gradient_agrees(
     tmp_path, config, monkeypatch, caplog, threshold, precision, word
 ):
     monkeypatch.setattr(compute, "SAME_DIRECTION", threshold)
@@ -51,7 +51,7 @@ def test_bfloat16_is_used_only_where_its_meta_gradient_can_be_trusted(
     assert word in next(line for line in caplog.messages if line.startswith("bfloat16: cosine"))
 
 
-def test_float32_in_the_place_of_bfloat16_keeps_what_the_memory_holds_of_it(tmp_path, config, data, monkeypatch):
+def test_float32_fallback_keeps_graphs_within_memory(tmp_path, config, data, monkeypatch):
     monkeypatch.setattr(compute, "SAME_DIRECTION", 1.1)
     teacher, coarse = seeded_teacher(config, data.task, 0), StepPlan(precision="bfloat16")
     budget = outer_memories(config, teacher, StepPlan())[0].peak(2) / 2**20
@@ -63,7 +63,7 @@ def test_float32_in_the_place_of_bfloat16_keeps_what_the_memory_holds_of_it(tmp_
     assert trusted(coarse, small, data, teacher, 1).keep_last_k == 0
 
 
-def test_an_end_of_memory_while_bfloat16_is_tried_is_survived(config, data, monkeypatch):
+def test_bfloat16_check_keeps_fewer_graphs_if_out_of_memory(config, data, monkeypatch):
     monkeypatch.setattr(compute, "SAME_DIRECTION", 0.5)
     whole, tries = Backprop.estimate, []
 
@@ -80,7 +80,7 @@ def test_an_end_of_memory_while_bfloat16_is_tried_is_survived(config, data, monk
 
 
 @pytest.mark.parametrize("execution", ["captured", "compiled"])
-def test_a_run_of_a_gpu_is_resumed_with_a_plan_for_the_cpu(config, data, monkeypatch, execution):
+def test_gpu_run_resumes_on_cpu_with_eager_float32_plan(config, data, monkeypatch, execution):
     monkeypatch.setattr(compute, "has_bfloat16_units", lambda device: False)
     teacher = seeded_teacher(config, data.task, 0)
     plan = StepPlan(execution=execution, layout="channels_last", precision="bfloat16", keep_last_k=4)
@@ -95,7 +95,7 @@ def test_a_run_of_a_gpu_is_resumed_with_a_plan_for_the_cpu(config, data, monkeyp
     assert as_this_device_can(roomy, teacher, "cuda").compute.plan == StepPlan(layout="channels_last", keep_last_k=4)
 
 
-def test_a_resumed_run_with_other_processes_shares_the_threads_it_began_with(config):
+def test_resume_divides_thread_total_among_processes(config):
     class Several(SingleProcess):
         def __init__(self, count):
             self.size = self.local_size = count

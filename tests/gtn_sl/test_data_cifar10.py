@@ -22,7 +22,7 @@ NAMES = cifar10.TRAIN_FILES + cifar10.TEST_FILES
 
 @pytest.fixture
 def small_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An unpacked folder with ten records a file, one per class."""
+    """An unpacked folder with ten records per file, one of each class."""
     monkeypatch.setattr(cifar10, "RECORDS_PER_FILE", 10)
     folder = tmp_path / cifar10.FOLDER
     folder.mkdir()
@@ -32,7 +32,7 @@ def small_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @given(hnp.arrays(np.uint8, st.tuples(st.integers(0, 3), st.just(RECORD_BYTES))))
-def test_records_come_back_as_label_and_planes(records: NDArray[np.uint8]) -> None:
+def test_parse_records_returns_labels_and_planes(records: NDArray[np.uint8]) -> None:
     images, labels = parse_records(records.tobytes(), "x")
     assert labels.dtype == np.int64
     assert images.shape == (len(records), 3, 32, 32)
@@ -41,18 +41,18 @@ def test_records_come_back_as_label_and_planes(records: NDArray[np.uint8]) -> No
     assert images.tobytes() == records[:, 1:].tobytes()
 
 
-def test_a_record_cut_short_is_refused() -> None:
+def test_truncated_record_is_rejected() -> None:
     with pytest.raises(DataError, match=r"^x is truncated: expected a multiple of 3073 bytes, found 6145 \(3072 left"):
         parse_records(bytes(2 * RECORD_BYTES - 1), "x")
 
 
-def test_an_unpacked_folder_is_enough(small_folder: Path) -> None:
+def test_unpacked_folder_loads_without_archive(small_folder: Path) -> None:
     raw = load_cifar10(small_folder.parent, False)
     assert raw.train_labels.tolist() == list(range(10)) * 5
     assert (raw.test_images == raw.test_labels[:, None, None, None]).all()
 
 
-def test_a_file_of_the_wrong_size_is_refused(small_folder: Path) -> None:
+def test_batch_file_of_wrong_size_is_rejected(small_folder: Path) -> None:
     path = small_folder / "data_batch_4.bin"
     path.write_bytes(path.read_bytes()[:-1])
     with pytest.raises(DataError) as caught:
@@ -62,7 +62,7 @@ def test_a_file_of_the_wrong_size_is_refused(small_folder: Path) -> None:
     )
 
 
-def test_a_label_out_of_range_is_refused(small_folder: Path) -> None:
+def test_label_out_of_range_is_rejected(small_folder: Path) -> None:
     path = small_folder / "test_batch.bin"
     path.write_bytes(b"\x0a" + path.read_bytes()[1:])
     with pytest.raises(DataError, match=f"^{path} is damaged: expected labels 0 to 9, found 10; "):
@@ -79,14 +79,14 @@ def test_a_label_out_of_range_is_refused(small_folder: Path) -> None:
         ("test_batch.bin", r"expected 1 labels of each class in test_batch.bin, found \[0, 2, 1, "),
     ],
 )
-def test_classes_out_of_balance_are_refused(name: str, message: str, small_folder: Path) -> None:
+def test_unbalanced_classes_are_rejected(name: str, message: str, small_folder: Path) -> None:
     path = small_folder / name
     path.write_bytes(b"\x01" + path.read_bytes()[1:])
     with pytest.raises(DataError, match=f"^{small_folder} is damaged: {message}"):
         load_cifar10(small_folder.parent, True)
 
 
-def test_an_absent_batch_without_download_names_it(small_folder: Path) -> None:
+def test_missing_batch_file_error_names_file_and_remedies(small_folder: Path) -> None:
     (small_folder / "data_batch_2.bin").unlink()
     with pytest.raises(DataError) as caught:
         load_cifar10(small_folder.parent, False)
@@ -97,7 +97,7 @@ def test_an_absent_batch_without_download_names_it(small_folder: Path) -> None:
     assert message.endswith(f"where DIR holds cifar-10-batches-bin/ with {', '.join(NAMES)}, or cifar-10-binary.tar.gz")
 
 
-def test_the_real_images_have_their_known_statistics(cifar_dir: Path) -> None:
+def test_real_images_have_known_statistics(cifar_dir: Path) -> None:
     raw = load_cifar10(cifar_dir, False)
     task = TASKS["cifar10"]
     pixels = raw.train_images.transpose(1, 0, 2, 3).reshape(3, -1)
@@ -111,7 +111,7 @@ def test_the_real_images_have_their_known_statistics(cifar_dir: Path) -> None:
     assert raw.test_labels[:6].tolist() == [3, 8, 8, 0, 6, 6]
 
 
-def test_the_real_splits_are_balanced(cifar_dir: Path) -> None:
+def test_real_splits_are_class_balanced(cifar_dir: Path) -> None:
     data = load_task("cifar10", cifar_dir, download=False)
     assert data.train.labels.bincount().tolist() == [4500] * 10
     assert data.validation.labels.bincount().tolist() == [500] * 10

@@ -1,4 +1,4 @@
-"""Downloads with the real pooch from a real server on this machine: whole, wrong, cut short, absent, no server."""
+"""Downloads with the real pooch from a local HTTP server: success, wrong content, cut transfers, errors, archives."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ NAMES = tuple(mnist.MNIST_MD5)
 
 
 class QuietHandler(SimpleHTTPRequestHandler):
-    """Serves a folder; ``/cut/NAME`` promises all of NAME and breaks off half-way."""
+    """Serves a folder; ``/cut/NAME`` announces the whole length of NAME but sends only half of it."""
 
     def do_GET(self) -> None:
         if not self.path.startswith("/cut/"):
@@ -42,11 +42,11 @@ class QuietHandler(SimpleHTTPRequestHandler):
         self.wfile.write(content[: len(content) // 2])
 
     def log_message(self, format: str, *args: object) -> None:
-        """Says nothing."""
+        """Logs nothing."""
 
 
 class FileServer:
-    """What a test sees of the server: put files into ``folder``, fetch them below ``url``."""
+    """A running server: files put into ``folder`` are served below ``url``."""
 
     def __init__(self, folder: Path, port: int) -> None:
         self.folder = folder
@@ -70,7 +70,7 @@ def file_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Fil
 
 @pytest.fixture
 def tiny_mnist(file_server: FileServer, monkeypatch: pytest.MonkeyPatch) -> FileServer:
-    """Four tiny idx files on the server, and the loader told to expect just these."""
+    """A server with four tiny idx files; the loader's URL and md5 sums are patched to match."""
     for name, shape in zip(NAMES, [(3, 28, 28), (3,), (2, 28, 28), (2,)], strict=True):
         header = bytes([0, 0, 8, len(shape)]) + b"".join(size.to_bytes(4, "big") for size in shape)
         content = gzip.compress(header + bytes(i % 10 for i in range(int(np.prod(shape)))), mtime=0)
@@ -84,7 +84,7 @@ def leftovers(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.rglob("*") if path.is_file())
 
 
-def test_absent_files_are_fetched_once_and_then_need_no_server(tiny_mnist: FileServer, tmp_path: Path) -> None:
+def test_missing_files_are_downloaded_only_once(tiny_mnist: FileServer, tmp_path: Path) -> None:
     home = tmp_path / "data"
     raw = load_mnist(home, True)
     assert raw.train_labels.tolist() == [0, 1, 2]
@@ -96,7 +96,7 @@ def test_absent_files_are_fetched_once_and_then_need_no_server(tiny_mnist: FileS
     np.testing.assert_array_equal(load_mnist(home, True).train_images, raw.train_images)
 
 
-def test_a_terminal_sees_a_progress_bar(
+def test_progress_bar_is_shown_only_on_terminal(
     tiny_mnist: FileServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     load_mnist(tmp_path / "piped", True)
@@ -106,7 +106,7 @@ def test_a_terminal_sees_a_progress_bar(
     assert capsys.readouterr().err.count("100%") >= len(NAMES)
 
 
-def test_only_what_is_absent_is_fetched(tiny_mnist: FileServer, tmp_path: Path) -> None:
+def test_only_missing_files_are_downloaded(tiny_mnist: FileServer, tmp_path: Path) -> None:
     home = tmp_path / "data"
     (home / "mnist").mkdir(parents=True)
     for name in NAMES[:3]:
@@ -114,7 +114,7 @@ def test_only_what_is_absent_is_fetched(tiny_mnist: FileServer, tmp_path: Path) 
     assert load_mnist(home, True).test_labels.tolist() == [0, 1]
 
 
-def test_a_file_with_the_wrong_hash_is_not_kept(tiny_mnist: FileServer, tmp_path: Path) -> None:
+def test_download_with_wrong_hash_is_not_kept(tiny_mnist: FileServer, tmp_path: Path) -> None:
     (tiny_mnist.folder / NAMES[2]).write_bytes(b"an error page with status 200")
     found = hashlib.md5(b"an error page with status 200").hexdigest()
     with pytest.raises(DataError) as caught:
@@ -129,7 +129,7 @@ def test_a_file_with_the_wrong_hash_is_not_kept(tiny_mnist: FileServer, tmp_path
     assert leftovers(tmp_path / "data") == sorted(NAMES[:2])
 
 
-def test_a_transfer_that_breaks_off_leaves_nothing(
+def test_interrupted_transfer_leaves_no_file(
     tiny_mnist: FileServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(download.BASE_URLS, "mnist", tiny_mnist.url + "cut/")
@@ -138,15 +138,15 @@ def test_a_transfer_that_breaks_off_leaves_nothing(
     assert leftovers(tmp_path / "data") == []
 
 
-def test_an_http_error_is_named(tiny_mnist: FileServer, tmp_path: Path) -> None:
+def test_http_error_is_reported(tiny_mnist: FileServer, tmp_path: Path) -> None:
     (tiny_mnist.folder / NAMES[0]).unlink()
     with pytest.raises(DataError, match="HTTP error 404 Client Error: File not found; pass --data-dir DIR"):
         load_mnist(tmp_path / "data", True)
     assert leftovers(tmp_path / "data") == []
 
 
-def test_no_server_names_the_file_the_address_and_the_way_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with socket.socket() as unheard:  # bound, never listening: whoever connects is refused at once
+def test_connection_error_names_file_url_and_remedy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket() as unheard:  # bound but not listening: connections are refused at once
         unheard.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{unheard.getsockname()[1]}/"
         monkeypatch.setenv("NO_PROXY", "127.0.0.1")
@@ -160,14 +160,14 @@ def test_no_server_names_the_file_the_address_and_the_way_out(tmp_path: Path, mo
     )
 
 
-def test_a_data_folder_that_cannot_be_made_is_one_line(tiny_mnist: FileServer, tmp_path: Path) -> None:
+def test_data_folder_that_cannot_be_created_raises_data_error(tiny_mnist: FileServer, tmp_path: Path) -> None:
     blocker = tmp_path / "data"
     blocker.write_text("a file, not a folder")
     with pytest.raises(DataError, match=f"^cannot fetch {blocker}/mnist/{NAMES[0]} from {tiny_mnist.url}"):
         load_mnist(blocker, True)
 
 
-def test_the_folder_comes_from_the_environment(
+def test_environment_variable_sets_data_folder(
     tiny_mnist: FileServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("GTN_DATA_DIR", str(tmp_path / "named"))
@@ -175,7 +175,7 @@ def test_the_folder_comes_from_the_environment(
     assert leftovers(tmp_path / "named") == sorted(NAMES)
 
 
-def test_the_published_files_come_through_whole(
+def test_published_mnist_files_download_and_load(
     data_dir: Path, file_server: FileServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in NAMES:
@@ -212,7 +212,7 @@ def serve_cifar(server: FileServer, archive: bytes, monkeypatch: pytest.MonkeyPa
     monkeypatch.setitem(download.BASE_URLS, "cifar10", server.url)
 
 
-def test_the_cifar_archive_is_fetched_unpacked_and_kept(
+def test_cifar_archive_is_downloaded_unpacked_and_kept(
     file_server: FileServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     serve_cifar(file_server, tar_gz(CIFAR_MEMBERS), monkeypatch)
@@ -229,7 +229,7 @@ def test_the_cifar_archive_is_fetched_unpacked_and_kept(
     np.testing.assert_array_equal(load_cifar10(home, False).train_images, raw.train_images)
 
 
-def test_nothing_but_the_batch_files_leaves_the_archive(
+def test_only_batch_files_are_extracted_from_archive(
     file_server: FileServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     evil = {
@@ -246,7 +246,7 @@ def test_nothing_but_the_batch_files_leaves_the_archive(
 
 
 @pytest.mark.parametrize("wrong", [batch(0)[:-1], batch(0) + b"\0"], ids=["short", "long"])
-def test_an_archive_with_a_batch_of_the_wrong_size_is_refused(
+def test_archive_with_batch_of_wrong_size_is_rejected(
     wrong: bytes, file_server: FileServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     serve_cifar(file_server, tar_gz(CIFAR_MEMBERS | {"cifar-10-batches-bin/test_batch.bin": wrong}), monkeypatch)
@@ -257,7 +257,7 @@ def test_an_archive_with_a_batch_of_the_wrong_size_is_refused(
     assert "test_batch.bin" not in leftovers(tmp_path / "data")
 
 
-def test_a_link_in_the_archive_is_not_followed(
+def test_symlink_in_archive_is_not_followed(
     file_server: FileServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     buffer = io.BytesIO()
@@ -272,7 +272,7 @@ def test_a_link_in_the_archive_is_not_followed(
     assert leftovers(tmp_path / "data") == [cifar10.ARCHIVE]
 
 
-def test_an_archive_cut_short_leaves_no_partial_batch(
+def test_truncated_archive_leaves_no_partial_batch(
     file_server: FileServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     noise = {name: np.random.default_rng(0).bytes(len(content)) for name, content in CIFAR_MEMBERS.items()}
@@ -285,7 +285,7 @@ def test_an_archive_cut_short_leaves_no_partial_batch(
     assert (tmp_path / "data" / cifar10.FOLDER / kept[-1]).stat().st_size == 20 * RECORD_BYTES
 
 
-def test_an_archive_with_the_wrong_md5_in_the_data_folder_is_refused(
+def test_archive_in_data_folder_with_wrong_md5_is_rejected(
     file_server: FileServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     serve_cifar(file_server, tar_gz(CIFAR_MEMBERS), monkeypatch)

@@ -1,4 +1,4 @@
-"""The idx parser: round trips, and every way in which a file can be wrong."""
+"""The idx parser: round trips, truncated and malformed content, damaged gzip files."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ SMALL = encode(np.arange(24, dtype=np.uint8).reshape(2, 3, 4))
 
 
 @given(ARRAYS)
-def test_what_is_encoded_comes_back(array: NDArray[np.uint8]) -> None:
+def test_round_trip_preserves_array(array: NDArray[np.uint8]) -> None:
     for parsed in (parse_idx(encode(array), "x"), parse_idx_gz(gzip.compress(encode(array), 1), "x")):
         assert parsed.dtype == np.uint8
         assert parsed.flags.writeable
@@ -34,7 +34,7 @@ def test_what_is_encoded_comes_back(array: NDArray[np.uint8]) -> None:
 
 
 @given(ARRAYS, st.data())
-def test_every_cut_and_every_excess_is_refused(array: NDArray[np.uint8], data: st.DataObject) -> None:
+def test_truncated_and_overlong_content_is_rejected(array: NDArray[np.uint8], data: st.DataObject) -> None:
     content = encode(array)
     cut = data.draw(st.integers(0, len(content) - 1))
     with pytest.raises(DataError, match="x"):
@@ -44,7 +44,7 @@ def test_every_cut_and_every_excess_is_refused(array: NDArray[np.uint8], data: s
 
 
 @given(st.binary(max_size=80))
-def test_garbage_is_a_data_error_or_a_small_array(content: bytes) -> None:
+def test_arbitrary_bytes_parse_exactly_or_raise_data_error(content: bytes) -> None:
     for candidate in (content, b"\0\0\x08" + content):
         try:
             parsed = parse_idx(candidate, "x")
@@ -66,7 +66,7 @@ def test_garbage_is_a_data_error_or_a_small_array(content: bytes) -> None:
         (b"\0\0\x08\x02" + struct.pack(">2I", 0, 2**32 - 1), r"found \(0, 4294967295\)"),
     ],
 )
-def test_the_message_names_the_file_and_what_is_wrong(content: bytes, message: str) -> None:
+def test_error_names_file_and_defect(content: bytes, message: str) -> None:
     with pytest.raises(DataError, match=f"^some/file.* {message}"):
         parse_idx(content, "some/file")
 
@@ -76,12 +76,12 @@ def test_the_message_names_the_file_and_what_is_wrong(content: bytes, message: s
     [gzip.compress(SMALL)[:-12], gzip.compress(SMALL)[:-4], b"not gzip at all", gzip.compress(SMALL) + b"tail"],
     ids=["cut in the data", "cut in the trailer", "garbage", "trailing garbage"],
 )
-def test_a_gzip_file_that_is_not_whole_is_refused(content: bytes) -> None:
+def test_incomplete_gzip_file_is_rejected(content: bytes) -> None:
     with pytest.raises(DataError, match=rf"^a\.gz is not a complete gzip file \({len(content)} bytes\)"):
         parse_idx_gz(content, "a.gz")
 
 
-def test_a_flipped_byte_in_the_compressed_stream_is_refused() -> None:
+def test_flipped_byte_in_gzip_stream_is_rejected() -> None:
     content = bytearray(gzip.compress(bytes(SMALL)))
     content[15] ^= 0xFF
     with pytest.raises(DataError, match="not a complete gzip file"):

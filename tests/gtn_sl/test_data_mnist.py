@@ -1,4 +1,4 @@
-"""The MNIST-like files: the published bytes are accepted, anything else is one line that says what to do."""
+"""The files of MNIST and Fashion-MNIST: known statistics, damaged and missing files, checks of labels."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MNIST_COUNTS = [5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949]
 
 @pytest.fixture
 def mnist_copy(data_dir: Path, tmp_path: Path) -> Path:
-    """A data folder whose ``mnist/`` may be spoilt: three links and one real file."""
+    """A data folder whose ``mnist/`` may be damaged: three symbolic links and a copy of the test labels."""
     folder = tmp_path / "data" / "mnist"
     folder.mkdir(parents=True)
     for name in MNIST_MD5:
@@ -28,7 +28,7 @@ def mnist_copy(data_dir: Path, tmp_path: Path) -> Path:
     return folder.parent
 
 
-def test_mnist_has_its_known_statistics(data_dir: Path) -> None:
+def test_mnist_has_known_statistics(data_dir: Path) -> None:
     raw = load_mnist(data_dir, False)
     assert raw.train_images.shape == (60_000, 1, 28, 28)
     assert raw.test_images.shape == (10_000, 1, 28, 28)
@@ -40,7 +40,7 @@ def test_mnist_has_its_known_statistics(data_dir: Path) -> None:
     assert raw.train_labels[:6].tolist() == [5, 0, 4, 1, 9, 2]
 
 
-def test_fashion_mnist_has_its_known_statistics(data_dir: Path) -> None:
+def test_fashion_mnist_has_known_statistics(data_dir: Path) -> None:
     raw = load_fashion_mnist(data_dir, False)
     assert raw.train_images.mean() / 255 == pytest.approx(0.28604, abs=5e-6)
     assert raw.train_images.std() / 255 == pytest.approx(0.35302, abs=5e-6)
@@ -48,7 +48,7 @@ def test_fashion_mnist_has_its_known_statistics(data_dir: Path) -> None:
     assert np.bincount(raw.test_labels).tolist() == [1000] * 10
 
 
-def test_a_truncated_file_is_named_with_both_hashes(mnist_copy: Path) -> None:
+def test_truncated_file_error_gives_path_and_both_hashes(mnist_copy: Path) -> None:
     path = mnist_copy / "mnist" / LABELS
     path.write_bytes(path.read_bytes()[:-100])
     with pytest.raises(DataError) as caught:
@@ -59,7 +59,7 @@ def test_a_truncated_file_is_named_with_both_hashes(mnist_copy: Path) -> None:
     assert "\n" not in message
 
 
-def test_another_file_under_the_right_name_is_refused(mnist_copy: Path, data_dir: Path) -> None:
+def test_wrong_file_under_right_name_is_rejected_and_kept(mnist_copy: Path, data_dir: Path) -> None:
     path = mnist_copy / "mnist" / LABELS
     shutil.copyfile(data_dir / "fashion-mnist" / LABELS, path)
     with pytest.raises(DataError, match=r"expected md5 ec29.*, found bb30.*--download mnist`$"):
@@ -67,7 +67,7 @@ def test_another_file_under_the_right_name_is_refused(mnist_copy: Path, data_dir
     assert path.exists()
 
 
-def test_a_folder_in_place_of_a_file_is_one_line(mnist_copy: Path) -> None:
+def test_folder_in_place_of_file_raises_data_error(mnist_copy: Path) -> None:
     path = mnist_copy / "mnist" / LABELS
     path.unlink()
     path.mkdir()
@@ -75,7 +75,7 @@ def test_a_folder_in_place_of_a_file_is_one_line(mnist_copy: Path) -> None:
         load_mnist(mnist_copy, True)
 
 
-def test_an_absent_file_without_download_says_both_ways_out(tmp_path: Path) -> None:
+def test_missing_file_error_names_both_remedies(tmp_path: Path) -> None:
     with pytest.raises(DataError) as caught:
         load_fashion_mnist(tmp_path, False)
     message = str(caught.value)
@@ -97,10 +97,10 @@ def test_an_absent_file_without_download_says_both_ways_out(tmp_path: Path) -> N
         ([0, -1, 9], "expected labels 0 to 9, found -1"),
     ],
 )
-def test_labels_that_cannot_be_are_refused(labels: list[int], message: str) -> None:
+def test_invalid_labels_are_rejected(labels: list[int], message: str) -> None:
     with pytest.raises(DataError, match=f"^labels.gz is damaged: {message}; delete it and run"):
         check_labels(np.array(labels, np.int64), 3, 10, Path("labels.gz"), "mnist")
 
 
-def test_labels_that_can_be_are_accepted() -> None:
+def test_valid_labels_are_accepted() -> None:
     check_labels(np.array([0, 9, 5], np.int64), 3, 10, Path("labels.gz"), "mnist")

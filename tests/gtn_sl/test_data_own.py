@@ -1,4 +1,4 @@
-"""A user's own images as a task: from arrays, a module, or an ``.npz`` file."""
+"""A user's own images as a task, from arrays, a module or an ``.npz`` file, and teachers of such tasks."""
 
 import json
 import shutil
@@ -46,7 +46,7 @@ def file(arrays, tmp_path):
     return tmp_path / "colours.npz"
 
 
-def test_a_task_of_arrays_describes_them(arrays):
+def test_image_task_describes_its_arrays(arrays):
     task = image_task("Colours", **arrays, class_names=NAMES)
     pixels = arrays["train_images"].transpose(3, 0, 1, 2).reshape(3, -1) / 255
     assert (task.image_shape, task.class_names, task.title) == ((3, 8, 12), tuple(NAMES), "Colours")
@@ -64,14 +64,14 @@ def test_a_task_of_arrays_describes_them(arrays):
         ((60, 8, 12, 1), (1, 8, 12)),
     ],
 )
-def test_images_come_with_channels_first_last_or_none(arrays, given, shape):
+def test_image_channels_may_be_first_last_or_absent(arrays, given, shape):
     images = np.random.default_rng(1).integers(0, 256, given).astype(np.uint8)
     task = image_task("any", images, arrays["train_labels"], images[:30], arrays["test_labels"])
     assert task.image_shape == shape
     assert task.class_names == ("0", "1", "2")
 
 
-def test_channels_that_come_last_are_moved_not_mixed(arrays):
+def test_channels_last_images_are_transposed(arrays):
     last = image_task("a", **arrays).load(None, False).train_images
     first = image_task("a", **{k: v.transpose(0, 3, 1, 2) if v.ndim == 4 else v for k, v in arrays.items()})
     assert np.array_equal(last, first.load(None, False).train_images)
@@ -97,12 +97,12 @@ def test_channels_that_come_last_are_moved_not_mixed(arrays):
         ({"train_images": np.zeros((60, 8, 12, 3), np.uint8)}, "all pixels of a channel"),
     ],
 )
-def test_arrays_that_are_no_data_set_are_refused(arrays, changed, message):
+def test_invalid_arrays_are_rejected(arrays, changed, message):
     with pytest.raises(DataError, match=message):
         image_task("odd", **(arrays | changed))
 
 
-def test_a_file_is_loaded_and_split_by_class(file, monkeypatch):
+def test_npz_file_loads_with_stratified_splits(file, monkeypatch):
     monkeypatch.chdir(file.parent)
     data = load_task("colours.npz")
     assert data.task.name == str(file)  # found from any folder
@@ -111,7 +111,7 @@ def test_a_file_is_loaded_and_split_by_class(file, monkeypatch):
     assert data.validation.labels.bincount().tolist() == [4, 3, 3]
 
 
-def test_a_path_is_one_name_however_it_is_written(file, monkeypatch):
+def test_equivalent_paths_give_same_task_name(file, monkeypatch):
     (file.parent / "here").mkdir()
     (file.parent / "link").symlink_to(file.parent / "here")
     monkeypatch.chdir(file.parent / "here")
@@ -119,7 +119,7 @@ def test_a_path_is_one_name_however_it_is_written(file, monkeypatch):
         assert find_task(written).name == str(file)
 
 
-def test_images_are_copied_whoever_owns_them(arrays, tmp_path, monkeypatch):
+def test_task_copies_writable_and_read_only_arrays(arrays, tmp_path, monkeypatch):
     for images in (arrays["train_images"], arrays["test_images"]):
         images.flags.writeable = False
     channels_first = {
@@ -130,36 +130,36 @@ def test_images_are_copied_whoever_owns_them(arrays, tmp_path, monkeypatch):
     module.task = image_task("Mine", **channels_first)
     monkeypatch.setitem(sys.modules, "my_images", module)
     before = module.task.load(None, False).train_images.copy()
-    assert len(load_task("my_images:task").test) == 30  # torch warns of arrays that it may not write to
+    assert len(load_task("my_images:task").test) == 30  # torch warns of read-only arrays
     channels_first["train_images"][:] = 7
     assert np.array_equal(module.task.load(None, False).train_images, before)
 
 
-def test_another_validation_split_makes_another_task(arrays):
+def test_validation_size_changes_task_identity(arrays):
     assert image_task("a", **arrays).identity() != image_task("a", **arrays, validation_size=20).identity()
     assert image_task("a", **arrays).identity() == image_task("a", **arrays, validation_size=10).identity()
 
 
-def test_arrays_of_objects_are_named(file, arrays):
+def test_object_array_error_names_array(file, arrays):
     np.savez(file, **arrays, class_names=np.array(["a", "b", "c"], dtype=object))
     with pytest.raises(DataError, match=r"colours.npz: class_names is an array of Python objects; save strings"):
         find_task(str(file))
 
 
-def test_what_lies_there_and_is_no_task_is_told_apart_from_a_wrong_name(tmp_path):
+def test_folder_and_unknown_name_raise_different_errors(tmp_path):
     with pytest.raises(UsageError, match=r"is not a task: give your own images as an \.npz file"):
         find_task(str(tmp_path))
     with pytest.raises(UsageError, match="unknown task 'fishes'"):
         find_task("fishes")
 
 
-def test_a_file_that_was_moved_keeps_its_split(file, tmp_path):
+def test_moved_file_keeps_validation_split(file, tmp_path):
     before = load_task(str(file)).validation
     moved = shutil.move(file, tmp_path / "others.npz")
     assert torch.equal(load_task(str(moved)).validation.images, before.images)
 
 
-def test_a_file_that_was_changed_is_read_anew_and_is_another_task(file, arrays):
+def test_changed_file_is_reread_with_another_identity(file, arrays):
     before = find_task(str(file))
     np.savez(file, **(arrays | {"test_labels": (arrays["test_labels"] + 1) % 3}))
     after = find_task(str(file))
@@ -175,7 +175,7 @@ def test_a_file_that_was_changed_is_read_anew_and_is_another_task(file, arrays):
         (b"PK\x03\x04 cut off", "not a readable .npz file"),
     ],
 )
-def test_a_file_that_is_none_is_refused(tmp_path, content, message):
+def test_missing_or_non_npz_file_is_rejected(tmp_path, content, message):
     path = tmp_path / "odd.npz"
     if content is not None:
         path.write_bytes(content)
@@ -184,7 +184,7 @@ def test_a_file_that_is_none_is_refused(tmp_path, content, message):
 
 
 @pytest.mark.parametrize("damage", ["compressed data", "encrypted"])
-def test_a_damaged_file_is_refused(file, arrays, damage):
+def test_damaged_or_encrypted_file_is_rejected(file, arrays, damage):
     np.savez_compressed(file, **arrays)
     content = bytearray(file.read_bytes())
     if damage == "encrypted":
@@ -200,19 +200,19 @@ def test_a_damaged_file_is_refused(file, arrays, damage):
         find_task(str(file))
 
 
-def test_what_cannot_be_read_says_why(tmp_path):
+def test_unreadable_file_error_gives_reason(tmp_path):
     (tmp_path / "folder.npz").mkdir()
     with pytest.raises(DataError, match=r"folder\.npz: cannot be read: Is a directory"):
         find_task(str(tmp_path / "folder.npz"))
 
 
-def test_a_file_that_lacks_arrays_is_refused(tmp_path, arrays):
+def test_file_with_missing_arrays_is_rejected(tmp_path, arrays):
     np.savez(tmp_path / "half.npz", train_images=arrays["train_images"])
     with pytest.raises(DataError, match="missing train_labels, test_images, test_labels"):
         find_task(str(tmp_path / "half.npz"))
 
 
-def test_a_module_may_hold_a_task(file, tmp_path, monkeypatch):
+def test_module_attribute_can_be_task(file, tmp_path, monkeypatch):
     (tmp_path / "my_colours.py").write_text(
         "import numpy as np\nfrom gtn_sl.data import image_task\n"
         f"colours = image_task('Colours', **np.load({str(file)!r}))\nnothing = 3\n"
@@ -228,7 +228,7 @@ def test_a_module_may_hold_a_task(file, tmp_path, monkeypatch):
     sys.modules.pop("my_colours")
 
 
-def test_a_preset_is_that_of_the_task_most_like_it(file, arrays, tmp_path):
+def test_preset_is_that_of_most_similar_task(file, arrays, tmp_path):
     settings = PRESETS["paper"]["cifar10"]
     assert resolve_config(str(file), "paper").inner.steps == settings["inner"]["steps"]
     for side, alike in ((8, "digits"), (28, "mnist")):
@@ -241,13 +241,13 @@ def test_a_preset_is_that_of_the_task_most_like_it(file, arrays, tmp_path):
 
 @pytest.fixture
 def teacher(file, tmp_path):
-    """Returns the file of a teacher of the colours."""
+    """File of an untrained teacher of the colours."""
     config, path = resolve_config(str(file), "fast"), tmp_path / "teacher.safetensors"
     save_teacher(path, seeded_teacher(config, find_task(str(file)), 0), config, {})
     return path
 
 
-def test_a_teacher_needs_no_images_to_be_read(file, teacher):
+def test_teacher_loads_without_real_images(file, teacher):
     here = load_teacher(teacher).teacher.batch(0)[0]
     file.unlink()
     elsewhere = load_teacher(teacher).teacher
@@ -259,7 +259,7 @@ def test_a_teacher_needs_no_images_to_be_read(file, teacher):
             load()
 
 
-def test_a_teachers_images_are_found_in_the_folder_that_they_moved_to(file, teacher, tmp_path):
+def test_moved_real_images_are_found_in_data_dir(file, teacher, tmp_path):
     here = load_real_images(load_teacher(teacher)).train.images
     (tmp_path / "moved").mkdir()
     file.rename(tmp_path / "moved" / file.name)
@@ -270,12 +270,12 @@ def test_a_teachers_images_are_found_in_the_folder_that_they_moved_to(file, teac
     assert torch.equal(load_real_images(load_teacher(teacher), tmp_path / "moved").train.images, here)
 
 
-def test_names_of_classes_may_be_bytes(file, arrays):
+def test_class_names_may_be_bytes(file, arrays):
     np.savez(file, **{**arrays, "class_names": np.array(NAMES, dtype="S")})
     assert find_task(str(file)).class_names == tuple(NAMES)
 
 
-def test_a_teacher_of_images_that_have_changed_is_read_and_tested_on_what_there_is(file, arrays, teacher, caplog):
+def test_changed_real_images_load_with_warning(file, arrays, teacher, caplog):
     here = load_teacher(teacher).teacher.batch(0)[0]
     load_real_images(load_teacher(teacher))
     assert not caplog.records
@@ -284,7 +284,7 @@ def test_a_teacher_of_images_that_have_changed_is_read_and_tested_on_what_there_
     read = load_teacher(teacher)
     assert torch.equal(read.teacher.batch(0)[0], here)
     now = load_real_images(read)
-    assert now.task.mean == read.teacher.task.mean != find_task(now.task.name).mean  # learners see the teacher's units
+    assert now.task.mean == read.teacher.task.mean != find_task(now.task.name).mean  # learners see the teacher's scale
     assert now.train.images.float().mean() < 0.6 * arrays["train_images"].mean()
     assert [record.getMessage().split(": ")[1].split(" [")[0] for record in caplog.records] == ["mean", "std"]
     assert "colours.npz have changed since" in caplog.text
@@ -306,7 +306,7 @@ def test_a_teacher_of_images_that_have_changed_is_read_and_tested_on_what_there_
         ("std", [0.1, 0.0, 0.1]),
     ],
 )
-def test_a_header_that_describes_no_task_is_refused(teacher, key, value):
+def test_teacher_header_with_invalid_task_is_rejected(teacher, key, value):
     with safe_open(teacher, framework="pt") as read:
         document = json.loads(read.metadata()["gtn"])
         tensors = {name: read.get_tensor(name) for name in read.keys()}  # noqa: SIM118
@@ -315,7 +315,7 @@ def test_a_header_that_describes_no_task_is_refused(teacher, key, value):
         load_teacher(teacher)
 
 
-def test_the_labelled_part_of_the_images_is_the_same_wherever_their_file_lies(file, tmp_path):
+def test_labelled_subset_does_not_depend_on_file_path(file, tmp_path):
     moved = shutil.copy(file, tmp_path / "others.npz")
     labelled = []
     for path in (file, moved):
@@ -324,7 +324,7 @@ def test_the_labelled_part_of_the_images_is_the_same_wherever_their_file_lies(fi
     assert torch.equal(*labelled)
 
 
-def test_files_that_are_sorted_by_class_are_mixed(arrays):
+def test_images_sorted_by_class_are_shuffled_with_labels(arrays):
     for part in ("train", "test"):
         order = np.argsort(arrays[f"{part}_labels"], kind="stable")
         for what in ("images", "labels"):

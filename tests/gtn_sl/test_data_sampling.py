@@ -1,4 +1,4 @@
-"""The batch sampler: epochs without replacement, whatever the sizes; reproducible from a seed."""
+"""The batch sampler: epochs without replacement, shuffling, seeds and generators, and invalid sizes."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from gtn_sl.data.task import Split
 
 
 def numbered(size: int) -> Split:
-    """Image i is filled with i, and so is its label."""
+    """Returns a split whose image i is filled with i and has the label i."""
     number = torch.arange(size)
     return Split(number.to(torch.uint8).view(-1, 1, 1, 1).expand(-1, 2, 3, 4).contiguous(), number)
 
 
 @given(st.integers(1, 40), st.integers(1, 9), st.integers(1, 50), st.integers(0, 2**31))
-def test_no_image_comes_twice_before_every_image_came_once(size: int, steps: int, batch_size: int, seed: int) -> None:
+def test_no_image_repeats_within_epoch(size: int, steps: int, batch_size: int, seed: int) -> None:
     images, labels = sample_batches(numbered(size), steps, batch_size, seed)
     assert images.shape == (steps, batch_size, 2, 3, 4)
     assert images.dtype == torch.uint8
@@ -32,13 +32,13 @@ def test_no_image_comes_twice_before_every_image_came_once(size: int, steps: int
     assert set(drawn) <= set(range(size))
 
 
-def test_every_epoch_is_shuffled_anew() -> None:
+def test_each_epoch_is_reshuffled() -> None:
     _, labels = sample_batches(numbered(100), 2, 100, 0)
     assert labels[0].tolist() != list(range(100))
     assert labels[0].tolist() != labels[1].tolist()
 
 
-def test_a_seed_repeats_and_a_generator_goes_on() -> None:
+def test_seed_repeats_batches_and_generator_continues() -> None:
     split = numbered(100)
     _, first = sample_batches(split, 2, 10, 7)
     _, again = sample_batches(split, 2, 10, 7)
@@ -49,13 +49,13 @@ def test_a_seed_repeats_and_a_generator_goes_on() -> None:
     assert not torch.equal(sample_batches(split, 2, 10, generator)[1], first)
 
 
-def test_the_global_generator_is_left_alone() -> None:
+def test_sampling_does_not_touch_global_generator() -> None:
     before = torch.get_rng_state()
     sample_batches(numbered(10), 2, 3, 0)
     assert torch.equal(torch.get_rng_state(), before)
 
 
 @pytest.mark.parametrize(("size", "steps", "batch_size"), [(0, 1, 1), (5, 0, 1), (5, 1, 0)])
-def test_nothing_to_draw_is_refused(size: int, steps: int, batch_size: int) -> None:
+def test_empty_split_or_batches_are_rejected(size: int, steps: int, batch_size: int) -> None:
     with pytest.raises(ValueError, match=f"cannot draw {steps} batches of {batch_size} from {size} images"):
         sample_batches(numbered(size), steps, batch_size, 0)

@@ -1,4 +1,4 @@
-"""Stratified subsets: the right shares, disjoint by name and seed, the same on every machine."""
+"""Stratified subsets: class shares, dependence on name and seed, reproducibility, and invalid sizes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from gtn_sl.data.splits import stratified_indices
 
 
 @given(st.lists(st.integers(0, 4), min_size=2, max_size=60), st.data())
-def test_every_class_keeps_its_share_to_within_one(labels: list[int], data: st.DataObject) -> None:
+def test_class_shares_are_kept_to_within_one(labels: list[int], data: st.DataObject) -> None:
     array = np.array(labels, np.int64)
     size = data.draw(st.integers(1, len(labels) - 1))
     chosen = stratified_indices(array, size, "x", data.draw(st.integers(0, 2**40)))
@@ -26,7 +26,7 @@ def test_every_class_keeps_its_share_to_within_one(labels: list[int], data: st.D
     assert (np.abs(np.bincount(array[chosen], minlength=5) - share) < 1).all()
 
 
-def test_another_seed_or_name_draws_another_subset_and_the_same_one_the_same() -> None:
+def test_subset_is_determined_by_name_and_seed() -> None:
     labels = np.arange(1000) % 10
     first = stratified_indices(labels, 100, "mnist/validation", 0)
     np.testing.assert_array_equal(first, stratified_indices(labels, 100, "mnist/validation", 0))
@@ -36,12 +36,12 @@ def test_another_seed_or_name_draws_another_subset_and_the_same_one_the_same() -
         assert len(np.intersect1d(first, other)) < 30
 
 
-def test_the_draw_is_pinned() -> None:
+def test_drawn_indices_match_pinned_checksum() -> None:
     chosen = stratified_indices(np.arange(1000) % 7, 100, "pinned", 3)
     assert hashlib.sha256(chosen.astype("<i8").tobytes()).hexdigest()[:16] == "2bf399aa68a1ea48"
 
 
-def test_every_image_is_drawn_about_equally_often() -> None:
+def test_images_are_drawn_equally_often() -> None:
     labels = np.arange(50) % 5
     drawn = np.zeros(50)
     for seed in range(400):
@@ -53,6 +53,6 @@ def test_every_image_is_drawn_about_equally_often() -> None:
 
 
 @pytest.mark.parametrize("size", [0, 10, 11, -1])
-def test_a_size_that_leaves_a_side_empty_is_refused(size: int) -> None:
+def test_size_that_leaves_either_side_empty_is_rejected(size: int) -> None:
     with pytest.raises(ValueError, match=f"cannot take {size} of 10 images"):
         stratified_indices(np.arange(10), size, "x", 0)

@@ -1,4 +1,4 @@
-"""The task registry: what it promises is what is loaded; splits, normalisation, the data folder."""
+"""The task registry: descriptions against the loaded data, splits, normalisation, and the data folder."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def digits() -> TaskData:
 
 
 def check_promises(data: TaskData) -> None:
-    """Whatever the task says of itself holds for what was loaded."""
+    """Asserts that the data have the sizes, shapes, dtypes and class shares that their task describes."""
     task = data.task
     assert len(data.train) == task.train_size - task.validation_size
     assert len(data.validation) == task.validation_size
@@ -48,7 +48,7 @@ def index_checksum(name: str, data_dir: Path | None, seed: int) -> str:
 
 
 @pytest.mark.parametrize("name", sorted(TASKS))
-def test_every_entry_is_complete(name: str) -> None:
+def test_registered_task_is_complete(name: str) -> None:
     task = TASKS[name]
     assert task.name == name
     assert task.classes == len(set(task.class_names)) == 10
@@ -59,13 +59,13 @@ def test_every_entry_is_complete(name: str) -> None:
         assert "\n" not in text
 
 
-def test_digits_keep_their_promises(digits: TaskData) -> None:
+def test_digits_match_their_description(digits: TaskData) -> None:
     check_promises(digits)
     assert (len(digits.train), len(digits.validation), len(digits.test)) == (1000, 200, 597)
 
 
 @pytest.mark.parametrize("name", WITH_FILES)
-def test_tasks_with_files_keep_their_promises(name: str, data_dir: Path) -> None:
+def test_tasks_with_files_match_description_and_moments(name: str, data_dir: Path) -> None:
     data = load_task(name, data_dir, download=False)
     check_promises(data)
     pixels = data.normalise(torch.cat([data.train.images, data.validation.images]))
@@ -73,21 +73,21 @@ def test_tasks_with_files_keep_their_promises(name: str, data_dir: Path) -> None
     assert pixels.std().item() == pytest.approx(1, abs=1e-3)
 
 
-def test_cifar10_keeps_its_promises(cifar_dir: Path) -> None:
+def test_cifar10_matches_its_description(cifar_dir: Path) -> None:
     check_promises(load_task("cifar10", cifar_dir, download=False))
 
 
-def test_an_unknown_task_suggests_the_nearest() -> None:
+def test_unknown_task_error_suggests_nearest_name() -> None:
     with pytest.raises(UsageError, match="unknown task 'fasion-mnist'; did you mean 'fashion-mnist'"):
         load_task("fasion-mnist")
 
 
-def test_a_negative_seed_is_refused() -> None:
+def test_negative_split_seed_is_rejected() -> None:
     with pytest.raises(UsageError, match="split_seed must be at least 0, not -1"):
         load_task("digits", split_seed=-1)
 
 
-def test_digits_are_the_1797_of_scikit_learn_each_once(digits: TaskData) -> None:
+def test_digits_are_scikit_learn_images_each_once(digits: TaskData) -> None:
     from sklearn import datasets
 
     ink = datasets.load_digits().images
@@ -97,19 +97,19 @@ def test_digits_are_the_1797_of_scikit_learn_each_once(digits: TaskData) -> None
     assert ours == sorted(map(tuple, ink.reshape(1797, 64).tolist()))
 
 
-def test_the_mean_and_std_of_digits_are_those_of_its_train_set() -> None:
+def test_digits_mean_and_std_are_those_of_train_set() -> None:
     pixels = load_digits(None, False).train_images / 255
     assert TASKS["digits"].mean[0] == pytest.approx(pixels.mean(), abs=5e-6)
     assert TASKS["digits"].std[0] == pytest.approx(pixels.std(), abs=5e-6)
 
 
-def test_without_scikit_learn_digits_say_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_scikit_learn_error_gives_install_command(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "sklearn", None)
     with pytest.raises(DataError, match="needs scikit-learn: run `pip install scikit-learn`"):
         load_task("digits")
 
 
-def test_the_split_is_repeatable_and_another_seed_moves_validation_but_not_test(digits: TaskData) -> None:
+def test_split_seed_changes_validation_but_not_test_images(digits: TaskData) -> None:
     again, other = load_task("digits"), load_task("digits", split_seed=1)
     assert torch.equal(again.validation.images, digits.validation.images)
     assert torch.equal(again.train.images, digits.train.images)
@@ -119,20 +119,20 @@ def test_the_split_is_repeatable_and_another_seed_moves_validation_but_not_test(
 
 
 @pytest.mark.parametrize(("seed", "checksum"), [(0, "36556c37a6f8ccbd"), (1, "be94b4135c99da88")])
-def test_the_validation_split_of_digits_is_pinned(seed: int, checksum: str) -> None:
+def test_digits_validation_split_matches_pinned_checksum(seed: int, checksum: str) -> None:
     assert index_checksum("digits", None, seed) == checksum
 
 
 @pytest.mark.parametrize(("name", "checksum"), [("mnist", "3eed40e7beeab914"), ("fashion-mnist", "740a73c64901d1b6")])
-def test_the_validation_split_of_files_is_pinned(name: str, checksum: str, data_dir: Path) -> None:
+def test_mnist_like_validation_split_matches_pinned_checksum(name: str, checksum: str, data_dir: Path) -> None:
     assert index_checksum(name, data_dir, 0) == checksum
 
 
-def test_the_validation_split_of_cifar10_is_pinned(cifar_dir: Path) -> None:
+def test_cifar10_validation_split_matches_pinned_checksum(cifar_dir: Path) -> None:
     assert index_checksum("cifar10", cifar_dir, 0) == "071c483b6c819d97"
 
 
-def test_train_and_validation_partition_the_official_train_set(data_dir: Path) -> None:
+def test_train_and_validation_partition_official_train_set(data_dir: Path) -> None:
     task = TASKS["mnist"]
     raw = task.load(data_dir, False)
     data = load_task("mnist", data_dir, download=False)
@@ -145,7 +145,7 @@ def test_train_and_validation_partition_the_official_train_set(data_dir: Path) -
 
 
 @pytest.mark.parametrize("name", sorted(TASKS))
-def test_normalise_follows_its_equation_and_denormalise_undoes_it(name: str) -> None:
+def test_normalise_matches_formula_and_can_be_inverted(name: str) -> None:
     task = TASKS[name]
     images = torch.randint(0, 256, (2, 5, *task.image_shape), generator=torch.Generator().manual_seed(0)).byte()
     before = images.clone()
@@ -159,7 +159,7 @@ def test_normalise_follows_its_equation_and_denormalise_undoes_it(name: str) -> 
 
 
 @pytest.mark.parametrize("name", sorted(TASKS))
-def test_the_value_range_is_what_black_and_white_become(name: str) -> None:
+def test_value_range_is_normalised_black_and_white(name: str) -> None:
     task = TASKS[name]
     low, high = task.value_range
     assert low.shape == high.shape == (task.image_shape[0],)
@@ -170,7 +170,7 @@ def test_the_value_range_is_what_black_and_white_become(name: str) -> None:
     assert (high > 0).all()
 
 
-def test_a_loaded_task_normalises_like_its_description(digits: TaskData) -> None:
+def test_task_data_normalises_as_its_task(digits: TaskData) -> None:
     images = digits.normalise(digits.train.images)
     assert torch.equal(images, digits.task.normalise(digits.train.images))
     assert torch.equal(digits.denormalise(images), digits.task.denormalise(images))
@@ -179,18 +179,18 @@ def test_a_loaded_task_normalises_like_its_description(digits: TaskData) -> None
     assert high.item() == images.max()
 
 
-def test_denormalise_clamps_to_what_can_be_shown() -> None:
+def test_denormalise_clamps_to_unit_interval() -> None:
     picture = TASKS["cifar10"].denormalise(torch.tensor([-100.0, 0.0, 100.0]).view(3, 1, 1))
     torch.testing.assert_close(picture.flatten(), torch.tensor([0.0, 0.4822, 1.0]))
 
 
-def test_the_constants_of_a_task_go_to_a_device_once() -> None:
+def test_normalisation_constants_are_cached() -> None:
     images = torch.zeros(2, 3, 32, 32, dtype=torch.uint8)
     first, second = (TASKS["cifar10"]._per_channel(images) for _ in range(2))
     assert [part.data_ptr() for part in first] == [part.data_ptr() for part in second]
 
 
-def test_normalising_twice_or_the_wrong_shape_is_refused() -> None:
+def test_normalise_rejects_floats_and_wrong_shapes() -> None:
     task = TASKS["cifar10"]
     images = torch.zeros(1, 3, 32, 32, dtype=torch.uint8)
     with pytest.raises(TypeError, match=r"normalise expects uint8 images, not torch\.float32"):
@@ -201,13 +201,13 @@ def test_normalising_twice_or_the_wrong_shape_is_refused() -> None:
         task.denormalise(torch.zeros(32, 32))
 
 
-def test_a_split_moves_to_a_device_whole(digits: TaskData) -> None:
+def test_split_moves_images_and_labels_to_device(digits: TaskData) -> None:
     moved = digits.test.to("meta")
     assert moved.images.device.type == moved.labels.device.type == "meta"
     assert len(moved) == len(digits.test)
 
 
-def test_the_folder_is_the_argument_else_the_environment_else_the_cache(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_data_dir_is_argument_else_environment_else_cache(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GTN_DATA_DIR", "/from/env")
     assert resolve_data_dir("/named") == Path("/named")
     assert resolve_data_dir(Path("~/named")) == Path.home() / "named"

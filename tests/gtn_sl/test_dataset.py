@@ -1,4 +1,4 @@
-"""A teacher as a PyTorch dataset: what comes, in which order, and how workers and processes share it out."""
+"""A teacher as a PyTorch dataset: order, labels, epochs, and division among workers and processes."""
 
 import dataclasses
 import importlib.util
@@ -29,7 +29,7 @@ def batches_of(file):
     return torch.stack(images), torch.stack(labels)
 
 
-def test_whole_batches_come_as_the_teacher_makes_them(file):
+def test_batches_equal_teacher_batches(file):
     images, labels = batches_of(file)
     dataset = TeacherDataset(file, batches=True)
     assert len(dataset) == len(list(dataset)) == STEPS
@@ -39,7 +39,7 @@ def test_whole_batches_come_as_the_teacher_makes_them(file):
         assert not x.requires_grad
 
 
-def test_samples_come_in_the_same_order(file):
+def test_samples_come_in_order_of_teacher_batches(file):
     images, labels = batches_of(file)
     x, y = zip(*TeacherDataset(file), strict=True)
     assert torch.equal(torch.stack(x), images.flatten(0, 1))
@@ -47,14 +47,14 @@ def test_samples_come_in_the_same_order(file):
     assert len(TeacherDataset(file)) == STEPS * SIZE
 
 
-def test_class_indices(file):
+def test_index_labels_are_likeliest_classes(file):
     _, labels = batches_of(file)
     _, y = zip(*TeacherDataset(file, labels="index", batches=True), strict=True)
     assert torch.equal(torch.stack(y), labels.argmax(dim=2))
 
 
 @pytest.mark.parametrize("batches", [False, True])
-def test_workers_share_the_steps_out_and_keep_the_order(file, batches):
+def test_workers_divide_steps_and_keep_order(file, batches):
     images, _ = batches_of(file)
     dataset = TeacherDataset(file, batches=batches)
     loader = DataLoader(dataset, batch_size=None if batches else SIZE, num_workers=2, multiprocessing_context="fork")
@@ -62,7 +62,7 @@ def test_workers_share_the_steps_out_and_keep_the_order(file, batches):
 
 
 @pytest.mark.parametrize("processes", [1, 2, 3, 7])
-def test_processes_share_the_steps_out(file, processes):
+def test_shards_divide_steps_among_processes(file, processes):
     images, _ = batches_of(file)
     shares = [TeacherDataset(file, batches=True, shard=(rank, processes)) for rank in range(processes)]
     seen = [x for share in shares for x, _ in share]
@@ -71,7 +71,7 @@ def test_processes_share_the_steps_out(file, processes):
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-def test_each_epoch_is_the_lesson_of_its_own_seed(file, workers):
+def test_epoch_selects_lesson_seed_also_in_workers(file, workers):
     shuffled = dataclasses.replace(file.config.teacher, curriculum="all-shuffled")
     teacher = seeded_teacher(dataclasses.replace(file.config, teacher=shuffled), file.teacher.task, 0)
     dataset = TeacherDataset(dataclasses.replace(file, teacher=teacher), batches=True, seed=3)
@@ -88,7 +88,7 @@ def test_each_epoch_is_the_lesson_of_its_own_seed(file, workers):
     assert not torch.equal(passes[0], passes[1])
 
 
-def test_the_schedule_is_the_teachers(file):
+def test_schedule_has_teacher_learning_rate_for_each_step(file):
     lr, momentum = TeacherDataset(file).schedule()
     assert len(lr) == len(momentum) == STEPS
     assert lr == pytest.approx([file.config.inner.lr] * STEPS)
@@ -98,12 +98,12 @@ def test_the_schedule_is_the_teachers(file):
     ("given", "words"),
     [({"labels": "hard"}, "'soft' or 'index', not 'hard'"), ({"shard": (2, 2)}, r"rank < processes, not \(2, 2\)")],
 )
-def test_wrong_arguments(file, given, words):
+def test_invalid_labels_and_shard_are_rejected(file, given, words):
     with pytest.raises(UsageError, match=words):
         TeacherDataset(file, **given)
 
 
-def test_a_teacher_that_answers_its_learner_is_no_data_set(file):
+def test_closed_loop_teacher_is_rejected(file):
     closed = dataclasses.replace(
         file.config, teacher=dataclasses.replace(file.config.teacher, curriculum="closed-loop")
     )
@@ -112,13 +112,13 @@ def test_a_teacher_that_answers_its_learner_is_no_data_set(file):
         TeacherDataset(dataclasses.replace(file, teacher=teacher))
 
 
-def test_the_page_shows_the_example_as_it_is():
+def test_docs_page_contains_example_verbatim():
     root = Path(__file__).resolve().parents[2]
     code = (root / "examples" / "train_on_teacher.py").read_text()
     assert f"```python\n{code}```" in (root / "docs" / "using-teachers.md").read_text()
 
 
-def test_a_plain_model_learns_from_the_shipped_digits():
+def test_example_model_learns_from_shipped_digits():
     path = Path(__file__).resolve().parents[2] / "examples" / "train_on_teacher.py"
     spec = importlib.util.spec_from_file_location("train_on_teacher", path)
     example = importlib.util.module_from_spec(spec)

@@ -1,4 +1,4 @@
-"""A teacher's data set in every format: the same images and labels, in the order in which a learner sees them."""
+"""Exports of a teacher's batches: contents, order, every format, and output paths."""
 
 import csv
 import json
@@ -22,7 +22,7 @@ T, B = 3, 12
 
 
 def teacher_file(folder, **teacher):
-    """Returns a small teacher with settings of its own, read from a file."""
+    """Saves a small, untrained teacher with some settings changed, and returns it as loaded."""
     settings = {"hidden": 8, "channels": [4, 2], "latent": 3, "warm_start": 0, "labels": "one-hot", **teacher}
     inner = {"steps": T, "batch_size": B}
     config = resolve_config("digits", "fast", {"teacher": settings, "inner": inner}, {"outer": {"iterations": 2}})
@@ -35,7 +35,7 @@ def stream(tmp_path):
     return to_stream(teacher_file(tmp_path, labels="soft"))
 
 
-def test_a_stream_is_what_the_teacher_shows(tmp_path):
+def test_stream_holds_teacher_batches_schedule_and_facts(tmp_path):
     file = teacher_file(tmp_path, labels="soft")
     stream, task = to_stream(file), TASKS["digits"]
     for step in range(T):
@@ -52,8 +52,8 @@ def test_a_stream_is_what_the_teacher_shows(tmp_path):
     assert document["config"]["teacher"]["labels"] == "soft"
 
 
-def test_reading_the_pixels_back_gives_the_normalised_images(stream, tmp_path):
-    """Up to the rounding to bytes, which real images have, too, and beyond the range of real pixels, which is cut off."""
+def test_normalised_stream_pixels_match_teacher_images(stream, tmp_path):
+    """Up to the rounding to bytes and the clamping to the range of real pixels."""
     task = TASKS["digits"]
     images, _ = load_teacher(tmp_path).teacher.batch(1)
     low, high = task.value_range
@@ -62,7 +62,7 @@ def test_reading_the_pixels_back_gives_the_normalised_images(stream, tmp_path):
 
 
 @pytest.mark.parametrize("curriculum", sorted(name for name in CURRICULA if CURRICULA[name].feedback is None))
-def test_the_order_is_the_curriculums(curriculum, tmp_path):
+def test_stream_order_follows_curriculum(curriculum, tmp_path):
     expected = {"shuffled-batches": "shuffled-batches", "all-shuffled": "all-shuffled", "none": "all-shuffled"}
     file = teacher_file(tmp_path, curriculum=curriculum)
     if file.teacher.closed_loop:
@@ -76,7 +76,7 @@ def test_the_order_is_the_curriculums(curriculum, tmp_path):
     np.testing.assert_array_equal(one.images, to_stream(file, seed=1).images)
 
 
-def test_arrays(stream, tmp_path):
+def test_safetensors_and_npz_hold_images_and_labels(stream, tmp_path):
     for format, name in (("safetensors", "d.safetensors"), ("npz", "d.npz")):
         export(stream, format, tmp_path / name)
     packed = np.load(tmp_path / "d.npz")
@@ -90,7 +90,7 @@ def test_arrays(stream, tmp_path):
         assert json.loads(file.metadata()["class_names"]) == list(TASKS["digits"].class_names)
 
 
-def test_a_stream_file(stream, tmp_path):
+def test_exported_stream_file_loads_unchanged(stream, tmp_path):
     export(stream, "stream", tmp_path / "d.safetensors")
     read = load_stream(tmp_path / "d.safetensors")
     for name, tensor in stream.tensors.items():
@@ -98,7 +98,7 @@ def test_a_stream_file(stream, tmp_path):
     assert json.loads(json.dumps(stream.document)) == read.document
 
 
-def test_pictures(stream, tmp_path):
+def test_png_export_writes_images_and_label_table(stream, tmp_path):
     export(stream, "png", tmp_path / "d")
     with (tmp_path / "d" / "labels.csv").open() as file:
         rows = list(csv.DictReader(file))
@@ -113,12 +113,12 @@ def test_pictures(stream, tmp_path):
     assert json.loads((tmp_path / "d" / "dataset.json").read_text())["task"] == "digits"
 
 
-def test_pictures_that_are_interrupted_leave_the_folder_empty(stream, tmp_path, monkeypatch):
+def test_interrupted_png_export_leaves_folder_empty(stream, tmp_path, monkeypatch):
     def press(*_, **__):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(json, "dumps", press)  # when all pictures are there
+        patch.setattr(json, "dumps", press)  # called when all pictures are written
         with pytest.raises(KeyboardInterrupt):
             export(stream, "png", tmp_path / "d")
     assert list((tmp_path / "d").iterdir()) == []
@@ -126,7 +126,7 @@ def test_pictures_that_are_interrupted_leave_the_folder_empty(stream, tmp_path, 
     assert len(list((tmp_path / "d").iterdir())) == 10 + 2
 
 
-def test_folders_are_in_label_order():
+def test_folder_names_sort_in_label_order():
     names = folder_names(TASKS["fashion-mnist"].class_names)
     assert names[0] == "0-T-shirt-top"
     assert names == sorted(names)
@@ -137,7 +137,7 @@ def test_folders_are_in_label_order():
 
 
 @pytest.mark.parametrize("format", sorted(EXPORTERS))
-def test_paths_that_do_not_fit(format, stream, tmp_path):
+def test_unsuitable_output_paths_are_rejected(format, stream, tmp_path):
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "file").touch()
     wrong = tmp_path / "full" if format == "png" else tmp_path / "d.zip"
@@ -148,6 +148,6 @@ def test_paths_that_do_not_fit(format, stream, tmp_path):
         export(stream, format, tmp_path / "full" / "file" / f"d{suffix}")
 
 
-def test_an_unknown_format(stream, tmp_path):
+def test_unknown_format_error_suggests_nearest_name(stream, tmp_path):
     with pytest.raises(UsageError, match="unknown format 'np'; did you mean 'npz'"):
         export(stream, "np", tmp_path / "d")

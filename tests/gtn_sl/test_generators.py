@@ -1,4 +1,4 @@
-"""Generators: folded upsampling against the operations it stands for, the range of the output, weight norm, and sizes."""
+"""Generators: folded upsampling against a reference, output range, labels, weight norm, and sizes."""
 
 import dataclasses
 
@@ -25,8 +25,8 @@ def make(name="conditional", *arguments, **more):
 
 
 @pytest.mark.parametrize("normed", [True, False])
-@pytest.mark.parametrize("width", [2, 5])  # the small one as one dense matrix product
-def test_folded_upsampling_equals_upsampling_padding_and_convolution(width, normed):
+@pytest.mark.parametrize("width", [2, 5])  # the small one is computed as a dense matrix product
+def test_folded_upsampling_equals_separate_operations(width, normed):
     torch.manual_seed(0)
     layer, x = UpsampledConv2d(3, 2, normed=normed, bias=True).double(), torch.randn(2, 3, 4, width).double()
     with torch.no_grad():
@@ -35,7 +35,7 @@ def test_folded_upsampling_equals_upsampling_padding_and_convolution(width, norm
     torch.testing.assert_close(layer(x), F.conv2d(enlarged, layer.kernel(), layer.bias), rtol=1e-12, atol=1e-12)
 
 
-def test_a_transposed_convolution_is_torchs():
+def test_transposed_convolution_matches_torch():
     torch.manual_seed(0)
     layer, x = TransposedConv2d(3, 2, normed=False, bias=True), torch.randn(2, 3, 4, 5)
     reference = torch.nn.ConvTranspose2d(3, 2, 4, stride=2, padding=1)
@@ -45,7 +45,7 @@ def test_a_transposed_convolution_is_torchs():
 
 @pytest.mark.parametrize("name", NETWORKS)
 @pytest.mark.parametrize("task", sorted(TASKS))
-def test_output_covers_the_range_of_real_pixels(task, name):
+def test_output_covers_range_of_real_pixels(task, name):
     task = TASKS[task]
     low, high = task.value_range
     generator = make(name, task.image_shape, torch.stack([low, high]).tolist())
@@ -57,7 +57,7 @@ def test_output_covers_the_range_of_real_pixels(task, name):
 
 
 @pytest.mark.parametrize("name", sorted(GENERATORS))
-def test_images_depend_on_the_label_where_the_generator_says_so(name):
+def test_generator_properties_match_behaviour(name):
     generator = make(name)
     noise = torch.randn(10, generator.latent)
     (a, labels), (b, _) = generator(noise, torch.eye(10)), generator(noise, torch.eye(10).flip(0))
@@ -67,20 +67,20 @@ def test_images_depend_on_the_label_where_the_generator_says_so(name):
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-def test_sides_must_be_divisible_by_four(name):
+def test_sides_not_divisible_by_four_are_rejected(name):
     with pytest.raises(ValueError, match="divisible by 4, not 10x8"):
         make(name, (1, 10, 8))
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-def test_without_weight_norm_there_are_no_lengths(name):
+def test_disabling_weight_norm_removes_lengths(name):
     normed, plain = make(name), make(name, weight_norm=False)
     lengths = {key for key, _ in normed.named_parameters() if key.endswith(".g")}
     assert (
         {key for key, _ in normed.named_parameters()} - {key for key, _ in plain.named_parameters()} == lengths != set()
     )
     noise, told = torch.randn(10, 6), torch.eye(10)
-    torch.testing.assert_close(plain(noise, told)[0], normed(noise, told)[0])  # a length starts at the weights' norm
+    torch.testing.assert_close(plain(noise, told)[0], normed(noise, told)[0])  # a length starts at the norm of v
     with torch.no_grad():
         for key, parameter in [*normed.named_parameters(), *plain.named_parameters()]:
             if key.endswith(".v"):
@@ -90,20 +90,20 @@ def test_without_weight_norm_there_are_no_lengths(name):
     assert (plain(noise, told)[0] - before).abs().max() > 1e-2
 
 
-def test_pixels_are_the_noise_itself():
+def test_pixel_generator_returns_noise_as_images():
     noise = torch.randn(5, 3 * 10 * 6)
     images, labels = PixelGenerator(shape((3, 10, 6), ((-1.0,) * 3, (1.0,) * 3)))(noise, torch.empty(5, 10))
     assert torch.equal(images.flatten(1), noise)
     assert labels is None
 
 
-def test_the_original_width_has_the_originals_size():
+def test_original_widths_give_original_parameter_count():
     original = dataclasses.replace(shape((1, 28, 28)), latent=128, hidden=1024, channels=(128, 64))
     count = sum(p.numel() for p in ConditionalGenerator(original).parameters())
     assert count == pytest.approx(6.66e6, rel=0.005)
 
 
-def test_a_layer_that_was_used_for_inference_first_can_be_trained(train_after_inference):
+def test_upsampling_is_trainable_after_inference_mode(train_after_inference):
     torch.manual_seed(0)
     layer, x = UpsampledConv2d(3, 2, normed=False), torch.randn(2, 3, 1, 1)
     layers._responses.cache_clear()

@@ -1,4 +1,4 @@
-"""Learners: parameter counts as published, names and what is refused, and the folded pooling against what it stands for."""
+"""Learners: published parameter counts, names and settings, folded pooling, and users' own modules."""
 
 import dataclasses
 
@@ -25,7 +25,7 @@ COUNTS = {
     "base_larger4": (3_755_860, 4_740_052),
     "base_larger4_global_pooling": (543_572, 544_724),
     "linear": (235_924, 821_652),
-    "convnet": (317_706, 320_010),  # of the dataset distillation literature
+    "convnet": (317_706, 320_010),  # as in the dataset distillation literature
 }
 SHAPES = ((1, 28, 28), (3, 32, 32))
 
@@ -35,17 +35,17 @@ def count(name: str, shape: tuple[int, int, int]) -> int:
 
 
 @pytest.mark.parametrize("name", sorted(COUNTS))
-def test_learners_have_as_many_parameters_as_the_originals(name):
+def test_parameter_counts_match_originals(name):
     assert tuple(count(name, shape) for shape in SHAPES) == COUNTS[name]
     if f"{name}_maxpool" in LEARNERS:
         assert tuple(count(f"{name}_maxpool", shape) for shape in SHAPES) == COUNTS[name]
 
 
-def test_lenet_5_has_as_many_parameters_as_published():
+def test_lenet_has_published_parameter_count():
     assert count("lenet", (1, 28, 28)) == count("lenet", (1, 32, 32)) == 61_706
 
 
-@pytest.mark.parametrize("side", [4, 7, 8, 13])  # the small ones as one dense matrix product
+@pytest.mark.parametrize("side", [4, 7, 8, 13])  # the small ones are computed as a dense matrix product
 @pytest.mark.parametrize("channels", [1, 3])
 def test_folded_pooling_equals_convolution_and_pooling(channels, side):
     torch.manual_seed(0)
@@ -55,14 +55,14 @@ def test_folded_pooling_equals_convolution_and_pooling(channels, side):
 
 
 @pytest.mark.parametrize("name", ["base", "base_fc", "sampled", "convnet", "lenet", "vgg"])
-def test_images_that_are_too_small_are_refused(name):
+def test_too_small_images_are_rejected(name):
     with pytest.raises(
         UsageError, match=r"images of 1x3x9 are too small for this learner.*: their sides must be at least"
     ):
         architecture(name).module((1, 3, 9), 10)
 
 
-def test_widths_and_settings_stand_behind_a_colon():
+def test_name_sets_widths_and_settings_after_colon():
     family = architecture("base_fc:4,8,16,norm=batch,activation=tanh")
     module = family.module((1, 8, 8), 3)
     assert [len(layer.g) for layer in module if hasattr(layer, "g")] == [4, 8, 16, 3]
@@ -73,7 +73,7 @@ def test_widths_and_settings_stand_behind_a_colon():
 
 
 @pytest.mark.parametrize("name", ["base_fc:4,8", "base_fc:a,b,c", "base_fc:0,1,1", "base_fc:1,2,3,4"])
-def test_wrong_widths_are_refused_with_an_example(name):
+def test_invalid_widths_error_gives_example(name):
     with pytest.raises(UsageError, match="takes 3 widths such as base_fc:64,128,256"):
         architecture(name)
 
@@ -89,12 +89,12 @@ def test_wrong_widths_are_refused_with_an_example(name):
         ("sampled:depth=5", "takes a depth from 0 to 4, got '5'"),
     ],
 )
-def test_wrong_names_and_settings_get_a_suggestion(name, words):
+def test_invalid_names_and_settings_get_helpful_error(name, words):
     with pytest.raises(UsageError, match=words):
         architecture(name)
 
 
-def test_a_sampled_learner_is_drawn_by_its_seed():
+def test_sampled_learner_is_determined_by_seed():
     family = architecture("sampled4:4")
     learners = [family.fresh(TASKS["digits"], seed, "contiguous")[0] for seed in (0, 0, 1, 2, 3)]
     shapes = [tuple(learner.parameters(learner.initial())) for learner in learners]
@@ -102,7 +102,7 @@ def test_a_sampled_learner_is_drawn_by_its_seed():
     assert len(set(shapes)) > 2
 
 
-def test_a_learner_without_a_norm_has_biases_instead():
+def test_learner_without_norm_has_biases_instead():
     for name in ("base", "resnet", "convnet"):
         family = architecture(f"{name}:norm=none")
         module = family.module((1, 8, 8), 3)
@@ -163,7 +163,7 @@ def nets(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("name", ["Shaped", "Fixed"])
-def test_a_users_module_is_a_learner(nets, name):
+def test_user_module_becomes_learner(nets, name):
     family = architecture(f"users_nets:{name}")
     learner, phi = family.fresh(TASKS["digits"], 0, "contiguous")
     assert isinstance(learner, Learner)
@@ -185,7 +185,7 @@ def test_a_users_module_is_a_learner(nets, name):
         ("users_nets:Lost", "returns logits that are NaN"),
     ],
 )
-def test_a_users_module_that_is_no_learner_is_refused(nets, name, words):
+def test_invalid_user_module_is_rejected(nets, name, words):
     with pytest.raises(UsageError, match=words):
         architecture(name).module((1, 8, 8), 10)
 
@@ -194,19 +194,19 @@ def test_a_users_module_that_is_no_learner_is_refused(nets, name, words):
     ("shape", "classes", "words"),
     [((1, 9, 9), 10, "fails on images of 1x9x9: RuntimeError"), ((1, 8, 8), 7, r"shape \(3, 7\), got \(3, 10\)")],
 )
-def test_a_users_module_that_does_not_fit_the_task_is_refused(nets, shape, classes, words):
+def test_user_module_that_does_not_fit_task_is_rejected(nets, shape, classes, words):
     with pytest.raises(UsageError, match=words):
         architecture("users_nets:Fixed").module(shape, classes)
 
 
-def test_a_form_changes_one_member_and_not_the_family():
+def test_form_changes_one_module_but_not_family():
     family = architecture("base")
     form = dataclasses.replace(family.form, activation="relu")
     assert isinstance(family.module((1, 8, 8), 3, form)[2], nn.ReLU)
     assert family.form.activation == "leaky_relu"
 
 
-def test_folded_pooling_that_was_used_for_inference_first_can_be_trained(train_after_inference):
+def test_folded_pooling_is_trainable_after_inference_mode(train_after_inference):
     layer, x = AveragePooledConv2d(2, 5), torch.randn(2, 2, 2, 2)
     pooled_conv._responses.cache_clear()
     train_after_inference(layer, x)

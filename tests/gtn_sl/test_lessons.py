@@ -1,4 +1,4 @@
-"""Lessons: what each order does to a table, few samples, lessons longer than their teacher, and another order at test."""
+"""Lessons: orders of samples, reused samples, labels, other numbers of steps, and shared parameters."""
 
 import pytest
 import torch
@@ -24,12 +24,12 @@ def teacher(**settings):
 
 
 @pytest.mark.parametrize("order", sorted(ORDERS))
-def test_an_order_shows_every_sample_once(order):
+def test_order_shows_every_sample_once(order):
     assert torch.equal(drawn(order).flatten().sort().values, TABLE.flatten())
     assert torch.equal(drawn(order), drawn(order))
 
 
-def test_what_the_orders_are():
+def test_each_order_arranges_samples_as_named():
     assert torch.equal(drawn("given"), TABLE)
     assert torch.equal(drawn("reversed"), TABLE.flip(0))
     batches = drawn("shuffled-batches")
@@ -41,14 +41,14 @@ def test_what_the_orders_are():
         assert not torch.equal(drawn(order, 3), drawn(order, 4))
 
 
-def test_few_samples_are_cycled_through():
+def test_few_samples_are_reused_cyclically():
     samples = drawn("given", places=Places(STEPS, BATCH, few=6))
     assert samples.flatten().tolist() == [m % 6 for m in range(STEPS * BATCH)]
     whole = drawn("given", places=Places(STEPS, BATCH, few=BATCH))
     assert torch.equal(whole, torch.arange(BATCH).expand(STEPS, BATCH))
 
 
-def test_labels_follow_their_samples():
+def test_labels_follow_shuffled_samples():
     shuffled = teacher(curriculum="all-shuffled", labels="soft")
     with torch.no_grad():
         shuffled.labels.logits.normal_(generator=torch.Generator().manual_seed(0))
@@ -60,17 +60,17 @@ def test_labels_follow_their_samples():
         assert torch.equal(lesson.labels.told(lesson.lesson, step).argmax(dim=1), samples % 10)
 
 
-def test_random_labels_are_what_the_generator_is_told():
+def test_random_labels_match_generator_input():
     lesson = teacher(labels="random").for_learner(1)
     told = torch.cat([lesson.labels.told(lesson.lesson, step) for step in range(STEPS)])
     assert torch.equal(told, torch.cat([lesson.batch(step)[1] for step in range(STEPS)]))
     counts = torch.stack([teacher(labels="random").for_learner(seed).batch(0)[1] for seed in range(100)]).sum(
         dim=(0, 1)
     )
-    assert (counts > 15).all()  # of 400; 40 expected each
+    assert (counts > 15).all()  # 400 labels, 40 expected per class
 
 
-def test_another_order_leaves_the_teacher_as_it_is():
+def test_with_order_leaves_teacher_unchanged():
     full = teacher()
     first, last = full.batch(0), full.batch(STEPS - 1)
     turned = full.with_order("reversed")
@@ -84,7 +84,7 @@ def test_another_order_leaves_the_teacher_as_it_is():
 @pytest.mark.parametrize(
     "change", [lambda taught: taught.for_steps(2 * STEPS), lambda taught: taught.with_order("given")]
 )
-def test_a_learners_lesson_stays_its_own_when_steps_or_order_change(change):
+def test_lesson_keeps_seed_when_steps_or_order_change(change):
     shuffled = teacher(curriculum="all-shuffled", labels="random")
     one, first = change(shuffled.for_learner(5)), change(shuffled).for_learner(5)
     assert torch.equal(one.batch(1)[0], first.batch(1)[0])
@@ -92,7 +92,7 @@ def test_a_learners_lesson_stays_its_own_when_steps_or_order_change(change):
 
 
 @pytest.mark.parametrize("steps", [2, STEPS, 13])
-def test_fresh_noise_goes_on_and_a_table_begins_anew(steps):
+def test_extra_steps_continue_noise_and_restart_table(steps):
     endless = teacher(curriculum="none", labels="one-hot").for_steps(steps).for_learner(2)
     images = [endless.batch(step)[0] for step in range(steps)]
     assert len(torch.unique(torch.cat(images).flatten(1), dim=0)) == steps * BATCH
@@ -107,7 +107,7 @@ def test_fresh_noise_goes_on_and_a_table_begins_anew(steps):
     torch.testing.assert_close(lr.log(), torch.arange(steps).clamp(max=STEPS - 1).float())
 
 
-def test_a_lesson_shares_the_teachers_parameters():
+def test_lesson_shares_teacher_parameters():
     made = teacher(curriculum="gaussian")
     lesson = made.for_learner(1)
     lesson.batch(0)[0].sum().backward()
@@ -125,9 +125,9 @@ def test_a_lesson_shares_the_teachers_parameters():
     ("curriculum", "labels"),
     [("full", "soft"), ("full", "random"), ("gaussian", "soft"), ("none", "random"), ("all-shuffled", "soft")],
 )
-def test_the_host_does_not_wait_for_a_gpu_between_batches(curriculum, labels):
+def test_batches_do_not_synchronise_with_gpu(curriculum, labels):
     lesson = teacher(curriculum=curriculum, labels=labels).to("cuda").for_learner(1)
-    lesson.batch(0)  # constants go to the device
+    lesson.batch(0)  # copies constants to the device
     try:
         torch.cuda.set_sync_debug_mode("error")
         for step in range(STEPS):
@@ -139,7 +139,7 @@ def test_the_host_does_not_wait_for_a_gpu_between_batches(curriculum, labels):
 
 
 @pytest.mark.parametrize("labels", ["one-hot", "soft"])
-def test_every_class_is_shown_where_a_batch_has_not_room_for_all(labels):
+def test_batches_smaller_than_classes_cycle_through_classes(labels):
     small = teacher(labels=labels)
     shown = torch.cat([small.batch(step)[1].argmax(dim=1) for step in range(STEPS)])
     assert torch.equal(shown, torch.arange(STEPS * BATCH) % 10)

@@ -1,4 +1,4 @@
-"""The memory model beside what an outer step really takes: tensors, and the resident memory of a process of its own."""
+"""The memory model against measurements of an outer step: tensors, and the resident memory of a child process."""
 
 import dataclasses
 import json
@@ -41,19 +41,19 @@ def setting(task, learner, steps, batch, real):
         ("digits", "base:6,8", 1, 8, 32, 32),
     ],
 )
-def test_the_peak_is_predicted(task, learner, side_by_side, steps, batch, real, plan):
+def test_model_predicts_peak_of_tensors(task, learner, side_by_side, steps, batch, real, plan):
     config = setting(task, learner, steps, batch, real)
     config = dataclasses.replace(config, learner=dataclasses.replace(config.learner, side_by_side=side_by_side))
     data, teacher = random_data(TASKS[task]), seeded_teacher(config, TASKS[task], 0)
     (model,) = outer_memories(config, teacher, plan)
     for kept, chunk in [(0, 0), (steps, 0), (steps // 2, 8)] if plan.backend == "reverse" else [(0, 0)]:
         iterate = outer_iteration(config, dataclasses.replace(plan, keep_last_k=kept, judge_chunk=chunk), data)
-        iterate()  # the optimizer's state comes up in the first step
+        iterate()  # the first step allocates the optimizer's state
         measured = peak_bytes(iterate, torch.device("cpu"))
         assert model.peak(kept, chunk) == pytest.approx(measured, rel=WITHIN), f"{kept} graphs, {chunk} at a time"
 
 
-def test_a_budget_decides_how_many_graphs_are_kept():
+def test_memory_budget_limits_kept_graphs():
     config = setting("digits", "base_fc:8,16,32", 8, 16, 64)
     teacher = seeded_teacher(config, TASKS["digits"], 0)
     (model,) = outer_memories(config, teacher, StepPlan())
@@ -73,18 +73,18 @@ def test_a_budget_decides_how_many_graphs_are_kept():
         (None, "cpu", 100_000, 1, 4096),
         (None, "cpu", 1000, 2, 300),
         (50_000, "cpu", 100_000, 1, 50_000),
-        (None, "cuda", 100_000, 1, 60_000),  # all of a GPU may be used
+        (None, "cuda", 100_000, 1, 60_000),  # the whole GPU may be used
         (None, "cuda", 100_000, 2, 60_000),  # each of two GPUs
         (None, "cuda", 100_000, 3, 30_000),  # two processes on one of them
         (2048, "cuda", 100_000, 3, 2048),
     ],
 )
-def test_the_budget_is_a_share_of_what_is_free(told, device, free, sharers, mib, monkeypatch):
+def test_budget_follows_setting_free_memory_and_sharers(told, device, free, sharers, mib, monkeypatch):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     assert memory_budget(told, torch.device(device), free << 20, sharers) == pytest.approx(mib << 20, abs=1)
 
 
-def test_where_not_even_one_step_can_be_measured_no_graph_is_kept(monkeypatch):
+def test_no_graph_is_kept_if_measuring_runs_out_of_memory(monkeypatch):
     def short(config, teacher, plan):
         raise MemoryError
 
@@ -120,13 +120,13 @@ print(json.dumps([measured, model.peak(plan.keep_last_k)]))
 """
 
 EXACT = {"MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "65536"}
-"""Makes glibc give back what is freed; by default it holds on to pages, as many as the order of calls happens to ask for."""
+"""Makes glibc return freed memory at once; by default it keeps pages, and how many depends on the order of calls."""
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(not os.access("/proc/self/clear_refs", os.W_OK), reason="needs a Linux that tells peaks of memory")
 @pytest.mark.parametrize("kept", [0, 8])
-def test_the_resident_memory_of_a_process_is_predicted(kept):
+def test_model_predicts_resident_memory_of_process(kept):
     layers = {
         "learner": {"architecture": "base_fc:16,32,64"},
         "inner": {"steps": 8, "batch_size": 128},
@@ -164,7 +164,7 @@ print("done")
 
 @pytest.mark.slow
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="limits the address space as Linux does")
-def test_an_outer_step_that_does_not_fit_is_taken_with_fewer_graphs():
+def test_outer_step_out_of_memory_continues_with_fewer_graphs():
     layers = {
         "learner": {"architecture": "base_fc:16,32,64"},
         "inner": {"steps": 8, "batch_size": 128},
@@ -177,4 +177,4 @@ def test_an_outer_step_that_does_not_fit_is_taken_with_fewer_graphs():
     *told, last = run.stdout.splitlines()
     assert last == "done"
     assert told[0] == "episode 0: out of memory; now keeping the graphs of 4 steps instead of 8"
-    assert len(told) == len(set(told)) <= 4  # what was given up stays given up
+    assert len(told) == len(set(told)) <= 4  # no reduction is undone and made again

@@ -1,4 +1,4 @@
-"""The pool of learners: a function of the seed and the episode, within its ranges, warmed up and deepened as it was told."""
+"""The pool of learners: reproducible draws, ranges, warm-up, depth schedule, and reuse of compiled learners."""
 
 import dataclasses
 
@@ -26,9 +26,9 @@ def make(settings: LearnerConfig, seed: int = 0) -> LearnerPool:
     return LearnerPool(settings, families, TASKS["digits"], Streams(seed), StepPlan(), torch.device("cpu"))
 
 
-def test_a_draw_depends_on_seed_and_episode_alone():
+def test_draw_is_determined_by_seed_and_episode():
     one, again, other = make(MIXED), make(MIXED), make(MIXED, seed=1)
-    for index in (3, 1, 2):  # in any order, as after a resumption
+    for index in (3, 1, 2):  # in any order, as after a resume
         assert one.member(index, 0.1).describe() == again.member(index, 0.9).describe()
         (learner, phi), (same, same_phi) = one.draw(index, 0.1), again.draw(index, 0.9)
         assert torch.equal(phi, same_phi)
@@ -36,7 +36,7 @@ def test_a_draw_depends_on_seed_and_episode_alone():
     assert [one.member(i, 0.0).form for i in range(9)] != [other.member(i, 0.0).form for i in range(9)]
 
 
-def test_every_choice_is_drawn_and_what_a_name_settles_is_not():
+def test_draws_cover_every_choice_not_fixed_by_name():
     members = [make(MIXED).member(index, 0.0) for index in range(300)]
     assert {m.name for m in members} == set(MIXED.pool)
     by_name = {name: [m.form for m in members if m.name == name] for name in MIXED.pool}
@@ -50,7 +50,7 @@ def test_every_choice_is_drawn_and_what_a_name_settles_is_not():
     assert {(form.depth, form.activation) for form in sampled4} == {(4, "tanh")}
 
 
-def test_a_drawn_learner_is_described_by_a_name_that_makes_it_again():
+def test_description_of_drawn_learner_recreates_its_form():
     pool = make(MIXED)
     for index in range(20):
         member = pool.member(index, 0.0)
@@ -58,18 +58,18 @@ def test_a_drawn_learner_is_described_by_a_name_that_makes_it_again():
         assert again.form == member.form
 
 
-def test_learners_warm_up_with_the_first_of_the_pool():
+def test_warm_up_draws_only_first_learner_of_pool():
     pool = make(dataclasses.replace(MIXED, warm_up=0.25))
     assert {pool.member(index, 0.2).name for index in range(30)} == {MIXED.pool[0]}
     assert len({pool.member(index, 0.25).name for index in range(30)}) == 4
 
 
-def test_depth_follows_its_schedule():
+def test_depth_follows_schedule():
     pool = make(LearnerConfig(pool=("sampled:4",), depth_schedule=10))
     assert [pool.member(index, 0.0).form.depth for index in (0, 9, 10, 25, 39, 40, 1000)] == [0, 0, 1, 2, 3, 4, 4]
 
 
-def test_a_single_learner_has_its_own_ranges():
+def test_random_widths_set_ranges_of_single_learner():
     settings = LearnerConfig(architecture="base_fc", random_widths=((4, 6), (7, 7), (8, 10)))
     assert {make(settings).member(index, 0.0).form.widths for index in range(60)} == {
         (first, 7, third) for first in (4, 5) for third in (8, 9)
@@ -92,7 +92,7 @@ def test_a_single_learner_has_its_own_ranges():
         ({"architecture": "nas:nb201-small", "side_by_side": 2}, "set outer.accumulate instead"),
     ],
 )
-def test_a_pool_that_makes_no_sense_is_refused(settings, words):
+def test_invalid_pool_settings_are_rejected(settings, words):
     with pytest.raises(UsageError, match=words):
         pool_families(resolve_config("digits", "paper", {"learner": settings}).learner)
 
@@ -105,7 +105,7 @@ def test_every_norm_and_activation_can_be_drawn(kind):
         assert torch.isfinite(learner.apply(phi, torch.randn(5, 1, 8, 8))[0]).all()
 
 
-def test_the_widest_form_bounds_what_is_drawn():
+def test_widest_form_bounds_drawn_learners():
     pool = make(MIXED)
     for index in range(100):
         member = pool.member(index, 0.0)
@@ -123,7 +123,7 @@ def test_random_widths_stay_in_range():
             assert all(low <= w < high for w, (low, high) in zip(widths, family.random_widths, strict=True))
 
 
-def test_a_learner_in_a_later_layer_puts_the_presets_pool_and_judges_aside():
+def test_architecture_setting_replaces_preset_pool_and_judges():
     fast = resolve_config("mnist", "fast")
     assert len(fast.learner.pool) > 5
     assert len(fast.validation.architectures) > 1
@@ -134,7 +134,7 @@ def test_a_learner_in_a_later_layer_puts_the_presets_pool_and_judges_aside():
     assert kept.learner.pool == fast.learner.pool
 
 
-def test_those_whose_operations_are_drawn_come_alone():
+def test_learners_with_random_operations_are_not_batched():
     pool = make(dataclasses.replace(MIXED, side_by_side=3))
     shapes = {pool.member(index, 0.0).family.drawn: pool.draw(index, 0.0)[1].shape for index in range(12)}
     assert len(shapes[True]) == 1
@@ -142,7 +142,7 @@ def test_those_whose_operations_are_drawn_come_alone():
 
 
 @pytest.mark.parametrize(("name", "same"), [("base_fc:4,5,6", True), ("sampled:4,depth=3", False)])
-def test_what_was_prepared_serves_only_learners_that_are_the_same_function(name, same):
+def test_compiled_learner_is_reused_only_for_same_function(name, same):
     settings = LearnerConfig(architecture=name)
     plan = StepPlan(execution="compiled")
     pool = LearnerPool(settings, pool_families(settings), TASKS["digits"], Streams(0), plan, torch.device("cpu"))

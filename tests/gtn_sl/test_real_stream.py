@@ -1,4 +1,4 @@
-"""Real data sets as environments: the right images of the right split, and a clear error where there are none."""
+"""Real data sets as environments: ids, splits, pickling, changed images, and missing files or names."""
 
 import pickle
 
@@ -12,14 +12,14 @@ from gtn_sl.data import TASKS, load_task
 from gtn_sl.real_stream import SPLITS, real_stream
 
 
-def test_there_is_one_for_every_task():
+def test_every_task_has_registered_environment():
     assert set(REAL_STREAMS) == set(TASKS)
     for task, id in REAL_STREAMS.items():
         assert gym.spec(id).kwargs == {"task": task, "split": "train"}
 
 
 @pytest.mark.parametrize("split", SPLITS)
-def test_its_images_are_those_of_the_split(split):
+def test_stream_holds_images_and_labels_of_split(split):
     stream, data = real_stream("digits", split), load_task("digits")
     chosen = getattr(data, split)
     np.testing.assert_array_equal(stream.images[0].transpose(0, 3, 1, 2), chosen.images.numpy())
@@ -29,7 +29,7 @@ def test_its_images_are_those_of_the_split(split):
     assert real_stream("digits", split) is stream
 
 
-def test_splits_by_id():
+def test_split_argument_selects_split_of_environment():
     sizes = {split: len(gym.make("GTN-Digits-Real-v0", split=split).unwrapped.stream) for split in SPLITS}
     assert sizes == {"train": 1000, "validation": 200, "test": 597}
     assert len(gym.make("GTN-Digits-Real-v0").unwrapped.stream) == 1000
@@ -38,7 +38,7 @@ def test_splits_by_id():
     assert len(envs.stream) == 597
 
 
-def test_it_can_be_pickled():
+def test_environment_can_be_pickled():
     env = gym.make("GTN-Digits-Real-v0").unwrapped
     env.reset(seed=0)
     other = pickle.loads(pickle.dumps(env))
@@ -46,7 +46,7 @@ def test_it_can_be_pickled():
     np.testing.assert_array_equal(env.step(3)[0], other.step(3)[0])
 
 
-def test_without_its_images(tmp_path):
+def test_missing_image_files_raise_data_error(tmp_path):
     with pytest.raises(
         DataError, match=r"train-images-idx3-ubyte.gz does not exist; run `gtn-cli tasks --download mnist`"
     ):
@@ -55,14 +55,14 @@ def test_without_its_images(tmp_path):
         gym.make_vec("GTN-MNIST-Real-v0", num_envs=2, data_dir=str(tmp_path))
 
 
-def test_wrong_names():
+def test_unknown_split_and_task_are_rejected():
     with pytest.raises(UsageError, match="unknown split 'tst'; did you mean 'test'"):
         gym.make("GTN-Digits-Real-v0", split="tst")
     with pytest.raises(UsageError, match="unknown task 'digit'"):
         real_stream("digit", "test")
 
 
-def test_images_that_have_changed_are_read_anew(tmp_path):
+def test_changed_images_are_reread_despite_cache(tmp_path):
     random, path = np.random.default_rng(0), tmp_path / "greys.npz"
     images, labels = random.integers(0, 256, (40, 8, 8)).astype(np.uint8), np.arange(40) % 4
 
@@ -80,7 +80,7 @@ def test_images_that_have_changed_are_read_anew(tmp_path):
 
 
 @pytest.mark.parametrize("id", ["GTN-MNIST-Real-v0", "GTN-FashionMNIST-Real-v0"])
-def test_downloaded_images(id, data_dir):
+def test_environment_of_image_files_holds_whole_test_set(id, data_dir):
     env = gym.make(id, split="test", data_dir=str(data_dir))
     image, _ = env.reset(seed=0)
     assert image.shape == (28, 28, 1)

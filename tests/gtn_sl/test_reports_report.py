@@ -1,4 +1,4 @@
-"""The tables and pictures of an evaluation with several learners."""
+"""Tables and plots of evaluations with one or several learners."""
 
 import dataclasses
 
@@ -22,7 +22,7 @@ RESULTS = [
 ]
 
 
-def test_a_row_for_each_learner_and_a_column_for_each_stream():
+def test_accuracy_matrix_has_row_per_learner_column_per_stream():
     lenet, mlp, mean = accuracy_matrix(RESULTS)
     assert lenet == {"learner": "lenet", "teacher": "98.00±1.41", "minimum": "97.00", "real data": "80.00±0.00"}
     assert mlp == {
@@ -34,14 +34,14 @@ def test_a_row_for_each_learner_and_a_column_for_each_stream():
     assert mean == {"learner": "mean of all", "teacher": "86.50", "minimum": "50.00", "real data": "60.00"}
 
 
-def test_one_learner_keeps_the_long_table():
+def test_result_table_has_row_per_stream_for_one_learner():
     assert [row["trained on"] for row in result_table(RESULTS[:2])] == ["teacher", "real data"]
     assert [row["n"] for row in evaluation_table(RESULTS[2:])] == ["2", "2 (1 diverged)"]
     assert result_table(RESULTS) == accuracy_matrix(RESULTS)
 
 
 @pytest.mark.parametrize("learners", [2, 16])
-def test_the_report_of_many_learners_is_one_picture_that_grows(tmp_path, learners):
+def test_report_plot_height_grows_with_learners(tmp_path, learners):
     chance = np.random.default_rng(0)
     results = [
         evaluation(stream, f"learner{i}:32,64,128", np.clip(centre + 0.02 * chance.standard_normal(20), 0, 1))

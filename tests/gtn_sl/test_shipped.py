@@ -1,4 +1,4 @@
-"""Which file a teacher's name means, and what ``import gtn_sl`` offers."""
+"""How names of teachers resolve to files, and the public names of ``gtn_sl``."""
 
 import shutil
 import subprocess
@@ -11,15 +11,15 @@ from gtn_core.errors import CheckpointError, UnknownNameError
 from gtn_sl.shipped import SHIPPED, find_teacher, is_shipped
 
 
-def test_a_name_means_the_shipped_file(tmp_path, monkeypatch):
+def test_shipped_name_resolves_despite_folder_of_same_name(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert find_teacher("digits") == SHIPPED / "digits.safetensors"
     assert is_shipped(find_teacher("digits"))
-    (tmp_path / "digits").mkdir()  # e.g. of image files
+    (tmp_path / "digits").mkdir()  # e.g. with exported images
     assert is_shipped(find_teacher("digits"))
 
 
-def test_a_run_of_that_name_goes_first(tmp_path, monkeypatch, teacher_path):
+def test_run_folder_takes_precedence_over_shipped_teacher(tmp_path, monkeypatch, teacher_path):
     (tmp_path / "digits").mkdir()
     shutil.copy(teacher_path, tmp_path / "digits" / "teacher.safetensors")
     monkeypatch.chdir(tmp_path)
@@ -27,20 +27,20 @@ def test_a_run_of_that_name_goes_first(tmp_path, monkeypatch, teacher_path):
     assert gtn_sl.load_teacher("digits").config.inner.steps == 5
 
 
-def test_paths_are_taken_as_they_are(tmp_path, teacher_path):
+def test_paths_of_files_and_run_folders_are_resolved(tmp_path, teacher_path):
     assert find_teacher(teacher_path) == teacher_path
     assert find_teacher(tmp_path) == tmp_path / "teacher.safetensors"
     with pytest.raises(CheckpointError, match=r"file absent\.safetensors does not exist"):
         gtn_sl.load_teacher("absent.safetensors")
 
 
-def test_an_unknown_name_gets_a_suggestion(tmp_path, monkeypatch):
+def test_unknown_teacher_error_suggests_nearest_name(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UnknownNameError, match=r"unknown teacher 'digit'; did you mean 'digits'\?.*run folder"):
         gtn_sl.load_teacher("digit")
 
 
-def test_the_package_offers_its_public_names():
+def test_package_exports_its_public_names():
     assert set(gtn_sl.__all__) == set(gtn_sl._HOMES) <= set(dir(gtn_sl))
     for name in gtn_sl.__all__:
         assert getattr(gtn_sl, name).__name__ == name

@@ -1,4 +1,4 @@
-"""S learners as one batched network: each learns as it would alone, and their meta-gradients are averaged, in float64."""
+"""S learners as one batched network: steps and meta-gradients match those of single learners, in float64."""
 
 import dataclasses
 
@@ -51,7 +51,7 @@ def narrow(name):
 
 @pytest.mark.parametrize("layout", ["contiguous", "channels_last"])
 @pytest.mark.parametrize("name", ONE_FUNCTION)
-def test_each_learner_steps_as_it_would_alone(name, layout):
+def test_batched_step_matches_single_learners(name, layout):
     plan = StepPlan(layout=layout)
     learner, phi = crowd(narrow(name), plan)
     loss, one = inner_loss(learner, plan), batch()
@@ -74,7 +74,7 @@ def test_each_learner_steps_as_it_would_alone(name, layout):
 
 @pytest.mark.parametrize("fan_in", [0, 8])
 @pytest.mark.parametrize("optimizer", ["sgd", "rmsprop", "adam"])
-def test_the_meta_gradient_is_the_mean_of_each_learners(optimizer, fan_in):
+def test_batched_meta_gradient_is_mean_over_learners(optimizer, fan_in):
     plan = StepPlan()
     learner, phi = crowd("base_fc:3,4,5", plan)
     batches = [batch(10 * t) for t in range(3)]
@@ -100,7 +100,7 @@ def test_the_meta_gradient_is_the_mean_of_each_learners(optimizer, fan_in):
     torch.testing.assert_close(by_phi, torch.stack([single for _, single in alone]) / S, rtol=1e-9, atol=1e-12)
 
 
-def test_a_traced_step_is_the_same():
+def test_traced_batched_step_matches_eager_step():
     learner, phi = crowd("base_fc:3,4,5", StepPlan())
     loss, one = inner_loss(learner, StepPlan()), batch()
     eager, prepared = EagerCalls(loss), PreparedCalls(loss, traced)
@@ -113,7 +113,7 @@ def test_a_traced_step_is_the_same():
         torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-12)
 
 
-def test_the_first_learner_is_the_one_that_would_be_alone():
+def test_first_batched_learner_equals_single_draw():
     pool = LearnerConfig(architecture="base_fc:4,5,6")
     alone, together = (
         LearnerPool(settings, pool_families(settings), DIGITS, Streams(3), StepPlan(), torch.device("cpu")).draw(
@@ -124,7 +124,7 @@ def test_the_first_learner_is_the_one_that_would_be_alone():
     assert torch.equal(together[0], alone)
 
 
-def test_a_job_judges_them_by_their_mean():
+def test_job_meta_loss_is_mean_over_batched_learners():
     layers = {"learner": {"architecture": "base_fc:4,5,6", "side_by_side": S}, "inner": {"steps": 2}}
     config = resolve_config("digits", "fast", {**layers, "outer": {"iterations": 1}})
     data, plan = random_data(DIGITS), StepPlan()

@@ -1,4 +1,4 @@
-"""A trained teacher as the start of another run: taken over whole, told in the header, and kept in its form."""
+"""A trained teacher as the start of another run: its parameters, settings, provenance, and invalid starts."""
 
 import dataclasses
 
@@ -40,7 +40,7 @@ def going_on(start, *layers, task="digits", iterations=0):
 
 
 @pytest.mark.parametrize("named", ["folder", "file"])
-def test_a_run_begins_as_the_teacher_it_starts_from(first, named, tmp_path):
+def test_run_takes_over_start_teacher_and_records_provenance(first, named, tmp_path):
     run, before = RunFolder(tmp_path / "run"), load_teacher(first.teacher)
     meta_train(going_on(first.path if named == "folder" else first.teacher), run, command="gtn-cli goes on")
     after = load_teacher(run.teacher)
@@ -53,7 +53,7 @@ def test_a_run_begins_as_the_teacher_it_starts_from(first, named, tmp_path):
     assert told["metrics"] == before.document["metrics"]
 
 
-def test_what_a_teacher_cost_counts_what_it_started_from():
+def test_cpu_seconds_include_those_of_start_teachers():
     first = {"provenance": {"cpu_seconds": 100.0}}
     second = {"provenance": {"cpu_seconds": 20.0, "start": {"teacher": "first", **first}}}
     third = {"provenance": {"cpu_seconds": 3.0, "start": {"teacher": "second", **second}}}
@@ -61,25 +61,25 @@ def test_what_a_teacher_cost_counts_what_it_started_from():
     assert cpu_seconds_of({"provenance": {"cpu_seconds": 20.0, "start": {"teacher": "made from Python"}}}) is None
 
 
-def test_what_began_otherwise_says_nothing_of_a_start(first):
+def test_provenance_without_start_teacher_has_no_start(first):
     assert "start" not in load_teacher(first.teacher).document["provenance"]
 
 
-def test_settings_come_from_the_teacher_before_the_preset_and_after_the_user(first):
+def test_start_teacher_settings_override_preset_but_not_user(first):
     config = going_on(first.path, {"teacher": {"noise_lr": 2.0}, "inner": {"eps": 0.5}})
     assert (config.teacher.latent, config.inner.steps, config.inner.batch_size, config.inner.lr) == (8, 4, 20, 0.004)
     assert (config.teacher.noise_lr, config.inner.eps) == (2.0, 0.5)
-    assert (config.teacher.warm_start, config.inner.grow) == (0, 0)  # it is warm, and has its length
+    assert (config.teacher.warm_start, config.inner.grow) == (0, 0)  # a trained teacher needs neither
     assert config.meta_loss == resolve_config("digits", "fast").meta_loss
 
 
-def test_the_last_layer_says_what_a_run_starts_from(first):
+def test_last_layer_sets_start_teacher(first):
     config = going_on("no such teacher", {"teacher": {"start": str(first.path)}})
     assert config.teacher.start == str(first.teacher.absolute())
     assert going_on("no such teacher", {"teacher": {"start": None}}).teacher.start is None
 
 
-def test_a_shipped_teacher_is_named_as_it_is():
+def test_shipped_start_teacher_keeps_its_name():
     config = going_on("mnist-base_fc", task="mnist")
     assert (config.teacher.start, config.inner.batch_size, config.inner.fan_in) == ("mnist-base_fc", 128, 0)
 
@@ -101,19 +101,19 @@ def test_a_shipped_teacher_is_named_as_it_is():
         ("digits", {"teacher": {"warm_start": 60}}, "teacher.warm_start=60: .* must keep its teacher.warm_start=0"),
     ],
 )
-def test_what_cannot_be_is_said(start, settings, words):
+def test_invalid_start_and_changed_form_are_rejected(start, settings, words):
     with pytest.raises(UsageError, match=words):
         going_on(start, settings)
 
 
-def test_other_checkpoints_are_no_start(tmp_path):
+def test_checkpoint_of_other_domain_is_rejected_as_start(tmp_path):
     path = tmp_path / "other.safetensors"
     save_checkpoint(path, {"x": torch.zeros(1)}, {"kind": "teacher", "domain": "other"})
     with pytest.raises(UsageError, match=r"teacher.start: .*other.safetensors is not a teacher of images"):
         going_on(path)
 
 
-def test_a_run_goes_on_without_the_file_it_started_from(first, tmp_path):
+def test_resume_does_not_need_file_of_start_teacher(first, tmp_path):
     copy = tmp_path / "mine.safetensors"
     copy.write_bytes(first.teacher.read_bytes())
     run = RunFolder(tmp_path / "run")
@@ -130,7 +130,7 @@ def test_a_run_goes_on_without_the_file_it_started_from(first, tmp_path):
     assert told["provenance"]["start"]["teacher"] == told["config"]["teacher"]["start"] == "mine"
 
 
-def test_a_teacher_that_gets_worse_is_not_what_a_run_leaves(first, tmp_path):
+def test_best_score_stays_initial_if_training_makes_worse(first, tmp_path):
     run = RunFolder(tmp_path / "run")
     worse = {"outer": {"lr": 50.0, "optimizer": "sgd", "iterations": 1}, "inner": {"learn_schedule": False}}
     progress = meta_train(going_on(first.path, worse), run)
@@ -139,7 +139,7 @@ def test_a_teacher_that_gets_worse_is_not_what_a_run_leaves(first, tmp_path):
     assert progress.best_iteration == 0
 
 
-def test_the_range_of_values_is_that_of_the_images_to_teach(first):
+def test_take_over_keeps_value_range_of_new_task(first):
     task = load_task("digits").task
     brighter = dataclasses.replace(task, mean=tuple(mean + 1 for mean in task.mean))
     fresh = seeded_teacher(going_on(first.path), brighter, 0)
@@ -150,7 +150,7 @@ def test_the_range_of_values_is_that_of_the_images_to_teach(first):
     assert np.isfinite(fresh.batch(0)[0].detach().numpy()).all()
 
 
-def test_an_encoder_comes_and_goes(first, tmp_path):
+def test_run_adds_or_drops_encoder_of_start_teacher(first, tmp_path):
     with_encoder = RunFolder(tmp_path / "with")
     meta_train(going_on(first.path, {"meta_loss": {"autoencoder": 0.1}}), with_encoder)
     assert load_teacher(with_encoder.teacher).teacher.encoder is not None
@@ -159,7 +159,7 @@ def test_an_encoder_comes_and_goes(first, tmp_path):
     assert load_teacher(without.teacher).teacher.encoder is None
 
 
-def test_a_damaged_file_is_told(first, tmp_path):
+def test_start_teacher_with_missing_tensors_is_rejected(first, tmp_path):
     path = tmp_path / "damaged.safetensors"
     tensors = {"generator.offset": torch.zeros(1, 1, 1)}
     save_checkpoint(path, tensors, dict(load_teacher(first.teacher).document))

@@ -1,4 +1,4 @@
-"""Streams of real data: augmentation by seed, soft labels that follow their images, every control by name."""
+"""Streams of real data and the controls: augmentation, soft labels, and meta-learned schedules."""
 
 import dataclasses
 import math
@@ -39,7 +39,7 @@ def data():
 
 
 @pytest.mark.parametrize("side", [8, 28, 32])
-def test_cutout_hides_a_square_of_half_the_side_at_most(side):
+def test_cutout_hides_square_of_at_most_half_the_side(side):
     images = torch.ones(200, 3, side, side)
     varied = AUGMENTATIONS["cutout"](images, torch.Generator().manual_seed(0))
     hidden = (varied == 0).sum(dim=(2, 3))
@@ -49,7 +49,7 @@ def test_cutout_hides_a_square_of_half_the_side_at_most(side):
     assert (images == 1).all()
 
 
-def test_augmented_batches_repeat_by_seed_and_differ_from_the_images(data):
+def test_augmented_batches_are_determined_by_seed(data):
     plain, varied = (
         RealData(data, data.train, 4, 16, SGD(), Schedule(4, 0.02, 0.5), augmentation=name)
         for name in ("none", "crop-flip-cutout")
@@ -62,15 +62,15 @@ def test_augmented_batches_repeat_by_seed_and_differ_from_the_images(data):
         RealData(data, data.train, 4, 16, SGD(), Schedule(4, 0.02, 0.5), augmentation="cut")
 
 
-def test_a_lesson_lies_where_it_is_learned(data):
+def test_lesson_is_stored_on_device_of_schedule(data):
     schedule = Schedule(4, 0.02, 0.5).to("meta")
     images, labels = RealData(data, data.train, 4, 16, SGD(), schedule).for_learner(1).batch(2)
     assert (images.device.type, labels.device.type) == ("meta", "meta")
     lesson = RealData(data, data.train, 4, 16, SGD(), schedule).for_learner(1)
-    assert lesson._images.device.type == "meta"  # as a whole: no batch is copied within the inner loop
+    assert lesson._images.device.type == "meta"  # the whole lesson: the inner loop copies no batch
 
 
-def test_soft_labels_follow_their_images(data):
+def test_soft_labels_follow_shuffled_images(data):
     probabilities = torch.rand(len(data.train), 10).softmax(dim=1)
     images = data.train.images
     stream = SoftlyLabelled(data, images, probabilities, 5, 16, SGD(), Schedule(5, 0.02, 0.5)).for_learner(3)
@@ -80,7 +80,7 @@ def test_soft_labels_follow_their_images(data):
     assert torch.equal(taught, probabilities[where])
 
 
-def test_the_rest_is_labelled_better_than_by_chance_and_the_labelled_part_as_it_is(data):
+def test_label_the_rest_beats_chance_and_keeps_given_labels(data):
     images, probabilities = label_the_rest(data, "base_fc:16,24,32", 0, StepPlan(), RealTraining(steps=150))
     assert torch.equal(images, data.train.images)
     torch.testing.assert_close(probabilities.sum(dim=1), torch.ones(len(images)))
@@ -92,7 +92,7 @@ def test_the_rest_is_labelled_better_than_by_chance_and_the_labelled_part_as_it_
 
 
 @pytest.mark.slow
-def test_every_control_stands_beside_a_teacher(tmp_path, data):
+def test_every_control_is_evaluated_beside_teacher(tmp_path, data):
     run = RunFolder(tmp_path / "run")
     meta_train(resolve_config("digits", "fast", SMALL), run)
     plan, seen = EvaluationPlan(["base_fc:6,8,10"], 1, 0, tuple(STREAMS), 2, 20), []
@@ -131,13 +131,13 @@ def planned(path, plan):
     return dataclasses.replace(file, config=dataclasses.replace(file.config, compute=compute))
 
 
-def test_a_controls_schedule_is_learned_as_its_own_learner_allows(teacher_path, data, nets):
+def test_control_schedule_does_not_use_teacher_backend(teacher_path, data, nets):
     file = planned(teacher_path, StepPlan(backend="forward"))  # for which SiLU has no rule
     plan = EvaluationPlan([f"{nets}:Smooth"], count=1, controls=("real",), control_iterations=1, curve_images=0)
     assert [result.n for result in judge(file, data, plan)] == [1, 1]
 
 
-def test_graphs_are_kept_for_a_controls_schedule_as_far_as_memory_goes(teacher_path, monkeypatch):
+def test_control_plan_keeps_graphs_that_fit_memory(teacher_path, monkeypatch):
     file = planned(teacher_path, StepPlan(layout="channels_last", keep_last_k=5))
     assert control_plan(file, "base_fc:4,6,8", "cpu") == StepPlan(layout="channels_last", keep_last_k=5)
     monkeypatch.setattr(memory_use, "CPU_MIB", 8.0)
@@ -146,7 +146,7 @@ def test_graphs_are_kept_for_a_controls_schedule_as_far_as_memory_goes(teacher_p
     assert small.layout == "channels_last"
 
 
-def test_a_controls_schedule_keeps_within_the_memory_that_the_teacher_was_given(teacher_path):
+def test_control_plan_respects_memory_setting_of_teacher(teacher_path):
     file = planned(teacher_path, StepPlan(keep_last_k=5))
     compute = dataclasses.replace(file.config.compute, memory_mib=8.0)
     narrow = dataclasses.replace(file, config=dataclasses.replace(file.config, compute=compute))
@@ -154,13 +154,13 @@ def test_a_controls_schedule_keeps_within_the_memory_that_the_teacher_was_given(
     assert kept[1] < kept[0]
 
 
-def test_no_outer_step_of_a_control_is_planned_where_none_is_taken(teacher_path, data, monkeypatch):
+def test_no_control_plan_is_made_for_zero_control_iterations(teacher_path, data, monkeypatch):
     monkeypatch.setattr(judging, "control_plan", None)
     plan = EvaluationPlan(["base_fc:4,6,8"], count=1, controls=("real",), control_iterations=0, curve_images=0)
     assert [result.n for result in judge(load_teacher(teacher_path), data, plan)] == [1, 1]
 
 
-def test_a_schedule_is_learned_in_parts_where_memory_is_short(data, nets, caplog):
+def test_learn_schedule_reduces_memory_if_out_of_memory(data, nets, caplog):
     stream = RealData(data, data.train, 3, 16, SGD(), Schedule(3, 0.02, 0.5))
     before = stream.inner_schedule.log_lr.detach().clone()
     learn_schedule(stream, f"{nets}:Large", Streams(0), iterations=2, plan=StepPlan(keep_last_k=3))
@@ -170,7 +170,7 @@ def test_a_schedule_is_learned_in_parts_where_memory_is_short(data, nets, caplog
 
 
 @pytest.mark.parametrize("shape", [(40, 40), (24, 72), (72, 24)])
-def test_affine_turns_without_shearing_whatever_the_sides(shape):
+def test_affine_rotates_without_shear_at_any_aspect_ratio(shape):
     height, width = shape
     images = torch.zeros(200, 2, height, width)
     images[:, 0, :, width // 2 - 1 : width // 2 + 1] = 1  # an upright bar
@@ -180,12 +180,12 @@ def test_affine_turns_without_shearing_whatever_the_sides(shape):
     for upright, lying in turned:
         angles.append([math.atan(_slope(upright)), -math.atan(_slope(lying.T))])
     upright, lying = torch.tensor(angles).T
-    # Both bars by one angle, as far as pixels tell; of sheared ones the angles differ by up to 37 degrees.
+    # Both bars turn by the same angle, up to the resolution; with shear, the angles differ by up to 37 degrees.
     assert (upright - lying).abs().max() < math.radians(5)
     assert math.radians(9) < upright.abs().max() < math.radians(14)
 
 
 def _slope(bar):
-    """Returns by how many columns a bar moves a row, by least squares in the rows around the middle."""
+    """Returns the slope of a bar in columns per row, by least squares over the middle rows."""
     rows, columns = bar[len(bar) // 4 : -len(bar) // 4].nonzero().double().T
     return float(((rows - rows.mean()) * columns).sum() / ((rows - rows.mean()) ** 2).sum())

@@ -1,4 +1,4 @@
-"""Teachers: what a file holds, and that one made for something else is refused by name."""
+"""Teachers: their files, seeds and parameter groups, and rejection of inconsistent files and settings."""
 
 import dataclasses
 import json
@@ -33,7 +33,7 @@ def saved(tmp_path, config):
     return path
 
 
-def test_a_teacher_survives_its_file(saved, config):
+def test_saved_teacher_loads_with_equal_batches(saved, config):
     file = load_teacher(saved)
     original = seeded_teacher(config, TASKS["digits"], 5)
     for step in range(3):
@@ -59,7 +59,7 @@ NEWER = {
 }
 
 
-def test_a_file_of_before_there_were_kinds_of_generators_loads(saved, config):
+def test_old_file_without_newer_settings_loads(saved, config):
     def forget(document, tensors):
         for part, keys in NEWER.items():
             for key in keys:
@@ -90,14 +90,14 @@ def test_a_file_of_before_there_were_kinds_of_generators_loads(saved, config):
         (lambda d, t: t.pop("curriculum.noise"), "lacks the tensor 'curriculum.noise'"),
     ],
 )
-def test_a_teacher_that_contradicts_itself_is_refused(saved, change, words):
+def test_load_teacher_rejects_inconsistent_file(saved, change, words):
     rewrite(saved, change)
     with pytest.raises(CheckpointError, match=words) as caught:
         load_teacher(saved)
     assert str(saved) in str(caught.value)
 
 
-def test_a_teacher_depends_on_its_seed_alone(config):
+def test_seeded_teacher_is_determined_by_seed(config):
     a, b, c = (seeded_teacher(config, TASKS["digits"], seed).state_dict() for seed in (1, 1, 2))
     assert all(torch.equal(a[name], b[name]) for name in a)
     assert not all(torch.equal(a[name], c[name]) for name in a)
@@ -111,13 +111,13 @@ def test_a_teacher_depends_on_its_seed_alone(config):
         ({"labels": "sof"}, "unknown label kind 'sof'; did you mean 'soft'"),
     ],
 )
-def test_unknown_parts_get_a_suggestion(config, change, words):
+def test_unknown_part_error_suggests_nearest_name(config, change, words):
     wrong = dataclasses.replace(config, teacher=dataclasses.replace(config.teacher, **change))
     with pytest.raises(UsageError, match=words):
         SupervisedTeacher(wrong, TASKS["digits"])
 
 
-def test_impossible_settings_are_one_clear_error(config):
+def test_invalid_momentum_raises_usage_error(config):
     wrong = dataclasses.replace(config, inner=dataclasses.replace(config.inner, momentum=1.5))
     with pytest.raises(UsageError, match="do not describe a valid teacher: expected lr > 0"):
         SupervisedTeacher(wrong, TASKS["digits"])

@@ -1,4 +1,4 @@
-"""Supervised meta-training and its evaluation, small and real: the digits, a few steps, every part in place."""
+"""Supervised meta-training and evaluation on the digits, with few inner steps."""
 
 import dataclasses
 import math
@@ -24,7 +24,7 @@ from gtn_sl.teacher_file import load_teacher
 from gtn_sl.training import meta_train
 
 
-def test_a_run_leaves_what_design_promises(tmp_path, config):
+def test_run_writes_report_metrics_and_best_teacher(tmp_path, config):
     run = RunFolder(tmp_path / "run")
     progress = meta_train(config, run)
     write_training_report(run)
@@ -40,7 +40,7 @@ def test_a_run_leaves_what_design_promises(tmp_path, config):
     assert list(run.tensorboard.glob("events.*"))
 
 
-def test_a_pool_is_judged_by_several_whose_mean_counts(tmp_path, small):
+def test_validation_score_is_mean_over_judges(tmp_path, small):
     judges = ["base_fc:6,8,10", "linear:10,8", "base:4,6"]
     changes = {
         "learner": {
@@ -61,7 +61,7 @@ def test_a_pool_is_judged_by_several_whose_mean_counts(tmp_path, small):
 
 
 @pytest.mark.parametrize("part", ["learner", "validation"])
-def test_learners_that_do_not_fit_the_task_are_refused_before_anything_is_written(tmp_path, part, small):
+def test_unfit_learners_are_rejected_before_run_is_written(tmp_path, part, small):
     changes = {"learner": {"pool": ["convnet:4,depth=5"]}, "validation": {"architectures": ["convnet:4,depth=5"]}}
     run = RunFolder(tmp_path / "run")
     with pytest.raises(UsageError, match="images of 1x8x8 are too small"):
@@ -70,7 +70,7 @@ def test_learners_that_do_not_fit_the_task_are_refused_before_anything_is_writte
 
 
 @pytest.mark.slow
-def test_meta_training_lowers_the_meta_loss(tmp_path, small):
+def test_meta_training_lowers_meta_loss(tmp_path, small):
     changes = {"inner": {"steps": 8}, "teacher": {"warm_start": 30}, "outer": {"iterations": 60}}
     longer = resolve_config("digits", "fast", small, changes)
     run = RunFolder(tmp_path / "run")
@@ -79,7 +79,7 @@ def test_meta_training_lowers_the_meta_loss(tmp_path, small):
     assert np.mean(losses[-10:]) < 0.93 * np.mean(losses[:10])
 
 
-def test_two_runs_of_a_seed_are_the_same_and_of_another_seed_are_not(tmp_path, config):
+def test_run_is_determined_by_seed(tmp_path, config):
     states = []
     for name, seed in [("a", 0), ("b", 0), ("c", 1)]:
         run = RunFolder(tmp_path / name)
@@ -89,7 +89,7 @@ def test_two_runs_of_a_seed_are_the_same_and_of_another_seed_are_not(tmp_path, c
     assert not all(torch.equal(states[0][name], states[2][name]) for name in states[0])
 
 
-def test_divergence_keeps_the_last_good_state(tmp_path, config):
+def test_divergence_in_first_outer_step_raises(tmp_path, config):
     wild = dataclasses.replace(config, inner=dataclasses.replace(config.inner, lr=1e30))
     run = RunFolder(tmp_path / "run")
     with pytest.raises(DivergedError, match="inner step"):
@@ -101,7 +101,7 @@ def real(data):
     return RealData(data, data.train, 6, 32, SGD(), Schedule(6, 0.02, 0.5))
 
 
-def test_a_learner_that_diverges_counts_as_a_guess_and_all_of_them_are_an_error(data, real):
+def test_diverged_learner_counts_as_guess_unless_all_diverge(data, real):
     wild = RealData(data, data.train, 6, 32, SGD(), Schedule(6, 1e30, 0.5))
     lost, kept = (
         evaluate_stream("real", stream, "base_fc:6,8,10", data, data.validation, [1, 2], curve_images=50)
@@ -116,14 +116,14 @@ def test_a_learner_that_diverges_counts_as_a_guess_and_all_of_them_are_an_error(
         refuse_divergence([lost])
 
 
-def test_a_learner_that_its_last_step_destroys_is_no_learner(data):
-    once = RealData(data, data.train, 1, 32, SGD(), Schedule(1, 1e38, 0.1))  # whose only loss is that before the step
+def test_divergence_in_last_inner_step_is_detected(data):
+    once = RealData(data, data.train, 1, 32, SGD(), Schedule(1, 1e38, 0.1))  # its only loss is taken before the step
     lost = evaluate_stream("real", once, "base_fc:6,8,10", data, data.validation, [1])
     assert (lost.diverged, lost.final.tolist()) == (1, [0.1])
     assert lost.failure == "the learner's outputs are NaN"
 
 
-def test_samples_that_cannot_show_every_class_are_told(tmp_path, config, caplog):
+def test_run_warns_if_samples_cannot_cover_classes(tmp_path, config, caplog):
     inner, teacher = (
         dataclasses.replace(config.inner, steps=1, batch_size=8),
         dataclasses.replace(config.teacher, labels="one-hot"),
@@ -132,27 +132,27 @@ def test_samples_that_cannot_show_every_class_are_told(tmp_path, config, caplog)
     assert "8 samples cannot cover 10 classes" in caplog.text
 
 
-def test_real_data_differs_by_learner_and_repeats_by_seed(real):
+def test_real_batches_are_determined_by_seed(real):
     a, b, c = (real.for_learner(seed).batch(2) for seed in (1, 1, 2))
     assert torch.equal(a[0], b[0])
     assert not torch.equal(a[0], c[0])
     torch.testing.assert_close(a[1].sum(dim=1), torch.ones(32))
 
 
-def test_a_random_subset_holds_no_more_images_than_it_may(data):
+def test_random_subset_limits_number_of_images(data):
     stream = RealData(data, data.train, 10, 32, SGD(), Schedule(10, 0.02, 0.5), subset=25)
     lesson = stream.for_learner(0)
     images = torch.cat([lesson.batch(step)[0] for step in range(10)]).flatten(1)
     assert len(torch.unique(images, dim=0)) <= 25
 
 
-def test_equal_storage_counts_bytes(data):
+def test_equal_storage_converts_bytes_to_images(data):
     assert images_of_equal_storage(65 * 100, data) == 100
     assert images_of_equal_storage(10**9, data) == len(data.train)
     assert images_of_equal_storage(1, data) == data.task.classes
 
 
-def test_a_learned_schedule_beats_the_one_it_started_from(data, real):
+def test_learned_schedule_beats_initial_schedule(data, real):
     def loss():
         seeds = range(5)
         return evaluate_stream("real", real, "base_fc:6,8,10", data, data.validation, seeds).mean
@@ -162,7 +162,7 @@ def test_a_learned_schedule_beats_the_one_it_started_from(data, real):
     assert loss() > before + 0.05
 
 
-def test_evaluation_is_repeatable_and_its_curve_ends_at_the_final_accuracy(data, real):
+def test_evaluation_is_repeatable_and_curve_ends_at_final(data, real):
     everything = len(data.validation)
     results = [
         evaluate_stream(
@@ -178,7 +178,7 @@ def test_evaluation_is_repeatable_and_its_curve_ends_at_the_final_accuracy(data,
     assert results[0].spread == pytest.approx(np.std(results[0].final, ddof=1))
 
 
-def test_the_spread_of_a_validation_is_that_within_an_architecture():
+def test_validation_spread_is_within_architectures():
     def found(*final):
         return Evaluation("teacher", "base_fc", np.array(final), [], np.empty((len(final), 0)), 0)
 
@@ -188,7 +188,7 @@ def test_the_spread_of_a_validation_is_that_within_an_architecture():
     assert _accuracies([found(0.5)])["real/validation_accuracy_spread"] == 0
 
 
-def test_images_are_classified_in_parts_where_all_of_them_do_not_fit(data, caplog):
+def test_accuracy_uses_smaller_batches_if_out_of_memory(data, caplog):
     sizes = []
 
     def classify(images):
@@ -203,7 +203,7 @@ def test_images_are_classified_in_parts_where_all_of_them_do_not_fit(data, caplo
     assert "classifying the remaining images 100 at a time" in caplog.text
 
 
-def test_a_subset_of_all_images_is_no_control_of_its_own(tmp_path, config, data):
+def test_usual_controls_omit_subset_of_all_images(tmp_path, config, data):
     run = RunFolder(tmp_path / "run")
     meta_train(dataclasses.replace(config, outer=dataclasses.replace(config.outer, iterations=0)), run)
     file = load_teacher(run.teacher)
@@ -212,7 +212,7 @@ def test_a_subset_of_all_images_is_no_control_of_its_own(tmp_path, config, data)
     assert usual_controls(load_teacher("digits"), data) == ("real", "untrained")
 
 
-def test_judging_puts_the_controls_beside_the_teacher(tmp_path, config, data):
+def test_judge_evaluates_teacher_and_controls(tmp_path, config, data):
     run = RunFolder(tmp_path / "run")
     meta_train(config, run)
     plan, seen = EvaluationPlan(["base_fc:6,8,10"], count=2, control_iterations=3, curve_images=50), []

@@ -1,4 +1,4 @@
-"""The warm start: samples that look like training images of their class, for every generator; what it leaves alone."""
+"""The warm start: fit to training images with every generator, and what stays unchanged."""
 
 import pytest
 import torch
@@ -27,12 +27,12 @@ def started(data, epochs=60, samples=None, **teacher):
 
 
 @pytest.mark.parametrize("generator", ["conditional", "dcgan", "joint"])
-def test_networks_come_close_to_real_images(data, generator):
+def test_network_generators_fit_real_images(data, generator):
     labels = "generated" if generator == "joint" else "soft"
     teacher, _, error = started(data, generator=generator, labels=labels)
     assert error < (
         0.75 if generator == "joint" else 0.6
-    )  # real pixels have variance 1; a joint error has the labels' in it
+    )  # real pixels have variance 1; a joint error includes that of the labels
     if generator == "joint":
         made = torch.cat([teacher.batch(step)[1].argmax(dim=1) for step in range(4)])
         assert (made == torch.arange(80) % 10).float().mean() > 0.9
@@ -48,21 +48,21 @@ def test_pixels_start_as_training_images_of_their_class(data, curriculum):
     assert torch.equal(data.train.labels[distances.argmin(dim=1)], torch.arange(30) % 10)
 
 
-def test_noise_that_is_not_learned_stays(data):
+def test_fixed_noise_is_unchanged(data):
     teacher, before, error = started(data, curriculum="random-fixed")
     assert torch.equal(teacher.curriculum.noise, before["curriculum.noise"])
     assert error < 0.9
 
 
-def test_few_samples_are_fitted_in_batches_that_may_be_short(data):
-    teacher, before, error = started(data, epochs=120, samples=41)  # the last batch has one
+def test_few_samples_are_fitted_despite_batch_of_one(data):
+    teacher, before, error = started(data, epochs=120, samples=41)  # the last batch has one sample, and is left out
     assert error < 0.6
     assert not torch.equal(teacher.curriculum.noise, before["curriculum.noise"])
     assert torch.equal(teacher.labels.logits, before["labels.logits"])
 
 
-@pytest.mark.parametrize("count", [6, 11, 12, 15])  # of 12 centred images 11 components are more than rounding
-def test_components_of_few_images_are_those_of_the_covariance(count):
+@pytest.mark.parametrize("count", [6, 11, 12, 15])  # 12 centred images have 11 components beyond rounding errors
+def test_whitened_components_match_covariance_eigenvectors(count):
     images = torch.randn(12, 1, 4, 5, generator=torch.Generator().manual_seed(0)).double()
     found = _whitened_components(images, count, Streams(0))
     flat = images.flatten(1) - images.flatten(1).mean(dim=0)

@@ -1,4 +1,4 @@
-"""A small space on the digits, a teacher of them, and where rankers judge."""
+"""Fixtures for architecture search: the digits, a small search space, and a teacher's file."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def setting() -> Setting:
 
 @pytest.fixture(scope="session")
 def teacher_file(tmp_path_factory) -> Path:
-    """An untrained teacher of the digits, with four steps."""
+    """File of an untrained teacher of the digits with four inner steps."""
     config = resolve_config("digits", "fast", SMALL_TEACHER)
     path = tmp_path_factory.mktemp("teacher") / "teacher.safetensors"
     made = Provenance("", 0, 0, 0.2, 12.5, "a machine")

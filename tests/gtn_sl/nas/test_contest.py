@@ -1,4 +1,4 @@
-"""Contests: who searches, what it costs, what is trained, and that all of it is kept."""
+"""Contests: searches by each ranker, their costs, training of the winners, resuming, and reports."""
 
 import dataclasses
 import json
@@ -26,7 +26,7 @@ def contest(**changes):
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
-    """A contest and its folder of work."""
+    """The entries of a finished contest, and its work folder."""
     folder = tmp_path_factory.mktemp("contest")
     return hold_contest(contest(), QUICK, folder), folder
 
@@ -36,7 +36,7 @@ def parameters(encoding):
     return sum(p.numel() for p in module.parameters())
 
 
-def test_every_ranker_searches_with_every_seed_and_what_it_finds_is_trained(whole):
+def test_winner_of_every_ranker_and_seed_is_trained(whole):
     entries, folder = whole
     assert [entry.ranker.partition("@")[0] for entry in entries] == ["parameters", "real", DRAWN]
     for entry in entries:
@@ -51,7 +51,7 @@ def test_every_ranker_searches_with_every_seed_and_what_it_finds_is_trained(whol
     assert run["test"] == drawn.accuracies[1]
 
 
-def test_it_goes_on_where_it_was_interrupted(whole, tmp_path):
+def test_interrupted_contest_resumes_with_same_results(whole, tmp_path):
     def stop_at(stage, count):
         def progress(what, done, of):
             if (what, done) == (stage, count):
@@ -69,7 +69,7 @@ def test_it_goes_on_where_it_was_interrupted(whole, tmp_path):
         assert (ours.architectures, ours.accuracies) == (theirs.architectures, theirs.accuracies)
 
 
-def test_a_search_finds_what_the_one_before_has_prepared(tmp_path):
+def test_contest_runs_all_seeds_of_one_search_before_the_next(tmp_path):
     both = contest(rankers=("parameters",), searches=("random", "evolution"), budget=Budget(evaluations=2))
     hold_contest(both, QUICK, tmp_path)
     written = sorted((tmp_path / "searches").glob("*/search.json"), key=lambda path: path.stat().st_mtime_ns)
@@ -77,14 +77,14 @@ def test_a_search_finds_what_the_one_before_has_prepared(tmp_path):
     assert kinds == ["random", "random", "evolution", "evolution"]
 
 
-def test_another_budget_is_another_search(whole):
+def test_different_budget_starts_new_searches(whole):
     entries, folder = whole
     more = hold_contest(contest(budget=Budget(evaluations=20), rankers=("parameters",)), QUICK, folder)
     assert more[0].judgements == 20
     assert entries == hold_contest(contest(), QUICK, folder)
 
 
-def test_what_cannot_be(tmp_path, monkeypatch):
+def test_invalid_contests_are_rejected(tmp_path, monkeypatch):
     with pytest.raises(UsageError, match="a search needs a budget"):
         hold_contest(contest(budget=Budget()), QUICK, tmp_path)
     with pytest.raises(UsageError, match="unknown ranker 'parameter'"):
@@ -95,7 +95,7 @@ def test_what_cannot_be(tmp_path, monkeypatch):
         hold_contest(contest(rankers=("useless:ranker",)), QUICK, tmp_path)
 
 
-def test_the_report_has_means_over_searches(tmp_path):
+def test_report_shows_means_over_searches(tmp_path):
     entries = [
         Contestant("teacher@file=runs/a/mnist,steps=32", "random", ("x", "y"), (0.98, 0.99), 40, 61.2, 2600.0),
         Contestant(DRAWN, "", ("z", "x"), (0.9, None)),

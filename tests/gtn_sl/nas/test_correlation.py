@@ -1,4 +1,4 @@
-"""Correlations against scipy's, their intervals, the ceiling, and the table and pictures of a comparison."""
+"""Rank correlations against scipy, bootstrap intervals, the noise ceiling, and tables and plots of a comparison."""
 
 import json
 import math
@@ -21,7 +21,7 @@ from gtn_sl.nas.spaces import find_space
 
 @settings(max_examples=20)
 @given(seed=st.integers(0, 10_000), n=st.integers(4, 40), levels=st.integers(2, 50))
-def test_figures_equal_scipys_ties_and_failures_included(seed, n, levels):
+def test_correlations_match_scipy_with_ties_and_failures(seed, n, levels):
     random = np.random.default_rng(seed)
     a, b, c = (random.integers(levels, size=n).astype(float) for _ in range(3))
     a[0], b[:2], c[:2] = -math.inf, (0.0, 1.0), (0.0, 1.0)
@@ -30,7 +30,7 @@ def test_figures_equal_scipys_ties_and_failures_included(seed, n, levels):
     assert found.kendall.value == pytest.approx(stats.kendalltau(a, b).statistic, abs=1e-12)
 
 
-def test_the_partial_correlation_is_that_of_what_regression_leaves():
+def test_partial_correlation_matches_regression_residuals():
     random = np.random.default_rng(0)
     size = random.normal(size=80)
     scores, accuracies = size + random.normal(size=80), size + random.normal(size=80)
@@ -42,7 +42,7 @@ def test_the_partial_correlation_is_that_of_what_regression_leaves():
     assert math.isnan(correlate(size, accuracies, size).partial.value)
 
 
-def test_intervals_hold_the_value_and_repeat():
+def test_intervals_contain_value_and_are_reproducible():
     random = np.random.default_rng(1)
     truth = random.normal(size=60)
     found = correlate(truth + random.normal(size=60), truth, random.normal(size=60))
@@ -55,7 +55,7 @@ def test_intervals_hold_the_value_and_repeat():
     assert correlate(truth, truth, size) == correlate(truth, truth, size)
 
 
-def test_a_constant_score_has_no_correlation():
+def test_constant_scores_have_nan_correlation():
     found = correlate(np.zeros(8), np.arange(8.0), np.arange(8.0))
     assert math.isnan(found.spearman.value)
     assert math.isnan(found.kendall.value)
@@ -63,7 +63,7 @@ def test_a_constant_score_has_no_correlation():
         correlate(np.zeros(2), np.zeros(2), np.zeros(2))
 
 
-def test_the_ceiling_is_what_the_true_order_reaches():
+def test_ceiling_equals_correlation_with_true_order():
     random = np.random.default_rng(2)
     true = random.normal(size=4000)
     by_seed = true[:, None] + 0.7 * random.normal(size=(4000, 3))
@@ -75,14 +75,14 @@ def test_the_ceiling_is_what_the_true_order_reaches():
 
 
 @pytest.mark.parametrize("orders", [[[1, 2, 3], [3, 2, 1]], [[1, 2, 3], [2, 3, 1], [3, 1, 2]]])
-def test_seeds_that_disagree_have_no_ceiling(orders):
+def test_negatively_correlated_seeds_have_no_ceiling(orders):
     noise = seed_noise(np.array(orders, float).T)
     assert noise.between_seeds == pytest.approx(-1 / (len(orders) - 1))
     assert math.isnan(noise.reliability)
     assert math.isnan(noise.ceiling)
 
 
-def test_the_top_half_is_the_better_one():
+def test_top_half_selects_most_accurate_architectures():
     assert top_half(np.array([0.1, 0.9, 0.5, 0.8, 0.2])).tolist() == [1, 2, 3]
 
 
@@ -118,7 +118,7 @@ def comparison(truth):
     )
 
 
-def test_the_table_has_the_best_first_and_the_ceiling_last(comparison):
+def test_table_lists_best_ranker_first_and_ceiling_last(comparison):
     rows = table(comparison)
     assert [row["ranker"].partition("@")[0] for row in rows[:3]] == ["teacher", "worse", "constant"]
     assert rows[0]["Spearman"].startswith("1.000 [")
@@ -132,7 +132,7 @@ def test_the_table_has_the_best_first_and_the_ceiling_last(comparison):
     assert {len(row) for row in rows} == {10}
 
 
-def test_a_comparison_is_json(comparison):
+def test_comparison_is_valid_json(comparison):
     document = to_json(comparison)
     json.dumps(document, allow_nan=False)
     assert document["rows"][0]["everything"]["spearman"]["value"] == pytest.approx(1.0)
@@ -141,7 +141,7 @@ def test_a_comparison_is_json(comparison):
     assert document["ceiling"]["between_seeds"] > 0.8
 
 
-def test_names_that_would_be_alike_say_what_differs():
+def test_equal_ranker_names_are_disambiguated():
     first = {"ranker": "teacher@file=runs/a", "teacher": "12ab", "seed": 0, "prepared": 1.0}
     identities = [first, {**first, "teacher": "34cd", "prepared": 2.0}, {**first, "ranker": "synflow"}]
     names = distinct_names(identities)
@@ -154,13 +154,13 @@ def test_names_that_would_be_alike_say_what_differs():
     assert distinct_names([first, {**first, "prepared": 2.0}]) == ["teacher@file=runs/a"] * 2
 
 
-def test_pictures_are_drawn(comparison, tmp_path):
+def test_plots_are_written_as_png(comparison, tmp_path):
     for name, plot in (("a", plot_correlations), ("b", plot_scatter), ("c", plot_cost)):
         plot(tmp_path / f"{name}.png", comparison)
         assert (tmp_path / f"{name}.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_few_architectures_are_refused(truth):
+def test_ground_truth_with_too_few_architectures_is_rejected(truth):
     few = GroundTruth(truth.space, truth.task, truth.training, dict(list(truth.entries.items())[:5]))
     with pytest.raises(UsageError, match="of 5 architectures is too small"):
         compare(few, [], 1)

@@ -1,4 +1,4 @@
-"""Long trainings: that they learn, repeat and go on, and the ground truth that is made of them."""
+"""Long trainings: accuracy, determinism and reuse; and the ground truths made from them."""
 
 import dataclasses
 import json
@@ -36,7 +36,7 @@ def of_channels_last(module, data):
     return lambda images: module(data.normalise(images).contiguous(memory_format=torch.channels_last))
 
 
-def test_a_training_learns_and_repeats(digits):
+def test_training_learns_and_is_deterministic(digits):
     trained = train_finally(candidate(SPARSE), digits, FinalTraining(epochs=5, batch_size=50), 0)
     assert trained.validation > 0.6
     assert trained.steps == 100
@@ -48,7 +48,7 @@ def test_a_training_learns_and_repeats(digits):
 
 
 @pytest.mark.parametrize("space", ["nb201-small@channels=4", "cells-small@channels=4", "macro-small"])
-def test_an_auxiliary_head_helps_to_train_any_space(digits, space):
+def test_auxiliary_head_trains_in_every_space_and_is_removed(digits, space):
     space = find_space(space)
     drawn = Candidate(space, space.sample(np.random.default_rng(3)))
     steps = []
@@ -67,13 +67,13 @@ def test_an_auxiliary_head_helps_to_train_any_space(digits, space):
     assert plain.train_loss != trained.train_loss
 
 
-def test_a_training_that_diverges_says_where(digits):
+def test_divergence_error_names_the_step(digits):
     with pytest.raises(DivergedError, match="the loss is nan at step"):
         train_finally(candidate(FULL), digits, FinalTraining(epochs=1, lr=1e30, clip=1e30, warm_up=0.0), 0)
 
 
-def test_a_network_of_no_numbers_is_no_trained_one(digits):
-    settings = FinalTraining(epochs=0.01, lr=1e30, clip=1e30, warm_up=0.0)  # one step, which no later loss has seen
+def test_divergence_in_last_step_is_detected(digits):
+    settings = FinalTraining(epochs=0.01, lr=1e30, clip=1e30, warm_up=0.0)  # one step, after which no loss follows
     with pytest.raises(DivergedError, match="the learner's outputs are NaN"):
         train_finally(candidate(FULL), digits, settings, 0)
 
@@ -82,7 +82,7 @@ def curve_of(course, encoding, seed, folder):
     return training_folder(course, folder).path / "curves" / f"{encoding}-{seed}" / "metrics.jsonl"
 
 
-def test_trainings_go_on_where_they_stopped(course, tmp_path):
+def test_finished_trainings_are_reused_on_resume(course, tmp_path):
     both = decode_all(SPACE, [FULL, SPARSE])
     done = []
     first = train_all(course, both[:1], [0], tmp_path, after_one=done.append)
@@ -95,18 +95,18 @@ def test_trainings_go_on_where_they_stopped(course, tmp_path):
     assert rows[-1]["real/test_accuracy"] == again[SPARSE][1]["test"]
     assert [row["iteration"] for row in rows if "train/loss" in row] == [
         again[SPARSE][1]["steps"]
-    ]  # fewer than a point's
+    ]  # fewer steps than one point of the curve averages
     assert list(curve_of(course, SPARSE, 1, tmp_path).parent.glob("tensorboard/events*"))
     assert {"validation", "test", "cpu_seconds", "steps"} <= set(again[SPARSE][1])
     other = dataclasses.replace(course, settings=dataclasses.replace(SHORT, lr=0.05))
     assert training_folder(other, tmp_path).path != training_folder(course, tmp_path).path
 
 
-def test_networks_are_kept_and_read_again(course, digits, tmp_path):
+def test_kept_networks_reload_with_same_accuracy(course, digits, tmp_path):
     course = dataclasses.replace(course, keeps_networks=True)
     run = train_all(course, [candidate(SPARSE)], [2], tmp_path)[SPARSE][2]
     other = dataclasses.replace(course, settings=dataclasses.replace(SHORT, lr=0.05))
-    train_all(other, [candidate(SPARSE)], [2], tmp_path)  # which leaves what is there as it is
+    train_all(other, [candidate(SPARSE)], [2], tmp_path)  # must not replace the network of the first course
     paths = [training_folder(each, tmp_path).path / "networks" / f"{SPARSE}-2.safetensors" for each in (course, other)]
     assert load_learner(paths[1]).document["training"]["lr"] == 0.05
     classifier = load_learner(paths[0])
@@ -117,7 +117,7 @@ def test_networks_are_kept_and_read_again(course, digits, tmp_path):
     assert accuracy_of(of_channels_last(classifier.net, digits), digits.test) == run["test"]
 
 
-def test_wrong_names_fail_before_any_work(course, tmp_path):
+def test_unknown_names_are_rejected_before_training(course, tmp_path):
     for wrong, words in [
         ({"task": "digit"}, "did you mean 'digits'"),
         ({"settings": FinalTraining(augmentation="crop")}, "unknown augmentation 'crop'"),
@@ -128,14 +128,14 @@ def test_wrong_names_fail_before_any_work(course, tmp_path):
 
 
 @pytest.mark.slow
-def test_two_workers_find_what_one_finds(course, tmp_path):
+def test_two_workers_give_same_accuracies_as_one(course, tmp_path):
     both = decode_all(SPACE, [FULL, SPARSE])
     one, two = (train_all(course, both, [0], tmp_path / str(n), workers=n) for n in (1, 2))
     for text in (FULL, SPARSE):
         assert one[text][0]["test"] == two[text][0]["test"]
 
 
-def test_blind_architectures_are_left_out_of_a_ground_truth():
+def test_architectures_blind_to_the_image_are_not_drawn():
     assert sees(candidate(SPARSE), "digits")
     assert not sees(candidate(BLIND), "digits")
     drawn = sample_seeing(SPACE, "digits", 12, np.random.default_rng(0))
@@ -151,7 +151,7 @@ def runs_of(*accuracies):
     }
 
 
-def test_a_ground_truth_goes_there_and_back(course, tmp_path, caplog):
+def test_ground_truth_omits_diverged_and_round_trips(course, tmp_path, caplog):
     truth = put_together(course, {FULL: runs_of(0.9, 0.8), SPARSE: runs_of(0.5, 0.6), BLIND: runs_of(0.1, None)})
     assert f"{BLIND} diverged" in caplog.text
     assert truth.accuracies() == pytest.approx([0.85, 0.55])
@@ -163,7 +163,7 @@ def test_a_ground_truth_goes_there_and_back(course, tmp_path, caplog):
     assert [c.encoding for c in truth.candidates()] == [FULL, SPARSE]
 
 
-def test_trainings_on_images_that_have_changed_are_others(tmp_path):
+def test_changed_images_invalidate_trainings_and_ground_truth(tmp_path):
     path = tmp_path / "colours.npz"
     labels = np.arange(60) % 2
     images = (labels[:, None, None] * 150 + np.random.default_rng(0).integers(0, 100, (60, 8, 8))).astype(np.uint8)
@@ -181,7 +181,7 @@ def test_trainings_on_images_that_have_changed_are_others(tmp_path):
     made[1][1].refuse_other_images()
 
 
-def test_damaged_ground_truths_are_refused(course, tmp_path):
+def test_damaged_or_unknown_ground_truths_are_rejected(course, tmp_path):
     path = tmp_path / "truth.json"
     with pytest.raises(DataError, match="cannot read the ground truth"):
         load_ground_truth(path)
@@ -200,7 +200,7 @@ def test_damaged_ground_truths_are_refused(course, tmp_path):
         find_ground_truth("nb201-mnist", tmp_path)
 
 
-def test_evaluation_uses_the_statistics_of_clean_training_images(digits):
+def test_batch_statistics_come_from_first_training_images(digits):
     trained = train_finally(candidate(SPARSE), digits, dataclasses.replace(SHORT, statistics_images=64), 0)
     means = [m.mean.clone() for m in trained.module.modules() if hasattr(m, "variance")]
     trained.module.train()
@@ -211,7 +211,7 @@ def test_evaluation_uses_the_statistics_of_clean_training_images(digits):
         torch.testing.assert_close(one, other, atol=1e-4, rtol=1e-3)
 
 
-def test_images_are_fetched_before_the_processes_start(tmp_path, monkeypatch):
+def test_images_are_downloaded_before_workers_start(tmp_path, monkeypatch):
     monkeypatch.setattr(download, "BASE_URLS", dict.fromkeys(download.BASE_URLS, "http://127.0.0.1:9/"))
     course, both = Course(SPACE, "mnist", SHORT, tmp_path / "none"), [candidate(FULL), candidate(SPARSE)]
     with pytest.raises(GTNError, match=r"^cannot fetch"):

@@ -1,4 +1,4 @@
-"""Networks as graphs, parameters that are predicted from them, and that the prediction learns."""
+"""The hypernetwork ranker: computation graphs, predicted parameters, training and resuming."""
 
 import dataclasses
 
@@ -21,7 +21,7 @@ QUICK = "hypernetwork@training_steps=3,batch_size=8,width=8,rounds=2"
 
 
 class Diamond(nn.Module):
-    """Two ways from a stem to a sum."""
+    """A stem and two parallel paths, which are summed."""
 
     def __init__(self):
         super().__init__()
@@ -33,7 +33,7 @@ class Diamond(nn.Module):
         return self.left(x).relu() + x
 
 
-def test_a_network_as_a_graph_by_hand():
+def test_network_graph_matches_hand_computation():
     diamond = Diamond()
     with pytest.raises(GTNError, match="nothing in Diamond reads its parameter 'scale'"):
         network_graph(diamond)
@@ -44,14 +44,14 @@ def test_a_network_as_a_graph_by_hand():
     assert (graph.kinds[relu], graph.kinds[add]) == ("call_method relu", "call_function add")
     assert graph.owners == {"stem.weight": stem, "left.weight": left, "left.bias": left}
     assert graph.sizes[stem].exp().round().tolist() == [2, 1, 3, 3]
-    # The sum hears of the stem over one edge (not three), of left over two, of the image over two.
+    # Messages reach the sum from the stem over one edge (the shortest path), from left and from the image over two.
     heard = torch.tensor([1 / 2, 1, 1 / 2, 1, 0, 0])
     torch.testing.assert_close(graph.before[add], heard / heard.sum())
     torch.testing.assert_close(graph.behind[relu], torch.tensor([0, 0, 0, 0, 1, 1 / 2]) / 1.5)
     assert graph.before[image].tolist() == graph.behind[output].tolist() == [0] * 6
 
 
-def test_a_network_whose_path_hangs_on_the_image_has_no_graph():
+def test_data_dependent_control_flow_cannot_be_traced():
     class Fork(nn.Module):
         def forward(self, x):
             return x if x.sum() > 0 else -x
@@ -60,7 +60,7 @@ def test_a_network_whose_path_hangs_on_the_image_has_no_graph():
         network_graph(Fork())
 
 
-def test_a_block_is_tiled_cropped_and_scaled():
+def test_block_is_tiled_cropped_and_scaled():
     block = torch.randn(CHANNELS, CHANNELS, 5, 5)
     weights = _weights(block, torch.Size((CHANNELS + 2, 3, 1, 3)))
     scale = (2 / 9) ** 0.5
@@ -73,7 +73,7 @@ def test_a_block_is_tiled_cropped_and_scaled():
 
 @pytest.mark.parametrize("space", sorted(SPACES))
 @pytest.mark.parametrize("norm", ["batch", "mean-only"])
-def test_parameters_of_every_space_are_predicted(space, norm, setting):
+def test_parameters_are_predicted_for_every_space(space, norm, setting):
     narrow = dataclasses.replace(find_space(space), channels=2, norm=norm)
     narrow = dataclasses.replace(narrow, **({"cells": 1} if hasattr(narrow, "cells") else {}))
     training = HypernetworkTraining(find_ranker(QUICK), dataclasses.replace(setting, space=narrow))
@@ -86,7 +86,7 @@ def test_parameters_of_every_space_are_predicted(space, norm, setting):
     assert np.isfinite(training.step(0))
 
 
-def test_equal_layers_in_other_places_get_other_weights(setting):
+def test_equal_layers_at_other_positions_get_other_weights(setting):
     training = HypernetworkTraining(find_ranker(QUICK), setting)
     (full,) = decode_all(setting.space, [FULL])
     learner, phi = training.network(full)
@@ -96,13 +96,13 @@ def test_equal_layers_in_other_places_get_other_weights(setting):
 
 
 @pytest.mark.slow
-def test_predicted_parameters_learn(setting):
+def test_predicted_parameters_beat_chance_after_training(setting):
     judge = find_ranker("hypernetwork@training_steps=400,batch_size=32,lr=0.003").prepare(setting)
     full, sparse, blind = (judge(candidate, 0).value for candidate in decode_all(setting.space, [FULL, SPARSE, BLIND]))
     assert min(full, sparse) > 0.3 > blind
 
 
-def test_training_goes_on_where_it_stopped(setting, tmp_path, monkeypatch):
+def test_resumed_training_matches_uninterrupted_training(setting, tmp_path, monkeypatch):
     monkeypatch.setattr(kept_training, "SAVE_EVERY", 0.0)
     whole, first, second = (HypernetworkTraining(find_ranker(QUICK), setting) for _ in range(3))
     train_kept(whole, "whole", None)
@@ -113,7 +113,7 @@ def test_training_goes_on_where_it_stopped(setting, tmp_path, monkeypatch):
     assert all(torch.equal(second.state()[name], tensor) for name, tensor in whole.state().items())
 
 
-def test_a_file_of_another_hypernetwork_is_left_out(setting, tmp_path, caplog):
+def test_checkpoint_of_other_width_is_ignored_with_warning(setting, tmp_path, caplog):
     train_kept(HypernetworkTraining(find_ranker(QUICK), setting), "it", tmp_path)
     other = HypernetworkTraining(find_ranker(QUICK.replace("width=8", "width=9")), setting)
     train_kept(other, "other", tmp_path)
@@ -121,7 +121,7 @@ def test_a_file_of_another_hypernetwork_is_left_out(setting, tmp_path, caplog):
     assert "is damaged; ignoring it" in caplog.text
 
 
-def test_a_hypernetwork_that_diverges_says_so(setting):
+def test_diverged_hypernetwork_raises(setting):
     training = HypernetworkTraining(find_ranker(QUICK), setting)
     with torch.no_grad():
         training._net.weights[2].weight.fill_(float("nan"))

@@ -1,4 +1,4 @@
-"""Rankers against what others computed, against each other, and what becomes of those that fail."""
+"""Rankers: scores against reference computations, reuse of results, failures and specifications."""
 
 import dataclasses
 import importlib
@@ -41,7 +41,7 @@ def ranker_of(function):
     return UserRanker("mine:score", function)
 
 
-def test_sizes_are_counted(setting):
+def test_parameter_and_flop_counts_match_hand_computation(setting):
     (candidate,) = decode_all(find_space("nb201-small@channels=4,stages=1"), ["no-no.no-c3.no.no"])
     # Stem 3x3 (36) and norm (8), conv 3x3 (144) and norm (8), last norm (8), classifier (50).
     assert parameter_count(candidate, setting.data.task) == 36 + 8 + 144 + 8 + 8 + 50
@@ -57,18 +57,18 @@ def test_more_convolutions_score_higher(setting, three, name):
     assert full > sparse
 
 
-def test_weights_are_made_plain_and_norms_removed(setting):
+def test_plain_weights_preserve_outputs_and_norms_are_removed(setting):
     (candidate,) = decode_all(find_space("macro-small@norm=mean-only"), ["c3.s3.m3-c1.s1.a3"])
     module, images = candidate.module(setting.data.task, 0), setting.batch(5, 0)[0]
     plain = with_plain_weights(module)
     torch.testing.assert_close(plain(images), module(images))
     assert not any(hasattr(layer, "g") for layer in plain.modules())
     bare = without_norms(plain)
-    torch.testing.assert_close(bare(images[:1])[0], bare(images)[0])  # batch means tie images together
+    torch.testing.assert_close(bare(images[:1])[0], bare(images)[0])  # batch statistics couple the images
     assert not torch.allclose(plain(images[:1])[0], plain(images)[0])
 
 
-def test_synflow_of_a_linear_network_by_hand(setting):
+def test_synflow_of_linear_network_matches_hand_computation(setting):
     class Linear(nn.Sequential):
         pass
 
@@ -77,10 +77,10 @@ def test_synflow_of_a_linear_network_by_hand(setting):
     torch.manual_seed(0)
     net = Linear(nn.Flatten(), nn.Linear(64, 3, bias=False), nn.LeakyReLU(0.1), nn.Linear(3, 2, bias=False))
     flow = (net[3].weight.detach().abs() @ net[1].weight.detach().abs() @ torch.ones(64)).sum()
-    assert _synflow(net, setting) == pytest.approx(2 * float(flow), rel=1e-5)  # once for each layer
+    assert _synflow(net, setting) == pytest.approx(2 * float(flow), rel=1e-5)  # the same sum for each of the two layers
 
 
-def test_snip_and_grad_norm_by_torchs_own_gradient(setting, three):
+def test_snip_and_grad_norm_match_torch_autograd(setting, three):
     module = three[0].module(setting.data.task, 7)
     images, labels = setting.batch(64, 7)
     F.cross_entropy(module(images), labels).backward()
@@ -90,7 +90,7 @@ def test_snip_and_grad_norm_by_torchs_own_gradient(setting, three):
     assert find_ranker("grad_norm").prepare(setting)(three[0], 7).value == pytest.approx(norm, rel=1e-4)
 
 
-def test_jacob_cov_prefers_jacobians_that_differ():
+def test_jacob_cov_is_higher_for_dissimilar_jacobians():
     from gtn_sl.nas.rankers.activations import _told_apart
 
     random = np.random.default_rng(0)
@@ -100,18 +100,18 @@ def test_jacob_cov_prefers_jacobians_that_differ():
     assert math.isnan(_told_apart(np.zeros((8, 4), np.float32)))
 
 
-def test_naswot_counts_units_in_which_images_agree(setting):
+def test_naswot_kernel_counts_units_on_which_images_agree(setting):
     from gtn_sl.nas.rankers.activations import _agreement
 
     images = torch.tensor([[1.0, -1.0, 2.0], [1.0, 1.0, -2.0]])
     assert _agreement(nn.LeakyReLU(0.1), images).tolist() == [[3.0, 1.0], [1.0, 3.0]]
 
 
-def test_no_image_is_compared_with_itself(setting, three):
-    for name in ("naswot", "jacob_cov"):  # scores are told from those of batches that held repeats
+def test_naswot_and_jacob_cov_use_distinct_images(setting, three):
+    for name in ("naswot", "jacob_cov"):  # tells these scores from earlier ones on batches with repeats
         assert find_ranker(name).identity() == {"ranker": name, "images": "different"}
     train = setting.data.train
-    few = Split(train.images[:70], train.labels[:70])  # 64 of them drawn with repeats are hardly ever different ones
+    few = Split(train.images[:70], train.labels[:70])  # 64 draws with replacement almost surely repeat an image
     data = dataclasses.replace(setting.data, train=few)
     narrow = dataclasses.replace(setting, load=lambda: data)
     assert len(torch.unique(narrow.different(64, 0), dim=0)) == 64
@@ -120,7 +120,7 @@ def test_no_image_is_compared_with_itself(setting, three):
     assert all(math.isfinite(find_ranker("naswot").prepare(narrow)(three[0], seed).value) for seed in range(3))
 
 
-def test_training_for_longer_learns_more(setting, three):
+def test_real_ranker_scores_higher_with_more_steps(setting, three):
     short, long = (
         find_ranker(f"real@steps={k},batch_size=32,measure=loss").prepare(setting)(three[0], 0) for k in (1, 40)
     )
@@ -129,7 +129,7 @@ def test_training_for_longer_learns_more(setting, three):
 
 
 @pytest.mark.parametrize("ranker", ["real", "subset", "distilled@file={file}", "equal-time@file={file}"])
-def test_real_data_can_be_learned_by_the_optimizer_of_a_teacher(setting, three, teacher_file, ranker):
+def test_training_rankers_accept_sgd_and_adam(setting, three, teacher_file, ranker):
     name = ranker.format(file=teacher_file)
     name += f"{',' if '@' in name else '@'}batch_size=16,steps=3,optimizer="
     sgd, adam = (find_ranker(f"{name}{how}").prepare(setting)(three[0], 0) for how in ("sgd", "adam,eps=0.001"))
@@ -139,7 +139,7 @@ def test_real_data_can_be_learned_by_the_optimizer_of_a_teacher(setting, three, 
         find_ranker(f"{name}adm").prepare(setting)(three[0], 0)
 
 
-def test_images_of_a_teacher_that_answers_its_learner_are_no_distilled_set(setting, tmp_path):
+def test_distilled_ranker_rejects_closed_loop_teacher(setting, tmp_path):
     closed = resolve_config(
         "digits", "fast", {"teacher": {"curriculum": "closed-loop", "hidden": 8, "channels": [2, 2]}}
     )
@@ -149,7 +149,7 @@ def test_images_of_a_teacher_that_answers_its_learner_are_no_distilled_set(setti
         find_ranker(f"distilled@file={path}").prepare(setting)
 
 
-def test_a_teacher_ranks_with_its_own_first_steps(setting, three, teacher_file):
+def test_teacher_ranker_trains_on_first_steps_of_teacher(setting, three, teacher_file):
     from gtn_core.unroll import InnerLoop, run
     from gtn_sl.evaluation import accuracy
     from gtn_sl.losses import inner_loss
@@ -174,7 +174,7 @@ def test_a_teacher_ranks_with_its_own_first_steps(setting, three, teacher_file):
 
 
 @pytest.mark.parametrize("curriculum", ["full", "shuffled-batches", "none"])
-def test_images_that_are_the_same_for_all_are_made_once(setting, three, tmp_path, curriculum):
+def test_teacher_batches_are_cached_if_equal_for_all_learners(setting, three, tmp_path, curriculum):
     own = {"hidden": 8, "channels": [2, 2], "latent": 4, "curriculum": curriculum, "warm_start": 0, "labels": "one-hot"}
     config = resolve_config("digits", "fast", {"teacher": own, "inner": {"steps": 4, "batch_size": 10}})
     path = tmp_path / "teacher.safetensors"
@@ -188,7 +188,7 @@ def test_images_that_are_the_same_for_all_are_made_once(setting, three, tmp_path
             assert all(torch.equal(a, b) for a, b in zip(shown.batch(step), made.batch(step), strict=True))
 
 
-def test_another_root_seed_judges_with_other_seeds(setting, three, tmp_path):
+def test_root_seeds_give_disjoint_judgement_seeds(setting, three, tmp_path):
     ranker = find_ranker("real@steps=2,batch_size=20,measure=loss")
     found = [rank(ranker, three, setting, judgement_seeds(root, 2), tmp_path / str(root)).values for root in (0, 1)]
     largest = 2**63 - 1
@@ -197,7 +197,7 @@ def test_another_root_seed_judges_with_other_seeds(setting, three, tmp_path):
     assert found[0][FULL] != found[1][FULL]
 
 
-def test_a_teacher_ranks_on_own_images_wherever_their_file_lies(tmp_path, setting, caplog):
+def test_teacher_ranker_identifies_own_images_by_content(tmp_path, setting, caplog):
     random, path, teacher = np.random.default_rng(0), tmp_path / "greys.npz", tmp_path / "teacher.safetensors"
     images, labels = random.integers(0, 256, (40, 8, 8)).astype(np.uint8), np.arange(40) % 4
 
@@ -222,7 +222,7 @@ def test_a_teacher_ranks_on_own_images_wherever_their_file_lies(tmp_path, settin
         ranker.check(save(images[:, :4], path))
 
 
-def test_what_a_teacher_cost_is_read_where_it_is_known(teacher_file, tmp_path):
+def test_paid_before_is_read_from_teacher_file_if_recorded(teacher_file, tmp_path):
     run = tmp_path / "run"
     run.mkdir()
     (run / "teacher.safetensors").write_bytes(teacher_file.read_bytes())
@@ -236,7 +236,7 @@ def test_what_a_teacher_cost_is_read_where_it_is_known(teacher_file, tmp_path):
     assert find_ranker(f"teacher@file={tmp_path / 'unknown.safetensors'}").paid_before() is None
 
 
-def test_equal_time_takes_as_long_as_the_teacher_and_its_share_of_the_meta_training(setting, three, teacher_file):
+def test_equal_time_budget_includes_share_of_meta_training(setting, three, teacher_file):
     alone = find_ranker(f"equal-time@file={teacher_file},batch_size=32").prepare(setting)(three[1], 0)
     shared = find_ranker(f"equal-time@file={teacher_file},batch_size=32,architectures=5").prepare(setting)(three[1], 0)
     assert 1 <= alone.steps < shared.steps
@@ -244,13 +244,13 @@ def test_equal_time_takes_as_long_as_the_teacher_and_its_share_of_the_meta_train
     assert alone.cpu_seconds < 12.5 / 50 + 0.2
 
 
-def test_equal_time_fails_where_it_diverges(setting, three, teacher_file):
+def test_equal_time_raises_if_training_diverges(setting, three, teacher_file):
     judge = find_ranker(f"equal-time@file={teacher_file},batch_size=16,lr=1e30,architectures=50").prepare(setting)
     with pytest.raises(DivergedError, match="the training loss is nan"):
         judge(three[0], 0)
 
 
-def test_the_schedule_of_real_data_can_be_meta_learned(setting, three):
+def test_real_ranker_improves_with_meta_learned_schedule(setting, three):
     plain, learned = (
         find_ranker(f"real@steps=4,batch_size=16,lr=0.001,measure=loss,learn={n}").prepare(setting)(three[0], 0).value
         for n in (0, 12)
@@ -258,7 +258,7 @@ def test_the_schedule_of_real_data_can_be_meta_learned(setting, three):
     assert learned > plain
 
 
-def test_results_are_kept_and_damaged_ones_made_again(setting, three, tmp_path, caplog):
+def test_results_are_reused_and_damaged_files_regenerated(setting, three, tmp_path, caplog):
     asked = []
 
     def score(candidate, setting, seed):
@@ -288,7 +288,7 @@ def folder_of(score, setting, folder):
     return score_folder(ranker_of(score), setting, folder).path
 
 
-def test_a_failure_is_recorded_ranked_last_and_ends_nothing(setting, three, tmp_path, caplog):
+def test_failed_architecture_is_recorded_and_ranked_last(setting, three, tmp_path, caplog):
     def score(candidate, setting, seed):
         if candidate.encoding == FULL:
             raise DivergedError("the loss is nan")
@@ -306,7 +306,7 @@ def test_a_failure_is_recorded_ranked_last_and_ends_nothing(setting, three, tmp_
     assert kept["runs"]["0"]["value"] is None
 
 
-def test_a_users_ranker_may_count_in_numpys_numbers(setting, three, tmp_path):
+def test_user_ranker_may_return_numpy_scalars(setting, three, tmp_path):
     def score(candidate, setting, seed):
         return Score(np.float32(1.5), steps=np.int64(3), images=np.int32(7), cpu_seconds=np.float32(0.5))
 
@@ -314,7 +314,7 @@ def test_a_users_ranker_may_count_in_numpys_numbers(setting, three, tmp_path):
     assert (costs["steps"], costs["images"], costs["cpu_seconds"]) == (3, 7, 0.5)
 
 
-def test_what_a_users_ranker_failed_on_is_judged_again(setting, three, tmp_path):
+def test_user_ranker_failures_are_retried(setting, three, tmp_path):
     mended = []
 
     def score(candidate, setting, seed):
@@ -331,7 +331,9 @@ def test_what_a_users_ranker_failed_on_is_judged_again(setting, three, tmp_path)
     assert rows[-1]["score/best"] == 1.0
 
 
-def test_what_memory_was_short_for_is_judged_again(setting, three, tmp_path):
+def test_out_of_memory_is_retried_but_other_failures_are_not(setting, three, tmp_path):
+    """For a ranker with ``retries = False``, as all but a user's own are."""
+
     class Kept(UserRanker):
         retries = False
 
@@ -345,11 +347,11 @@ def test_what_memory_was_short_for_is_judged_again(setting, three, tmp_path):
     assert SPARSE in rank(Kept("mine:score", lambda *_: 2.0), three[1:2], setting, [0], tmp_path).failures
 
 
-def test_a_ranker_that_returns_no_number_fails(setting, three, tmp_path):
+def test_non_numeric_score_is_recorded_as_failure(setting, three, tmp_path):
     assert "TypeError" in rank(ranker_of(lambda *_: None), three[:1], setting, [0], tmp_path).failures[FULL]
 
 
-def test_other_settings_are_other_results(setting, three, tmp_path):
+def test_each_setting_gets_its_own_result_folder(setting, three, tmp_path):
     for ranker, where in [
         (find_ranker("random"), setting),
         (find_ranker("random"), dataclasses.replace(setting, images=50)),
@@ -361,7 +363,7 @@ def test_other_settings_are_other_results(setting, three, tmp_path):
     assert len(list((tmp_path / "scores").iterdir())) == 5
 
 
-def test_an_interrupt_is_no_failure(setting, three, tmp_path):
+def test_interrupt_propagates_and_records_no_failure(setting, three, tmp_path):
     def score(candidate, setting, seed):
         raise KeyboardInterrupt
 
@@ -370,7 +372,7 @@ def test_an_interrupt_is_no_failure(setting, three, tmp_path):
     assert score_folder(ranker_of(score), setting, tmp_path).encodings() == []
 
 
-def test_a_users_own_ranker(setting, three, tmp_path, monkeypatch):
+def test_user_rankers_are_imported_and_identified_by_source(setting, three, tmp_path, monkeypatch):
     (tmp_path / "my_rankers.py").write_text(
         "import functools\n"
         "from gtn_sl.nas.rankers import Score\n"
@@ -417,12 +419,12 @@ def test_a_users_own_ranker(setting, three, tmp_path, monkeypatch):
         ("supernet@momentum=0.995", "less than 0.99"),
     ],
 )
-def test_wrong_rankers(text, words):
+def test_invalid_ranker_specifications_are_rejected(text, words):
     with pytest.raises(UsageError, match=words):
         find_ranker(text)
 
 
-def test_teachers_that_do_not_fit(setting, three, teacher_file, tmp_path):
+def test_missing_or_unsuitable_teacher_is_rejected(setting, three, teacher_file, tmp_path):
     def absent():
         raise AssertionError("it is told before any image is read")
 
@@ -437,12 +439,12 @@ def test_teachers_that_do_not_fit(setting, three, teacher_file, tmp_path):
             rank(find_ranker(text), three, where, [0], tmp_path)
 
 
-def test_nothing_to_judge(setting, tmp_path):
+def test_ranking_without_architectures_is_rejected(setting, tmp_path):
     with pytest.raises(UsageError, match="no architectures or no seeds given"):
         rank(find_ranker("random"), [], setting, [0], tmp_path)
 
 
-def test_a_ranker_is_abstract():
+def test_ranker_is_abstract_and_score_steps_default_to_zero():
     with pytest.raises(TypeError):
         Ranker()
     assert Score(1.0).steps == 0

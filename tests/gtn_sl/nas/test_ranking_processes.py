@@ -1,4 +1,4 @@
-"""Ranking by several processes: the scores of one, each architecture judged once, and the first process's files."""
+"""Ranking on several processes: scores as on one, division of the work, failures, and the files of rank 0."""
 
 import json
 
@@ -21,7 +21,7 @@ FIVE = sample_distinct(SPACE, 5, Streams(0).numpy("five"))
 
 
 def judged(world, name, folder):
-    """Ranks five architectures; returns scores, failures and how often progress was told."""
+    """Ranks five architectures; returns scores, failures and the number of progress calls."""
     told = []
     setting = Setting.of(SPACE, "digits", images=100)
     scores = rank(find_ranker(name), FIVE, setting, [0, 1], folder, lambda: told.append(1), world)
@@ -29,7 +29,7 @@ def judged(world, name, folder):
 
 
 def failing(world, folder):
-    """Ranks by a function that fails on one architecture, and counts the judgements of this process."""
+    """Ranks with a function that fails on one architecture; returns what this process judged, and the failures."""
     asked = []
 
     def judge(candidate, setting, seed):
@@ -42,7 +42,7 @@ def failing(world, folder):
 
 
 def unable(world, folder):
-    """Asks for a teacher that is not there."""
+    """Ranks with a teacher that does not exist; returns the type of the exception."""
     setting = Setting.of(SPACE, "digits", images=100)
     with pytest.raises(Exception, match="nowhere") as caught:
         rank(find_ranker("teacher@file=nowhere"), FIVE, setting, [0], folder, world=world)
@@ -50,7 +50,7 @@ def unable(world, folder):
 
 
 @pytest.mark.parametrize("name", ["real@steps=2,batch_size=8", "supernet@training_steps=3,batch_size=8"])
-def test_two_processes_find_what_one_does(in_processes, tmp_path, name):
+def test_two_processes_give_same_scores_as_one(in_processes, tmp_path, name):
     alone = judged(None, name, tmp_path / "one")
     assert in_processes(2, judged, name, tmp_path / "two") == [alone, alone]
     (folder,) = (tmp_path / "two" / "scores").iterdir()
@@ -58,7 +58,7 @@ def test_two_processes_find_what_one_does(in_processes, tmp_path, name):
     assert in_processes(2, judged, name, tmp_path / "two") == [alone, alone]
 
 
-def test_each_judges_its_part_and_a_failure_is_all_theirs(in_processes, tmp_path):
+def test_ranks_divide_judgements_and_share_failures(in_processes, tmp_path):
     (ours, failed), (theirs, also) = in_processes(2, failing, tmp_path)
     assert ours == [FIVE[0].encoding, FIVE[2].encoding, FIVE[4].encoding]
     assert theirs == [FIVE[1].encoding, FIVE[3].encoding]
@@ -67,5 +67,5 @@ def test_each_judges_its_part_and_a_failure_is_all_theirs(in_processes, tmp_path
     assert json.loads((folder / f"{FIVE[3].encoding}.json").read_text())["runs"]["0"]["failure"] == "the score is nan"
 
 
-def test_a_ranker_that_cannot_judge_ends_all(in_processes, tmp_path):
+def test_missing_teacher_raises_same_error_on_every_rank(in_processes, tmp_path):
     assert len(set(in_processes(2, unable, tmp_path))) == 1

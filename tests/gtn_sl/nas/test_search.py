@@ -1,4 +1,4 @@
-"""Searches: what they do with scores, what they spend, and what they leave."""
+"""Architecture searches: algorithms, budgets, reuse of judgements, and recorded results."""
 
 import json
 import math
@@ -38,7 +38,7 @@ def search(text, setting, folder, ranker=RANKER, **changes):
     return run_search(find_search(text), ranker, setting, budget, folder, **changes)
 
 
-def test_evolution_finds_more_than_chance(tmp_path):
+def test_evolution_beats_random_search(tmp_path):
     wide = Setting.of(find_space("macro-small"), "digits")
     best = {
         text: sum(search(text, wide, tmp_path / text, seed=seed).winners[0][1] for seed in range(3))
@@ -47,7 +47,7 @@ def test_evolution_finds_more_than_chance(tmp_path):
     assert best["evolution@population=10,tournament=4"] > best["random"]
 
 
-def test_evolution_mutates_what_is_alive_and_lets_the_oldest_go(macro, tmp_path):
+def test_evolution_mutates_population_and_removes_oldest(macro, tmp_path):
     found = search("evolution@population=4,tournament=2", macro, tmp_path, budget=Budget(evaluations=24))
     texts = [e.architecture.replace("-", ".").split(".") for e in found.history]
     assert len({tuple(text) for text in texts}) == 24
@@ -56,7 +56,7 @@ def test_evolution_mutates_what_is_alive_and_lets_the_oldest_go(macro, tmp_path)
         assert min(sum(a != b for a, b in zip(texts[index], parent, strict=True)) for parent in alive) == 1
 
 
-def test_halving_looks_closely_at_the_better_ones(macro, tmp_path):
+def test_halving_promotes_best_architectures_to_more_steps(macro, tmp_path):
     ranker = find_ranker("real@steps=9,batch_size=8,measure=loss")
     found = search("halving@candidates=9,rungs=3,eta=3", macro, tmp_path, ranker, budget=Budget(evaluations=13))
     names = [e.ranker.split("steps=")[1].partition(",")[0] if "steps=" in e.ranker else "?" for e in found.history]
@@ -68,14 +68,14 @@ def test_halving_looks_closely_at_the_better_ones(macro, tmp_path):
     assert found.history[11].incumbent is not None
 
 
-def test_halving_says_where_it_has_nothing_to_halve(macro, tmp_path, caplog):
+def test_halving_warns_if_fidelity_cannot_be_divided(macro, tmp_path, caplog):
     for spec, words in (("halving@rungs=1", ""), ("halving@eta=2", "becomes a random search: .* nas search --seeds 4")):
         caplog.clear()
         search(spec, macro, tmp_path / spec, budget=Budget(evaluations=3))
         assert bool(re.search(words, caplog.text)) if words else not caplog.text
 
 
-def test_rungs():
+def test_rungs_divide_steps_or_seeds():
     def steps(text):
         return [fidelity.ranker.steps for fidelity in rungs_of(Fidelity(find_ranker(text)), 3, 3)]
 
@@ -91,14 +91,14 @@ def test_rungs():
     ("budget", "count"),
     [({"evaluations": 7}, 7), ({"steps": 10}, 4), ({"images": 95}, 4), ({"steps": 1, "evaluations": 5}, 1)],
 )
-def test_a_budget_is_what_is_used_up_first(macro, tmp_path, budget, count):
+def test_search_ends_when_first_budget_limit_is_reached(macro, tmp_path, budget, count):
     found = search("random", macro, tmp_path, budget=Budget(**budget))
     assert found.ledger.evaluations == count
     assert found.ledger.steps == 3 * count
     assert found.history[-1].spent["images"] == 30 * count
 
 
-def test_a_budget_of_time_counts_preparation_and_is_not_overrun_by_more_than_one(macro, tmp_path):
+def test_cpu_seconds_budget_ends_search_once_spent(macro, tmp_path):
     def slow(candidate, setting, seed):
         return Score(1.0, cpu_seconds=0.4)
 
@@ -107,7 +107,7 @@ def test_a_budget_of_time_counts_preparation_and_is_not_overrun_by_more_than_one
     assert found.ledger.cpu_seconds >= 2.0
 
 
-def test_scores_are_means_over_seeds_and_seeds_cost(macro, tmp_path):
+def test_scores_average_seeds_and_each_seed_is_charged(macro, tmp_path):
     found = search("random", macro, tmp_path, budget=Budget(evaluations=9), seeds=3)
     assert len(found.history) == 3
     assert found.ledger.evaluations == 9
@@ -115,7 +115,7 @@ def test_scores_are_means_over_seeds_and_seeds_cost(macro, tmp_path):
     assert any(e.value % 1 == 0.5 for e in other.history)
 
 
-def test_searches_share_what_is_known_and_pay_for_it(macro, tmp_path):
+def test_searches_share_judgements_and_are_charged_for_them(macro, tmp_path):
     asked = []
 
     def noted(candidate, setting, seed):
@@ -134,21 +134,21 @@ def test_searches_share_what_is_known_and_pay_for_it(macro, tmp_path):
     assert asked[30:] == [asked[4]]
 
 
-def test_without_a_budget_there_is_no_search(macro, tmp_path):
+def test_missing_budget_and_unknown_search_are_rejected(macro, tmp_path):
     with pytest.raises(UsageError, match="one or more of evaluations, cpu_seconds, steps, images"):
         search("random", macro, tmp_path, budget=Budget())
     with pytest.raises(UsageError, match="unknown search 'evolve'"):
         find_search("evolve")
 
 
-def test_a_search_that_would_never_end_is_refused(tmp_path):
+def test_budget_that_is_never_spent_is_rejected(tmp_path):
     free = UserRanker("mine:free", lambda candidate, setting, seed: 1.0)
     wide = Setting.of(find_space("macro-small"), "digits")
     with pytest.raises(UsageError, match=r"mine:free uses no steps, .*limit evaluations or cpu_seconds"):
         search("random", wide, tmp_path, free, budget=Budget(steps=5))
 
 
-def test_another_search_does_not_replace_one(macro, tmp_path):
+def test_recorded_search_is_not_replaced_by_different_one(macro, tmp_path):
     def record(ranker, **facts):
         facts = {"space": macro.space.name, "task": macro.data.task.name, **facts}
         found = find_search("random")
@@ -163,7 +163,7 @@ def test_another_search_does_not_replace_one(macro, tmp_path):
     assert (tmp_path / "random-0" / "search.json").read_bytes() == kept
 
 
-def test_a_search_is_not_replaced_by_less_of_it(macro, tmp_path, teacher_file):
+def test_search_is_not_replaced_by_smaller_or_changed_one(macro, tmp_path, teacher_file):
     folder = tmp_path / "random-0"
 
     def record(ranker, evaluations, seeds=1):
@@ -188,7 +188,7 @@ def test_a_search_is_not_replaced_by_less_of_it(macro, tmp_path, teacher_file):
         record(find_ranker(f"teacher@file={file},steps=1"), 1)
 
 
-def test_a_search_by_a_teacher_of_which_nobody_knows_the_cost_leaves_curves(macro, tmp_path, teacher_file):
+def test_unknown_teacher_cost_is_omitted_from_search_curves(macro, tmp_path, teacher_file):
     file, facts = load_teacher(teacher_file), {"space": macro.space.name, "task": "digits"}
     save_teacher(tmp_path / "unknown.safetensors", file.teacher, file.config, {})
     ranker = find_ranker(f"teacher@file={tmp_path / 'unknown.safetensors'},steps=1")
@@ -201,20 +201,20 @@ def test_a_search_by_a_teacher_of_which_nobody_knows_the_cost_leaves_curves(macr
     assert "cost/paid_before" not in row
 
 
-def test_all_judgements_may_fail(macro, tmp_path):
+def test_search_survives_failure_of_every_judgement(macro, tmp_path):
     found = search("evolution", macro, tmp_path, UserRanker("m:f", lambda *_: math.nan), budget=Budget(evaluations=30))
     assert found.winners == ()
     assert found.history[-1].failure == "the score is nan"
     plot_anytime(tmp_path / "anytime.png", {"evolution-0": write_search(tmp_path, found, {})})
 
 
-def test_what_a_users_ranker_failed_on_is_judged_again_by_a_search(macro, tmp_path):
+def test_search_retries_user_ranker_failures(macro, tmp_path):
     broken, mended = (UserRanker("m:f", f) for f in (lambda *_: 1 / 0, lambda candidate, *_: len(candidate.encoding)))
     assert search("random", macro, tmp_path, broken, budget=Budget(evaluations=3)).winners == ()
     assert len(search("random", macro, tmp_path, mended, budget=Budget(evaluations=3)).winners) == 3
 
 
-def test_a_search_leaves_curves_and_a_result(macro, tmp_path, caplog):
+def test_search_writes_curves_and_damaged_results_are_skipped(macro, tmp_path, caplog):
     tracker = SearchTracker(tmp_path / "run", {"search": "random"})
     found = search("random", macro, tmp_path / "run", budget=Budget(evaluations=6), listener=tracker)
     tracker.close()

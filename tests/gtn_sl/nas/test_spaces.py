@@ -1,4 +1,4 @@
-"""Search spaces against what was published about them, and names of learners that come from them."""
+"""Search spaces: published sizes, encodings, sampling, and learners named after architectures."""
 
 import numpy as np
 import pytest
@@ -28,13 +28,13 @@ def parameters(module):
         ("|skip_connect~0|+|skip_connect~0|skip_connect~1|+|skip_connect~0|skip_connect~1|skip_connect~2|", 73_306),
     ],
 )
-def test_nas_bench_201_has_as_many_parameters_as_published(published, count):
+def test_nb201_parameter_counts_match_publication(published, count):
     space = find_space("nb201")
     assert parameters(space.build(space.decode(published), (3, 32, 32), 10)) == count
     assert space.size() == 15_625
 
 
-def test_both_ways_to_write_an_architecture_mean_the_same():
+def test_nb201_accepts_published_architecture_strings():
     space = find_space("nb201")
     ours = space.decode("c3-sk.no-c1.a3.c3")
     published = "|nor_conv_3x3~0|+|skip_connect~0|none~1|+|nor_conv_1x1~0|avg_pool_3x3~1|nor_conv_3x3~2|"
@@ -43,12 +43,12 @@ def test_both_ways_to_write_an_architecture_mean_the_same():
         space.decode(published.replace("none~1", "none~0"))
 
 
-def test_the_papers_cells_choose_from_eleven_operations():
+def test_cells_space_has_eleven_operations_per_branch():
     space = find_space("cells")
     assert space.choices == 2 * (2, 11, 2, 11, 3, 11, 3, 11, 4, 11, 4, 11, 5, 11, 5, 11, 6, 11, 6, 11)
 
 
-def test_nodes_that_nobody_reads_are_concatenated():
+def test_cell_output_concatenates_unread_nodes():
     assert loose_ends([(0, 0), (1, 0), (2, 0), (2, 0), (1, 0), (0, 0)]) == (3, 4)
     space = find_space("cells-small@channels=5")
     chain = space.build(space.decode("0sk.1sk-2sk.2sk-3sk.3sk_0sk.1sk-2sk.2sk-3sk.3sk"), (1, 8, 8), 3)
@@ -67,7 +67,7 @@ def test_nodes_that_nobody_reads_are_concatenated():
         ("macro-small", "c3.c1.m3-c3.c1.sk", "an operation of block 2 is 'sk'"),
     ],
 )
-def test_a_wrong_encoding_is_told_where(name, text, words):
+def test_invalid_encoding_error_names_the_position(name, text, words):
     with pytest.raises(UsageError) as caught:
         find_space(name).decode(text)
     assert words in str(caught.value)
@@ -83,14 +83,14 @@ def test_a_wrong_encoding_is_told_where(name, text, words):
         ("cells@nodes=9", "less than or equal to 8"),
     ],
 )
-def test_a_wrong_specification_is_told_why(text, words):
+def test_invalid_space_specification_error_gives_the_reason(text, words):
     with pytest.raises(UsageError) as caught:
         find_space(text)
     assert words in str(caught.value)
 
 
 @pytest.mark.parametrize("kind", ["avg", "max"])
-def test_pooling_equals_torchs_and_rounds_odd_sides_up(kind):
+def test_pooling_matches_torch_and_rounds_odd_sides_up(kind):
     x = torch.randn(2, 3, 7, 8, generator=torch.Generator().manual_seed(0))
     layers = {"avg": lambda k, s, p: nn.AvgPool2d(k, s, p, count_include_pad=False), "max": nn.MaxPool2d}
     for stride in (1, 2):
@@ -99,21 +99,21 @@ def test_pooling_equals_torchs_and_rounds_odd_sides_up(kind):
     assert torch.equal(Pool(kind, 2, 1)(x)[..., :-1, :-1], layers[kind](2, 1, 0)(x))
 
 
-def test_a_space_without_an_encoding_is_any_of_its_architectures():
+def test_space_name_as_learner_draws_architecture_by_seed():
     family, task = architecture("nas:nb201-small"), TASKS["digits"]
     sizes = {family.fresh(task, seed, "contiguous")[0].size for seed in range(8)}
     assert len(sizes) > 1
     assert torch.equal(family.fresh(task, 1, "contiguous")[1], family.fresh(task, 1, "contiguous")[1])
 
 
-def test_wrong_names_of_searched_learners():
+def test_invalid_nas_learner_names_are_rejected():
     with pytest.raises(UsageError, match="unknown search space 'nb202'"):
         architecture("nas:nb202:c3")
     with pytest.raises(UsageError, match="is not an architecture of nb201"):
         architecture("nas:nb201:c3")
 
 
-def test_samples_are_distinct_and_repeat():
+def test_samples_are_distinct_and_reproducible():
     space = find_space("macro-small@operations=1")
     drawn = sample_distinct(space, 36, np.random.default_rng(0))
     assert len({candidate.genotype for candidate in drawn}) == 36
@@ -123,7 +123,7 @@ def test_samples_are_distinct_and_repeat():
         sample_distinct(space, 37, np.random.default_rng(0))
 
 
-def test_a_candidate_from_its_name():
+def test_candidate_module_and_learner_have_equal_parameters():
     (candidate,) = decode_all(find_space("nb201@channels=8"), ["c3-sk.no-c1.a3.c3"])
     assert candidate.learner == "nas:nb201@channels=8:c3-sk.no-c1.a3.c3"
     module, (learner, phi) = candidate.module(TASKS["digits"], 5), candidate.fresh(TASKS["digits"], 5)
@@ -131,12 +131,12 @@ def test_a_candidate_from_its_name():
     assert learner.size == parameters(module)
 
 
-def test_a_meta_gradient_goes_through_a_network_that_sees_nothing():
+def test_second_order_backends_agree_for_blind_network():
     (candidate,) = decode_all(find_space("nb201-small@channels=3"), ["no-no.no-no.no.no"])
     learner, phi = candidate.fresh(TASKS["digits"], 0)
     batch, loss = (torch.randn(6, 1, 8, 8), torch.eye(10)[:6]), inner_loss(learner, StepPlan())
     step = first_order(loss, phi, batch, keep=True)
-    w = tuple(torch.ones_like(s) for s in step.statistics)  # those of the last norm are of zeros, whatever phi is
+    w = tuple(torch.ones_like(s) for s in step.statistics)  # the last norm sees zeros, whatever phi is
     kept = second_order(loss, phi, batch, phi, w, backend="reverse", step=step)
     forward = second_order(loss, phi, batch, phi, w, backend="forward")
     torch.testing.assert_close(kept[0], forward[0])

@@ -1,4 +1,4 @@
-"""When architectures that were trained again agree with a ground truth."""
+"""Spot checks: when retrained architectures agree with a ground truth."""
 
 import json
 import math
@@ -28,9 +28,9 @@ def again(truth, accuracy, seed=2, failure=None):
     return {next(iter(truth.entries)): {seed: {"test": accuracy, "failure": failure}}}
 
 
-def test_within_the_noise_by_hand():
+def test_noise_and_agreement_match_hand_computation():
     truth = truth_of([(0.79, 0.81)] * 3)
-    noise = np.sqrt(0.0002) * np.sqrt(1.5)  # between seeds; with that of a mean of two seeds
+    noise = np.sqrt(0.0002) * np.sqrt(1.5)  # between seeds, widened by that of a two-seed mean
     (near,) = compare_again(truth, again(truth, 0.8 + 2.9 * noise))
     (far,) = compare_again(truth, again(truth, 0.8 - 3.1 * noise))
     assert near.noise == pytest.approx(noise)
@@ -41,7 +41,7 @@ def test_within_the_noise_by_hand():
     assert [row["agrees"] for row in check_table([near, far])] == ["yes", "NO"]
 
 
-def test_the_noise_is_that_of_architectures_as_good():
+def test_noise_is_pooled_over_architectures_of_similar_accuracy():
     good, bad = [(0.98, 0.981)] * NEIGHBOURS, [(0.5, 0.7)] * NEIGHBOURS
     truth = truth_of(good + bad)
     assert not compare_again(truth, again(truth, 0.9))[0].agrees
@@ -49,7 +49,7 @@ def test_the_noise_is_that_of_architectures_as_good():
     assert compare_again(truth, again(truth, 0.75))[0].agrees
 
 
-def test_a_training_that_diverges_does_not_agree():
+def test_diverged_training_does_not_agree():
     truth = truth_of([(0.79, 0.81)] * 3)
     (check,) = compare_again(truth, again(truth, None, failure="the loss is nan"))
     assert math.isnan(check.accuracy)
@@ -57,14 +57,14 @@ def test_a_training_that_diverges_does_not_agree():
     assert json.loads(json.dumps(check.to_json(), allow_nan=False))["accuracy"] is None
 
 
-def test_without_noise_only_the_same_accuracy_agrees():
+def test_only_equal_accuracy_agrees_if_noise_is_zero():
     truth = truth_of([(1.0, 1.0)] * 3)
     same, other = (compare_again(truth, again(truth, accuracy))[0] for accuracy in (1.0, 0.99))
     assert (same.agrees, same.deviation) == (True, 0.0)
     assert (other.agrees, other.deviation) == (False, -math.inf)
 
 
-def test_entries_are_drawn_by_seed():
+def test_drawn_entries_are_determined_by_seed():
     truth = truth_of([(0.1 * i, 0.1 * i) for i in range(9)])
     first, second = (drawn_entries(truth, 3, seed) for seed in (0, 1))
     assert first == drawn_entries(truth, 3, 0) != second
@@ -74,7 +74,7 @@ def test_entries_are_drawn_by_seed():
         drawn_entries(truth, 10, 0)
 
 
-def test_one_seed_tells_no_noise():
+def test_ground_truth_with_one_seed_is_rejected():
     truth = truth_of([(0.5,)] * 6)
     with pytest.raises(UsageError, match="one seed"):
         drawn_entries(truth, 1, 0)

@@ -1,4 +1,4 @@
-"""Weights that architectures share: which ones, that they learn, and that their training goes on where it stopped."""
+"""The supernet ranker: which weights architectures share, training and resuming."""
 
 import dataclasses
 import logging
@@ -25,7 +25,7 @@ def names_of(candidate):
     return set(shared_names(candidate.module(TASKS["digits"], 0)))
 
 
-def test_a_part_is_shared_where_place_and_make_agree(setting):
+def test_weights_are_shared_by_equal_layers_at_same_position(setting):
     conv3, conv1, none = (
         names_of(candidate)
         for candidate in decode_all(setting.space, ["c3-c3.no-c1.a3.c3", "c1-c3.no-c1.a3.c3", "no-c3.no-c1.a3.c3"])
@@ -38,7 +38,7 @@ def test_a_part_is_shared_where_place_and_make_agree(setting):
 
 
 @pytest.mark.parametrize("space", sorted(SPACES))
-def test_one_mechanism_serves_every_space(space, digits, setting):
+def test_supernet_trains_in_every_space(space, digits, setting):
     narrow = dataclasses.replace(find_space(space), channels=2, norm="mean-only")
     narrow = dataclasses.replace(narrow, **({"cells": 1} if hasattr(narrow, "cells") else {}))
     training = SupernetTraining(find_ranker(QUICK), dataclasses.replace(setting, space=narrow))
@@ -49,7 +49,7 @@ def test_one_mechanism_serves_every_space(space, digits, setting):
     assert first - second
 
 
-def test_only_what_is_drawn_is_trained_and_all_of_it(setting):
+def test_step_updates_exactly_the_drawn_architectures_weights(setting):
     training = SupernetTraining(find_ranker(QUICK), setting)
     space, rng = setting.space, np.random.default_rng(0)
     candidates = [Candidate(space, space.sample(rng)) for _ in range(6)]
@@ -67,13 +67,13 @@ def test_only_what_is_drawn_is_trained_and_all_of_it(setting):
 
 
 @pytest.mark.slow
-def test_shared_weights_learn(setting):
+def test_shared_weights_beat_chance_after_training(setting):
     judge = find_ranker("supernet@training_steps=150,batch_size=32").prepare(setting)
     full, sparse, blind = (judge(candidate, 0).value for candidate in decode_all(setting.space, [FULL, SPARSE, BLIND]))
     assert min(full, sparse) > 0.25 > blind
 
 
-def test_preparing_goes_on_where_it_stopped_and_its_cost_is_counted(setting, tmp_path, monkeypatch, caplog):
+def test_resumed_preparation_matches_and_counts_earlier_cost(setting, tmp_path, monkeypatch, caplog):
     caplog.set_level(logging.INFO)
     monkeypatch.setattr(kept_training, "SAVE_EVERY", 0.0)
     ranker = find_ranker(QUICK)
@@ -101,7 +101,7 @@ def test_preparing_goes_on_where_it_stopped_and_its_cost_is_counted(setting, tmp
     assert all(torch.equal(again.state()[name], tensor) for name, tensor in whole.state().items())
 
 
-def test_a_damaged_file_is_made_again(setting, tmp_path, caplog):
+def test_damaged_checkpoint_is_retrained_with_warning(setting, tmp_path, caplog):
     (tmp_path / FILE).write_bytes(b"{")
     training = SupernetTraining(find_ranker(QUICK), setting)
     assert spent_on(tmp_path) == 0.0
@@ -110,6 +110,6 @@ def test_a_damaged_file_is_made_again(setting, tmp_path, caplog):
     assert spent_on(tmp_path) > 0
 
 
-def test_a_supernet_that_diverges_says_so(setting):
+def test_diverged_supernet_raises(setting):
     with pytest.raises(DivergedError, match="try a smaller lr"):
         find_ranker("supernet@training_steps=4,batch_size=8,lr=1e30").prepare(setting)
