@@ -1,5 +1,6 @@
-"""Two processes under real launchers: the same teacher under each, and recovery when a process is killed."""
+"""Two processes under real launchers: the same results under each, and recovery when a process is killed."""
 
+import json
 import os
 import shutil
 import signal
@@ -22,7 +23,8 @@ STEPS = 60
 KILLS = ((5, 1), (20, 0), (35, 1))
 """Each kill: the number of outer steps to wait for, and the rank to kill."""
 
-COMMAND = [sys.executable, "-m", "gtn_cli.main", "meta-train"]
+GTN_CLI = [sys.executable, "-m", "gtn_cli.main"]
+COMMAND = [*GTN_CLI, "meta-train"]
 BESIDE_PYTHON = Path(sys.executable).parent
 
 
@@ -30,10 +32,10 @@ def has_horovod():
     return subprocess.run([sys.executable, "-c", "import horovod.torch"], capture_output=True).returncode == 0
 
 
-def launched(launcher, *arguments):
+def launched(launcher, *arguments, command=COMMAND):
     """Starts ``gtn-cli meta-train`` under a launcher, in its own process group so that a test can end all of it."""
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "1000"}
-    command = [*map(str, launcher), *COMMAND, *map(str, arguments), "--quiet"]
+    command = [*map(str, launcher), *command, *map(str, arguments), "--quiet"]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
     return subprocess.Popen(command, env=environment, start_new_session=True, **pipes)
 
@@ -114,6 +116,62 @@ def test_every_launcher_trains_the_same_teacher(by_torchrun, tmp_path, small, la
     assert process.returncode == 0, told
     ours, theirs = state(tmp_path / "run"), state(by_torchrun)
     assert all(torch.equal(tensor, theirs[name]) for name, tensor in ours.items())
+
+
+EVOLUTION = (
+    *("--task", "CartPole-v1", "--kind", "bandit", "--set", "environment.harvest_episodes=8"),
+    *("--set", "environment.hidden=[4]", "--set", "environment.centres=4", "--set", "agents.episodes=1"),
+    *("--set", "agents.names=[dqn]", "--set", "agents.validation_seeds=1", "--set", "agents.validation_episodes=1"),
+    *("--set", "stages=[{name: greedy, population: 4, validations: 1, sigma: 0.3}]", "--iterations", "3"),
+)
+STUDY = ("CartPole-v1", "--algo", "a2c", "--seeds", "2", "--steps", "50", "--episodes", "2", "--no-controls")
+RANKING = ("--space", "nb201-small", "--task", "digits", "--count", "4", "--ranker", "synflow", "--ranker", "random")
+
+
+@pytest.fixture(scope="module")
+def evolved(tmp_path_factory):
+    """Tensors of an environment that one process evolved."""
+    return evolved_by((), tmp_path_factory.mktemp("launchers") / "single")
+
+
+def evolved_by(launcher, folder):
+    process = launched(launcher, *EVOLUTION, "--out", folder)
+    told, _ = process.communicate(timeout=400)
+    assert process.returncode == 0, told
+    return load_file(folder / "teacher.safetensors")
+
+
+@pytest.mark.parametrize("launcher", [torchrun, horovodrun, mpirun])
+def test_every_launcher_evolves_the_same_environment(evolved, tmp_path, launcher):
+    ours = evolved_by(launcher(), tmp_path / "run")
+    assert ours.keys() == evolved.keys()
+    assert all(torch.equal(tensor, evolved[name]) for name, tensor in ours.items())
+
+
+def test_transfer_study_under_horovod_equals_single_process(tmp_path):
+    def returns(launcher, folder):
+        process = launched(launcher, *STUDY, "--out", folder, command=[*GTN_CLI, "transfer"])
+        told, _ = process.communicate(timeout=400)
+        assert process.returncode == 0, told
+        lines = [json.loads(line) for line in (folder / "agents.jsonl").read_text().splitlines()]
+        return {line["job"]["number"]: line["result"]["checkpoints"][-1]["stochastic"] for line in lines}
+
+    alone = returns((), tmp_path / "alone")
+    assert alone.keys() == {0, 1}
+    assert returns(horovodrun(), tmp_path / "together") == alone
+
+
+def test_ranking_under_horovod_equals_single_process(tmp_path):
+    def scores(launcher, folder):
+        process = launched(launcher, *RANKING, "--out", folder, command=[*GTN_CLI, "nas", "rank"])
+        told, _ = process.communicate(timeout=400)
+        assert process.returncode == 0, told
+        files = [path for path in (folder / "scores").glob("*/*.json") if path.name != "made-by.json"]
+        return {f"{path.parent.name}/{path.name}": json.loads(path.read_text())["runs"]["0"]["value"] for path in files}
+
+    alone = scores((), tmp_path / "alone")
+    assert len(alone) == 8
+    assert scores(horovodrun(), tmp_path / "together") == alone
 
 
 def wait_for(seen, process):
