@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import copy
 import difflib
+import functools
 import importlib
+import os
 from collections.abc import Mapping
 from typing import Any
 
 import click
 from click.shell_completion import CompletionItem
+
+from gtn_core.errors import UsageError
+from gtn_core.launcher import detected, launched_size
 
 
 class LazyGroup(click.Group):
@@ -27,12 +33,16 @@ class LazyGroup(click.Group):
         return list(self.table)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Imports and returns the command of that name, or ``None`` if there is none."""
+        """Imports and returns the command of that name, or ``None`` if there is none.
+
+        A command without ``--world`` refuses to run if a launcher has started several processes.
+        """
         if cmd_name not in self.table:
             return None
         command = importlib.import_module(self.table[cmd_name][0]).command
         assert isinstance(command, click.Command)
-        return command
+        shared = any(parameter.name == "world_name" for parameter in command.params)
+        return command if shared or isinstance(command, click.Group) else _alone(command)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -53,3 +63,23 @@ class LazyGroup(click.Group):
         """Writes the commands and their one-line help without importing any."""
         with formatter.section("Commands"):
             formatter.write_dl([(name, text) for name, (_, text) in self.table.items()])
+
+
+def _alone(command: click.Command) -> click.Command:
+    """Returns a command that refuses to do the same work in each of several processes."""
+    callback = command.callback
+    assert callback is not None
+
+    @functools.wraps(callback)
+    def run(*args: Any, **kwargs: Any) -> Any:
+        launched = launched_size(detected(os.environ), os.environ) or 1
+        if launched > 1:  # all of them say so: a launcher may end the first as soon as another has failed
+            raise UsageError(
+                f"this command runs in one process, and a launcher has started {launched}: start it without the"
+                " launcher (commands that run on several have the option --world)"
+            )
+        return callback(*args, **kwargs)
+
+    alone = copy.copy(command)
+    alone.callback = run
+    return alone

@@ -10,9 +10,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gtn_core.distributed.launch import WORLDS, launched_size
+from gtn_core.distributed.launch import WORLDS
 from gtn_core.distributed.world import LostRankError, OtherRanksError, Wait, World
 from gtn_core.errors import GTNError, UsageError
+from gtn_core.launcher import launched_size
 
 POLL_SECONDS = 1e-4
 """Seconds between two polls of a pending operation; Horovod's own cycle is a millisecond."""
@@ -42,7 +43,7 @@ class HorovodWorld(World):
                 f"--world horovod: cannot import Horovod ({error}); build it with scripts/install_horovod.sh, use torchrun,"
                 " which needs no build, or ignore the launcher with --world single"
             ) from error
-        launched = launched_size(environment)
+        launched = launched_size("horovod", environment)
         if launched is None:
             raise UsageError("--world horovod needs a launcher, e.g. horovodrun -np 2 gtn-cli ...")
         self._hvd = hvd

@@ -23,7 +23,6 @@ from gtn_core.distributed import (
     share_out,
 )
 from gtn_core.distributed.files import first_tensors
-from gtn_core.distributed.launch import detected, launched_size
 from gtn_core.distributed.torchrun import _all_have, _reached
 from gtn_core.distributed.world import buckets
 from gtn_core.errors import DataError, GTNError, UnknownNameError, UsageError
@@ -32,32 +31,9 @@ from gtn_core.logged_values import merged_values
 pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 
 
-@pytest.mark.parametrize(
-    ("signs", "name"),
-    [
-        ([], "single"),
-        (["TORCHELASTIC_RUN_ID"], "torch"),
-        (["HOROVOD_RANK"], "horovod"),
-        (["OMPI_COMM_WORLD_RANK"], "horovod"),
-        (["PMIX_RANK"], "horovod"),
-        (["PMI_RANK", "PMI_SIZE"], "horovod"),
-        (["PMIX_RANK", "TORCHELASTIC_RUN_ID"], "torch"),  # torchrun, started on each machine by an MPI launcher
-        (["RANK", "WORLD_SIZE"], "single"),  # too common to indicate a launcher
-    ],
-)
-def test_launcher_variables_determine_world(signs, name):
-    assert detected(dict.fromkeys(signs, "0")) == name
-
-
 def test_join_gives_single_process_without_launcher_or_by_name():
     assert isinstance(join("auto", {}), SingleProcess)
     assert isinstance(join("single", {"HOROVOD_RANK": "1"}), SingleProcess)
-
-
-def test_launched_size_reads_launcher_variables():
-    assert launched_size({"OMPI_COMM_WORLD_SIZE": "3"}) == 3
-    assert launched_size({"HOROVOD_SIZE": "2", "SLURM_NTASKS": "4"}) == 2
-    assert launched_size({}) is None
 
 
 def test_join_rejects_unknown_world_and_missing_variables():
