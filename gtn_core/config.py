@@ -19,6 +19,9 @@ from gtn_core.errors import UsageError, unknown_name
 
 T = TypeVar("T")
 
+NOT_YAML = (yaml.YAMLError, ValueError, LookupError, AttributeError, RecursionError)
+"""What PyYAML raises: besides its own errors those of Python's constructors, e.g. of a date in month 13, or of nesting."""
+
 Positive = Annotated[int, Field(gt=0)]
 AtLeastTwo = Annotated[int, Field(ge=2)]
 Threads = Annotated[int, Field(gt=0, le=4096)]
@@ -148,18 +151,19 @@ def parse_assignments(assignments: Iterable[str]) -> dict[str, Any]:
     """Turns ``["outer.lr=0.01", "learner.widths=[8,16,32]"]`` into a nested dictionary; values are YAML.
 
     Raises:
-        UsageError: An assignment has no ``=``, or its value is not YAML.
+        UsageError: An assignment has no ``=``, a part of its key is empty, or its value is not YAML.
     """
     result: dict[str, Any] = {}
     for assignment in assignments:
         key, equals, text = assignment.partition("=")
-        if not equals or not key:
+        parts = key.split(".")
+        if not equals or not all(parts):
             raise UsageError(f"expected KEY=VALUE, e.g. outer.lr=0.01, got {assignment!r}")
         try:
             value = yaml.safe_load(text)
-        except yaml.YAMLError:
+        except NOT_YAML:
             raise UsageError(f"the value of {key!r} is not valid YAML: {text!r}") from None
-        for part in reversed(key.split(".")):
+        for part in reversed(parts):
             value = {part: value}
         result = _merge(result, value)
     return result
@@ -175,7 +179,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise UsageError(f"cannot read the config {path}: {error.strerror}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except NOT_YAML as error:
         raise UsageError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
     if not isinstance(content, dict):
         raise UsageError(f"{path} must contain a mapping of keys to values, got a {type(content).__name__}")

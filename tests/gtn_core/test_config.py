@@ -98,13 +98,30 @@ def test_assignments_parse_dotted_keys_and_yaml_values():
     assert parsed == {"inner": {"steps": 5, "widths": [[1, 2]]}, "name": "x=y"}
 
 
-@pytest.mark.parametrize("text", ["steps", "=3", "a=[1"])
-def test_malformed_assignments_are_rejected(text):
-    with pytest.raises(UsageError):
+@pytest.mark.parametrize("text", ["steps", "=3", "a..b=1", ".a=1", "a.=1"])
+def test_assignments_without_key_or_value_are_rejected(text):
+    with pytest.raises(UsageError, match=r"expected KEY=VALUE, e\.g\. outer\.lr=0\.01, got '"):
         parse_assignments([text])
 
 
-@pytest.mark.parametrize("content", [b"a: [1", b"- 1\n", b"\xff\xfe"])
+INVALID = ["[1", "2024-13-45", "5" * 5000, "[" * 5000, "!!int ''", "!!bool x", "!!timestamp x"]
+
+
+@pytest.mark.parametrize("value", INVALID)
+def test_assignment_of_invalid_yaml_is_rejected(value):
+    with pytest.raises(UsageError, match="the value of 'a' is not valid YAML: "):
+        parse_assignments([f"a={value}"])
+
+
+@pytest.mark.parametrize("value", INVALID)
+def test_file_of_invalid_yaml_is_rejected(tmp_path, value):
+    path = tmp_path / "c.yaml"
+    path.write_text(f"a: {value}")
+    with pytest.raises(UsageError, match=r"c\.yaml is not valid YAML: "):
+        read_yaml(path)
+
+
+@pytest.mark.parametrize("content", [b"- 1\n", b"\xff\xfe"])
 def test_read_yaml_rejects_invalid_and_missing_files(tmp_path, content):
     path = tmp_path / "c.yaml"
     path.write_bytes(content)
