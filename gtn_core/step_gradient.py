@@ -142,8 +142,9 @@ def estimated(estimator: Estimator, teacher: Teacher, fresh: Callable[[], Trial]
         what: Name of the trial in the warning.
     """
     while True:
-        trial = fresh()
+        trial = None
         try:
+            trial = fresh()
             return trial, estimator.estimate(teacher, trial)
         except Exception as error:
             changed = estimator.shrink(trial) if is_out_of_memory(error) else None

@@ -87,12 +87,15 @@ class Backprop:
         told = torch.stack([value.double() for value in values.values()]).tolist()  # one GPU synchronisation, not seven
         return Estimate({**dict(zip(values, told, strict=True)), "inner/steps": float(trial.steps)})
 
-    def shrink(self, trial: Trial) -> str | None:
-        """See ``Estimator.shrink``: halves first the kept graphs, then the number of real samples judged at a time."""
+    def shrink(self, trial: Trial | None) -> str | None:
+        """See ``Estimator.shrink``: halves kept graphs, then captures none, then halves real samples judged at a time."""
         kept, chunk = self.plan.keep_last_k, self.plan.judge_chunk
         if kept:
             self.plan = replace(self.plan, keep_last_k=kept // 2)
             return f"keeping the graphs of {kept // 2} steps instead of {kept}"
+        if self.plan.execution == "captured":  # every captured graph has memory of its own
+            self.plan = replace(self.plan, execution="eager")
+            return "running steps eagerly instead of as captured graphs"
         if not isinstance(trial, Episode) or not isinstance(trial.meta_loss, BatchedLoss):
             return None
         now = min(chunk or trial.meta_loss.largest, trial.meta_loss.largest)

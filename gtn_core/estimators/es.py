@@ -104,7 +104,7 @@ class _EvolutionStrategy:
         """Returns the direction that lowers the fitness, shape ``(D,)``, for noise ``(P, D)`` and fitness ``(P,)``."""
         raise NotImplementedError
 
-    def shrink(self, trial: Trial) -> str | None:
+    def shrink(self, trial: Trial | None) -> str | None:
         """See ``Estimator.shrink``; nothing can be saved."""
         return None
 

@@ -123,8 +123,11 @@ class Estimator(Protocol):
             UsageError: The trial lacks what this estimator needs, e.g. a derivative.
         """
 
-    def shrink(self, trial: Trial) -> str | None:
+    def shrink(self, trial: Trial | None) -> str | None:
         """Uses less memory from now on, after a trial has run out of it.
+
+        Args:
+            trial: The trial; ``None`` if memory ran out while it was made.
 
         Returns:
             What changed, in a few words; ``None`` if nothing more can be saved.

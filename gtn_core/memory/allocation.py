@@ -9,6 +9,7 @@ import gc
 import os
 import resource
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -56,8 +57,18 @@ def is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, RuntimeError) and any(sign in text for sign in _SIGNS)
 
 
+_CLEARED: list[Callable[[], None]] = []
+
+
+def clear_on_release(clear: Callable[[], None]) -> None:
+    """Lets ``release_memory`` call what clears a cache, e.g. ``cache_clear`` of a function with ``lru_cache``."""
+    _CLEARED.append(clear)
+
+
 def release_memory() -> None:
-    """Frees everything that is no longer referenced, including the caches of allocators."""
+    """Frees everything that is no longer referenced, including caches: the allocators', and those of ``clear_on_release``."""
+    for clear in _CLEARED:
+        clear()
     gc.collect()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()

@@ -17,6 +17,7 @@ from torch.fx.experimental.proxy_tensor import make_fx
 
 from gtn_core.errors import DeviceError
 from gtn_core.learner import Statistics
+from gtn_core.memory.allocation import clear_on_release
 from gtn_core.registry import Registry
 from gtn_core.second_order import Backend, Batch, InnerLoss, Step, first_order, second_order
 
@@ -169,10 +170,13 @@ EXECUTIONS.register("captured")(lambda loss: PreparedCalls(loss, captured))
 
 
 def step_calls(loss: InnerLoss, execution: Execution) -> StepCalls:
-    """Returns the calls of an inner loss; caches those prepared for the last two losses, however many run eagerly."""
+    """Returns the calls of an inner loss; caches those prepared for the last two losses until memory is released."""
     return EagerCalls(loss) if execution == "eager" else _prepared(loss, execution)
 
 
 @functools.lru_cache(maxsize=2)
 def _prepared(loss: InnerLoss, execution: Execution) -> StepCalls:
     return EXECUTIONS[execution](loss)
+
+
+clear_on_release(_prepared.cache_clear)  # each captured graph has memory of its own

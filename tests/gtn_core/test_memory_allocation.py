@@ -79,13 +79,15 @@ class Lessons(torch.nn.Module):
 
 
 class Tight:
-    """A job whose meta-loss raises MemoryError unless few graphs are kept and few samples are judged at a time."""
+    """A job that raises MemoryError unless few graphs are kept, none captured, and few samples judged at a time."""
 
     def __init__(self, estimator, graphs, samples):
         self.estimator, self.graphs, self.samples, self.tries = estimator, graphs, samples, []
 
     def episode(self, number, share):
         self.tries.append(number)
+        if self.estimator.plan.execution == "captured":
+            raise MemoryError
         real = torch.linspace(-1, 2, 12).double()
 
         def loss(phi, batch):
@@ -122,6 +124,19 @@ def test_retry_halves_graphs_then_samples_and_keeps_gradient(caplog):
     torch.testing.assert_close(found, expected, rtol=1e-12, atol=0)
     found, job, estimator = gradient(0, 5, StepPlan(keep_last_k=1))
     assert (estimator.plan.keep_last_k, estimator.plan.judge_chunk) == (0, 3)
+    torch.testing.assert_close(found, expected, rtol=1e-12, atol=0)
+
+
+def test_retry_captures_no_graphs_once_none_are_kept(caplog):
+    expected, _, _ = gradient(8, 12, StepPlan())
+    with caplog.at_level(logging.WARNING):
+        found, job, estimator = gradient(0, 12, StepPlan(execution="captured", keep_last_k=1))
+    assert job.tries == [3, 3, 3]  # also if memory runs out while the episode is drawn
+    assert estimator.plan == StepPlan()
+    assert [record.message for record in caplog.records] == [
+        "episode 3: out of memory; now keeping the graphs of 0 steps instead of 1",
+        "episode 3: out of memory; now running steps eagerly instead of as captured graphs",
+    ]
     torch.testing.assert_close(found, expected, rtol=1e-12, atol=0)
 
 

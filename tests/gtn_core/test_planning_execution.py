@@ -8,11 +8,11 @@ from gtn_core.closed_loop import class_progress
 from gtn_core.errors import DeviceError
 from gtn_core.layers import WeightNormConv2d, WeightNormLinear
 from gtn_core.learner import fresh_learner
+from gtn_core.memory.allocation import release_memory
 from gtn_core.norms import BatchNorm, MeanOnlyBatchNorm
 from gtn_core.planning.execution import EXECUTIONS, EagerCalls, PreparedCalls, captured, compiled, step_calls, traced
 
 BATCH, CLASSES = 4, 3
-NAMES = ("by phi", "by images", "by labels")
 
 
 def build() -> nn.Module:
@@ -126,6 +126,13 @@ def test_prepared_calls_are_cached_for_last_two_losses_only():
     assert step_calls(losses[0], "compiled") is first
     step_calls(losses[1], "compiled"), step_calls(losses[2], "compiled")
     assert step_calls(losses[0], "compiled") is not first
+
+
+def test_release_of_memory_drops_prepared_calls():
+    loss = Setting().loss
+    first = step_calls(loss, "compiled")
+    release_memory()
+    assert step_calls(loss, "compiled") is not first
 
 
 def test_eager_steps_do_not_evict_prepared_calls():
