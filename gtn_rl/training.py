@@ -74,7 +74,9 @@ def meta_train(
     if config.threads is not None:
         torch.set_num_threads(config.threads)
     torch.set_flush_denormal(True)
-    config = dataclasses.replace(config, device=everywhere(world, lambda: resolve_device(config.device)))
+    config = dataclasses.replace(
+        config, device=everywhere(world, lambda: resolve_device(config.device, world.local_size))
+    )
     workers = world.workers() if config.workers is None else config.workers
     task = everywhere(world, lambda: make_task(config.task, device=config.device, workers=workers))
     try:

@@ -39,7 +39,7 @@ def with_compute(config: MetaTrainConfig, world: World) -> MetaTrainConfig:
     if compute.threads is not None:  # a resumed run keeps its total number of threads
         threads = max(1, compute.threads * (compute.sharers or sharers) // sharers)
     torch.set_num_threads(threads)
-    device = resolve_device(compute.device)
+    device = resolve_device(compute.device, sharers)
     compute = dataclasses.replace(compute, threads=threads, sharers=sharers, device=device)
     return dataclasses.replace(config, compute=compute)
 

@@ -12,7 +12,8 @@ import torch
 
 from gtn_core.checkpoint import load_checkpoint
 from gtn_core.config import parse_assignments, to_dict
-from gtn_core.errors import GTNError, UsageError
+from gtn_core.distributed import SingleProcess
+from gtn_core.errors import DeviceError, GTNError, UsageError
 from gtn_core.run_folder import RunFolder
 from gtn_envs.weights_file import load_environment, save_environment
 from gtn_rl.agents import AGENTS
@@ -468,3 +469,11 @@ def test_invalid_settings_are_rejected_before_training(task, settings, message, 
             resolve_config(task, "fast", parse_assignments(["iterations=1", *settings])), RunFolder(tmp_path / "run")
         )
     assert not (tmp_path / "run" / "teacher.safetensors").exists()
+
+
+def test_numbered_gpu_is_refused_for_several_processes(tmp_path):
+    world = SingleProcess()
+    world.local_size = 2
+    with pytest.raises(DeviceError, match="would be that of all 2 processes"):
+        meta_train(dataclasses.replace(config("bandit"), device="cuda:0"), RunFolder(tmp_path / "run"), world=world)
+    assert list(tmp_path.iterdir()) == []

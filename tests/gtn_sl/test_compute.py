@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from gtn_core.distributed import SingleProcess
+from gtn_core.errors import DeviceError
 from gtn_core.estimators import Backprop
 from gtn_core.planning.plan import StepPlan
 from gtn_core.run_folder import RunFolder
@@ -95,11 +96,20 @@ def test_gpu_run_resumes_on_cpu_with_eager_float32_plan(config, data, monkeypatc
     assert as_this_device_can(roomy, teacher, "cuda").compute.plan == StepPlan(layout="channels_last", keep_last_k=4)
 
 
-def test_resume_divides_thread_total_among_processes(config):
-    class Several(SingleProcess):
-        def __init__(self, count):
-            self.size = self.local_size = count
+class Several(SingleProcess):
+    """A process of several on one machine."""
 
+    def __init__(self, count):
+        self.size = self.local_size = count
+
+
+def test_numbered_gpu_is_refused_for_several_processes(config):
+    config = dataclasses.replace(config, compute=dataclasses.replace(config.compute, device="cuda:0", threads=1))
+    with pytest.raises(DeviceError, match="would be that of all 2 processes"):
+        with_compute(config, Several(2))
+
+
+def test_resume_divides_thread_total_among_processes(config):
     before = torch.get_num_threads()
     try:
         began = dataclasses.replace(config, compute=dataclasses.replace(config.compute, threads=3))
