@@ -28,7 +28,7 @@ def test_benchmark_writes_curves_and_plot(tmp_path: Path) -> None:
     for curve in curves:
         first, last = (seconds / unit for seconds, unit in zip(curve["seconds"], curve["units"], strict=True))
         assert curve["growth"] == pytest.approx(last / first)
-    widths = curves[2]
+    widths = curves[3]
     assert widths["units"][0] < widths["units"][1]  # arithmetic, most of it the teacher's at such widths
     assert (tmp_path / "curves.png").read_bytes().startswith(b"\x89PNG")
 

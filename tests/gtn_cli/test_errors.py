@@ -130,10 +130,10 @@ def test_full_disk_keeps_saved_state_resumable(call, small_disk, trained, small)
     assert_one_line(outcome, 1, "No space left on device")
     subprocess.run(["mount", "-o", "remount,size=4m", str(small_disk)], check=True)
     state = small_disk / "r" / "state" / "latest.safetensors"
-    if state.exists():  # otherwise the disk was full before the first save
-        done = call("runs", small_disk, "--json").json[0]["steps"]
-        assert done > 0
-        again = call("meta-train", "--resume", small_disk / "r", "--iterations", done + 1, "--json")
-        assert again.code == 0, again.err
-        assert again.json["iterations"] == done + 1
+    assert state.exists(), "the disk was full before the first save"
+    done = call("runs", small_disk, "--json").json[0]["steps"]
+    assert done > 0
+    again = call("meta-train", "--resume", small_disk / "r", "--iterations", done + 1, "--json")
+    assert again.code == 0, again.err
+    assert again.json["iterations"] == done + 1
     assert not list(Path(small_disk).rglob("*.tmp"))

@@ -18,15 +18,15 @@ class Point(Teacher):
 
 
 class Distance:
-    """A trial without derivative: fitness is minus the squared distance to the goal; NaN for ``broken`` candidates."""
+    """A trial without derivative: fitness is minus the squared distance to the goal; for ``broken`` candidates, NaN."""
 
-    def __init__(self, broken=()):
-        self.values, self.broken = {}, list(broken)
+    def __init__(self, broken=(), instead=float("nan")):
+        self.values, self.broken, self.instead = {}, list(broken), instead
 
     def fitness(self, teacher, candidates):
         self.values["seen"] = float(len(candidates))
         fitness = -(candidates - GOAL).square().sum(dim=1)
-        fitness[self.broken] = float("nan")
+        fitness[self.broken] = self.instead
         return fitness
 
 
@@ -42,8 +42,7 @@ def test_utilities_sum_to_zero_and_follow_fitness_ranks(utilities):
     values = utilities(fitness)
     assert values.sum() == pytest.approx(0, abs=1e-6)
     assert values[2] == values[3]
-    assert values[5] == values.max() > values[0] > values[2] > 0 - 1
-    assert torch.equal(values[torch.tensor([4, 1])] <= values[2], torch.tensor([True, True]))
+    assert values[5] > values[0] > values[2] > values[1] >= values[4]
     assert utilities(torch.full((6,), 5.0)).abs().max() < 1e-6
 
 
@@ -113,6 +112,15 @@ def test_diverged_candidates_are_tolerated_unless_all_diverge():
     assert result.values["meta/diverged"] == 2
     with pytest.raises(DivergedError, match="all candidates"):
         estimate(SNES(EstimatorConfig(population=8)), teacher, Distance(broken=range(8)))
+
+
+@pytest.mark.parametrize("strategy", [OpenAIES, SNES])
+def test_diverged_candidates_count_as_worst(strategy):
+    diverged, worst = (Distance([0, 5], instead) for instead in (float("nan"), -1e9))
+    settings = EstimatorConfig(population=8)
+    expected, _ = estimate(strategy(settings), Point(), worst)
+    assert torch.equal(estimate(strategy(settings), Point(), diverged)[0], expected)
+    assert not torch.equal(estimate(strategy(settings), Point())[0], expected)
 
 
 def test_new_candidates_are_drawn_after_all_diverge():

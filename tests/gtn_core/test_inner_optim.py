@@ -112,11 +112,9 @@ def test_schedule_keeps_momenta_within_bounds(shift, bound):
     schedule = Schedule(4, 0.02, 0.5, max_momentum=bound)
     with torch.no_grad():
         schedule.logit_momentum += shift
-    lr, momentum = schedule()
-    assert (lr > 0).all()
+    _, momentum = schedule()
     assert (momentum >= 0).all()
     assert (momentum <= bound).all()
-    assert bound < 1
 
 
 def test_schedule_starts_at_given_values():

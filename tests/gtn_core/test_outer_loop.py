@@ -1,13 +1,16 @@
 """The outer loop on a toy teacher that learns a point: budgets, best teacher, interrupts, divergence, resuming."""
 
 import dataclasses
+import itertools
 import json
 import signal
+from types import SimpleNamespace
 
 import pytest
 import torch
 from torch import nn
 
+from gtn_core import outer_loop
 from gtn_core.distributed import LostRankError
 from gtn_core.errors import CheckpointError, DivergedError, GTNError, UsageError
 from gtn_core.estimators import Backprop, Episode, EstimatorConfig, Teacher
@@ -137,11 +140,39 @@ def test_exactly_one_budget_is_required(make, budget):
         make(**budget)
 
 
-def test_learning_rate_follows_cosine(make):
-    loop, rates = make(iterations=4, final_lr=0.5), []
+@pytest.mark.parametrize("budget", [{"iterations": 4}, {"iterations": None, "minutes": 1.0}])
+def test_learning_rate_follows_cosine(make, monkeypatch, budget):
+    clock = itertools.count(step=15.0)  # an outer step takes 15 seconds
+    monkeypatch.setattr(outer_loop, "time", SimpleNamespace(monotonic=lambda: next(clock), perf_counter=lambda: 0.0))
+    loop, rates = make(final_lr=0.5, **budget), []
     loop.listener = lambda progress, share, values: rates.append(values["meta/lr"])
     loop.run()
     assert rates == pytest.approx([0.1, 0.1 * (0.75 + 0.25 * 0.5**0.5), 0.075, 0.1 * (0.75 - 0.25 * 0.5**0.5)])
+
+
+@pytest.mark.parametrize(
+    ("name", "reference"),
+    [
+        ("adam", lambda parameters: torch.optim.Adam(parameters, lr=0.1, betas=(0.8, 0.9), eps=1e-3)),
+        ("sgd", lambda parameters: torch.optim.SGD(parameters, lr=0.1)),
+        ("rmsprop", lambda parameters: torch.optim.RMSprop(parameters, lr=0.1, alpha=0.9, eps=1e-3)),
+    ],
+)
+def test_outer_steps_equal_torch_optim(make, name, reference):
+    loop = make(iterations=3, optimizer=name, betas=(0.8, 0.9), eps=1e-3, final_lr=1.0)
+    others = [nn.Parameter(parameter.detach().clone()) for parameter in loop.parameters]
+    ours, theirs = loop.optimizer.step, reference(others)
+
+    def step():
+        for other, parameter in zip(others, loop.parameters, strict=True):
+            other.grad = parameter.grad.clone()
+        theirs.step()
+        ours()
+
+    loop.optimizer.step = step
+    loop.run()
+    assert loop.progress.iteration == 3
+    torch.testing.assert_close(loop.parameters, others, rtol=1e-6, atol=0)
 
 
 def test_parameter_groups_scale_learning_rate(make):
@@ -250,7 +281,7 @@ def test_sigterm_between_steps_saves_immediately(make):
 def test_resume_repeats_validation_that_failed(make):
     whole, part = make("whole", iterations=4, validations=2), make("parts", iterations=4, validations=2)
     whole.run()
-    validate, part.job.validate = part.job.validate, None  # the last validation fails, as if the process died there
+    validate = part.job.validate  # of which the last one fails, as if the process died there
     part.job.validate = lambda: validate() if part.progress.iteration < 4 else 1 / 0
     with pytest.raises(ZeroDivisionError):
         part.run()

@@ -73,7 +73,7 @@ def test_rejected_graph_keeping_stays_off_with_less_memory(monkeypatch, tmp_path
         assert choose_plan("net", [probe], 4, room_for(room), cache=tmp_path / "plans.json").keep_last_k == 0
 
 
-def test_unsupported_backend_is_ranked_last(monkeypatch):
+def test_unsupported_backend_is_ranked_last():
     class Square(torch.autograd.Function):
         @staticmethod
         def forward(ctx, x):
