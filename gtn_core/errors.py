@@ -58,6 +58,6 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> UnknownNameError
         known: All accepted names.
     """
     names = sorted(known)
-    near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    near = difflib.get_close_matches(name, names, n=1)
     hint = f"did you mean {near[0]!r}?" if near else "known: " + (", ".join(names) or "none")
     return UnknownNameError(f"unknown {kind} {name!r}; {hint}")
