@@ -50,7 +50,8 @@ docs: $(VENV)/.installed-docs ## build the documentation into build/site
 	@echo "Documentation: build/site/index.html"
 
 # Each line makes one shipped environment, GTN-<name>-v0, from task, kind, budget and more options; the file's header repeats the
-# command. An MDP goes on from its bandit's initial states and reward.
+# command. An MDP goes on from its bandit's initial states and reward. The shipped files of Acrobot, LunarLander and MountainCar's
+# bandit were made in more steps than these, which make successors of them: "How the shipped files were made" in docs/results.md.
 # Without --minutes the budget is the preset's.
 weight = OMP_NUM_THREADS=1 $(BIN)/gtn-cli meta-train --task $(2) --kind $(3) --seed $(SEED) $(4) $(5) \
   --out runs/weights/GTN-$(1)-v0 && cp runs/weights/GTN-$(1)-v0/teacher.safetensors $(WEIGHTS)/GTN-$(1)-v0.safetensors
