@@ -148,10 +148,12 @@ def _guarded(judge: Judge, candidate: Candidate, seed: int) -> tuple[Score, str 
     """Returns a score and the reason for a failure, if any; an exception on one architecture must not stop the rest."""
     try:
         score = _in_plain_numbers(judge(candidate, seed))
-        finite = math.isfinite(score.value)
     except Exception as error:
         return Score(math.nan), f"{OUT_OF_MEMORY if is_out_of_memory(error) else type(error).__name__}: {error}"
-    return score, None if finite else f"the score is {score.value}"
+    for name, cost in (("steps", score.steps), ("images", score.images), ("cpu_seconds", score.cpu_seconds)):
+        if cost is not None and not 0 <= cost < math.inf:
+            return Score(math.nan), f"the score's {name} is {cost}; a cost must be finite and not negative"
+    return score, None if math.isfinite(score.value) else f"the score is {score.value}"
 
 
 def _in_plain_numbers(score: Score) -> Score:

@@ -351,6 +351,24 @@ def test_non_numeric_score_is_recorded_as_failure(setting, three, tmp_path):
     assert "TypeError" in rank(ranker_of(lambda *_: None), three[:1], setting, [0], tmp_path).failures[FULL]
 
 
+@pytest.mark.parametrize(
+    ("cost", "words"),
+    [
+        ({"cpu_seconds": math.nan}, "the score's cpu_seconds is nan;"),
+        ({"cpu_seconds": -1.0}, "the score's cpu_seconds is -1.0;"),
+        ({"cpu_seconds": math.inf}, "the score's cpu_seconds is inf;"),
+        ({"steps": -3}, "the score's steps is -3;"),
+        ({"images": math.nan}, "ValueError: cannot convert float NaN to integer"),
+    ],
+)
+def test_score_with_invalid_cost_is_recorded_as_failure(setting, three, tmp_path, caplog, cost, words):
+    scores = rank(ranker_of(lambda *_: Score(1.0, **cost)), three[:1], setting, [0], tmp_path)
+    assert scores.failures[FULL].startswith(words)
+    assert all(0 <= value < math.inf for value in scores.costs.values())
+    rank(ranker_of(lambda *_: Score(1.0, **cost)), three[:1], setting, [0], tmp_path)
+    assert "damaged" not in caplog.text
+
+
 def test_each_setting_gets_its_own_result_folder(setting, three, tmp_path):
     for ranker, where in [
         (find_ranker("random"), setting),
