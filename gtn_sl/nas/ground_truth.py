@@ -143,19 +143,32 @@ def save_ground_truth(path: Path, truth: GroundTruth, made_by: str) -> None:
         file.write(f'{json.dumps(head)[:-1]}, "architectures": {{\n  {body}\n}}}}\n'.encode())
 
 
-def refuse_another_ground_truth(path: Path, training: Mapping[str, Any], data: str | None) -> None:
-    """Protects a ground truth of other trainings or other images from being replaced.
+def refuse_another_ground_truth(path: Path, course: Course, candidates: Sequence[Candidate], seeds: int) -> None:
+    """Protects a ground truth from being replaced, except by one that adds architectures or seeds to it.
+
+    Args:
+        path: File of the ground truth, which need not exist.
+        course: What the trainings of the new one have in common.
+        candidates: Architectures of the new one.
+        seeds: Its trainings per architecture.
 
     Raises:
-        UsageError: The file holds a ground truth of other trainings or other images.
+        UsageError: The file holds a ground truth of other trainings or images, or one that the new one lacks a part of.
         DataError: The file is not a ground truth.
     """
     if not path.is_file():
         return
-    before = load_ground_truth(path)
-    if (dict(before.training), before.data) != (dict(training), data):
+    before, asked = load_ground_truth(path), course.identity()
+    if (dict(before.training), before.data) != (asked["training"], find_task(course.task).digest):
         raise UsageError(
             f"{path} already holds a ground truth of other trainings or images; choose another folder (--out)"
+        )
+    known = before.by_seed().shape[1]
+    lost = before.entries.keys() - {candidate.encoding for candidate in candidates}
+    if lost or seeds < known:
+        raise UsageError(
+            f"{path} already holds a ground truth of {len(before.entries)} architectures with {known} seeds each, which"
+            " this one would not contain; choose another folder (--out)"
         )
 
 
@@ -171,6 +184,8 @@ def load_ground_truth(path: Path) -> GroundTruth:
         if document["kind"] != KIND or document["format"] > FORMAT:
             raise ValueError(f"it holds a {document['kind']!r} of format {document['format']}")
         entries = {encoding: _entry(values) for encoding, values in document["architectures"].items()}
+        if not entries:
+            raise ValueError("it has no architectures")
         truth = GroundTruth(document["space"], document["task"], document["training"], entries, document.get("data"))
         truth.by_seed()  # raises ValueError if architectures differ in their number of seeds
     except OSError as error:

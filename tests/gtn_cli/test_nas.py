@@ -180,6 +180,22 @@ def test_ground_truth_is_not_replaced_by_different_trainings(call, truth):
     assert truth.read_bytes() == before
 
 
+def test_ground_truth_may_only_grow(call, tmp_path):
+    def made(*changes):
+        return call("nas", "ground-truth", *DIGITS, *QUICK, "--out", tmp_path, "--seeds", 2, *changes, "--json")
+
+    path = Path(made("--count", 7).json["file"])
+    small = json.loads(path.read_text())["architectures"]
+    for changes in (("--count", 6), ("--count", 7, "--seed", 1), ("--count", 7, "--seeds", 1)):
+        before, refused = path.read_bytes(), made(*changes)
+        assert refused.code == 2
+        assert "already holds a ground truth of 7 architectures with 2 seeds each" in refused.err
+        assert path.read_bytes() == before
+    assert made("--count", 8, "--seeds", 3).json["architectures"] == 8
+    large = json.loads(path.read_text())["architectures"]
+    assert all(large[encoding]["test"][:2] == entry["test"] for encoding, entry in small.items())
+
+
 def test_train_accepts_winner_of_search(call, tmp_path):
     given = ("nas", "search", *DIGITS, "--ranker", "parameters", "--out", tmp_path)
     found = call(*given, "--search", "evolution@population=5,tournament=3", "--evaluations", 25, "--json").json

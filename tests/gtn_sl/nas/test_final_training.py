@@ -189,7 +189,8 @@ def test_damaged_or_unknown_ground_truths_are_rejected(course, tmp_path):
     whole = path.read_text()
     fewer = json.loads(whole)
     fewer["architectures"][FULL]["test"].pop()
-    for damaged in (whole[:60], "[]", whole.replace("ground-truth", "teacher"), json.dumps(fewer)):
+    none = json.dumps({**fewer, "architectures": {}})
+    for damaged in (whole[:60], "[]", whole.replace("ground-truth", "teacher"), json.dumps(fewer), none):
         path.write_text(damaged)
         with pytest.raises(DataError, match="is not a ground truth"):
             load_ground_truth(path)

@@ -39,7 +39,7 @@ def command(
 
     Architectures whose logits do not depend on the image are not drawn. Every training is kept in OUT/trainings as soon
     as it finishes, so that the command can be stopped at any time and run again. The file is OUT/SPACE-TASK.json;
-    correlate --truth reads it.
+    correlate --truth reads it. A larger --count or more --seeds add to a file that is already there.
 
     \b
     Examples:
@@ -62,7 +62,7 @@ def command(
     candidates = sample_seeing(space, task, count, Streams(seed).numpy("ground-truth"))
     course, made_by = Course(space, task, settings, data_dir), options.given_command()
     path = out / f"{safe_name(space.name)}-{find_task(task).slug}.json"
-    refuse_another_ground_truth(path, course.identity()["training"], find_task(task).digest)
+    refuse_another_ground_truth(path, course, candidates, seeds)
     with kept(out), console.counting_bar(quiet=quiet or as_json) as bar:
         shown = bar.add_task(f"{space.name} on {task}", total=count * seeds)
         found = train_all(
