@@ -1,5 +1,6 @@
 """``gtn-cli export-dataset``, and other commands on the data stream that it writes."""
 
+import numpy as np
 import pytest
 
 from gtn_cli.commands.export_dataset import FORMATS
@@ -28,8 +29,17 @@ def test_stream_is_exported_by_default(call, trained, tmp_path):
     outcome = call("export-dataset", trained, "--out", tmp_path / "d.safetensors")
     assert outcome.code == 0, outcome.err
     assert "80 images of digits in 4 batches of 20" in outcome.out
+    assert "written as an environment; for the images and labels alone: --format safetensors" in outcome.out
     assert "next: gtn-cli train-agent --env" in outcome.out
     assert len(load_stream(tmp_path / "d.safetensors")) == 80
+    chosen = call("export-dataset", trained, "--format", "stream", "--out", tmp_path / "d.safetensors")
+    assert "written as" not in chosen.out
+
+
+def test_npz_format_is_inferred_from_suffix(call, trained, tmp_path):
+    assert call("export-dataset", trained, "--out", tmp_path / "d.npz", "--json").json["format"] == "npz"
+    with np.load(tmp_path / "d.npz") as arrays:
+        assert arrays["images"].shape == (80, 8, 8, 1)
 
 
 @pytest.mark.parametrize("format", [format for format in FORMATS if format != "stream"])

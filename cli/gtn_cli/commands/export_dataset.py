@@ -17,12 +17,15 @@ FORMATS = ("stream", "safetensors", "npz", "png")  # repeated here to avoid impo
 @click.command("export-dataset")
 @teacher_argument
 @click.option(
-    "--format", "format", default="stream", show_default=True, type=click.Choice(FORMATS), help="Output format."
+    "--format",
+    "format",
+    type=click.Choice(FORMATS),
+    help="Output format.  [default: npz if --out ends in .npz, else stream]",
 )
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="File to write, or for png a folder.")
 @options.seed("Seed of the exported noise, labels or order, if the curriculum draws them anew for each learner.")
 @options.output_mode
-def command(teacher: Path, format: str, out: Path, seed: int, quiet: bool, as_json: bool) -> None:
+def command(teacher: Path, format: str | None, out: Path, seed: int, quiet: bool, as_json: bool) -> None:
     """Write a teacher's batches as a data set.
 
     `stream` is an environment: each image is an observation, its class the action; train agents in it with gtn-cli
@@ -32,7 +35,8 @@ def command(teacher: Path, format: str, out: Path, seed: int, quiet: bool, as_js
     \b
     Examples:
       gtn-cli export-dataset digits --out digits.safetensors
-      gtn-cli export-dataset runs/digits --format npz --out digits.npz
+      gtn-cli export-dataset digits --format safetensors --out arrays.safetensors
+      gtn-cli export-dataset runs/digits --out digits.npz
       gtn-cli export-dataset teacher.safetensors --format png --out images
     """
     from gtn_sl.export import export, require_exportable, to_stream
@@ -40,12 +44,13 @@ def command(teacher: Path, format: str, out: Path, seed: int, quiet: bool, as_js
     console.start_logging(quiet=quiet or as_json)
     file = read_teacher(teacher)
     refuse_to_replace(file.path, "--out", out)
-    require_exportable(format, out)
+    written = format or ("npz" if out.suffix == ".npz" else "stream")
+    require_exportable(written, out)
     stream = to_stream(file, seed)
-    export(stream, format, out)
+    export(stream, written, out)
     facts = {
         "file": str(out),
-        "format": format,
+        "format": written,
         "task": stream.task,
         "images": len(stream),
         "steps": stream.steps,
@@ -56,5 +61,7 @@ def command(teacher: Path, format: str, out: Path, seed: int, quiet: bool, as_js
         echo_json(facts)
     else:
         click.echo(f"{out}: {len(stream)} images of {stream.task} in {stream.steps} batches of {stream.batch_size}")
-        if format == "stream" and not quiet:
+        if written == "stream" and not quiet:
+            if format is None:
+                click.echo("written as an environment; for the images and labels alone: --format safetensors")
             click.echo(f"next: gtn-cli train-agent --env {shlex.quote(str(out))} --config tuned")
