@@ -69,14 +69,20 @@ class Classifier(nn.Module):
 
 
 def train_learner(
-    teacher: str | Path | TeacherFile, learner: str | None = None, *, seed: int = 0, device: str = "cpu"
+    teacher: str | Path | TeacherFile,
+    learner: str | None = None,
+    *,
+    seed: int = 0,
+    steps: int | None = None,
+    device: str = "cpu",
 ) -> Classifier:
-    """Trains a fresh learner on all inner steps of a teacher; no real image is read.
+    """Trains a fresh learner on a teacher; no real image is read.
 
     Args:
         teacher: Name of a shipped teacher, a file, a run folder, or what ``load_teacher`` returned.
         learner: A name in ``gtn_sl.learners``; ``None`` takes ``learner.architecture`` of the teacher's config.
         seed: Seed of the learner's initial parameters, and of the lesson if it differs between learners.
+        steps: Number of inner steps, see ``SupervisedTeacher.for_steps``; ``None`` for those it was trained for.
         device: Device to train on.
 
     Returns:
@@ -88,6 +94,7 @@ def train_learner(
     file = teacher if isinstance(teacher, TeacherFile) else load_teacher(teacher)
     name = learner or file.config.learner.architecture
     plan, stream = step_plan(file), copy.deepcopy(file.teacher).to(device)
+    stream = stream.for_steps(stream.steps if steps is None else steps)
     fresh, phi = architecture(name).fresh(stream.task, seed, plan.layout)
     trail = train(stream.for_learner(seed), fresh, phi.to(device), plan)
     document = {

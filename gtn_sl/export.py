@@ -28,18 +28,20 @@ from gtn_sl.lessons import ORDERS as LESSON_ORDERS
 from gtn_sl.teacher_file import TeacherFile
 
 
-def to_stream(file: TeacherFile, seed: int = 0) -> DataStream:
+def to_stream(file: TeacherFile, seed: int = 0, steps: int | None = None) -> DataStream:
     """Runs a teacher once and returns everything that it shows a learner.
 
     Args:
         file: The teacher.
         seed: Seed of the learner whose lesson it is, if every learner has a different one.
+        steps: Number of batches, see ``SupervisedTeacher.for_steps``; ``None`` for those it was trained for.
 
     Raises:
         UsageError: The teacher's batches depend on the learner's progress.
     """
     file.teacher.require_open("a data set")
-    teacher, task = file.teacher.for_learner(seed), file.teacher.task
+    whole, task = file.teacher, file.teacher.task
+    teacher = whole.for_steps(whole.steps if steps is None else steps).for_learner(seed)
     images, labels = [], []
     with torch.no_grad():
         for step in range(teacher.steps):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -123,8 +124,11 @@ class Lesson:
 
 
 def draw_lesson(places: Places, order: Order, seed: int, steps: int, device: torch.device) -> Lesson:
-    """Returns the lesson of a seed, with any number of steps: where the table ends, it starts again."""
-    table = torch.arange(steps * places.batch_size) % places.samples
-    samples = order(table.view(steps, places.batch_size), Streams(seed).torch("order"))
+    """Returns the lesson of a seed, with any number of steps: its first ones, or after T more passes over the table."""
+    passes = math.ceil(steps / places.steps)
+    table = torch.arange(passes * places.steps * places.batch_size) % places.samples
+    random = Streams(seed).torch("order")
+    ordered = [order(part, random) for part in table.view(passes, places.steps, places.batch_size)]
+    samples = torch.cat(ordered)[:steps]
     follow = bool((samples.diff(dim=1) == 1).all())
     return Lesson(seed, send(samples, device), samples[:, 0].tolist() if follow else None)

@@ -78,8 +78,14 @@ class SupervisedTeacher(Stream):
     def for_steps(self, steps: int) -> Self:
         """Returns the same teacher with another number of steps.
 
-        Beyond T, fresh noise continues and a table of samples starts again; the inner schedule keeps its last values.
+        Up to T, these are its first steps. Beyond T, fresh noise continues and a table of samples starts again, in the
+        curriculum's order; the inner schedule keeps its last values.
+
+        Raises:
+            UsageError: ``steps`` is less than 1.
         """
+        if steps < 1:
+            raise UsageError(f"a teacher needs at least one step, not {steps}")
         view = copy.copy(self)
         view.steps = steps
         return view if self._seed is None else view.for_learner(self._seed)

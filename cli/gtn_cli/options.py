@@ -73,6 +73,16 @@ def seed(what: str = "Seed of all random numbers.") -> Callable[[F], F]:
     return click.option("--seed", default=0, show_default=True, type=SEED, help=what)
 
 
+def inner_steps(command: F) -> F:
+    """Adds ``--steps``, for what a teacher of images shows a learner."""
+    return click.option(
+        "--steps",
+        type=click.IntRange(min=1),
+        help="Inner steps. Beyond the teacher's T, fresh noise (curriculum none) continues without end, learned samples start"
+        " over, and the last learning rate stays.  [default: T]",
+    )(command)
+
+
 class Amount(click.FloatRange):
     """A finite number, greater than 0 or, if ``least`` is given, at least ``least``."""
 

@@ -36,6 +36,13 @@ def test_stream_is_exported_by_default(call, trained, tmp_path):
     assert "written as" not in chosen.out
 
 
+def test_export_takes_other_numbers_of_steps(call, trained, tmp_path):
+    outcome = call("export-dataset", trained, "--steps", 6, "--out", tmp_path / "d.safetensors", "--json")
+    assert (outcome.json["steps"], outcome.json["images"]) == (6, 120)
+    images = load_stream(tmp_path / "d.safetensors").images
+    np.testing.assert_array_equal(images[4:], images[:2])  # the table starts over
+
+
 def test_npz_format_is_inferred_from_suffix(call, trained, tmp_path):
     assert call("export-dataset", trained, "--out", tmp_path / "d.npz", "--json").json["format"] == "npz"
     with np.load(tmp_path / "d.npz") as arrays:

@@ -61,6 +61,19 @@ def test_train_learner_saves_best_on_validation_images(call, trained, tmp_path):
     assert (untested["saved_seed"], untested["test_accuracy"]) == (result["saved_seed"], None)
 
 
+def test_train_learner_takes_other_numbers_of_steps(call, trained, tmp_path):
+    path = tmp_path / "model.safetensors"
+    result = call("train-learner", "--teacher", trained, "--steps", 7, "--save", path, "--json").json
+    assert (result["steps"], result["batch_size"]) == (7, 20)
+    saved, longer, usual = gtn_sl.load_learner(path), *(gtn_sl.train_learner(trained, steps=n) for n in (7, None))
+    images = gtn_sl.load_task("digits").test.images[:9]
+    assert (saved.document["steps"], usual.document["steps"]) == (7, 4)
+    assert torch.equal(saved(images), longer(images))
+    assert not torch.equal(saved(images), usual(images))
+    assert "2 steps of 20 synthetic images" in call("train-learner", "--teacher", trained, "--steps", 2).out
+    assert call("train-learner", "--teacher", trained, "--steps", 0).code == 2
+
+
 def test_train_learner_works_without_real_images(call, tmp_path, monkeypatch):
     monkeypatch.setattr(download, "BASE_URLS", dict.fromkeys(download.BASE_URLS, "http://127.0.0.1:9/"))
     few = {"teacher": {"hidden": 8, "channels": [4, 2]}, "inner": {"steps": 2, "batch_size": 10}}

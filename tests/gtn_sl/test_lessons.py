@@ -41,6 +41,19 @@ def test_each_order_arranges_samples_as_named():
         assert not torch.equal(drawn(order, 3), drawn(order, 4))
 
 
+@pytest.mark.parametrize("order", sorted(ORDERS))
+def test_other_numbers_of_steps_keep_the_order_of_each_pass(order):
+    def of(steps):
+        return draw_lesson(Places(STEPS, BATCH), ORDERS[order], 3, steps, torch.device("cpu")).samples
+
+    assert torch.equal(of(2), drawn(order)[:2])
+    longer = of(2 * STEPS + 1)
+    assert torch.equal(longer[:STEPS], drawn(order))
+    again = longer[STEPS : 2 * STEPS]
+    assert torch.equal(again.flatten().sort().values, TABLE.flatten())
+    assert torch.equal(again, drawn(order)) == (order in ("given", "reversed"))
+
+
 def test_few_samples_are_reused_cyclically():
     samples = drawn("given", places=Places(STEPS, BATCH, few=6))
     assert samples.flatten().tolist() == [m % 6 for m in range(STEPS * BATCH)]
@@ -105,6 +118,11 @@ def test_extra_steps_continue_noise_and_restart_table(steps):
     assert lr.shape == momentum.shape == (steps,)
     assert torch.equal(lr, full.schedule()[0][torch.arange(steps).clamp(max=STEPS - 1)])
     torch.testing.assert_close(lr.log(), torch.arange(steps).clamp(max=STEPS - 1).float())
+
+
+def test_lesson_without_steps_is_rejected():
+    with pytest.raises(UsageError, match="at least one step, not 0"):
+        teacher().for_steps(0)
 
 
 def test_lesson_shares_teacher_parameters():

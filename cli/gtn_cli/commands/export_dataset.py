@@ -24,8 +24,11 @@ FORMATS = ("stream", "safetensors", "npz", "png")  # repeated here to avoid impo
 )
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="File to write, or for png a folder.")
 @options.seed("Seed of the exported noise, labels or order, if the curriculum draws them anew for each learner.")
+@options.inner_steps
 @options.output_mode
-def command(teacher: Path, format: str | None, out: Path, seed: int, quiet: bool, as_json: bool) -> None:
+def command(
+    teacher: Path, format: str | None, out: Path, seed: int, steps: int | None, quiet: bool, as_json: bool
+) -> None:
     """Write a teacher's batches as a data set.
 
     `stream` is an environment: each image is an observation, its class the action; train agents in it with gtn-cli
@@ -46,7 +49,7 @@ def command(teacher: Path, format: str | None, out: Path, seed: int, quiet: bool
     refuse_to_replace(file.path, "--out", out)
     written = format or ("npz" if out.suffix == ".npz" else "stream")
     require_exportable(written, out)
-    stream = to_stream(file, seed)
+    stream = to_stream(file, seed, steps)
     export(stream, written, out)
     facts = {
         "file": str(out),

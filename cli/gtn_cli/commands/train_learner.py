@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     "--save", type=click.Path(dir_okay=False, path_type=Path), help="Write the classifier to this .safetensors file."
 )
 @options.seed("Seed of the (first) learner's weights.")
+@options.inner_steps
 @click.option(
     "-n",
     "--count",
@@ -55,6 +56,7 @@ def command(
     learner: str | None,
     save: Path | None,
     seed: int,
+    steps: int | None,
     count: int,
     test: bool,
     device: str | None,
@@ -86,7 +88,7 @@ def command(
     classifiers, began = [], time.perf_counter()
     with console.counting_bar(quiet=quiet or as_json) as bar:
         for number in bar.track(range(count), description="learners"):
-            classifiers.append(train_learner(file, learner, seed=seed + number, device=place))
+            classifiers.append(train_learner(file, learner, seed=seed + number, steps=steps, device=place))
     seconds = time.perf_counter() - began
     chosen = save is not None and count > 1
     data, missing = _real_images(file, data_dir or data_dir_of_run(teacher)) if test or chosen else (None, None)
@@ -101,7 +103,7 @@ def command(
         "teacher": str(file.path),
         "learner": classifiers[0].document["learner"],
         "seeds": [seed + number for number in range(count)],
-        "steps": file.teacher.steps,
+        "steps": classifiers[0].document["steps"],
         "batch_size": file.teacher.batch_size,
         "seconds": round(seconds, 2),
         "test_accuracy": accuracies,
