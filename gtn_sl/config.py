@@ -164,9 +164,9 @@ class ComputeConfig:
     """Device to compute on: ``cpu``, ``cuda`` or ``cuda:N``."""
     threads: Threads | None = None
     """CPU threads of each process; ``None`` takes the fastest number up to torch's default, which several processes
-    share. A resumed run keeps its number, so that sums stay the same; other ``sharers`` share the same total."""
+    share. A resumed run keeps its number, so that sums stay the same; another number of processes shares the total."""
     sharers: Positive | None = None
-    """Processes of the run on each machine, recorded by the run."""
+    """Processes on each machine for which ``threads`` was set, recorded by the run."""
     memory_mib: PositiveReal | None = None
     """Memory in MiB that an outer step may use besides teacher and data; as many graphs of inner steps are kept as fit.
     ``None`` is 4096 on a CPU, and what is free on a GPU."""
