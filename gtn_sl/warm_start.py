@@ -55,7 +55,7 @@ def _fit(teacher: SupervisedTeacher, targets: torch.Tensor, epochs: int, streams
     )
     batches = torch.arange(len(targets), device=targets.device).split(teacher.batch_size)
     if len(batches[-1]) < 2:  # too small to normalise over
-        batches = batches[:-1]
+        batches = (*batches[:-2], torch.cat(batches[-2:]))
     order, error = streams.torch("warm-start-order"), torch.zeros(())
     for epoch in range(epochs):
         for group in optimizer.param_groups:
@@ -91,13 +91,17 @@ def _whitened_components(targets: torch.Tensor, count: int, streams: Streams) ->
     flat = targets.flatten(1)
     flat = flat - flat.mean(dim=0)
     if flat.shape[1] <= len(flat):
-        _, _, directions = torch.linalg.svd(flat.T @ flat)
-        components = flat @ directions[:count].T
+        _, values, directions = torch.linalg.svd(flat.T @ flat)
+        components = flat @ directions[_known(values)][:count].T
     else:  # more pixels than samples: the same up to its sign, from a smaller matrix
         vectors, values, _ = torch.linalg.svd(flat @ flat.T)
-        known = values > values[0] * len(flat) * torch.finfo(values.dtype).eps  # the others are rounding errors
-        components = (vectors * values.sqrt())[:, known][:, :count]
-    components = components / components.std(dim=0).clamp_min(1e-6)
+        components = (vectors * values.sqrt())[:, _known(values)][:, :count]
+    components = components / components.std(dim=0)
     missing = count - components.shape[1]
     extra = torch.randn(len(flat), max(0, missing), generator=streams.torch("warm-start-noise")).to(flat.device)
     return torch.cat([components, extra], dim=1)
+
+
+def _known(values: torch.Tensor) -> torch.Tensor:
+    """Returns which singular values, in descending order, are more than rounding errors."""
+    return values > values[0] * len(values) * torch.finfo(values.dtype).eps
