@@ -108,14 +108,14 @@ def task_of_file(path: Path) -> ImageTask:
     except OSError as error:
         raise DataError(f"cannot read the images {path}: {error.strerror}") from error
     try:
-        return _task_of_file(path, found.st_mtime_ns)
+        return _task_of_file(path, (found.st_mtime_ns, found.st_size, found.st_ino))
     except DataError as error:
         raise DataError(f"{path}: {error}") from error
 
 
 @functools.lru_cache(maxsize=2)
-def _task_of_file(path: Path, changed: int) -> ImageTask:
-    """Reads a file, cached until its modification time ``changed`` differs."""
+def _task_of_file(path: Path, version: tuple[int, int, int]) -> ImageTask:
+    """Reads a file, cached until its ``version`` differs: modification time, size and inode."""
     try:
         with path.open("rb") as stream:
             arrays = _arrays(stream)

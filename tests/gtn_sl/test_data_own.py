@@ -1,6 +1,7 @@
 """A user's own images as a task, from arrays, a module or an ``.npz`` file, and teachers of such tasks."""
 
 import json
+import os
 import shutil
 import sys
 import zipfile
@@ -165,6 +166,14 @@ def test_changed_file_is_reread_with_another_identity(file, arrays):
     after = find_task(str(file))
     assert before.facts() | {"class_names": ["0", "1", "2"]} == after.facts()
     assert before.identity() != after.identity()
+
+
+def test_changed_file_with_old_modification_time_is_reread(file, arrays):
+    before, times = find_task(str(file)), file.stat()
+    np.savez(file, **{name: array[:30] for name, array in arrays.items()})
+    os.utime(file, ns=(times.st_atime_ns, times.st_mtime_ns))
+    after = find_task(str(file))
+    assert (before.train_size, after.train_size) == (60, 30)
 
 
 @pytest.mark.parametrize(
