@@ -21,7 +21,8 @@ def test_only_large_float_tensors_in_range_are_halved():
             "weights": torch.randn(many),
             "few": torch.randn(FEW),
             "large": torch.full((many,), 1e5),
-            "infinite": torch.full((many,), float("nan")),
+            "infinite": torch.full((many,), float("inf")),
+            "undefined": torch.full((many,), float("nan")),
             "classes": torch.zeros(many, dtype=torch.int64),
         }
     )

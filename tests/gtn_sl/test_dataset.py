@@ -88,10 +88,16 @@ def test_epoch_selects_lesson_seed_also_in_workers(file, workers):
     assert not torch.equal(passes[0], passes[1])
 
 
-def test_schedule_has_teacher_learning_rate_for_each_step(file):
+def test_schedule_has_learning_rate_and_momentum_of_each_step(file):
     lr, momentum = TeacherDataset(file).schedule()
-    assert len(lr) == len(momentum) == STEPS
     assert lr == pytest.approx([file.config.inner.lr] * STEPS)
+    assert momentum == pytest.approx([file.config.inner.momentum] * STEPS)
+    with torch.no_grad():
+        for values in file.teacher.inner_schedule.parameters():
+            values += torch.arange(STEPS) / STEPS
+    later = TeacherDataset(file).schedule()
+    assert later == tuple(values.tolist() for values in file.teacher.schedule())
+    assert all(len(set(values)) == STEPS for values in later)
 
 
 @pytest.mark.parametrize(

@@ -137,6 +137,8 @@ def test_best_score_stays_initial_if_training_makes_worse(first, tmp_path):
     scores = [row["real/score"] for row in run.metric_rows() if "real/score" in row]
     assert scores[-1] < scores[0] == progress.best
     assert progress.best_iteration == 0
+    best, start = (load_teacher(file).teacher.state_dict() for file in (run.teacher, first.teacher))
+    assert all(torch.equal(best[name], tensor) for name, tensor in start.items())
 
 
 def test_take_over_keeps_value_range_of_new_task(first):

@@ -1,6 +1,7 @@
 """Streams of real data and the controls: augmentation, soft labels, and meta-learned schedules."""
 
 import dataclasses
+import itertools
 import math
 
 import pytest
@@ -47,6 +48,24 @@ def test_cutout_hides_square_of_at_most_half_the_side(side):
     assert hidden.max() == (side // 2) ** 2
     assert 0 < hidden.min() < hidden.max()
     assert (images == 1).all()
+
+
+def test_crop_flip_shifts_up_to_four_pixels_and_mirrors_half():
+    height, width, count = 6, 9, 3000
+    image = torch.arange(2 * height * width, dtype=torch.float32).view(2, height, width)
+    possible = {}  # every shift of the image and of its mirror image, on the smallest value of each channel
+    for mirrored, down, right in itertools.product((False, True), range(-4, 5), range(-4, 5)):
+        shifted = image.amin(dim=(1, 2), keepdim=True).expand_as(image).clone()
+        for row, column in itertools.product(range(height), range(width)):
+            if 0 <= row - down < height and 0 <= column - right < width:
+                source = column - right
+                shifted[:, row, column] = image[:, row - down, width - 1 - source if mirrored else source]
+        possible[shifted.numpy().tobytes()] = mirrored
+    assert len(possible) == 2 * 9 * 9
+    varied = AUGMENTATIONS["crop-flip"](image.expand(count, -1, -1, -1), torch.Generator().manual_seed(0))
+    found = [one.contiguous().numpy().tobytes() for one in varied]
+    assert set(found) == possible.keys()
+    assert 0.45 < sum(possible[one] for one in found) / count < 0.55
 
 
 def test_augmented_batches_are_determined_by_seed(data):

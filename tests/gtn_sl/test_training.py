@@ -15,11 +15,13 @@ from gtn_core.planning.plan import StepPlan
 from gtn_core.run_folder import RunFolder
 from gtn_core.seeding import Streams
 from gtn_sl.config import resolve_config
+from gtn_sl.data import TASKS
 from gtn_sl.evaluation import Evaluation, accuracy_of, evaluate_stream, refuse_divergence
 from gtn_sl.job import _accuracies
 from gtn_sl.judging import EvaluationPlan, judge, units_of_work, usual_controls
 from gtn_sl.reports.report import write_evaluation_report, write_training_report
 from gtn_sl.streams import RealData, images_of_equal_storage, learn_schedule
+from gtn_sl.teacher import seeded_teacher
 from gtn_sl.teacher_file import load_teacher
 from gtn_sl.training import meta_train
 
@@ -89,11 +91,25 @@ def test_run_is_determined_by_seed(tmp_path, config):
     assert not all(torch.equal(states[0][name], states[2][name]) for name in states[0])
 
 
-def test_divergence_in_first_outer_step_raises(tmp_path, config):
+def test_divergence_in_first_validation_raises_and_keeps_nothing(tmp_path, config):
     wild = dataclasses.replace(config, inner=dataclasses.replace(config.inner, lr=1e30))
     run = RunFolder(tmp_path / "run")
-    with pytest.raises(DivergedError, match="inner step"):
+    with pytest.raises(DivergedError, match=r"after outer step 0: .* nan at inner step 1 of 4; a new run with a lower"):
         meta_train(wild, run)
+    assert not run.state.is_file()
+    assert not run.teacher.is_file()
+
+
+def test_later_divergence_keeps_last_good_state_and_best_teacher(tmp_path, config):
+    outer = dataclasses.replace(config.outer, lr=1e30, optimizer="sgd", patience=1)
+    run = RunFolder(tmp_path / "run")
+    with pytest.raises(DivergedError, match=r"^outer step 1: .*the last good state and the best teacher are kept in"):
+        meta_train(dataclasses.replace(config, outer=outer), run)
+    tensors, _ = load_checkpoint(run.state, "training-state")
+    assert all(tensor.isfinite().all() for tensor in tensors.values())
+    untrained = seeded_teacher(config, TASKS["digits"], Streams(config.seed).seed("teacher")).state_dict()
+    best = load_teacher(run.teacher).teacher.state_dict()
+    assert all(torch.equal(best[name], tensor) for name, tensor in untrained.items())
 
 
 @pytest.fixture

@@ -115,8 +115,10 @@ def test_resumed_training_matches_uninterrupted_training(setting, tmp_path, monk
 
 def test_checkpoint_of_other_width_is_ignored_with_warning(setting, tmp_path, caplog):
     train_kept(HypernetworkTraining(find_ranker(QUICK), setting), "it", tmp_path)
-    other = HypernetworkTraining(find_ranker(QUICK.replace("width=8", "width=9")), setting)
+    other, fresh = (HypernetworkTraining(find_ranker(QUICK.replace("width=8", "width=9")), setting) for _ in range(2))
     train_kept(other, "other", tmp_path)
+    train_kept(fresh, "fresh", None)
+    assert all(torch.equal(other.state()[name], tensor) for name, tensor in fresh.state().items())
     assert "needs (" in caplog.text
     assert "is damaged; ignoring it" in caplog.text
 

@@ -4,6 +4,7 @@ import json
 import math
 import re
 import shutil
+import time
 from pathlib import Path
 
 import pytest
@@ -105,6 +106,21 @@ def test_cpu_seconds_budget_ends_search_once_spent(macro, tmp_path):
     found = search("random", macro, tmp_path, UserRanker("mine:slow", slow), budget=Budget(cpu_seconds=2.0))
     assert len(found.history) == 5
     assert found.ledger.cpu_seconds >= 2.0
+
+
+def test_cpu_seconds_budget_includes_preparation(macro, tmp_path):
+    class Prepared(UserRanker):
+        def prepare(self, setting):
+            started = time.process_time()
+            while time.process_time() - started < 0.2:
+                pass
+            return super().prepare(setting)
+
+    ranker = Prepared("mine:prepared", lambda *_: Score(1.0, cpu_seconds=0.1))
+    found = search("random", macro, tmp_path, ranker, budget=Budget(cpu_seconds=0.3))
+    assert len(found.history) == 1
+    with pytest.raises(UsageError, match="the budget was spent before any architecture was judged"):
+        search("random", macro, tmp_path, ranker, budget=Budget(cpu_seconds=0.1))
 
 
 def test_scores_average_seeds_and_each_seed_is_charged(macro, tmp_path):
