@@ -75,15 +75,17 @@ class EnvPool:
         """
         (seeds,), spec, n = starts, self.spec, len(starts[0])
         layout = Layout(n, spec.observation_size, 1 if spec.discrete else spec.action_size, spec.discrete)
+        self._arrays = None  # even if this fails: the crew resizes the memory of the old state
         if self.workers == 0:
             self._block = self._block or EnvBlock(self._env_spec)
-            self._arrays = arrays_in(bytearray(nbytes(layout)), layout)
+            arrays = arrays_in(bytearray(nbytes(layout)), layout)
             with self._user_errors():
-                self._block.reset(seeds, self._arrays)
+                self._block.reset(seeds, arrays)
         else:
             if self._crew is None or self._crew.closed:
                 self._crew = Crew(spec.id, self._env_spec, self.workers)
-            self._arrays = self._crew.reset(layout, seeds)
+            arrays = self._crew.reset(layout, seeds)
+        self._arrays = arrays
         return self._next(None)
 
     def restart(self, state: PoolState, copies: np.ndarray, starts: Starts) -> PoolState:

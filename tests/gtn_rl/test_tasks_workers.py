@@ -26,6 +26,8 @@ from gtn_rl.tasks.crew import start
 from gtn_rl.tasks.protocol import spec_of
 from gtn_rl.tasks.workers import EnvPool
 
+UNLUCKY = 13  # a seed with which the countdown does not start
+
 
 class Countdown(gym.Env):
     """Counts down to termination, sometimes truncates itself one step earlier, and raises or kills its process on demand."""
@@ -38,6 +40,8 @@ class Countdown(gym.Env):
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[np.ndarray, dict]:
         super().reset(seed=seed)
+        if seed == UNLUCKY:
+            raise FloatingPointError("the countdown did not start")
         self.left = int(self.np_random.integers(3, 9))
         self.over = False
         return np.array([[self.left], [0.0]]), {}
@@ -143,6 +147,19 @@ def test_using_an_outdated_state_raises() -> None:
     task.close()
     with pytest.raises(RuntimeError, match="keep only the latest state"):
         task.observe(second)
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_failed_start_outdates_the_earlier_state(workers: int) -> None:
+    task = make_task("Countdown-v0", workers=workers)
+    assert isinstance(task, EnvPool)
+    state = task.reset(2000, np.random.default_rng(0))
+    with pytest.raises(GTNError, match="the countdown did not start"):
+        task.begin((np.array([UNLUCKY]),))
+    with pytest.raises(RuntimeError, match="keep only the latest state"):
+        task.observe(state)
+    assert task.observe(task.reset(3, np.random.default_rng(0))).shape == (3, 2)
+    task.close()
 
 
 def test_exception_in_worker_is_raised_and_pool_recovers() -> None:
