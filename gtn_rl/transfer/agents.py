@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import functools
 import json
 import math
 import time
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -23,6 +23,9 @@ from gtn_rl.transfer.zoo import interpret
 
 TEACHER, REAL, UNTRAINED, CLONING = "teacher", "real task", "untrained teacher", "behaviour cloning"
 ROLES = (TEACHER, REAL, UNTRAINED, CLONING)
+
+_open: dict[tuple[str, str | None, int], Evaluator] = {}
+"""The real task of this process's latest job, kept because creating a hundred copies takes a while."""
 
 
 @dataclass(frozen=True)
@@ -136,9 +139,9 @@ def _train(job: AgentJob) -> dict[str, Any]:
             solved.update(solved_at=stop.taken, solved_cpu_seconds=round(stop.cpu_seconds, 3))
         return job.budget is None or stop.steps < job.steps[-1] or solved["solved_at"] is None
 
-    train(agent, stops_of(job), visit, laid_out_for=job.steps[-1])
     assert agent.env is not None
-    agent.env.close()
+    with closing(agent.env):
+        train(agent, stops_of(job), visit, laid_out_for=job.steps[-1])
     return {"checkpoints": checkpoints, **solved, "hyperparameters": given}
 
 
@@ -175,9 +178,15 @@ def _unchanged(name: str, digest: str | None) -> Environment:
 def _judge(job: AgentJob, stop: Stop, act: Act) -> dict[str, float]:
     """Plays the real episodes; agents with one number meet the same initial states at a stop, whatever taught them."""
     seed = Streams(job.seed).seed("real episodes", job.number, stop.steps)
-    return figures(_real_task(job.task, job.task_digest, job.episodes).returns(act, seed))
+    return figures(_real_task(job).returns(act, seed))
 
 
-@functools.lru_cache(maxsize=4)
-def _real_task(task: str, digest: str | None, episodes: int) -> Evaluator:
-    return evaluator_of(_unchanged(task, digest), episodes)  # creating a hundred copies takes a while
+def _real_task(job: AgentJob) -> Evaluator:
+    """Returns a job's real task, which stays open until a job has another one."""
+    wanted = (job.task, job.task_digest, job.episodes)
+    if wanted not in _open:
+        made = evaluator_of(_unchanged(job.task, job.task_digest), job.episodes)
+        while _open:
+            _open.popitem()[1].close()
+        _open[wanted] = made
+    return _open[wanted]

@@ -168,7 +168,12 @@ def _node(node: ast.expr) -> Any:
 
 
 def _count(key: str, value: Any) -> int:
-    if not isinstance(value, int | float) or not 1 <= value < math.inf or value != int(value):
+    if (
+        isinstance(value, bool)
+        or not isinstance(value, int | float)
+        or not 1 <= value < math.inf
+        or value != int(value)
+    ):
         raise UsageError(f"the setting {key!r} must be a positive integer, got {value!r}")
     return int(value)
 

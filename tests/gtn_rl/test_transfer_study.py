@@ -10,6 +10,7 @@ import gymnasium as gym
 import numpy as np
 import pytest
 import torch
+from gymnasium.envs.classic_control import CartPoleEnv
 
 from gtn_core.distributed import SingleProcess
 from gtn_core.errors import GTNError, UsageError
@@ -20,7 +21,7 @@ from gtn_rl.models.greedy_actions import greedy_outputs
 from gtn_rl.provenance import TOLD
 from gtn_rl.sb3.algorithms import algorithm
 from gtn_rl.tasks import threshold_of
-from gtn_rl.transfer import cloning
+from gtn_rl.transfer import agents, cloning
 from gtn_rl.transfer.agents import CLONING, REAL, TEACHER, UNTRAINED, AgentJob, run_job, stops_of
 from gtn_rl.transfer.cloning import clone
 from gtn_rl.transfer.controls import pay_off, solve_times
@@ -278,6 +279,42 @@ def test_agents_with_budget_train_until_task_is_solved():
     assert easy["solved_at"] == 10
     hard = run_job(AgentJob(**{**vars(JOB), "role": REAL, "threshold": 501.0, "budget": 30}))
     assert (hard["checkpoints"][-1]["taken"], hard["solved_at"]) == (30, None)
+
+
+@pytest.fixture
+def counted():
+    """Registers a CartPole, ``Counted-v0``, and yields the list of its copies that are open."""
+    opened = []
+
+    class Counted(CartPoleEnv):
+        def __init__(self):
+            super().__init__()
+            opened.append(self)
+
+        def close(self):
+            opened.remove(self)
+
+    gym.register("Counted-v0", Counted, max_episode_steps=20)
+    yield opened
+    del gym.registry["Counted-v0"]
+
+
+def test_real_task_stays_open_until_a_job_has_another(counted):
+    job = dataclasses.replace(JOB, task="Counted-v0", episodes=3)
+    run_job(job)
+    kept = list(counted)
+    assert len(kept) == 3
+    run_job(dataclasses.replace(job, number=1))
+    assert counted == kept
+    run_job(JOB)
+    assert not counted
+
+
+def test_failed_agent_closes_its_environments(counted, monkeypatch):
+    monkeypatch.setattr(agents, "_judge", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        run_job(dataclasses.replace(JOB, env="Counted-v0"))
+    assert not counted
 
 
 @pytest.mark.parametrize("name", ["dqn", "a2c"])

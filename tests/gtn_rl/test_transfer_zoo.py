@@ -52,6 +52,8 @@ def test_interpret_parses_off_policy_settings():
         ({"batch_size": -1}, "'batch_size' must be a positive integer"),
         ({"n_steps": "1.5"}, "'n_steps' must be a positive integer"),
         ({"n_envs": 0}, "'n_envs' must be a positive integer"),
+        ({"n_envs": True}, "'n_envs' must be a positive integer, got True"),
+        ({"batch_size": True}, "'batch_size' must be a positive integer, got True"),
         ({"policy_kwargs": "dict(a=__import__('os'))"}, "cannot parse the setting 'policy_kwargs'"),
         ({"policy_kwargs": "dict(a=os.path)"}, "only names from torch.nn and torch.optim"),
         ({"noise_type": "pink"}, "unknown noise_type 'pink'"),
