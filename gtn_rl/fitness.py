@@ -21,7 +21,7 @@ from gtn_rl.tasks.rollout import rollout
 
 def real_returns(
     task: BatchedTask, policies: Policies, members: int, episodes: int, random: np.random.Generator, shift: float = 0.0
-) -> tuple[Tensor, int]:
+) -> tuple[Tensor, Tensor]:
     """Runs P policies for some episodes of the real task each.
 
     Args:
@@ -33,7 +33,7 @@ def real_returns(
         shift: Subtracted from the reward of every step.
 
     Returns:
-        Undiscounted returns, ``(P, E)``, and the number of real steps taken.
+        Undiscounted returns, and the episodes' lengths in steps, both ``(P, E)``.
     """
 
     def act(observations: Tensor, alive: Tensor) -> Tensor:
@@ -42,7 +42,7 @@ def real_returns(
 
     result = rollout(task, act, members * episodes, random, group=members, alike=True)
     returns = result.returns - shift * result.lengths
-    return returns.view(episodes, members).T, int(result.lengths.sum())
+    return returns.view(episodes, members).T, result.lengths.view(episodes, members).T
 
 
 @torch.no_grad()
@@ -95,8 +95,8 @@ class TransferTrial:
             variants = teacher.variants(candidates)
         policies = self.agent.train(variants, self.streams.torch("inner-agent", self.index))
         random = self.streams.numpy("real-episodes", self.index)
-        returns, steps = real_returns(self.task, policies, len(candidates), self.episodes, random, self.shift)
-        self.values["cost/real_steps"] = float(steps + variants.real_steps)
+        returns, lengths = real_returns(self.task, policies, len(candidates), self.episodes, random, self.shift)
+        self.values["cost/real_steps"] = float(lengths.sum()) + variants.real_steps
         return returns.mean(dim=1).to(candidates)
 
 
@@ -132,5 +132,5 @@ def greedy_return(
     task: BatchedTask, teacher: LearnedTeacher, episodes: int, random: np.random.Generator, gain: float = 1.0
 ) -> tuple[float, int]:
     """Returns the mean real return of a teacher's greedy policy, and the real steps taken; see ``real_returns``."""
-    returns, steps = real_returns(task, greedy_policies(teacher, gain), 1, episodes, random)
-    return float(returns.mean()), steps
+    returns, lengths = real_returns(task, greedy_policies(teacher, gain), 1, episodes, random)
+    return float(returns.mean()), int(lengths.sum())

@@ -109,21 +109,19 @@ class Judge:
         variants = environments(seeds)
         policies = agent.train(variants, self.streams.torch(f"validation-{name}"))
         random = self.streams.numpy(f"validation-episodes-{name}")
-        returns, taken = real_returns(self.task, policies, variants.size, episodes, random)
-        returns = _finite(returns, name)
-        if variants.real_steps:  # episodes are those of the real task
-            lengths = [taken / returns.numel()] * count
-        else:
-            found = episode_lengths(variants, policies, self.streams.torch(f"validation-length-{name}"))
-            lengths = found.view(count, -1).mean(dim=1).tolist()
+        returns, lengths = real_returns(self.task, policies, variants.size, episodes, random)
+        returns, taken = _finite(returns, name), int(lengths.sum())
+        if not variants.real_steps:  # otherwise, episodes are those of the real task
+            lengths = episode_lengths(variants, policies, self.streams.torch(f"validation-length-{name}"))
         cost = {
             "real_steps": (taken + variants.real_steps) / count,
             "cpu_seconds": (time.process_time() - started) / count,
         }
         by_environment = returns.mean(dim=1).view(count, -1)
+        mean_lengths = lengths.double().reshape(count, -1).mean(dim=1).tolist()
         return [
             {"agents": seeds, "mean": float(agents.mean()), "minimum": float(agents.min()), "length": length, **cost}
-            for agents, length in zip(by_environment, lengths, strict=True)
+            for agents, length in zip(by_environment, mean_lengths, strict=True)
         ]
 
 

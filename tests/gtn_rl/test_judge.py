@@ -11,6 +11,7 @@ from gtn_core.seeding import Streams
 from gtn_rl.config import resolve_config
 from gtn_rl.fitness import Greedy, episode_lengths
 from gtn_rl.judge import Judge
+from gtn_rl.models.reward import RewardTeacher
 from gtn_rl.tasks.actions import normalise
 
 KIND = {"CartPole-v1": "dqn", "Pendulum-v1": "td3"}
@@ -71,6 +72,17 @@ def test_episode_length_averages_first_episode_of_each_copy(task, make_teacher):
     found = episode_lengths(model, policies, torch.Generator().manual_seed(4))
     torch.testing.assert_close(found, first.mean(dim=1))
     assert found[0] < found[2] == model.max_episode_steps
+
+
+@pytest.mark.parametrize("task", ["CartPole-v1"], indirect=True)
+def test_episode_lengths_of_learned_rewards_are_their_own(judge, task):
+    """An agent of a learned reward steps the real task; in CartPole, an episode's return is its length."""
+    states = torch.randn(30, 4, generator=torch.Generator().manual_seed(0))
+    teacher = RewardTeacher(task, torch.zeros(4), torch.ones(4), states, seed=0)
+    verdicts = judge.each(lambda copies: teacher.model(copies, SIZES), len(SIZES))
+    lengths = [verdict.all.metrics["inner/episode_length"] for verdict in verdicts]
+    assert lengths == pytest.approx([verdict.all.score for verdict in verdicts])
+    assert len(set(lengths)) == len(SIZES)
 
 
 def test_verdict_separates_usual_agent_from_mean_over_all(judge, task, make_teacher):
