@@ -8,8 +8,9 @@ import torch
 from gtn_core.config import parse_assignments
 from gtn_core.errors import DivergedError
 from gtn_core.seeding import Streams
+from gtn_rl.agents import AGENTS
 from gtn_rl.config import resolve_config
-from gtn_rl.fitness import Greedy, episode_lengths
+from gtn_rl.fitness import Greedy, episode_lengths, real_returns
 from gtn_rl.judge import Judge
 from gtn_rl.models.reward import RewardTeacher
 from gtn_rl.tasks.actions import normalise
@@ -95,31 +96,46 @@ def test_verdict_separates_usual_agent_from_mean_over_all(judge, task, make_teac
     assert both.all.score == pytest.approx((usual.all.score + 3 * others.all.score) / 4)
 
 
+@dataclasses.dataclass(frozen=True)
+class Diverging:
+    """Agents of which the first ones, a share of all, take NaN actions; Pendulum returns NaN rewards for them."""
+
+    agent: object
+    share: float
+
+    def train(self, variants, generator):
+        policies = self.agent.train(variants, generator)
+        lost = torch.arange(variants.size).view(-1, 1, 1) < self.share * variants.size
+
+        def outputs(observations):
+            return policies.outputs(observations).masked_fill(lost, float("nan"))
+
+        return dataclasses.replace(policies, outputs=outputs)
+
+
+@pytest.fixture
+def diverging(judge):
+    """Returns a function: share of agents that diverge -> the judge with such agents."""
+
+    def build(share):
+        return dataclasses.replace(judge, choose=lambda agent, seeds: [(Diverging(brief(agent), share), seeds)])
+
+    return build
+
+
 @pytest.mark.parametrize("task", ["Pendulum-v1"], indirect=True)
-@pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
-def test_diverged_agents_leave_score_finite_unless_all_diverge(judge, task, make_teacher, monkeypatch, share):
-    """A diverged agent takes NaN actions, for which Pendulum returns NaN rewards."""
-
-    @dataclasses.dataclass(frozen=True)
-    class Diverging:
-        agent: object
-
-        def train(self, variants, generator):
-            policies = self.agent.train(variants, generator)
-            lost = torch.arange(variants.size).view(-1, 1, 1) < share * variants.size
-
-            def outputs(observations):
-                found = policies.outputs(observations)
-                return found.masked_fill(lost, float("nan"))
-
-            return dataclasses.replace(policies, outputs=outputs)
-
-    diverging = dataclasses.replace(judge, choose=lambda agent, seeds: [(Diverging(brief(agent)), seeds)])
+def test_diverged_agents_count_as_worst_episode(judge, diverging, task, make_teacher):
     teacher = make_teacher(task, "bandit")
-    if share == 1.0:
-        with pytest.raises(DivergedError, match="no agent of td3 has a finite return"):
-            diverging(teacher.model)
-        return
-    found = diverging(teacher.model)
-    assert found.score == pytest.approx(judge(teacher.model).score) if share == 0 else found.score < 0
-    assert found.metrics["real/td3_minimum"] <= found.score
+    assert diverging(0.0)(teacher.model).score == judge(teacher.model).score
+    policies = brief(AGENTS["td3"].usual(task.spec)).train(teacher.model(2), judge.streams.torch("validation-td3"))
+    returns, _ = real_returns(task, policies, 2, 3, judge.streams.numpy("validation-episodes-td3"))
+    found = diverging(0.5)(teacher.model)
+    worst = float(returns[1].min())
+    assert found.metrics["real/td3_minimum"] == pytest.approx(worst)
+    assert found.score == pytest.approx((worst + float(returns[1].mean())) / 2)
+
+
+@pytest.mark.parametrize("task", ["Pendulum-v1"], indirect=True)
+def test_validation_without_finite_return_raises(diverging, task, make_teacher):
+    with pytest.raises(DivergedError, match="no agent of td3 has a finite return"):
+        diverging(1.0)(make_teacher(task, "bandit").model)
