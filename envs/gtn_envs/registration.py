@@ -66,7 +66,7 @@ def register_from_file(path: str | os.PathLike[str], id: str) -> EnvSpec:
     if version is None:
         raise error.RegistrationError(f"{id!r} is not an environment id: expected [namespace/]Name-v<number>")
     present = gym.registry.get(id)
-    if present is not None and str(path) not in _file_arguments(present):
+    if present is not None and path.resolve() not in (Path(file).resolve() for file in _file_arguments(present)):
         raise _taken(present)
     gym.registry.pop(id, None)  # registering over it would warn
     try:

@@ -41,14 +41,10 @@ def test_spec_json_round_trip_makes_same_environment(id: str, files: dict[str, P
     np.testing.assert_array_equal(again.reset(seed=3)[0], vectorized.reset(seed=3)[0])
 
 
-def test_module_prefix_of_id_imports_package(files: dict[str, Path]) -> None:
-    program = (
-        "import gymnasium as gym\n"
-        "try: gym.make('gtn_envs:GTN-Absent-v0')\n"
-        "except gym.error.NameNotFound as e: print('asked')"
-    )
+def test_module_prefix_of_id_imports_package() -> None:
+    program = "import gymnasium as gym; print(gym.make('gtn_envs:GTN-CartPole-v0').reset(seed=0)[0].shape)"
     run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
-    assert run.stdout.strip() == "asked", run.stderr
+    assert run.stdout.strip() == "(4,)", run.stderr
 
 
 def test_shipped_files_are_registered(
@@ -70,6 +66,23 @@ def test_shipped_files_are_registered(
 def test_registering_same_file_again_is_allowed(files: dict[str, Path]) -> None:
     id = "GTN-TestDiscrete-v0"
     assert register_from_file(files[id], id) is gym.spec(id)
+
+
+def test_one_file_may_be_registered_under_several_spellings_of_its_path(
+    write: Callable[..., Path], tmp_path: Path
+) -> None:
+    path, id = write(), "GTN-TestSpelling-v0"
+    link = tmp_path / "link.safetensors"
+    link.symlink_to(path)
+    try:
+        for spelling in (path, tmp_path / ".." / tmp_path.name / path.name, link):
+            assert register_from_file(spelling, id).kwargs == {"weights": str(spelling)}
+        link.unlink()
+        link.write_bytes(path.read_bytes())
+        with pytest.raises(error.RegistrationError, match="is already registered"):
+            register_from_file(path, id)
+    finally:
+        del gym.registry[id]
 
 
 def test_register_images_rejects_id_of_another_environment() -> None:
