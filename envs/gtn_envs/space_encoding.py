@@ -47,10 +47,11 @@ def decode_space(encoded: Mapping[str, Any]) -> Space:
     try:
         if encoded["type"] == "Box":
             dtype, shape = _dtype(encoded["dtype"]), tuple(encoded["shape"])
-            low, high = (np.array([float(v) for v in encoded[key]], np.float64) for key in ("low", "high"))
-            if dtype.kind == "f" and not (low <= high).all():  # also rejects NaN
+            number = float if dtype.kind == "f" else _integer  # float64 would round large integers
+            low, high = (np.array([number(v) for v in encoded[key]], dtype) for key in ("low", "high"))
+            if not (low <= high).all():  # also rejects NaN
                 raise ValueError("its low must be at most its high everywhere")
-            return spaces.Box(low.astype(dtype).reshape(shape), high.astype(dtype).reshape(shape), shape, dtype.type)
+            return spaces.Box(low.reshape(shape), high.reshape(shape), shape, dtype.type)
         if encoded["type"] == "Discrete":
             space = spaces.Discrete(_integer(encoded["n"]), start=_integer(encoded["start"]))
             if encoded["dtype"] != "int64":  # Gymnasium before 1.2 has no other dtype, and no argument for it
