@@ -62,9 +62,10 @@ class NumpyBackend:
             array = np.asarray(actions)
             if array.shape != (copies,) or array.dtype.kind not in "iu":
                 raise _refused(actions, copies, space)
+            first = int(space.start)
+            outside = bool(array.min() < first or array.max() >= first + int(space.n))  # before uint64 can wrap
             array = array.astype(np.int64, copy=False)  # narrow integer types would overflow later
-            index = array if space.start == 0 else array - space.start
-            return index, bool(index.min() < 0 or index.max() >= space.n)
+            return (array if first == 0 else array - first), outside
         try:
             array = np.asarray(actions, space.dtype)
         except (TypeError, ValueError):
@@ -125,7 +126,10 @@ class TorchBackend:
         if isinstance(space, spaces.Discrete):
             if tensor.is_floating_point() or tensor.is_complex() or tensor.dtype == torch.bool:
                 raise _refused(actions, copies, space)
-            index = tensor.long() - int(space.start)
+            whole = tensor.long()
+            if tensor.dtype == torch.uint64:
+                whole = whole.where(whole >= 0, torch.iinfo(torch.long).max)  # those that wrapped
+            index = whole - int(space.start)
             safe = index.clamp(0, int(space.n) - 1)  # an out-of-range index would trigger a device-side assert on CUDA
             return safe, (safe != index).any()
         tensor = tensor.to(self._dtype)

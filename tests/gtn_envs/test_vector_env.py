@@ -13,9 +13,9 @@ import pytest
 import torch
 from gymnasium import error
 from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv
-from random_environments import REAL_STREAM, STREAMS, VARIANTS, singles
+from random_environments import REAL_STREAM, STREAMS, VARIANTS, environment, singles
 
-from gtn_envs import SyntheticVectorEnv, WeightsError, check_vector_env
+from gtn_envs import SyntheticVectorEnv, WeightsError, check_vector_env, make_weights
 from gtn_envs.native_vector_env import NativeVectorEnv
 from gtn_envs.shipped import shipped_ids
 
@@ -45,6 +45,18 @@ def test_rewards_are_equal_for_any_integer_action_dtype(id: str, backend: str) -
         found.append(np.asarray(env.step(actions.astype(dtype))[1]))
     for rewards in found[1:]:
         np.testing.assert_array_equal(rewards, found[0])
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_uint64_actions_do_not_wrap(backend: str) -> None:
+    tensors, document = environment()
+    weights = make_weights(tensors, {**document, "action_space": gym.spaces.Discrete(2, start=-1)})
+    env = SyntheticVectorEnv(weights, 2, backend=backend)
+    env.reset(seed=0)
+    env.step(np.array([0, 0], np.uint64))
+    for wrong in (2**64 - 1, 2**63, 1):
+        with pytest.raises(error.InvalidAction):
+            env.step(np.array([0, wrong], np.uint64))
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
@@ -354,7 +366,7 @@ BREAKS: dict[str, tuple[Broken, str]] = {
     "noise": (lambda env, s: (s[0], s[1] + np.random.default_rng().random(), *s[2:]), "differ between two runs"),
     "never": (lambda env, s: (*s[:3], s[3] & False, s[4]), "not truncated after"),
     "early": (lambda env, s: (*s[:3], s[3] | True, s[4]), "truncated before"),
-    "aliased": (lambda env, s: (*s[:3], s[2], s[4]), "share memory|truncated"),
+    "aliased": (lambda env, s: (*s[:3], s[2], s[4]), "share memory"),
     "final": (lambda env, s: (*s[:4], {}), "has no 'final_obs'"),
 }
 
