@@ -1,4 +1,4 @@
-"""Fixtures: files of random environments and data streams, registered once per session."""
+"""Fixtures: files of random environments and data streams, registered once per session; rendering without a window."""
 
 from __future__ import annotations
 
@@ -40,3 +40,9 @@ def write(tmp_path: Path) -> Callable[..., Path]:
         return path
 
     return write_one
+
+
+@pytest.fixture
+def _no_window(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keeps pygame from opening a window."""
+    monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")

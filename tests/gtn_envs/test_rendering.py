@@ -16,12 +16,9 @@ from gymnasium import error
 from gtn_envs import SyntheticEnv, SyntheticVectorEnv, make_weights, save_environment
 from gtn_envs.history_plot import HEIGHT, WIDTH
 
+pytestmark = pytest.mark.usefixtures("_no_window")
+
 REAL = ["CartPole-v1", "Acrobot-v1", "MountainCar-v0", "MountainCarContinuous-v0", "Pendulum-v1"]
-
-
-@pytest.fixture(autouse=True)
-def _no_window(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
 
 
 def still(task: str, observation: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:

@@ -126,11 +126,18 @@ def test_ppo_improves_reward_of_bandit(files: dict[str, Path]) -> None:
     assert reward() > before + 0.05
 
 
-def test_ppo_and_dqn_train_without_error(files: dict[str, Path]) -> None:
-    PPO("MlpPolicy", VecNormalize(adapter("GTN-TestBox-v0", 4)), n_steps=16, batch_size=32, n_epochs=1).learn(128)
-    model = DQN("MlpPolicy", adapter("GTN-TestDiscrete-v0", 4), learning_starts=32, buffer_size=500).learn(200)
-    assert model.num_timesteps >= 200
-    DQN("MlpPolicy", "GTN-TestReward-v0", learning_starts=32, buffer_size=500).learn(64)
+def test_ppo_and_dqn_learn_from_adapter_and_learned_reward(files: dict[str, Path]) -> None:
+    replay = {"learning_starts": 32, "buffer_size": 500}
+    agents = [
+        PPO("MlpPolicy", VecNormalize(adapter("GTN-TestBox-v0", 4)), n_steps=16, batch_size=32, n_epochs=1),
+        DQN("MlpPolicy", adapter("GTN-TestDiscrete-v0", 4), **replay),
+        DQN("MlpPolicy", "GTN-TestReward-v0", **replay),
+    ]
+    for agent in agents:
+        before = [parameter.detach().clone() for parameter in agent.policy.parameters()]
+        agent.learn(128)
+        assert any((a != b).any() for a, b in zip(agent.policy.parameters(), before, strict=True))
+        assert all(parameter.isfinite().all() for parameter in agent.policy.parameters())
 
 
 @pytest.mark.slow

@@ -213,12 +213,16 @@ def test_unseeded_action_samples_differ_between_environments() -> None:
     assert (one != other).any()
 
 
-def test_invalid_seed_leaves_all_seeds_unchanged(files: dict[str, Path]) -> None:
-    env = gym.make_vec("GTN-TestBox-v0", num_envs=2)
-    env.reset(seed=[3, 4])
+def test_invalid_seed_leaves_all_generators_unchanged(files: dict[str, Path]) -> None:
+    env, other = (gym.make_vec("GTN-TestBox-v0", num_envs=2) for _ in range(2))
+    for one in (env, other):
+        one.reset(seed=[3, 4])
     with pytest.raises(error.Error):
         env.reset(seed=[5, -1])
     assert env.np_random_seed == (3, 4)
+    np.testing.assert_array_equal(env.reset()[0], other.reset()[0])
+    for found, expected in zip(env.np_random, other.np_random, strict=True):
+        assert found.bit_generator.state == expected.bit_generator.state
 
 
 def test_close_works_after_failed_construction() -> None:
