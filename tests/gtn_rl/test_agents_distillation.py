@@ -7,7 +7,6 @@ import pytest
 import torch
 
 from gtn_rl.agents.distillation import Student, draw_student
-from gtn_rl.models.networks import forward
 
 SMALL = Student(updates=150, lr=1e-2, hidden=(32, 32))
 
@@ -42,16 +41,16 @@ def test_candidates_train_separate_students_from_equal_weights(teacher):
     torch.testing.assert_close(again[0], outputs[2], atol=1e-3, rtol=1e-3)
 
 
-def test_target_noise_raises_student_error_only_moderately(make_teacher, task):
+def test_student_learns_from_noisy_targets_less_exactly(make_teacher, task):
     if task.spec.discrete:
         pytest.skip("the rewards of all discrete actions are told")
     model = make_teacher(task, "bandit").model()
     x = model.initial(300, seed(1))
-    clear, noisy = (
-        (replace(SMALL, noise=noise).train(model, seed()).outputs(model.observe(x)) - model.targets(x)).square().mean()
-        for noise in (0.0, 2.0)
+    clear, noisy, untaught = (
+        (student.train(model, seed()).outputs(model.observe(x)) - model.targets(x)).square().mean()
+        for student in (SMALL, replace(SMALL, noise=2.0), replace(SMALL, updates=0))
     )
-    assert clear < noisy < forward(model.reward, x, model.activation).tanh().square().mean() + 4 / 10
+    assert clear < noisy < untaught
 
 
 def test_drawn_students_vary_and_noise_grows_with_progress():

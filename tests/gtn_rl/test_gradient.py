@@ -210,9 +210,9 @@ def test_gradient_episode_can_be_evaluated_by_evolution():
     """Fitness is the sampled return, so an evolution strategy can replace the meta-gradient."""
     work = job("meta-gradient", "CartPole-v1", every=0)
     _, episode = estimate(work, 0)
-    theta = work.lessons.theta()
+    theta, reached = work.lessons.theta(), episode.values["meta/fitness"]
     fitness = episode.fitness(work.lessons, torch.stack([theta, theta + 0.5 * torch.randn_like(theta)]))
-    assert float(fitness[0]) == pytest.approx(episode.values["meta/fitness"], abs=60)
+    assert float(fitness[0]) == pytest.approx(reached)
     assert math.isfinite(float(fitness[1]))
     SNES(EstimatorConfig(population=4)).estimate(work.lessons, episode)
     assert all(p.grad is not None for p in work.lessons.trained())

@@ -47,16 +47,3 @@ def test_missing_package_is_named_in_error(monkeypatch):
     monkeypatch.setitem(sys.modules, "sb3_contrib", None)
     with pytest.raises(GTNError, match="trpo needs the package sb3-contrib: pip install sb3-contrib"):
         algorithm("trpo").load()
-
-
-@pytest.mark.parametrize(
-    ("name", "words"),
-    [
-        ("CartPol-v1", "unknown environment 'CartPol-v1'"),
-        ("no_such_package:X-v0", "cannot import the package 'no_such_package'"),
-        ("absent.safetensors", "environment file absent.safetensors does not exist"),
-    ],
-)
-def test_unknown_environments_are_rejected(name, words):
-    with pytest.raises(UsageError, match=words):
-        find_environment(name)

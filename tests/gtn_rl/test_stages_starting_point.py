@@ -107,7 +107,7 @@ def test_greedy_stage_keeps_number_of_centres_of_the_start(tmp_path):
     assert len(load_environment(run.teacher).tensors["initial.means"]) == SMALL["environment"]["centres"]
 
 
-def test_take_over_copies_scale_and_normalisation(make_teacher, tmp_path):
+def test_take_over_copies_scale_and_normalisation(make_teacher):
     task = make_task("CartPole-v1")
     one, other = make_teacher(task, "bandit"), make_teacher(task, "bandit")
     with torch.no_grad():

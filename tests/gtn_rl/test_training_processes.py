@@ -1,5 +1,7 @@
 """Meta-training by several processes: evolution is bit-for-bit independent of their number, and all ranks agree."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -9,7 +11,7 @@ from gtn_core.config import parse_assignments
 from gtn_core.distributed import SingleProcess
 from gtn_core.run_folder import RunFolder
 from gtn_envs.weights_file import load_environment
-from gtn_rl.config import resolve_config
+from gtn_rl.config import RLConfig, resolve_config
 from gtn_rl.stages import soften
 from gtn_rl.training import meta_train
 
@@ -92,9 +94,19 @@ def test_soften_stage_matches_single_process_on_two_processes(in_processes, tmp_
     assert all(np.array_equal(tensor, other[name]) for name, tensor in one.items())
 
 
-def test_meta_gradient_stage_agrees_across_two_processes(in_processes, tmp_path):
+def test_meta_gradient_stage_on_two_processes_matches_one_with_two_episodes(in_processes, tmp_path, monkeypatch):
+    """Two processes average the meta-gradients of their episodes, as one process does that takes both."""
     results = in_processes(2, train, tmp_path / "2", "CartPole-v1", "bandit", [DIFFERENTIATED])
     assert results[0] == results[1]
-    rows = [row for row in RunFolder(tmp_path / "2").metric_rows() if "meta/loss" in row]
-    assert len(rows) == 1
-    assert all(row["inner/diverged"] == 0 for row in rows)
+    outer = RLConfig.outer
+    monkeypatch.setattr(RLConfig, "outer", lambda config, stage: replace(outer(config, stage), accumulate=2))
+    best, stages = train(SingleProcess(), tmp_path / "1", "CartPole-v1", "bandit", [DIFFERENTIATED])
+    assert results[0][0] == best
+    assert [stage[:5] for stage in results[0][1]] == [stage[:5] for stage in stages]
+    (one,), (other,) = ((tmp_path / size).glob("stages/*/state/latest.safetensors") for size in "12")
+    others = load_file(other)
+    for name, tensor in load_file(one).items():
+        torch.testing.assert_close(tensor, others[name], msg=name)
+    (row,), (other_row,) = ([row for row in rows_of(tmp_path / size) if "meta/loss" in row] for size in "12")
+    assert row == pytest.approx(other_row)
+    assert row["inner/diverged"] == 0

@@ -52,11 +52,35 @@ def test_evaluation_leaves_random_states_unchanged():
     np.testing.assert_array_equal(sampled, task.returns(acting(agent, deterministic=False, seed=1), seed=1))
 
 
-def test_recurrent_and_normalising_agents_can_be_evaluated():
-    for name, given in (("ppo_lstm", {}), ("ppo", {"normalize": True, "n_envs": 2})):
-        entry = algorithm(name)
-        agent = make_agent(entry, find_environment("CartPole-v1"), interpret(given, entry), seed=0)
-        assert RealTask("CartPole-v1", 3).returns(acting(agent, deterministic=True, seed=0), seed=0).shape == (3,)
+def made(name, **given):
+    entry = algorithm(name)
+    return make_agent(entry, find_environment("CartPole-v1"), interpret(given, entry), seed=0)
+
+
+def test_recurrent_agent_keeps_its_state_within_an_episode():
+    agent = made("ppo_lstm")
+    seen = np.random.default_rng(0).normal(size=(20, 16, 4)).astype(np.float32)
+    act = acting(agent, deterministic=True, seed=0)
+    found = np.stack([act(observations) for observations in seen])
+    state, expected = None, []
+    for t, observations in enumerate(seen):
+        actions, state = agent.predict(observations, state, np.full(16, t == 0), deterministic=True)
+        expected.append(actions)
+    np.testing.assert_array_equal(found, expected)
+    forgetful = [agent.predict(observations, deterministic=True)[0] for observations in seen]
+    assert (found != forgetful).any()
+    assert RealTask("CartPole-v1", 3).returns(acting(agent, deterministic=True, seed=0), seed=0).shape == (3,)
+
+
+def test_normalising_agent_sees_observations_as_in_training():
+    agent = made("ppo", normalize=True, n_envs=2)
+    statistics = agent.get_vec_normalize_env().obs_rms
+    statistics.mean, statistics.var = np.array([0.0, 0.0, 0.1, 0.0]), np.full(4, 0.04)
+    seen = np.random.default_rng(0).normal(0, 0.3, (100, 4)).astype(np.float32)
+    found = acting(agent, deterministic=True, seed=0)(seen)
+    normalised = ((seen - statistics.mean) / 0.2).clip(-10, 10).astype(np.float32)
+    np.testing.assert_array_equal(found, agent.predict(normalised, deterministic=True)[0])
+    assert (found != agent.predict(seen, deterministic=True)[0]).any()
 
 
 class Drifting(gym.Env):

@@ -12,6 +12,7 @@ import gtn_envs
 from gtn_core.config import read_yaml
 from gtn_core.errors import GTNError
 from gtn_core.seeding import Streams
+from gtn_envs.sb3 import SB3VecEnv
 from gtn_rl.environments import find_environment
 from gtn_rl.sb3.algorithms import ALGORITHMS, algorithm
 from gtn_rl.sb3.small_cnn import SmallCNN, fitting_policy
@@ -167,8 +168,9 @@ def test_stream_evaluator_shows_every_test_image_once():
 def test_vectorised_stream_gets_channels_first_and_small_cnn():
     agent = made("ppo", n_envs=16)
     assert agent.env is not None
-    assert agent.env.num_envs == 16
+    assert isinstance(agent.env.unwrapped, SB3VecEnv)
     assert agent.observation_space.shape == (1, 8, 8)
+    assert agent.env.reset().shape == (16, 1, 8, 8)
     assert isinstance(agent.policy.features_extractor, SmallCNN)
 
 

@@ -1,8 +1,11 @@
 """Training of Stable-Baselines3 agents with stops: steps, updates, evaluation at stops, and saved agents."""
 
+import gymnasium as gym
 import numpy as np
 import pytest
 import torch
+from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
+from torch.nn.utils import parameters_to_vector
 
 from gtn_core.errors import UsageError
 from gtn_rl.environments import find_environment
@@ -60,10 +63,16 @@ def test_evaluation_at_stops_does_not_change_training():
 def test_ars_visits_every_stop_without_gradient_updates():
     agent = made("ars", n_delta=1, n_top=1)
     weights = []
-    stops = trained(agent, [5, 60], lambda stop: weights.append(agent.weights.clone()) is None)
+
+    def visit(stop):
+        weights.append(agent.weights.clone())
+        return torch.equal(parameters_to_vector(agent.policy.parameters()), weights[-1])  # and not a candidate's
+
+    stops = trained(agent, [5, 60], visit)
     assert stops[0].taken >= 5
     assert stops[-1].updates == 0
-    assert len(weights) == 2
+    first, last = weights
+    assert not torch.equal(first, last)
 
 
 def test_invalid_settings_raise_usage_error():
@@ -75,8 +84,15 @@ def test_saved_agent_predicts_alike_after_loading(tmp_path):
     agent = made("ppo", normalize=True, n_steps=16, batch_size=16, learning_rate="lin_1e-3")
     trained(agent, [40])
     zipped, statistics = save_agent(agent, tmp_path / "a.zip")
-    again = type(agent).load(zipped)
-    seen = np.ones((1, 4), np.float32)
-    assert np.array_equal(agent.predict(seen, deterministic=True)[0], again.predict(seen, deterministic=True)[0])
+    env = VecNormalize.load(statistics, DummyVecEnv([lambda: gym.make("CartPole-v1")]))
+    again = type(agent).load(zipped, env=env)
+    seen = np.random.default_rng(0).normal(size=(20, 4)).astype(np.float32)
+    normalised, loaded = (one.get_vec_normalize_env().normalize_obs(seen) for one in (agent, again))
+    np.testing.assert_array_equal(loaded, normalised)
+    assert not np.allclose(normalised, seen)
+    for one in (seen, normalised):
+        assert torch.equal(*(a.policy.predict_values(torch.from_numpy(one)) for a in (agent, again)))
+    actions = (acting(a, deterministic=True, seed=0)(seen) for a in (agent, again))
+    np.testing.assert_array_equal(*actions)
     assert statistics.name == "a.vecnormalize.pkl"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.vecnormalize.pkl", "a.zip"]
