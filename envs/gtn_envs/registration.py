@@ -41,7 +41,7 @@ def register_from_file(path: str | os.PathLike[str], id: str) -> EnvSpec:
     """Registers a file for ``gymnasium.make`` and ``gymnasium.make_vec`` in this process.
 
     A process without this registration, such as a spawned worker, can make the environment from the returned spec.
-    Registering the same file under the same id again registers the file's current contents.
+    Registering the same file under the same id again, by any spelling of its path, registers its current contents.
 
     Args:
         path: A ``.safetensors`` file of a learned environment or a data stream; the registry keeps its absolute path.
