@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
 import gymnasium as gym
 import numpy as np
+import torch
 
 from gtn_core.errors import GTNError
 from gtn_rl.sb3.randomness import own_randomness
@@ -88,11 +90,13 @@ def acting(model: Any, *, deterministic: bool, seed: int) -> Act:
 
     Args:
         model: An agent of Stable-Baselines3.
-        deterministic: Whether to take the most likely action; otherwise it is sampled or, for Q-learners, explores.
+        deterministic: Whether to take the most likely action; otherwise it is sampled (with gSDE, as in a
+            rollout) or, for Q-learners, explores.
         seed: Seed of the exploration of Q-learners.
     """
     normalizer = model.get_vec_normalize_env()
     exploring = None if deterministic else getattr(model, "exploration_rate", None)
+    noise = contextlib.nullcontext if deterministic or not model.use_sde else _DrawnAnew(model).for_step
     random = np.random.default_rng(seed)
     state: tuple[np.ndarray, ...] | None = None  # of a recurrent policy
 
@@ -102,13 +106,51 @@ def acting(model: Any, *, deterministic: bool, seed: int) -> Act:
         seen = observations if normalizer is None else normalizer.normalize_obs(observations)
         # Stable-Baselines3's own exploration tosses one coin for the whole batch.
         quiet = deterministic or exploring is not None
-        actions, state = model.predict(seen, state=state, episode_start=starts, deterministic=quiet)
+        with noise(len(seen)):
+            actions, state = model.predict(seen, state=state, episode_start=starts, deterministic=quiet)
         if exploring is not None:
             wild = random.random(len(actions)) < exploring
             actions = np.where(wild, random.integers(model.action_space.n, size=len(actions)), actions)
         return np.asarray(actions)
 
     return act
+
+
+class _DrawnAnew:
+    """Exploration matrices of gSDE, drawn as in a rollout of the training, whose own are put back after every step.
+
+    ``predict`` alone would go on with the last matrices of the training.
+    """
+
+    MATRICES = ("weights_dist", "exploration_mat", "exploration_matrices")
+
+    def __init__(self, model: Any) -> None:
+        self._policy, self._every = model.policy, model.sde_sample_freq
+        self._distribution = getattr(model.policy, "actor", model.policy).action_dist
+        self._drawn: dict[str, Any] = {}
+        self._steps = 0
+
+    @contextlib.contextmanager
+    def for_step(self, copies: int) -> Iterator[None]:
+        """Has the policy act with its own matrix for each copy."""
+        training = self._held()
+        try:
+            if self._steps == 0 or (self._every > 0 and self._steps % self._every == 0):
+                with torch.no_grad():
+                    self._policy.reset_noise(copies)
+                self._drawn = self._held()
+            self._hold(self._drawn)
+            self._steps += 1
+            yield
+        finally:
+            self._hold(training)
+
+    def _held(self) -> dict[str, Any]:
+        return {name: getattr(self._distribution, name) for name in self.MATRICES}
+
+    def _hold(self, matrices: dict[str, Any]) -> None:
+        for name, value in matrices.items():
+            setattr(self._distribution, name, value)
 
 
 class _NativeCopies:

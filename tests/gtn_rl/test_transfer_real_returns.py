@@ -2,10 +2,12 @@
 
 import gymnasium as gym
 import numpy as np
+import pytest
 import torch
 
 from gtn_rl.environments import find_environment
 from gtn_rl.sb3.algorithms import algorithm
+from gtn_rl.sb3.randomness import own_randomness
 from gtn_rl.transfer import real_returns
 from gtn_rl.transfer.real_returns import RealTask, acting
 from gtn_rl.transfer.training import make_agent
@@ -81,6 +83,33 @@ def test_normalising_agent_sees_observations_as_in_training():
     normalised = ((seen - statistics.mean) / 0.2).clip(-10, 10).astype(np.float32)
     np.testing.assert_array_equal(found, agent.predict(normalised, deterministic=True)[0])
     assert (found != agent.predict(seen, deterministic=True)[0]).any()
+
+
+@pytest.mark.parametrize("name", ["ppo", "a2c", "sac", "tqc", "crossq", "ppo_lstm"])
+def test_state_dependent_exploration_is_drawn_anew_and_leaves_that_of_the_training(name):
+    entry = algorithm(name)
+    given = {"use_sde": True, "sde_sample_freq": 2}
+    agent = make_agent(entry, find_environment("Pendulum-v1"), interpret(given, entry), seed=0)
+    agent.policy.reset_noise(4)
+    held = getattr(agent.policy, "actor", agent.policy).action_dist
+    before = held.exploration_mat, held.exploration_matrices
+    seen = np.ones((4, 3), np.float32)
+
+    def actions(seed, *, deterministic=False):
+        act = acting(agent, deterministic=deterministic, seed=seed)
+        with own_randomness(seed):
+            return np.stack([act(seen) for _ in range(3)])[..., 0]
+
+    drawn = actions(1)
+    assert len(np.unique(drawn[0])) == 4  # equal observations, a matrix for each copy
+    if name != "ppo_lstm":  # the state of its memory differs from step to step
+        np.testing.assert_array_equal(drawn[0], drawn[1])  # sde_sample_freq
+    assert not np.isclose(drawn[1], drawn[2]).any()
+    assert not np.isclose(drawn[0], actions(2)[0]).any()
+    np.testing.assert_array_equal(drawn, actions(1))
+    assert len(np.unique(actions(1, deterministic=True)[0])) == 1
+    assert held.exploration_mat is before[0]
+    assert held.exploration_matrices is before[1]
 
 
 class Drifting(gym.Env):
