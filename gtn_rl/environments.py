@@ -78,14 +78,20 @@ class Environment:
         return f"{package}:{self.id}" if package else self.id
 
     @property
-    def tasks(self) -> tuple[str, ...]:
-        """Names under which its hyper-parameters may be listed, best first."""
-        return tuple(dict.fromkeys((self.id, self.real_task)))
-
-    @property
     def digest(self) -> str | None:
         """Twelve hex digits that identify the content of its file or of a user's own images; None without either."""
         return hashlib.sha256(self.file.read_bytes()).hexdigest()[:12] if self.file else self.images
+
+    def listed_as(self, real: str | None = None) -> tuple[str, ...]:
+        """Returns the names under which hyper-parameters for it may be listed, best first.
+
+        They are its own id, ``real``, and the task that its file names; each also without its package.
+
+        Args:
+            real: The real task that agents are judged on, if it is known.
+        """
+        names = (self.id, real or self.real_task, self.real_task)
+        return tuple(dict.fromkeys(listed for name in names for listed in (name, name.rpartition(":")[2])))
 
 
 def find_environment(name: str) -> Environment:

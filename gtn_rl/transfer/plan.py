@@ -63,7 +63,7 @@ def check(env: Environment, task: str, plan: TransferPlan) -> None:
         entry = algorithm(name)
         require_fit(entry, env.action_space, env.name)
         for kind in plan.settings:
-            interpret(hyperparameters(kind, entry, env.tasks, Streams(plan.seed), 0), entry)
+            interpret(hyperparameters(kind, entry, env.listed_as(task), Streams(plan.seed), 0), entry)
 
 
 def jobs_of(env: Environment, task: str, plan: TransferPlan, folder: Path) -> Iterator[AgentJob]:

@@ -111,7 +111,8 @@ def request(
         require_same_spaces(place, task)
     elif real is not None or video is not None:
         raise UsageError("an agent that does not play takes neither a real task nor a video")
-    given = {**select(config or {}, entry.name, place.tasks, source), **(overrides or {})}
+    names = place.listed_as(task.full_id if task else None)
+    given = {**select(config or {}, entry.name, names, source), **(overrides or {})}
     settings = interpret(given, entry)
     save = agent_path(save) if save else None
     for path in (save, video):

@@ -39,7 +39,7 @@ def test_stream_environment_knows_its_real_task():
     synthetic, real = find_environment(SYNTHETIC), find_environment(REAL_ID)
     assert (synthetic.stream, synthetic.real_task, synthetic.judged) == (True, REAL_ID, {})
     assert (real.stream, real.real_task, real.judged) == (True, REAL_ID, {"split": "test"})
-    assert synthetic.tasks == (SYNTHETIC, REAL_ID)
+    assert synthetic.listed_as() == (SYNTHETIC, REAL_ID)
     assert synthetic.digest is not None
     assert real.file is None
     assert find_environment(str(synthetic.file)).real_task == REAL_ID
@@ -199,7 +199,7 @@ def test_transfer_study_of_a_stream_reports_accuracies(tmp_path):
 def test_agents_learn_to_classify_real_images(name, steps, least):
     """Chance is 0.1."""
     entry, env = algorithm(name), find_environment(SYNTHETIC)
-    settings = hyperparameters("tuned", entry, env.tasks, Streams(0), 0)
+    settings = hyperparameters("tuned", entry, env.listed_as(), Streams(0), 0)
     agent = make_agent(entry, env, interpret(settings, entry), seed=0)
     train(agent, [steps], lambda stop: True, whole_rollouts=True)
     judge = evaluator_of(find_environment(env.real_task), 1)

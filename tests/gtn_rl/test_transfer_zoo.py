@@ -9,9 +9,11 @@ import torch
 from gtn_core.config import read_yaml
 from gtn_core.errors import UsageError
 from gtn_core.seeding import Streams
+from gtn_envs import load_environment, save_environment
 from gtn_rl.environments import find_environment
 from gtn_rl.sb3.algorithms import algorithm
 from gtn_rl.transfer.settings import TUNED, hyperparameters
+from gtn_rl.transfer.single import request
 from gtn_rl.transfer.training import make_agent
 from gtn_rl.transfer.zoo import interpret, select
 
@@ -103,6 +105,16 @@ def test_select_finds_settings_by_task_and_algorithm():
     assert select({"ppo": {"default": flat}}, "ppo", ("A",), "f") == flat
     with pytest.raises(UsageError, match="f has no settings for ppo on B; it has: A"):
         select({"A": flat}, "ppo", ("B",), "f")
+
+
+def test_settings_are_found_by_the_real_task_with_and_without_its_package(tmp_path):
+    weights = load_environment("GTN-CartPole-v0")
+    save_environment(tmp_path / "a.safetensors", weights.tensors, {**weights.document, "task": "gtn_envs:CartPole-v1"})
+    for name in ("gtn_envs:CartPole-v1", str(tmp_path / "a.safetensors")):
+        for key in ("CartPole-v1", "gtn_envs:CartPole-v1"):
+            assert request(name, "ppo", config={key: {"gamma": 0.5}}).given == {"gamma": 0.5}
+    wanted = request("CartPole-v1", "ppo", real="GTN-CartPole-v0", config={"GTN-CartPole-v0": {"gamma": 0.5}})
+    assert wanted.given == {"gamma": 0.5}
 
 
 def test_varied_settings_stay_in_range_and_are_reproducible():
