@@ -42,10 +42,16 @@ class Algorithm:
         try:
             found = getattr(importlib.import_module(module), name)
         except ImportError as error:
-            package = {"sb3_contrib": "sb3-contrib", "stable_baselines3": "stable-baselines3"}[module]
+            package = module.replace("_", "-")
             raise GTNError(f"{self.name} needs the package {package}: pip install {package} ({error})") from error
         assert isinstance(found, type)
         return found
+
+    @property
+    def library(self) -> str:
+        """The packages that train it, with their versions: ``stable-baselines3 2.7.0``; they must be installed."""
+        modules = dict.fromkeys((self.where.partition(":")[0], "stable_baselines3"))
+        return ", ".join(f"{name.replace('_', '-')} {importlib.import_module(name).__version__}" for name in modules)
 
     def takes(self, space: gym.Space) -> bool:
         """Returns whether the algorithm accepts an action space."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import math
 import time
+from collections.abc import Mapping
 from contextlib import closing
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from gtn_core.errors import GTNError
@@ -16,7 +17,6 @@ from gtn_rl.sb3.algorithms import algorithm
 from gtn_rl.transfer.cloning import clone
 from gtn_rl.transfer.evaluator import Evaluator, evaluator_of
 from gtn_rl.transfer.real_returns import Act, acting
-from gtn_rl.transfer.settings import hyperparameters
 from gtn_rl.transfer.statistics import figures
 from gtn_rl.transfer.training import Stop, make_agent, train
 from gtn_rl.transfer.zoo import interpret
@@ -47,6 +47,9 @@ class AgentJob:
         budget: Steps up to which it continues to train until it solves the real task; None to stop at the last of
             ``steps``.
         task_digest: Digest of the real task's content, likewise.
+        hyperparameters: Its hyper-parameters, in rl-zoo3's form (JSON values); empty for the defaults.
+        library: What trains it, from ``Algorithm.library``; None for ``CLONING``, and in files from before this field
+            existed.
     """
 
     role: str
@@ -62,6 +65,8 @@ class AgentJob:
     threshold: float | None
     budget: int | None = None
     task_digest: str | None = None
+    hyperparameters: Mapping[str, Any] = field(default_factory=dict)
+    library: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Returns the job as JSON values."""
@@ -98,8 +103,7 @@ def run_job(job: AgentJob) -> dict[str, Any]:
         ``checkpoints``: for each stop ``steps``, ``taken``, ``updates``, ``cpu_seconds``, and ``deterministic`` and
         ``stochastic``, each the mean, standard deviation, minimum and maximum over the real episodes or None;
         ``solved_at``: steps taken at the first stop at which the deterministic mean reached the threshold, else None;
-        ``solved_cpu_seconds``: processor time of the training until then; ``hyperparameters``; ``wall_seconds``,
-        judging included.
+        ``solved_cpu_seconds``: processor time of the training until then; ``wall_seconds``, judging included.
 
     Raises:
         UsageError: The algorithm does not fit the environment, or a setting is refused.
@@ -122,8 +126,8 @@ def stops_of(job: AgentJob) -> list[int]:
 
 def _train(job: AgentJob) -> dict[str, Any]:
     env, entry, streams = _unchanged(job.env, job.digest), algorithm(job.algorithm), Streams(job.seed)
-    given = hyperparameters(job.settings, entry, (env.id, job.task), streams, job.number)
-    agent = make_agent(entry, env, interpret(given, entry), streams.seed(f"agent/{entry.name}", job.number) % 2**31)
+    settings = interpret(job.hyperparameters, entry)
+    agent = make_agent(entry, env, settings, streams.seed(f"agent/{entry.name}", job.number) % 2**31)
     solved: dict[str, Any] = {"solved_at": None, "solved_cpu_seconds": None}
     checkpoints: list[dict[str, Any]] = []
 
@@ -142,7 +146,7 @@ def _train(job: AgentJob) -> dict[str, Any]:
     assert agent.env is not None
     with closing(agent.env):
         train(agent, stops_of(job), visit, laid_out_for=job.steps[-1])
-    return {"checkpoints": checkpoints, **solved, "hyperparameters": given}
+    return {"checkpoints": checkpoints, **solved}
 
 
 def _clone(job: AgentJob) -> dict[str, Any]:
@@ -153,7 +157,7 @@ def _clone(job: AgentJob) -> dict[str, Any]:
         cloned = clone(env, steps, Streams(job.seed).seed("cloning", job.number))
         stop = Stop(steps, steps, cloned.updates, cloned.cpu_seconds)
         checkpoints.append(_checkpoint(stop, _judge(job, stop, cloned.act), None))
-    return {"checkpoints": checkpoints, "solved_at": None, "solved_cpu_seconds": None, "hyperparameters": {}}
+    return {"checkpoints": checkpoints, "solved_at": None, "solved_cpu_seconds": None}
 
 
 def _checkpoint(stop: Stop, deterministic: dict[str, float], stochastic: dict[str, float] | None) -> dict[str, Any]:

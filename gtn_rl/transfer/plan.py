@@ -69,9 +69,10 @@ def check(env: Environment, task: str, plan: TransferPlan) -> None:
 def jobs_of(env: Environment, task: str, plan: TransferPlan, folder: Path) -> Iterator[AgentJob]:
     """Yields the study's jobs, the teacher's agents first, and writes the untrained teachers that they need."""
     real, threshold = find_environment(task), threshold_of(task)
-    steps = tuple(sorted(set(plan.steps)))
+    steps, streams, names = tuple(sorted(set(plan.steps))), Streams(plan.seed), env.listed_as(task)
 
     def job(role: str, where: Environment, name: str, kind: str, number: int, budget: int | None = None) -> AgentJob:
+        entry = None if role == CLONING else algorithm(name)
         return AgentJob(
             role=role,
             env=where.name,
@@ -86,6 +87,8 @@ def jobs_of(env: Environment, task: str, plan: TransferPlan, folder: Path) -> It
             threshold=threshold,
             budget=budget,
             task_digest=real.digest,
+            hyperparameters=hyperparameters(kind, entry, names, streams, number) if entry else {},
+            library=entry.library if entry else None,
         )
 
     groups = [(name, kind, i) for name in _algorithms(env, plan) for kind in plan.settings for i in range(plan.agents)]

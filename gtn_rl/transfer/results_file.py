@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
 import os
 from collections.abc import Iterator
@@ -30,10 +31,15 @@ class ResultsFile:
         self.path = folder / "agents.jsonl"
         make_folder(folder)
         self._results: dict[str, dict[str, Any]] = {}
+        self._trained_somehow: set[str] = set()
 
     def get(self, job: AgentJob) -> dict[str, Any] | None:
         """Returns a job's result; None if it is not done yet."""
         return self._results.get(job.identity)
+
+    def outdated(self, job: AgentJob) -> bool:
+        """Returns whether a job is done, but with other hyper-parameters or another version of the library."""
+        return self.get(job) is None and _however_trained(job) in self._trained_somehow
 
     def add(self, job: AgentJob, result: dict[str, Any]) -> None:
         """Appends a result and flushes it to disk.
@@ -59,12 +65,14 @@ class ResultsFile:
         """
         folder = self.path.parent
         with held_file(folder / ".lock", f"another process is working on {folder}"):
-            self._results = self._read()
+            done = self._read()
+            self._results = {job.identity: result for job, result in done}
+            self._trained_somehow = {_however_trained(job) for job, _ in done}
             yield
 
-    def _read(self) -> dict[str, dict[str, Any]]:
+    def _read(self) -> list[tuple[AgentJob, dict[str, Any]]]:
         if not self.path.is_file():
-            return {}
+            return []
         lines = self.path.read_text(encoding="utf-8").splitlines(keepends=True)
         if lines and not lines[-1].endswith("\n"):  # the process was killed while writing it
             lines.pop()
@@ -72,8 +80,13 @@ class ResultsFile:
                 file.write("".join(lines).encode())
         try:
             rows = [json.loads(line) for line in lines]
-            return {AgentJob.from_json(row["job"]).identity: row["result"] for row in rows}
+            return [(AgentJob.from_json(row["job"]), row["result"]) for row in rows]
         except (ValueError, KeyError, TypeError) as error:
             raise GTNError(
                 f"{self.path} does not hold results of a transfer study: {error}; choose another --out"
             ) from error
+
+
+def _however_trained(job: AgentJob) -> str:
+    """Returns the job's identity with hyper-parameters and library left out, as in files from before these fields."""
+    return dataclasses.replace(job, hyperparameters={}, library=None).identity

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,8 @@ from gtn_rl.transfer.agents import AgentJob, run_job
 from gtn_rl.transfer.outcome import Transfer, conclude
 from gtn_rl.transfer.plan import TransferPlan, check, jobs_of
 from gtn_rl.transfer.results_file import ResultsFile
+
+log = logging.getLogger(__name__)
 
 
 def study(
@@ -48,7 +51,14 @@ def study(
         def begin() -> list[tuple[dict[str, Any], dict[str, Any] | None]]:
             results.append(ResultsFile(folder))
             held.enter_context(results[0].locked())
-            return [(job.to_json(), results[0].get(job)) for job in jobs_of(env, task, plan, folder)]
+            jobs = list(jobs_of(env, task, plan, folder))
+            if outdated := sum(results[0].outdated(job) for job in jobs):
+                log.warning(
+                    "%s has %d of these agents with other hyper-parameters, or with another version of Stable-Baselines3 "
+                    "or none noted; they are trained anew",
+                    *(results[0].path, outdated),
+                )
+            return [(job.to_json(), results[0].get(job)) for job in jobs]
 
         listed = [(AgentJob.from_json(job), result) for job, result in first(world, begin)]
         kept = {job.identity: result for job, result in listed if result is not None}

@@ -22,9 +22,10 @@ from gtn_rl.transfer import agents, cloning
 from gtn_rl.transfer.agents import CLONING, REAL, TEACHER, UNTRAINED, AgentJob, run_job, stops_of
 from gtn_rl.transfer.cloning import clone
 from gtn_rl.transfer.controls import pay_off, solve_times
-from gtn_rl.transfer.plan import TransferPlan
+from gtn_rl.transfer.plan import TransferPlan, jobs_of
 from gtn_rl.transfer.report import short_table, solving_table, write_transfer_report
 from gtn_rl.transfer.results_file import ResultsFile
+from gtn_rl.transfer.settings import TUNED
 from gtn_rl.transfer.statistics import interquartile_mean, summarise
 from gtn_rl.transfer.study import study
 from gtn_rl.transfer.training import make_agent, train
@@ -144,6 +145,43 @@ def test_real_task_file_is_identified_by_content(teacher, tmp_path):
 def test_results_without_task_digest_keep_their_identity():
     old = {key: value for key, value in JOB.to_json().items() if key != "task_digest"}
     assert AgentJob.from_json(old).identity == JOB.identity == json.dumps(old, sort_keys=True)
+
+
+@pytest.mark.parametrize("change", ["settings", "library", "neither noted"])
+def test_agents_of_other_settings_or_another_library_are_trained_anew(tmp_path, monkeypatch, caplog, change):
+    env = find_environment("CartPole-v1")
+    plan = TransferPlan(**{**TINY, "agents": 1, "settings": ("default", "tuned")}, controls=False)
+    study(env, "CartPole-v1", plan, tmp_path, silent)
+    file = tmp_path / "agents.jsonl"
+    done = [json.loads(line) for line in file.read_text().splitlines()]
+    if change == "settings":
+        edited = tmp_path / "tuned.yaml"
+        edited.write_text(TUNED.read_text().replace("gae_lambda: 0.95", "gae_lambda: 0.94"))
+        monkeypatch.setattr("gtn_rl.transfer.settings.TUNED", edited)
+    elif change == "library":
+        monkeypatch.setattr("stable_baselines3.__version__", "99.0")
+    else:
+        for row in done:
+            del row["job"]["library"], row["job"]["hyperparameters"]
+        file.write_text("".join(json.dumps(row) + "\n" for row in done))
+    study(env, "CartPole-v1", plan, tmp_path, silent)
+    settings = [json.loads(line)["job"]["settings"] for line in file.read_text().splitlines()]
+    anew = ["tuned"] if change == "settings" else ["default", "tuned"]
+    assert settings == ["default", "tuned", *anew]
+    assert f"{file} has {len(anew)} of these agents with other hyper-parameters, or with another version" in caplog.text
+    caplog.clear()
+    study(env, "CartPole-v1", plan, tmp_path, silent)
+    assert caplog.text == ""
+
+
+def test_tuned_settings_are_the_same_for_all_roles(teacher, tmp_path):
+    plan = TransferPlan(**{**TINY, "algorithms": ("ppo",), "agents": 1}, settings=("tuned",))
+    for task in ("CartPole-v1", "gtn_envs:CartPole-v1"):
+        jobs = list(jobs_of(find_environment(str(teacher)), task, plan, tmp_path))
+        assert {job.role: job.hyperparameters.get("gamma") for job in jobs} == {
+            **{TEACHER: 0.98, UNTRAINED: 0.98, REAL: 0.98},
+            CLONING: None,
+        }
 
 
 def test_interrupted_study_resumes_with_missing_agents(tmp_path, monkeypatch):
