@@ -11,6 +11,7 @@ import gymnasium as gym
 import numpy as np
 import torch
 
+import gtn_envs
 from gtn_core.errors import GTNError
 from gtn_rl.sb3.randomness import own_randomness
 
@@ -49,7 +50,9 @@ class RealTask:
         self.task = task
         self.count = episodes
         spec = gym.spec(task)
-        if spec.max_episode_steps is None:
+        file = gtn_envs.file_of(spec)
+        horizon = gtn_envs.load_environment(file).horizon if file else None  # which the spec does not tell
+        if spec.max_episode_steps is None and horizon is None:
             log.warning("%s has no time limit; episodes are abandoned after %s steps", task, f"{ENDLESS:,}")
         native = spec.vector_entry_point is not None
         self._copies: EpisodeCopies = _NativeCopies(task, episodes) if native else _ListedCopies(task, episodes)

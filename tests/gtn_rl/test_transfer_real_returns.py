@@ -112,6 +112,16 @@ def test_state_dependent_exploration_is_drawn_anew_and_leaves_that_of_the_traini
     assert held.exploration_matrices is before[1]
 
 
+def test_only_a_task_without_any_limit_is_told_as_endless(caplog):
+    for finite in ("GTN-CartPole-v0", "GTN-CartPoleBandit-v0", "CartPole-v1"):
+        RealTask(finite, 2).close()
+    assert caplog.text == ""
+    gym.register("Endless-v0", lambda **_: Drifting())
+    RealTask("Endless-v0", 2).close()
+    gym.registry.pop("Endless-v0")
+    assert "Endless-v0 has no time limit" in caplog.text
+
+
 class Drifting(gym.Env):
     """Its first observation is an integer array, its later ones are fractional."""
 
