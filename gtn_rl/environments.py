@@ -74,8 +74,8 @@ class Environment:
         """Name by which another process can find it: its id, with the package it was given with, if any, or a path."""
         if self.id.startswith(FROM_FILE):
             return self.name
-        package = self.name.rpartition(":")[0] if self.file is None else ""
-        return f"{package}:{self.id}" if package else self.id
+        package = self.name.rpartition(":")[0]
+        return self.id if package in ("", "gtn_envs") else f"{package}:{self.id}"  # gtn_envs is imported here
 
     @property
     def digest(self) -> str | None:

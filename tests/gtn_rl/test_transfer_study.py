@@ -77,6 +77,16 @@ def test_environment_reads_real_task_and_digest_from_file(teacher):
         find_environment(str(teacher))
 
 
+def test_file_registered_by_a_package_is_found_by_other_processes(teacher, tmp_path, monkeypatch):
+    register = f"import gtn_envs\ngtn_envs.register_from_file({str(teacher)!r}, 'Registered-v0')\n"
+    (tmp_path / "registering.py").write_text(register)
+    monkeypatch.syspath_prepend(tmp_path)
+    assert find_environment("registering:Registered-v0").full_id == "registering:Registered-v0"
+    gym.registry.pop("Registered-v0")
+    for shipped in ("GTN-CartPole-v0", "gtn_envs:GTN-CartPole-v0"):
+        assert find_environment(shipped).full_id == "GTN-CartPole-v0"
+
+
 def test_agent_trains_in_vectorised_copies_of_a_teacher(teacher):
     env, entry = find_environment(str(teacher)), algorithm("ppo")
     agent = make_agent(entry, env, interpret({"n_envs": 4, "n_steps": 8, "batch_size": 16}, entry), seed=0)
@@ -174,9 +184,11 @@ def test_agents_of_other_settings_or_another_library_are_trained_anew(tmp_path, 
     assert caplog.text == ""
 
 
-def test_tuned_settings_are_the_same_for_all_roles(teacher, tmp_path):
+def test_tuned_settings_are_the_same_for_all_roles(teacher, tmp_path, monkeypatch):
     plan = TransferPlan(**{**TINY, "algorithms": ("ppo",), "agents": 1}, settings=("tuned",))
-    for task in ("CartPole-v1", "gtn_envs:CartPole-v1"):
+    (tmp_path / "a_package.py").touch()
+    monkeypatch.syspath_prepend(tmp_path)
+    for task in ("CartPole-v1", "a_package:CartPole-v1"):
         jobs = list(jobs_of(find_environment(str(teacher)), task, plan, tmp_path))
         assert {job.role: job.hyperparameters.get("gamma") for job in jobs} == {
             **{TEACHER: 0.98, UNTRAINED: 0.98, REAL: 0.98},
