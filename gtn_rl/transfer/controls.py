@@ -22,7 +22,8 @@ def solve_times(results: Sequence[Mapping[str, Any]], budget: int) -> dict[str, 
     """
     steps = [result["solved_at"] for result in results]
     solved = sum(step is not None for step in steps)
-    seconds = sum(result["solved_cpu_seconds"] or result["checkpoints"][-1]["cpu_seconds"] for result in results)
+    spent = [(result["solved_cpu_seconds"], result["checkpoints"][-1]["cpu_seconds"]) for result in results]
+    seconds = sum(whole if until is None else until for until, whole in spent)
     middle = statistics.median_high([float("inf") if step is None else float(step) for step in steps])
     return {
         "agents": len(steps),

@@ -50,12 +50,15 @@ def check(env: Environment, task: str, plan: TransferPlan) -> None:
 
     Raises:
         UsageError: An algorithm or setting is unknown or does not fit the environment, the real task has other spaces,
-            or the steps are not positive.
+            or a number is not positive.
         GTNError: An algorithm's package is not installed.
     """
     require_same_spaces(env, find_environment(task))
     if not plan.steps or min(plan.steps) < 1:
         raise UsageError(f"steps must be positive, got {plan.steps}")
+    for key in ("agents", "episodes", "control_steps", "workers"):
+        if getattr(plan, key) < 1:
+            raise UsageError(f"{key} must be positive, got {getattr(plan, key)}")
     for name in plan.settings:
         if name not in SETTINGS:
             raise unknown_name("kind of settings", name, SETTINGS)

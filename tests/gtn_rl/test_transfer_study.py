@@ -268,6 +268,11 @@ def test_invalid_plan_is_rejected_before_any_work(tmp_path):
         ({"algorithms": ("pp",)}, "did you mean 'ppo'"),
         ({"settings": ("defaults",)}, "did you mean 'default'"),
         ({"algorithms": ("trpo",), "settings": ("tuned",)}, "no tuned settings for trpo"),
+        ({"steps": ()}, "steps must be positive"),
+        ({"agents": 0}, "agents must be positive, got 0"),
+        ({"episodes": 0}, "episodes must be positive, got 0"),
+        ({"control_steps": 0}, "control_steps must be positive, got 0"),
+        ({"workers": 0}, "workers must be positive, got 0"),
     ):
         with pytest.raises(UsageError, match=words):
             study(env, "CartPole-v1", TransferPlan(**{**TINY, **wrong}), tmp_path / "out", silent)
@@ -444,6 +449,7 @@ def test_pay_off_divides_cost_by_savings_per_agent():
     on_reward = pay_off(cost, times, solve_times([result(1000, 2.0)], 1000), on_real_dynamics=True)
     assert (on_reward["agents_by_real_steps"], on_reward["agents_by_cpu_seconds"]) == (15, 4)
     assert pay_off({}, times, taught, on_real_dynamics=False) == {}
+    assert solve_times([result(1, 0.0)], 1000)["cpu_seconds_per_solved"] == 0.0
 
 
 def test_pay_off_is_none_if_never_and_a_bound_if_censored():
