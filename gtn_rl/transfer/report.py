@@ -164,6 +164,7 @@ def _row(role: str, algorithm: str, settings: str, point: Point) -> dict[str, st
         "minimum": _exact(figures.minimum),
         "solved": _percent(figures.solve_rate),
         "stochastic IQM": "-" if point.stochastic is None else _exact(point.stochastic.iqm),
+        "stochastic solved": "-" if point.stochastic is None else _percent(point.stochastic.solve_rate),
         "n": str(figures.n),
     }
 

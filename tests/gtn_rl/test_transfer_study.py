@@ -23,7 +23,7 @@ from gtn_rl.transfer.agents import CLONING, REAL, TEACHER, UNTRAINED, AgentJob, 
 from gtn_rl.transfer.cloning import clone
 from gtn_rl.transfer.controls import pay_off, solve_times
 from gtn_rl.transfer.plan import TransferPlan, jobs_of
-from gtn_rl.transfer.report import short_table, solving_table, write_transfer_report
+from gtn_rl.transfer.report import result_table, short_table, solving_table, write_transfer_report
 from gtn_rl.transfer.results_file import ResultsFile
 from gtn_rl.transfer.settings import TUNED
 from gtn_rl.transfer.statistics import interquartile_mean, summarise
@@ -113,6 +113,7 @@ def test_study_with_controls_reports_all_roles(teacher, tmp_path, monkeypatch):
     assert document["agents"] == 8
     text = (tmp_path / "out" / "transfer.md").read_text()
     assert "| teacher | a2c | default | 40 |" in text
+    assert result_table(transfer)[0]["stochastic solved"] == "0%"
     assert "- stages of its meta-training: by hand" in text
     assert [row["trained on"] for row in short_table(transfer, "default")] == [
         "teacher",
