@@ -15,7 +15,8 @@ from gtn_rl.transfer.zoo import select
 
 SETTINGS = ("default", "varied", "tuned")
 
-TUNED = Path(__file__).with_name("tuned.yaml")
+TUNED = Path(__file__).with_name("tuned")
+"""Folder of the tuned settings: one file per algorithm, which rl-zoo3 reads, too."""
 
 
 def hyperparameters(kind: str, entry: Algorithm, tasks: Sequence[str], streams: Streams, index: int) -> dict[str, Any]:
@@ -23,18 +24,29 @@ def hyperparameters(kind: str, entry: Algorithm, tasks: Sequence[str], streams: 
 
     Args:
         kind: ``default``: the defaults of Stable-Baselines3. ``varied``: drawn around these (``gtn_rl.sb3.variation``).
-            ``tuned``: from ``tuned.yaml``.
+            ``tuned``: from ``tuned_file``.
         entry: The algorithm.
         tasks: Names of the task to look up for ``tuned``, best first.
         streams: Random streams for the varied settings.
         index: The agent's number, which selects its draws.
 
     Raises:
-        UsageError: ``tuned.yaml`` has nothing for the algorithm, or nothing for any name of the task.
+        UsageError: There are no tuned settings for the algorithm, or none for any name of the task.
     """
     if kind == "tuned":
-        content = read_yaml(TUNED)
-        if entry.name not in content:
-            raise UsageError(f"no tuned settings for {entry.name}; available for: {', '.join(content)}")
-        return select(content, entry.name, tasks, TUNED.name)
+        file = tuned_file(entry)
+        return select(read_yaml(file), entry.name, tasks, str(file))
     return varied(entry, streams.numpy(f"settings/varied/{entry.name}", index)) if kind == "varied" else {}
+
+
+def tuned_file(entry: Algorithm) -> Path:
+    """Returns the file of an algorithm's tuned settings, by task.
+
+    Raises:
+        UsageError: There is none.
+    """
+    file = TUNED / f"{entry.name}.yaml"
+    if not file.is_file():
+        known = ", ".join(sorted(other.stem for other in TUNED.glob("*.yaml")))
+        raise UsageError(f"no tuned settings for {entry.name}; available for: {known}")
+    return file

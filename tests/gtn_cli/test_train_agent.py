@@ -74,6 +74,11 @@ def test_no_eval_trains_without_the_real_tasks_package(call, tmp_path, monkeypat
         (["--env", "CartPole-v1", "--save", "/dev/null/agent.zip"], 2, "cannot write /dev/null/agent.zip"),
         (["--env", "CartPole-v1", "--video", "film.mp4"], 2, "must be a .gif file, got film.mp4"),
         (["--env", "CartPole-v1", "--config", "absent.yml"], 2, "cannot read the config absent.yml"),
+        (
+            ["--env", "CartPole-v1", "--algo", "trpo", "--config", "tuned"],
+            2,
+            "no tuned settings for trpo; available for",
+        ),
         (["--env", "absent.safetensors"], 2, "environment file absent.safetensors does not exist"),
         (["--env", "Cart-v1"], 2, "unknown environment 'Cart-v1'"),
     ],

@@ -22,7 +22,7 @@ from gtn_rl.transfer.plan import TransferPlan
 from gtn_rl.transfer.real_accuracy import RealImages
 from gtn_rl.transfer.real_returns import RealTask, acting
 from gtn_rl.transfer.report import result_table, write_transfer_report
-from gtn_rl.transfer.settings import TUNED, hyperparameters
+from gtn_rl.transfer.settings import hyperparameters, tuned_file
 from gtn_rl.transfer.study import study
 from gtn_rl.transfer.training import make_agent, train
 from gtn_rl.transfer.zoo import interpret
@@ -181,7 +181,7 @@ def test_tuned_settings_exist_for_every_stream(name):
         assert given["gamma"] == 0.0  # an action has no influence on what comes next
         assert given["policy"] == "CnnPolicy"
         interpret(given, algorithm(name))
-    assert "GTN-Digits-Real-v0" in read_yaml(TUNED)[name]
+    assert "GTN-Digits-Real-v0" in read_yaml(tuned_file(algorithm(name)))
 
 
 def test_transfer_study_of_a_stream_reports_accuracies(tmp_path):

@@ -166,9 +166,9 @@ def test_agents_of_other_settings_or_another_library_are_trained_anew(tmp_path, 
     file = tmp_path / "agents.jsonl"
     done = [json.loads(line) for line in file.read_text().splitlines()]
     if change == "settings":
-        edited = tmp_path / "tuned.yaml"
-        edited.write_text(TUNED.read_text().replace("gae_lambda: 0.95", "gae_lambda: 0.94"))
-        monkeypatch.setattr("gtn_rl.transfer.settings.TUNED", edited)
+        edited = (TUNED / "a2c.yaml").read_text().replace("gae_lambda: 0.95", "gae_lambda: 0.94")
+        (tmp_path / "a2c.yaml").write_text(edited)
+        monkeypatch.setattr("gtn_rl.transfer.settings.TUNED", tmp_path)
     elif change == "library":
         monkeypatch.setattr("stable_baselines3.__version__", "99.0")
     else:

@@ -125,14 +125,15 @@ def command(
     options.use_data_dir(data_dir)
     taken = 0
     try:
-        from gtn_rl.transfer.settings import TUNED
+        from gtn_rl.sb3.algorithms import algorithm
+        from gtn_rl.transfer.settings import tuned_file
         from gtn_rl.transfer.single import request, run
 
         overrides = parse_assignments(assignments)
         if n_envs is not None and "n_envs" in overrides:
             raise UsageError("--n-envs and --set n_envs set the same value: give only one of them")
         if config_file == Path("tuned"):
-            config_file = TUNED
+            config_file = tuned_file(algorithm(algo))
         wanted = request(
             name,
             algo,
@@ -140,7 +141,7 @@ def command(
             steps=steps,
             episodes=episodes,
             config=read_yaml(config_file) if config_file else None,
-            source=config_file.name if config_file == TUNED else str(config_file),
+            source=str(config_file),
             overrides=overrides | ({"n_envs": n_envs} if n_envs else {}),
             seed=seed,
             tensorboard=tensorboard,

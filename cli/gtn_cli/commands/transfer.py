@@ -108,8 +108,8 @@ def command(
 
     ENV is a Gymnasium id, package:id, or the path of a run or of a .safetensors environment. Settings: `default` are those of
     Stable-Baselines3; `varied` are drawn for each agent (learning rate, batch size and width by up to a factor of 3,
-    depth by one layer); `tuned` are those of the package's own tuned.yaml. The controls train the same agents for as
-    many steps on the real task, and then on until they solve it.
+    depth by one layer); `tuned` are the package's own. The controls train the same agents for as many steps on the real
+    task, and then on until they solve it.
 
     The folder (runs/transfer/ENV) holds agents.jsonl with one line per agent, transfer.json, transfer.md and
     transfer.png. The same command resumes where an earlier one stopped.
