@@ -439,7 +439,37 @@ def test_numpy_seeds_are_accepted(mode: str) -> None:
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_checker_accepts_gymnasium_sync_vector_env(mode: str) -> None:
-    check_vector_env(
-        SyncVectorEnv([lambda: gym.make("CartPole-v1", max_episode_steps=15)] * 3, autoreset_mode=mode), 60
+@pytest.mark.parametrize("way", ["sync", "async"])
+@pytest.mark.parametrize("id", ["CartPole-v1", "FrozenLake-v1"])
+def test_checker_accepts_gymnasium_environments(id: str, way: str, mode: str) -> None:
+    """FrozenLake's observations are Discrete, and its refusal of an action is a KeyError."""
+    env = gym.make_vec(
+        id, num_envs=3, max_episode_steps=15, vectorization_mode=way, vector_kwargs={"autoreset_mode": mode}
     )
+    try:
+        check_vector_env(env, 60)
+        env.reset(seed=0)
+        env.step(env.action_space.sample())
+    finally:
+        env.close(terminate=True) if way == "async" else env.close()
+
+
+def test_checker_asks_gymnasium_native_vector_env_for_metadata_of_its_own() -> None:
+    env = gym.make_vec("CartPole-v1", num_envs=3, vectorization_mode="vector_entry_point")
+    with pytest.raises(AssertionError, match="metadata is the class's own dict"):
+        check_vector_env(env, 30)
+    env.unwrapped.metadata = dict(env.metadata)
+    check_vector_env(env, 30)
+
+
+def test_checker_can_leave_out_invalid_actions() -> None:
+    env = gym.make_vec("Pendulum-v1", num_envs=3, vectorization_mode="sync")
+    with pytest.raises(AssertionError, match=r"nan\]\] were accepted, .* \(invalid_actions=False allows it\)$"):
+        check_vector_env(env, 30)
+    check_vector_env(env, 30, invalid_actions=False)
+
+
+def test_checker_rejects_spaces_whose_batches_are_no_arrays() -> None:
+    env = gym.make_vec("Blackjack-v1", num_envs=3, vectorization_mode="sync")
+    with pytest.raises(TypeError, match=r"single_observation_space is Tuple\(.*\), but only these can be checked: Box"):
+        check_vector_env(env)
