@@ -13,6 +13,7 @@ import pytest
 import torch
 from gymnasium import error
 from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv
+from gymnasium.wrappers import vector as vector_wrappers
 from random_environments import REAL_STREAM, STREAMS, VARIANTS, environment, singles
 
 from gtn_envs import SyntheticVectorEnv, WeightsError, check_vector_env, make_weights
@@ -206,6 +207,33 @@ def test_torch_accepts_rounded_and_reversed_numpy_actions(files: dict[str, Path]
             env.reset(seed=0)
         numpy_steps, torch_steps = (env.step(given) for env in envs)
         np.testing.assert_allclose(torch_steps[1], numpy_steps[1], atol=1e-5)
+
+
+WRAPPERS: dict[str, Callable[[Any], Any]] = {
+    "statistics": vector_wrappers.RecordEpisodeStatistics,
+    "normalized": vector_wrappers.NormalizeObservation,
+    "rewards": vector_wrappers.NormalizeReward,
+    "flat": vector_wrappers.FlattenObservation,
+    "rescaled": lambda envs: vector_wrappers.RescaleObservation(envs, np.float32(-1), np.float32(1)),
+}
+
+
+@pytest.mark.parametrize("as_tensors", [False, True])
+@pytest.mark.parametrize("name", WRAPPERS)
+def test_gymnasium_vector_wrappers_take_numpy_backend(name: str, as_tensors: bool) -> None:
+    envs = WRAPPERS[name](gym.make_vec("GTN-Pendulum-v0", num_envs=3))
+    if as_tensors:
+        pytest.importorskip("array_api_compat", reason="needs gymnasium[array-api]")
+        envs = vector_wrappers.NumpyToTorch(envs)
+    kind = torch.Tensor if as_tensors else np.ndarray
+    observations, _ = envs.reset(seed=0)
+    assert isinstance(observations, kind)
+    for _ in range(6):
+        actions = np.zeros((3, 1), np.float32)
+        step = envs.step(torch.as_tensor(actions) if as_tensors else actions)
+        assert all(isinstance(part, kind) for part in step[:4])
+        assert np.isfinite(np.asarray(step[0])).all()
+        assert np.isfinite(np.asarray(step[1])).all()
 
 
 def test_unseeded_action_samples_differ_between_environments() -> None:
