@@ -59,12 +59,7 @@ def register_from_file(path: str | os.PathLike[str], id: str) -> EnvSpec:
     require_suffix(path)
     load, _ = _KINDS[read_document(path)["kind"]]
     document = load(path).document
-    try:
-        version = parse_env_id(id)[2]
-    except error.Error:
-        version = None
-    if version is None:
-        raise error.RegistrationError(f"{id!r} is not an environment id: expected [namespace/]Name-v<number>")
+    _check_id(id)
     present = gym.registry.get(id)
     if present is not None and path.resolve() not in (Path(file).resolve() for file in _file_arguments(present)):
         raise _taken(present)
@@ -102,9 +97,9 @@ def register_images(task: str, id: str) -> EnvSpec:
         The registered spec.
 
     Raises:
-        gymnasium.error.RegistrationError: The id is already taken by something else.
-        gymnasium.error.Error: The id is malformed.
+        gymnasium.error.RegistrationError: The id is malformed or already taken by something else.
     """
+    _check_id(id)
     kwargs = {"task": task, "split": "train"}
     present = gym.registry.get(id)
     if present is not None and (present.entry_point, present.kwargs) != (_REAL_ENTRY_POINT, kwargs):
@@ -129,6 +124,16 @@ def _file_arguments(spec: EnvSpec) -> list[str]:
     ours = str(spec.entry_point).startswith("gtn_envs.")
     given = [spec.kwargs[name] for name in _FILE_ARGUMENTS if name in spec.kwargs] if ours else []
     return [os.fspath(file) for file in given if isinstance(file, str | os.PathLike)]  # anything else is in memory
+
+
+def _check_id(id: str) -> None:
+    """Raises ``RegistrationError`` unless an id is ``[namespace/]Name-v<number>``."""
+    try:
+        version = parse_env_id(id)[2]
+    except error.Error:
+        version = None
+    if version is None:
+        raise error.RegistrationError(f"{id!r} is not an environment id: expected [namespace/]Name-v<number>")
 
 
 def _taken(present: EnvSpec) -> error.RegistrationError:

@@ -95,6 +95,14 @@ def test_register_images_rejects_id_of_another_environment() -> None:
     del gym.registry["GTN-TestImages-v0"]
 
 
+@pytest.mark.parametrize("id", ["GTN-TestImages", "GTN Test Images v0", ""])
+def test_register_images_rejects_malformed_id(id: str) -> None:
+    before = set(gym.registry)
+    with pytest.raises(gym.error.RegistrationError, match="is not an environment id: expected"):
+        register_images("digits", id)
+    assert set(gym.registry) == before
+
+
 def test_registering_rewritten_file_updates_spec(write: Callable[..., Path]) -> None:
     path, id = write(max_episode_steps=500), "GTN-TestRewritten-v0"
     try:
