@@ -24,10 +24,13 @@ _KEY = "gtn"  # key of the document in the safetensors metadata
 def read_document(path: str | os.PathLike[str]) -> dict[str, Any]:
     """Reads a file's document without its tensors; checks only its kind and format version.
 
+    Args:
+        path: A file, a run folder, or the name of a shipped environment or data stream.
+
     Raises:
         WeightsError: The file is missing, truncated, not one of ours, or of another kind or format version.
     """
-    path = Path(path)
+    path = Path(path) if _is_file(Path(path)) else resolve(path)
     with _opened(path) as file:
         text = (file.metadata() or {}).get(_KEY)
     if text is None:
@@ -71,24 +74,36 @@ def write(path: Path, tensors: Mapping[str, npt.NDArray[Any]], document: Mapping
     _replace(path, save(dict(tensors), {_KEY: text}))
 
 
+def file_in(path: Path) -> Path:
+    """Returns the teacher's file if a path is a run folder that holds one, else the path itself."""
+    inside = path / "teacher.safetensors"
+    return inside if _is_file(inside) else path
+
+
 def resolve(name: str | os.PathLike[str]) -> Path:
-    """Returns the absolute path of a ``.safetensors`` file or of a shipped environment.
+    """Returns the absolute path of a ``.safetensors`` file: the one named, a shipped one, or a run folder's.
+
+    A shipped environment takes precedence over a run folder of its name.
 
     Raises:
-        WeightsError: The name is neither the path of a file nor that of a shipped environment.
+        WeightsError: The name is neither the path of a file nor that of a run folder or of a shipped environment.
     """
     path = Path(name)
     if path.suffix == ".safetensors":
         if _is_file(path):
             return path.absolute()
         raise WeightsError(f"file {path} does not exist")
-    if path.parent != Path():
-        inside = path / "teacher.safetensors"
-        hint = f"; did you mean {inside}?" if _is_file(inside) else ""
-        raise WeightsError(f"{path} is neither a .safetensors file nor a shipped environment{hint}")
-    path = SHIPPED / f"{os.fspath(name)}.safetensors"
-    if _is_file(path):
-        return path.absolute()
+    named = path.parent == Path()
+    shipped = SHIPPED / f"{os.fspath(name)}.safetensors"
+    if named and _is_file(shipped):
+        return shipped.absolute()
+    inside = file_in(path)
+    if inside != path:
+        return inside.absolute()
+    if not named:
+        raise WeightsError(
+            f"{path} is neither a .safetensors file, nor a run folder with a teacher.safetensors, nor a shipped environment"
+        )
     near = difflib.get_close_matches(os.fspath(name), shipped_ids(), n=1)
     hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(shipped_ids()) or 'none'}"
     raise WeightsError(

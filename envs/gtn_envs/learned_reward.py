@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
@@ -14,6 +13,7 @@ from gymnasium.utils import RecordConstructorArgs
 from gtn_envs.errors import WeightsError
 from gtn_envs.folding import fold
 from gtn_envs.numpy_single import NumpySingle
+from gtn_envs.shipped import shipped_ids
 from gtn_envs.valid_weights import Array, Weights
 from gtn_envs.weights_file import load_environment
 
@@ -27,8 +27,8 @@ class LearnedReward(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
 
     Args:
         env: The real task, e.g. ``gymnasium.make("CartPole-v1")``.
-        weights: Path of a ``.safetensors`` file of the reward form, the name of a shipped one, or weights in memory
-            (``make_weights``).
+        weights: Path of a ``.safetensors`` file of the reward form or of its run folder, the name of a shipped one, or
+            weights in memory (``make_weights``).
 
     Raises:
         WeightsError: The file is invalid, is not of the reward form, or was made for other spaces.
@@ -36,7 +36,7 @@ class LearnedReward(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
 
     def __init__(self, env: gym.Env[Any, Any], weights: str | os.PathLike[str] | Weights) -> None:
         loaded = load_environment(weights)
-        RecordConstructorArgs.__init__(self, weights=_remembered(weights))
+        RecordConstructorArgs.__init__(self, weights=_remembered(weights, loaded))
         gym.Wrapper.__init__(self, env)
         if loaded.form != "reward":
             raise WeightsError(
@@ -112,12 +112,12 @@ def make_with_learned_reward(
     return LearnedReward(env, weights)
 
 
-def _remembered(weights: str | os.PathLike[str] | Weights) -> str | Weights:
+def _remembered(weights: str | os.PathLike[str] | Weights, loaded: Weights) -> str | Weights:
     """Returns an argument that remakes the wrapper from any folder: a path is made absolute, a shipped name is kept."""
     if isinstance(weights, Weights):
         return weights
-    path = Path(weights)
-    return str(path.absolute()) if path.suffix == ".safetensors" else os.fspath(weights)
+    name = os.fspath(weights)
+    return name if name in shipped_ids() else str(loaded.path)
 
 
 def _flat(array: Any) -> Array:

@@ -13,7 +13,7 @@ from gymnasium import error
 from gymnasium.envs.registration import EnvSpec, parse_env_id
 
 from gtn_envs.document import ENVIRONMENT, STREAM
-from gtn_envs.document_file import read_document, require_suffix, resolve
+from gtn_envs.document_file import file_in, read_document, require_suffix, resolve
 from gtn_envs.shipped import shipped_ids
 from gtn_envs.stream_file import load_stream
 from gtn_envs.weights_file import load_environment
@@ -44,7 +44,8 @@ def register_from_file(path: str | os.PathLike[str], id: str) -> EnvSpec:
     Registering the same file under the same id again, by any spelling of its path, registers its current contents.
 
     Args:
-        path: A ``.safetensors`` file of a learned environment or a data stream; the registry keeps its absolute path.
+        path: A ``.safetensors`` file of a learned environment or a data stream, or a run folder that holds one as
+            ``teacher.safetensors``; the registry keeps the file's absolute path.
         id: ``[namespace/]Name-v<number>``.
 
     Returns:
@@ -55,7 +56,7 @@ def register_from_file(path: str | os.PathLike[str], id: str) -> EnvSpec:
         gymnasium.error.RegistrationError: The id is malformed or already taken by something else, or the real task of a
             learned reward is not registered.
     """
-    path = Path(path).absolute()
+    path = file_in(Path(path)).absolute()
     require_suffix(path)
     load, _ = _KINDS[read_document(path)["kind"]]
     document = load(path).document
@@ -109,13 +110,17 @@ def register_images(task: str, id: str) -> EnvSpec:
     return gym.registry[id]
 
 
-def file_of(spec: EnvSpec) -> Path | None:
+def file_of(spec: EnvSpec | str) -> Path | None:
     """Returns the file behind an id of this package; None for any other id.
+
+    Args:
+        spec: A spec, or the id of a registered one.
 
     Raises:
         WeightsError: The file no longer exists.
+        gymnasium.error.Error: The id is not registered.
     """
-    named = _file_arguments(spec)
+    named = _file_arguments(gym.spec(spec) if isinstance(spec, str) else spec)
     return resolve(named[0]) if named else None
 
 

@@ -31,8 +31,8 @@ class SyntheticEnv(PicturedEnv):
     ``gymnasium.make`` adds that number as a time limit.
 
     Args:
-        weights: Path of a ``.safetensors`` file, the name of a shipped environment, or an environment in memory
-            (``make_weights``).
+        weights: Path of a ``.safetensors`` file or of a run folder, the name of a shipped environment, or an
+            environment in memory (``make_weights``).
         render_mode: ``"rgb_array"``, ``"human"`` or None.
 
     Raises:

@@ -32,8 +32,8 @@ class SyntheticVectorEnv(NativeVectorEnv):
     Gymnasium's ``SyncVectorEnv``, in all three autoreset modes.
 
     Args:
-        weights: Path of a ``.safetensors`` file, the name of a shipped environment, or an environment in memory
-            (``make_weights``).
+        weights: Path of a ``.safetensors`` file or of a run folder, the name of a shipped environment, or an
+            environment in memory (``make_weights``).
         num_envs: n.
         max_episode_steps: Steps after which an episode is truncated; None for the file's number, -1 for no limit.
             Episodes of a bandit, and of a file with ``limit_terminates``, always terminate after the file's number.

@@ -38,8 +38,8 @@ def load_environment(weights: str | os.PathLike[str] | Weights) -> Weights:
     """Reads and validates a file; an unchanged file is read only once and shared.
 
     Args:
-        weights: Path of a ``.safetensors`` file, the name of a shipped environment, or an environment in memory, which
-            is returned unchanged.
+        weights: Path of a ``.safetensors`` file or of a run folder, the name of a shipped environment, or an environment
+            in memory, which is returned unchanged.
 
     Raises:
         WeightsError: One line that names the file and the problem: it is missing, truncated, not one of ours, or of

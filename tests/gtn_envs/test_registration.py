@@ -14,8 +14,16 @@ from gymnasium import error
 from gymnasium.envs.registration import EnvSpec
 from random_environments import REAL_STREAM, REWARDS, STREAMS, VARIANTS, environment
 
-from gtn_envs import LearnedReward, WeightsError, make_weights, register_from_file, register_images, save_environment
-from gtn_envs.registration import file_of
+from gtn_envs import (
+    LearnedReward,
+    WeightsError,
+    file_of,
+    make_weights,
+    register_from_file,
+    register_images,
+    save_environment,
+    shipped_ids,
+)
 
 
 def test_import_loads_no_torch_sb3_or_pygame() -> None:
@@ -170,6 +178,36 @@ def test_spec_of_in_memory_environment_has_no_file() -> None:
     assert env.spec is not None
     assert file_of(env.spec) is None
     assert env.spec != gym.make("GTN-CartPole-v0", weights=make_weights(*environment())).spec
+
+
+def test_file_of_takes_id_or_spec(files: dict[str, Path]) -> None:
+    id = "GTN-TestBox-v0"
+    assert file_of(id) == file_of(gym.spec(id)) == files[id]
+    assert file_of("CartPole-v1") is None
+    with pytest.raises(error.NameNotFound):
+        file_of("GTN-Absent-v0")
+
+
+def test_run_folder_is_registered_by_its_file(write: Callable[..., Path]) -> None:
+    file = write()
+    run = file.parent / "run"
+    run.mkdir()
+    file = file.rename(run / "teacher.safetensors")
+    spec = register_from_file(run, "GTN-TestRun-v0")
+    try:
+        assert spec.kwargs == {"weights": str(file)}
+        assert file_of("GTN-TestRun-v0") == file
+    finally:
+        del gym.registry["GTN-TestRun-v0"]
+
+
+def test_shipped_ids_are_listed_by_kind() -> None:
+    environments, streams = shipped_ids("synthetic-environment"), shipped_ids(kind="stream")
+    assert "GTN-CartPole-v0" in environments
+    assert "GTN-Digits-v0" in streams
+    assert sorted(environments + streams) == shipped_ids()
+    with pytest.raises(ValueError, match="kind is 'mdp', expected one of"):
+        shipped_ids("mdp")
 
 
 def test_reward_id_makes_real_task_with_learned_reward(files: dict[str, Path]) -> None:

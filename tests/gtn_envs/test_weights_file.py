@@ -78,6 +78,26 @@ def test_saved_environment_is_read_back_unchanged(id: str, tmp_path: Path) -> No
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_run_folder_stands_for_its_file(
+    write: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = write().rename(tmp_path / "teacher.safetensors")
+    assert load_environment(tmp_path).path == SyntheticEnv(tmp_path).weights.path == file
+    assert read_document(tmp_path) == read_document(file)
+    # A shipped environment takes precedence over a run folder of its name.
+    (tmp_path / "GTN-CartPole-v0").mkdir()
+    file.rename(tmp_path / "GTN-CartPole-v0" / "teacher.safetensors")
+    monkeypatch.chdir(tmp_path)
+    assert load_environment("GTN-CartPole-v0").form == "mdp"
+    assert load_environment("GTN-CartPole-v0").path != tmp_path / "GTN-CartPole-v0" / "teacher.safetensors"
+
+
+def test_document_of_shipped_environment_is_read_by_id() -> None:
+    assert read_document("GTN-CartPole-v0") == load_environment("GTN-CartPole-v0").document
+    with pytest.raises(WeightsError, match=r"unknown shipped environment 'GTN-CartPol-v0' \(did you mean"):
+        read_document("GTN-CartPol-v0")
+
+
 def test_load_after_overwrite_reads_new_file(tmp_path: Path) -> None:
     path = tmp_path / "one.safetensors"
     for seed in (1, 2):
@@ -189,10 +209,7 @@ def test_missing_damaged_or_foreign_files_are_rejected(tmp_path: Path, write: Ca
         load_environment(tmp_path / "absent.safetensors")
     with pytest.raises(WeightsError, match="unknown shipped environment 'GTN-Absent-v0'"):
         load_environment("GTN-Absent-v0")
-    (tmp_path / "teacher.safetensors").write_bytes(write().read_bytes())
-    with pytest.raises(
-        WeightsError, match=r"is neither a \.safetensors file nor a shipped .*did you mean .*teacher\.safetensors\?$"
-    ):
+    with pytest.raises(WeightsError, match=r"is neither a \.safetensors file, nor a run folder .*, nor a shipped"):
         load_environment(tmp_path)
     path = tmp_path / "foreign.safetensors"
     save_file({"a": np.zeros(1)}, path)
