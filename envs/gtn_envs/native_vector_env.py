@@ -147,12 +147,15 @@ class NativeVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
 
         Raises:
             ValueError: ``seed`` or ``reset_mask`` has the wrong length, or the mask selects no copy.
+            gymnasium.error.Error: A seed is not an integer of at least 0.
             TypeError: ``reset_mask`` is not a boolean array.
             gymnasium.error.ResetNeeded: Copies that the mask leaves out have never been reset.
         """
         copies = self._masked((options or {}).get("reset_mask"))
         seeds = [int(seed) + i for i in range(self.num_envs)] if isinstance(seed, int | np.integer) else seed
         if seeds is not None:
+            if not hasattr(seeds, "__len__"):
+                raise error.Error(f"seed is {seed!r}, expected an integer, or one for each copy")
             if len(seeds) != self.num_envs:
                 raise ValueError(f"seed has length {len(seeds)}, expected num_envs={self.num_envs}")
             seeded = [i for i in copies.tolist() if seeds[i] is not None]

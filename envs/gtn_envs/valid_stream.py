@@ -46,6 +46,12 @@ class DataStream:
     lr: npt.NDArray[np.float32] | None = None
     momentum: npt.NDArray[np.float32] | None = None
 
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Takes the place of pickle's own, which loses that the tensors are read-only."""
+        self.__dict__.update(state)
+        for tensor in self.tensors.values():
+            tensor.flags.writeable = False  # shared by every copy of the environment
+
     @property
     def path(self) -> Path | None:
         """Path of the file; None for a stream that was never in one."""

@@ -50,6 +50,19 @@ class Weights:
     observation_space: spaces.Box
     action_space: Space
 
+    def __post_init__(self) -> None:
+        _check_tensors(self)
+        self._freeze()
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Takes the place of pickle's own, which loses that the tensors are read-only."""
+        self.__dict__.update(state)
+        self._freeze()
+
+    def _freeze(self) -> None:
+        for tensor in self.tensors.values():
+            tensor.flags.writeable = False  # shared by every copy of the environment
+
     @property
     def path(self) -> Path | None:
         """Path of the file; None for an environment that was never in one."""
@@ -165,9 +178,6 @@ def validate(source: Path | str, document: Mapping[str, Any], tensors: Mapping[s
     weights = Weights(source, document, tensors, form, observation_space, action_space)
     graded = isinstance(action_space, spaces.Discrete) and not weights.potential
     _check_flag(source, document, "regret", graded, "where each Discrete action has a reward of its own")
-    _check_tensors(weights)
-    for tensor in tensors.values():
-        tensor.flags.writeable = False  # shared by every copy of the environment
     return weights
 
 

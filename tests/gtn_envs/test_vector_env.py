@@ -247,6 +247,8 @@ def test_invalid_seed_leaves_all_generators_unchanged(files: dict[str, Path]) ->
         one.reset(seed=[3, 4])
     with pytest.raises(error.Error):
         env.reset(seed=[5, -1])
+    with pytest.raises(error.Error, match=r"seed is 1\.0, expected an integer, or one for each copy"):
+        env.reset(seed=1.0)  # type: ignore[arg-type]
     assert env.np_random_seed == (3, 4)
     np.testing.assert_array_equal(env.reset()[0], other.reset()[0])
     for found, expected in zip(env.np_random, other.np_random, strict=True):

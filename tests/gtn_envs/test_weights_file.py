@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import copy
+import dataclasses
 import json
+import pickle
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +16,7 @@ import pytest
 from gymnasium import spaces
 from hypothesis import given
 from hypothesis import strategies as st
-from random_environments import REWARDS, VARIANTS, environment
+from random_environments import REWARDS, VARIANTS, environment, stream
 from safetensors.numpy import save_file
 
 from gtn_envs import (
@@ -96,6 +99,19 @@ def test_document_of_shipped_environment_is_read_by_id() -> None:
     assert read_document("GTN-CartPole-v0") == load_environment("GTN-CartPole-v0").document
     with pytest.raises(WeightsError, match=r"unknown shipped environment 'GTN-CartPol-v0' \(did you mean"):
         read_document("GTN-CartPol-v0")
+
+
+def test_weights_are_read_only_after_pickling() -> None:
+    for weights in (make_weights(*environment()), stream()):
+        for copied in (pickle.loads(pickle.dumps(weights)), copy.deepcopy(weights)):
+            assert copied.tensors.keys() == weights.tensors.keys()
+            assert not any(tensor.flags.writeable for tensor in copied.tensors.values())
+
+
+def test_weights_made_directly_are_validated() -> None:
+    whole = make_weights(*environment())
+    with pytest.raises(WeightsError, match=r"lacks the tensor 'initial\.log_std'"):
+        dataclasses.replace(whole, tensors={})
 
 
 def test_load_after_overwrite_reads_new_file(tmp_path: Path) -> None:
