@@ -377,6 +377,38 @@ def test_cuda_device_without_gpu_is_rejected(files: dict[str, Path]) -> None:
         SyntheticVectorEnv(files["GTN-TestBandit-v0"], backend="torch", device="cuda")
 
 
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("id", ["GTN-TestBox-v0", "GTN-TestGrid-v0", "GTN-TestHorizon-v0", "GTN-TestStream-v0"])
+def test_gpu_keeps_tensors_and_follows_trajectory_of_cpu(id: str, mode: str, files: dict[str, Path]) -> None:
+    gpu, cpu = (
+        gym.make_vec(id, num_envs=5, backend="torch", device=device, autoreset_mode=mode) for device in ("cuda", "cpu")
+    )
+
+    def compare(found: torch.Tensor, expected: torch.Tensor) -> None:
+        assert found.device.type == "cuda"
+        torch.testing.assert_close(found.cpu(), expected, rtol=1e-5, atol=1e-5)
+
+    compare(gpu.reset(seed=11)[0], cpu.reset(seed=11)[0])
+    cpu.action_space.seed(0)
+    ended = 0
+    for _ in range(60):
+        actions = torch.as_tensor(cpu.action_space.sample())
+        step, expected = gpu.step(actions.cuda()), cpu.step(actions)
+        for part, other in zip(step[:4], expected[:4], strict=True):
+            compare(part, other)
+        info, over = step[4], expected[2] | expected[3]
+        ended += int(over.sum())
+        assert info.keys() == expected[4].keys()
+        if info:
+            compare(info["_final_obs"], over)
+            compare(info["final_obs"][over.cuda()], expected[4]["final_obs"][over])
+        if mode == AutoresetMode.DISABLED.value and over.any():
+            mask = {"reset_mask": step[2] | step[3]}
+            compare(gpu.reset(options=mask)[0], cpu.reset(options={"reset_mask": over})[0])
+    assert ended > 5
+
+
 def test_reward_file_human_mode_and_short_seed_are_rejected(files: dict[str, Path]) -> None:
     with pytest.raises(WeightsError, match="use LearnedReward"):
         SyntheticVectorEnv(files["GTN-TestReward-v0"])
