@@ -8,12 +8,14 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 import numpy.typing as npt
-from gymnasium.vector import AutoresetMode
+from gymnasium.vector import AutoresetMode, VectorEnv
 from stable_baselines3.common.vec_env import VecEnv
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvIndices
 
 from gtn_envs.backends import NumpyBackend
 from gtn_envs.native_vector_env import NativeVectorEnv
+
+__all__ = ["SB3VecEnv"]
 
 
 class SB3VecEnv(VecEnv):
@@ -24,14 +26,15 @@ class SB3VecEnv(VecEnv):
     environment.
 
     Args:
-        env: An environment with the numpy backend and SB3's autoreset mode, ``SameStep``.
+        env: A ``SyntheticVectorEnv`` or ``DataStreamVectorEnv``, e.g. from ``gymnasium.make_vec``, with the numpy backend
+            and SB3's autoreset mode, ``SameStep``.
 
     Raises:
         TypeError: It is not a native vector environment of this package.
         ValueError: It has another backend or autoreset mode.
     """
 
-    def __init__(self, env: NativeVectorEnv) -> None:
+    def __init__(self, env: VectorEnv[Any, Any, Any]) -> None:
         if not isinstance(env, NativeVectorEnv):
             raise TypeError(
                 f"expected a SyntheticVectorEnv or DataStreamVectorEnv, e.g. from gymnasium.make_vec, got {env}"

@@ -17,7 +17,6 @@ from stable_baselines3.common.noise import ActionNoise, NormalActionNoise, Ornst
 from stable_baselines3.common.vec_env import VecEnv, VecMonitor, VecNormalize
 
 from gtn_core.errors import UsageError
-from gtn_envs.native_vector_env import NativeVectorEnv
 from gtn_envs.sb3 import SB3VecEnv
 from gtn_rl.environments import Environment
 from gtn_rl.sb3.algorithms import Algorithm, require_fit
@@ -95,9 +94,7 @@ def _normalised(venv: VecEnv, arguments: Mapping[str, Any]) -> VecNormalize:
 def training_environments(env: Environment, count: int, seed: int) -> VecEnv:
     """Returns copies of an environment that step together, as a vector environment of Stable-Baselines3."""
     if env.native and count > 1:
-        made = gym.make_vec(env.id, num_envs=count, autoreset_mode=AutoresetMode.SAME_STEP)
-        assert isinstance(made, NativeVectorEnv)
-        native = SB3VecEnv(made)
+        native = SB3VecEnv(gym.make_vec(env.id, num_envs=count, autoreset_mode=AutoresetMode.SAME_STEP))
         native.seed(seed)
         return VecMonitor(native)
     return make_vec_env(lambda: gym.make(env.id, disable_env_checker=True), count, seed)

@@ -20,7 +20,7 @@ from gtn_envs.sb3 import SB3VecEnv
 
 
 def adapter(id: str, num_envs: int, **arguments: Any) -> SB3VecEnv:
-    return SB3VecEnv(gym.make_vec(id, num_envs=num_envs, autoreset_mode="SameStep", **arguments))  # type: ignore[arg-type]
+    return SB3VecEnv(gym.make_vec(id, num_envs=num_envs, autoreset_mode="SameStep", **arguments))
 
 
 @pytest.mark.parametrize(
@@ -83,7 +83,7 @@ def test_attribute_access_and_rendering(files: dict[str, Path]) -> None:
 
 def test_unsupported_environments_are_rejected(files: dict[str, Path]) -> None:
     with pytest.raises(ValueError, match="SB3 needs 'SameStep'"):
-        SB3VecEnv(gym.make_vec("GTN-TestDiscrete-v0"))  # type: ignore[arg-type]
+        SB3VecEnv(gym.make_vec("GTN-TestDiscrete-v0"))
     with pytest.raises(ValueError, match="SB3 needs numpy"):
         adapter("GTN-TestDiscrete-v0", 1, backend="torch")
     for other in (gym.make("GTN-TestDiscrete-v0"), gym.make_vec("CartPole-v1", num_envs=2)):
