@@ -119,7 +119,7 @@ def write_transfer_report(folder: Path, transfer: Transfer, command: str) -> Non
     Args:
         folder: Existing folder to write to.
         transfer: The study's outcome.
-        command: The command that reproduces it.
+        command: The command that reproduces it; not mentioned if empty.
     """
     with replacing(folder / "transfer.json") as file:
         file.write(json.dumps({**transfer.to_json(), "made_by": command}, indent=1).encode())
@@ -128,7 +128,7 @@ def write_transfer_report(folder: Path, transfer: Transfer, command: str) -> Non
     threshold = "no threshold is set" if transfer.threshold is None else f"a mean return of {transfer.threshold:g}"
     lines = [f"# {transfer.env.name}: transfer to {transfer.task}", ""]
     lines += [
-        f"- made by: `{command}`",
+        *([f"- made by: `{command}`"] if command else []),
         f"- teacher: {transfer.env.name}" + (f", content {transfer.env.digest}" if transfer.env.digest else ""),
         *([f"- stages of its meta-training: {_stages(stages)}"] if stages else []),
         *([f"- cost of its meta-training: {cost}"] if (cost := cost_line(transfer)) else []),

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gtn_core.checkpoint import require_writable
+from gtn_core.config import read_yaml
 from gtn_core.errors import UsageError
 from gtn_core.seeding import Streams
 from gtn_core.threads import one_thread
@@ -20,6 +21,7 @@ from gtn_rl.tasks import threshold_of
 from gtn_rl.transfer.agent_file import agent_path, save_agent
 from gtn_rl.transfer.evaluator import evaluator_of
 from gtn_rl.transfer.real_returns import acting
+from gtn_rl.transfer.settings import tuned_file
 from gtn_rl.transfer.statistics import figures
 from gtn_rl.transfer.training import Stop, make_agent, train
 from gtn_rl.transfer.video import film, require_rendering
@@ -65,6 +67,78 @@ class Request:
     video: Path | None
 
 
+@dataclass(frozen=True)
+class TrainedAgent:
+    """A trained agent and how it did.
+
+    Attributes:
+        agent: The agent of Stable-Baselines3; its environment is closed (``set_env`` gives it another).
+        result: What ``gtn-cli train-agent`` prints with ``--json``: ``steps``, ``updates``, ``seconds`` and, if it has played,
+            ``real_task``, ``deterministic`` and ``stochastic`` with the figures of its returns there, ``solved``.
+    """
+
+    agent: BaseAlgorithm
+    result: dict[str, Any]
+
+
+def train_agent(
+    env: str | Path,
+    algo: str = "ppo",
+    *,
+    steps: int | None = None,
+    task: str | None = None,
+    play: bool = True,
+    episodes: int = 20,
+    config: str | Path | Mapping[str, Any] | None = None,
+    settings: Mapping[str, Any] | None = None,
+    seed: int = 0,
+    tensorboard: str | Path | None = None,
+    save: str | Path | None = None,
+    video: str | Path | None = None,
+    listener: Callable[[int], None] | None = None,
+) -> TrainedAgent:
+    """Trains one agent inside an environment, on one thread, and plays the real task, as ``gtn-cli train-agent`` does.
+
+    Args:
+        env: The training environment: a Gymnasium id, ``package:id``, or the path of a run or of a ``.safetensors``
+            file.
+        algo: The algorithm's name, e.g. ``ppo``.
+        steps: Environment steps; None for the settings' ``n_timesteps``, if any, else 10,000. An algorithm that learns
+            from whole rollouts finishes its last one.
+        task: Name of the real task; None for the one that the environment's file names, else the environment itself.
+        play: Whether the agent plays the real task, whose packages are then needed.
+        episodes: Real episodes for each kind of action, deterministic and stochastic; a data set's whole test split is
+            used.
+        config: Hyper-parameters in rl-zoo3's form, a YAML file of these, or ``"tuned"`` for the shipped one.
+        settings: Hyper-parameters that override it, e.g. ``{"learning_rate": 1e-3, "n_envs": 4}``.
+        seed: Root seed of all randomness.
+        tensorboard: Folder for TensorBoard events.
+        save: File for the agent; ``.zip`` is added if it has no suffix.
+        video: GIF file for one real episode.
+        listener: Called with the steps taken so far.
+
+    Raises:
+        UsageError: A name is unknown, a setting is not accepted, the algorithm does not fit the environment, the agent
+            could not play the real task, a file could not be written, or the task cannot be filmed.
+        GTNError: A package or an environment's file is missing or damaged, or a file cannot be written.
+    """
+    wanted = request(
+        str(env),
+        algo,
+        real=task,
+        steps=steps,
+        episodes=episodes,
+        config=config,
+        overrides=settings,
+        seed=seed,
+        tensorboard=_path(tensorboard),
+        save=_path(save),
+        video=_path(video),
+        play=play,
+    )
+    return run(wanted, listener or (lambda taken: None))
+
+
 def request(
     env: str,
     algo: str,
@@ -72,8 +146,7 @@ def request(
     real: str | None = None,
     steps: int | None = None,
     episodes: int = 20,
-    config: Mapping[str, Any] | None = None,
-    source: str = "the config",
+    config: str | Path | Mapping[str, Any] | None = None,
     overrides: Mapping[str, Any] | None = None,
     seed: int = 0,
     tensorboard: Path | None = None,
@@ -90,8 +163,7 @@ def request(
         steps: Environment steps; None for the settings' ``n_timesteps``, if any, else 10,000.
         episodes: Real episodes for each kind of action, deterministic and stochastic; a data set's whole test split is
             used.
-        config: Content of an rl-zoo3 file; see ``zoo.select``.
-        source: Where it comes from, for messages.
+        config: Content of an rl-zoo3 file (see ``zoo.select``), the file itself, or ``tuned`` for ``tuned_file``.
         overrides: Hyper-parameters that override it.
         seed: Root seed of all randomness.
         tensorboard: Folder for TensorBoard events.
@@ -111,8 +183,9 @@ def request(
         require_same_spaces(place, task)
     elif real is not None or video is not None:
         raise UsageError("an agent that does not play takes neither a real task nor a video")
+    content, source = _content(config, entry)
     names = place.listed_as(task.full_id if task else None)
-    given = {**select(config or {}, entry.name, names, source), **(overrides or {})}
+    given = {**select(content, entry.name, names, source), **(overrides or {})}
     settings = interpret(given, entry)
     save = agent_path(save) if save else None
     for path in (save, video):
@@ -130,15 +203,24 @@ def request(
     return Request(place, task, entry, given, settings, steps, episodes, seed, tensorboard, save, video)
 
 
-def run(wanted: Request, advance: Callable[[int], None]) -> dict[str, Any]:
+def _content(config: str | Path | Mapping[str, Any] | None, entry: Algorithm) -> tuple[Mapping[str, Any], str]:
+    """Returns the content of a config and where it comes from, for messages."""
+    if config is None or isinstance(config, Mapping):
+        return config or {}, "the config"
+    path = tuned_file(entry) if str(config) == "tuned" else Path(config)
+    return read_yaml(path), str(path)
+
+
+def _path(path: str | Path | None) -> Path | None:
+    return None if path is None else Path(path)
+
+
+def run(wanted: Request, advance: Callable[[int], None]) -> TrainedAgent:
     """Trains, evaluates, saves and films an agent, on one thread, as in ``transfer``.
 
     Args:
         wanted: The request.
         advance: Called with the steps taken so far.
-
-    Returns:
-        The result that the command line prints as JSON.
 
     Raises:
         UsageError: The algorithm refuses its settings.
@@ -148,7 +230,7 @@ def run(wanted: Request, advance: Callable[[int], None]) -> dict[str, Any]:
         return _run(wanted, advance)
 
 
-def _run(wanted: Request, advance: Callable[[int], None]) -> dict[str, Any]:
+def _run(wanted: Request, advance: Callable[[int], None]) -> TrainedAgent:
     streams, began = Streams(wanted.seed), time.perf_counter()
     agent, stop = _trained(wanted, streams, advance)
     seconds = time.perf_counter() - began
@@ -173,7 +255,7 @@ def _run(wanted: Request, advance: Callable[[int], None]) -> dict[str, Any]:
             result["video"] = {"file": str(wanted.video), "return": film(wanted.video, wanted.real, act, seed)}
         except Exception as error:  # a renderer may raise anything; the agent's returns matter more
             log.warning("no video: %s", error)
-    return result
+    return TrainedAgent(agent, result)
 
 
 def _trained(wanted: Request, streams: Streams, advance: Callable[[int], None]) -> tuple[BaseAlgorithm, Stop]:

@@ -4,19 +4,76 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from gtn_core.distributed import SingleProcess, World, everywhere, first, share_out
 from gtn_core.workers import run_jobs
-from gtn_rl.environments import Environment
+from gtn_rl.environments import Environment, find_environment
 from gtn_rl.transfer.agents import AgentJob, run_job
 from gtn_rl.transfer.outcome import Transfer, conclude
 from gtn_rl.transfer.plan import TransferPlan, check, jobs_of
+from gtn_rl.transfer.report import refuse_another_study, write_transfer_report
 from gtn_rl.transfer.results_file import ResultsFile
 
 log = logging.getLogger(__name__)
+
+STUDIES = Path("runs") / "transfer"
+"""Default parent of the folders of studies."""
+
+
+def transfer_study(
+    env: str | Path | Environment,
+    *,
+    task: str | None = None,
+    plan: TransferPlan | None = None,
+    out: str | Path | None = None,
+    listener: Callable[[str, int, int], None] | None = None,
+    command: str = "",
+    world: World | None = None,
+) -> Transfer:
+    """Trains agents inside an environment and tests them on the real task, as ``gtn-cli transfer`` does.
+
+    The folder then holds ``agents.jsonl`` with one line per agent, ``transfer.json``, ``transfer.md`` and
+    ``transfer.png``. Agents that it already holds are not trained again, so the same call resumes an interrupted study.
+
+    Args:
+        env: The training environment: a Gymnasium id, ``package:id``, or the path of a run or of a ``.safetensors``
+            file.
+        task: Name of the real task; None for the one that the environment's file names, else the environment itself.
+        plan: The plan of the study; None for the default one, of 20 agents of each algorithm with all controls. With
+            several ``workers``, a script needs ``if __name__ == "__main__":``, as always with ``multiprocessing``.
+        out: Output folder; None for one in ``runs/transfer`` with the environment's name.
+        listener: Called with an agent's title, the number of agents done and their total: after each agent, and before
+            the first with an empty title.
+        command: What makes the study, for the report.
+        world: The processes among which the agents are divided; the first one writes the folder.
+
+    Raises:
+        UsageError: A name is unknown, the plan does not fit the environment, or the folder holds another study.
+        GTNError: An agent failed, or a file cannot be read or written; the results of finished agents are kept.
+    """
+    world, plan = world or SingleProcess(), plan or TransferPlan()
+
+    def found() -> tuple[Environment, str, Path]:
+        place = env if isinstance(env, Environment) else find_environment(str(env))
+        real = find_environment(task or place.real_task).full_id
+        folder = study_folder(place.name) if out is None else Path(out)
+        refuse_another_study(folder, place, real)
+        return place, real, folder
+
+    place, real, folder = everywhere(world, found)
+    transfer = study(place, real, plan, folder, listener or (lambda title, done, total: None), world)
+    first(world, lambda: write_transfer_report(folder, transfer, command))
+    return transfer
+
+
+def study_folder(name: str, parent: Path = STUDIES) -> Path:
+    """Returns the folder in ``parent`` for the study of an environment, by its name as given."""
+    own = re.sub(r"[^\w.-]+", "-", name.removesuffix(".safetensors")).strip("-.")
+    return parent / (own or Path(name).resolve().name)
 
 
 def study(

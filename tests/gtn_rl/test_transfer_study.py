@@ -27,7 +27,7 @@ from gtn_rl.transfer.report import result_table, short_table, solving_table, wri
 from gtn_rl.transfer.results_file import ResultsFile
 from gtn_rl.transfer.settings import TUNED
 from gtn_rl.transfer.statistics import interquartile_mean, summarise
-from gtn_rl.transfer.study import study
+from gtn_rl.transfer.study import study, study_folder, transfer_study
 from gtn_rl.transfer.training import make_agent, train
 from gtn_rl.transfer.untrained import write_untrained
 from gtn_rl.transfer.zoo import interpret
@@ -217,6 +217,34 @@ def test_interrupted_study_resumes_with_missing_agents(tmp_path, monkeypatch):
     assert transfer.curves[0].points[0].deterministic.n == 3
     monkeypatch.setattr("gtn_rl.transfer.study.run_jobs", None)  # fails if any job is left to run
     assert study(env, "CartPole-v1", plan, tmp_path, silent) == transfer
+
+
+def test_transfer_study_needs_only_a_name_and_writes_the_report(teacher, tmp_path):
+    plan, told = TransferPlan(**{**TINY, "controls": False}), []
+    transfer = transfer_study(
+        teacher, plan=plan, out=str(tmp_path / "out"), listener=lambda title, done, total: told.append((done, total))
+    )
+    assert transfer.task == "CartPole-v1"
+    assert told == [(0, 2), (1, 2), (2, 2)]
+    assert {path.name for path in (tmp_path / "out").iterdir()} >= {"agents.jsonl", "transfer.json", "transfer.png"}
+    assert "made by" not in (tmp_path / "out" / "transfer.md").read_text()
+    assert transfer_study(teacher, plan=plan, out=tmp_path / "out", command="again") == transfer  # nothing is trained
+    assert "- made by: `again`" in (tmp_path / "out" / "transfer.md").read_text()
+
+
+def test_transfer_study_refuses_folder_of_another_study(teacher, tmp_path):
+    plan = TransferPlan(**{**TINY, "controls": False})
+    transfer_study(teacher, plan=plan, out=tmp_path / "out")
+    with pytest.raises(UsageError, match="already holds a study of"):
+        transfer_study("CartPole-v1", plan=plan, out=tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("name", "folder"),
+    [("GTN-CartPole-v0", "GTN-CartPole-v0"), ("runs/a.safetensors", "runs-a"), ("my:Env-v0", "my-Env-v0")],
+)
+def test_default_folder_of_a_study_is_named_like_the_environment(name, folder):
+    assert study_folder(name) == Path("runs/transfer") / folder
 
 
 def _study(world, folder, agents):

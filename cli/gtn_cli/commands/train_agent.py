@@ -12,7 +12,7 @@ from click.shell_completion import CompletionItem
 from gtn_cli import console, options
 from gtn_cli.interrupt import EXIT_INTERRUPTED, interrupt_on_sigterm
 from gtn_cli.json_output import echo_json
-from gtn_core.config import parse_assignments, read_yaml
+from gtn_core.config import parse_assignments
 from gtn_core.errors import UsageError
 
 NAMES = (
@@ -125,23 +125,18 @@ def command(
     options.use_data_dir(data_dir)
     taken = 0
     try:
-        from gtn_rl.sb3.algorithms import algorithm
-        from gtn_rl.transfer.settings import tuned_file
         from gtn_rl.transfer.single import request, run
 
         overrides = parse_assignments(assignments)
         if n_envs is not None and "n_envs" in overrides:
             raise UsageError("--n-envs and --set n_envs set the same value: give only one of them")
-        if config_file == Path("tuned"):
-            config_file = tuned_file(algorithm(algo))
         wanted = request(
             name,
             algo,
             real=task,
             steps=steps,
             episodes=episodes,
-            config=read_yaml(config_file) if config_file else None,
-            source=str(config_file),
+            config=config_file,
             overrides=overrides | ({"n_envs": n_envs} if n_envs else {}),
             seed=seed,
             tensorboard=tensorboard,
@@ -157,7 +152,7 @@ def command(
                 taken = now
                 bar.update(shown, completed=min(now, wanted.steps))
 
-            result = run(wanted, advance)
+            result = run(wanted, advance).result
     except KeyboardInterrupt:
         click.echo(f"interrupted after {taken:,} steps", err=True)
         raise SystemExit(EXIT_INTERRUPTED) from None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import re
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -127,8 +126,7 @@ def command(
     options.use_data_dir(data_dir)
     from gtn_core.distributed import everywhere
     from gtn_rl.transfer.plan import TransferPlan
-    from gtn_rl.transfer.report import write_transfer_report
-    from gtn_rl.transfer.study import study
+    from gtn_rl.transfer.study import transfer_study
 
     plan = TransferPlan(
         algorithms=algorithms,
@@ -150,10 +148,11 @@ def command(
         documents = []
         for (env, real), folder in zip(pairs, folders, strict=True):
             with kept(folder, told=speaks), _shown(env.name, quiet=quiet or as_json or not speaks) as advance:
-                transfer = study(env, real, plan, folder, advance, world)
+                transfer = transfer_study(
+                    env, task=real, plan=plan, out=folder, listener=advance, command=made_by, world=world
+                )
             if not speaks:
                 continue
-            write_transfer_report(folder, transfer, made_by)
             documents.append({**transfer.to_json(), "folder": str(folder)})
             if not as_json:
                 _tell(transfer, folder, quiet=quiet)
@@ -230,19 +229,13 @@ def _folders(pairs: Sequence[tuple[Environment, str]], out: Path | None) -> list
         UsageError: Two studies would share a folder, or one holds another study.
     """
     from gtn_rl.transfer.report import refuse_another_study
+    from gtn_rl.transfer.study import STUDIES, study_folder
 
     folders: dict[Path, str] = {}
     for env, real in pairs:
-        folder = _folder(env.name, out, several=len(pairs) > 1)
+        folder = out if out is not None and len(pairs) == 1 else study_folder(env.name, out or STUDIES)
         if folder in folders:
             raise UsageError(f"{folders[folder]} and {env.name} would share the folder {folder}: study one at a time")
         folders[folder] = env.name
         refuse_another_study(folder, env, real)
     return list(folders)
-
-
-def _folder(name: str, out: Path | None, *, several: bool) -> Path:
-    if out is not None and not several:
-        return out
-    own = re.sub(r"[^\w.-]+", "-", name.removesuffix(".safetensors")).strip("-.")
-    return (out or Path("runs") / "transfer") / (own or Path(name).resolve().name)
