@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gtn_rl.agents import Policies, TaskSpec, Variants
+from gtn_rl import Policies, TaskSpec, Variants
 
 
 @dataclass(frozen=True)

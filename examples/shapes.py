@@ -5,7 +5,7 @@ Run in this folder: gtn-cli meta-train --task shapes:shapes --minutes 3 --out ru
 
 import numpy as np
 
-from gtn_sl.data import image_task
+from gtn_sl import image_task
 
 
 def draw(count, random):

@@ -226,7 +226,7 @@ class RLConfig:
         )
 
 
-def resolve_config(task: str, preset: str, *layers: Mapping[str, Any]) -> RLConfig:
+def resolve_config(task: str, preset: str = "fast", *layers: Mapping[str, Any]) -> RLConfig:
     """Builds the config of a run from a task, a preset and the user's settings.
 
     Args:

@@ -1,48 +1,69 @@
 """Supervised learning: data, generators, curricula, learners, baselines, evaluation. No reinforcement learning.
 
-The most used names can be imported from here, e.g. ``from gtn_sl import load_teacher``; torch is imported only then.
+The names in ``__all__`` are public and imported when first used, e.g. by ``from gtn_sl import load_teacher``, and torch with
+them.
 """
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from gtn_core.lazy_names import lazy_names
 
 if TYPE_CHECKING:
     from gtn_sl.classifier import Classifier, load_learner, save_learner, train_learner
-    from gtn_sl.data import load_task
+    from gtn_sl.config import MetaTrainConfig, resolve_config
+    from gtn_sl.data import TaskData, image_task, load_task
     from gtn_sl.dataset import TeacherDataset
+    from gtn_sl.evaluation import Evaluation
+    from gtn_sl.export import to_stream
+    from gtn_sl.judging import EvaluationPlan, judge
     from gtn_sl.shipped import shipped_teachers
-    from gtn_sl.teacher_file import load_teacher
+    from gtn_sl.teacher_file import TeacherFile, load_real_images, load_teacher
+    from gtn_sl.training import meta_train
 
 _HOMES = {
     "Classifier": "gtn_sl.classifier",
+    "Evaluation": "gtn_sl.evaluation",
+    "EvaluationPlan": "gtn_sl.judging",
+    "MetaTrainConfig": "gtn_sl.config",
+    "TaskData": "gtn_sl.data",
     "TeacherDataset": "gtn_sl.dataset",
+    "TeacherFile": "gtn_sl.teacher_file",
+    "image_task": "gtn_sl.data",
+    "judge": "gtn_sl.judging",
     "load_learner": "gtn_sl.classifier",
+    "load_real_images": "gtn_sl.teacher_file",
     "load_task": "gtn_sl.data",
     "load_teacher": "gtn_sl.teacher_file",
+    "meta_train": "gtn_sl.training",
+    "resolve_config": "gtn_sl.config",
     "save_learner": "gtn_sl.classifier",
     "shipped_teachers": "gtn_sl.shipped",
+    "to_stream": "gtn_sl.export",
     "train_learner": "gtn_sl.classifier",
 }
 
 __all__ = [
     "Classifier",
+    "Evaluation",
+    "EvaluationPlan",
+    "MetaTrainConfig",
+    "TaskData",
     "TeacherDataset",
+    "TeacherFile",
+    "image_task",
+    "judge",
     "load_learner",
+    "load_real_images",
     "load_task",
     "load_teacher",
+    "meta_train",
+    "resolve_config",
     "save_learner",
     "shipped_teachers",
+    "to_stream",
     "train_learner",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(_HOMES[name]), name)
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = lazy_names(__name__, _HOMES)

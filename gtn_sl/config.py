@@ -200,7 +200,7 @@ class MetaTrainConfig:
         return self.validation.architectures or (self.learner.architecture,)
 
 
-def resolve_config(task: str, preset: str, *layers: Mapping[str, Any]) -> MetaTrainConfig:
+def resolve_config(task: str, preset: str = "fast", *layers: Mapping[str, Any]) -> MetaTrainConfig:
     """Builds the config of a run from a task, a preset and the user's settings.
 
     Args:

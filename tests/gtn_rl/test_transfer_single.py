@@ -1,0 +1,47 @@
+"""``train_agent``: one agent from Python, trained, tested and saved."""
+
+import numpy as np
+import pytest
+from stable_baselines3 import A2C
+
+import gtn_rl
+from gtn_core.errors import UsageError
+
+
+def test_agent_is_trained_tested_and_saved(tmp_path):
+    taken = []
+    trained = gtn_rl.train_agent(
+        "GTN-CartPole-v0", "a2c", steps=100, episodes=2, save=str(tmp_path / "agent"), listener=taken.append
+    )
+    assert taken[-1] == trained.result["steps"] == trained.agent.num_timesteps == 100
+    assert trained.result["real_task"] == "CartPole-v1"
+    assert trained.result["deterministic"].keys() == {"mean", "std", "minimum", "maximum"}
+    observations = np.random.default_rng(0).normal(size=(20, 4)).astype(np.float32)
+    saved, _ = A2C.load(tmp_path / "agent.zip").predict(observations, deterministic=True)
+    np.testing.assert_array_equal(trained.agent.predict(observations, deterministic=True)[0], saved)
+
+
+def test_settings_override_config_and_seed_decides_the_agent(tmp_path):
+    file = tmp_path / "settings.yaml"
+    file.write_text("a2c: {n_timesteps: 20, gamma: 0.5, learning_rate: 0.1}")
+    told = {"play": False, "config": file, "settings": {"gamma": 0.9, "n_envs": 2}}
+    trained = [gtn_rl.train_agent("CartPole-v1", "a2c", seed=seed, **told) for seed in (0, 0, 1)]
+    agent, result = trained[0].agent, trained[0].result
+    assert (agent.gamma, agent.learning_rate, agent.n_envs, result["steps"]) == (0.9, 0.1, 2, 20)
+    assert "real_task" not in result
+    first, same, other = (next(one.agent.policy.parameters()).detach().numpy() for one in trained)
+    np.testing.assert_array_equal(first, same)
+    assert not np.array_equal(first, other)
+
+
+def test_tuned_config_is_the_shipped_one():
+    trained = gtn_rl.train_agent("CartPole-v1", "dqn", steps=10, play=False, config="tuned")
+    assert trained.result["settings"]["n_timesteps"] == 10
+    assert len(trained.result["settings"]) > 3
+
+
+def test_wrong_usage_is_rejected(tmp_path):
+    with pytest.raises(UsageError, match="did you mean 'dqn'"):
+        gtn_rl.train_agent("CartPole-v1", "dqm")
+    with pytest.raises(UsageError, match="cannot read the config"):
+        gtn_rl.train_agent("CartPole-v1", config=tmp_path / "absent.yaml")
