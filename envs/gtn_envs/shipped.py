@@ -26,4 +26,4 @@ def shipped_ids(kind: str | None = None) -> list[str]:
 
     if kind not in KINDS:
         raise ValueError(f"kind is {kind!r}, expected one of {KINDS}")
-    return [id for id in ids if read_document(id)["kind"] == kind]
+    return [id for id in ids if read_document(SHIPPED / f"{id}.safetensors")["kind"] == kind]

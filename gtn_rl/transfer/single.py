@@ -234,8 +234,6 @@ def _run(wanted: Request, advance: Callable[[int], None]) -> TrainedAgent:
     streams, began = Streams(wanted.seed), time.perf_counter()
     agent, stop = _trained(wanted, streams, advance)
     seconds = time.perf_counter() - began
-    if (env := agent.get_env()) is not None:
-        env.close()
     saved = save_agent(agent, wanted.save) if wanted.save else []
     result = {
         "env": wanted.env.name,
@@ -269,7 +267,9 @@ def _trained(wanted: Request, streams: Streams, advance: Callable[[int], None]) 
         return False
 
     name = f"{wanted.entry.name}-{env.id.replace('/', '-')}"
-    train(agent, [wanted.steps], visit, advance, run_name=name, whole_rollouts=True)
+    assert agent.env is not None
+    with closing(agent.env):
+        train(agent, [wanted.steps], visit, advance, run_name=name, whole_rollouts=True)
     return agent, stops[-1]
 
 

@@ -191,6 +191,8 @@ def _noise(kind: Any, spread: Any) -> tuple[str, float] | None:
         return None
     if kind not in NOISES:
         raise unknown_name("noise_type", str(kind), NOISES)
-    if spread is not None and not (isinstance(spread, int | float) and 0 <= spread < math.inf):
+    if spread is not None and (
+        isinstance(spread, bool) or not isinstance(spread, int | float) or not 0 <= spread < math.inf
+    ):
         raise UsageError(f"the setting 'noise_std' must be a non-negative number, got {spread!r}")
     return str(kind), float(spread or 0.0)

@@ -60,6 +60,7 @@ def test_interpret_parses_off_policy_settings():
         ({"policy_kwargs": "dict(a=os.path)"}, "only names from torch.nn and torch.optim"),
         ({"noise_type": "pink"}, "unknown noise_type 'pink'"),
         ({"noise_type": "normal", "noise_std": "abc"}, "'noise_std' must be a non-negative number, got 'abc'"),
+        ({"noise_type": "normal", "noise_std": True}, "'noise_std' must be a non-negative number, got True"),
         ({"noise_type": "normal", "noise_std": math.inf}, "'noise_std' must be a non-negative number, got inf"),
         ({"n_envs": math.inf}, "'n_envs' must be a positive integer, got inf"),
         ({"batch_size": math.inf}, "'batch_size' must be a positive integer, got inf"),

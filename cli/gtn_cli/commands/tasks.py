@@ -87,16 +87,12 @@ def _checked(data: TaskData) -> dict[str, Any]:
 
 def _shipped() -> list[tuple[str, Sequence[str], str]]:
     """Returns what ships with the package: for each kind its title, the names, and a command that uses one."""
-    from gtn_envs import read_document
+    from gtn_envs import shipped_ids
     from gtn_envs.document import ENVIRONMENT, STREAM
-    from gtn_envs.document_file import resolve
-    from gtn_envs.shipped import shipped_ids
     from gtn_sl.shipped import shipped_teachers
 
-    kinds = {id: read_document(resolve(id))["kind"] for id in shipped_ids()}
-    named = {kind: [name for name, its in kinds.items() if its == kind] for kind in (ENVIRONMENT, STREAM)}
     return [
         ("teachers of images", shipped_teachers(), "gtn-cli train-learner --teacher NAME"),
-        ("data streams", named[STREAM], "gtn-cli train-agent --env NAME --config tuned"),
-        ("synthetic environments", named[ENVIRONMENT], "gtn-cli train-agent --env NAME"),
+        ("data streams", shipped_ids(STREAM), "gtn-cli train-agent --env NAME --config tuned"),
+        ("synthetic environments", shipped_ids(ENVIRONMENT), "gtn-cli train-agent --env NAME"),
     ]
