@@ -46,7 +46,7 @@ def backprop_speedup(n: int, mean: float, spread: float, size: float, wire: Wire
         size: Bytes of the teacher's gradient.
         wire: Connection between the workers.
     """
-    crossing = wire.all_reduce(n, size) + 2 * wire.gather(n)
+    crossing = wire.all_reduce(n, size) + 3 * wire.gather(n)
     return n * mean / (longest(mean, spread, n) + crossing)
 
 
@@ -64,4 +64,4 @@ def evolution_speedup(n: int, fixed: float, member: float, population: int, wire
     def seconds(part: int) -> float:
         return fixed + (part + 1) * member  # every worker also evaluates the mean of the search distribution
 
-    return seconds(population) / (seconds(math.ceil(population / n)) + 3 * wire.gather(n))
+    return seconds(population) / (seconds(math.ceil(population / n)) + 4 * wire.gather(n))

@@ -32,6 +32,7 @@ from rich.console import Console
 from rich.table import Table
 
 from gtn_core.errors import GTNError
+from gtn_core.planning.cache import processor
 from gtn_envs import SyntheticVectorEnv, Weights, load_environment
 from gtn_rl.environments import Environment, find_environment
 
@@ -119,11 +120,8 @@ def _pair(name: str) -> tuple[Environment, Environment]:
 
 def machine() -> dict[str, Any]:
     """Returns the machine and the versions that the measurements depend on."""
-    cpuinfo, cpu = Path("/proc/cpuinfo"), platform.processor() or platform.machine()
-    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
-    cpu = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), cpu)
     versions = {"torch": torch.__version__, "gymnasium": gym.__version__, "numpy": np.__version__}
-    return {"cpu": cpu, "cores": os.cpu_count(), "python": platform.python_version(), **versions}
+    return {"cpu": processor(), "cores": os.cpu_count(), "python": platform.python_version(), **versions}
 
 
 def contestants(

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import yaml
-from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass as _dataclass
-from pydantic_core import to_jsonable_python
+from pydantic_core import PydanticCustomError, to_jsonable_python
 from typing_extensions import dataclass_transform
 
 from gtn_core.errors import UsageError, unknown_name
@@ -22,15 +22,27 @@ T = TypeVar("T")
 NOT_YAML = (yaml.YAMLError, ValueError, LookupError, AttributeError, RecursionError)
 """What PyYAML raises: besides its own errors those of Python's constructors, e.g. of a date in month 13, or of nesting."""
 
-Positive = Annotated[int, Field(gt=0)]
-AtLeastTwo = Annotated[int, Field(ge=2)]
-Threads = Annotated[int, Field(gt=0, le=4096)]
-Natural = Annotated[int, Field(ge=0)]
-PositiveReal = Annotated[float, Field(gt=0, le=1e30, allow_inf_nan=False)]
-NaturalReal = Annotated[float, Field(ge=0, le=1e30, allow_inf_nan=False)]
-BelowOne = Annotated[float, Field(gt=0, lt=1)]
-Share = Annotated[float, Field(ge=0, le=1)]
-Decay = Annotated[float, Field(ge=0, lt=1)]
+
+def _refuse_bool(value: Any) -> Any:
+    if isinstance(value, bool):
+        raise PydanticCustomError("number_type", "Input should be a number, not true or false")
+    return value
+
+
+NotBool = BeforeValidator(_refuse_bool)
+"""Part of every number's type: to pydantic, true and false are the numbers 1 and 0."""
+
+Integer = Annotated[int, NotBool]
+Real = Annotated[float, NotBool, Field(allow_inf_nan=False)]
+Positive = Annotated[Integer, Field(gt=0)]
+AtLeastTwo = Annotated[Integer, Field(ge=2)]
+Threads = Annotated[Integer, Field(gt=0, le=4096)]
+Natural = Annotated[Integer, Field(ge=0)]
+PositiveReal = Annotated[Real, Field(gt=0, le=1e30)]
+NaturalReal = Annotated[Real, Field(ge=0, le=1e30)]
+BelowOne = Annotated[Real, Field(gt=0, lt=1)]
+Share = Annotated[Real, Field(ge=0, le=1)]
+Decay = Annotated[Real, Field(ge=0, lt=1)]
 
 
 @dataclass_transform(frozen_default=True, kw_only_default=True)

@@ -23,9 +23,19 @@ def cpu_seconds() -> float:
 
 
 def _running_children() -> Iterator[float]:
-    ticks, own = os.sysconf("SC_CLK_TCK"), str(os.getpid())
-    for stat in Path("/proc").glob("[0-9]*/stat"):
+    ticks = os.sysconf("SC_CLK_TCK")
+    for child in _children():
         with contextlib.suppress(OSError):  # the process has just ended
-            fields = stat.read_text().rpartition(")")[2].split()
-            if fields[PPID] == own:
+            fields = Path(f"/proc/{child}/stat").read_text().rpartition(")")[2].split()
+            if fields[PPID] == str(os.getpid()):
                 yield sum(map(int, fields[TIMES])) / ticks
+
+
+def _children() -> Iterator[str]:
+    """Yields the numbers of the processes that may be children: all of them where the kernel does not list children."""
+    own = list(Path("/proc/self/task").glob("*/children"))
+    for listed in own:
+        with contextlib.suppress(OSError):  # the thread has just ended
+            yield from listed.read_text().split()
+    if not own:
+        yield from (folder.name for folder in Path("/proc").glob("[0-9]*"))

@@ -21,8 +21,14 @@ SIZES = {
 
 
 def detected(environment: Mapping[str, str]) -> str:
-    """Returns the name of the world that the launcher indicates; ``single`` without a launcher."""
-    return next((name for sign, name in SIGNS.items() if sign in environment), "single")
+    """Returns the name of the world that the launcher indicates.
+
+    It is ``single`` without a launcher, or if an MPI launcher has started a single process, as ``srun`` does by default:
+    that one needs no Horovod, unless Horovod may add more to it.
+    """
+    name = next((name for sign, name in SIGNS.items() if sign in environment), "single")
+    lone = name == "horovod" and launched_size(name, environment) == 1 and environment.get("HOROVOD_ELASTIC") != "1"
+    return "single" if lone else name
 
 
 def launched_size(world: str, environment: Mapping[str, str]) -> int | None:

@@ -6,6 +6,7 @@ Weight norm follows Salimans and Kingma, *Weight Normalization* (NeurIPS 2016, s
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -55,7 +56,18 @@ def convolve(
 
 
 class Conv2d(nn.Conv2d):
-    """``torch.nn.Conv2d``, zero-padded and not dilated, computed by ``convolve``."""
+    """``torch.nn.Conv2d``, zero-padded and not dilated, computed by ``convolve``.
+
+    Raises:
+        ValueError: Dilation, or padding with anything but zeros, is asked for.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if self.dilation != (1, 1) or self.padding_mode != "zeros":
+            raise ValueError(
+                "this convolution is neither dilated nor padded with anything but zeros; use torch.nn.Conv2d"
+            )
 
     def forward(self, x: Tensor) -> Tensor:
         """Convolves ``x``."""

@@ -9,12 +9,17 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Literal, get_args
 
 from gtn_core.checkpoint import replacing
 from gtn_core.config import changed_settings, read_yaml, resolve, write_yaml
 from gtn_core.errors import UsageError
 from gtn_core.file_lock import held_file
+
+Line = Literal["command", "start", "images"]
+"""What a run folder keeps a line about: the command that began it, the teacher that it started from, and the digest of a
+user's own images."""
+LINES: tuple[Line, ...] = get_args(Line)
 
 
 @dataclass(frozen=True, init=False)
@@ -77,9 +82,10 @@ class RunFolder:
         """Creates the folder of a new run.
 
         Raises:
-            UsageError: The folder already holds a run, or cannot be created.
+            UsageError: The folder already holds a run or other files, or cannot be created.
         """
         self._refuse_trained()
+        self._refuse_others_files()
         try:
             self.state.parent.mkdir(parents=True, exist_ok=True)
             self.report.mkdir(exist_ok=True)
@@ -93,14 +99,19 @@ class RunFolder:
             UsageError: The folder holds a run by now.
         """
         self._refuse_trained()
-        for left in (self.config, self.metrics, *self.path.glob("*.txt")):
+        for left in (self.config, self.metrics, *map(self._line, LINES)):
             left.unlink(missing_ok=True)
 
     def _refuse_trained(self) -> None:
-        if self.config.exists() and self.has_trained:
-            raise UsageError(
-                f"{self.path} already holds a run; resume it with --resume {self.path}, or choose another --out"
-            )
+        if self.has_trained:
+            begun = self.config.is_file()
+            way = f"; resume it with --resume {self.path}, or" if begun else " without its config.yaml;"
+            raise UsageError(f"{self.path} already holds a run{way} choose another --out")
+
+    def _refuse_others_files(self) -> None:
+        """Raises UsageError if there are files, but no folder ``state``, which every run begins with."""
+        if self.path.is_dir() and not self.state.parent.is_dir() and any(self.path.iterdir()):
+            raise UsageError(f"{self.path} holds files that are not of a run; choose another --out")
 
     def write_config(self, settings: Any) -> None:
         """Writes the resolved config, which makes the folder a run."""
@@ -111,7 +122,7 @@ class RunFolder:
         """Returns the command that began the run: this one, unless an earlier process has recorded one."""
         return self.remember("command", command)
 
-    def remember(self, what: str, text: str) -> str:
+    def remember(self, what: Line, text: str) -> str:
         """Returns a line about the run's beginning: an earlier process's if there is one, else this one, now recorded."""
         path = self._line(what)
         if path.is_file():
@@ -120,12 +131,12 @@ class RunFolder:
             self.note(what, text)
         return text
 
-    def note(self, what: str, text: str) -> None:
+    def note(self, what: Line, text: str) -> None:
         """Records a line about the beginning of the run, replacing that of an earlier process."""
         with replacing(self._line(what)) as file:
             file.write(f"{text}\n".encode())
 
-    def _line(self, what: str) -> Path:
+    def _line(self, what: Line) -> Path:
         return self.path / f"{what}.txt"
 
     def read_config(self) -> dict[str, Any]:

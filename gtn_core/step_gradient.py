@@ -123,11 +123,13 @@ class StepGradient:
         def fresh() -> Trial:
             for parameter in self.parameters:
                 parameter.grad = None
-            trial = self.job.episode(episode, share)
-            if self.estimator.splits_candidates:
-                trial = TrialInParts(trial, self.room)
-                trial = SplitTrial(trial, self.world) if self.world.size > 1 else trial
-            return trial
+            if not self.estimator.splits_candidates:
+                return self.job.episode(episode, share)
+
+            def whole() -> Trial:
+                return TrialInParts(self.job.episode(episode, share), self.room)
+
+            return SplitTrial(whole, self.world) if self.world.size > 1 else whole()
 
         return estimated(self.estimator, self.teacher, fresh, f"episode {episode}")
 

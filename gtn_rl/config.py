@@ -9,7 +9,18 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from gtn_core.config import Natural, NaturalReal, Positive, PositiveReal, Share, Threads, config, resolve
+from gtn_core.config import (
+    Decay,
+    Natural,
+    NaturalReal,
+    Positive,
+    PositiveReal,
+    Real,
+    Share,
+    Threads,
+    config,
+    resolve,
+)
 from gtn_core.errors import UsageError, unknown_name
 from gtn_core.inner_schedule import MAX_MOMENTUM
 from gtn_core.outer_config import OuterConfig
@@ -57,7 +68,7 @@ class EnvironmentConfig:
     reward_scale: PositiveReal = 1.0
     """Size of the reward at the start, as a multiple of that in the file it starts from, if any; the stage ``scale``
     chooses among multiples of it. A potential's size is set by the returns of a random policy instead."""
-    centres: Annotated[int, Field(gt=0, le=100_000)] = 64
+    centres: Annotated[Positive, Field(le=100_000)] = 64
     """Number of centres of the mixture that initial states are drawn from; they start at states of the real task."""
     jitter: PositiveReal = 0.2
     """Spread around each centre at the start, in standard deviations of the real task's observations, or as ``spread``
@@ -119,13 +130,13 @@ class GradientConfig:
     """Initial inner learning rate; each step's rate is meta-learned. ``None`` means 0.02 for ``meta-gradient``, with
     which the first learners are still undecided (a policy that is certain has no score function), and 0.3 for the only
     step of ``paper``."""
-    momentum: Annotated[float, Field(gt=0, lt=MAX_MOMENTUM)] = 0.9
+    momentum: Annotated[Real, Field(gt=0, lt=MAX_MOMENTUM)] = 0.9
     """Initial inner momentum; each step's momentum is meta-learned."""
     entropy: NaturalReal = 0.0
     """Weight of the policy's entropy in the inner loss of ``meta-gradient``."""
     every: Natural = 0
     """Interval, in inner steps, at which the meta-loss is also taken; 0 takes it after the last step only."""
-    discount: Annotated[float, Field(ge=0, lt=1)] = 0.99
+    discount: Decay = 0.99
     """Discount factor of the real returns in the meta-loss."""
     lr: PositiveReal = 0.03
     """Initial outer learning rate of Adam; a cosine schedule decays it to a tenth."""
@@ -157,7 +168,7 @@ class StageConfig:
     """Initial standard deviation of the candidates' noise."""
     lr: PositiveReal | None = None
     """Outer learning rate. ``None`` means 1 for ``snes``, as published, and 0.02, of Adam, for ``openai-es``."""
-    shift: float = 0.0
+    shift: Real = 0.0
     """Subtracted from the reward of each real step in a candidate's fitness, as in ARS (Mania et al., NeurIPS 2018):
     where staying alive pays a bonus, a search that counts it ends up standing still. The teacher is judged by the full
     return."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 import torch
@@ -26,12 +26,14 @@ class SplitTrial:
     candidate is left judges none.
 
     Args:
-        trial: The trial, the same on every process.
+        make: Makes the trial, the same on every process, when the first candidates are judged: where it fails, the
+            others are told as they are of a failure to judge.
         world: The processes.
     """
 
-    def __init__(self, trial: Trial, world: World) -> None:
-        self.trial, self.world = trial, world
+    def __init__(self, make: Callable[[], Trial], world: World) -> None:
+        self.make, self.world = make, world
+        self._trial: Trial | None = None
         self._values: Mapping[str, float] = {}
 
     @property
@@ -44,11 +46,12 @@ class SplitTrial:
         parts = candidates[:-1].tensor_split(self.world.size)
 
         def judge() -> tuple[list[float], dict[str, float]]:
+            self._trial = trial = self._trial or self.make()
             own = torch.cat([parts[self.world.rank], candidates[-1:]])
             if self.world.rank and len(own) == 1:
                 return [], {}
-            fitness = self.trial.fitness(teacher, own).tolist()
-            return fitness, dict(self.trial.values)
+            fitness = trial.fitness(teacher, own).tolist()
+            return fitness, dict(trial.values)
 
         answers = gathered(self.world, judge)
         self._values = merged_values([values for _, values in answers])

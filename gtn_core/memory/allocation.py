@@ -36,7 +36,9 @@ def reuse_pages() -> bool:
         mallopt = ctypes.CDLL(None).mallopt
     except (OSError, AttributeError):  # another C library
         return False
-    return bool(mallopt(_M_MMAP_THRESHOLD, 1 << 30) and mallopt(_M_TRIM_THRESHOLD, (1 << 31) - 1))
+    # Before version 2.35 or so, glibc accepts at most 32 MiB: fewer blocks are kept then.
+    mapped = mallopt(_M_MMAP_THRESHOLD, 1 << 30) or mallopt(_M_MMAP_THRESHOLD, 32 << 20)
+    return bool(mallopt(_M_TRIM_THRESHOLD, (1 << 31) - 1) and mapped)
 
 
 def peak_memory_mib() -> float:

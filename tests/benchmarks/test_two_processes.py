@@ -25,7 +25,7 @@ def test_unequal_learners_and_slow_wire_lower_speedup():
     assert 1 < backprop_speedup(2, 0.2, 0.05, 1e6, FREE) < 2
     assert backprop_speedup(2, 1.0, 0.3, 0.0, FREE) == pytest.approx(2 / (1 + 0.3 / math.sqrt(math.pi)), rel=0.01)
     assert backprop_speedup(2, 0.2, 0.0, 1e6, SLOW) == pytest.approx(
-        2 * 0.2 / (0.2 + 2e-3 + 1e-2 + 2e-3 + 2.048e-5), rel=1e-6
+        2 * 0.2 / (0.2 + 2e-3 + 1e-2 + 3e-3 + 3.072e-5), rel=1e-6
     )
 
 

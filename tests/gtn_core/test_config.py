@@ -5,7 +5,11 @@ import dataclasses
 import pytest
 
 from gtn_core.config import (
+    Natural,
+    Positive,
     PositiveReal,
+    Real,
+    Share,
     changed_settings,
     config,
     parse_assignments,
@@ -91,6 +95,18 @@ def test_configs_are_frozen():
 def test_resolve_error_names_unknown_key_or_invalid_value(layer, words):
     with pytest.raises(UsageError, match=words):
         resolve(Outer, layer)
+
+
+@pytest.mark.parametrize("kind", [Natural, Positive, Real, PositiveReal, Share])
+def test_truth_values_are_not_numbers(kind):
+    @config
+    class Settings:
+        value: kind
+
+    for truth in (True, False):
+        with pytest.raises(UsageError, match=r"'value': Input should be a number, not true or false, got (True|False)"):
+            resolve(Settings, {"value": truth})
+    assert resolve(Settings, {"value": 1}).value == 1
 
 
 def test_assignments_parse_dotted_keys_and_yaml_values():

@@ -83,7 +83,7 @@ def _hand_over(world):
     first_on_each_machine(world, lambda: order.append(world.rank))
     seen = []
     shared = share_out(world, [10, 20, 30], lambda item: [item, world.rank], lambda item, result: seen.append(item))
-    trial = SplitTrial(Quadratic(), world)
+    trial = SplitTrial(Quadratic, world)
     fitness = trial.fitness(None, torch.arange(7.0)[:, None])
     return {
         "sums": [t.tolist() for t in own],
@@ -135,6 +135,22 @@ def test_failure_on_one_rank_raises_on_all_ranks(in_processes):
     assert told[0][:2] == told[1][:2] == [("DataError", "no file", 1)] * 2
     assert told[0][2:] == [("GTNError", "ZeroDivisionError: oops", 1)] * 2
     assert told[1][2:] == [("ZeroDivisionError", "oops", None)] * 2
+
+
+def _make_no_trial(world):
+    def make():
+        if world.rank == 1:
+            raise DataError("no trial")
+        return Quadratic()
+
+    try:
+        SplitTrial(make, world).fitness(None, torch.arange(7.0)[:, None])
+    except DataError as error:
+        return str(error), error.rank
+
+
+def test_trial_that_one_rank_cannot_make_fails_on_all_ranks(in_processes):
+    assert in_processes(2, _make_no_trial) == [("no trial", 1)] * 2
 
 
 def _lose(world):

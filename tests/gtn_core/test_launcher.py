@@ -22,6 +22,16 @@ def test_launcher_variables_determine_world(signs, name):
     assert detected(dict.fromkeys(signs, "0")) == name
 
 
+@pytest.mark.parametrize("size", [{"SLURM_STEP_NUM_TASKS": "1"}, {"PMI_SIZE": "1"}])
+def test_single_process_of_mpi_launcher_is_a_single_world(size):
+    assert detected({"PMIX_RANK": "0", **size}) == "single"
+    assert detected({"PMIX_RANK": "0", **dict.fromkeys(size, "2")}) == "horovod"
+
+
+def test_single_process_that_horovod_may_add_to_is_not_a_single_world():
+    assert detected({"HOROVOD_RANK": "0", "HOROVOD_SIZE": "1", "HOROVOD_ELASTIC": "1"}) == "horovod"
+
+
 def test_launched_size_reads_launcher_variables():
     assert launched_size("horovod", {"OMPI_COMM_WORLD_SIZE": "3"}) == 3
     assert launched_size("horovod", {"HOROVOD_SIZE": "2", "SLURM_NTASKS": "4"}) == 2

@@ -37,3 +37,9 @@ def test_padded_strided_1x1_convolution_equals_torch():
     reference.load_state_dict(layer.state_dict())
     images = torch.randn(1, 2, 5, 5)
     torch.testing.assert_close(layer(images), reference(images))
+
+
+@pytest.mark.parametrize("options", [{"dilation": 2}, {"padding_mode": "reflect"}])
+def test_convolution_rejects_what_it_does_not_compute(options):
+    with pytest.raises(ValueError, match=r"use torch\.nn\.Conv2d"):
+        Conv2d(1, 1, 3, **options)

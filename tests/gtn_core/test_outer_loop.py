@@ -439,6 +439,34 @@ def test_resumed_metrics_have_every_iteration_once(make, tmp_path):
     assert list(folder.tensorboard.glob("events.*"))
 
 
+@pytest.mark.parametrize("name", ["notes.txt", "config.yaml", "teacher.safetensors"])
+def test_new_run_rejects_folder_with_other_files(tmp_path, name):
+    (tmp_path / name).write_text("mine")
+    with pytest.raises(UsageError, match="choose another --out"):
+        RunFolder(tmp_path).create()
+    assert [file.name for file in tmp_path.iterdir()] == [name]
+    assert (tmp_path / name).read_text() == "mine"
+
+
+def test_clearing_an_untrained_run_keeps_other_files(tmp_path):
+    folder = RunFolder(tmp_path)
+    folder.create()
+    folder.remember_command("ours")
+    (tmp_path / "notes.txt").write_text("mine")
+    folder.create()
+    folder.clear()
+    assert (tmp_path / "notes.txt").read_text() == "mine"
+    assert folder.remember_command("another") == "another"
+
+
+def test_new_run_rejects_state_without_config(tmp_path):
+    folder = RunFolder(tmp_path)
+    folder.create()
+    folder.state.write_bytes(b"something to lose")
+    with pytest.raises(UsageError, match=r"already holds a run without its config\.yaml; choose another --out"):
+        folder.create()
+
+
 def test_run_folder_rejects_second_run_and_second_process(tmp_path):
     folder = RunFolder(tmp_path / "r")
     folder.create()

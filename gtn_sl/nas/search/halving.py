@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import itertools
 import logging
-from typing import Annotated
 
-from pydantic import Field
-
-from gtn_core.config import Positive, config
+from gtn_core.config import AtLeastTwo, Positive, config
 from gtn_core.seeding import Streams
 from gtn_sl.nas.search.protocol import SEARCHES, Evaluate, Fidelity, Search, rungs_of, unseen
 from gtn_sl.nas.spaces import Genotype, Space
@@ -29,7 +26,7 @@ class SuccessiveHalving(Search):
     """Architectures on a bracket's first rung."""
     rungs: Positive = 3
     """Number of rungs; the last one judges at the fidelity that decides the winners."""
-    eta: Annotated[int, Field(ge=2)] = 3
+    eta: AtLeastTwo = 3
     """One in ``eta`` architectures is promoted to the next rung."""
 
     def run(self, space: Space, best: Fidelity, evaluate: Evaluate, streams: Streams) -> None:

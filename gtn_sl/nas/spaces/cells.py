@@ -30,7 +30,7 @@ KINDS = ("normal", "reduction")
 Branch = tuple[int, int]
 """Source of a node's branch, and the index of its operation in ``CODES``."""
 
-Nodes = Annotated[int, Field(ge=1, le=8)]
+Nodes = Annotated[Positive, Field(le=8)]
 
 
 class Cell(nn.Module):
