@@ -123,7 +123,8 @@ def train(
         whole_rollouts: Whether to complete the last rollout and learn from it before the last stop, as ``agent.learn``
             does by itself; PPO then takes 10,240 steps for 10,000.
         laid_out_for: Number of steps over which its schedules run, such as a Q-learner's exploration, so that an agent
-            that may continue is the same up to there as one that may not; None for the last stop.
+            that may continue is the same up to there as one that may not; they stay at their ends after it. None for
+            the last stop.
     """
     if laid_out_for is not None:
         _lay_out(agent, laid_out_for)
@@ -143,11 +144,11 @@ def train(
 
 
 def _lay_out(agent: BaseAlgorithm, steps: int) -> None:
-    """Ends an agent's schedules after ``steps``; beyond that, they are laid out as in ``agent.learn``."""
+    """Ends an agent's schedules after ``steps``; beyond that, they stay at their ends."""
     update = agent._update_current_progress_remaining
 
     def lay_out(num_timesteps: int, total_timesteps: int) -> None:
-        update(num_timesteps, steps if num_timesteps <= steps else total_timesteps)
+        update(min(num_timesteps, steps), steps)
 
     agent._update_current_progress_remaining = lay_out  # type: ignore[method-assign]
 

@@ -50,6 +50,13 @@ def test_training_ends_when_visit_returns_false():
     assert [stop.steps for stop in trained(made("a2c"), [10, 20, 30], lambda stop: stop.steps < 20)] == [10, 20]
 
 
+def test_exploration_does_not_begin_anew_beyond_the_steps_it_is_laid_out_for():
+    agent, rates, stops = made("dqn", learning_starts=10_000), [], range(20, 2001, 20)
+    trained(agent, stops, lambda stop: rates.append(agent.exploration_rate) or True, laid_out_for=60)
+    assert rates[0] == agent.exploration_final_eps  # after a tenth of the 60 steps
+    assert rates == sorted(rates, reverse=True)
+
+
 def test_evaluation_at_stops_does_not_change_training():
     task = RealTask("CartPole-v1", 3)
     judged = made("a2c")
