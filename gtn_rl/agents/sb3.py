@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import inspect
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -14,9 +16,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from gtn_core.errors import DivergedError
 from gtn_rl.agents.protocol import AGENTS, Policies
 from gtn_rl.models.variants import Variants
 from gtn_rl.sb3.algorithms import ALGORITHMS, Algorithm, algorithm
+from gtn_rl.sb3.divergence import divergence_told, require_finite
 from gtn_rl.sb3.fresh_agent import fresh_agent
 from gtn_rl.sb3.randomness import own_randomness
 from gtn_rl.sb3.variation import varied
@@ -46,29 +50,30 @@ class SB3Agent:
     arguments: Mapping[str, Any] = field(default_factory=dict)
 
     def train(self, variants: Variants, generator: torch.Generator) -> Policies:
-        """See ``InnerAgent.train``."""
+        """See ``InnerAgent.train``; the outputs of an agent that diverges are NaN."""
         seeds = variants.draw(lambda source: torch.randint(2**31, (), generator=source), generator).tolist()
         policies = [self._trained(functools.partial(variants.env, p), seed) for p, seed in enumerate(seeds)]
 
         def outputs(observations: Tensor) -> Tensor:
             seen = observations.cpu().numpy()
-            acted = [policy.predict(mine, deterministic=True)[0] for policy, mine in zip(policies, seen, strict=True)]
-            actions = torch.from_numpy(np.stack(acted)).to(observations.device)
-            if variants.spec.discrete:
-                return F.one_hot(actions, variants.spec.action_size).to(observations)
-            return normalise(variants.spec, actions.to(observations))
+            each = [_outputs(variants.spec, policy, mine) for policy, mine in zip(policies, seen, strict=True)]
+            return torch.stack(each).to(observations)
 
         return Policies(variants.spec, outputs)
 
-    def _trained(self, make_env: Callable[[], gym.Env], seed: int) -> BasePolicy:
-        """Trains one agent and returns its policy, without the replay buffer."""
+    def _trained(self, make_env: Callable[[], gym.Env], seed: int) -> BasePolicy | None:
+        """Trains one agent and returns its policy, without the replay buffer; None if it diverges."""
         from stable_baselines3.common.env_util import make_vec_env
 
         with own_randomness(seed):
             env = make_vec_env(make_env, 1, seed)
             try:
                 agent = fresh_agent(algorithm(self.algorithm), "MlpPolicy", env, seed, **self._arguments())
-                agent.learn(self.steps)
+                with divergence_told(agent.policy):
+                    agent.learn(self.steps)
+                require_finite(agent.policy)
+            except DivergedError:
+                return None
             finally:
                 env.close()
         return agent.policy
@@ -79,6 +84,15 @@ class SB3Agent:
         if usual is not None:
             given["n_steps"] = min(given.get("n_steps", usual.default), self.steps)
         return given
+
+
+def _outputs(spec: TaskSpec, policy: BasePolicy | None, observations: np.ndarray) -> Tensor:
+    """Returns one agent's outputs for observations ``(n, d)``, ``(n, m)``; NaN if it has diverged."""
+    if policy is not None:
+        with contextlib.suppress(DivergedError), divergence_told(policy):
+            actions = torch.from_numpy(policy.predict(observations, deterministic=True)[0])
+            return F.one_hot(actions, spec.action_size).float() if spec.discrete else normalise(spec, actions.float())
+    return torch.full((len(observations), spec.action_size), math.nan)
 
 
 @dataclass(frozen=True)

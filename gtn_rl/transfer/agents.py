@@ -7,7 +7,7 @@ import math
 import time
 from collections.abc import Mapping
 from contextlib import closing
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from gtn_core.errors import GTNError
@@ -18,7 +18,7 @@ from gtn_rl.transfer.cloning import clone
 from gtn_rl.transfer.evaluator import Evaluator, evaluator_of
 from gtn_rl.transfer.real_returns import Act, acting
 from gtn_rl.transfer.statistics import figures
-from gtn_rl.transfer.training import Stop, make_agent, train
+from gtn_rl.transfer.training import AgentDivergedError, Stop, make_agent, train
 from gtn_rl.transfer.zoo import interpret
 
 TEACHER, REAL, UNTRAINED, CLONING = "teacher", "real task", "untrained teacher", "behaviour cloning"
@@ -103,7 +103,9 @@ def run_job(job: AgentJob) -> dict[str, Any]:
         ``checkpoints``: for each stop ``steps``, ``taken``, ``updates``, ``cpu_seconds``, and ``deterministic`` and
         ``stochastic``, each the mean, standard deviation, minimum and maximum over the real episodes or None;
         ``solved_at``: steps taken at the first stop at which the deterministic mean reached the threshold, else None;
-        ``solved_cpu_seconds``: processor time of the training until then; ``wall_seconds``, judging included.
+        ``solved_cpu_seconds``: processor time of the training until then; ``diverged_at``: steps after which the
+        agent's networks were found not to be finite, else None; ``wall_seconds``, judging included. An agent that
+        diverged has None for both kinds of returns at every later stop.
 
     Raises:
         UsageError: The algorithm does not fit the environment, or a setting is refused.
@@ -129,6 +131,7 @@ def _train(job: AgentJob) -> dict[str, Any]:
     settings = interpret(job.hyperparameters, entry)
     agent = make_agent(entry, env, settings, streams.seed(f"agent/{entry.name}", job.number) % 2**31)
     solved: dict[str, Any] = {"solved_at": None, "solved_cpu_seconds": None}
+    diverged_at: int | None = None
     checkpoints: list[dict[str, Any]] = []
 
     def visit(stop: Stop) -> bool:
@@ -145,8 +148,12 @@ def _train(job: AgentJob) -> dict[str, Any]:
 
     assert agent.env is not None
     with closing(agent.env):
-        train(agent, stops_of(job), visit, laid_out_for=job.steps[-1])
-    return {"checkpoints": checkpoints, **solved}
+        try:
+            train(agent, stops_of(job), visit, laid_out_for=job.steps[-1])
+        except AgentDivergedError as error:
+            diverged_at, missed = error.stop.taken, stops_of(job)[len(checkpoints) :]
+            checkpoints += [_checkpoint(replace(error.stop, steps=steps), None, None) for steps in missed]
+    return {"checkpoints": checkpoints, **solved, "diverged_at": diverged_at}
 
 
 def _clone(job: AgentJob) -> dict[str, Any]:
@@ -157,10 +164,12 @@ def _clone(job: AgentJob) -> dict[str, Any]:
         cloned = clone(env, steps, Streams(job.seed).seed("cloning", job.number))
         stop = Stop(steps, steps, cloned.updates, cloned.cpu_seconds)
         checkpoints.append(_checkpoint(stop, _judge(job, stop, cloned.act), None))
-    return {"checkpoints": checkpoints, "solved_at": None, "solved_cpu_seconds": None}
+    return {"checkpoints": checkpoints, "solved_at": None, "solved_cpu_seconds": None, "diverged_at": None}
 
 
-def _checkpoint(stop: Stop, deterministic: dict[str, float], stochastic: dict[str, float] | None) -> dict[str, Any]:
+def _checkpoint(
+    stop: Stop, deterministic: dict[str, float] | None, stochastic: dict[str, float] | None
+) -> dict[str, Any]:
     measured = {"deterministic": deterministic, "stochastic": stochastic}
     return {**asdict(stop), "cpu_seconds": round(stop.cpu_seconds, 3), **measured}
 

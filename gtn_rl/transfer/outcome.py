@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from gtn_core.errors import DivergedError
 from gtn_rl.environments import Environment
 from gtn_rl.provenance import cost_of
 from gtn_rl.tasks import threshold_of
@@ -70,6 +71,7 @@ class Transfer:
             ``controls.pay_off``.
         cost: Cost of the teacher, from ``provenance.cost_of``.
         agents: Total number of agents.
+        diverged: Titles of those that diverged.
         wall_seconds: Wall-clock time of all agents, added up.
     """
 
@@ -81,6 +83,7 @@ class Transfer:
     solving: tuple[dict[str, Any], ...] = ()
     cost: Mapping[str, float] = field(default_factory=dict)
     agents: int = 0
+    diverged: tuple[str, ...] = ()
     wall_seconds: float = field(default=0.0, compare=False)
 
     def to_json(self) -> dict[str, Any]:
@@ -95,18 +98,28 @@ class Transfer:
             "solving": list(self.solving),
             "meta_cost": dict(self.cost),
             "agents": self.agents,
+            "diverged": list(self.diverged),
             "wall_seconds": round(self.wall_seconds, 1),
         }
 
 
 def conclude(env: Environment, task: str, plan: TransferPlan, done: Sequence[Done]) -> Transfer:
-    """Computes a study's figures from its agents' results."""
+    """Computes a study's figures from its agents' results.
+
+    From its divergence on, an agent does not solve the task, and its score is the lowest return of all episodes of the
+    study, whatever agent played them.
+
+    Raises:
+        DivergedError: No agent has played an episode, since all of them diverged before.
+    """
     threshold = threshold_of(task)
+    diverged = tuple(job.title for job, result in done if result.get("diverged_at") is not None)
+    worst = _lowest_return(result for _, result in done)
     groups: dict[tuple[str, str, str], list[Done]] = defaultdict(list)
     for job, result in done:
         groups[job.role, job.algorithm, job.settings].append((job, result))
     curves = tuple(
-        Curve(role, name, kind, tuple(_points([result for _, result in agents], agents[0][0].steps, threshold)))
+        Curve(role, name, kind, tuple(_points([result for _, result in agents], agents[0][0].steps, threshold, worst)))
         for (role, name, kind), agents in groups.items()
     )
     cost = cost_of(env.document)
@@ -116,7 +129,15 @@ def conclude(env: Environment, task: str, plan: TransferPlan, done: Sequence[Don
         if role == REAL and threshold is not None
     )
     seconds = sum(result["wall_seconds"] for _, result in done)
-    return Transfer(env, task, threshold, plan, curves, solving, cost, len(done), seconds)
+    return Transfer(env, task, threshold, plan, curves, solving, cost, len(done), diverged, seconds)
+
+
+def _lowest_return(results: Iterable[Mapping[str, Any]]) -> float:
+    stops = [stop for result in results for stop in result["checkpoints"]]
+    played = [stop[kind]["minimum"] for stop in stops for kind in ("deterministic", "stochastic") if stop[kind]]
+    if not played:
+        raise DivergedError("every agent of the study diverged before it could play the real task")
+    return float(min(played))
 
 
 def _solving(
@@ -135,14 +156,21 @@ def _solving(
     return {"algorithm": algorithm, "settings": settings, "real": times, "taught": taught_times, **pays}
 
 
-def _points(results: Sequence[dict[str, Any]], steps: Sequence[int], threshold: float | None) -> Iterator[Point]:
+def _points(
+    results: Sequence[dict[str, Any]], steps: Sequence[int], threshold: float | None, worst: float
+) -> Iterator[Point]:
     for step in steps:
         stops = [stop for result in results for stop in result["checkpoints"] if stop["steps"] == step]
-        sampled = [stop["stochastic"]["mean"] for stop in stops if stop["stochastic"]]
+        sampled = [_mean(stop["stochastic"]) for stop in stops if stop["stochastic"] or not stop["deterministic"]]
         yield Point(
             steps=step,
             updates=sum(stop["updates"] for stop in stops) / len(stops),
             cpu_seconds=sum(stop["cpu_seconds"] for stop in stops) / len(stops),
-            deterministic=summarise([stop["deterministic"]["mean"] for stop in stops], threshold),
-            stochastic=summarise(sampled, threshold) if sampled else None,
+            deterministic=summarise([_mean(stop["deterministic"]) for stop in stops], threshold, worst),
+            stochastic=summarise(sampled, threshold, worst) if sampled else None,
         )
+
+
+def _mean(figures: Mapping[str, float] | None) -> float | None:
+    """Returns the mean of an agent's returns; None if it had diverged."""
+    return figures["mean"] if figures else None

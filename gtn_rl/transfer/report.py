@@ -27,6 +27,11 @@ READING = (
     "Updates are steps of its torch optimizers."
 )
 
+DIVERGED = (
+    "From its divergence on, an agent has not solved the task, and its score is the lowest return of all episodes of the study; "
+    "n says how many agents this holds for."
+)
+
 SOLVING = (
     "Steps: the median over agents of the first stop at which an agent solved the task; one that did not within its budget "
     "counts as more. Fewer: the factor by which the teacher's agents take fewer steps. Pays: the number of solving agents from "
@@ -134,6 +139,7 @@ def write_transfer_report(folder: Path, transfer: Transfer, command: str) -> Non
         *([f"- cost of its meta-training: {cost}"] if (cost := cost_line(transfer)) else []),
         f"- solved from: {threshold}",
         f"- agents of each algorithm and settings: {plan.agents}; real episodes of each: {plan.episodes}; seed: {plan.seed}",
+        *([f"- diverged: {'; '.join(transfer.diverged)}", "", DIVERGED] if transfer.diverged else []),
         *(["", READING, "", "![](transfer.png)", "", *markdown_table(result_table(transfer))]),
     ]
     if transfer.solving:
@@ -165,7 +171,7 @@ def _row(role: str, algorithm: str, settings: str, point: Point) -> dict[str, st
         "solved": _percent(figures.solve_rate),
         "stochastic IQM": "-" if point.stochastic is None else _exact(point.stochastic.iqm),
         "stochastic solved": "-" if point.stochastic is None else _percent(point.stochastic.solve_rate),
-        "n": str(figures.n),
+        "n": str(figures.n) + (f" ({figures.diverged} diverged)" if figures.diverged else ""),
     }
 
 

@@ -17,6 +17,7 @@ from gtn_core.seeding import Streams
 from gtn_core.threads import one_thread
 from gtn_rl.environments import Environment, find_environment, require_same_spaces
 from gtn_rl.sb3.algorithms import Algorithm, algorithm, require_fit
+from gtn_rl.sb3.divergence import divergence_told
 from gtn_rl.tasks import threshold_of
 from gtn_rl.transfer.agent_file import agent_path, save_agent
 from gtn_rl.transfer.evaluator import evaluator_of
@@ -120,6 +121,7 @@ def train_agent(
     Raises:
         UsageError: A name is unknown, a setting is not accepted, the algorithm does not fit the environment, the agent
             could not play the real task, a file could not be written, or the task cannot be filmed.
+        DivergedError: The agent's networks are no longer finite.
         GTNError: A package or an environment's file is missing or damaged, or a file cannot be written.
     """
     wanted = request(
@@ -224,6 +226,7 @@ def run(wanted: Request, advance: Callable[[int], None]) -> TrainedAgent:
 
     Raises:
         UsageError: The algorithm refuses its settings.
+        DivergedError: The agent's networks are no longer finite.
         GTNError: A file cannot be written.
     """
     with one_thread():
@@ -276,7 +279,7 @@ def _trained(wanted: Request, streams: Streams, advance: Callable[[int], None]) 
 def _played(real: Environment, episodes: int, streams: Streams, agent: BaseAlgorithm) -> dict[str, Any]:
     """Returns the agent's figures on the real task."""
     returns, threshold = {}, threshold_of(real.id)
-    with closing(evaluator_of(real, episodes)) as evaluator:
+    with closing(evaluator_of(real, episodes)) as evaluator, divergence_told(agent.policy):
         for kind in ("deterministic", "stochastic"):
             seed = streams.seed(f"real episodes/{kind}")
             returns[kind] = evaluator.returns(acting(agent, deterministic=kind == "deterministic", seed=seed), seed)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -24,6 +25,7 @@ class Summary:
         minimum: Score of the worst agent.
         spread: Sample standard deviation over agents (n - 1); None for fewer than two.
         solve_rate: Share of agents at or above the task's threshold; None if it has none.
+        diverged: Number of agents that diverged: they did not solve the task, and have the worst score.
     """
 
     n: int
@@ -34,6 +36,7 @@ class Summary:
     minimum: float
     spread: float | None
     solve_rate: float | None
+    diverged: int = 0
 
 
 def interquartile_mean(values: np.ndarray, axis: int = -1) -> np.ndarray:
@@ -42,14 +45,15 @@ def interquartile_mean(values: np.ndarray, axis: int = -1) -> np.ndarray:
     return mean
 
 
-def summarise(returns: Sequence[float], threshold: float | None) -> Summary:
+def summarise(returns: Sequence[float | None], threshold: float | None, worst: float = math.nan) -> Summary:
     """Computes the statistics of a set of agents.
 
     Args:
-        returns: Mean real return of each agent; at least one.
+        returns: Mean real return of each agent; at least one. None for an agent that diverged.
         threshold: Mean return from which the task is solved.
+        worst: Score of agents that diverged.
     """
-    values = np.asarray(returns, dtype=np.float64)
+    values = np.array([worst if mean is None else mean for mean in returns], dtype=np.float64)
     low, high = _interval(values)
     return Summary(
         n=len(values),
@@ -59,7 +63,8 @@ def summarise(returns: Sequence[float], threshold: float | None) -> Summary:
         mean=float(values.mean()),
         minimum=float(values.min()),
         spread=float(values.std(ddof=1)) if len(values) > 1 else None,
-        solve_rate=None if threshold is None else float((values >= threshold).mean()),
+        solve_rate=None if threshold is None else sum(x is not None and x >= threshold for x in returns) / len(values),
+        diverged=sum(mean is None for mean in returns),
     )
 
 

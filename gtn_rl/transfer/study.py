@@ -53,7 +53,8 @@ def transfer_study(
 
     Raises:
         UsageError: A name is unknown, the plan does not fit the environment, or the folder holds another study.
-        GTNError: An agent failed, or a file cannot be read or written; the results of finished agents are kept.
+        GTNError: An agent failed other than by diverging, all of them diverged, or a file cannot be read or written; the
+            results of finished agents are kept.
     """
     world, plan = world or SingleProcess(), plan or TransferPlan()
 
@@ -98,7 +99,8 @@ def study(
 
     Raises:
         UsageError: An algorithm or a setting does not fit.
-        GTNError: An agent failed; the results of finished agents are kept.
+        GTNError: An agent failed other than by diverging, or all of them diverged; the results of finished agents are
+            kept.
     """
     world = world or SingleProcess()
     everywhere(world, lambda: check(env, task, plan))
@@ -126,6 +128,10 @@ def study(
             for file in results:
                 file.add(job, result)
             kept[job.identity] = result
+            if result["diverged_at"] is not None:
+                log.warning(
+                    "%s diverged after %s steps; it counts as not solving", job.title, f"{result['diverged_at']:,}"
+                )
             advance(job.title, len(kept), len(listed))
 
         if world.size == 1 and missing:

@@ -16,10 +16,11 @@ from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.noise import ActionNoise, NormalActionNoise, OrnsteinUhlenbeckActionNoise
 from stable_baselines3.common.vec_env import VecEnv, VecMonitor, VecNormalize
 
-from gtn_core.errors import UsageError
+from gtn_core.errors import DivergedError, UsageError
 from gtn_envs.sb3 import SB3VecEnv
 from gtn_rl.environments import Environment
 from gtn_rl.sb3.algorithms import Algorithm, require_fit
+from gtn_rl.sb3.divergence import DIVERGED, divergence_told, require_finite
 from gtn_rl.sb3.fresh_agent import fresh_agent
 from gtn_rl.sb3.small_cnn import fitting_policy
 from gtn_rl.transfer.updates import UpdateCounter
@@ -44,6 +45,18 @@ class Stop:
     taken: int
     updates: int
     cpu_seconds: float
+
+
+class AgentDivergedError(DivergedError):
+    """An agent's networks are no longer finite.
+
+    Attributes:
+        stop: The state of its training; ``steps`` are those taken.
+    """
+
+    def __init__(self, stop: Stop) -> None:
+        super().__init__(f"after {stop.taken:,} steps, {DIVERGED}")
+        self.stop = stop
 
 
 Visit = Callable[[Stop], bool]
@@ -125,20 +138,26 @@ def train(
         laid_out_for: Number of steps over which its schedules run, such as a Q-learner's exploration, so that an agent
             that may continue is the same up to there as one that may not; they stay at their ends after it. None for
             the last stop.
+
+    Raises:
+        AgentDivergedError: At a stop, its networks are not finite, or torch has refused their outputs before.
     """
     if laid_out_for is not None:
         _lay_out(agent, laid_out_for)
     counter = UpdateCounter(agent)
-    clock = _Clock(visit, counter)
+    clock = _Clock(agent, visit, counter)
     try:
-        if type(agent).__name__ == "ARS":
-            _train_in_pieces(agent, stops, clock, advance, run_name)
-        else:
-            inside = stops[:-1] if whole_rollouts else stops
-            callback = _Stops(inside, clock, advance, endless=whole_rollouts)
-            agent.learn(stops[-1], callback=callback, tb_log_name=run_name)
-            if whole_rollouts and not callback.ended:
-                clock.stop(stops[-1], agent.num_timesteps)
+        with divergence_told(agent.policy):
+            if type(agent).__name__ == "ARS":
+                _train_in_pieces(agent, stops, clock, advance, run_name)
+            else:
+                inside = stops[:-1] if whole_rollouts else stops
+                callback = _Stops(inside, clock, advance, endless=whole_rollouts)
+                agent.learn(stops[-1], callback=callback, tb_log_name=run_name)
+                if whole_rollouts and not callback.ended:
+                    clock.stop(stops[-1])
+    except DivergedError as error:
+        raise AgentDivergedError(clock.now(agent.num_timesteps)) from error
     finally:
         counter.close()
 
@@ -156,16 +175,28 @@ def _lay_out(agent: BaseAlgorithm, steps: int) -> None:
 class _Clock:
     """Measures processor time between stops."""
 
-    def __init__(self, visit: Visit, counter: UpdateCounter) -> None:
-        self._visit, self._counter = visit, counter
+    def __init__(self, agent: BaseAlgorithm, visit: Visit, counter: UpdateCounter) -> None:
+        self._agent, self._visit, self._counter = agent, visit, counter
         self._spent, self._began = 0.0, time.process_time()
 
-    def stop(self, steps: int, taken: int) -> bool:
-        """Calls the visit with the clock halted; returns whether to continue training."""
+    def now(self, steps: int) -> Stop:
+        """Returns the state of the training, as one at the stop after ``steps``."""
         self._spent += time.process_time() - self._began
-        goes_on = self._visit(Stop(steps, taken, self._counter.updates, self._spent))
         self._began = time.process_time()
-        return goes_on
+        return Stop(steps, self._agent.num_timesteps, self._counter.updates, self._spent)
+
+    def stop(self, steps: int) -> bool:
+        """Calls the visit with the clock halted; returns whether to continue training.
+
+        Raises:
+            DivergedError: The agent's networks are not finite.
+        """
+        require_finite(self._agent.policy)
+        stop = self.now(steps)
+        try:
+            return self._visit(stop)
+        finally:
+            self._began = time.process_time()
 
 
 class _Stops(BaseCallback):
@@ -179,7 +210,7 @@ class _Stops(BaseCallback):
     def _on_step(self) -> bool:
         self._advance(self.num_timesteps)
         while self._stops and self.num_timesteps >= self._stops[0]:
-            if not self._clock.stop(self._stops.pop(0), self.num_timesteps):
+            if not self._clock.stop(self._stops.pop(0)):
                 self.ended = True
                 return False
         return self._endless or bool(self._stops)
@@ -194,7 +225,7 @@ def _train_in_pieces(
             first = agent.num_timesteps == 0
             agent.learn(steps - agent.num_timesteps, reset_num_timesteps=first, tb_log_name=run_name)
         advance(agent.num_timesteps)
-        if not clock.stop(steps, agent.num_timesteps):
+        if not clock.stop(steps):
             return
 
 

@@ -1,5 +1,6 @@
 """Agents of Stable-Baselines3 as inner agents: equal to those trained in the file, without side effects on the run."""
 
+import math
 import random
 import subprocess
 import sys
@@ -8,6 +9,7 @@ import gymnasium as gym
 import numpy as np
 import pytest
 import torch
+from stable_baselines3 import PPO
 
 from gtn_core.errors import UsageError
 from gtn_envs import SyntheticEnv
@@ -79,6 +81,30 @@ def test_rollout_is_capped_at_training_steps(steps, given, taken, monkeypatch, m
     model = make_teacher(make_task("CartPole-v1"), "bandit").model()
     SB3Agent("ppo", steps, given).train(model, torch.Generator())
     assert len(counted) == taken
+
+
+@pytest.mark.parametrize(("name", "task"), [("a2c", "CartPole-v1"), ("dqn", "CartPole-v1"), ("td3", "Pendulum-v1")])
+def test_outputs_of_a_diverged_agent_are_nan(name, task, make_teacher):
+    variants = make_teacher(make_task(task), "mdp").model(2)
+    given = {"learning_rate": math.inf} | ({} if name == "a2c" else {"learning_starts": 5})
+    policies = SB3Agent(name, 20, given).train(variants, torch.Generator().manual_seed(0))
+    outputs = policies.outputs(torch.zeros(2, 3, variants.spec.observation_size))
+    assert outputs.shape == (2, 3, variants.spec.action_size)
+    assert outputs.isnan().all()
+
+
+def test_outputs_are_nan_where_torch_refuses_those_of_finite_networks(make_teacher, monkeypatch):
+    variants = make_teacher(make_task("CartPole-v1"), "bandit").model(2)
+    learn = PPO.learn
+
+    def learn_too_much(agent, steps):
+        learn(agent, steps)
+        with torch.no_grad():
+            agent.policy.action_net.weight.fill_(1e38)
+
+    monkeypatch.setattr(PPO, "learn", learn_too_much)
+    policies = SB3Agent("ppo", 8).train(variants, torch.Generator())
+    assert policies.outputs(1e3 * torch.ones(2, 3, 4)).isnan().all()
 
 
 def test_invalid_settings_and_unknown_algorithms_are_rejected(make_teacher):

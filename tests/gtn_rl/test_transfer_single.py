@@ -2,10 +2,11 @@
 
 import numpy as np
 import pytest
+import torch
 from stable_baselines3 import A2C
 
 import gtn_rl
-from gtn_core.errors import UsageError
+from gtn_core.errors import DivergedError, UsageError
 
 
 def test_agent_is_trained_tested_and_saved(tmp_path):
@@ -45,3 +46,25 @@ def test_wrong_usage_is_rejected(tmp_path):
         gtn_rl.train_agent("CartPole-v1", "dqm")
     with pytest.raises(UsageError, match="cannot read the config"):
         gtn_rl.train_agent("CartPole-v1", config=tmp_path / "absent.yaml")
+
+
+@pytest.mark.parametrize("algo", ["a2c", "dqn"])
+def test_agent_that_diverges_is_told_as_such(algo, tmp_path):
+    told = {"learning_rate": 1e30, **({"learning_starts": 20} if algo == "dqn" else {})}
+    with pytest.raises(DivergedError, match=r"^after \d+ steps, the agent diverged: .*learning_rate"):
+        gtn_rl.train_agent("CartPole-v1", algo, steps=60, settings=told, save=tmp_path / "agent")
+    assert not list(tmp_path.iterdir())
+
+
+def test_agent_whose_outputs_overflow_as_it_plays_is_told_as_diverged(monkeypatch):
+    learn = A2C.learn
+
+    def learn_too_much(agent, *told, **options):
+        learn(agent, *told, **options)
+        with torch.no_grad():
+            agent.policy.mlp_extractor.policy_net[2].bias.fill_(10)  # of a tanh
+            agent.policy.action_net.weight.fill_(1e38)
+
+    monkeypatch.setattr(A2C, "learn", learn_too_much)
+    with pytest.raises(DivergedError, match="the agent diverged"):
+        gtn_rl.train_agent("CartPole-v1", "a2c", steps=5)

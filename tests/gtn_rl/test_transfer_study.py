@@ -10,7 +10,7 @@ import pytest
 from gymnasium.envs.classic_control import CartPoleEnv
 
 from gtn_core.distributed import SingleProcess
-from gtn_core.errors import GTNError, UsageError
+from gtn_core.errors import DivergedError, GTNError, UsageError
 from gtn_core.workers import run_jobs
 from gtn_envs import load_environment, save_environment
 from gtn_rl.environments import find_environment
@@ -346,6 +346,53 @@ def test_agents_with_budget_train_until_task_is_solved():
     assert easy["solved_at"] == 10
     hard = run_job(AgentJob(**{**vars(JOB), "role": REAL, "threshold": 501.0, "budget": 30}))
     assert (hard["checkpoints"][-1]["taken"], hard["solved_at"]) == (30, None)
+
+
+DIVERGING = {"learning_rate": 1e30}
+
+
+@pytest.mark.parametrize(("name", "given"), [("a2c", {}), ("dqn", {"learning_starts": 20})])
+def test_agent_that_diverges_has_no_returns_from_then_on(name, given):
+    job = dataclasses.replace(JOB, algorithm=name, steps=(4, 40, 80), hyperparameters={**DIVERGING, **given})
+    result = run_job(job)
+    first, *later = result["checkpoints"]
+    assert first["deterministic"]["mean"] > 0
+    assert [stop["steps"] for stop in later] == [40, 80]
+    assert [(stop["deterministic"], stop["stochastic"]) for stop in later] == [(None, None)] * 2
+    assert {stop["taken"] for stop in later} == {result["diverged_at"]}
+    assert 4 < result["diverged_at"] <= 40
+    assert (result["solved_at"], run_job(JOB)["diverged_at"]) == (None, None)
+
+
+def test_study_goes_on_without_agents_that_diverge_and_counts_them_as_the_worst(tmp_path, monkeypatch, caplog):
+    plan = TransferPlan(**{**TINY, "algorithms": ("a2c", "dqn"), "steps": (4, 40)})
+    monkeypatch.setattr("gtn_rl.transfer.plan.hyperparameters", lambda *told: DIVERGING if told[-1] else {})
+    monkeypatch.setattr("gtn_rl.transfer.outcome.threshold_of", lambda task: 1.0)  # which any agent reaches
+    env = find_environment("CartPole-v1")
+    transfer = study(env, "CartPole-v1", plan, tmp_path, silent)
+    assert transfer.diverged == ("teacher: a2c, default, agent 1",)  # DQN has not learned yet
+    assert "teacher: a2c, default, agent 1 diverged after " in caplog.text
+    results = [json.loads(line)["result"] for line in (tmp_path / "agents.jsonl").read_text().splitlines()]
+    played = [stop["deterministic"] for result in results for stop in result["checkpoints"] if stop["deterministic"]]
+    before, after = (point.deterministic for point in transfer.curves[0].points)
+    assert (before.diverged, before.solve_rate) == (0, 1.0)
+    assert (after.n, after.diverged, after.solve_rate) == (2, 1, 0.5)
+    assert after.minimum == min(figures["minimum"] for figures in played)
+    assert transfer.curves[0].points[1].stochastic.diverged == 1
+    monkeypatch.setattr("gtn_rl.transfer.study.run_jobs", None)  # fails if any job is left to run
+    assert study(env, "CartPole-v1", plan, tmp_path, silent) == transfer
+    write_transfer_report(tmp_path, transfer, "")
+    text = (tmp_path / "transfer.md").read_text()
+    assert "- diverged: teacher: a2c, default, agent 1\n" in text
+    assert [row["n"] for row in result_table(transfer)] == ["2", "2 (1 diverged)", "2", "2"]
+
+
+def test_study_of_agents_that_all_diverge_says_so(tmp_path, monkeypatch):
+    monkeypatch.setattr("gtn_rl.transfer.plan.hyperparameters", lambda *_: DIVERGING)
+    plan = TransferPlan(**{**TINY, "steps": (40,)})
+    for _ in range(2):  # the second time, none is trained
+        with pytest.raises(DivergedError, match="every agent of the study diverged before it could play"):
+            study(find_environment("CartPole-v1"), "CartPole-v1", plan, tmp_path, silent)
 
 
 @pytest.fixture

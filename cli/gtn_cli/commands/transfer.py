@@ -189,6 +189,8 @@ def _tell(transfer: Transfer, folder: Path, *, quiet: bool) -> None:
     if not quiet:
         if cost := cost_line(transfer):
             click.echo(f"cost of the teacher: {cost}")
+        if transfer.diverged:
+            click.echo(f"diverged, counted as not solving: {'; '.join(transfer.diverged)}")
         click.echo(f"report: {folder}")
 
 
