@@ -24,7 +24,7 @@ class TransferPlan:
 
     Attributes:
         algorithms: Names of algorithms; empty for the default ones that fit the action space.
-        settings: Some of ``SETTINGS``.
+        settings: Some of ``SETTINGS``, at least one; each counts once.
         agents: Number of agents for each algorithm and settings.
         steps: Numbers of environment steps at which they are judged.
         episodes: Real episodes per judgement.
@@ -44,13 +44,16 @@ class TransferPlan:
     seed: int = 0
     workers: int = 1
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "settings", tuple(dict.fromkeys(self.settings)))
+
 
 def check(env: Environment, task: str, plan: TransferPlan) -> None:
     """Checks, before any work, that nothing will fail later.
 
     Raises:
-        UsageError: An algorithm or setting is unknown or does not fit the environment, the real task has other spaces,
-            or a number is not positive.
+        UsageError: An algorithm or setting is unknown or does not fit the environment, there are no settings, the real
+            task has other spaces, or a number is not positive.
         GTNError: An algorithm's package is not installed.
     """
     require_same_spaces(env, find_environment(task))
@@ -59,6 +62,8 @@ def check(env: Environment, task: str, plan: TransferPlan) -> None:
     for key in ("agents", "episodes", "control_steps", "workers"):
         if getattr(plan, key) < 1:
             raise UsageError(f"{key} must be positive, got {getattr(plan, key)}")
+    if not plan.settings:
+        raise UsageError(f"settings must name at least one of {', '.join(SETTINGS)}")
     for name in plan.settings:
         if name not in SETTINGS:
             raise unknown_name("kind of settings", name, SETTINGS)

@@ -197,6 +197,13 @@ def test_tuned_settings_are_the_same_for_all_roles(teacher, tmp_path, monkeypatc
         }
 
 
+def test_settings_and_algorithms_that_are_named_twice_count_once(tmp_path):
+    plan = TransferPlan(algorithms=("ppo", "PPO"), settings=("varied", "default", "varied"), agents=1, controls=False)
+    assert plan.settings == ("varied", "default")
+    jobs = list(jobs_of(find_environment("CartPole-v1"), "CartPole-v1", plan, tmp_path))
+    assert [(job.algorithm, job.settings) for job in jobs] == [("ppo", "varied"), ("ppo", "default")]
+
+
 def test_interrupted_study_resumes_with_missing_agents(tmp_path, monkeypatch):
     env, plan = find_environment("CartPole-v1"), TransferPlan(**{**TINY, "agents": 3}, controls=False)
 
@@ -297,6 +304,7 @@ def test_invalid_plan_is_rejected_before_any_work(tmp_path):
         ({"algorithms": ("pp",)}, "did you mean 'ppo'"),
         ({"settings": ("defaults",)}, "did you mean 'default'"),
         ({"algorithms": ("trpo",), "settings": ("tuned",)}, "no tuned settings for trpo"),
+        ({"settings": ()}, "settings must name at least one of default, varied, tuned"),
         ({"steps": ()}, "steps must be positive"),
         ({"agents": 0}, "agents must be positive, got 0"),
         ({"episodes": 0}, "episodes must be positive, got 0"),

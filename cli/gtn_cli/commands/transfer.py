@@ -130,7 +130,7 @@ def command(
 
     plan = TransferPlan(
         algorithms=algorithms,
-        settings=tuple(dict.fromkeys(settings)),
+        settings=settings,
         agents=seeds,
         steps=_steps(steps),
         episodes=episodes,
