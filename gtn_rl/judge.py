@@ -174,10 +174,11 @@ def learners(config: RLConfig, spec: TaskSpec) -> tuple[tuple[str, AgentFamily],
 
 
 def judges(config: RLConfig, spec: TaskSpec) -> tuple[tuple[str, AgentFamily], ...]:
-    """Returns the kinds of agents that a teacher is validated on, with their names.
+    """Returns the kinds of agents that a teacher is validated on, with their names, each once.
 
     Raises:
         UsageError: See ``learners``.
         GTNError: See ``learners``.
     """
-    return families(config.agents.judges or config.agents.names, spec, config.agents.sb3_steps)
+    names = tuple(dict.fromkeys(config.agents.judges or config.agents.names))
+    return families(names, spec, config.agents.sb3_steps)

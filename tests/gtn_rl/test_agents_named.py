@@ -121,6 +121,12 @@ def test_judges_default_to_learners_and_can_be_set_apart(spec):
     assert judges(told, spec) == (("sb3-ppo", SB3Family("ppo", 9)), ("a2c", AGENTS["a2c"]))
 
 
+def test_learner_named_twice_takes_two_turns_and_judges_once(spec):
+    told = config("agents.names=[dqn, ppo, dqn]")
+    assert [name for name, _ in learners(told, spec)] == ["dqn", "ppo", "dqn"]
+    assert [name for name, _ in judges(told, spec)] == ["dqn", "ppo"]
+
+
 @pytest.mark.parametrize(("judge", "steps"), [("sb3-a2c", 100), ("cross_entropy:CrossEntropyFamily", 5)])
 def test_validation_agents_of_one_kind_differ(judge, steps, make_teacher, examples):
     task = make_task("Pendulum-v1")
