@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import dataclass
+from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -119,8 +120,9 @@ def train_agent(
         listener: Called with the steps taken so far.
 
     Raises:
-        UsageError: A name is unknown, a setting is not accepted, the algorithm does not fit the environment, the agent
-            could not play the real task, a file could not be written, or the task cannot be filmed.
+        UsageError: A name is unknown, a number is not a positive integer, a setting is not accepted, the algorithm does
+            not fit the environment, the agent could not play the real task, a file could not be written, or the task
+            cannot be filmed.
         DivergedError: The agent's networks are no longer finite.
         GTNError: A package or an environment's file is missing or damaged, or a file cannot be written.
     """
@@ -174,10 +176,14 @@ def request(
         play: Whether the agent plays the real task, whose packages are then needed.
 
     Raises:
-        UsageError: A name is unknown, a setting is not accepted, the algorithm does not fit the environment, the agent could not
-            play the real task, a file could not be written, or the task cannot be filmed.
+        UsageError: A name is unknown, a number is not a positive integer, a setting is not accepted, the algorithm does not
+            fit the environment, the agent could not play the real task, a file could not be written, or the task cannot
+            be filmed.
         GTNError: A package or an environment's file is missing or damaged.
     """
+    for key, value in (("steps", steps), ("episodes", episodes)):
+        if value is not None and (not isinstance(value, Integral) or value < 1):
+            raise UsageError(f"{key} must be a positive integer, got {value!r}")
     entry, place = algorithm(algo), find_environment(env)
     task = find_environment(real or place.real_task) if play else None
     require_fit(entry, place.action_space, place.name)

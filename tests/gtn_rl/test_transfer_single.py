@@ -48,6 +48,13 @@ def test_wrong_usage_is_rejected(tmp_path):
         gtn_rl.train_agent("CartPole-v1", config=tmp_path / "absent.yaml")
 
 
+@pytest.mark.parametrize("wrong", [{"steps": 0}, {"steps": -5}, {"steps": 2.5}, {"episodes": 0}, {"episodes": 1.5}])
+def test_numbers_that_are_not_positive_integers_are_rejected_before_training(wrong):
+    ((key, value),) = wrong.items()
+    with pytest.raises(UsageError, match=rf"^{key} must be a positive integer, got {value}$"):
+        gtn_rl.train_agent("CartPole-v1", "a2c", **{"steps": 5, **wrong}, listener=pytest.fail)
+
+
 @pytest.mark.parametrize("algo", ["a2c", "dqn"])
 def test_agent_that_diverges_is_told_as_such(algo, tmp_path):
     told = {"learning_rate": 1e30, **({"learning_starts": 20} if algo == "dqn" else {})}
