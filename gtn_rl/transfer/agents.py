@@ -25,7 +25,8 @@ TEACHER, REAL, UNTRAINED, CLONING = "teacher", "real task", "untrained teacher",
 ROLES = (TEACHER, REAL, UNTRAINED, CLONING)
 
 _open: dict[tuple[str, str | None, int], Evaluator] = {}
-"""The real task of this process's latest job, kept because creating a hundred copies takes a while."""
+"""The real task of this process's latest job, kept because creating a hundred copies takes a while; see
+``close_real_task``."""
 
 
 @dataclass(frozen=True)
@@ -97,7 +98,7 @@ class AgentJob:
 
 
 def run_job(job: AgentJob) -> dict[str, Any]:
-    """Trains and judges one agent.
+    """Trains and judges one agent; the real task stays open for the next job, see ``close_real_task``.
 
     Returns:
         ``checkpoints``: for each stop ``steps``, ``taken``, ``updates``, ``cpu_seconds``, and ``deterministic`` and
@@ -195,11 +196,16 @@ def _judge(job: AgentJob, stop: Stop, act: Act) -> dict[str, float]:
 
 
 def _real_task(job: AgentJob) -> Evaluator:
-    """Returns a job's real task, which stays open until a job has another one."""
+    """Returns a job's real task, which stays open until a job has another one, or until ``close_real_task``."""
     wanted = (job.task, job.task_digest, job.episodes)
     if wanted not in _open:
         made = evaluator_of(_unchanged(job.task, job.task_digest), job.episodes)
-        while _open:
-            _open.popitem()[1].close()
+        close_real_task()
         _open[wanted] = made
     return _open[wanted]
+
+
+def close_real_task() -> None:
+    """Closes the real task that this process's latest job has left open for the next."""
+    while _open:
+        _open.popitem()[1].close()

@@ -12,7 +12,7 @@ from typing import Any
 from gtn_core.distributed import SingleProcess, World, everywhere, first, share_out
 from gtn_core.workers import run_jobs
 from gtn_rl.environments import Environment, find_environment
-from gtn_rl.transfer.agents import AgentJob, run_job
+from gtn_rl.transfer.agents import AgentJob, close_real_task, run_job
 from gtn_rl.transfer.outcome import Transfer, conclude
 from gtn_rl.transfer.plan import TransferPlan, check, jobs_of
 from gtn_rl.transfer.report import refuse_another_study, write_transfer_report
@@ -105,6 +105,7 @@ def study(
     world = world or SingleProcess()
     everywhere(world, lambda: check(env, task, plan))
     with contextlib.ExitStack() as held:
+        held.callback(close_real_task)  # worker processes end with theirs
         results: list[ResultsFile] = []
 
         def begin() -> list[tuple[dict[str, Any], dict[str, Any] | None]]:

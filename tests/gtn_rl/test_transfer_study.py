@@ -1,5 +1,6 @@
 """Transfer studies: agents, controls, results file, workers, statistics and the cost at which a teacher pays."""
 
+import contextlib
 import dataclasses
 import json
 from pathlib import Path
@@ -429,6 +430,16 @@ def test_real_task_stays_open_until_a_job_has_another(counted):
     run_job(dataclasses.replace(job, number=1))
     assert counted == kept
     run_job(JOB)
+    assert not counted
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_study_closes_the_real_task_at_its_end(counted, tmp_path, monkeypatch, fails):
+    monkeypatch.setattr(ResultsFile, "add", lambda *told: held.append(len(counted)) or (1 / 0 if fails else None))
+    held = []
+    with pytest.raises(ZeroDivisionError) if fails else contextlib.nullcontext():
+        study(find_environment("Counted-v0"), "Counted-v0", TransferPlan(**TINY), tmp_path, silent)
+    assert held == [4] * (1 if fails else 2)  # the first agent's own copy is closed already
     assert not counted
 
 
