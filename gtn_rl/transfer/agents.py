@@ -14,6 +14,7 @@ from gtn_core.errors import GTNError
 from gtn_core.seeding import Streams
 from gtn_rl.environments import Environment, find_environment
 from gtn_rl.sb3.algorithms import algorithm
+from gtn_rl.sb3.randomness import own_randomness
 from gtn_rl.transfer.cloning import clone
 from gtn_rl.transfer.evaluator import Evaluator, evaluator_of
 from gtn_rl.transfer.real_returns import Act, acting
@@ -98,7 +99,9 @@ class AgentJob:
 
 
 def run_job(job: AgentJob) -> dict[str, Any]:
-    """Trains and judges one agent; the real task stays open for the next job, see ``close_real_task``.
+    """Trains and judges one agent.
+
+    The caller's random states do not change. The real task stays open for the next job, see ``close_real_task``.
 
     Returns:
         ``checkpoints``: for each stop ``steps``, ``taken``, ``updates``, ``cpu_seconds``, and ``deterministic`` and
@@ -114,7 +117,9 @@ def run_job(job: AgentJob) -> dict[str, Any]:
     """
     began = time.perf_counter()
     run = _clone if job.role == CLONING else _train
-    return {**run(job), "wall_seconds": round(time.perf_counter() - began, 2)}
+    with own_randomness(Streams(job.seed).seed("job", job.number)):
+        result = run(job)
+    return {**result, "wall_seconds": round(time.perf_counter() - began, 2)}
 
 
 def stops_of(job: AgentJob) -> list[int]:

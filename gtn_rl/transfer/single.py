@@ -19,6 +19,7 @@ from gtn_core.threads import one_thread
 from gtn_rl.environments import Environment, find_environment, require_same_spaces
 from gtn_rl.sb3.algorithms import Algorithm, algorithm, require_fit
 from gtn_rl.sb3.divergence import divergence_told
+from gtn_rl.sb3.randomness import own_randomness
 from gtn_rl.tasks import threshold_of
 from gtn_rl.transfer.agent_file import agent_path, save_agent
 from gtn_rl.transfer.evaluator import evaluator_of
@@ -226,6 +227,8 @@ def _path(path: str | Path | None) -> Path | None:
 def run(wanted: Request, advance: Callable[[int], None]) -> TrainedAgent:
     """Trains, evaluates, saves and films an agent, on one thread, as in ``transfer``.
 
+    The caller's random states do not change.
+
     Args:
         wanted: The request.
         advance: Called with the steps taken so far.
@@ -235,7 +238,7 @@ def run(wanted: Request, advance: Callable[[int], None]) -> TrainedAgent:
         DivergedError: The agent's networks are no longer finite.
         GTNError: A file cannot be written.
     """
-    with one_thread():
+    with one_thread(), own_randomness(Streams(wanted.seed).seed("run")):
         return _run(wanted, advance)
 
 

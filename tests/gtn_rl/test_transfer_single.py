@@ -1,12 +1,16 @@
 """``train_agent``: one agent from Python, trained, tested and saved."""
 
+import random
+
 import numpy as np
 import pytest
 import torch
 from stable_baselines3 import A2C
+from torch.nn.utils import parameters_to_vector
 
 import gtn_rl
 from gtn_core.errors import DivergedError, UsageError
+from gtn_rl.sb3.randomness import own_randomness
 
 
 def test_agent_is_trained_tested_and_saved(tmp_path):
@@ -33,6 +37,26 @@ def test_settings_override_config_and_seed_decides_the_agent(tmp_path):
     first, same, other = (next(one.agent.policy.parameters()).detach().numpy() for one in trained)
     np.testing.assert_array_equal(first, same)
     assert not np.array_equal(first, other)
+
+
+def test_random_states_outside_neither_change_nor_matter():
+    trained = []
+    for seed in (1, 2):
+        with own_randomness(seed):
+            expected = drawn()
+        with own_randomness(seed):
+            trained.append(
+                gtn_rl.train_agent("CartPole-v1", "dqn", steps=40, episodes=2, settings={"learning_starts": 5})
+            )
+            assert drawn() == expected
+    first, second = (parameters_to_vector(one.agent.policy.parameters()) for one in trained)
+    assert torch.equal(first, second)
+    assert trained[0].result["stochastic"] == trained[1].result["stochastic"]
+
+
+def drawn():
+    """Returns a draw from each of the global random states."""
+    return float(torch.rand(())), np.random.random(), random.random()
 
 
 def test_tuned_config_is_the_shipped_one():

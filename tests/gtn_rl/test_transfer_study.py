@@ -3,11 +3,13 @@
 import contextlib
 import dataclasses
 import json
+import random
 from pathlib import Path
 
 import gymnasium as gym
 import numpy as np
 import pytest
+import torch
 from gymnasium.envs.classic_control import CartPoleEnv
 
 from gtn_core.distributed import SingleProcess
@@ -18,6 +20,7 @@ from gtn_rl.environments import find_environment
 from gtn_rl.models.greedy_actions import greedy_outputs
 from gtn_rl.provenance import TOLD
 from gtn_rl.sb3.algorithms import algorithm
+from gtn_rl.sb3.randomness import own_randomness
 from gtn_rl.tasks import threshold_of
 from gtn_rl.transfer import agents, cloning
 from gtn_rl.transfer.agents import CLONING, REAL, TEACHER, UNTRAINED, AgentJob, run_job, stops_of
@@ -355,6 +358,17 @@ def test_agents_with_budget_train_until_task_is_solved():
     assert easy["solved_at"] == 10
     hard = run_job(AgentJob(**{**vars(JOB), "role": REAL, "threshold": 501.0, "budget": 30}))
     assert (hard["checkpoints"][-1]["taken"], hard["solved_at"]) == (30, None)
+
+
+@pytest.mark.parametrize("role", [REAL, CLONING])
+def test_job_leaves_the_global_random_states_as_they_are(teacher, role):
+    env = find_environment(str(teacher))
+    job = dataclasses.replace(JOB, role=role, env=env.name, digest=env.digest)
+    with own_randomness(0):
+        expected = float(torch.rand(())), np.random.random(), random.random()
+    with own_randomness(0):
+        run_job(job)
+        assert (float(torch.rand(())), np.random.random(), random.random()) == expected
 
 
 DIVERGING = {"learning_rate": 1e30}
