@@ -93,7 +93,7 @@ def meta_train(
     finally:
         task.close()
     seconds = sum(result.seconds for result in pipeline.results)
-    return Progress(iteration=pipeline.outer_steps, seconds=seconds, best=pipeline.judged.score), pipeline.results
+    return Progress(iteration=pipeline.outer_steps, seconds=seconds, best=pipeline.score), pipeline.results
 
 
 def _refuse_nonsense(config: RLConfig, task: BatchedTask) -> None:
@@ -124,8 +124,7 @@ def _warn_of_numbers(spec: TaskSpec) -> None:
 
 def _finish(pipeline: Pipeline) -> None:
     """Writes the final file (the best teacher and all its stages), and a summary next to it."""
-    last = pipeline.judged
-    pipeline.write(last.score, last.metrics, pipeline.cost)
+    pipeline.write(pipeline.score, pipeline.judged.metrics, pipeline.cost)
     summary: dict[str, Any] = {"stages": [vars(result) for result in pipeline.results]}
     with replacing(pipeline.run.path / "stages.json") as file:
         file.write(json.dumps(summary, indent=1).encode())

@@ -26,7 +26,7 @@ def _fitted(pipeline: Pipeline, index: int, stage: StageConfig, folder: RunFolde
     assert isinstance(teacher, EnvironmentTeacher)
     with contextlib.closing(pipeline.tracker(folder, stage, None, SingleProcess())) as tracker:
         explained = fit_transitions(teacher, harvests, streams.torch("fit", index))
-        metrics = {"fit/explained_variance": explained}
+        metrics = {} if explained is None else {"fit/explained_variance": explained}
         if teacher.termination is not None:
             accuracy = fit_terminations(teacher, harvests, streams.torch("fit-termination", index))
             metrics |= {} if accuracy is None else {"fit/termination_balanced_accuracy": accuracy}

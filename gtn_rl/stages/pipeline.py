@@ -66,8 +66,15 @@ class Pipeline:
 
     @property
     def judged(self) -> StageResult:
-        """The last stage that was validated; its score is the environment's."""
+        """The last stage that was judged by real returns."""
         return next(result for result in reversed(self.results) if NATURES[result.name].judges)
+
+    @property
+    def score(self) -> float:
+        """The environment's score: that of the last stage that was judged."""
+        score = self.judged.score
+        assert score is not None  # only ``fit`` may be without one
+        return score
 
     @property
     def cost(self) -> Cost:
@@ -95,7 +102,7 @@ class Pipeline:
         tracker: CostTracker,
         *,
         kept: bool,
-        score: float,
+        score: float | None,
         metrics: Mapping[str, float],
         before: float | None = None,
         outer_steps: int = 0,

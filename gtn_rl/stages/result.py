@@ -15,7 +15,7 @@ class StageResult:
     Attributes:
         name: Name of the stage.
         kept: Whether it helped, so that its changes were kept.
-        score: Validation score after it; for ``fit``, the explained variance.
+        score: Validation score after it; for ``fit``, the explained variance, or None if it could not be validated.
         outer_steps: Number of outer steps taken.
         real_steps: Steps of the real task, including validation and harvests.
         cpu_seconds: Processor time, likewise.
@@ -26,7 +26,7 @@ class StageResult:
 
     name: str
     kept: bool
-    score: float
+    score: float | None
     outer_steps: int
     real_steps: int
     cpu_seconds: float
@@ -42,6 +42,6 @@ class StageResult:
     def __str__(self) -> str:
         cost = f"{self.outer_steps:,} outer steps, {self.real_steps:,} real steps, {self.cpu_seconds:,.0f} CPU-seconds"
         if self.before is None:
-            return f"{self.name}: {self.score:.4f}; {cost}"
+            return f"{self.name}: {'not validated' if self.score is None else f'{self.score:.4f}'}; {cost}"
         kept = "kept" if self.kept else "not kept"
         return f"{self.name}: real return {self.score:.1f}, {self.before:.1f} before, {kept}; {cost}"

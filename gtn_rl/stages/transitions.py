@@ -29,7 +29,7 @@ def fit_transitions(
     updates: int = 4000,
     batch_size: int = 256,
     lr: float = 3e-3,
-) -> float:
+) -> float | None:
     """Fits the change of the normalised state in a step, in place, by Adam with a cosine decay to 0.
 
     A tenth of the episodes is held out for evaluation.
@@ -44,11 +44,11 @@ def fit_transitions(
 
     Returns:
         Share of the change's variance that the network explains on held-out episodes, averaged over the entries of a
-        state that change at all; 1 is perfect.
+        state whose change varies; 1 is perfect. None if none does there, as in a single step: nothing is validated then.
     """
     assert teacher.transition is not None
     inputs, changes, left_out = _data(teacher, harvests)
-    spread = changes[~left_out].std(dim=0).clamp(min=LEAST)
+    spread = changes[~left_out].std(dim=0, correction=0).clamp(min=LEAST)
     train = (~left_out).nonzero().squeeze(1)
 
     def loss(network: nn.ParameterList) -> Tensor:
@@ -58,9 +58,13 @@ def fit_transitions(
     regress(teacher.transition, loss, updates=updates, lr=lr)
     with torch.no_grad():
         found = evaluate(teacher.transition, inputs[left_out], teacher.activation)
-        error, variance = (found - changes[left_out]).square().mean(dim=0), changes[left_out].var(dim=0)
-        moving = variance > LEAST**2
-        explained = float((1 - error[moving] / variance[moving]).mean()) if moving.any() else 1.0
+        error = (found - changes[left_out]).square().mean(dim=0)
+        variance = changes[left_out].var(dim=0, correction=0)
+        varying = variance > LEAST**2
+    if not varying.any():
+        log.warning("all held-out steps change the state alike, so the fitted transitions are not validated")
+        return None
+    explained = float((1 - error[varying] / variance[varying]).mean())
     log.info("fitted transitions explain %.4f of the variance of a step on held-out episodes", explained)
     return explained
 
