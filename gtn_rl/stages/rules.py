@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from gtn_core.errors import UsageError, unknown_name
 from gtn_core.estimators import ESTIMATORS
 from gtn_rl.config import EnvironmentConfig, StageConfig
-from gtn_rl.models.parts import out_of_reach
+from gtn_rl.stages.parts import out_of_reach
 
 ENDS = {
     "bandit": "every step of a bandit ends an episode",

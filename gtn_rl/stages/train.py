@@ -20,7 +20,7 @@ from gtn_rl.config import StageConfig
 from gtn_rl.gradient import FORMS, GradientJob
 from gtn_rl.job import EvolutionJob, Save
 from gtn_rl.models.environment import EnvironmentTeacher
-from gtn_rl.models.parts import learned_parts
+from gtn_rl.stages.parts import learned_parts
 from gtn_rl.stages.pipeline import Pipeline, own_metrics
 from gtn_rl.stages.result import StageResult
 
