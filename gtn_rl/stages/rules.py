@@ -46,6 +46,8 @@ def refuse_nonsense(environment: EnvironmentConfig, stages: Sequence[StageConfig
         raise UsageError(f"{DYNAMICS[kind]}, so the stage fit does not apply")
     if "fit" not in names and kind == "mdp":
         raise UsageError("an mdp needs the stage fit for its dynamics")
+    if kind == "mdp":
+        _refuse_wrong_order(stages)
     if kind == "mdp" and environment.harvest_episodes < 2:
         raise UsageError(
             "an mdp needs environment.harvest_episodes of 2 or more: its dynamics are validated on held-out ones"
@@ -65,7 +67,7 @@ def refuse_nonsense(environment: EnvironmentConfig, stages: Sequence[StageConfig
         raise UsageError(
             "an mdp needs environment.episode_steps of 2 or more; for one-step episodes, use --kind bandit"
         )
-    if [stage.nature.judges for stage in stages if not stage.nature.warms_up][-1:] == [False]:
+    if [stage.nature.judges for stage in stages][-1:] == [False]:
         raise UsageError("no stage after fit validates the mdp; add scale or bilevel after it")
     for stage in stages:
         _refuse_missing_parts(environment, stage)
@@ -81,6 +83,19 @@ def refuse_nonsense(environment: EnvironmentConfig, stages: Sequence[StageConfig
 def evolution_strategies() -> list[str]:
     """Returns the names of the estimators that are evolution strategies."""
     return [name for name in ESTIMATORS if name != "backprop"]
+
+
+def _refuse_wrong_order(stages: Sequence[StageConfig]) -> None:
+    """Raises UsageError unless an MDP's stages warm up, then fit its dynamics, then train agents inside."""
+    fitted = False
+    for stage in stages:
+        fitted |= stage.name == "fit"
+        if stage.nature.warms_up and fitted:
+            raise UsageError(f"the stage {stage.name} must come before fit: it is judged without an mdp's dynamics")
+        if not stage.nature.warms_up and not fitted:
+            raise UsageError(
+                f"the stage {stage.name} must come after fit: agents would train in dynamics not yet fitted"
+            )
 
 
 def _refuse_missing_parts(environment: EnvironmentConfig, stage: StageConfig) -> None:
