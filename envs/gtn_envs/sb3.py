@@ -17,6 +17,9 @@ from gtn_envs.native_vector_env import NativeVectorEnv
 
 __all__ = ["SB3VecEnv"]
 
+SINGLE = {"observation_space": "single_observation_space", "action_space": "single_action_space"}
+"""The spaces of one copy: Stable-Baselines3's names, and those of Gymnasium's vector environments."""
+
 
 class SB3VecEnv(VecEnv):
     """Steps all copies at once, where SB3's own ``DummyVecEnv`` loops over them.
@@ -79,8 +82,8 @@ class SB3VecEnv(VecEnv):
         self.env.close()
 
     def get_attr(self, attr_name: str, indices: VecEnvIndices = None) -> list[Any]:
-        """Returns an attribute of the environment, once per requested copy."""
-        return [getattr(self.env, attr_name)] * len(self._copies(indices))
+        """Returns an attribute of the environment, once per requested copy; the spaces are those of one copy."""
+        return [getattr(self.env, SINGLE.get(attr_name, attr_name))] * len(self._copies(indices))
 
     def set_attr(self, attr_name: str, value: Any, indices: VecEnvIndices = None) -> None:
         """Sets an attribute of the environment.

@@ -62,6 +62,8 @@ def test_infos_are_separate_per_copy_and_step(files: dict[str, Path]) -> None:
 
 def test_attribute_access_and_rendering(files: dict[str, Path]) -> None:
     env = adapter("GTN-TestDiscrete-v0", 3, render_mode="rgb_array")
+    for space in ("observation_space", "action_space"):
+        assert env.get_attr(space) == DummyVecEnv(singles("GTN-TestDiscrete-v0", 3)).get_attr(space)
     assert env.get_attr("autoreset_mode", [0, 2]) == [env.env.autoreset_mode] * 2
     assert env.env_is_wrapped(TimeLimit) == [False] * 3
     env.reset()
