@@ -241,7 +241,7 @@ def resolve_config(task: str, preset: str = "fast", *layers: Mapping[str, Any]) 
     """Builds the config of a run from a task, a preset and the user's settings.
 
     Args:
-        task: A Gymnasium id.
+        task: A Gymnasium id with its version.
         preset: A name of ``gtn_rl.presets``.
         layers: Nested dictionaries, each overriding those before it. A budget (``iterations`` or ``minutes``) in one
             replaces the budget of those before.

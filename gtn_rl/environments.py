@@ -15,7 +15,7 @@ import gymnasium as gym
 import gtn_envs  # registers the shipped environments
 from gtn_core.errors import GTNError, UsageError
 from gtn_core.run_folder import teacher_of
-from gtn_rl.tasks.registry import make_env
+from gtn_rl.tasks.registry import make_env, unknown_environment
 
 OBSERVATIONS = (gym.spaces.Box, gym.spaces.Discrete, gym.spaces.MultiDiscrete, gym.spaces.MultiBinary)
 """Observation spaces that agents with an MLP policy accept."""
@@ -168,7 +168,7 @@ def _register_images(task: str) -> str:
 
 
 def _registered(name: str) -> str:
-    """Imports the package of ``package:id`` and returns the id, completed with its newest version."""
+    """Imports the package of ``package:id`` and returns the id, which must have its version."""
     package, colon, bare = name.rpartition(":")
     if colon:
         _imported(package, name)
@@ -183,7 +183,7 @@ def _registered(name: str) -> str:
             raise UsageError(f"{name} has no teacher yet: {Path(name, 'teacher.safetensors')} does not exist") from None
         if isinstance(error, gym.error.NamespaceNotFound):  # a path looks like an id with a namespace
             raise UsageError(f"{name!r} is neither an environment nor a run folder") from None
-        raise UsageError(f"unknown environment {bare!r}: {str(error).strip('.')}") from None
+        raise unknown_environment(name) from None
 
 
 def _imported(package: str, name: str) -> ModuleType:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import difflib
+import importlib
+import re
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -66,16 +68,21 @@ def make_env(id: str, env_kwargs: Mapping[str, Any]) -> gym.Env:
     """Returns the Gymnasium environment of an id.
 
     Raises:
-        UsageError: The id is unknown, or a package that it needs is not installed.
+        UsageError: The id is unknown or lacks its version, or a package that it needs is not installed.
         GTNError: The environment's own code fails, or the images of a real data set are missing.
     """
+    module, _, bare = id.rpartition(":")
     try:
         with warnings.catch_warnings():
             # Box2D's import warns from C, and crashes the interpreter where warnings are errors.
             warnings.filterwarnings("ignore", "builtin type .* has no __module__ attribute", DeprecationWarning)
+            if module:
+                importlib.import_module(module)
+            if bare not in gym.registry and not re.search(r"-v\d+$", bare):
+                raise UnregisteredEnv(id)  # Gymnasium would take the newest version, of which presets know nothing
             return gym.make(id, disable_env_checker=True, **env_kwargs)
     except UnregisteredEnv as error:
-        raise _unknown(id) from error
+        raise unknown_environment(id) from error
     except DependencyNotInstalled as error:
         raise UsageError(f"{id} needs a package that is not installed: {how_to_install(id) or error}") from error
     except (ModuleNotFoundError, gym.error.Error) as error:
@@ -86,14 +93,14 @@ def make_env(id: str, env_kwargs: Mapping[str, Any]) -> gym.Env:
         raise GTNError(f"{id} cannot be made: {type(error).__name__}: {error} ({WHERE})") from error
 
 
-def _unknown(id: str) -> UsageError:
+def unknown_environment(id: str) -> UnknownNameError:
     """Returns the error for an unregistered id, with the nearest id, or how to name a user's own."""
     module, _, bare = id.rpartition(":")
     near = difflib.get_close_matches(bare, gym.registry, n=1, cutoff=0.6)
     hint = f"did you mean {near[0]!r}?" if near else f"importing {module!r} does not register it"
     if not near and not module:
         hint = "for one that your own package registers, use my_package:MyEnv-v0"
-    return UnknownNameError(f"unknown Gymnasium environment {bare!r}; {hint}")
+    return UnknownNameError(f"unknown environment {bare!r}; {hint}")
 
 
 def how_to_install(id: str) -> str | None:

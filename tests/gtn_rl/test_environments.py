@@ -9,7 +9,8 @@ from gtn_rl.environments import find_environment
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("CartPol-v1", "unknown environment 'CartPol-v1'"),
+        ("CartPol-v1", "unknown environment 'CartPol-v1'; did you mean 'CartPole-v"),
+        ("CartPole", "unknown environment 'CartPole'; did you mean 'CartPole-v1'"),
         ("no_such_package:X-v0", "cannot import the package 'no_such_package'"),
         ("absent.safetensors", "environment file absent.safetensors does not exist"),
     ],

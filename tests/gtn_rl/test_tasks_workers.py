@@ -256,8 +256,10 @@ def test_denormalised_actions_stay_within_the_action_space(low: float, high: flo
 @pytest.mark.parametrize(
     ("id", "message"),
     [
-        ("CartPoel-v1", "unknown Gymnasium environment 'CartPoel-v1'; did you mean 'CartPole-v"),
-        ("CartPole-v7", "unknown Gymnasium environment 'CartPole-v7'; did you mean 'CartPole-v"),
+        ("CartPoel-v1", "unknown environment 'CartPoel-v1'; did you mean 'CartPole-v"),
+        ("CartPole-v7", "unknown environment 'CartPole-v7'; did you mean 'CartPole-v"),
+        ("CartPole", "unknown environment 'CartPole'; did you mean 'CartPole-v1'?"),
+        ("gymnasium:Pendulum", "unknown environment 'Pendulum'; did you mean 'Pendulum-v1'?"),
         ("no_such_package:Env-v0", "no_such_package:Env-v0: No module named 'no_such_package'"),
     ],
 )
@@ -265,6 +267,16 @@ def test_unknown_ids_are_rejected(id: str, message: str) -> None:
     with pytest.raises(UsageError) as error:
         make_task(id)
     assert str(error.value).startswith(message)
+
+
+def test_id_registered_without_version_is_a_task() -> None:
+    gym.register("Unversioned", "gymnasium.envs.classic_control:PendulumEnv", max_episode_steps=5)
+    try:
+        task = make_task("Unversioned", workers=0)
+        task.close()
+    finally:
+        del gym.registry["Unversioned"]
+    assert task.spec.id == "Unversioned"
 
 
 def test_deprecated_environment_version_is_rejected() -> None:
