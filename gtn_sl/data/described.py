@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import math
 from collections.abc import Mapping
@@ -10,6 +11,7 @@ from typing import Any
 
 from gtn_core.errors import DataError
 from gtn_sl.data.own import CHANNELS
+from gtn_sl.data.raw import RawImages
 from gtn_sl.data.task import ImageTask
 from gtn_sl.data.tasks import find_task, is_file
 
@@ -50,8 +52,13 @@ def described_task(header: Mapping[str, Any]) -> ImageTask:
         validation_size=0,
         source="as a file's header describes it",
         licence="not stated",
-        load=lambda data_dir, download: find_task(name).load(data_dir, download),
+        load=functools.partial(_images_of, name),
     )
+
+
+def _images_of(name: str, data_dir: Path | None, download: bool) -> RawImages:
+    """Looks for a task and loads its images; see ``ImageTask.load``."""
+    return find_task(name).load(data_dir, download)
 
 
 def compare_images(task: ImageTask, described: ImageTask, user: str) -> None:

@@ -89,9 +89,14 @@ def image_task(
         validation_size=held_out,
         source=source,
         licence=licence,
-        load=lambda data_dir, download: raw,
+        load=functools.partial(_given, raw),
         digest=_digest(given, held_out),
     )
+
+
+def _given(raw: RawImages, data_dir: Path | None, download: bool) -> RawImages:
+    """Returns images that are in memory; see ``ImageTask.load``."""
+    return raw
 
 
 def task_of_file(path: Path) -> ImageTask:

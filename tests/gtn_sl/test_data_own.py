@@ -2,6 +2,7 @@
 
 import json
 import os
+import pickle
 import shutil
 import sys
 import zipfile
@@ -11,9 +12,11 @@ import pytest
 import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
+from torch.utils.data import DataLoader
 
 from gtn_core.errors import CheckpointError, DataError, UsageError
 from gtn_core.planning.plan import StepPlan
+from gtn_sl import TeacherDataset
 from gtn_sl.config import resolve_config
 from gtn_sl.data import find_task, image_task, load_task
 from gtn_sl.presets import PRESETS
@@ -266,6 +269,22 @@ def test_teacher_loads_without_real_images(file, teacher):
     for load in (lambda: elsewhere.task.load(None, False), lambda: load_real_images(load_teacher(teacher))):
         with pytest.raises(DataError, match="No such file"):
             load()
+
+
+def test_tasks_load_the_same_images_after_pickling(file, arrays, teacher):
+    for task in (image_task("Colours", **arrays), find_task(str(file)), load_teacher(teacher).teacher.task):
+        copy = pickle.loads(pickle.dumps(task))
+        assert copy.facts() == task.facts()
+        for name, images in vars(task.load(None, False)).items():
+            np.testing.assert_array_equal(getattr(copy.load(None, False), name), images)
+
+
+@pytest.mark.slow
+def test_spawned_workers_read_a_teacher_of_own_images(teacher):
+    dataset = TeacherDataset(teacher, batches=True)
+    spawned = DataLoader(dataset, batch_size=None, num_workers=1, multiprocessing_context="spawn")
+    for (here, _), (there, _) in zip(dataset, spawned, strict=True):
+        assert torch.equal(here, there)
 
 
 def test_moved_real_images_are_found_in_data_dir(file, teacher, tmp_path):
