@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
@@ -31,7 +32,9 @@ class TeacherDataset(IterableDataset[tuple[Tensor, Tensor]]):
         labels: ``"soft"`` for the probabilities that the teacher teaches; ``"index"`` for the likeliest class.
         seed: Seed of the lesson of epoch 0; each later epoch adds one. It matters if the teacher gives each learner
             different noise, labels or order.
-        shard: ``(rank, number of processes)`` if several processes train together: each gets different steps.
+        shard: ``(rank, number of processes)`` if several processes train together: they divide the steps among
+            themselves. If T is no multiple of their number, the first steps are repeated so that all get equally many,
+            as in ``DistributedSampler``: a process with fewer would keep the others waiting.
 
     Raises:
         GTNError: There is no such teacher.
@@ -75,8 +78,7 @@ class TeacherDataset(IterableDataset[tuple[Tensor, Tensor]]):
 
     def __len__(self) -> int:
         """Returns the number of items of one pass of this process, over all its workers."""
-        rank, processes = self.shard
-        steps = len(range(rank, self.steps, processes))
+        steps = self._steps_per_process()
         return steps if self.batches else steps * self.batch_size
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
@@ -92,8 +94,12 @@ class TeacherDataset(IterableDataset[tuple[Tensor, Tensor]]):
             else:
                 yield from zip(images, labels, strict=True)
 
-    def _own_steps(self) -> range:
+    def _own_steps(self) -> list[int]:
         """Returns the steps of this process and worker."""
         worker, (rank, processes) = get_worker_info(), self.shard
         number, workers = (worker.id, worker.num_workers) if worker else (0, 1)
-        return range(rank + processes * number, self.steps, processes * workers)
+        turns = range(number, self._steps_per_process(), workers)
+        return [(rank + processes * turn) % self.steps for turn in turns]
+
+    def _steps_per_process(self) -> int:
+        return math.ceil(self.steps / self.shard[1])

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 from torch.utils.data import DataLoader
+from torch.utils.data.distributed import DistributedSampler
 
 from gtn_core.errors import UsageError
 from gtn_sl import TeacherDataset, load_teacher
@@ -61,13 +62,24 @@ def test_workers_divide_steps_and_keep_order(file, batches):
     assert torch.equal(torch.stack([x for x, _ in loader]), images)
 
 
-@pytest.mark.parametrize("processes", [1, 2, 3, 7])
-def test_shards_divide_steps_among_processes(file, processes):
+@pytest.mark.parametrize("processes", [1, 2, 3, 5, 7, 11])
+def test_shards_divide_steps_as_distributed_sampler_does(file, processes):
     images, _ = batches_of(file)
-    shares = [TeacherDataset(file, batches=True, shard=(rank, processes)) for rank in range(processes)]
-    seen = [x for share in shares for x, _ in share]
-    assert sum(map(len, shares)) == len(seen) == STEPS
-    assert all(any(torch.equal(x, image) for x in seen) for image in images)
+    for rank in range(processes):
+        sampler = DistributedSampler(range(STEPS), processes, rank, shuffle=False)
+        share = TeacherDataset(file, batches=True, shard=(rank, processes))
+        assert len(share) == len(sampler)
+        assert torch.equal(torch.stack([x for x, _ in share]), images[list(sampler)])
+
+
+@pytest.mark.parametrize("workers", [2, 3])
+def test_every_process_has_as_many_batches_of_any_size(file, workers):
+    counts = set()
+    for rank in range(3):
+        dataset = TeacherDataset(file, shard=(rank, 3))
+        loader = DataLoader(dataset, batch_size=SIZE - 1, num_workers=workers, multiprocessing_context="fork")
+        counts.add(len(list(loader)))
+    assert len(counts) == 1
 
 
 @pytest.mark.parametrize("workers", [0, 2])
