@@ -287,7 +287,7 @@ def test_spawned_workers_read_a_teacher_of_own_images(teacher):
         assert torch.equal(here, there)
 
 
-def test_moved_real_images_are_found_in_data_dir(file, teacher, tmp_path):
+def test_moved_real_images_are_found_in_data_dir(file, teacher, tmp_path, monkeypatch):
     here = load_real_images(load_teacher(teacher)).train.images
     (tmp_path / "moved").mkdir()
     file.rename(tmp_path / "moved" / file.name)
@@ -296,6 +296,8 @@ def test_moved_real_images_are_found_in_data_dir(file, teacher, tmp_path):
     ):
         load_real_images(load_teacher(teacher), tmp_path)
     assert torch.equal(load_real_images(load_teacher(teacher), tmp_path / "moved").train.images, here)
+    monkeypatch.setenv("GTN_DATA_DIR", str(tmp_path / "moved"))
+    assert torch.equal(load_real_images(load_teacher(teacher)).train.images, here)
 
 
 def test_class_names_may_be_bytes(file, arrays):
