@@ -276,7 +276,7 @@ def resolve_config(task: str, preset: str = "fast", *layers: Mapping[str, Any]) 
         stack.append(layer)
     resolved = resolve(RLConfig, *stack)
     if (resolved.iterations is None) == (resolved.minutes is None):
-        raise UsageError("give one budget: either --iterations or --minutes")
+        raise UsageError("give one budget: either iterations or minutes")
     if not resolved.stages:
         raise UsageError("a meta-training needs at least one stage")
     start = resolved.environment.start

@@ -227,7 +227,7 @@ def resolve_config(task: str, preset: str = "fast", *layers: Mapping[str, Any]) 
         stack += [*_replaced(layer), layer]
     resolved = resolve(MetaTrainConfig, *stack, {"task": found.name})
     if (resolved.outer.iterations is None) == (resolved.outer.minutes is None):
-        raise UsageError("give one budget: either --iterations or --minutes")
+        raise UsageError("give one budget: either outer.iterations or outer.minutes")
     if resolved.inner.first_steps > resolved.inner.steps:
         first, last = resolved.inner.first_steps, resolved.inner.steps
         raise UsageError(f"inner.first_steps={first} must be at most inner.steps={last}, which the inner steps grow to")

@@ -99,7 +99,7 @@ def require_exportable(format: str, path: Path) -> None:
             raise UsageError(f"{path} already exists; a folder of images must be new or empty")
         return
     if path.suffix != suffix:
-        raise UsageError(f"--out must be a file named <name>{suffix}, not {path}")
+        raise UsageError(f"a data set in the format {format} must be a file named <name>{suffix}, not {path}")
     require_writable(path)
 
 

@@ -14,7 +14,7 @@ from gtn_core.config import resolve, to_dict
 from gtn_core.errors import CheckpointError, DataError, GTNError
 from gtn_sl.config import MetaTrainConfig
 from gtn_sl.data import ImageTask, TaskData, compare_images, described_task, find_task, is_file, is_own, load_task
-from gtn_sl.data.folder import resolve_data_dir
+from gtn_sl.data.folder import ENV_VAR, resolve_data_dir
 from gtn_sl.provenance import Provenance
 from gtn_sl.shipped import find_teacher
 from gtn_sl.starting_point import told_name
@@ -140,7 +140,8 @@ def _where_it_lies(name: str, data_dir: str | Path | None) -> str:
     moved = resolve_data_dir(data_dir) / Path(name).name
     if not moved.is_file():
         raise DataError(
-            f"cannot read the images {name}: No such file or directory (if they are in another folder, pass --data-dir)"
+            f"cannot read the images {name}: No such file or directory (if they are in another folder, give it as"
+            f" data_dir, --data-dir or {ENV_VAR})"
         )
     return str(moved)
 

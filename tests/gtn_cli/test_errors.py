@@ -32,6 +32,14 @@ def assert_one_line(outcome, code, *words):
         (["meta-train", "--config", "absent.yaml"], ["cannot read the config absent.yaml"]),
         (["meta-train", "--task", "CartPole-v1", "--estimator", "metagrad"], ["unknown estimator", "'meta-gradient'"]),
         (["meta-train", "--minutes", "1", "--iterations", "2"], ["either --iterations or --minutes"]),
+        (
+            ["meta-train", "--set", "outer.minutes=1", "--set", "outer.iterations=2"],
+            ["either outer.iterations or outer.minutes"],
+        ),
+        (
+            ["meta-train", "--task", "CartPole-v1", "--set", "minutes=1", "--set", "iterations=2"],
+            ["either iterations or minutes"],
+        ),
         (["meta-train", "--device", "cuda"], ["CUDA", "--device cpu"]),
         (["meta-train", "--device", "warp"], ["warp", "cuda:N"]),
         (["meta-train", "--resume", "nowhere"], ["nowhere is not a run folder"]),

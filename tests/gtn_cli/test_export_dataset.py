@@ -65,8 +65,8 @@ def test_other_formats_are_exported(call, trained, tmp_path, format):
     ("arguments", "code", "words"),
     [
         (["absent.safetensors", "--out", "d.safetensors"], 1, "file absent.safetensors does not exist"),
-        (["RUN", "--out", "d.zip"], 2, "--out must be a file named <name>.safetensors, not d.zip"),
-        (["RUN", "--format", "npz", "--out", "d.safetensors"], 2, "--out must be a file named <name>.npz"),
+        (["RUN", "--out", "d.zip"], 2, "format stream must be a file named <name>.safetensors, not d.zip"),
+        (["RUN", "--format", "npz", "--out", "d.safetensors"], 2, "format npz must be a file named <name>.npz"),
         (["RUN", "--format", "png", "--out", "RUN"], 2, "a folder of images must be new or empty"),
         (["RUN", "--format", "jpeg", "--out", "d"], 2, "'jpeg' is not one of"),
         (["RUN", "--out", "/dev/null/d.safetensors"], 2, "cannot write /dev/null/d.safetensors"),

@@ -292,7 +292,7 @@ def test_moved_real_images_are_found_in_data_dir(file, teacher, tmp_path, monkey
     (tmp_path / "moved").mkdir()
     file.rename(tmp_path / "moved" / file.name)
     with pytest.raises(
-        DataError, match=r"No such file or directory \(if they are in another folder, pass --data-dir\)"
+        DataError, match=r"No such file .* in another folder, give it as data_dir, --data-dir or GTN_DATA_DIR\)"
     ):
         load_real_images(load_teacher(teacher), tmp_path)
     assert torch.equal(load_real_images(load_teacher(teacher), tmp_path / "moved").train.images, here)
