@@ -83,17 +83,23 @@ def inner_steps(command: F) -> F:
     )(command)
 
 
+LARGEST = 1e30
+"""Largest number that a setting takes; see ``gtn_core.config``, not imported here since that takes time."""
+
+
 class Amount(click.FloatRange):
-    """A finite number, greater than 0 or, if ``least`` is given, at least ``least``."""
+    """A number up to ``LARGEST``, greater than 0 or, if ``least`` is given, at least ``least``."""
 
     def __init__(self, least: float | None = None) -> None:
         super().__init__(min=least or 0, min_open=least is None)
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """Parses a value; fails if it is out of range, infinite or NaN."""
+        """Parses a value; fails if it is out of range or NaN."""
         number = float(super().convert(value, param, ctx))
         if not math.isfinite(number):
             self.fail(f"{value} is not a finite number.", param, ctx)
+        if number > LARGEST:
+            self.fail(f"{value} is above {LARGEST:g}.", param, ctx)
         return number
 
 

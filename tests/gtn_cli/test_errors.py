@@ -1,5 +1,6 @@
 """Failures for the user to fix: one clear line, the right exit code, nothing lost."""
 
+import math
 import subprocess
 from pathlib import Path
 
@@ -55,6 +56,9 @@ def assert_one_line(outcome, code, *words):
         (["train-learner", "--teacher", "digits", "--seed", "9" * 23], ["'--seed'", "9" * 23]),
         (["compact", "digits", "--out", "d.safetensors", "--tolerance", "nan"], ["nan is not a finite number"]),
         (["nas", "search", "--ranker", "synflow", "--cpu-seconds", "inf"], ["inf is not a finite number"]),
+        (["nas", "search", "--ranker", "synflow", "--cpu-seconds", "1e31"], ["'--cpu-seconds': 1e31 is above 1e+30"]),
+        (["nas", "contest", "--ranker", "synflow", "--cpu-seconds", "1e31"], ["'--cpu-seconds': 1e31 is above 1e+30"]),
+        (["meta-train", "--resume", "nowhere", "--minutes", "1e31"], ["'--minutes': 1e31 is above 1e+30"]),
         (["nas", "train", "--task", "digits", "--count", "1", "--top", "5"], ["--top", "name the search with --from"]),
         (
             ["train-agent", "--env", "GTN-CartPole-v0", "--n-envs", "4", "--set", "n_envs=2"],
@@ -71,6 +75,17 @@ def test_wrong_usage_is_rejected_and_writes_nothing(call, tmp_path, monkeypatch,
     monkeypatch.chdir(tmp_path)
     assert_one_line(call(*arguments), 2, *words)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_options_take_numbers_as_large_as_settings_do():
+    from gtn_cli.options import LARGEST
+    from gtn_core.config import resolve
+    from gtn_core.errors import UsageError
+    from gtn_core.outer_config import OuterConfig
+
+    assert resolve(OuterConfig, {"minutes": LARGEST}).minutes == LARGEST
+    with pytest.raises(UsageError, match="minutes"):
+        resolve(OuterConfig, {"minutes": math.nextafter(LARGEST, math.inf)})
 
 
 def test_failed_download_is_reported_without_run_folder(call, tmp_path, monkeypatch):
