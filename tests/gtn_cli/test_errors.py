@@ -88,11 +88,14 @@ def test_options_take_numbers_as_large_as_settings_do():
         resolve(OuterConfig, {"minutes": math.nextafter(LARGEST, math.inf)})
 
 
-def test_failed_download_is_reported_without_run_folder(call, tmp_path, monkeypatch):
+def test_failed_download_is_reported_without_a_folder(call, tmp_path, monkeypatch):
     from gtn_sl.data import download
 
     monkeypatch.setattr(download, "BASE_URLS", dict.fromkeys(download.BASE_URLS, "http://127.0.0.1:9/"))
     outcome = call("meta-train", "--task", "mnist", "--data-dir", tmp_path / "data", "--out", tmp_path / "r")
+    assert_one_line(outcome, 1, "train-images-idx3-ubyte.gz", "--data-dir")
+    assert not (tmp_path / "r").exists()
+    outcome = call("evaluate", "mnist", "--data-dir", tmp_path / "data", "--out", tmp_path / "r")
     assert_one_line(outcome, 1, "train-images-idx3-ubyte.gz", "--data-dir")
     assert not (tmp_path / "r").exists()
 

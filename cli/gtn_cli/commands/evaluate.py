@@ -127,8 +127,9 @@ def command(
         architecture(name).module(file.teacher.task.image_shape, file.teacher.task.classes)
     for name in named:
         STREAMS[name]
-    place, folder = resolve_device(device or "auto"), _report_folder(file.path, out)
+    place = resolve_device(device or "auto")
     data = load_real_images(file, data_dir or data_dir_of_run(teacher))
+    folder = _report_folder(file.path, out)
     beside = tuple(dict.fromkeys(named)) or (usual_controls(file, data) if controls else ())
     plan = EvaluationPlan(names, count, seed, beside, control_iterations, curve_images, place)
     with _shown(units_of_work(plan), quiet=quiet or as_json) as advance:
