@@ -110,9 +110,9 @@ class SupervisedJob:
         random, variation = (self.streams.torch(name, iteration) for name in ("meta-batch", "augmentation"))
         drawn = [torch.randint(len(self.train), (size,), generator=random) for size in sizes.values()]
         places = send(torch.cat(drawn), self.device).split(list(sizes.values()))  # one copy, since each has its cost
-        batches = {}
+        batches, (black, _) = {}, self.data.task.value_range
         for step, chosen in zip(sizes, places, strict=True):
-            images = self.augment(self.data.normalise(self.train.images[chosen]), variation)
+            images = self.augment(self.data.normalise(self.train.images[chosen]), variation, black)
             batches[step] = images, self.train.labels[chosen]
         return batches
 

@@ -12,8 +12,9 @@ from torch.nn import functional as F
 from gtn_core.device import send
 from gtn_core.registry import Registry
 
-Augmentation = Callable[[Tensor, torch.Generator], Tensor]
-"""Takes float images ``(N, C, H, W)`` and a CPU generator; returns images of the same shape, device and dtype."""
+Augmentation = Callable[[Tensor, torch.Generator, Tensor], Tensor]
+"""Takes normalised images ``(N, C, H, W)``, a CPU generator, and the value of black in each channel, ``(C,)``; returns
+images of the same shape, device and dtype. What becomes of an image does not depend on the others."""
 
 AUGMENTATIONS: Registry[Augmentation] = Registry("augmentation")
 
@@ -25,13 +26,13 @@ CUTOUT_SIDE = 0.5  # share of the image's side: 16 of CIFAR-10's 32 pixels, as i
 
 
 @AUGMENTATIONS.register("none")
-def none(images: Tensor, generator: torch.Generator) -> Tensor:
+def none(images: Tensor, generator: torch.Generator, black: Tensor) -> Tensor:
     """Returns the images unchanged."""
     return images
 
 
 @AUGMENTATIONS.register("affine")
-def affine(images: Tensor, generator: torch.Generator) -> Tensor:
+def affine(images: Tensor, generator: torch.Generator, black: Tensor) -> Tensor:
     """Rotates each image by up to 12 degrees, scales it by up to 10%, shifts it by up to 8% of its side (bilinear)."""
     draws = 2 * send(torch.rand(4, len(images), generator=generator).to(images.dtype), images.device) - 1
     angle, scale = MAX_ROTATION * draws[0], 1 + MAX_SCALING * draws[1]
@@ -44,11 +45,12 @@ def affine(images: Tensor, generator: torch.Generator) -> Tensor:
 
 
 @AUGMENTATIONS.register("crop-flip")
-def crop_flip(images: Tensor, generator: torch.Generator) -> Tensor:
+def crop_flip(images: Tensor, generator: torch.Generator, black: Tensor) -> Tensor:
     """Shifts each image by up to 4 pixels, with black around it, and mirrors half of them: the usual for CIFAR-10."""
     count, _, height, width = images.shape
-    background = images.amin(dim=(0, 2, 3), keepdim=True)
-    padded = F.pad(images - background, [CROP_PADDING] * 4) + background
+    around = send(black, images.device).to(images.dtype).view(-1, 1, 1)
+    padded = around.repeat(count, 1, height + 2 * CROP_PADDING, width + 2 * CROP_PADDING)
+    padded[:, :, CROP_PADDING : CROP_PADDING + height, CROP_PADDING : CROP_PADDING + width] = images
     top, left = send(torch.randint(2 * CROP_PADDING + 1, (2, count), generator=generator), images.device)
     rows = top[:, None] + torch.arange(height, device=images.device)
     columns = left[:, None] + torch.arange(width, device=images.device)
@@ -59,7 +61,7 @@ def crop_flip(images: Tensor, generator: torch.Generator) -> Tensor:
 
 
 @AUGMENTATIONS.register("cutout")
-def cutout(images: Tensor, generator: torch.Generator) -> Tensor:
+def cutout(images: Tensor, generator: torch.Generator, black: Tensor) -> Tensor:
     """Sets a square of each image to the mean (0); its centre is any pixel, so part of it may lie outside (cutout)."""
     count, _, height, width = images.shape
     inside = []
@@ -72,6 +74,6 @@ def cutout(images: Tensor, generator: torch.Generator) -> Tensor:
 
 
 @AUGMENTATIONS.register("crop-flip-cutout")
-def crop_flip_cutout(images: Tensor, generator: torch.Generator) -> Tensor:
+def crop_flip_cutout(images: Tensor, generator: torch.Generator, black: Tensor) -> Tensor:
     """Crops and mirrors each image, then cuts out a square."""
-    return cutout(crop_flip(images, generator), generator)
+    return cutout(crop_flip(images, generator, black), generator, black)

@@ -128,10 +128,11 @@ def _steps(
         parameters, settings.lr, settings.momentum, weight_decay=settings.weight_decay, nesterov=settings.momentum > 0
     )
     augment, variation = AUGMENTATIONS[settings.augmentation], streams.torch("augmentation")
+    black, _ = data.task.value_range
     order = shuffled_epochs(len(data.train), total * settings.batch_size, streams.torch("order"))
     losses = torch.empty(total)
     for step, chosen in enumerate(order.split(settings.batch_size)):
-        images = augment(data.normalise(data.train.images[chosen]), variation)
+        images = augment(data.normalise(data.train.images[chosen]), variation, black)
         labels = data.train.labels[chosen]
         for group in optimizer.param_groups:
             group["lr"] = settings.lr * _share_of_rate(step / total, settings.warm_up)

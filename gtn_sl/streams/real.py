@@ -67,8 +67,8 @@ class RealData(Stream):
 
     def batch(self, step: int) -> Batch:
         """See ``Teacher.batch``."""
-        images = self.data.normalise(self._images[step])
-        images = self.augment(images, Streams(self._seed).torch("stream-augmentation", step))
+        images, (black, _) = self.data.normalise(self._images[step]), self.data.task.value_range
+        images = self.augment(images, Streams(self._seed).torch("stream-augmentation", step), black)
         return images, self._taught[step]
 
     def schedule(self) -> tuple[Tensor, Tensor]:

@@ -15,7 +15,7 @@ from gtn_core.run_folder import RunFolder
 from gtn_core.seeding import Streams
 from gtn_sl import judging, memory_use
 from gtn_sl.config import resolve_config
-from gtn_sl.data import AUGMENTATIONS, load_task
+from gtn_sl.data import AUGMENTATIONS, TASKS, load_task
 from gtn_sl.judging import EvaluationPlan, control_plan, judge, units_of_work
 from gtn_sl.streams import STREAMS, RealData, learn_schedule
 from gtn_sl.streams.real_classifier import RealTraining
@@ -42,7 +42,7 @@ def data():
 @pytest.mark.parametrize("side", [8, 28, 32])
 def test_cutout_hides_square_of_at_most_half_the_side(side):
     images = torch.ones(200, 3, side, side)
-    varied = AUGMENTATIONS["cutout"](images, torch.Generator().manual_seed(0))
+    varied = AUGMENTATIONS["cutout"](images, torch.Generator().manual_seed(0), torch.tensor([-1.0] * 3))
     hidden = (varied == 0).sum(dim=(2, 3))
     assert (hidden[:, 0] == hidden[:, 2]).all()
     assert hidden.max() == (side // 2) ** 2
@@ -53,19 +53,32 @@ def test_cutout_hides_square_of_at_most_half_the_side(side):
 def test_crop_flip_shifts_up_to_four_pixels_and_mirrors_half():
     height, width, count = 6, 9, 3000
     image = torch.arange(2 * height * width, dtype=torch.float32).view(2, height, width)
-    possible = {}  # every shift of the image and of its mirror image, on the smallest value of each channel
+    black = torch.tensor([-1.0, -2.0])
+    possible = {}  # every shift of the image and of its mirror image, on black
     for mirrored, down, right in itertools.product((False, True), range(-4, 5), range(-4, 5)):
-        shifted = image.amin(dim=(1, 2), keepdim=True).expand_as(image).clone()
+        shifted = black.view(2, 1, 1).expand_as(image).clone()
         for row, column in itertools.product(range(height), range(width)):
             if 0 <= row - down < height and 0 <= column - right < width:
                 source = column - right
                 shifted[:, row, column] = image[:, row - down, width - 1 - source if mirrored else source]
         possible[shifted.numpy().tobytes()] = mirrored
     assert len(possible) == 2 * 9 * 9
-    varied = AUGMENTATIONS["crop-flip"](image.expand(count, -1, -1, -1), torch.Generator().manual_seed(0))
+    varied = AUGMENTATIONS["crop-flip"](image.expand(count, -1, -1, -1), torch.Generator().manual_seed(0), black)
     found = [one.contiguous().numpy().tobytes() for one in varied]
     assert set(found) == possible.keys()
     assert 0.45 < sum(possible[one] for one in found) / count < 0.55
+
+
+@pytest.mark.parametrize("name", ["affine", "crop-flip", "crop-flip-cutout"])
+def test_image_is_augmented_alike_beside_other_images(name):
+    task = TASKS["cifar10"]
+    pixels = torch.randint(100, 200, (20, *task.image_shape), generator=torch.Generator().manual_seed(1))
+    images, (black, white) = task.normalise(pixels.byte()), task.value_range
+    varied = []
+    for first in (black, white):
+        batch = torch.cat([first.view(1, 3, 1, 1).expand_as(images[:1]), images])
+        varied.append(AUGMENTATIONS[name](batch, torch.Generator().manual_seed(0), black)[1:])
+    assert torch.equal(*varied)
 
 
 def test_augmented_batches_are_determined_by_seed(data):
@@ -194,7 +207,7 @@ def test_affine_rotates_without_shear_at_any_aspect_ratio(shape):
     images = torch.zeros(200, 2, height, width)
     images[:, 0, :, width // 2 - 1 : width // 2 + 1] = 1  # an upright bar
     images[:, 1, height // 2 - 1 : height // 2 + 1] = 1  # a lying one
-    turned = AUGMENTATIONS["affine"](images, torch.Generator().manual_seed(0)) > 0.3
+    turned = AUGMENTATIONS["affine"](images, torch.Generator().manual_seed(0), torch.tensor([-1.0] * 2)) > 0.3
     angles = []
     for upright, lying in turned:
         angles.append([math.atan(_slope(upright)), -math.atan(_slope(lying.T))])
