@@ -29,7 +29,7 @@ from gtn_sl.teacher_file import TeacherFile
 
 
 def to_stream(file: TeacherFile, seed: int = 0, steps: int | None = None) -> DataStream:
-    """Runs a teacher once and returns everything that it shows a learner.
+    """Runs a teacher once and returns everything that it shows a learner, its labels rounded to float16.
 
     Args:
         file: The teacher.
@@ -172,7 +172,10 @@ def folder_names(class_names: tuple[str, ...]) -> list[str]:
 
 
 def _arrays(stream: DataStream) -> dict[str, NDArray]:
-    """Returns images uint8 (N, H, W, C) and label probabilities float32 (N, classes), in the order of teaching."""
+    """Returns images uint8 (N, H, W, C) and label probabilities float32 (N, classes), in the order of teaching.
+
+    A stream's probabilities have been rounded to float16; float32 is what training loops take.
+    """
     images = stream.images.reshape(len(stream), *stream.images.shape[2:])
     return {"images": images, "labels": stream.labels.reshape(len(stream), -1).astype(np.float32)}
 

@@ -33,7 +33,8 @@ def command(
 
     `stream` is an environment: each image is an observation, its class the action; train agents in it with gtn-cli
     train-agent --env. `safetensors` and `npz` hold the arrays images, uint8 (N, H, W, C), and labels, float32 (N,
-    classes), in the order in which a learner sees them. `png` is one folder per class, with labels.csv beside them.
+    classes), rounded to float16's precision, in the order in which a learner sees them. `png` is one folder per class,
+    with labels.csv beside them.
 
     \b
     Examples:
