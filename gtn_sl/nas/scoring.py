@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -30,18 +31,29 @@ from gtn_sl.nas.scorer import COSTS, Scorer
 MOST_SEEDS = 1 << 16
 """Maximum number of judgements of one architecture under one root seed."""
 
+TORCH_SEEDS = 1 << 32
+"""Number of seeds that torch's CPU generator tells apart: it reads 32 bits."""
+
 
 def judgement_seeds(root: int, count: int) -> Sequence[int]:
-    """Returns the seeds, below 2**63, of ``count`` judgements under a root seed; different roots share none.
+    """Returns the seeds, below 2**63, of ``count`` judgements under a root seed.
+
+    Torch's CPU generator reads the low 32 bits of a seed, and no two of these seeds agree in them. Those of different
+    roots differ in them, too, if both roots are below 65,536; other roots have random seeds, which may agree by chance.
 
     Raises:
         UsageError: ``count`` exceeds ``MOST_SEEDS``.
     """
     if count > MOST_SEEDS:
         raise UsageError(f"an architecture can be judged at most {MOST_SEEDS:,} times, not {count:,}")
-    if root < (1 << 63) // MOST_SEEDS:
+    if root < TORCH_SEEDS // MOST_SEEDS:
         return range(root * MOST_SEEDS, root * MOST_SEEDS + count)
-    return [Streams(root).seed("judgement", index) for index in range(count)]
+    seeds = dict[int, int]()  # by what torch reads of them
+    drawn = (Streams(root).seed("judgement", index) for index in itertools.count())
+    while len(seeds) < count:
+        seed = next(drawn)
+        seeds.setdefault(seed % TORCH_SEEDS, seed)
+    return [*seeds.values()]
 
 
 @dataclass(frozen=True)

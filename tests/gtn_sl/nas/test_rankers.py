@@ -191,10 +191,17 @@ def test_teacher_batches_are_cached_if_equal_for_all_learners(setting, three, tm
 def test_root_seeds_give_disjoint_judgement_seeds(setting, three, tmp_path):
     ranker = find_ranker("real@steps=2,batch_size=20,measure=loss")
     found = [rank(ranker, three, setting, judgement_seeds(root, 2), tmp_path / str(root)).values for root in (0, 1)]
-    largest = 2**63 - 1
-    assert len({seed for root in (0, 1, 2**47 - 1, 2**47, largest) for seed in judgement_seeds(root, 9)}) == 5 * 9
-    assert all(0 <= seed <= largest for root in (2**47 - 1, 2**47, largest) for seed in judgement_seeds(root, 9))
+    roots = (0, 1, 2**16 - 1, 2**16, 2**32, 2**47, 2**63 - 1)
+    assert len({seed % 2**32 for root in roots for seed in judgement_seeds(root, 9)}) == len(roots) * 9  # as torch reads
+    assert all(0 <= seed < 2**63 for root in roots for seed in judgement_seeds(root, 9))
     assert found[0][FULL] != found[1][FULL]
+
+
+def test_seeds_of_large_root_differ_in_what_torch_reads(monkeypatch):
+    monkeypatch.setattr("gtn_sl.nas.scoring.TORCH_SEEDS", 20)
+    seeds = judgement_seeds(2**16, 15)
+    assert len({seed % 20 for seed in seeds}) == 15
+    assert judgement_seeds(2**16, 5) == seeds[:5]
 
 
 def test_teacher_ranker_identifies_own_images_by_content(tmp_path, setting, caplog):
