@@ -35,18 +35,18 @@ class Fidelity:
 
 
 class Evaluate(Protocol):
-    """Judges an architecture and charges the cost to the budget."""
+    """Judges an architecture and charges the cost to the budget: of each judgement once, however often it is asked for."""
 
     def __call__(self, genotype: Genotype, fidelity: Fidelity) -> float:
         """Returns the score; minus infinity if a judgement failed.
 
         Raises:
-            BudgetSpent: The budget is spent.
+            BudgetSpent: The budget is spent, or ``ATTEMPTS`` calls in a row asked for nothing new.
         """
 
 
 class BudgetSpent(Exception):  # noqa: N818 (it ends every search and is no error)
-    """The budget of a search is spent, which ends it."""
+    """The budget of a search is spent, or never will be; either ends it."""
 
 
 class Search(abc.ABC):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from gtn_sl.nas.candidate import Candidate
 from gtn_sl.nas.rankers import Ranker, Setting
 from gtn_sl.nas.scorer import Scorer
 from gtn_sl.nas.search.ledger import Budget, Ledger
-from gtn_sl.nas.search.protocol import BudgetSpent, Fidelity, Search
+from gtn_sl.nas.search.protocol import ATTEMPTS, BudgetSpent, Fidelity, Search
 from gtn_sl.nas.spaces import Genotype
 
 FREE = 100
@@ -92,8 +92,8 @@ def run_search(
         ranker: The ranker that judges.
         setting: Space, task and images.
         budget: The budget; reused judgements are charged at their original cost.
-        folder: Work folder. Searches with the same work folder share judgements, but each is charged for those it
-            requests.
+        folder: Work folder. Searches with the same work folder share judgements, but each is charged, once, for every
+            one that it requests.
         seed: Root seed of the search and of the seeds that architectures are judged with.
         seeds: Judgements averaged in each score.
         listener: Called as ``listener(evaluation, spent fraction of the budget)`` after each evaluation.
@@ -130,24 +130,34 @@ class _Evaluator:
         self._scorers: dict[str, Scorer] = {}
         self._scores: dict[str, float] = {}  # at the best fidelity
         self._glances: dict[str, float] = {}  # at others
+        self._paid: set[tuple[str, str, int]] = set()  # ranker, architecture and seed of each judgement
+        self._repeats = 0  # consecutive evaluations that were paid for before
 
     def __call__(self, genotype: Genotype, fidelity: Fidelity) -> float:
         """See ``Evaluate``."""
         candidate = Candidate(self.setting.space, genotype)
-        scorer = self._scorer(fidelity.ranker)
+        scorer, paid = self._scorer(fidelity.ranker), len(self._paid)
         values, failure = [], None
         for number in range(fidelity.seeds):
-            if self.ledger.share(self.budget) >= 1:
+            if self.ledger.share(self.budget) >= 1 or self._repeats >= ATTEMPTS:
                 raise BudgetSpent
-            run = scorer.run(candidate, self.streams.seed("judgement", number))
-            self.ledger.pay(run)
+            seed = self.streams.seed("judgement", number)
+            run = scorer.run(candidate, seed)
+            self._pay_once((fidelity.ranker.name, candidate.encoding, seed), run)
             self._refuse_for_ever(fidelity.ranker)
             failure = failure or run["failure"]
             values.append(run["value"])
+        self._repeats = self._repeats + 1 if len(self._paid) == paid else 0
         value = -math.inf if failure else sum(values) / len(values)
         (self._scores if fidelity == self.best else self._glances)[candidate.encoding] = value
         self._record(candidate.encoding, fidelity, value, failure)
         return value
+
+    def _pay_once(self, judgement: tuple[str, str, int], run: Mapping[str, Any]) -> None:
+        """Charges a judgement unless this search has paid for it, e.g. on a lower rung of successive halving."""
+        if judgement not in self._paid:
+            self._paid.add(judgement)
+            self.ledger.pay(run)
 
     def _refuse_for_ever(self, ranker: Ranker) -> None:
         """Raises UsageError if ``FREE`` judgements have used none of the budget, so that the search would never end."""

@@ -16,7 +16,7 @@ from gtn_sl.nas.rankers import Score, Setting, find_ranker
 from gtn_sl.nas.rankers.user import UserRanker
 from gtn_sl.nas.scorer import score_folder
 from gtn_sl.nas.search import Budget, Fidelity, find_search, recorded_search, run_search
-from gtn_sl.nas.search.protocol import rungs_of
+from gtn_sl.nas.search.protocol import Search, rungs_of, unseen
 from gtn_sl.nas.search.report import SearchTracker, plot_anytime, read_searches, winners_table, write_search
 from gtn_sl.nas.spaces import find_space
 from gtn_sl.teacher_file import load_teacher, save_teacher
@@ -129,6 +129,34 @@ def test_scores_average_seeds_and_each_seed_is_charged(macro, tmp_path):
     assert found.ledger.evaluations == 9
     other = search("random", macro, tmp_path / "b", UserRanker("m:f", lambda c, s, seed: seed % 7), seeds=2)
     assert any(e.value % 1 == 0.5 for e in other.history)
+
+
+def test_halving_over_seeds_pays_once_for_each_judgement(macro, tmp_path):
+    def halved(evaluations):
+        budget = Budget(evaluations=evaluations)
+        return search("halving@candidates=9,rungs=3,eta=3", macro, tmp_path, budget=budget, seeds=9)
+
+    found = halved(21)
+    assert [e.seeds for e in found.history] == [1] * 9 + [3] * 3 + [9]
+    assert [e.spent["evaluations"] for e in found.history] == [*range(1, 10), 11, 13, 15, 21]
+    assert found.ledger.steps == 3 * 21
+    longer = halved(40)
+    assert longer.history[:13] == found.history
+    assert longer.ledger.evaluations == 40
+
+
+def test_search_that_asks_for_nothing_new_is_ended(macro, tmp_path, monkeypatch):
+    class Stubborn(Search):
+        name = "stubborn"
+
+        def run(self, space, best, evaluate, streams):
+            first = next(unseen(space, streams.numpy("sample"), set()))
+            while True:
+                evaluate(first, best)
+
+    monkeypatch.setattr("gtn_sl.nas.search.run.ATTEMPTS", 5)
+    found = run_search(Stubborn(), RANKER, macro, Budget(evaluations=4), tmp_path)
+    assert (len(found.history), found.ledger.evaluations) == (6, 1)
 
 
 def test_searches_share_judgements_and_are_charged_for_them(macro, tmp_path):
