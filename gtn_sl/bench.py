@@ -129,7 +129,7 @@ def run_bench(
     """Measures an outer step in each precision, with TF32 disabled throughout.
 
     Args:
-        config: Settings of the meta-training; its learner must have fixed widths.
+        config: Settings of the meta-training; its learner must be one function, of fixed widths and depth.
         precisions: The precisions to measure.
         side: Rows and columns of the square matrices multiplied to find the arithmetic ceiling.
         copy_mib: Size of the buffer copied to find the bandwidth ceiling, in MiB.

@@ -5,7 +5,9 @@ import json
 import pytest
 from click.testing import CliRunner
 
+from gtn_cli.commands.bench import _config
 from gtn_cli.main import cli
+from gtn_sl.learners.pool import has_one_shape
 
 TINY = (
     "--task",
@@ -68,3 +70,16 @@ def test_unknown_learner_and_wrong_widths_are_rejected():
     for learner, message in (("baes_fc", "did you mean 'base_fc'"), ("base_fc:4", "takes 3 widths")):
         result = CliRunner().invoke(cli, ["bench", *TINY, "--learner", learner])
         assert message in str(result.exception)
+
+
+def test_learner_with_range_of_depths_is_measured_at_one_depth():
+    for learner, measured in (("mlp:4", "mlp:4,depth=2"), ("mlp:4,depth=1", "mlp:4,depth=1")):
+        config = _config("digits", "fast", learner, 2, 4, "cpu")
+        assert config.learner.architecture == measured
+        assert has_one_shape(config.learner)
+    assert json.loads(bench("--learner", "mlp:4", "--precision", "fp32", "--json"))["learner"] == "mlp:4,depth=2"
+
+
+def test_learner_with_random_operations_is_refused():
+    result = CliRunner().invoke(cli, ["bench", *TINY, "--learner", "sampled:8,depth=2"])
+    assert "always the same function" in str(result.exception), result.output

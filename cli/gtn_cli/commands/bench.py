@@ -13,6 +13,7 @@ from gtn_cli.json_output import echo_json
 if TYPE_CHECKING:
     from gtn_core.planning.choice import TimedPlan
     from gtn_sl.bench import Bench
+    from gtn_sl.learners import Architecture
 
 
 @click.command("bench")
@@ -30,7 +31,12 @@ if TYPE_CHECKING:
     help="Preset of the teacher and losses.",
     shell_complete=options.complete_preset,
 )
-@click.option("--learner", default="base_fc:16,32,64", show_default=True, help="Learner, with its widths.")
+@click.option(
+    "--learner",
+    default="base_fc:16,32,64",
+    show_default=True,
+    help="Learner, with its widths and, where it has one, its depth: resnet:16,32,64,depth=3.",
+)
 @click.option("--steps", default=8, show_default=True, type=click.IntRange(min=1), help="Inner steps T.")
 @click.option(
     "--batch", default=64, show_default=True, type=click.IntRange(min=2), help="Synthetic images per step, B."
@@ -95,6 +101,7 @@ def command(
     on_gpu = place.startswith("cuda")
     torch.set_num_threads(threads or torch.get_num_threads())
     config = _config(task, preset, learner, steps, batch, place)
+    learner = config.learner.architecture
     long: dict[str, Precision] = {short: name for name, short in SHORT.items()}  # type: ignore[misc]
     machine = {"machine": hardware(place, torch.get_num_threads()), "torch": torch.__version__}
     found = []
@@ -123,10 +130,10 @@ def command(
 
 
 def _config(task: str, preset: str, learner: str, steps: int, batch: int, device: str) -> Any:
-    """Returns the config of a meta-training with a single learner of fixed widths.
+    """Returns the config of a meta-training with a single learner, always the same function, so that all times are of one.
 
     Raises:
-        UsageError: A setting is invalid, or the learner has no widths.
+        UsageError: A setting is invalid, or the learner has no widths, or random operations.
     """
     import dataclasses
 
@@ -134,9 +141,10 @@ def _config(task: str, preset: str, learner: str, steps: int, batch: int, device
     from gtn_sl.config import resolve_config
     from gtn_sl.learners import architecture
 
-    widths = architecture(learner).form.widths
+    family = architecture(learner)
+    widths = family.form.widths
     layers = {
-        "learner": {"architecture": learner},
+        "learner": {"architecture": _of_one_depth(learner, family)},
         "inner": {"steps": steps, "batch_size": batch},
         "compute": {"device": device},
         "outer": {"iterations": 1},
@@ -144,8 +152,18 @@ def _config(task: str, preset: str, learner: str, steps: int, batch: int, device
     config = resolve_config(task, preset, layers)
     if not widths:
         raise UsageError(f"bench needs a learner with widths, such as base_fc:16,32,64, got {learner!r}")
+    if family.drawn:
+        raise UsageError(f"bench needs a learner that is always the same function, unlike {learner!r}, whose parts are random")
     fixed = dataclasses.replace(config.learner, random_widths=tuple((width, width) for width in widths))
     return dataclasses.replace(config, learner=fixed)
+
+
+def _of_one_depth(learner: str, family: Architecture) -> str:
+    """Returns the learner's name with the depth that it alone stands for, where a meta-training would draw others."""
+    if family.depths is None or "depth=" in learner:
+        return learner
+    name, _, spec = learner.partition(":")
+    return f"{name}:{spec},depth={family.form.depth}" if spec else f"{name}:depth={family.form.depth}"
 
 
 def _show(bench: Bench, title: str) -> None:
