@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib.metadata
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from gtn_core.config import resolve
 from gtn_core.errors import UsageError
@@ -17,6 +20,8 @@ from gtn_sl.nas.candidate import Candidate
 from gtn_sl.nas.final_training import FinalTraining
 from gtn_sl.nas.ground_truth import GroundTruth
 from gtn_sl.nas.results import Runs
+from gtn_sl.nas.spaces import find_space
+from gtn_sl.nas.trainings import Course
 
 NEIGHBOURS = 16
 """Architectures, nearest in accuracy, over which the noise between seeds is pooled; inaccurate ones vary more."""
@@ -75,6 +80,24 @@ def drawn_entries(truth: GroundTruth, count: int, seed: int) -> list[Candidate]:
         raise UsageError(f"the ground truth has only {len(known)} architectures, not {count}")
     chosen = Streams(seed).numpy("spot-check").choice(len(known), count, replace=False)
     return [known[place] for place in sorted(chosen)]
+
+
+def check_course(truth: GroundTruth, data_dir: Path | None) -> Course:
+    """Returns the course that retrains a ground truth's architectures.
+
+    Its results are kept apart from the ground truth's own, and from those of other versions of torch and of this package,
+    so that a check always tells what this code does.
+
+    Args:
+        truth: The ground truth.
+        data_dir: Folder of the image files.
+
+    Raises:
+        UsageError: The space, or a setting of the trainings, is invalid.
+    """
+    version = importlib.metadata.version("generative-teaching-networks")
+    made_with = {"purpose": "spot check", "version": version, "torch": str(torch.__version__)}
+    return Course(find_space(truth.space), truth.task, training_of(truth), data_dir, made_with=made_with)
 
 
 def training_of(truth: GroundTruth) -> FinalTraining:

@@ -6,7 +6,7 @@ import contextlib
 import functools
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +45,7 @@ class Course:
         settings: How each network is trained.
         data_dir: Folder of the image files; see ``gtn_sl.data.load_task``.
         keeps_networks: Whether trained networks are kept, for ``gtn_sl.load_learner``.
+        made_with: Facts, besides the settings, by which results are kept apart: those of other facts are not reused.
     """
 
     space: Space
@@ -52,10 +53,12 @@ class Course:
     settings: FinalTraining
     data_dir: Path | None = None
     keeps_networks: bool = False
+    made_with: Mapping[str, str] = field(default_factory=dict)
 
     def identity(self) -> dict[str, Any]:
         """Returns what the results depend on, besides architecture and seed, as JSON values."""
-        return {"space": self.space.name, **find_task(self.task).identity(), "training": to_dict(self.settings)}
+        task, training = find_task(self.task).identity(), to_dict(self.settings)
+        return {"space": self.space.name, **task, "training": training, **self.made_with}
 
 
 @dataclass(frozen=True)

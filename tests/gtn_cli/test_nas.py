@@ -1,6 +1,8 @@
 """``gtn-cli nas``, as a user calls it, on a small space and a task that take seconds."""
 
 import json
+import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -142,10 +144,35 @@ def test_check_retrains_and_compares_architectures(call, truth, tmp_path):
     assert len(same) == 2
     assert all(check["accuracy"] == check["known"] for check in same)
     other = call(*given)
-    assert other.code == 0
+    assert other.code == (0 if "2 of 2 lie" in other.out else 1)
     assert "(seed 2)" in other.out
     assert "of 2 lie within the noise between seeds" in other.out
     assert len(list(tmp_path.glob("trainings/*/*-*.json"))) >= 2
+
+
+def test_check_retrains_also_in_folder_of_ground_truth(call, truth, tmp_path):
+    out = shutil.copytree(truth.parent, tmp_path / "copy")
+    kept = [file for file in (out / "trainings").glob("*/*.json") if file.name != "made-by.json"]
+    for file in kept:
+        file.write_text(re.sub(r'"test": [0-9.e-]+', '"test": 9.0', file.read_text()))  # no training gives this
+    (same,) = call("nas", "check", "--truth", truth, "--count", 1, "--training-seed", 1, "--out", out, "--json").json[
+        "checks"
+    ]
+    assert len(kept) == 7
+    assert same["accuracy"] == same["known"]
+
+
+def test_check_fails_if_an_architecture_disagrees(call, truth, tmp_path):
+    document = json.loads(truth.read_text())
+    for entry in document["architectures"].values():
+        entry["test"] = [0.99, 0.991]
+    (tmp_path / "wrong.json").write_text(json.dumps(document))
+    given = ("nas", "check", "--truth", tmp_path / "wrong.json", "--count", 1, "--out", tmp_path)
+    wrong = call(*given)
+    assert wrong.code == 1
+    assert "0 of 1 lie within the noise" in wrong.out
+    again = call(*given, "--json")
+    assert (again.code, again.json["checks"][0]["agrees"]) == (1, False)
 
 
 def test_contest_runs_on_several_workers_and_resumes(call, tmp_path):

@@ -153,7 +153,9 @@ def _config(task: str, preset: str, learner: str, steps: int, batch: int, device
     if not widths:
         raise UsageError(f"bench needs a learner with widths, such as base_fc:16,32,64, got {learner!r}")
     if family.drawn:
-        raise UsageError(f"bench needs a learner that is always the same function, unlike {learner!r}, whose parts are random")
+        raise UsageError(
+            f"bench needs a learner that is always the same function, unlike {learner!r}, whose parts are random"
+        )
     fixed = dataclasses.replace(config.learner, random_widths=tuple((width, width) for width in widths))
     return dataclasses.replace(config, learner=fixed)
 

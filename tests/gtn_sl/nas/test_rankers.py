@@ -192,7 +192,9 @@ def test_root_seeds_give_disjoint_judgement_seeds(setting, three, tmp_path):
     ranker = find_ranker("real@steps=2,batch_size=20,measure=loss")
     found = [rank(ranker, three, setting, judgement_seeds(root, 2), tmp_path / str(root)).values for root in (0, 1)]
     roots = (0, 1, 2**16 - 1, 2**16, 2**32, 2**47, 2**63 - 1)
-    assert len({seed % 2**32 for root in roots for seed in judgement_seeds(root, 9)}) == len(roots) * 9  # as torch reads
+    assert (
+        len({seed % 2**32 for root in roots for seed in judgement_seeds(root, 9)}) == len(roots) * 9
+    )  # as torch reads
     assert all(0 <= seed < 2**63 for root in roots for seed in judgement_seeds(root, 9))
     assert found[0][FULL] != found[1][FULL]
 

@@ -12,6 +12,8 @@ from gtn_cli.interrupt import interrupt_on_sigterm
 from gtn_cli.json_output import echo_json
 from gtn_cli.kept_work import kept
 
+EXIT_DISAGREE = 1
+
 
 @click.command("check")
 @choices.truth
@@ -48,7 +50,8 @@ def command(
 
     The noise is the standard deviation between seeds over the 16 architectures with the nearest accuracies, widened for
     the uncertainty of the mean. An architecture agrees if it lies within three standard deviations of its mean.
-    Trainings are kept in OUT/trainings as soon as they finish.
+    The exit code is 1 if any does not. Trainings are kept in OUT/trainings as soon as they finish, apart from the ground
+    truth's own and from those of other versions of torch or of this package.
 
     \b
     Examples:
@@ -56,9 +59,8 @@ def command(
       gtn-cli nas check --truth nb201-small-mnist --count 6 --training-seed 0 --workers 2
     """
     from gtn_sl.nas.ground_truth import find_ground_truth
-    from gtn_sl.nas.spaces import find_space
-    from gtn_sl.nas.spot_check import check_table, compare_again, drawn_entries, training_of
-    from gtn_sl.nas.trainings import Course, train_all
+    from gtn_sl.nas.spot_check import check_course, check_table, compare_again, drawn_entries
+    from gtn_sl.nas.trainings import train_all
 
     console.start_logging(quiet=quiet or as_json)
     interrupt_on_sigterm()
@@ -66,13 +68,16 @@ def command(
     known.refuse_other_images()
     candidates = drawn_entries(known, count, seed)
     again = known.by_seed().shape[1] if training_seed is None else training_seed
-    course = Course(find_space(known.space), known.task, training_of(known), data_dir)
+    course = check_course(known, data_dir)
     with kept(out), console.counting_bar(quiet=quiet or as_json) as bar:
         shown = bar.add_task(f"{known.space} on {known.task}", total=count)
         found = train_all(course, candidates, [again], out, workers=workers, after_one=lambda job: bar.advance(shown))
     checks = compare_again(known, found)
+    agreeing = sum(check.agrees for check in checks)
     if as_json:
         echo_json({"checks": [check.to_json() for check in checks]})
-        return
-    console.print_table(check_table(checks), f"{truth}: {count} of {len(known.entries)} architectures, retrained")
-    click.echo(f"{sum(check.agrees for check in checks)} of {count} lie within the noise between seeds")
+    else:
+        console.print_table(check_table(checks), f"{truth}: {count} of {len(known.entries)} architectures, retrained")
+        click.echo(f"{agreeing} of {count} lie within the noise between seeds")
+    if agreeing < count:
+        raise SystemExit(EXIT_DISAGREE)
