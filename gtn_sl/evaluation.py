@@ -138,6 +138,27 @@ def evaluate_stream(
     return Evaluation(name, learner_name, np.array(final), steps, np.array(curves), len(few.labels), lost, why)
 
 
+def all_diverged(
+    name: str, learner_name: str, data: TaskData, split: Split, count: int, steps: int, curve_images: int, failure: str
+) -> Evaluation:
+    """Returns the evaluation of a stream that could not be made, as of learners that all diverged.
+
+    Args:
+        name: Name of the result.
+        learner_name: Name of the learners' architecture.
+        data: Gives the number of classes.
+        split: Real images that they would have been tested on.
+        count: Number of learners.
+        steps: Number of steps that they would have taken.
+        curve_images: See ``evaluate_stream``.
+        failure: Why there is no stream.
+    """
+    guess, curve_steps = 1 / data.task.classes, list(range(1, steps + 1)) if curve_images else []
+    curves = np.full((count, len(curve_steps)), guess)
+    images = min(curve_images, len(split))
+    return Evaluation(name, learner_name, np.full(count, guess), curve_steps, curves, images, count, failure)
+
+
 def refuse_divergence(results: Sequence[Evaluation]) -> None:
     """Raises DivergedError if every learner of all these results diverged."""
     if results and all(result.diverged == result.n for result in results):

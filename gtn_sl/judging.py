@@ -9,11 +9,12 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from gtn_core.errors import DivergedError
 from gtn_core.planning.plan import StepPlan
 from gtn_core.seeding import Streams
 from gtn_sl.config import MetaLossConfig
 from gtn_sl.data import TaskData
-from gtn_sl.evaluation import Evaluation, evaluate_stream, refuse_divergence
+from gtn_sl.evaluation import Evaluation, all_diverged, evaluate_stream, refuse_divergence
 from gtn_sl.learners.pool import LearnerConfig
 from gtn_sl.memory_use import fitting_plan
 from gtn_sl.stream import Stream
@@ -86,30 +87,60 @@ def judge(file: TeacherFile, data: TaskData, plan: EvaluationPlan, advance: Adva
         For each learner the teacher's evaluation, then those of the controls.
 
     Raises:
-        DivergedError: Every learner diverges on the teacher.
+        DivergedError: Every learner diverges on the teacher. A control that diverges ends nothing: its learners count as
+            guessing.
     """
     streams = Streams(plan.seed)
     seeds = [streams.seed("evaluation-learner", index) for index in range(plan.count)]
+
+    def tested(name: str, make: Callable[[], Stream], learner: str) -> Evaluation:
+        return _tested(name, make, learner, file, data, plan, seeds, functools.partial(advance, name))
+
+    teachers = [tested("teacher", functools.partial(copy.deepcopy, file.teacher), name) for name in plan.learners]
+    refuse_divergence(teachers)  # before the controls, which take longer
     results = []
-    for learner in plan.learners:
-        for name, stream in _streams(file, data, plan, learner, streams, advance).items():
-            result = evaluate_stream(
-                name,
-                stream.to(plan.device),
-                learner,
-                data,
-                data.test,
-                seeds,
-                plan=step_plan(file),
-                curve_images=plan.curve_images,
-                after_learner=functools.partial(advance, name),
-            )
-            if result.diverged:
-                lost = f"{result.diverged} of {result.n} {learner} learners"
-                log.warning("%s diverged on %s and count as guessing: %s", lost, name, result.failure)
-            results.append(result)
-    refuse_divergence([result for result in results if result.name == "teacher"])
+    for learner, teacher in zip(plan.learners, teachers, strict=True):
+        results.append(teacher)
+        setting = _setting(file, data, plan, learner, streams, advance)
+        for control in (STREAMS[name]() for name in plan.controls):
+            results.append(tested(control.title(setting), functools.partial(control.make, setting), learner))
     return results
+
+
+def _tested(
+    name: str,
+    make: Callable[[], Stream],
+    learner: str,
+    file: TeacherFile,
+    data: TaskData,
+    plan: EvaluationPlan,
+    seeds: Sequence[int],
+    advance: Callable[[], object],
+) -> Evaluation:
+    """Trains and tests the learners on the stream that ``make`` returns; if that diverges, all of them count as guessing."""
+    try:
+        stream = make().to(plan.device)
+    except DivergedError as error:
+        log.warning("%s cannot be made for %s learners, which count as guessing: %s", name, learner, error)
+        for _ in seeds:
+            advance()
+        steps = file.teacher.steps
+        return all_diverged(name, learner, data, data.test, len(seeds), steps, plan.curve_images, str(error))
+    result = evaluate_stream(
+        name,
+        stream,
+        learner,
+        data,
+        data.test,
+        seeds,
+        plan=step_plan(file),
+        curve_images=plan.curve_images,
+        after_learner=advance,
+    )
+    if result.diverged:
+        lost = f"{result.diverged} of {result.n} {learner} learners"
+        log.warning("%s diverged on %s and count as guessing: %s", lost, name, result.failure)
+    return result
 
 
 def step_plan(file: TeacherFile) -> StepPlan:
@@ -132,10 +163,10 @@ def _learns_schedule(plan: EvaluationPlan) -> bool:
     return any(STREAMS[name].learns_schedule for name in plan.controls)
 
 
-def _streams(
+def _setting(
     file: TeacherFile, data: TaskData, plan: EvaluationPlan, learner: str, streams: Streams, advance: Advance
-) -> dict[str, Stream]:
-    """Returns the teacher and its controls by name."""
+) -> ControlSetting:
+    """Returns what the controls of a learner are made for, with the schedule of real data meta-learned."""
     schedule = file.config.inner.fresh_schedule().to(plan.device)
     setting = ControlSetting(file, data, learner, schedule, streams, step_plan(file))
     if _learns_schedule(plan) and plan.control_iterations:
@@ -147,5 +178,4 @@ def _streams(
             plan=control_plan(file, learner, plan.device),
             after_iteration=functools.partial(advance, "meta-learning the real-data control's schedule"),
         )
-    made = (STREAMS[name]().make(setting) for name in plan.controls)
-    return {"teacher": copy.deepcopy(file.teacher), **dict(made)}
+    return setting

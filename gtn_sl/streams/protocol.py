@@ -46,8 +46,15 @@ class Control(Protocol):
     learns_schedule: ClassVar[bool] = True
     """Whether it needs the schedule that is meta-learned on real data."""
 
-    def make(self, setting: ControlSetting) -> tuple[str, Stream]:
-        """Returns the control's name for tables, and its stream."""
+    def title(self, setting: ControlSetting) -> str:
+        """Returns the control's name for tables."""
+
+    def make(self, setting: ControlSetting) -> Stream:
+        """Returns the control's stream.
+
+        Raises:
+            DivergedError: A learner that the stream needs diverges.
+        """
 
 
 STREAMS: Registry[type[Control]] = Registry("control")

@@ -85,21 +85,30 @@ class RealData(Stream):
 class RealControl(Control):
     """All training images, augmented like the real images of the teacher's own meta-training."""
 
-    def make(self, setting: ControlSetting) -> tuple[str, Stream]:
+    def title(self, setting: ControlSetting) -> str:
+        """See ``Control.title``."""
+        return f"real data, {setting.augmentation}" if setting.augmentation != "none" else "real data"
+
+    def make(self, setting: ControlSetting) -> Stream:
         """See ``Control.make``."""
-        varied = setting.augmentation != "none"
-        name = f"real data, {setting.augmentation}" if varied else "real data"
-        return name, real_stream(setting, setting.data.train)
+        return real_stream(setting, setting.data.train)
 
 
 @STREAMS.register("subset")
 class SubsetControl(Control):
     """A random subset of the training images for each learner, as many as fit in the size of the teacher's file."""
 
-    def make(self, setting: ControlSetting) -> tuple[str, Stream]:
+    def title(self, setting: ControlSetting) -> str:
+        """See ``Control.title``."""
+        return f"random subset of {_count(setting)} real images"
+
+    def make(self, setting: ControlSetting) -> Stream:
         """See ``Control.make``."""
-        count = images_of_equal_storage(setting.file.path.stat().st_size, setting.data)
-        return f"random subset of {count} real images", real_stream(setting, setting.data.train, subset=count)
+        return real_stream(setting, setting.data.train, subset=_count(setting))
+
+
+def _count(setting: ControlSetting) -> int:
+    return images_of_equal_storage(setting.file.path.stat().st_size, setting.data)
 
 
 def real_stream(setting: ControlSetting, split: Split, *, subset: int | None = None) -> RealData:

@@ -75,6 +75,9 @@ def label_the_rest(
     Returns:
         All training images, bytes ``(N, C, H, W)``, and a label distribution for each, ``(N, classes)``, both on the
         device of the task's images: one-hot where the label is used, the classifier's where it is not.
+
+    Raises:
+        DivergedError: The classifier's loss is not finite.
     """
     train, classes = data.train, data.task.classes
     count = min(max(classes, round(LABELLED * len(train))), len(train) - 1)
@@ -91,13 +94,17 @@ def label_the_rest(
 class SemiSupervisedControl(Control):
     """All training images: a tenth with their labels, the rest softly labelled by a classifier trained on that tenth."""
 
-    def make(self, setting: ControlSetting) -> tuple[str, Stream]:
+    def title(self, setting: ControlSetting) -> str:
+        """See ``Control.title``."""
+        return f"real data, {100 * LABELLED:.0f}% labelled"
+
+    def make(self, setting: ControlSetting) -> Stream:
         """See ``Control.make``."""
         inner, data = setting.file.config.inner, setting.data
         seed = setting.streams.seed("semi-supervised-classifier")
         device = setting.schedule.log_lr.device
         images, probabilities = label_the_rest(data, setting.learner, seed, setting.plan, device=device)
-        stream = SoftlyLabelled(
+        return SoftlyLabelled(
             data,
             images,
             probabilities,
@@ -107,4 +114,3 @@ class SemiSupervisedControl(Control):
             setting.schedule,
             augmentation=setting.augmentation,
         )
-        return f"real data, {100 * LABELLED:.0f}% labelled", stream

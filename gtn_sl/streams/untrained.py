@@ -15,7 +15,11 @@ class UntrainedControl(Control):
 
     learns_schedule: ClassVar[bool] = False
 
-    def make(self, setting: ControlSetting) -> tuple[str, Stream]:
+    def title(self, setting: ControlSetting) -> str:
+        """See ``Control.title``."""
+        return "untrained teacher"
+
+    def make(self, setting: ControlSetting) -> Stream:
         """See ``Control.make``."""
         seed = setting.streams.seed("untrained-teacher")
-        return "untrained teacher", seeded_teacher(setting.file.config, setting.data.task, seed)
+        return seeded_teacher(setting.file.config, setting.data.task, seed)

@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from gtn_core.errors import UsageError
+from gtn_core.errors import DivergedError, UsageError
 from gtn_core.inner_optim import SGD
 from gtn_core.inner_schedule import Schedule
 from gtn_core.planning.plan import StepPlan
@@ -133,6 +133,32 @@ def test_every_control_is_evaluated_beside_teacher(tmp_path, data):
     assert names[:2] == ["teacher", "real data, cutout"]
     assert len(set(names)) == len(STREAMS) + 1
     assert len(seen) == units_of_work(plan)
+
+
+def diverging(*_arguments, **_settings):
+    raise DivergedError("the loss is nan at step 3")
+
+
+def test_control_whose_classifier_diverges_counts_as_guessing(teacher_path, data, monkeypatch, caplog):
+    monkeypatch.setattr("gtn_sl.streams.semi_supervised.train_on_real", diverging)
+    plan, seen = EvaluationPlan(["base_fc:4,6,8"], 2, 0, ("semi-supervised", "untrained"), 1, 20), []
+    teacher, lost, untrained = judge(load_teacher(teacher_path), data, plan, seen.append)
+    assert (lost.name, lost.diverged, lost.final.tolist()) == ("real data, 10% labelled", 2, [0.1, 0.1])
+    assert lost.failure == "the loss is nan at step 3"
+    assert (lost.curve_steps, lost.curves.shape) == (teacher.curve_steps, teacher.curves.shape)
+    assert lost.curve_images == teacher.curve_images == 20
+    assert untrained.diverged == 0
+    assert len(seen) == units_of_work(plan)
+    assert "10% labelled cannot be made for base_fc:4,6,8 learners" in caplog.text
+
+
+def test_teacher_that_diverges_is_told_before_controls_are_made(teacher_path, data, monkeypatch):
+    file = load_teacher(teacher_path)
+    with torch.no_grad():
+        file.teacher.inner_schedule.log_lr += 100
+    monkeypatch.setattr(judging, "learn_schedule", None)  # an error if called
+    with pytest.raises(DivergedError, match=r"every learner \(base_fc:4,6,8\) diverged on the teacher"):
+        judge(file, data, EvaluationPlan(["base_fc:4,6,8"], 2, curve_images=0))
 
 
 NETS = """
