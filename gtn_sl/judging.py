@@ -18,7 +18,17 @@ from gtn_sl.evaluation import Evaluation, all_diverged, evaluate_stream, refuse_
 from gtn_sl.learners.pool import LearnerConfig
 from gtn_sl.memory_use import fitting_plan
 from gtn_sl.stream import Stream
-from gtn_sl.streams import META_BATCH, STREAMS, ControlSetting, images_of_equal_storage, learn_schedule, real_stream
+from gtn_sl.streams import (
+    META_BATCH,
+    STREAMS,
+    Control,
+    ControlSetting,
+    RealData,
+    choose_schedule,
+    images_of_equal_storage,
+    learn_schedule,
+    real_stream,
+)
 from gtn_sl.teacher_file import TeacherFile
 
 log = logging.getLogger(__name__)
@@ -103,7 +113,7 @@ def judge(file: TeacherFile, data: TaskData, plan: EvaluationPlan, advance: Adva
         results.append(teacher)
         setting = _setting(file, data, plan, learner, streams, advance)
         for control in (STREAMS[name]() for name in plan.controls):
-            results.append(tested(control.title(setting), functools.partial(control.make, setting), learner))
+            results.append(tested(control.title(setting), functools.partial(_made, control, setting), learner))
     return results
 
 
@@ -167,15 +177,25 @@ def _setting(
     file: TeacherFile, data: TaskData, plan: EvaluationPlan, learner: str, streams: Streams, advance: Advance
 ) -> ControlSetting:
     """Returns what the controls of a learner are made for, with the schedule of real data meta-learned."""
-    schedule = file.config.inner.fresh_schedule().to(plan.device)
-    setting = ControlSetting(file, data, learner, schedule, streams, step_plan(file))
-    if _learns_schedule(plan) and plan.control_iterations:
-        learn_schedule(
-            real_stream(setting, data.train),
-            learner,
-            streams,
-            iterations=plan.control_iterations,
-            plan=control_plan(file, learner, plan.device),
-            after_iteration=functools.partial(advance, "meta-learning the real-data control's schedule"),
-        )
+    initial, learned = (file.config.inner.fresh_schedule().to(plan.device) for _ in range(2))
+    setting = ControlSetting(file, data, learner, [initial], streams, step_plan(file))
+    if not (_learns_schedule(plan) and plan.control_iterations):
+        return setting
+    setting = dataclasses.replace(setting, schedules=[learned, initial])
+    learn_schedule(
+        real_stream(setting, data.train),
+        learner,
+        streams,
+        iterations=plan.control_iterations,
+        plan=control_plan(file, learner, plan.device),
+        after_iteration=functools.partial(advance, "meta-learning the real-data control's schedule"),
+    )
     return setting
+
+
+def _made(control: Control, setting: ControlSetting) -> Stream:
+    """Returns a control's stream; one of real data has the best of the schedules."""
+    stream = control.make(setting)
+    if isinstance(stream, RealData):
+        choose_schedule(stream, setting.schedules, setting.learner, setting.streams, plan=setting.plan)
+    return stream

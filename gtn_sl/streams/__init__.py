@@ -1,7 +1,7 @@
 """The controls of a teacher, by name. A new one needs a file here, an import below and a ``@STREAMS.register`` line."""
 
 from gtn_sl.streams import real, semi_supervised, untrained
-from gtn_sl.streams.learned_schedule import META_BATCH, learn_schedule
+from gtn_sl.streams.learned_schedule import META_BATCH, choose_schedule, learn_schedule
 from gtn_sl.streams.protocol import STREAMS, Control, ControlSetting
 from gtn_sl.streams.real import RealData, images_of_equal_storage, real_stream
 
@@ -11,6 +11,7 @@ __all__ = [
     "Control",
     "ControlSetting",
     "RealData",
+    "choose_schedule",
     "images_of_equal_storage",
     "learn_schedule",
     "real",

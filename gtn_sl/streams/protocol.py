@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
@@ -22,7 +23,8 @@ class ControlSetting:
         file: The teacher.
         data: The teacher's task.
         learner: Architecture that will be trained.
-        schedule: Learning rates and momenta of the real streams, meta-learned on real data for this learner.
+        schedules: Learning rates and momenta that a real stream chooses from (``choose_schedule``): those meta-learned on
+            all real data for this learner, and the initial ones.
         streams: Source of randomness.
         plan: How steps are computed.
     """
@@ -30,7 +32,7 @@ class ControlSetting:
     file: TeacherFile
     data: TaskData
     learner: str
-    schedule: Schedule
+    schedules: Sequence[Schedule]
     streams: Streams
     plan: StepPlan
 
@@ -44,7 +46,7 @@ class Control(Protocol):
     """A kind of stream that a teacher is compared with."""
 
     learns_schedule: ClassVar[bool] = True
-    """Whether it needs the schedule that is meta-learned on real data."""
+    """Whether it chooses from the schedules."""
 
     def title(self, setting: ControlSetting) -> str:
         """Returns the control's name for tables."""

@@ -112,7 +112,7 @@ def _count(setting: ControlSetting) -> int:
 
 
 def real_stream(setting: ControlSetting, split: Split, *, subset: int | None = None) -> RealData:
-    """Returns real images in as many batches of the same size as the teacher's, with the learned schedule."""
+    """Returns real images in as many batches of the same size as the teacher's, with the first of the schedules."""
     inner = setting.file.config.inner
     return RealData(
         setting.data,
@@ -120,7 +120,7 @@ def real_stream(setting: ControlSetting, split: Split, *, subset: int | None = N
         inner.steps,
         inner.batch_size,
         setting.file.teacher.optimizer,
-        setting.schedule,
+        setting.schedules[0],
         subset=subset,
         augmentation=setting.augmentation,
     )

@@ -102,7 +102,7 @@ class SemiSupervisedControl(Control):
         """See ``Control.make``."""
         inner, data = setting.file.config.inner, setting.data
         seed = setting.streams.seed("semi-supervised-classifier")
-        device = setting.schedule.log_lr.device
+        device = setting.schedules[0].log_lr.device
         images, probabilities = label_the_rest(data, setting.learner, seed, setting.plan, device=device)
         return SoftlyLabelled(
             data,
@@ -111,6 +111,6 @@ class SemiSupervisedControl(Control):
             inner.steps,
             inner.batch_size,
             setting.file.teacher.optimizer,
-            setting.schedule,
+            setting.schedules[0],
             augmentation=setting.augmentation,
         )

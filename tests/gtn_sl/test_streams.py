@@ -3,6 +3,7 @@
 import dataclasses
 import itertools
 import math
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -14,10 +15,11 @@ from gtn_core.planning.plan import StepPlan
 from gtn_core.run_folder import RunFolder
 from gtn_core.seeding import Streams
 from gtn_sl import judging, memory_use
+from gtn_sl.claims import controls
 from gtn_sl.config import resolve_config
 from gtn_sl.data import AUGMENTATIONS, TASKS, load_task
 from gtn_sl.judging import EvaluationPlan, control_plan, judge, units_of_work
-from gtn_sl.streams import STREAMS, RealData, learn_schedule
+from gtn_sl.streams import STREAMS, RealData, choose_schedule, learn_schedule
 from gtn_sl.streams.real_classifier import RealTraining
 from gtn_sl.streams.semi_supervised import SoftlyLabelled, label_the_rest
 from gtn_sl.teacher_file import load_teacher
@@ -225,6 +227,47 @@ def test_learn_schedule_reduces_memory_if_out_of_memory(data, nets, caplog):
     assert not torch.equal(stream.inner_schedule.log_lr, before)
     assert "keeping the graphs of 1 steps instead of 3" in caplog.text
     assert caplog.text.count("judging 100 real samples at a time instead of 200") == 1
+
+
+def small_subset(data, schedule):
+    return RealData(data, data.train, 6, 32, SGD(), schedule, subset=100)
+
+
+@pytest.mark.parametrize("throughout", [False, True])
+def test_schedule_is_chosen_by_validation_accuracy(data, throughout):
+    slow, good, wild = (Schedule(6, lr, 0.5) for lr in (1e-6, 0.1, 1e30))
+    for schedules in ([slow, good, wild], [wild, good, slow]):
+        stream = small_subset(data, slow)
+        choose_schedule(stream, schedules, "base_fc:6,8,10", Streams(0), throughout=throughout)
+        assert stream.inner_schedule is good
+
+
+def test_single_schedule_is_taken_untried(data):
+    stream, only = small_subset(data, Schedule(6, 0.1, 0.5)), Schedule(6, 0.02, 0.5)
+    choose_schedule(stream, [only], "no_such_learner", Streams(0))
+    assert stream.inner_schedule is only
+
+
+def test_claim_and_evaluation_give_a_subset_the_same_schedule(teacher_path, data, monkeypatch):
+    chosen = []
+
+    def noted(stream, schedules, *_arguments, **_settings):
+        chosen.append((stream.subset, [schedule.log_lr.detach().clone() for schedule in schedules]))
+        stream.inner_schedule = schedules[0]
+
+    file = load_teacher(teacher_path)
+    for module in (judging, controls):
+        monkeypatch.setattr(module, "choose_schedule", noted)
+    monkeypatch.setattr("gtn_sl.streams.real.images_of_equal_storage", lambda *_: 30)
+    judge(file, data, EvaluationPlan(["base_fc:4,6,8"], 1, 3, ("subset",), 2, 0))
+    base = dataclasses.replace(file.config, seed=3)
+    scale = SimpleNamespace(control_steps=2, test_images=None)
+    lab = SimpleNamespace(data=data, base=base, scale=scale, streams=Streams(3), device="cpu")
+    controls.real_data(lab, file.config.inner, "base_fc:4,6,8", subset=30)
+    (ours, (learned, initial)), (theirs, others) = chosen
+    assert ours == theirs == 30
+    assert not torch.equal(learned, initial)
+    torch.testing.assert_close([learned, initial], others)
 
 
 @pytest.mark.parametrize("shape", [(40, 40), (24, 72), (72, 24)])

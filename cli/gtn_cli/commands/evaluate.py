@@ -96,10 +96,10 @@ def command(
     row for each.
 
     Each learner is trained on the teacher's batches alone and tested on the whole real test set. The controls train the same
-    learners for as many steps on real data (with learning rates and momenta meta-learned on validation data), on a
-    random real subset that takes as much storage as the teacher (unless that is all of the data), and on an untrained
-    teacher. Another control, semi-supervised, is real data of which a tenth keeps its labels; the rest get soft labels
-    from a classifier trained on that tenth.
+    learners for as many steps on real data (with learning rates and momenta meta-learned on validation data, or the
+    initial ones where those are better there), on a random real subset that takes as much storage as the teacher (unless
+    that is all of the data), and on an untrained teacher. Another control, semi-supervised, is real data of which a tenth
+    keeps its labels; the rest get soft labels from a classifier trained on that tenth.
 
     \b
     Examples:
