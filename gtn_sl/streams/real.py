@@ -54,7 +54,8 @@ class RealData(Stream):
 
     def for_learner(self, seed: int) -> Self:
         """Returns the same stream with the batches of the learner ``seed``, all on the schedule's device."""
-        random, split = torch.Generator().manual_seed(seed), self.split
+        # a stream of its own: the seed itself draws the learner's initial weights
+        random, split = Streams(seed).torch("stream-batches"), self.split
         if self.subset is not None and self.subset < len(split):
             chosen = torch.randperm(len(split), generator=random)[: self.subset]
             split = Split(split.images[chosen], split.labels[chosen])

@@ -17,7 +17,7 @@ from gtn_core.seeding import Streams
 from gtn_sl import judging, memory_use
 from gtn_sl.claims import controls
 from gtn_sl.config import resolve_config
-from gtn_sl.data import AUGMENTATIONS, TASKS, load_task
+from gtn_sl.data import AUGMENTATIONS, TASKS, load_task, sample_batches
 from gtn_sl.judging import EvaluationPlan, control_plan, judge, units_of_work
 from gtn_sl.streams import STREAMS, RealData, choose_schedule, learn_schedule
 from gtn_sl.streams.real_classifier import RealTraining
@@ -94,6 +94,13 @@ def test_augmented_batches_are_determined_by_seed(data):
     assert not torch.equal(a, plain.for_learner(1).batch(2)[0])
     with pytest.raises(UsageError, match="unknown augmentation 'cut'"):
         RealData(data, data.train, 4, 16, SGD(), Schedule(4, 0.02, 0.5), augmentation="cut")
+
+
+def test_batches_are_not_drawn_from_generator_of_initial_weights(data):
+    stream = RealData(data, data.train, 4, 16, SGD(), Schedule(4, 0.02, 0.5))
+    labels = stream.for_learner(1).batch(2)[1].argmax(dim=1)
+    as_weights = sample_batches(data.train, 4, 16, torch.Generator().manual_seed(1))[1][2]
+    assert not torch.equal(labels, as_weights)
 
 
 def test_lesson_is_stored_on_device_of_schedule(data):
