@@ -91,7 +91,7 @@ def test_shipped_start_teacher_keeps_its_name():
         ("digitz", {}, "teacher.start: unknown teacher 'digitz'; did you mean 'digits'"),
         ("absent.safetensors", {}, "teacher.start: file absent.safetensors does not exist"),
         ("digits", {"teacher": {"start": 3}}, "teacher.start"),
-        ("digits", {"inner": {"steps": 8}}, "inner.steps=8: .* from digits must keep its inner.steps=32"),
+        ("digits", {"inner": {"steps": 8}}, "inner.steps=8: .* from digits must keep its inner.steps=64"),
         ("digits", {"inner": {"lr": 0.1}}, "inner.lr=0.1: .* must keep its inner.lr=0.005"),
         (
             "digits",
