@@ -85,8 +85,8 @@ class RunFolder:
             UsageError: The folder already holds a run or other files, or cannot be created.
         """
         self._refuse_trained()
-        self._refuse_others_files()
         try:
+            self._refuse_others_files()
             self.state.parent.mkdir(parents=True, exist_ok=True)
             self.report.mkdir(exist_ok=True)
         except OSError as error:
@@ -109,14 +109,20 @@ class RunFolder:
             raise UsageError(f"{self.path} already holds a run{way} choose another --out")
 
     def _refuse_others_files(self) -> None:
-        """Raises UsageError if there are files, but no folder ``state``, which every run begins with."""
-        if self.path.is_dir() and not self.state.parent.is_dir() and any(self.path.iterdir()):
-            raise UsageError(f"{self.path} holds files that are not of a run; choose another --out")
+        """Raises UsageError if a file that the run would replace is there, but no folder ``state``, which runs begin with."""
+        replaced = (self.config, self.metrics, self.log, *map(self._line, LINES))
+        if not self.state.parent.exists() and (there := [file.name for file in replaced if file.exists()]):
+            raise UsageError(f"{self.path} holds a {there[0]} that is not of a run; choose another --out")
 
     def write_config(self, settings: Any) -> None:
         """Writes the resolved config, which makes the folder a run."""
         with replacing(self.config) as file:
             write_yaml(settings, file.write)
+
+    @property
+    def command(self) -> str:
+        """The command that began the run; empty if none was recorded."""
+        return self.remember("command", "")
 
     def remember_command(self, command: str) -> str:
         """Returns the command that began the run: this one, unless an earlier process has recorded one."""

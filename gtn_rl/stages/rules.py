@@ -67,7 +67,7 @@ def refuse_nonsense(environment: EnvironmentConfig, stages: Sequence[StageConfig
         raise UsageError(
             "an mdp needs environment.episode_steps of 2 or more; for one-step episodes, use --kind bandit"
         )
-    if [stage.nature.judges for stage in stages][-1:] == [False]:
+    if not stages[-1].nature.judges:
         raise UsageError("no stage after fit validates the mdp; add scale or bilevel after it")
     for stage in stages:
         _refuse_missing_parts(environment, stage)

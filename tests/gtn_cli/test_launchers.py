@@ -210,6 +210,17 @@ def test_torchrun_restarts_and_matches_undisturbed_run(by_torchrun, tmp_path, sm
     assert steps_taken(folder) == STEPS
 
 
+def test_restarted_command_does_not_resume_run_of_another(trained, small):
+    files = [trained / "config.yaml", trained / "metrics.jsonl", trained / "teacher.safetensors"]
+    before = [file.read_bytes() for file in files]
+    one = torchrun("--max-restarts", 1, "--nproc-per-node", 1)
+    process = launched(one, *small, "--iterations", 6, "--out", trained)
+    told, _ = process.communicate(timeout=400)
+    assert process.returncode != 0
+    assert told.count("already holds a run") == 2
+    assert [file.read_bytes() for file in files] == before
+
+
 def test_horovod_elastic_continues_as_workers_die_and_rejoin(tmp_path, small, start):
     folder, told = tmp_path / "run", []
     process = launched(elastic(tmp_path), *small, "--iterations", 10**6, "--out", folder)

@@ -439,8 +439,8 @@ def test_resumed_metrics_have_every_iteration_once(make, tmp_path):
     assert list(folder.tensorboard.glob("events.*"))
 
 
-@pytest.mark.parametrize("name", ["notes.txt", "config.yaml", "teacher.safetensors"])
-def test_new_run_rejects_folder_with_other_files(tmp_path, name):
+@pytest.mark.parametrize("name", ["command.txt", "config.yaml", "metrics.jsonl", "run.log", "teacher.safetensors"])
+def test_new_run_rejects_folder_with_files_that_it_would_replace(tmp_path, name):
     (tmp_path / name).write_text("mine")
     with pytest.raises(UsageError, match="choose another --out"):
         RunFolder(tmp_path).create()
@@ -448,11 +448,11 @@ def test_new_run_rejects_folder_with_other_files(tmp_path, name):
     assert (tmp_path / name).read_text() == "mine"
 
 
-def test_clearing_an_untrained_run_keeps_other_files(tmp_path):
+def test_new_run_keeps_other_files_of_folder(tmp_path):
+    (tmp_path / "notes.txt").write_text("mine")
     folder = RunFolder(tmp_path)
     folder.create()
     folder.remember_command("ours")
-    (tmp_path / "notes.txt").write_text("mine")
     folder.create()
     folder.clear()
     assert (tmp_path / "notes.txt").read_text() == "mine"

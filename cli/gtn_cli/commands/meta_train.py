@@ -192,6 +192,8 @@ def _resumed(folder: Path, given: Given, world: World) -> MetaTraining:
 def _restarted(out: Path | None, world: World) -> Path | None:
     """Returns the run to resume if the launcher has restarted these processes after one died, else ``None``.
 
+    A launcher also restarts processes that have refused another run's folder; that run was begun by another command.
+
     Raises:
         UsageError: The launcher may restart processes, but ``--out`` was not given.
     """
@@ -204,7 +206,10 @@ def _restarted(out: Path | None, world: World) -> Path | None:
             raise UsageError(
                 "--out is required with a launcher that restarts processes, so that they find their run again"
             )
-        return bool(world.restarts and out is not None and RunFolder(out).config.is_file())
+        if not world.restarts or out is None:
+            return False
+        run = RunFolder(out)
+        return run.config.is_file() and run.command == options.given_command()
 
     return out if first(world, began) else None
 
