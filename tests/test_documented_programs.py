@@ -18,13 +18,19 @@ NOT_RUN = {
     "docs/using-teachers.md": "an example that tests/gtn_sl/test_dataset.py runs, and Lightning, which is no dependency",
     "examples/thermostat/README.md": "needs a run; tests/test_own_task.py does the same",
 }
-AT_ONCE = '"compute": {"plan": {"keep_last_k": 2}}, "teacher": {"warm_start": 0}'  # no trials of plans, no real images
+AT_ONCE = ", ".join(  # no trials of plans, no start at real images, few steps, one judge
+    (
+        '"compute": {"plan": {"keep_last_k": 2}}, "teacher": {"warm_start": 0}, "inner": {"steps": 4}',
+        '"validation": {"learners": 1, "architectures": ["base_fc:8,8,16"]}',
+    )
+)
 SHORTER = (
     ("learn(10_000)", "learn(600)"),
     ("steps=10_000", "steps=600"),
     ("steps=3_000", "steps=600"),
     ("steps=(1000, 3000)", "steps=(100, 200)"),
     ("num_envs=4096", "num_envs=64"),
+    ('["base_fc"], count=3', '["base_fc:8,8,16"], count=1'),
     ('"iterations": 20, "validations": 2}', f'"iterations": 2, "validations": 1}}, {AT_ONCE}'),
     ("iterations=30", "iterations=3"),
 )
