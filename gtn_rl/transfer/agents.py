@@ -157,6 +157,8 @@ def _train(job: AgentJob) -> dict[str, Any]:
         try:
             train(agent, stops_of(job), visit, laid_out_for=job.steps[-1])
         except AgentDivergedError as error:
+            if error.stop is None:
+                raise
             diverged_at, missed = error.stop.taken, stops_of(job)[len(checkpoints) :]
             checkpoints += [_checkpoint(replace(error.stop, steps=steps), None, None) for steps in missed]
     return {"checkpoints": checkpoints, **solved, "diverged_at": diverged_at}

@@ -20,7 +20,7 @@ from gtn_core.errors import DivergedError, UsageError
 from gtn_envs.sb3 import SB3VecEnv
 from gtn_rl.environments import Environment
 from gtn_rl.sb3.algorithms import Algorithm, require_fit
-from gtn_rl.sb3.divergence import DIVERGED, divergence_told, require_finite
+from gtn_rl.sb3.divergence import divergence_told, require_finite
 from gtn_rl.sb3.fresh_agent import fresh_agent
 from gtn_rl.sb3.small_cnn import fitting_policy
 from gtn_rl.transfer.updates import UpdateCounter
@@ -51,11 +51,11 @@ class AgentDivergedError(DivergedError):
     """An agent's networks are no longer finite.
 
     Attributes:
-        stop: The state of its training; ``steps`` are those taken.
+        stop: The state of its training; ``steps`` are those taken. None if it was rebuilt from its message alone.
     """
 
-    def __init__(self, stop: Stop) -> None:
-        super().__init__(f"after {stop.taken:,} steps, {DIVERGED}")
+    def __init__(self, message: str, stop: Stop | None = None) -> None:
+        super().__init__(message)
         self.stop = stop
 
 
@@ -157,7 +157,8 @@ def train(
                 if whole_rollouts and not callback.ended:
                     clock.stop(stops[-1])
     except DivergedError as error:
-        raise AgentDivergedError(clock.now(agent.num_timesteps)) from error
+        stop = clock.now(agent.num_timesteps)
+        raise AgentDivergedError(f"after {stop.taken:,} steps, {error}", stop) from error
     finally:
         counter.close()
 

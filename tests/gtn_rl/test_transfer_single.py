@@ -1,5 +1,6 @@
 """``train_agent``: one agent from Python, trained, tested and saved."""
 
+import pickle
 import random
 
 import numpy as np
@@ -11,6 +12,7 @@ from torch.nn.utils import parameters_to_vector
 import gtn_rl
 from gtn_core.errors import DivergedError, UsageError
 from gtn_rl.sb3.randomness import own_randomness
+from gtn_rl.transfer.training import AgentDivergedError
 
 
 def test_agent_is_trained_tested_and_saved(tmp_path):
@@ -85,6 +87,14 @@ def test_agent_that_diverges_is_told_as_such(algo, tmp_path):
     with pytest.raises(DivergedError, match=r"^after \d+ steps, the agent diverged: .*learning_rate"):
         gtn_rl.train_agent("CartPole-v1", algo, steps=60, settings=told, save=tmp_path / "agent")
     assert not list(tmp_path.iterdir())
+
+
+def test_error_of_a_diverged_agent_survives_pickling():
+    with pytest.raises(AgentDivergedError) as caught:
+        gtn_rl.train_agent("CartPole-v1", "a2c", steps=20, play=False, settings={"learning_rate": 1e30})
+    copy = pickle.loads(pickle.dumps(caught.value))
+    assert (str(copy), copy.stop) == (str(caught.value), caught.value.stop)
+    assert str(AgentDivergedError(str(copy))) == str(copy)  # as for the other processes of a study
 
 
 def test_agent_whose_outputs_overflow_as_it_plays_is_told_as_diverged(monkeypatch):
