@@ -183,7 +183,7 @@ def request(
         GTNError: A package or an environment's file is missing or damaged.
     """
     for key, value in (("steps", steps), ("episodes", episodes)):
-        if value is not None and (not isinstance(value, Integral) or value < 1):
+        if value is not None and (isinstance(value, bool) or not isinstance(value, Integral) or value < 1):
             raise UsageError(f"{key} must be a positive integer, got {value!r}")
     entry, place = algorithm(algo), find_environment(env)
     task = find_environment(real or place.real_task) if play else None

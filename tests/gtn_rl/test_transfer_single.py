@@ -74,11 +74,11 @@ def test_wrong_usage_is_rejected(tmp_path):
         gtn_rl.train_agent("CartPole-v1", config=tmp_path / "absent.yaml")
 
 
-@pytest.mark.parametrize("wrong", [{"steps": 0}, {"steps": -5}, {"steps": 2.5}, {"episodes": 0}, {"episodes": 1.5}])
-def test_numbers_that_are_not_positive_integers_are_rejected_before_training(wrong):
-    ((key, value),) = wrong.items()
+@pytest.mark.parametrize("key", ["steps", "episodes"])
+@pytest.mark.parametrize("value", [0, -5, 2.5, True])
+def test_numbers_that_are_not_positive_integers_are_rejected_before_training(key, value):
     with pytest.raises(UsageError, match=rf"^{key} must be a positive integer, got {value}$"):
-        gtn_rl.train_agent("CartPole-v1", "a2c", **{"steps": 5, **wrong}, listener=pytest.fail)
+        gtn_rl.train_agent("CartPole-v1", "a2c", **{"steps": 5, key: value}, listener=pytest.fail)
 
 
 @pytest.mark.parametrize("algo", ["a2c", "dqn"])
