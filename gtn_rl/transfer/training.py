@@ -168,7 +168,7 @@ def _lay_out(agent: BaseAlgorithm, steps: int) -> None:
     update = agent._update_current_progress_remaining
 
     def lay_out(num_timesteps: int, total_timesteps: int) -> None:
-        update(min(num_timesteps, steps), steps)
+        update(min(num_timesteps, steps), steps)  # so a rate that falls linearly stays at 0, where nothing is learned
 
     agent._update_current_progress_remaining = lay_out  # type: ignore[method-assign]
 
