@@ -113,6 +113,7 @@ def run_job(job: AgentJob) -> dict[str, Any]:
 
     Raises:
         UsageError: The algorithm does not fit the environment, or a setting is refused.
+        UnusableOutputsError: The environment gives observations for which sound networks have outputs that are not finite.
         GTNError: The environment's file has changed since the job was made.
     """
     began = time.perf_counter()

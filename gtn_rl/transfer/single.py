@@ -124,7 +124,7 @@ def train_agent(
         UsageError: A name is unknown, a number is not a positive integer, a setting is not accepted, the algorithm does
             not fit the environment, the agent could not play the real task, a file could not be written, or the task
             cannot be filmed.
-        DivergedError: The agent's networks are no longer finite.
+        DivergedError: The agent's networks or outputs are no longer finite.
         GTNError: A package or an environment's file is missing or damaged, or a file cannot be written.
     """
     wanted = request(
@@ -235,7 +235,7 @@ def run(wanted: Request, advance: Callable[[int], None]) -> TrainedAgent:
 
     Raises:
         UsageError: The algorithm refuses its settings.
-        DivergedError: The agent's networks are no longer finite.
+        DivergedError: The agent's networks or outputs are no longer finite.
         GTNError: A file cannot be written.
     """
     with one_thread(), own_randomness(Streams(wanted.seed).seed("run")):

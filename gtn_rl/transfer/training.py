@@ -20,7 +20,7 @@ from gtn_core.errors import DivergedError, UsageError
 from gtn_envs.sb3 import SB3VecEnv
 from gtn_rl.environments import Environment
 from gtn_rl.sb3.algorithms import Algorithm, require_fit
-from gtn_rl.sb3.divergence import divergence_told, require_finite
+from gtn_rl.sb3.divergence import UnusableOutputsError, divergence_told, require_finite
 from gtn_rl.sb3.fresh_agent import fresh_agent
 from gtn_rl.sb3.small_cnn import fitting_policy
 from gtn_rl.transfer.updates import UpdateCounter
@@ -48,7 +48,7 @@ class Stop:
 
 
 class AgentDivergedError(DivergedError):
-    """An agent's networks are no longer finite.
+    """An agent's networks, or any outputs of theirs, are no longer finite.
 
     Attributes:
         stop: The state of its training; ``steps`` are those taken. None if it was rebuilt from its message alone.
@@ -140,7 +140,8 @@ def train(
             the last stop.
 
     Raises:
-        AgentDivergedError: At a stop, its networks are not finite, or torch has refused their outputs before.
+        AgentDivergedError: At a stop, its networks are not finite, or torch has refused any outputs of theirs before.
+        UnusableOutputsError: Torch has refused its outputs, but the observations are to blame.
     """
     if laid_out_for is not None:
         _lay_out(agent, laid_out_for)
@@ -158,7 +159,10 @@ def train(
                     clock.stop(stops[-1])
     except DivergedError as error:
         stop = clock.now(agent.num_timesteps)
-        raise AgentDivergedError(f"after {stop.taken:,} steps, {error}", stop) from error
+        told = f"after {stop.taken:,} steps, {error}"
+        if isinstance(error, UnusableOutputsError):
+            raise UnusableOutputsError(told) from error
+        raise AgentDivergedError(told, stop) from error
     finally:
         counter.close()
 

@@ -3,15 +3,19 @@
 import pickle
 import random
 
+import gymnasium as gym
 import numpy as np
 import pytest
 import torch
+from gymnasium.envs.classic_control import CartPoleEnv
 from stable_baselines3 import A2C
 from torch.nn.utils import parameters_to_vector
 
 import gtn_rl
 from gtn_core.errors import DivergedError, UsageError
+from gtn_rl.sb3.divergence import UnusableOutputsError
 from gtn_rl.sb3.randomness import own_randomness
+from gtn_rl.transfer.agents import TEACHER, AgentJob, run_job
 from gtn_rl.transfer.training import AgentDivergedError
 
 
@@ -109,3 +113,35 @@ def test_agent_whose_outputs_overflow_as_it_plays_is_told_as_diverged(monkeypatc
     monkeypatch.setattr(A2C, "learn", learn_too_much)
     with pytest.raises(DivergedError, match="the agent diverged"):
         gtn_rl.train_agent("CartPole-v1", "a2c", steps=5)
+
+
+@pytest.fixture
+def broken():
+    """Registers a CartPole whose fifth observation is NaN, and yields its id."""
+
+    class Broken(CartPoleEnv):
+        def reset(self, **options):
+            self.taken = 0
+            return super().reset(**options)
+
+        def step(self, action):
+            observation, *others = super().step(action)
+            self.taken += 1
+            return observation * (np.nan if self.taken == 4 else 1), *others
+
+    gym.register("GTN-TestBroken-v0", Broken, max_episode_steps=20)
+    yield "GTN-TestBroken-v0"
+    del gym.registry["GTN-TestBroken-v0"]
+
+
+def test_observations_that_are_nan_are_not_told_as_divergence(broken):
+    with pytest.raises(DivergedError, match=r"^after \d steps, the agent's outputs are .*do observations or rewards"):
+        gtn_rl.train_agent(broken, "a2c", steps=40, play=False)
+    with pytest.raises(DivergedError, match=r"^the agent's outputs are not finite, although its networks are"):
+        gtn_rl.train_agent("CartPole-v1", "a2c", task=broken, steps=5)
+
+
+def test_environment_whose_observations_are_nan_ends_a_study(broken):
+    job = AgentJob(TEACHER, broken, None, broken, "a2c", "default", 0, 0, (40,), 2, None)
+    with pytest.raises(UnusableOutputsError, match="do observations or rewards become NaN"):
+        run_job(job)
