@@ -9,6 +9,7 @@ from typing_extensions import Self
 from gtn_core.inner_optim import UnboundOptimizer
 from gtn_core.inner_schedule import Schedule
 from gtn_core.second_order import Batch
+from gtn_core.seeding import Streams
 from gtn_sl.data import shuffled_epochs
 from gtn_sl.stream import Stream
 
@@ -48,7 +49,8 @@ class SmallSet(Stream):
         super().__init__()
         self.steps, self.batch_size, self.optimizer = steps, batch_size, optimizer
         self._images, self._labels, self._schedule = images, labels, schedule
-        random = torch.Generator().manual_seed(seed)
+        # a stream of its own: the seed itself draws the learner's initial weights
+        random = Streams(seed).torch("stream-batches")
         self._order = shuffled_epochs(len(images), steps * batch_size, random).view(steps, batch_size)
 
     def for_learner(self, seed: int) -> Self:

@@ -14,6 +14,7 @@ from torch import Tensor
 from typing_extensions import Self
 
 from gtn_core.registry import Registry
+from gtn_core.seeding import Streams
 from gtn_sl.data import ImageTask, Split, TaskData, find_task, load_task
 from gtn_sl.nas.candidate import Candidate
 from gtn_sl.nas.spaces import Space
@@ -66,17 +67,22 @@ class Setting:
     def batch(self, count: int, seed: int) -> tuple[Tensor, Tensor]:
         """Draws ``count`` normalised training images ``(N, C, H, W)`` and their labels ``(N,)``, with replacement."""
         train = self.data.train
-        chosen = torch.randint(len(train), (count,), generator=torch.Generator().manual_seed(seed))
+        chosen = torch.randint(len(train), (count,), generator=_drawing(seed))
         return self.data.normalise(train.images[chosen]), train.labels[chosen]
 
     def different(self, count: int, seed: int) -> Tensor:
         """Returns the images of ``batch``, with repeats redrawn so that all differ; at most the whole train split."""
-        train, random = self.data.train, torch.Generator().manual_seed(seed)
+        train, random = self.data.train, _drawing(seed)
         chosen: dict[int, None] = {}
         while len(chosen) < min(count, len(train)):
             drawn = torch.randint(len(train), (count - len(chosen),), generator=random)
             chosen |= dict.fromkeys(drawn.tolist())
         return self.data.normalise(train.images[list(chosen)])
+
+
+def _drawing(seed: int) -> torch.Generator:
+    """Returns the generator that draws images for a judgement, whose seed itself draws the initial weights."""
+    return Streams(seed).torch("ranker-batch")
 
 
 @dataclass(frozen=True)

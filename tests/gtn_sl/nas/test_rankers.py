@@ -14,6 +14,8 @@ from torch import nn
 from torch.nn import functional as F
 
 from gtn_core.errors import DataError, DivergedError, GTNError, UsageError
+from gtn_core.inner_optim import SGD
+from gtn_core.inner_schedule import Schedule
 from gtn_sl.config import resolve_config
 from gtn_sl.data import TASKS, Split
 from gtn_sl.nas.candidate import decode_all
@@ -25,7 +27,7 @@ from gtn_sl.nas.rankers.user import UserRanker
 from gtn_sl.nas.scorer import score_folder
 from gtn_sl.nas.scoring import judgement_seeds, rank
 from gtn_sl.nas.spaces import find_space
-from gtn_sl.streams.fixed import Remembered
+from gtn_sl.streams.fixed import Remembered, SmallSet
 from gtn_sl.teacher import seeded_teacher
 from gtn_sl.teacher_file import load_teacher, save_teacher
 
@@ -105,6 +107,20 @@ def test_naswot_kernel_counts_units_on_which_images_agree(setting):
 
     images = torch.tensor([[1.0, -1.0, 2.0], [1.0, 1.0, -2.0]])
     assert _agreement(nn.LeakyReLU(0.1), images).tolist() == [[3.0, 1.0], [1.0, 3.0]]
+
+
+def test_images_are_not_drawn_from_generator_of_initial_weights(setting):
+    train, as_weights = setting.data.train, torch.Generator().manual_seed(7)
+    images = setting.data.normalise(train.images[torch.randint(len(train), (16,), generator=as_weights)])
+    assert not torch.equal(setting.batch(16, 7)[0], images)
+    assert not torch.equal(setting.different(16, 7), images)
+
+
+def test_small_set_is_not_shuffled_by_generator_of_initial_weights():
+    images, schedule = torch.arange(50.0), Schedule(2, 0.1, 0.9)
+    shown = SmallSet(images, images, 2, 25, SGD(), schedule).for_learner(7).batch(0)[0]
+    as_weights = torch.randperm(50, generator=torch.Generator().manual_seed(7))[:25]
+    assert not torch.equal(shown, images[as_weights])
 
 
 def test_naswot_and_jacob_cov_use_distinct_images(setting, three):
