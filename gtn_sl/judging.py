@@ -21,6 +21,7 @@ from gtn_sl.stream import Stream
 from gtn_sl.streams import (
     META_BATCH,
     STREAMS,
+    TRIALS,
     Control,
     ControlSetting,
     RealData,
@@ -77,7 +78,13 @@ def _unseen(what: str) -> None:
 def units_of_work(plan: EvaluationPlan) -> int:
     """Returns how many times ``judge`` calls ``advance``."""
     schedules = plan.control_iterations if _learns_schedule(plan) else 0
-    return len(plan.learners) * (plan.count * (1 + len(plan.controls)) + schedules)
+    controls = sum(_units_of_control(STREAMS[name], plan) for name in plan.controls)
+    return len(plan.learners) * (plan.count + schedules + controls)
+
+
+def _units_of_control(control: type[Control], plan: EvaluationPlan) -> int:
+    """Returns the number of learners that a control trains: those that try the two schedules, and those that are judged."""
+    return plan.count + (2 * TRIALS if control.learns_schedule and plan.control_iterations else 0)
 
 
 def judge(file: TeacherFile, data: TaskData, plan: EvaluationPlan, advance: Advance = _unseen) -> list[Evaluation]:
@@ -100,57 +107,86 @@ def judge(file: TeacherFile, data: TaskData, plan: EvaluationPlan, advance: Adva
         DivergedError: Every learner diverges on the teacher. A control that diverges ends nothing: its learners count as
             guessing.
     """
-    streams = Streams(plan.seed)
-    seeds = [streams.seed("evaluation-learner", index) for index in range(plan.count)]
-
-    def tested(name: str, make: Callable[[], Stream], learner: str) -> Evaluation:
-        return _tested(name, make, learner, file, data, plan, seeds, functools.partial(advance, name))
-
-    teachers = [tested("teacher", functools.partial(copy.deepcopy, file.teacher), name) for name in plan.learners]
+    judging = _Judging(file, data, plan, advance)
+    teachers = [judging.of_teacher(name) for name in plan.learners]
     refuse_divergence(teachers)  # before the controls, which take longer
     results = []
     for learner, teacher in zip(plan.learners, teachers, strict=True):
-        results.append(teacher)
-        setting = _setting(file, data, plan, learner, streams, advance)
-        for control in (STREAMS[name]() for name in plan.controls):
-            results.append(tested(control.title(setting), functools.partial(_made, control, setting), learner))
+        setting = judging.setting(learner)
+        results += [teacher, *(judging.of_control(STREAMS[name](), setting) for name in plan.controls)]
     return results
 
 
-def _tested(
-    name: str,
-    make: Callable[[], Stream],
-    learner: str,
-    file: TeacherFile,
-    data: TaskData,
-    plan: EvaluationPlan,
-    seeds: Sequence[int],
-    advance: Callable[[], object],
-) -> Evaluation:
-    """Trains and tests the learners on the stream that ``make`` returns; if that diverges, all of them count as guessing."""
-    try:
-        stream = make().to(plan.device)
-    except DivergedError as error:
-        log.warning("%s cannot be made for %s learners, which count as guessing: %s", name, learner, error)
-        for _ in seeds:
-            advance()
-        steps = file.teacher.steps
-        return all_diverged(name, learner, data, data.test, len(seeds), steps, plan.curve_images, str(error))
-    result = evaluate_stream(
-        name,
-        stream,
-        learner,
-        data,
-        data.test,
-        seeds,
-        plan=step_plan(file),
-        curve_images=plan.curve_images,
-        after_learner=advance,
-    )
-    if result.diverged:
-        lost = f"{result.diverged} of {result.n} {learner} learners"
-        log.warning("%s diverged on %s and count as guessing: %s", lost, name, result.failure)
-    return result
+@dataclass(frozen=True)
+class _Judging:
+    """One call of ``judge``, whose arguments these are."""
+
+    file: TeacherFile
+    data: TaskData
+    plan: EvaluationPlan
+    advance: Advance
+
+    @property
+    def streams(self) -> Streams:
+        """Source of all randomness."""
+        return Streams(self.plan.seed)
+
+    def of_teacher(self, learner: str) -> Evaluation:
+        """Tests learners of one architecture that the teacher has trained."""
+        return self._tested("teacher", copy.deepcopy(self.file.teacher), learner)
+
+    def of_control(self, control: Control, setting: ControlSetting) -> Evaluation:
+        """Tests the same learners on a control; if its stream diverges as it is made, all of them count as guessing."""
+        name, learner, seen = control.title(setting), setting.learner, self.plan.curve_images
+        try:
+            stream = control.make(setting)
+        except DivergedError as error:
+            log.warning("%s cannot be made for %s learners, which count as guessing: %s", name, learner, error)
+            for _ in range(_units_of_control(type(control), self.plan)):
+                self.advance(name)
+            steps, count = self.file.teacher.steps, self.plan.count
+            return all_diverged(name, learner, self.data, self.data.test, count, steps, seen, str(error))
+        if isinstance(stream, RealData):
+            choosing = functools.partial(self.advance, f"choosing the schedule of {name}")
+            choose_schedule(
+                stream, setting.schedules, learner, setting.streams, plan=setting.plan, after_learner=choosing
+            )
+        return self._tested(name, stream, learner)
+
+    def _tested(self, name: str, stream: Stream, learner: str) -> Evaluation:
+        result = evaluate_stream(
+            name,
+            stream.to(self.plan.device),
+            learner,
+            self.data,
+            self.data.test,
+            [self.streams.seed("evaluation-learner", index) for index in range(self.plan.count)],
+            plan=step_plan(self.file),
+            curve_images=self.plan.curve_images,
+            after_learner=functools.partial(self.advance, name),
+        )
+        if result.diverged:
+            lost = f"{result.diverged} of {result.n} {learner} learners"
+            log.warning("%s diverged on %s and count as guessing: %s", lost, name, result.failure)
+        return result
+
+    def setting(self, learner: str) -> ControlSetting:
+        """Returns what the controls of a learner are made for, with the schedule of real data meta-learned."""
+        file, plan = self.file, self.plan
+        initial, learned = (file.config.inner.fresh_schedule().to(plan.device) for _ in range(2))
+        setting = ControlSetting(file, self.data, learner, [initial], self.streams, step_plan(file))
+        if not (_learns_schedule(plan) and plan.control_iterations):
+            return setting
+        setting = dataclasses.replace(setting, schedules=[learned, initial])
+        learn_schedule(
+            real_stream(setting, self.data.train),
+            learner,
+            self.streams,
+            iterations=plan.control_iterations,
+            plan=control_plan(file, learner, plan.device),
+            after_iteration=functools.partial(self.advance, "meta-learning the real-data control's schedule"),
+        )
+        return setting
 
 
 def step_plan(file: TeacherFile) -> StepPlan:
@@ -171,31 +207,3 @@ def control_plan(file: TeacherFile, learner: str, device: str) -> StepPlan:
 
 def _learns_schedule(plan: EvaluationPlan) -> bool:
     return any(STREAMS[name].learns_schedule for name in plan.controls)
-
-
-def _setting(
-    file: TeacherFile, data: TaskData, plan: EvaluationPlan, learner: str, streams: Streams, advance: Advance
-) -> ControlSetting:
-    """Returns what the controls of a learner are made for, with the schedule of real data meta-learned."""
-    initial, learned = (file.config.inner.fresh_schedule().to(plan.device) for _ in range(2))
-    setting = ControlSetting(file, data, learner, [initial], streams, step_plan(file))
-    if not (_learns_schedule(plan) and plan.control_iterations):
-        return setting
-    setting = dataclasses.replace(setting, schedules=[learned, initial])
-    learn_schedule(
-        real_stream(setting, data.train),
-        learner,
-        streams,
-        iterations=plan.control_iterations,
-        plan=control_plan(file, learner, plan.device),
-        after_iteration=functools.partial(advance, "meta-learning the real-data control's schedule"),
-    )
-    return setting
-
-
-def _made(control: Control, setting: ControlSetting) -> Stream:
-    """Returns a control's stream; one of real data has the best of the schedules."""
-    stream = control.make(setting)
-    if isinstance(stream, RealData):
-        choose_schedule(stream, setting.schedules, setting.learner, setting.streams, plan=setting.plan)
-    return stream

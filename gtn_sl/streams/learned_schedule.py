@@ -98,6 +98,7 @@ def choose_schedule(
     *,
     throughout: bool = False,
     plan: StepPlan | None = None,
+    after_learner: Callable[[], object] | None = None,
 ) -> None:
     """Gives a real-data stream the schedule that teaches fresh learners most, measured on the task's validation data.
 
@@ -111,6 +112,7 @@ def choose_schedule(
         streams: Source of randomness.
         throughout: Whether the accuracy after every step counts, or only after the last.
         plan: How steps are computed.
+        after_learner: Called after each learner, ``TRIALS`` times per schedule; never for a single schedule, which is untried.
     """
     if len(schedules) == 1:
         (stream.inner_schedule,) = schedules
@@ -121,7 +123,17 @@ def choose_schedule(
     def accuracy(schedule: Schedule) -> float:
         stream.inner_schedule = schedule
         curve = META_BATCH if throughout else 0
-        found = evaluate_stream("", stream, learner_name, stream.data, validation, seeds, plan=plan, curve_images=curve)
+        found = evaluate_stream(
+            "",
+            stream,
+            learner_name,
+            stream.data,
+            validation,
+            seeds,
+            plan=plan,
+            curve_images=curve,
+            after_learner=after_learner,
+        )
         return float(found.curves.mean()) if throughout else found.mean
 
     stream.inner_schedule = max(schedules, key=accuracy)

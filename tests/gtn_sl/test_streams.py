@@ -19,7 +19,7 @@ from gtn_sl.claims import controls
 from gtn_sl.config import resolve_config
 from gtn_sl.data import AUGMENTATIONS, TASKS, load_task, sample_batches
 from gtn_sl.judging import EvaluationPlan, control_plan, judge, units_of_work
-from gtn_sl.streams import STREAMS, RealData, choose_schedule, learn_schedule
+from gtn_sl.streams import STREAMS, TRIALS, RealData, choose_schedule, learn_schedule
 from gtn_sl.streams.real_classifier import RealTraining
 from gtn_sl.streams.semi_supervised import SoftlyLabelled, label_the_rest
 from gtn_sl.teacher_file import load_teacher
@@ -141,6 +141,14 @@ def test_every_control_is_evaluated_beside_teacher(tmp_path, data):
     names = [result.name for result in results]
     assert names[:2] == ["teacher", "real data, cutout"]
     assert len(set(names)) == len(STREAMS) + 1
+    assert len(seen) == units_of_work(plan)
+
+
+@pytest.mark.parametrize("iterations", [0, 1])
+def test_learners_that_try_schedules_are_units_of_work(teacher_path, data, iterations):
+    plan, seen = EvaluationPlan(["base_fc:4,6,8"], 1, 0, ("real", "untrained"), iterations, 0), []
+    judge(load_teacher(teacher_path), data, plan, seen.append)
+    assert seen.count("choosing the schedule of real data") == 2 * TRIALS * iterations
     assert len(seen) == units_of_work(plan)
 
 
