@@ -86,7 +86,7 @@ def check_course(truth: GroundTruth, data_dir: Path | None) -> Course:
     """Returns the course that retrains a ground truth's architectures.
 
     Its results are kept apart from the ground truth's own, and from those of other versions of torch and of this package,
-    so that a check always tells what this code does.
+    but not from those of other code of the same version: after a change of code, a check needs another folder.
 
     Args:
         truth: The ground truth.

@@ -150,6 +150,13 @@ def test_check_retrains_and_compares_architectures(call, truth, tmp_path):
     assert len(list(tmp_path.glob("trainings/*/*-*.json"))) >= 2
 
 
+def test_check_tells_how_many_trainings_it_read_from_folder(call, truth, tmp_path):
+    given = ("nas", "check", "--truth", truth, "--training-seed", 1, "--out", tmp_path)
+    assert "were read from" not in call(*given, "--count", 1).out
+    assert f"1 of 1 trainings were read from {tmp_path}" in " ".join(call(*given, "--count", 1).out.split())
+    assert call(*given, "--count", 1, "--json").json["read"] == 1
+
+
 def test_check_retrains_also_in_folder_of_ground_truth(call, truth, tmp_path):
     out = shutil.copytree(truth.parent, tmp_path / "copy")
     kept = [file for file in (out / "trainings").glob("*/*.json") if file.name != "made-by.json"]

@@ -51,7 +51,8 @@ def command(
     The noise is the standard deviation between seeds over the 16 architectures with the nearest accuracies, widened for
     the uncertainty of the mean. An architecture agrees if it lies within three standard deviations of its mean.
     The exit code is 1 if any does not. Trainings are kept in OUT/trainings as soon as they finish, apart from the ground
-    truth's own and from those of other versions of torch or of this package.
+    truth's own and from those of other versions of torch or of this package; those kept there by an earlier check are read
+    instead of repeated. After a change of code within a version, use another --out.
 
     \b
     Examples:
@@ -68,16 +69,24 @@ def command(
     known.refuse_other_images()
     candidates = drawn_entries(known, count, seed)
     again = known.by_seed().shape[1] if training_seed is None else training_seed
-    course = check_course(known, data_dir)
+    course, read = check_course(known, data_dir), 0
     with kept(out), console.counting_bar(quiet=quiet or as_json) as bar:
         shown = bar.add_task(f"{known.space} on {known.task}", total=count)
-        found = train_all(course, candidates, [again], out, workers=workers, after_one=lambda job: bar.advance(shown))
+
+        def after_one(job: object) -> None:
+            nonlocal read
+            read += job is None  # done earlier
+            bar.advance(shown)
+
+        found = train_all(course, candidates, [again], out, workers=workers, after_one=after_one)
     checks = compare_again(known, found)
     agreeing = sum(check.agrees for check in checks)
     if as_json:
-        echo_json({"checks": [check.to_json() for check in checks]})
+        echo_json({"checks": [check.to_json() for check in checks], "read": read})
     else:
         console.print_table(check_table(checks), f"{truth}: {count} of {len(known.entries)} architectures, retrained")
         click.echo(f"{agreeing} of {count} lie within the noise between seeds")
+        if read:
+            click.echo(f"{read} of {count} trainings were read from {out}, where an earlier check left them")
     if agreeing < count:
         raise SystemExit(EXIT_DISAGREE)
