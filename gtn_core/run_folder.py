@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import logging
 from collections.abc import Iterator, Sequence
@@ -20,6 +21,9 @@ Line = Literal["command", "start", "images"]
 """What a run folder keeps a line about: the command that began it, the teacher that it started from, and the digest of a
 user's own images."""
 LINES: tuple[Line, ...] = get_args(Line)
+
+TEMPORARY = ".*.tmp"
+"""Pattern of what a process leaves that was killed while it wrote a file."""
 
 
 @dataclass(frozen=True, init=False)
@@ -110,7 +114,8 @@ class RunFolder:
 
     def _refuse_others_files(self) -> None:
         """Raises UsageError if a file that the run would replace is there, but no folder ``state``, which runs begin with."""
-        replaced = (self.config, self.metrics, self.log, *map(self._line, LINES))
+        files = (self.config, self.metrics, self.log, self.path / "stages.json", *map(self._line, LINES))
+        replaced = (*files, self.report, self.tensorboard, self.path / "stages")
         if not self.state.parent.exists() and (there := [file.name for file in replaced if file.exists()]):
             raise UsageError(f"{self.path} holds a {there[0]} that is not of a run; choose another --out")
 
@@ -181,7 +186,8 @@ class RunFolder:
             GTNError: Another process holds the lock, or it cannot be written.
         """
         file = held_file((self.whole or self.path) / "state" / "lock", f"another process is working on {self.path}")
-        for left in self.path.rglob(".*.tmp"):  # of a process that was killed while writing
+        folders = (self.state.parent, self.report, self.tensorboard, self.path / "stages")
+        for left in itertools.chain(self.path.glob(TEMPORARY), *(folder.rglob(TEMPORARY) for folder in folders)):
             left.unlink(missing_ok=True)
         return file
 

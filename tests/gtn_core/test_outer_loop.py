@@ -439,7 +439,9 @@ def test_resumed_metrics_have_every_iteration_once(make, tmp_path):
     assert list(folder.tensorboard.glob("events.*"))
 
 
-@pytest.mark.parametrize("name", ["command.txt", "config.yaml", "metrics.jsonl", "run.log", "teacher.safetensors"])
+@pytest.mark.parametrize(
+    "name", ["command.txt", "config.yaml", "metrics.jsonl", "report", "run.log", "stages.json", "teacher.safetensors"]
+)
 def test_new_run_rejects_folder_with_files_that_it_would_replace(tmp_path, name):
     (tmp_path / name).write_text("mine")
     with pytest.raises(UsageError, match="choose another --out"):
@@ -449,13 +451,19 @@ def test_new_run_rejects_folder_with_files_that_it_would_replace(tmp_path, name)
 
 
 def test_new_run_keeps_other_files_of_folder(tmp_path):
+    own, other = tmp_path / "state" / ".left.tmp", tmp_path / "another" / "state" / ".written.tmp"
+    other.parent.mkdir(parents=True)
     (tmp_path / "notes.txt").write_text("mine")
     folder = RunFolder(tmp_path)
     folder.create()
     folder.remember_command("ours")
+    for file in (own, other):
+        file.write_text("half of it")
     folder.create()
-    folder.clear()
+    with folder.lock():
+        folder.clear()
     assert (tmp_path / "notes.txt").read_text() == "mine"
+    assert (own.exists(), other.read_text()) == (False, "half of it")
     assert folder.remember_command("another") == "another"
 
 
