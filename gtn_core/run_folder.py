@@ -73,6 +73,11 @@ class RunFolder:
         return self.path / "report"
 
     @property
+    def stages(self) -> Path:
+        """The folders of an environment's stages."""
+        return self.path / "stages"
+
+    @property
     def log(self) -> Path:
         """The run's log."""
         return self.path / "run.log"
@@ -80,7 +85,7 @@ class RunFolder:
     @property
     def has_trained(self) -> bool:
         """Whether anything would be lost with the folder: a state, the results of a stage, or a teacher."""
-        return self.state.is_file() or any(self.path.glob("stages/*/**/*.safetensors")) or self.teacher.is_file()
+        return self.state.is_file() or any(self.stages.glob("*/**/*.safetensors")) or self.teacher.is_file()
 
     def create(self) -> None:
         """Creates the folder of a new run.
@@ -115,7 +120,7 @@ class RunFolder:
     def _refuse_others_files(self) -> None:
         """Raises UsageError if a file that the run would replace is there, but no folder ``state``, which runs begin with."""
         files = (self.config, self.metrics, self.log, self.path / "stages.json", *map(self._line, LINES))
-        replaced = (*files, self.report, self.tensorboard, self.path / "stages")
+        replaced = (*files, self.report, self.tensorboard, self.stages)
         if not self.state.parent.exists() and (there := [file.name for file in replaced if file.exists()]):
             raise UsageError(f"{self.path} holds a {there[0]} that is not of a run; choose another --out")
 
@@ -186,7 +191,7 @@ class RunFolder:
             GTNError: Another process holds the lock, or it cannot be written.
         """
         file = held_file((self.whole or self.path) / "state" / "lock", f"another process is working on {self.path}")
-        folders = (self.state.parent, self.report, self.tensorboard, self.path / "stages")
+        folders = (self.state.parent, self.report, self.tensorboard, self.stages)
         for left in itertools.chain(self.path.glob(TEMPORARY), *(folder.rglob(TEMPORARY) for folder in folders)):
             left.unlink(missing_ok=True)
         return file

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from gtn_core.config import to_dict
 from gtn_core.errors import GTNError
+from gtn_core.version import installed_version
 from gtn_envs import Weights, WeightsError
 from gtn_envs.weights_file import save_environment
 from gtn_rl.config import RLConfig
@@ -51,7 +51,7 @@ def write_environment(
         stages=[vars(result) for result in results],
         command=command,
         seed=config.seed,
-        version=importlib.metadata.version("generative-teaching-networks"),
+        version=installed_version(),
         metrics=dict(metrics),
         config=to_dict(config),
         observation_space=spec.observation_space,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import importlib.metadata
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from torch import Tensor, nn
 from gtn_core.checkpoint import load_checkpoint, load_into, save_checkpoint
 from gtn_core.errors import CheckpointError, GTNError
 from gtn_core.seeding import seeded
+from gtn_core.version import installed_version
 from gtn_sl.evaluation import train
 from gtn_sl.judging import step_plan
 from gtn_sl.learners import architecture
@@ -119,7 +119,7 @@ def save_learner(path: str | Path, classifier: Classifier, **facts: Any) -> None
     Raises:
         GTNError: The file cannot be written.
     """
-    version = importlib.metadata.version("generative-teaching-networks")
+    version = installed_version()
     document = {**classifier.document, **facts, "kind": KIND, "version": version}
     save_checkpoint(Path(path), classifier.net.state_dict(), document)
 

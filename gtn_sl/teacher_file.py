@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib.metadata
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 from gtn_core.checkpoint import load_checkpoint, load_document, load_into, save_checkpoint
 from gtn_core.config import resolve, to_dict
 from gtn_core.errors import CheckpointError, DataError, GTNError
+from gtn_core.version import installed_version
 from gtn_sl.config import MetaTrainConfig
 from gtn_sl.data import ImageTask, TaskData, compare_images, described_task, find_task, is_file, is_own, load_task
 from gtn_sl.data.folder import ENV_VAR, resolve_data_dir
@@ -65,7 +65,7 @@ def save_teacher(
         "config": _told(config),
         "metrics": dict(metrics),
         "provenance": provenance.to_json() if provenance else None,
-        "version": importlib.metadata.version("generative-teaching-networks"),
+        "version": installed_version(),
     }
     save_checkpoint(path, teacher.state_dict(), document)
 

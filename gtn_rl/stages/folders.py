@@ -13,7 +13,7 @@ RESULT_KIND = "stage"
 
 def stage_folder(run: RunFolder, index: int, stage: StageConfig) -> RunFolder:
     """Returns the folder of a stage of a run; ``index`` counts from 0."""
-    return RunFolder(run.path / "stages" / f"{index + 1}-{stage.name}", whole=run.path)
+    return RunFolder(run.stages / f"{index + 1}-{stage.name}", whole=run.path)
 
 
 def result_file(folder: RunFolder) -> Path:

@@ -5,7 +5,6 @@ Those in ``ground_truths/`` ship with the package, so that a ranker can be evalu
 
 from __future__ import annotations
 
-import importlib.metadata
 import json
 import logging
 from collections.abc import Mapping, Sequence
@@ -18,6 +17,7 @@ from numpy.typing import NDArray
 
 from gtn_core.checkpoint import replacing
 from gtn_core.errors import DataError, DivergedError, UsageError, unknown_name
+from gtn_core.version import installed_version
 from gtn_sl.data import find_task
 from gtn_sl.nas.candidate import Candidate
 from gtn_sl.nas.rankers.size import flop_count, parameter_count
@@ -135,7 +135,7 @@ def save_ground_truth(path: Path, truth: GroundTruth, made_by: str) -> None:
         **({"data": truth.data} if truth.data else {}),
         "training": dict(truth.training),
         "made_by": made_by,
-        "version": importlib.metadata.version("generative-teaching-networks"),
+        "version": installed_version(),
     }
     lines = [f"{json.dumps(encoding)}: {json.dumps(vars(entry))}" for encoding, entry in truth.entries.items()]
     body = ",\n  ".join(lines)

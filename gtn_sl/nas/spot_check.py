@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib.metadata
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ import torch
 from gtn_core.config import resolve
 from gtn_core.errors import UsageError
 from gtn_core.seeding import Streams
+from gtn_core.version import installed_version
 from gtn_sl.nas.candidate import Candidate
 from gtn_sl.nas.final_training import FinalTraining
 from gtn_sl.nas.ground_truth import GroundTruth
@@ -95,8 +95,7 @@ def check_course(truth: GroundTruth, data_dir: Path | None) -> Course:
     Raises:
         UsageError: The space, or a setting of the trainings, is invalid.
     """
-    version = importlib.metadata.version("generative-teaching-networks")
-    made_with = {"purpose": "spot check", "version": version, "torch": str(torch.__version__)}
+    made_with = {"purpose": "spot check", "version": installed_version(), "torch": str(torch.__version__)}
     return Course(find_space(truth.space), truth.task, training_of(truth), data_dir, made_with=made_with)
 
 
