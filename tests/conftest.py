@@ -8,6 +8,7 @@ import socket
 import traceback
 from collections.abc import Callable, Iterator
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,6 +21,10 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
 settings.load_profile("any-machine")
+
+HERE = str(Path(__file__).parent)
+os.environ["PYTHONPATH"] = os.pathsep.join([HERE, *filter(None, [os.environ.get("PYTHONPATH")])])
+"""As setup.cfg's ``pythonpath`` does for the tests, so that the programs they start find ``short_agents``, too."""
 
 
 @pytest.fixture(autouse=True)

@@ -14,20 +14,19 @@ import gtn_envs
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
 ID = "thermostat:Thermostat-v0"
 QUICK = (
-    *(
-        "--iterations",
-        "2",
-        "--set",
-        "workers=1",
-        "--set",
-        "environment.harvest_episodes=10",
-        "--set",
-        "environment.centres=8",
-    ),
-    *("--set", "agents.names=[dqn]", "--set", "agents.episodes=1", "--set", "agents.validation_seeds=1"),
-    *("--set", "agents.validation_episodes=2"),
-    *("--set", "stages=[{name: bilevel, population: 4, validations: 1, parts: [reward]}]", "--kind", "bandit"),
+    "workers=1",
+    "environment.harvest_episodes=10",
+    "environment.centres=8",
+    "agents.names=['short_agents:ShortDQN']",
+    "agents.episodes=1",
+    "agents.validation_seeds=1",
+    "agents.validation_episodes=2",
+    "stages=[{name: bilevel, population: 4, validations: 1, parts: [reward]}]",
 )
+
+
+def assigned(settings):
+    return [word for setting in settings for word in ("--set", setting)]
 
 
 def gtn_cli(*arguments):
@@ -57,7 +56,9 @@ def test_readme_names_example_id_and_existing_commands():
 @pytest.mark.slow
 def test_own_environment_meta_trains_trains_agent_and_transfers(tmp_path):
     run = tmp_path / "run"
-    made = gtn_cli("meta-train", "--task", ID, *QUICK, "--out", run, "-q")
+    made = gtn_cli(
+        "meta-train", "--task", ID, "--kind", "bandit", "--iterations", 2, *assigned(QUICK), "--out", run, "-q"
+    )
     assert made.returncode == 0, made.stderr
     teacher = run / "teacher.safetensors"
     header = gtn_envs.read_document(teacher)
@@ -75,16 +76,9 @@ def test_own_environment_meta_trains_trains_agent_and_transfers(tmp_path):
 
 @pytest.mark.slow
 def test_own_images_meta_train_evaluate_export_and_rank(tmp_path):
-    run, small = (
-        tmp_path / "run",
-        {
-            "teacher.warm_start": 3,
-            "inner.steps": 4,
-            "learner.architecture": "base_fc:6,8,10",
-            "compute.plan.keep_last_k": 2,
-        },
-    )
-    settings = [word for key, value in small.items() for word in ("--set", f"{key}={value}")]
+    run = tmp_path / "run"
+    learner = "learner.architecture=base_fc:6,8,10"
+    settings = assigned(("teacher.warm_start=3", "inner.steps=4", learner, "compute.plan.keep_last_k=2"))
     made = gtn_cli("meta-train", "--task", "shapes:shapes", *settings, "--iterations", 2, "--out", run, "-q")
     assert made.returncode == 0, made.stderr
     tested = gtn_cli("evaluate", run, "-n", 2, "--no-controls", "--curve-images", 0)

@@ -46,6 +46,7 @@ FITTING = [
     for name, family in AGENTS.items()
     if family.fits(make_task(id).spec)
 ]
+OFF_POLICY = {"dqn", "qrdqn", "ddpg", "td3", "sac", "tqc", "crossq"}
 
 
 def small(family, spec):
@@ -54,7 +55,8 @@ def small(family, spec):
     if isinstance(agent, SB3Agent):
         # Their outputs are actions, which only large updates change visibly; off-policy ones learn from step 100 on.
         rate = 2.0 if agent.algorithm == "ars" else 0.03
-        fewer = {"steps": 160, "arguments": {**agent.arguments, "learning_rate": rate}}
+        steps = 130 if agent.algorithm in OFF_POLICY else 160
+        fewer = {"steps": steps, "arguments": {**agent.arguments, "learning_rate": rate}}
     else:
         fewer = {"updates": 12} if hasattr(agent, "updates") else {"rollouts": 1, "epochs": 1}
     return dataclasses.replace(agent, **fewer)

@@ -43,6 +43,7 @@ TINY = Scale(
     test_images=300,
     curve_images=20,
     narrowing=32,
+    convnet="convnet:2-4,depth=3",
     warm_start=1,
     reader=RealTraining(steps=3),
 )

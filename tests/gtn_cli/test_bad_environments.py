@@ -140,8 +140,9 @@ def test_equal_action_bounds_are_rejected_if_actions_are_scaled(call):
 
 
 def test_meta_train_warns_if_actions_do_not_start_at_zero(call):
-    small = ("--kind", "bandit", "--set", "stages=[{name: bilevel, population: 2}]", "--set", "agents.names=[dqn]")
-    outcome = call(*META_TRAIN, "odd_tasks:OddFromOne-v0", "--set", "workers=0", *small)
+    settings = ("stages=[{name: bilevel, population: 2}]", "agents.names=['short_agents:ShortDQN']", "workers=0")
+    small = [word for setting in settings for word in ("--set", setting)]
+    outcome = call(*META_TRAIN, "odd_tasks:OddFromOne-v0", "--kind", "bandit", *small)
     told = " ".join(outcome.err.split())
     assert "OddFromOne-v0 numbers its actions from 1, but Stable-Baselines3 from 0" in told
 

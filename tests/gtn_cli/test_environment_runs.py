@@ -14,7 +14,8 @@ from gtn_cli.main import main
 SMALL = (
     *("--task", "CartPole-v1", "--kind", "bandit", "--set", "environment.harvest_episodes=8"),
     *("--set", "environment.hidden=[4]", "--set", "environment.centres=4", "--set", "agents.episodes=1"),
-    *("--set", "agents.names=[dqn]", "--set", "agents.validation_seeds=1", "--set", "agents.validation_episodes=1"),
+    *("--set", "agents.names=['short_agents:ShortDQN']"),
+    *("--set", "agents.validation_seeds=1", "--set", "agents.validation_episodes=1"),
     *("--set", "stages=[{name: greedy, population: 4, validations: 1, sigma: 0.3, parts: [reward]}]"),
 )
 

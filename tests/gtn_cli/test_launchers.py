@@ -123,7 +123,8 @@ def test_every_launcher_trains_the_same_teacher(by_torchrun, tmp_path, small, la
 EVOLUTION = (
     *("--task", "CartPole-v1", "--kind", "bandit", "--set", "environment.harvest_episodes=8"),
     *("--set", "environment.hidden=[4]", "--set", "environment.centres=4", "--set", "agents.episodes=1"),
-    *("--set", "agents.names=[dqn]", "--set", "agents.validation_seeds=1", "--set", "agents.validation_episodes=1"),
+    *("--set", "agents.names=['short_agents:ShortDQN']"),
+    *("--set", "agents.validation_seeds=1", "--set", "agents.validation_episodes=1"),
     *("--set", "stages=[{name: greedy, population: 4, validations: 1, sigma: 0.3}]", "--iterations", "3"),
 )
 STUDY = ("CartPole-v1", "--algo", "a2c", "--seeds", "2", "--steps", "50", "--episodes", "2", "--no-controls")

@@ -1,20 +1,10 @@
-"""Fixtures that the tests of gtn_rl share: real tasks, small synthetic environments and short agents."""
+"""Fixtures that the tests of gtn_rl share: real tasks and small synthetic environments."""
 
 import pytest
 import torch
 
 from gtn_rl.models.environment import EnvironmentTeacher
 from gtn_rl.tasks import make_task
-
-SHORT_A2C = """
-from gtn_rl.agents.a2c import A2C, A2CFamily
-
-class Short(A2CFamily):
-    def usual(self, spec):
-        return A2C(updates=20)
-
-short = Short()
-"""
 
 
 @pytest.fixture(scope="session", params=["CartPole-v1", "Pendulum-v1"])
@@ -51,10 +41,3 @@ def build(task, kind, seed=0):
         termination_hidden=(8,) if kind == "ending mdp" else None,
         max_episode_steps=4 if mdp else 1,
     )
-
-
-@pytest.fixture
-def short_agents(tmp_path, monkeypatch):
-    """Makes ``short_a2c:short`` importable: A2C agents with only 20 updates, so that stages are fast."""
-    (tmp_path / "short_a2c.py").write_text(SHORT_A2C)
-    monkeypatch.syspath_prepend(tmp_path)

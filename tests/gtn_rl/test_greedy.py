@@ -25,7 +25,7 @@ from gtn_rl.training import meta_train
 
 SOFTENED = [
     *("environment.harvest_episodes=3", "environment.hidden=[8]", "environment.transition_hidden=[8]"),
-    *("environment.centres=8", "environment.episode_steps=3", "agents.names=['short_a2c:short']"),
+    *("environment.centres=8", "environment.episode_steps=3", "agents.names=['short_agents:ShortA2C']"),
     *("agents.episodes=1", "agents.validation_seeds=1", "agents.validation_episodes=1", "iterations=1"),
     "stages=[{name: greedy, population: 2, validations: 1}, {name: soften}, {name: fit}, {name: scale}]",
 ]
@@ -59,7 +59,6 @@ def test_softened_reward_matches_greedy_policy_at_that_gain(make_teacher):
     torch.testing.assert_close(Greedy().train(teacher.model(), torch.Generator()).act(seen), played)
 
 
-@pytest.mark.usefixtures("short_agents")
 @pytest.mark.parametrize("better", [True, False])
 def test_soften_keeps_best_gain_only_if_agents_do_no_worse(tmp_path, monkeypatch, better):
     returns = iter([[-900.0, 5], [-300.0, 6], [-400.0, 7], [-1500.0, 8]])
@@ -69,7 +68,7 @@ def test_soften_keeps_best_gain_only_if_agents_do_no_worse(tmp_path, monkeypatch
     monkeypatch.setattr(Judge, "__call__", lambda *given: dataclasses.replace(judge(*given), score=next(scores)))
     settings = ["environment.kind=bandit", "environment.harvest_episodes=2", "environment.centres=8", "iterations=1"]
     agents = [
-        "agents.names=['short_a2c:short']",
+        "agents.names=['short_agents:ShortA2C']",
         "agents.validation_seeds=1",
         "agents.validation_episodes=1",
         "agents.episodes=1",
@@ -94,7 +93,6 @@ def test_soften_keeps_best_gain_only_if_agents_do_no_worse(tmp_path, monkeypatch
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("short_agents")
 @pytest.mark.parametrize("better", [True, False])
 def test_resume_in_fit_after_soften_matches_uninterrupted_run(tmp_path, monkeypatch, better):
     """Dynamics are fitted to the harvests of those policies only that were kept."""

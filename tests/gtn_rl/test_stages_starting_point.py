@@ -38,7 +38,7 @@ def made(folder, kind, start=None, iterations=0):
         "fast",
         SMALL,
         {"environment": environment, "stages": stages, "iterations": iterations},
-        {"agents": {"names": ["dqn"]}},
+        {"agents": {"names": ["short_agents:ShortDQN"]}},
     )
     run = RunFolder(folder)
     meta_train(config, run, command=f"made {kind}")
@@ -100,7 +100,7 @@ def test_greedy_stage_keeps_number_of_centres_of_the_start(tmp_path):
         "fast",
         SMALL,
         {"environment": environment, "stages": stages, "iterations": 1},
-        {"agents": {"names": ["dqn"]}},
+        {"agents": {"names": ["short_agents:ShortDQN"]}},
     )
     run = RunFolder(tmp_path / "on")
     meta_train(config, run)

@@ -9,6 +9,7 @@ from typing import get_args
 import numpy as np
 import pytest
 import torch
+from short_agents import ShortDQN
 
 from gtn_core.checkpoint import load_checkpoint
 from gtn_core.config import parse_assignments, to_dict
@@ -16,7 +17,6 @@ from gtn_core.distributed import SingleProcess
 from gtn_core.errors import DeviceError, GTNError, UsageError
 from gtn_core.run_folder import RunFolder
 from gtn_envs.weights_file import load_environment, save_environment
-from gtn_rl.agents import AGENTS
 from gtn_rl.config import resolve_config
 from gtn_rl.environment_file import write_environment
 from gtn_rl.natures import NATURES, StageName
@@ -33,7 +33,7 @@ SMALL = [
     "environment.transition_hidden=[8]",
     "environment.centres=8",
     "environment.episode_steps=3",
-    "agents.names=[dqn]",
+    "agents.names=['short_agents:ShortDQN']",
     "agents.episodes=1",
     "agents.validation_seeds=1",
     "agents.validation_episodes=1",
@@ -73,7 +73,7 @@ def test_run_writes_environment_with_provenance_and_metrics(kind, tmp_path):
     assert header["metrics"]["meta_real_steps"] > 100
     assert header["metrics"]["meta_cpu_seconds"] > 0
     assert header["metrics"]["meta_real_steps"] == sum(result.real_steps for result in results)
-    assert header["metrics"]["real/dqn"] == header["metrics"]["score"]
+    assert header["metrics"]["real/short_agents:ShortDQN"] == header["metrics"]["score"]
     assert not any(tag.startswith(("cost/", "perf/")) for tag in header["metrics"])
     rows = list(run.metric_rows())
     names = [f"{i + 1}-{result.name}" for i, result in enumerate(results)]
@@ -134,29 +134,16 @@ def test_unwritable_teacher_file_raises_gtn_error(tmp_path, make_teacher):
         write_environment(tmp_path / "gone" / "teacher.safetensors", teacher, config("bandit"), [], {}, "")
 
 
-SHORT_DQN = """
-from gtn_rl.agents.dqn import DQN, DQNFamily
-
-class Short(DQNFamily):
-    def usual(self, spec):
-        return DQN(updates=40, lr=1e-3)
-
-short = Short()
-"""
-
-
 @pytest.mark.slow
-def test_scale_stage_shrinks_reward_too_large_to_learn(tmp_path, monkeypatch):
+def test_scale_stage_shrinks_reward_too_large_to_learn(tmp_path):
     """With DQN's Huber loss and Adam's bounded steps, a reward 50 times as large is not learned in time."""
-    (tmp_path / "short_dqn.py").write_text(SHORT_DQN)
-    monkeypatch.syspath_prepend(tmp_path)
     run = RunFolder(tmp_path / "run")
     weights = load_environment("GTN-CartPoleBandit-v0")
     teacher = tmp_path / "large.safetensors"
     save_environment(
         teacher, {**weights.tensors, "reward.scale": 50 * weights.tensors["reward.scale"]}, weights.document
     )
-    own = ["agents.names=['short_dqn:short']", "agents.validation_seeds=3", f"environment.start={teacher}"]
+    own = ["agents.validation_seeds=3", f"environment.start={teacher}"]
     own.append("environment.regret=false")  # a regret can be learned even at this size
     settings = config("bandit", *own, "stages=[{name: scale}]")
     progress, (result,) = meta_train(settings, run)
@@ -190,9 +177,9 @@ def test_potential_run_saves_gamma_and_counts_agents_real_steps(tmp_path):
     )  # a tenth of a random policy's return, divided by the network's output size
     rows = list(run.metric_rows())
     steps = np.diff([row["cost/real_steps"] for row in rows])
-    own = AGENTS["dqn"].usual(make_task("CartPole-v1").spec)
+    own = ShortDQN().usual(make_task("CartPole-v1").spec)
     assert steps[-1] > own.warm_up + own.updates * own.steps  # a validation agent's training and its real episode
-    assert steps[0] > 4 * 200 * 4  # training of the population's agents
+    assert steps[0] > 4 * 40 * 4  # training of the population's agents
 
 
 @pytest.mark.slow
@@ -288,7 +275,12 @@ def test_reward_scale_sets_initial_size_of_reward(tmp_path):
 
 def test_greedy_stage_keeps_reward_scale_and_initial_spread(tmp_path):
     run = RunFolder(tmp_path / "run")
-    told = ["environment.reward_scale=0.1", "environment.jitter=0.3", "agents.names=[td3]", "iterations=8"]
+    told = [
+        "environment.reward_scale=0.1",
+        "environment.jitter=0.3",
+        "agents.names=['short_agents:ShortTD3']",
+        "iterations=8",
+    ]
     told += ["stages=[{name: greedy, population: 8, sigma: 1.0, validations: 1}]", "environment.kind=bandit"]
     meta_train(resolve_config("Pendulum-v1", "fast", parse_assignments([*SMALL, *told])), run)
     tensors = load_environment(run.teacher).tensors
@@ -347,7 +339,7 @@ def test_preset_omits_soften_stage_for_kind_reward():
     ],
 )
 def test_differentiable_stages_run_for_both_kinds_of_actions(task, kind, stages, tmp_path):
-    agents = "agents.names=[a2c]" if task == "Pendulum-v1" else "agents.names=[dqn]"
+    agents = f"agents.names=['short_agents:{'ShortA2C' if task == 'Pendulum-v1' else 'ShortDQN'}']"
     assignments = parse_assignments([*SMALL, f"stages=[{stages}]", agents])
     run = RunFolder(tmp_path / "run")
     _, results = meta_train(resolve_config(task, "fast", {"environment": {"kind": kind}}, assignments), run)

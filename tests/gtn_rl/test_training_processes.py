@@ -22,7 +22,12 @@ pytestmark = [
 
 SMALL = [
     *("environment.harvest_episodes=8", "environment.hidden=[8]", "environment.transition_hidden=[8]"),
-    *("environment.centres=8", "environment.episode_steps=3", "agents.judges=[a2c]", "agents.episodes=1"),
+    *(
+        "environment.centres=8",
+        "environment.episode_steps=3",
+        "agents.judges=['short_agents:ShortA2C']",
+        "agents.episodes=1",
+    ),
     *("agents.validation_seeds=1", "agents.validation_episodes=1", "save_every=0", "iterations=1"),
 ]
 EVERY_STAGE = (
@@ -81,11 +86,10 @@ def test_evolution_does_not_depend_on_number_of_processes(in_processes, tmp_path
         assert rows_of(path) == rows_of(tmp_path / "1")
 
 
-@pytest.mark.usefixtures("short_agents")
 def test_soften_stage_matches_single_process_on_two_processes(in_processes, tmp_path, monkeypatch):
     monkeypatch.setattr(soften, "_played", lambda pipeline, gain: (-abs(gain - 0.6), 5))
     stages = "stages=[{name: greedy, population: 4, validations: 1}, {name: soften}, {name: fit}, {name: scale}]"
-    settings = [stages, "agents.names=['short_a2c:short']", "agents.judges=['short_a2c:short']"]
+    settings = [stages, "agents.names=['short_agents:ShortA2C']", "agents.judges=['short_agents:ShortA2C']"]
     alone = train(SingleProcess(), tmp_path / "1", "Pendulum-v1", "mdp", settings)
     results = in_processes(2, train, tmp_path / "2", "Pendulum-v1", "mdp", settings)
     assert results[0] == results[1]
