@@ -1,5 +1,6 @@
 """Two processes under real launchers: the same results under each, and recovery when a process is killed."""
 
+import functools
 import json
 import os
 import shutil
@@ -28,8 +29,16 @@ COMMAND = [*GTN_CLI, "meta-train"]
 BESIDE_PYTHON = Path(sys.executable).parent
 
 
+@functools.cache
 def has_horovod():
     return subprocess.run([sys.executable, "-c", "import horovod.torch"], capture_output=True).returncode == 0
+
+
+@functools.cache
+def has_mpi():
+    """Returns whether Horovod was built with MPI."""
+    built = subprocess.run([BESIDE_PYTHON / "horovodrun", "--check-build"], capture_output=True, text=True).stdout
+    return "[X] MPI" in built
 
 
 def launched(launcher, *arguments, command=COMMAND):
@@ -63,8 +72,7 @@ def mpirun():
     mpirun = shutil.which("mpirun", path=f"{BESIDE_PYTHON}{os.pathsep}{os.environ['PATH']}")
     if not has_horovod() or mpirun is None:
         pytest.skip("needs horovod, built where mpicxx is: scripts/install_horovod.sh; and mpirun")
-    built = subprocess.run([BESIDE_PYTHON / "horovodrun", "--check-build"], capture_output=True, text=True).stdout
-    if "[X] MPI" not in built:
+    if not has_mpi():
         pytest.skip("needs horovod with MPI: it was built where mpicxx was not installed")
     # a rank that waits leaves its core to the tests that run beside it
     shared = ("--oversubscribe", "--bind-to", "none", "--mca", "mpi_yield_when_idle", 1)

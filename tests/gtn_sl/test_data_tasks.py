@@ -97,6 +97,13 @@ def test_digits_are_scikit_learn_images_each_once(digits: TaskData) -> None:
     assert ours == sorted(map(tuple, ink.reshape(1797, 64).tolist()))
 
 
+def test_digits_are_the_same_where_scikit_learn_keeps_them_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    usual = load_digits(None, False)
+    monkeypatch.setattr("gtn_sl.data.digits.FILE", Path("gone.csv.gz"))
+    other = load_digits(None, False)
+    assert all(np.array_equal(array, getattr(other, name)) for name, array in vars(usual).items())
+
+
 def test_digits_mean_and_std_are_those_of_train_set() -> None:
     pixels = load_digits(None, False).train_images / 255
     assert TASKS["digits"].mean[0] == pytest.approx(pixels.mean(), abs=5e-6)
