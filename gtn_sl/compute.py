@@ -36,13 +36,12 @@ SAME_DIRECTION = 0.98
 def with_compute(config: MetaTrainConfig, world: World) -> MetaTrainConfig:
     """Sets device and threads, and applies the latter; processes on one machine share its processors.
 
-    A resumed run keeps the threads and sharers that it began with, whose product any number of processes divides.
+    Threads that the user gave are those of each process. If not given, a resumed run keeps the threads and sharers that
+    it began with, whose product any number of processes divides.
     """
     compute, here = config.compute, world.local_size
-    threads, sharers = (
-        (world.threads(), here) if compute.threads is None else (compute.threads, compute.sharers or here)
-    )
-    torch.set_num_threads(max(1, threads * sharers // here))
+    threads, sharers = (world.threads(), here) if compute.threads is None else (compute.threads, compute.sharers)
+    torch.set_num_threads(max(1, threads * (sharers or here) // here))
     device = resolve_device(compute.device, here)
     compute = dataclasses.replace(compute, threads=threads, sharers=sharers, device=device)
     return dataclasses.replace(config, compute=compute)

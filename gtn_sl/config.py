@@ -164,9 +164,10 @@ class ComputeConfig:
     """Device to compute on: ``cpu``, ``cuda`` or ``cuda:N``."""
     threads: Threads | None = None
     """CPU threads of each process; ``None`` takes the fastest number up to torch's default, which several processes
-    share. A resumed run keeps its number, so that sums stay the same; another number of processes shares the total."""
+    share. A resumed run keeps its number, so that sums stay the same; if it was not given, another number of processes
+    shares the total."""
     sharers: Positive | None = None
-    """Processes on each machine for which ``threads`` was set, recorded by the run."""
+    """Processes on each machine that share the threads, recorded by the run unless ``threads`` was given."""
     memory_mib: PositiveReal | None = None
     """Memory in MiB that an outer step may use besides teacher and data; as many graphs of inner steps are kept as fit.
     ``None`` is 4096 on a CPU, and what is free on a GPU."""

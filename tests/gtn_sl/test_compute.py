@@ -10,6 +10,7 @@ from gtn_core.errors import DeviceError
 from gtn_core.estimators import Backprop
 from gtn_core.planning.plan import StepPlan
 from gtn_core.run_folder import RunFolder
+from gtn_core.threads import threads_put_back
 from gtn_sl import compute
 from gtn_sl.compute import as_this_device_can, trusted, with_compute
 from gtn_sl.memory_use import outer_memories
@@ -109,13 +110,20 @@ def test_numbered_gpu_is_refused_for_several_processes(config):
         with_compute(config, Several(2))
 
 
-def test_resume_divides_thread_total_among_processes(config):
-    before = torch.get_num_threads()
-    try:
-        began = dataclasses.replace(config, compute=dataclasses.replace(config.compute, threads=3))
-        for count, threads in ((2, 3), (1, 6), (4, 1), (3, 2), (7, 1), (1, 6), (2, 3)):
-            began = with_compute(began, Several(count))
-            assert torch.get_num_threads() == threads
-        assert (began.compute.threads, began.compute.sharers) == (3, 2)
-    finally:
-        torch.set_num_threads(before)
+@threads_put_back()
+def test_resume_divides_thread_total_among_processes(config, monkeypatch):
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    torch.set_num_threads(6)
+    began = dataclasses.replace(config, compute=dataclasses.replace(config.compute, threads=None))
+    for count, threads in ((2, 3), (1, 6), (4, 1), (3, 2), (7, 1), (1, 6), (2, 3)):
+        began = with_compute(began, Several(count))
+        assert torch.get_num_threads() == threads
+    assert (began.compute.threads, began.compute.sharers) == (3, 2)
+
+
+@threads_put_back()
+def test_given_threads_are_those_of_each_process_of_a_resumed_run(config):
+    given = dataclasses.replace(config, compute=dataclasses.replace(config.compute, threads=3))
+    for count in (2, 1, 4):
+        given = with_compute(given, Several(count))
+        assert torch.get_num_threads() == 3
