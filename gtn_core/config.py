@@ -38,8 +38,10 @@ Positive = Annotated[Integer, Field(gt=0)]
 AtLeastTwo = Annotated[Integer, Field(ge=2)]
 Threads = Annotated[Integer, Field(gt=0, le=4096)]
 Natural = Annotated[Integer, Field(ge=0)]
-PositiveReal = Annotated[Real, Field(gt=0, le=1e30)]
-NaturalReal = Annotated[Real, Field(ge=0, le=1e30)]
+LARGEST = 1e30
+"""Largest real number that a setting takes: well inside float32."""
+PositiveReal = Annotated[Real, Field(gt=0, le=LARGEST)]
+NaturalReal = Annotated[Real, Field(ge=0, le=LARGEST)]
 BelowOne = Annotated[Real, Field(gt=0, lt=1)]
 Share = Annotated[Real, Field(ge=0, le=1)]
 Decay = Annotated[Real, Field(ge=0, lt=1)]

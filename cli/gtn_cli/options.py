@@ -84,7 +84,7 @@ def inner_steps(command: F) -> F:
 
 
 LARGEST = 1e30
-"""Largest number that a setting takes; see ``gtn_core.config``, not imported here since that takes time."""
+"""``gtn_core.config.LARGEST``, which is not imported here since that takes time."""
 
 
 class Amount(click.FloatRange):
