@@ -22,8 +22,8 @@ settings.register_profile(
 )
 settings.load_profile("any-machine")
 
-HERE = str(Path(__file__).parent)
-os.environ["PYTHONPATH"] = os.pathsep.join([HERE, *filter(None, [os.environ.get("PYTHONPATH")])])
+HELPERS = str(Path(__file__).parent / "helpers")
+os.environ["PYTHONPATH"] = os.pathsep.join([HELPERS, *filter(None, [os.environ.get("PYTHONPATH")])])
 """As setup.cfg's ``pythonpath`` does for the tests, so that the programs they start find ``short_agents``, too."""
 
 

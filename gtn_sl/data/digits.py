@@ -41,7 +41,7 @@ def load_digits(data_dir: Path | None, download: bool) -> RawImages:
 def _rows() -> NDArray[np.int64]:
     """Returns 64 pixels and the label of each digit, ``(1797, 65)``.
 
-    scikit-learn's file is read without importing scikit-learn, which would take most of a command's start.
+    scikit-learn's file is read without importing scikit-learn, which takes almost as long as importing torch.
     """
     spec = find_spec("sklearn")
     if spec is None or not spec.submodule_search_locations:
