@@ -1,4 +1,4 @@
-"""The Python programs of the documentation run: those of a page in one interpreter, in the page's temporary folder."""
+"""The Python programs of the documentation run: each in an interpreter of its own, in its page's temporary folder."""
 
 import os
 import re
@@ -64,24 +64,13 @@ def shortened(program):
     return program
 
 
-EACH = """
-import pathlib, sys
-for path in map(pathlib.Path, sys.argv[1:]):
-    print(path.name, file=sys.stderr)
-    exec(compile(path.read_text(encoding="utf-8"), str(path), "exec"), {"__name__": "__main__"})
-"""
-"""Runs programs in order; one sees nothing of another but what it imported, registered and wrote."""
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("page", PAGES)
 def test_programs_of_page_run_in_order(page, tmp_path):
     for command in BEFORE.get(page, ()):
         run(tmp_path, ["-m", "gtn_cli.main", *command.split()])
-    programs = [tmp_path / f"program-{i}.py" for i in range(len(shown(page)))]
-    for path, program in zip(programs, shown(page), strict=True):
-        path.write_text(shortened(program), encoding="utf-8")
-    run(tmp_path, ["-c", EACH, *map(str, programs)])
+    for program in shown(page):
+        run(tmp_path, ["-c", shortened(program)])
 
 
 def test_every_page_with_programs_is_run_or_listed():

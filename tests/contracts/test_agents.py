@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
+from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 
 from gtn_rl.agents import AGENTS
 from gtn_rl.agents.named import families
@@ -13,6 +14,7 @@ from gtn_rl.fitness import Greedy
 from gtn_rl.models.environment import EnvironmentTeacher
 from gtn_rl.models.reward import RewardTeacher
 from gtn_rl.models.variants import Transition
+from gtn_rl.sb3.algorithms import ALGORITHMS
 from gtn_rl.tasks import make_task
 from gtn_rl.tasks.actions import denormalise
 
@@ -46,7 +48,6 @@ FITTING = [
     for name, family in AGENTS.items()
     if family.fits(make_task(id).spec)
 ]
-OFF_POLICY = {"dqn", "qrdqn", "ddpg", "td3", "sac", "tqc", "crossq"}
 
 
 def small(family, spec):
@@ -55,7 +56,7 @@ def small(family, spec):
     if isinstance(agent, SB3Agent):
         # Their outputs are actions, which only large updates change visibly; off-policy ones learn from step 100 on.
         rate = 2.0 if agent.algorithm == "ars" else 0.03
-        steps = 130 if agent.algorithm in OFF_POLICY else 160
+        steps = 130 if issubclass(ALGORITHMS[agent.algorithm].load(), OffPolicyAlgorithm) else 160
         fewer = {"steps": steps, "arguments": {**agent.arguments, "learning_rate": rate}}
     else:
         fewer = {"updates": 12} if hasattr(agent, "updates") else {"rollouts": 1, "epochs": 1}

@@ -9,7 +9,6 @@ from typing import get_args
 import numpy as np
 import pytest
 import torch
-from short_agents import ShortDQN
 
 from gtn_core.checkpoint import load_checkpoint
 from gtn_core.config import parse_assignments, to_dict
@@ -17,6 +16,7 @@ from gtn_core.distributed import SingleProcess
 from gtn_core.errors import DeviceError, GTNError, UsageError
 from gtn_core.run_folder import RunFolder
 from gtn_envs.weights_file import load_environment, save_environment
+from gtn_rl.agents import AGENTS
 from gtn_rl.config import resolve_config
 from gtn_rl.environment_file import write_environment
 from gtn_rl.natures import NATURES, StageName
@@ -167,7 +167,7 @@ DIFFERENTIATED = (
 @pytest.mark.slow
 def test_potential_run_saves_gamma_and_counts_agents_real_steps(tmp_path):
     run = RunFolder(tmp_path / "run")
-    meta_train(config("reward", *POTENTIAL, "environment.gamma=0.9"), run)
+    meta_train(config("reward", *POTENTIAL, "environment.gamma=0.9", "agents.names=[dqn]"), run)
     weights = load_environment(run.teacher)
     assert weights.potential
     assert weights.gamma == 0.9
@@ -177,9 +177,9 @@ def test_potential_run_saves_gamma_and_counts_agents_real_steps(tmp_path):
     )  # a tenth of a random policy's return, divided by the network's output size
     rows = list(run.metric_rows())
     steps = np.diff([row["cost/real_steps"] for row in rows])
-    own = ShortDQN().usual(make_task("CartPole-v1").spec)
+    own = AGENTS["dqn"].usual(make_task("CartPole-v1").spec)
     assert steps[-1] > own.warm_up + own.updates * own.steps  # a validation agent's training and its real episode
-    assert steps[0] > 4 * 40 * 4  # training of the population's agents
+    assert steps[0] > 4 * 200 * 4  # training of the population's agents
 
 
 @pytest.mark.slow

@@ -22,13 +22,8 @@ pytestmark = [
 
 SMALL = [
     *("environment.harvest_episodes=8", "environment.hidden=[8]", "environment.transition_hidden=[8]"),
-    *(
-        "environment.centres=8",
-        "environment.episode_steps=3",
-        "agents.judges=['short_agents:ShortA2C']",
-        "agents.episodes=1",
-    ),
-    *("agents.validation_seeds=1", "agents.validation_episodes=1", "save_every=0", "iterations=1"),
+    *("environment.centres=8", "environment.episode_steps=3", "save_every=0", "iterations=1", "agents.episodes=1"),
+    *("agents.judges=['short_agents:ShortA2C']", "agents.validation_seeds=1", "agents.validation_episodes=1"),
 ]
 EVERY_STAGE = (
     "stages=[{name: greedy, population: 4, validations: 1, sigma: 0.3, parts: [reward]}, {name: fit},"
