@@ -66,7 +66,7 @@ class TeacherConfig:
     needs no fitting: any number above 0 starts from the images themselves."""
     start: str | None = None
     """Teacher to start from: name of a shipped one, run folder or file. The run keeps its generator, curriculum, labels
-    and inner loop; learners, images, learning rates and budget may differ."""
+    and inner loop; learners, images, learning rates and budget may differ, and inner.steps may be multiplied."""
 
 
 @config

@@ -11,6 +11,8 @@ from gtn_sl.data import ImageTask
 from gtn_sl.shipped import find_teacher, is_shipped, known_by
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from gtn_sl.config import MetaTrainConfig
     from gtn_sl.teacher import SupervisedTeacher
 
@@ -23,10 +25,16 @@ FORM = {
     ),
     "inner": ("steps", "batch_size", "optimizer", "lr", "momentum", "max_momentum"),
 }
-"""Settings that a run shares with the teacher it starts from: its parts and sizes, and what its schedule depends on."""
+"""Settings that a run shares with the teacher it starts from: its parts and sizes, and what its schedule depends on.
+
+Of inner steps, it may have a multiple.
+"""
 
 OF_THE_RUN = ("generator.offset", "generator.scale", "encoder.")
 """Prefixes of the names of tensors that are not taken over: the range of the task's values, and the encoder."""
+
+OF_THE_STEPS = ("curriculum.", "labels.", "inner_schedule.")
+"""Prefixes of the names of tensors that may have a row for each inner step."""
 
 TOLD = ("task", "provenance", "metrics")
 """What a teacher's header records about the teacher that its meta-training started from."""
@@ -78,7 +86,7 @@ def told_name(start: str) -> str:
 
 
 def refuse_another_form(config: MetaTrainConfig, own: MetaTrainConfig) -> None:
-    """Checks that a run keeps the form of the teacher it starts from.
+    """Checks that a run keeps the form of the teacher it starts from; it may have a multiple of its inner steps.
 
     Args:
         config: The run's settings.
@@ -90,14 +98,19 @@ def refuse_another_form(config: MetaTrainConfig, own: MetaTrainConfig) -> None:
     for part, names in FORM.items():
         for name in names:
             its, asked = (getattr(getattr(settings, part), name) for settings in (own, config))
-            if its != asked:
+            is_number_of_steps = (part, name) == ("inner", "steps")
+            if its != asked and not (is_number_of_steps and asked % its == 0):
+                alternative = " or take a multiple of it" if is_number_of_steps else ""
                 raise UsageError(
-                    f"{part}.{name}={asked}: a run that starts from {config.teacher.start} must keep its {part}.{name}={its}"
+                    f"{part}.{name}={asked}: a run that starts from {config.teacher.start} must keep its"
+                    f" {part}.{name}={its}{alternative}"
                 )
 
 
 def take_over(teacher: SupervisedTeacher, start: str) -> Settings:
     """Replaces a new teacher's generator, noise, labels and schedule with those of a trained one.
+
+    If the new one has k times as many inner steps, it starts with each of the other's steps k times in a row.
 
     Returns:
         What the new one's header is to say about it.
@@ -110,8 +123,20 @@ def take_over(teacher: SupervisedTeacher, start: str) -> Settings:
     tensors, _ = load_checkpoint(path, "teacher")
     found = {name: tensor for name, tensor in tensors.items() if not name.startswith(OF_THE_RUN)}
     own = {name: tensor for name, tensor in teacher.state_dict().items() if name.startswith(OF_THE_RUN)}
-    load_into(teacher, {**found, **own}, path)
+    times = teacher.steps // document["config"]["inner"]["steps"]
+    load_into(teacher, {**_repeated(found, times, teacher), **own}, path)
     return {"teacher": told_name(start), **{key: document[key] for key in TOLD if document.get(key)}}
+
+
+def _repeated(found: Mapping[str, Tensor], times: int, teacher: SupervisedTeacher) -> dict[str, Tensor]:
+    """Returns a trained teacher's tensors with each row of an inner step repeated, where they have such rows."""
+    its = {name: tensor.shape for name, tensor in teacher.state_dict().items()}
+    return {
+        name: tensor.repeat_interleave(times, dim=0)
+        if name.startswith(OF_THE_STEPS) and its.get(name, tensor.shape) != tensor.shape
+        else tensor
+        for name, tensor in found.items()
+    }
 
 
 def _document(start: str) -> dict[str, Any]:

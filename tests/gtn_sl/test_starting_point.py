@@ -15,7 +15,7 @@ from gtn_sl.data import load_task
 from gtn_sl.provenance import cpu_seconds_of
 from gtn_sl.starting_point import take_over
 from gtn_sl.teacher import seeded_teacher
-from gtn_sl.teacher_file import load_teacher
+from gtn_sl.teacher_file import load_teacher, save_teacher
 from gtn_sl.training import meta_train
 
 FIRST = {
@@ -91,7 +91,12 @@ def test_shipped_start_teacher_keeps_its_name():
         ("digitz", {}, "teacher.start: unknown teacher 'digitz'; did you mean 'digits'"),
         ("absent.safetensors", {}, "teacher.start: file absent.safetensors does not exist"),
         ("digits", {"teacher": {"start": 3}}, "teacher.start"),
-        ("digits", {"inner": {"steps": 8}}, "inner.steps=8: .* from digits must keep its inner.steps=64"),
+        (
+            "digits",
+            {"inner": {"steps": 8}},
+            "inner.steps=8: .* from digits must keep its inner.steps=64 or take a multiple of it",
+        ),
+        ("digits", {"inner": {"steps": 96}}, "inner.steps=96: .* must keep its inner.steps=64 or take a multiple"),
         ("digits", {"inner": {"lr": 0.1}}, "inner.lr=0.1: .* must keep its inner.lr=0.005"),
         (
             "digits",
@@ -150,6 +155,46 @@ def test_take_over_keeps_value_range_of_new_task(first):
     assert torch.equal(fresh.generator.offset, before)
     assert not torch.equal(fresh.generator.offset, load_teacher(first.teacher).teacher.generator.offset)
     assert np.isfinite(fresh.batch(0)[0].detach().numpy()).all()
+
+
+@pytest.fixture
+def make_short(tmp_path):
+    """Returns a function that stores a teacher of four steps with the given settings, and returns it and its path."""
+
+    def make(**settings):
+        config = resolve_config("digits", "fast", FIRST, {"teacher": {"warm_start": 0, **settings}})
+        teacher, path = seeded_teacher(config, load_task("digits").task, 1), tmp_path / "short.safetensors"
+        teacher.inner_schedule.log_lr.data = torch.arange(4.0)
+        save_teacher(path, teacher, config, {})
+        return teacher, path
+
+    return make
+
+
+def longer_than(path, times):
+    teacher = seeded_teacher(going_on(path, {"inner": {"steps": 4 * times}}), load_task("digits").task, 2)
+    take_over(teacher, str(path))
+    return teacher
+
+
+@pytest.mark.parametrize("settings", [{"labels": "soft"}, {"labels": "one-hot", "curriculum": "closed-loop"}])
+def test_more_inner_steps_start_with_each_step_of_start_teacher_in_a_row(settings, make_short):
+    short, path = make_short(**settings)
+    longer = longer_than(path, 3)
+    assert torch.equal(longer.inner_schedule.log_lr, torch.arange(4.0).repeat_interleave(3))
+    for step in range(12):
+        for its, expected in zip(longer.batch(step), short.batch(step // 3), strict=True):
+            assert torch.equal(its, expected), step
+
+
+@pytest.mark.parametrize("settings", [{"curriculum": "none", "labels": "one-hot"}, {"samples": 20}])
+def test_more_inner_steps_leave_what_has_no_row_per_step(settings, make_short):
+    short, path = make_short(**settings)
+    longer = longer_than(path, 3)
+    assert torch.equal(longer.inner_schedule.log_lr, torch.arange(4.0).repeat_interleave(3))
+    for name, tensor in short.state_dict().items():
+        if not name.startswith("inner_schedule."):
+            assert torch.equal(longer.state_dict()[name], tensor), name
 
 
 def test_run_adds_or_drops_encoder_of_start_teacher(first, tmp_path):
