@@ -36,7 +36,8 @@ class TimedPlan:
     Attributes:
         plan: How a step was computed.
         seconds: Time of a step and its adjoint, including their share of what is prepared anew for every inner loop,
-            summed over the probes; infinite if they cannot be computed this way.
+            summed over the probes; infinite if they cannot be computed this way. The mean over the inner loop, if some
+            steps keep their graphs and others do not.
     """
 
     plan: StepPlan
@@ -55,7 +56,7 @@ class Choice:
     plan: StepPlan
     """The fastest plan."""
     keeping_timed: bool
-    """Whether all graphs could be kept when the plan was chosen, so that keeping them was timed, too."""
+    """Whether any graphs could be kept when the plan was chosen, so that keeping them was timed, too."""
 
 
 def choose_plan(
@@ -84,7 +85,7 @@ def choose_plan(
         return plan
     kept = fits(StepPlan()).keep_last_k
     timed = compare_plans(probes, steps, kept, one_shape=one_shape)
-    choice = Choice(plan=timed[0].plan, keeping_timed=kept == steps)
+    choice = Choice(plan=timed[0].plan, keeping_timed=kept > 0)
     plan = settled(choice, fits)
     log.info("plan: %s", reason(plan, timed))
     add_to_cache(cache, key, to_dict(choice))
@@ -143,7 +144,7 @@ def compare_plans(
     Args:
         probes: See ``choose_plan``.
         steps: T.
-        kept: Number of graphs that could be kept; keeping them is timed only if that is all of them.
+        kept: Number of graphs that can be kept, of T; with 0, keeping them is not timed.
         precisions: Precisions to try; ``None`` for those that the device has units for.
         one_shape: See ``choose_plan``.
 
@@ -153,9 +154,8 @@ def compare_plans(
     device = probes[0](StepPlan())[1].device
     plans = _candidates(device, precisions)
     timed = [_timed(probes, plan) for plan in plans]
-    if kept == steps:
-        layouts = {(p.layout, p.precision): p for p in plans if p.backend == "reverse"}
-        timed += [_timed(probes, dataclasses.replace(plan, keep_last_k=kept)) for plan in layouts.values()]
+    if kept:
+        timed += [_keeping(probes, each, kept, steps) for each in timed if each.plan.backend == "reverse"]
     if device.type == "cuda":
         anew = None if one_shape else steps
         timed += [_timed(probes, dataclasses.replace(plan, execution="captured"), anew) for plan in plans]
@@ -205,6 +205,13 @@ def _timed(probes: Iterable[Probe], plan: StepPlan, anew: int | None = None) -> 
             raise
         log.info("plan: skipping %s: %s", plan.describe(), " ".join(str(error).split())[:200])
         return TimedPlan(plan, math.inf)
+
+
+def _keeping(probes: Sequence[Probe], anew: TimedPlan, kept: int, steps: int) -> TimedPlan:
+    """Times a plan with the last ``kept`` of ``steps`` graphs kept, given its time where every graph is made anew."""
+    keeping = _timed(probes, dataclasses.replace(anew.plan, keep_last_k=kept))
+    rest = (steps - kept) * anew.seconds if kept < steps else 0.0
+    return dataclasses.replace(keeping, seconds=(kept * keeping.seconds + rest) / steps)
 
 
 def _seconds_of_step(loss: InnerLoss, phi: Tensor, batch: Batch, plan: StepPlan) -> float:

@@ -73,6 +73,22 @@ def test_rejected_graph_keeping_stays_off_with_less_memory(monkeypatch, tmp_path
         assert choose_plan("net", [probe], 4, room_for(room), cache=tmp_path / "plans.json").keep_last_k == 0
 
 
+def test_plan_that_keeps_some_graphs_is_timed_by_their_share(monkeypatch):
+    def seconds(loss, phi, batch, plan):
+        return 3.0 if plan.keep_last_k else {"reverse": 5.0, "forward": 4.0}[plan.backend]
+
+    monkeypatch.setattr(choice, "_seconds_of_step", seconds)
+    timed = compare_plans([probe], 4, 3, precisions=["float32"])
+    assert sorted((each.plan.keep_last_k, each.seconds) for each in timed if each.plan.layout == "contiguous") == [
+        (0, 4.0),
+        (0, 5.0),
+        (3, 3.5),
+    ]
+    assert choose_plan("net", [probe], 4, room_for(3)).keep_last_k == 3  # 3.5 s is less than 4
+    assert choose_plan("net", [probe], 4, room_for(1)).backend == "forward"  # 4.5 s is not
+    assert choose_plan("net", [probe], 4, room_for(0)).backend == "forward"
+
+
 def test_unsupported_backend_is_ranked_last():
     class Square(torch.autograd.Function):
         @staticmethod
