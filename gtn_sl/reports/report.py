@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -99,8 +100,8 @@ def write_evaluation_report(folder: Path, evaluations: Sequence[Evaluation], tit
     """
     learners = list(dict.fromkeys(e.architecture for e in evaluations))
     lines = [f"# {title}", "", *(f"- {key}: {value}" for key, value in facts.items()), ""]
-    for earlier in (folder / "learners.png", *folder.glob("accuracy-*.png")):  # they may be of other learners
-        earlier.unlink(missing_ok=True)
+    for earlier in _pictures_of(_learners_before(folder)):  # they may be of other learners
+        (folder / earlier).unlink(missing_ok=True)
     if len(learners) > 1:
         lines += ["Test accuracy (%), mean ± standard deviation over fresh learners:", ""]
         lines += [*markdown_table(accuracy_matrix(evaluations)), "", "![all learners](learners.png)", ""]
@@ -112,6 +113,21 @@ def write_evaluation_report(folder: Path, evaluations: Sequence[Evaluation], tit
         file.write(json.dumps({**facts, "results": [e.to_json() for e in evaluations]}, indent=1).encode())
     for learner in learners:
         shown = [e for e in evaluations if e.architecture == learner and e.curve_steps]
-        name = learner.replace(":", "-").replace(",", "-")
         if shown:
-            plot_accuracy(folder / f"accuracy-{name}.png", shown, f"{title}: fresh {learner} learners")
+            plot_accuracy(folder / _picture_of(learner), shown, f"{title}: fresh {learner} learners")
+
+
+def _picture_of(learner: str) -> str:
+    return f"accuracy-{learner.replace(':', '-').replace(',', '-')}.png"
+
+
+def _pictures_of(learners: Sequence[str]) -> list[str]:
+    return [*map(_picture_of, learners), *(["learners.png"] if len(learners) > 1 else [])]
+
+
+def _learners_before(folder: Path) -> list[str]:
+    """Returns the architectures of the evaluation that the folder holds; none if there is none, or it is damaged."""
+    with contextlib.suppress(OSError, ValueError, TypeError, KeyError):
+        results = json.loads((folder / "evaluation.json").read_text(encoding="utf-8"))["results"]
+        return list(dict.fromkeys(str(result["architecture"]) for result in results))
+    return []

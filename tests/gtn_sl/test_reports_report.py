@@ -55,3 +55,17 @@ def test_report_plot_height_grows_with_learners(tmp_path, learners):
     assert 40 * learners < height < 60 * learners + 400
     assert not list(tmp_path.glob("accuracy-*.png"))  # no curves were taken
     assert "| learner | teacher | minimum |" in (tmp_path / "evaluation.md").read_text()
+
+
+@pytest.mark.parametrize("earlier", [None, "{", "[]", '{"results": 3}', '{"results": [1]}', '{"results": [{}]}'])
+def test_report_removes_no_picture_but_those_of_the_evaluation_it_replaces(tmp_path, earlier):
+    curves = {"curve_steps": [1, 2], "curves": np.full((2, 2), 0.5), "curve_images": 10}
+    results = [dataclasses.replace(result, **curves) for result in RESULTS]
+    write_evaluation_report(tmp_path, results, "Digits", {})
+    (tmp_path / "accuracy-of-mine.png").write_bytes(b"mine")
+    if earlier is not None:
+        (tmp_path / "evaluation.json").write_text(earlier)
+    write_evaluation_report(tmp_path, results[2:], "Digits", {})
+    left = {path.name for path in tmp_path.glob("*.png")}
+    stale = set() if earlier is None else {"accuracy-lenet.png", "learners.png"}
+    assert left == {"accuracy-mlp.png", "accuracy-of-mine.png", *stale}
