@@ -188,7 +188,8 @@ def _chosen(config: MetaTrainConfig, task: ImageTask, precision: Precision) -> t
 
     kept = fits(StepPlan(precision=precision)).keep_last_k
     timed_plans = compare_plans(probes, steps, kept, precisions=[precision], one_shape=True)
-    return timed_plans, settled(Choice(plan=timed_plans[0].plan, keeping_timed=kept > 0), fits)
+    best = timed_plans[0].plan
+    return timed_plans, settled(Choice(plan=best, kept=kept), fits(best))
 
 
 def _methods(config: MetaTrainConfig, plan: StepPlan, task: ImageTask) -> Iterator[MethodTime]:

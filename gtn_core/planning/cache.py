@@ -21,7 +21,7 @@ from gtn_core.second_order import Batch
 log = logging.getLogger(__name__)
 
 
-FORMAT = 2
+FORMAT = 3
 """Version of what is remembered; part of every key."""
 
 

@@ -25,6 +25,9 @@ from gtn_core.second_order import Backend, Batch, InnerLoss
 
 log = logging.getLogger(__name__)
 
+SAME_MEMORY = 0.25
+"""A remembered choice holds while the number of graphs that can be kept has changed by no more than this share of T."""
+
 Fits = Callable[[StepPlan], StepPlan]
 """Returns a plan with as many graphs kept, and as many real samples judged at a time, as the memory holds."""
 
@@ -55,8 +58,8 @@ class Choice:
 
     plan: StepPlan
     """The fastest plan."""
-    keeping_timed: bool
-    """Whether any graphs could be kept when the plan was chosen, so that keeping them was timed, too."""
+    kept: int
+    """Number of graphs that could be kept when the plan was chosen; with 0, keeping them was not timed."""
 
 
 def choose_plan(
@@ -74,19 +77,22 @@ def choose_plan(
             none.
 
     Returns:
-        The fastest plan; why it won is logged. What the memory allows of it is determined anew each time.
+        The fastest plan; why it won is logged. What the memory allows of it is determined anew each time, and the plan
+        is chosen anew if that has changed much.
     """
     usual = [probe(StepPlan()) for probe in probes]
     key = cache_key(name, [(phi, batch) for _, phi, batch in usual], steps, one_shape)
     known = _remembered(read_cache(cache).get(key))
     if known is not None:
-        plan = settled(known, fits)
-        log.info("plan: %s (cached in %s)", plan.describe(), cache)
-        return plan
+        fitting = fits(known.plan)
+        if abs(fitting.keep_last_k - known.kept) <= SAME_MEMORY * steps:
+            plan = settled(known, fitting)
+            log.info("plan: %s (cached in %s)", plan.describe(), cache)
+            return plan
     kept = fits(StepPlan()).keep_last_k
     timed = compare_plans(probes, steps, kept, one_shape=one_shape)
-    choice = Choice(plan=timed[0].plan, keeping_timed=kept > 0)
-    plan = settled(choice, fits)
+    choice = Choice(plan=timed[0].plan, kept=kept)
+    plan = settled(choice, fits(choice.plan))
     log.info("plan: %s", reason(plan, timed))
     add_to_cache(cache, key, to_dict(choice))
     return plan
@@ -165,11 +171,11 @@ def compare_plans(
     return sorted(timed, key=lambda each: each.seconds)
 
 
-def settled(choice: Choice, fits: Fits) -> StepPlan:
-    """Returns the fastest plan adapted to the memory, with graphs kept if it can use them and keeping did not lose."""
-    best, fitting = choice.plan, fits(choice.plan)
+def settled(choice: Choice, fitting: StepPlan) -> StepPlan:
+    """Returns the fastest plan as it fits the memory, with graphs kept if it can use them and keeping did not lose."""
+    best = choice.plan
     able = best.execution == "eager" and best.backend == "reverse"
-    wanted = best.keep_last_k or not choice.keeping_timed
+    wanted = best.keep_last_k or not choice.kept
     return fitting if able and wanted else dataclasses.replace(fitting, keep_last_k=0)
 
 
@@ -207,10 +213,10 @@ def _timed(probes: Iterable[Probe], plan: StepPlan, anew: int | None = None) -> 
         return TimedPlan(plan, math.inf)
 
 
-def _keeping(probes: Sequence[Probe], anew: TimedPlan, kept: int, steps: int) -> TimedPlan:
+def _keeping(probes: Sequence[Probe], rebuilt: TimedPlan, kept: int, steps: int) -> TimedPlan:
     """Times a plan with the last ``kept`` of ``steps`` graphs kept, given its time where every graph is made anew."""
-    keeping = _timed(probes, dataclasses.replace(anew.plan, keep_last_k=kept))
-    rest = (steps - kept) * anew.seconds if kept < steps else 0.0
+    keeping = _timed(probes, dataclasses.replace(rebuilt.plan, keep_last_k=kept))
+    rest = (steps - kept) * rebuilt.seconds if kept < steps else 0.0
     return dataclasses.replace(keeping, seconds=(kept * keeping.seconds + rest) / steps)
 
 

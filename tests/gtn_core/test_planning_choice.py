@@ -53,18 +53,18 @@ def test_fastest_plan_is_chosen_and_logged(monkeypatch, caplog):
 @pytest.mark.parametrize(
     ("fastest", "timed", "fitting", "kept"),
     [
-        (StepPlan(), False, 3, 3),  # each kept graph saves a forward pass
-        (StepPlan(), False, 10, 10),
-        (StepPlan(), True, 10, 0),  # all could be kept, but rebuilding them was faster
-        (StepPlan(), True, 7, 0),
-        (StepPlan(keep_last_k=10), True, 10, 10),
-        (StepPlan(keep_last_k=10), True, 7, 7),
-        (StepPlan(backend="forward"), False, 3, 0),  # cannot use kept graphs
-        (StepPlan(execution="compiled"), False, 3, 0),
+        (StepPlan(), 0, 3, 3),  # each kept graph saves a forward pass
+        (StepPlan(), 0, 10, 10),
+        (StepPlan(), 10, 10, 0),  # all could be kept, but rebuilding them was faster
+        (StepPlan(), 10, 7, 0),
+        (StepPlan(keep_last_k=10), 10, 10, 10),
+        (StepPlan(keep_last_k=10), 10, 7, 7),
+        (StepPlan(backend="forward"), 0, 3, 0),  # cannot use kept graphs
+        (StepPlan(execution="compiled"), 0, 3, 0),
     ],
 )
 def test_settled_plan_keeps_graphs_only_where_useful(fastest, timed, fitting, kept):
-    assert settled(Choice(plan=fastest, keeping_timed=timed), room_for(fitting)).keep_last_k == kept
+    assert settled(Choice(plan=fastest, kept=timed), room_for(fitting)(fastest)).keep_last_k == kept
 
 
 def test_rejected_graph_keeping_stays_off_with_less_memory(monkeypatch, tmp_path):
@@ -87,6 +87,18 @@ def test_plan_that_keeps_some_graphs_is_timed_by_their_share(monkeypatch):
     assert choose_plan("net", [probe], 4, room_for(3)).keep_last_k == 3  # 3.5 s is less than 4
     assert choose_plan("net", [probe], 4, room_for(1)).backend == "forward"  # 4.5 s is not
     assert choose_plan("net", [probe], 4, room_for(0)).backend == "forward"
+
+
+def test_remembered_choice_is_made_anew_when_memory_has_changed(monkeypatch, tmp_path):
+    def seconds(loss, phi, batch, plan):
+        return 3.0 if plan.keep_last_k else {"reverse": 5.0, "forward": 4.0}[plan.backend]
+
+    monkeypatch.setattr(choice, "_seconds_of_step", seconds)
+    chosen = {}
+    for room in (1, 4, 3, 0):
+        plan = choose_plan("net", [probe], 4, room_for(room), cache=tmp_path / "plans.json")
+        chosen[room] = plan.backend, plan.keep_last_k
+    assert chosen == {1: ("forward", 0), 4: ("reverse", 4), 3: ("reverse", 3), 0: ("forward", 0)}
 
 
 def test_unsupported_backend_is_ranked_last():
@@ -152,9 +164,7 @@ def test_thread_count_is_chosen_and_cached(tmp_path, monkeypatch, caplog):
     assert "threads: 2 of 3 (cached" in caplog.text
 
 
-@pytest.mark.parametrize(
-    "entry", [3, [], {}, {"layout": "contiguous"}, {"plan": {"layout": "sideways"}, "keeping_timed": True}]
-)
+@pytest.mark.parametrize("entry", [3, [], {}, {"layout": "contiguous"}, {"plan": {"layout": "sideways"}, "kept": 4}])
 def test_invalid_cache_entry_is_replaced_and_others_kept(tmp_path, entry):
     cache = tmp_path / "plans.json"
     choose_plan("net", [probe], 4, room_for(4), cache=cache)
@@ -162,7 +172,7 @@ def test_invalid_cache_entry_is_replaced_and_others_kept(tmp_path, entry):
     cache.write_text(json.dumps({key: entry, "another": 1}))
     choose_plan("net", [probe], 4, room_for(4), cache=cache)
     known = json.loads(cache.read_text())
-    assert set(known[key]) == {"plan", "keeping_timed"}
+    assert set(known[key]) == {"plan", "kept"}
     assert known["another"] == 1
 
 
@@ -192,10 +202,10 @@ def test_cache_key_depends_on_number_of_learners_side_by_side():
 
 def test_cached_plan_is_adapted_to_current_memory(tmp_path):
     cache = tmp_path / "plans.json"
-    before = choose_plan("net", [probe], 4, room_for(3), cache=cache)
-    after = choose_plan("net", [probe], 4, room_for(1), cache=cache)
+    before = choose_plan("net", [probe], 8, room_for(6), cache=cache)
+    after = choose_plan("net", [probe], 8, room_for(4), cache=cache)
     assert dataclasses.replace(before, keep_last_k=0) == dataclasses.replace(after, keep_last_k=0)
-    assert after.keep_last_k == min(1, before.keep_last_k)
+    assert after.keep_last_k == min(4, before.keep_last_k)
 
 
 def test_unwritable_cache_does_not_raise():
