@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from gtn_core.checkpoint import load_checkpoint, load_document, load_into
 from gtn_core.errors import CheckpointError, GTNError, UsageError
-from gtn_sl.data import ImageTask
+from gtn_sl.data import ImageTask, find_task
 from gtn_sl.shipped import find_teacher, is_shipped, known_by
 
 if TYPE_CHECKING:
@@ -32,6 +32,9 @@ Of inner steps, it may have a multiple.
 
 OF_THE_RUN = ("generator.offset", "generator.scale", "encoder.")
 """Prefixes of the names of tensors that are not taken over: the range of the task's values, and the encoder."""
+
+RATES = "inner_schedule.log_lr"
+"""Name of the tensor that has one number for each inner step."""
 
 OF_THE_STEPS = ("curriculum.", "labels.", "inner_schedule.")
 """Prefixes of the names of tensors that may have a row for each inner step."""
@@ -98,19 +101,26 @@ def refuse_another_form(config: MetaTrainConfig, own: MetaTrainConfig) -> None:
     for part, names in FORM.items():
         for name in names:
             its, asked = (getattr(getattr(settings, part), name) for settings in (own, config))
-            is_number_of_steps = (part, name) == ("inner", "steps")
-            if its != asked and not (is_number_of_steps and asked % its == 0):
-                alternative = " or take a multiple of it" if is_number_of_steps else ""
+            may_grow = (part, name) == ("inner", "steps") and _may_grow(own)
+            if its != asked and not (may_grow and asked % its == 0):
+                alternative = " or take a multiple of it" if may_grow else ""
                 raise UsageError(
                     f"{part}.{name}={asked}: a run that starts from {config.teacher.start} must keep its"
                     f" {part}.{name}={its}{alternative}"
                 )
 
 
+def _may_grow(config: MetaTrainConfig) -> bool:
+    """Returns whether a teacher's steps can be repeated: each step has samples of the same classes, or shares them all."""
+    task = find_task(config.task)
+    return config.teacher.samples is not None or config.inner.batch_size >= task.classes
+
+
 def take_over(teacher: SupervisedTeacher, start: str) -> Settings:
     """Replaces a new teacher's generator, noise, labels and schedule with those of a trained one.
 
-    If the new one has k times as many inner steps, it starts with each of the other's steps k times in a row.
+    If the new one has k times as many inner steps, it starts with each of the other's steps k times in a row: its rates
+    and its own samples. Samples that all steps share come round again, and fresh noise goes on, as without this.
 
     Returns:
         What the new one's header is to say about it.
@@ -123,7 +133,7 @@ def take_over(teacher: SupervisedTeacher, start: str) -> Settings:
     tensors, _ = load_checkpoint(path, "teacher")
     found = {name: tensor for name, tensor in tensors.items() if not name.startswith(OF_THE_RUN)}
     own = {name: tensor for name, tensor in teacher.state_dict().items() if name.startswith(OF_THE_RUN)}
-    times = teacher.steps // document["config"]["inner"]["steps"]
+    times = teacher.steps // max(1, len(found.get(RATES, ())))
     load_into(teacher, {**_repeated(found, times, teacher), **own}, path)
     return {"teacher": told_name(start), **{key: document[key] for key in TOLD if document.get(key)}}
 

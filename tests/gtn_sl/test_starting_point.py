@@ -187,6 +187,15 @@ def test_more_inner_steps_start_with_each_step_of_start_teacher_in_a_row(setting
             assert torch.equal(its, expected), step
 
 
+def test_batches_without_every_class_refuse_more_inner_steps(tmp_path):
+    few = {"inner": {"steps": 4, "batch_size": 4}}
+    config = resolve_config("digits", "fast", FIRST, few, {"teacher": {"warm_start": 0}})
+    path = tmp_path / "few.safetensors"
+    save_teacher(path, seeded_teacher(config, load_task("digits").task, 1), config, {})
+    with pytest.raises(UsageError, match=r"inner\.steps=8: .* must keep its inner\.steps=4$"):
+        going_on(path, {"inner": {"steps": 8}})
+
+
 @pytest.mark.parametrize("settings", [{"curriculum": "none", "labels": "one-hot"}, {"samples": 20}])
 def test_more_inner_steps_leave_what_has_no_row_per_step(settings, make_short):
     short, path = make_short(**settings)
