@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -26,10 +27,12 @@ from gtn_core.inner_schedule import MAX_MOMENTUM
 from gtn_core.outer_config import OuterConfig
 from gtn_core.run_folder import teacher_of
 from gtn_rl.natures import NATURES, StageName, StageNature
-from gtn_rl.presets import GENERAL, PRESETS
+from gtn_rl.presets import PRESETS, preset_of
+
+log = logging.getLogger(__name__)
 
 Kind = Literal["mdp", "bandit", "reward"]
-RewardMode = Literal["state-action", "potential"]
+RewardMode = Literal["state-action", "potential", "fitted"]
 Part = Literal["reward", "scale", "initial", "transition", "termination"]
 
 
@@ -41,8 +44,10 @@ class EnvironmentConfig:
     """``mdp``: learned initial states, transitions and reward; ``bandit``: learned contexts and reward, one-step episodes;
     ``reward``: a learned reward on the real task's own dynamics."""
     reward_mode: RewardMode = "state-action"
-    """For the kind ``reward``: ``state-action`` replaces the real reward; ``potential`` adds the discounted difference
-    of a learned potential to it, which leaves the optimal policies unchanged."""
+    """``state-action``: meta-learned, in place of the real reward. ``potential``, for the kind ``reward``: the discounted
+    difference of a learned potential is added to the real reward, which leaves the optimal policies unchanged.
+    ``fitted``, for the kind ``mdp``: the stage ``fit`` fits the real reward, too, so that the MDP is a model of the real
+    task, in which agents learn what they would learn there."""
     gamma: Share = 0.99
     """Discount factor of a potential; agents should use the same one, and do by default."""
     start: str | None = None
@@ -66,8 +71,9 @@ class EnvironmentConfig:
     """Whether a discrete action's reward is relative to the best action's, which then pays 0. This makes the greedy
     policy optimal whatever the transitions are."""
     reward_scale: PositiveReal = 1.0
-    """Size of the reward at the start, as a multiple of that in the file it starts from, if any; the stage ``scale``
-    chooses among multiples of it. A potential's size is set by the returns of a random policy instead."""
+    """Size of the reward at the start, as a multiple of that in the file it starts from, if any, or of the real reward
+    if that is fitted; the stage ``scale`` chooses among multiples of it. A potential's size is set by the returns of a
+    random policy instead."""
     centres: Annotated[Positive, Field(le=100_000)] = 64
     """Number of centres of the mixture that initial states are drawn from; they start at states of the real task."""
     jitter: PositiveReal = 0.2
@@ -86,7 +92,8 @@ class EnvironmentConfig:
     """Share of random actions when states are harvested from a greedy policy instead."""
     harvest_steps: Positive | None = None
     """How many of the first steps of a greedy policy's episodes centres are taken from, for policies that soon come to
-    rest and would leave mostly similar states; ``None`` takes all steps."""
+    rest and would leave mostly similar states; if the reward is fitted, of a random policy's episodes, which may leave
+    what matters. ``None`` takes all steps."""
 
 
 @config
@@ -151,17 +158,17 @@ class StageConfig:
     name: StageName
     """``greedy``: evolve the reward's own greedy policy; ``distil``: evolve the real return of small perceptrons
     regressed on the reward; ``soften``: choose the gain (see below) at which the greedy policy does best; ``fit``: fit
-    transitions and terminations to real ones; ``scale``: choose the reward's size by agents at and around their usual
-    learning rates; ``bilevel``: evolve the real return of agents trained inside; ``meta-gradient``: differentiate the
-    real return of policies trained inside; ``paper``: the same through one step of regression, as in the paper's
-    CartPole."""
+    transitions and terminations to real ones, and with ``environment.reward_mode=fitted`` rewards, too; ``judge``:
+    validate the environment as it is; ``scale``: choose the reward's size by agents at and around their usual learning
+    rates; ``bilevel``: evolve the real return of agents trained inside; ``meta-gradient``: differentiate the real
+    return of policies trained inside; ``paper``: the same through one step of regression, as in the paper's CartPole."""
     share: PositiveReal = 1.0
     """Share of a budget in minutes, relative to the other stages'."""
     iterations: Natural | None = None
     """Outer steps of this stage when the budget is not in minutes; ``None`` takes the run's ``iterations``."""
     estimator: str = "snes"
-    """``snes`` or ``openai-es``. This setting and the next three do not apply to ``fit``, ``scale``, ``soften``,
-    ``meta-gradient`` and ``paper``."""
+    """``snes`` or ``openai-es``. This setting and the next three do not apply to ``fit``, ``judge``, ``scale``,
+    ``soften``, ``meta-gradient`` and ``paper``."""
     population: Positive = 64
     """Candidates in an outer step."""
     sigma: PositiveReal = 0.1
@@ -257,14 +264,7 @@ def resolve_config(task: str, preset: str = "fast", *layers: Mapping[str, Any]) 
         if not isinstance(environment, Mapping):
             raise UsageError(f"config key 'environment' must be a mapping, got {environment!r}")
         told |= environment
-    settings = PRESETS[preset].get(task.rpartition(":")[2], GENERAL)(
-        told.get("kind", "mdp"), told.get("start") is not None
-    )
-    if told.get("reward_mode") == "potential":
-        settings = {
-            **settings,
-            "stages": [stage for stage in settings["stages"] if not NATURES[stage["name"]].plays_greedy],
-        }
+    settings = preset_of(preset, task, told)
     if any(
         layer.get("iterations") is not None for layer in layers
     ):  # applies to every stage, including those with their own
@@ -279,6 +279,15 @@ def resolve_config(task: str, preset: str = "fast", *layers: Mapping[str, Any]) 
         raise UsageError("give one budget: either iterations or minutes")
     if not resolved.stages:
         raise UsageError("a meta-training needs at least one stage")
+    budgets = [key for layer in layers for key in ("minutes", "iterations") if layer.get(key) is not None]
+    if budgets and not any(stage.nature.loops for stage in resolved.stages):
+        names = ", ".join(stage.name for stage in resolved.stages)
+        log.warning(
+            "%s=%s has no effect: none of the stages %s is an outer loop",
+            budgets[-1],
+            getattr(resolved, budgets[-1]),
+            names,
+        )
     start = resolved.environment.start
     # A file, or the name of a shipped environment.
     if start is not None and (file := teacher_of(Path(start))).suffix == ".safetensors":

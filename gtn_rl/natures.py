@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-StageName = Literal["greedy", "distil", "soften", "fit", "scale", "bilevel", "meta-gradient", "paper"]
+StageName = Literal["greedy", "distil", "soften", "fit", "judge", "scale", "bilevel", "meta-gradient", "paper"]
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,7 @@ NATURES: Mapping[str, StageNature] = {
     "distil": StageNature(loops=True, warms_up=True),
     "soften": StageNature(plays_greedy=True, warms_up=True),
     "fit": StageNature(judges=False),
+    "judge": StageNature(),
     "scale": StageNature(),
     "bilevel": StageNature(loops=True),
     "meta-gradient": StageNature(loops=True, differentiates=True),

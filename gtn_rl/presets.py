@@ -6,6 +6,8 @@ import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from gtn_rl.natures import NATURES
+
 Settings = Mapping[str, Any]
 Preset = Callable[[str, bool], Settings]
 """``(kind of environment, whether it starts from a file)`` -> settings."""
@@ -172,6 +174,48 @@ def _walker(
     return {**preset, "environment": {**preset["environment"], **own}, "agents": agents}
 
 
+def _modelled(
+    kind: str,
+    started: bool,
+    *,
+    terminates: bool = True,
+    sized: bool = False,
+    judges: Sequence[str] = (),
+    harvest: tuple[int, int | None] = (64, None),
+) -> Settings:
+    """For MDPs with a fitted reward: models of the real task, in which agents learn what they would learn there.
+
+    Episodes start in states that a random policy meets, and are short enough for the errors of their steps not to add
+    up.
+
+    Args:
+        kind: See ``Preset``.
+        started: See ``Preset``.
+        terminates: Whether the task has terminations to fit.
+        sized: Whether the reward keeps the real one's size; otherwise, the stage ``scale`` chooses it.
+        judges: Kinds of agents that judge the MDP; none for the batched ones.
+        harvest: Number of the random policy's episodes, and of the first steps of each that initial states are taken
+            from (``None``: all).
+    """
+    return {
+        "environment": {
+            "kind": kind,
+            "reward_mode": "fitted",
+            "hidden": [64, 64],
+            "transition_hidden": [64, 64],
+            "termination": terminates,
+            "episode_steps": 50,
+            "centres": 2048,
+            "jitter": 0.01,  # states between those of the task may have no meaning
+            "harvest_episodes": harvest[0],
+            "harvest_steps": harvest[1],
+        },
+        "agents": {"validation_seeds": 1 if judges else 3, "judges": judges},
+        "stages": _stages(kind, [], [{"name": "judge"}] if sized else [], sized=sized),
+        "minutes": 10.0,  # of stages that the user adds: none of these is an outer loop
+    }
+
+
 GENERAL: Preset = _warm
 """The preset of tasks that have none of their own."""
 
@@ -188,3 +232,28 @@ PRESETS: dict[str, dict[str, Preset]] = {
         "Hopper-v5": functools.partial(_walker, steps=(250, 160), bonus=1.0, gain=(0.35, 1.0), states=(2048, 0.2)),
     }
 }
+
+MODELS: Mapping[str, Preset] = {
+    "Pendulum-v1": functools.partial(_modelled, terminates=False, sized=True, judges=["sb3-sac"], harvest=(256, 8))
+}
+"""The presets of fitted rewards that differ from the general one; these tasks' MDPs have a fitted reward by default."""
+
+
+def preset_of(preset: str, task: str, environment: Mapping[str, Any]) -> Settings:
+    """Returns the settings of a preset for a task.
+
+    Args:
+        preset: A name in ``PRESETS``; models of a task are the same in all.
+        task: A Gymnasium id.
+        environment: The user's own settings of the environment, some of which decide which others suit them.
+    """
+    kind, started, name = environment.get("kind", "mdp"), environment.get("start") is not None, task.rpartition(":")[2]
+    modelled = kind == "mdp" and not started and name in MODELS
+    mode = environment.get("reward_mode", "fitted" if modelled else "state-action")
+    if mode == "fitted" and kind == "mdp":
+        return MODELS.get(name, _modelled)(kind, started)
+    settings = PRESETS[preset].get(name, GENERAL)(kind, started)
+    if mode == "potential":
+        stages = [stage for stage in settings["stages"] if not NATURES[stage["name"]].plays_greedy]
+        return {**settings, "stages": stages}
+    return settings

@@ -93,10 +93,10 @@ class Reinforcement:
         from gtn_rl.training import meta_train
 
         if self._new_budget and first(world, lambda: is_done(run, self.config)):
-            raise UsageError(
-                f"all stages of {run.path} are done, so it takes no further budget; to continue, start a new run"
-                f" with --from {shlex.quote(str(run.path))}"
-            )
+            told = f"all stages of {run.path} are done, so it takes no further budget"
+            if self.config.environment.reward_mode == "fitted":
+                raise UsageError(told)
+            raise UsageError(f"{told}; to continue, start a new run with --from {shlex.quote(str(run.path))}")
         progress, self.results = meta_train(
             self.config, run, resume=resume, listener=listener, command=command, world=world
         )

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from gtn_envs import Weights
 
 HEADER = (
-    *("form", "task", "max_episode_steps", "limit_terminates", "regret", "activation", "reward_mode", "gamma"),
-    *("command", "seed", "version"),
+    *("form", "task", "max_episode_steps", "limit_terminates", "regret", "reward_reads_action"),
+    *("activation", "reward_mode", "gamma", "command", "seed", "version"),
 )
 """Entries of the file's document that are shown unchanged."""
 

@@ -84,6 +84,9 @@ class NumpyBatch:
 
     def _rewards(self, out: Array, actions: npt.NDArray[Any]) -> Array:
         program = self.program
+        if program.reads_action:
+            given: Array = self._cut.together(out[:, program.size * program.transition :])[0]
+            return given
         if program.discrete:
             chosen: Array = out.reshape(-1).take(self._first_head + actions * self._cut.width)
             if program.regret:

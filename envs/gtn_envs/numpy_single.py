@@ -44,11 +44,12 @@ class NumpySingle:
         if not program.transition:
             return state, self.reward(state, action), True
         size = program.size
-        if program.discrete:
-            out = self._networks(state, self._features[action])
+        out = self._networks(state, self._features[action] if program.discrete else action)
+        if program.reads_action:
+            reward = out.item(size)
+        elif program.discrete:
             reward = self._action_reward(out[size:], action)
         else:
-            out = self._networks(state, action)
             reward = self._target_reward(out[size:], action)
         next_state = out[:size]
         if self._bounded:
@@ -60,6 +61,8 @@ class NumpySingle:
 
     def reward(self, state: Array, action: Any) -> float:
         """Returns the reward of an action (see ``step``) in a state (d,); only without a transition."""
+        if self.program.reads_action:
+            return self._networks(state, self._features[action] if self.program.discrete else action).item()
         heads = self._networks(state)
         return self._action_reward(heads, action) if self.program.discrete else self._target_reward(heads, action)
 

@@ -95,6 +95,11 @@ class Weights:
         return bool(self.document.get("regret", False))
 
     @property
+    def reward_reads_action(self) -> bool:
+        """Whether the reward is the output of a network that reads the action, so that no action is known to be best."""
+        return bool(self.document.get("reward_reads_action", False))
+
+    @property
     def limit_terminates(self) -> bool:
         """Whether an episode that reaches ``max_episode_steps`` is terminated (a finite horizon), not truncated."""
         return bool(self.document.get("limit_terminates", False))
@@ -130,8 +135,8 @@ def make_weights(
         tensors: Tensors by their names in the format; copied as float32.
         document: ``form``, ``task``, ``observation_space`` and ``action_space`` (spaces, or the result of
             ``encode_space``), ``max_episode_steps`` (except in the reward form), ``activation``, in the reward form
-            ``reward_mode`` and, for a potential, ``gamma``, optionally ``limit_terminates`` and ``regret``, and any
-            provenance. ``format`` and ``kind`` are filled in.
+            ``reward_mode`` and, for a potential, ``gamma``, optionally ``limit_terminates``, ``regret`` and
+            ``reward_reads_action``, and any provenance. ``format`` and ``kind`` are filled in.
         source: Name of the environment in error messages.
 
     Raises:
@@ -175,10 +180,11 @@ def validate(source: Path | str, document: Mapping[str, Any], tensors: Mapping[s
         gamma = document.get("gamma")
         if not isinstance(gamma, int | float) or not 0 <= gamma <= 1:
             raise WeightsError(f"{source}: 'gamma' is {gamma!r}, expected a number from 0 to 1")
-    weights = Weights(source, document, tensors, form, observation_space, action_space)
-    graded = isinstance(action_space, spaces.Discrete) and not weights.potential
+    potential = form == "reward" and document["reward_mode"] == "potential"
+    _check_flag(source, document, "reward_reads_action", not potential, "where actions have rewards")
+    graded = isinstance(action_space, spaces.Discrete) and not (potential or document.get("reward_reads_action"))
     _check_flag(source, document, "regret", graded, "where each Discrete action has a reward of its own")
-    return weights
+    return Weights(source, document, tensors, form, observation_space, action_space)
 
 
 def _check_limit(source: Path | str, document: Mapping[str, Any], form: str) -> None:
@@ -248,13 +254,19 @@ def _expected(weights: Weights) -> Iterator[tuple[str, tuple[int, ...]]]:
     if weights.form != "reward":
         yield "initial.means", (_ANY, d)
         yield "initial.log_std", (d,)
-    yield from _expected_layers(weights.tensors, "reward", d, 1 if weights.potential else m)
+    yield from _expected_layers(weights.tensors, "reward", *_reward_sizes(weights))
     if not weights.potential or "reward.scale" in weights.tensors:
         yield "reward.scale", ()
     if weights.form == "mdp":
         yield from _expected_layers(weights.tensors, "transition", d + m, d)
         if any(name.startswith("termination.") for name in weights.tensors):
             yield from _expected_layers(weights.tensors, "termination", d, 1)
+
+
+def _reward_sizes(weights: Weights) -> tuple[int, int]:
+    """Returns the number of inputs and of outputs of the reward network."""
+    d, m = math.prod(weights.observation_space.shape), weights.actions
+    return (d + m, 1) if weights.reward_reads_action else (d, 1 if weights.potential else m)
 
 
 def _expected_layers(

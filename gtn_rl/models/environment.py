@@ -88,9 +88,7 @@ class Model(LearnedVariants):
     def step(self, x: Tensor, actions: Tensor) -> Tensor:
         """Returns the next states, ``(P, n, d)``, given actions as in ``rewards``."""
         assert self.transition is not None
-        features = nn.functional.one_hot(actions, self.spec.action_size).to(x) if self.spec.discrete else actions
-        change = forward(self.transition, torch.cat([x, features], dim=2), self.activation)
-        return self._bounded(x + change)
+        return self._bounded(x + forward(self.transition, self.read(x, actions), self.activation))
 
     def terminated(self, x: Tensor) -> Tensor:
         """Returns whether the states after a step end their episodes, bool, ``(P, n)``."""
@@ -113,6 +111,7 @@ class Model(LearnedVariants):
             "limit_terminates": self.limit_terminates,
             "regret": self.regret,
             "activation": self.activation,
+            **({"reward_reads_action": True} if self.reads_action else {}),
         }
 
     def one_step(self) -> Model:
@@ -152,7 +151,9 @@ class EnvironmentTeacher(LearnedTeacher[Model]):
             optimal whatever the transitions are.
         limit_terminates: Whether an MDP's time limit terminates episodes instead of truncating them, so that no value
             is bootstrapped beyond it.
-        scale: Initial size of the reward.
+        fitted: Whether the reward is to be fitted to the real one: it is the output of a network that reads the action,
+            too, and is not normalised.
+        scale: Initial size of the reward; of a fitted one, as a multiple of the real one's.
 
     Raises:
         UsageError: A bandit has a time limit above 1 or a termination network, or an MDP has a time limit of 1.
@@ -174,6 +175,7 @@ class EnvironmentTeacher(LearnedTeacher[Model]):
         activation: str = "tanh",
         regret: bool = False,
         limit_terminates: bool = False,
+        fitted: bool = False,
         scale: float = 1.0,
     ) -> None:
         if (transition_hidden is None) != (max_episode_steps == 1):
@@ -182,9 +184,9 @@ class EnvironmentTeacher(LearnedTeacher[Model]):
             raise UsageError("every step of a bandit ends an episode; it has no termination network")
         d, m = spec.observation_size, spec.action_size
         generator = torch.Generator().manual_seed(seed)
-        reward = network((d, *hidden, m), generator)
+        reward = network((d + m, *hidden, 1) if fitted else (d, *hidden, m), generator)
         super().__init__(spec, mean, std, reward, activation=activation, regret=regret, scale=scale)
-        self.max_episode_steps = max_episode_steps
+        self.max_episode_steps, self.fitted = max_episode_steps, fitted
         self.limit_terminates = limit_terminates and transition_hidden is not None
         self.initial = nn.ParameterList(
             [
@@ -217,16 +219,19 @@ class EnvironmentTeacher(LearnedTeacher[Model]):
             means=means,
             log_std=log_std.unsqueeze(1),
             reward=as_layers(values["reward"]),
-            scale=torch.ones(size, 1, 1).to(candidates),
+            scale=log_scale.exp().view(size, 1, 1),
             transition=transition,
             termination=termination,
             max_episode_steps=self.max_episode_steps,
             activation=self.activation,
             regret=self.regret,
+            reads_action=self.fitted,
             limit_terminates=self.limit_terminates,
             low=(torch.from_numpy(self.spec.observation_low).to(self.mean) - self.mean) / self.std,
             high=(torch.from_numpy(self.spec.observation_high).to(self.mean) - self.mean) / self.std,
         )
+        if self.fitted:
+            return model
         return normalised(model, log_scale, model.initial(PROBES, torch.Generator().manual_seed(0)))
 
     @torch.no_grad()

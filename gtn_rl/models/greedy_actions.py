@@ -10,11 +10,16 @@ import numpy as np
 from gtn_envs import Weights
 
 
+def has_greedy_actions(weights: Weights) -> bool:
+    """Returns whether the reward itself says which action it rates highest in a state."""
+    return not (weights.potential or weights.reward_reads_action)
+
+
 def greedy_outputs(weights: Weights, states: np.ndarray) -> np.ndarray:
     """Returns the action that the reward rates highest in each state.
 
     Args:
-        weights: An environment, or a state-action reward.
+        weights: An environment or a reward that ``has_greedy_actions``.
         states: (n, d), in the task's units.
 
     Returns:

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import gymnasium as gym
 import torch
 from gymnasium import spaces
-from torch import Tensor
+from torch import Tensor, nn
 
 from gtn_envs import Weights, make_weights
 from gtn_rl.models.networks import Layers, forward
@@ -27,11 +27,12 @@ class LearnedVariants(ABC):
         mean: Mean of the observations, ``(d,)``.
         std: Standard deviation of the observations, ``(d,)``.
         reward: Reward network; it gives the reward of every discrete action, the preferred continuous action before its
-            hyperbolic tangent, or a potential.
+            hyperbolic tangent, or a potential. If ``reads_action``, it gives the reward of the action that it reads.
         scale: Factor on the reward or potential, ``(P, 1, 1)``.
         max_episode_steps: L, the time limit; 1 for a bandit.
         activation: Activation of every network, ``tanh`` or ``relu``.
         regret: Whether a discrete action's reward is relative to the best action's.
+        reads_action: Whether the reward network reads the action, so that no action is known to be the best.
         agents: Number of different agents; variant p trains agent ``p % agents``. Variants with the same agent share
             its randomness, so that candidates can be compared. See ``Variants.draw``.
     """
@@ -44,6 +45,7 @@ class LearnedVariants(ABC):
     max_episode_steps: int
     activation: str = "tanh"
     regret: bool = False
+    reads_action: bool = False
     agents: int = 1
 
     @property
@@ -102,9 +104,16 @@ class LearnedVariants(ABC):
 
     def rewards(self, x: Tensor, actions: Tensor) -> Tensor:
         """Returns the rewards ``(P, n)`` of discrete actions ``(P, n)``, or of normalised actions ``(P, n, m)``."""
+        if self.reads_action:
+            return (self.scale * forward(self.reward, self.read(x, actions), self.activation)).squeeze(2)
         if self.spec.discrete:
             return self.table(x).gather(2, actions.unsqueeze(2)).squeeze(2)
         return -self.scale.squeeze(2) * (actions - self.targets(x)).square().sum(dim=2)
+
+    def read(self, x: Tensor, actions: Tensor) -> Tensor:
+        """Returns what a network reads that reads actions as in ``rewards``, too: ``(P, n, d + m)``."""
+        features = nn.functional.one_hot(actions, self.spec.action_size).to(x) if self.spec.discrete else actions
+        return torch.cat([x, features], dim=2)
 
     def tensors(self, member: int) -> dict[str, Tensor]:
         """Returns one variant's tensors as a ``gtn_envs`` file holds them."""

@@ -15,7 +15,7 @@ from gtn_core.saved_figure import save_figure
 from gtn_envs import Weights, load_environment
 from gtn_envs.real_picture import is_drawable
 from gtn_rl.environments import Environment
-from gtn_rl.models.greedy_actions import greedy_action
+from gtn_rl.models.greedy_actions import greedy_action, has_greedy_actions
 from gtn_rl.reports.desktop import need_no_desktop
 
 ROWS, COLUMNS, LONGEST = 3, 6, 200
@@ -52,7 +52,7 @@ def plot_episodes(path: Path, env: Environment, seed: int = 0) -> None:
     rows = _rows(env.id, weights, seed)
     columns = max(map(len, rows))
     figure = Figure(figsize=(2.4 * columns, 0.5 + 1.95 * ROWS), layout="constrained")
-    chosen = "at random" if weights.potential else "rated highest by the reward"
+    chosen = "rated highest by the reward" if has_greedy_actions(weights) else "at random"
     what = "contexts" if weights.form == "bandit" else "episodes"
     figure.suptitle(f"{env.name} ({weights.form}): {what}, actions {chosen}", x=0.01, ha="left", fontsize=10)
     for panels, cells in zip(figure.subplots(ROWS, columns, squeeze=False), rows, strict=True):
@@ -89,7 +89,7 @@ def _rows(id: str, weights: Weights, seed: int) -> list[list[Cell]]:
 
 def _context(env: gym.Env, weights: Weights, seed: int) -> Cell:
     observation, _ = env.reset(seed=seed)
-    action, picture = greedy_action(weights, observation), np.asarray(env.render())
+    action, picture = _action(env, weights, observation), np.asarray(env.render())
     reward = float(env.step(action)[1])
     return Cell(f"action {_shown(action)}, reward {reward:.2f}", picture)
 
@@ -99,13 +99,17 @@ def _episode(env: gym.Env, weights: Weights, seed: int) -> list[Cell]:
     total, over = 0.0, False
     cells = [Cell("step 0", np.asarray(env.render()))]
     while not over and len(cells) <= LONGEST:
-        action = env.action_space.sample() if weights.potential else greedy_action(weights, observation)
+        action = _action(env, weights, observation)
         observation, reward, terminated, truncated, _ = env.step(action)
         total += float(reward)
         over = terminated or truncated
         caption = f"step {len(cells)}: action {_shown(action)}, return {total:.2f}"
         cells.append(Cell(caption, np.asarray(env.render())))
     return cells
+
+
+def _action(env: gym.Env, weights: Weights, observation: Any) -> Any:
+    return greedy_action(weights, observation) if has_greedy_actions(weights) else env.action_space.sample()
 
 
 def _shown(action: Any) -> str:

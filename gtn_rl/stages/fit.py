@@ -1,4 +1,4 @@
-"""The stage ``fit``: transitions, and optionally terminations, regressed on steps of the real task."""
+"""The stage ``fit``: transitions, and optionally rewards and terminations, regressed on steps of the real task."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from gtn_rl.config import StageConfig
 from gtn_rl.models.environment import EnvironmentTeacher
 from gtn_rl.stages.pipeline import Pipeline
 from gtn_rl.stages.result import StageResult
+from gtn_rl.stages.rewards import fit_rewards
 from gtn_rl.stages.terminations import fit_terminations
 from gtn_rl.stages.transitions import fit_transitions
 
@@ -27,6 +28,9 @@ def _fitted(pipeline: Pipeline, index: int, stage: StageConfig, folder: RunFolde
     with contextlib.closing(pipeline.tracker(folder, stage, None, SingleProcess())) as tracker:
         explained = fit_transitions(teacher, harvests, streams.torch("fit", index))
         metrics = {} if explained is None else {"fit/explained_variance": explained}
+        if teacher.fitted:
+            paid = fit_rewards(teacher, harvests, streams.torch("fit-reward", index))
+            metrics |= {} if paid is None else {"fit/reward_explained_variance": paid}
         if teacher.termination is not None:
             accuracy = fit_terminations(teacher, harvests, streams.torch("fit-termination", index))
             metrics |= {} if accuracy is None else {"fit/termination_balanced_accuracy": accuracy}

@@ -31,7 +31,8 @@ def fresh_teacher(
         random: Draws the centres.
         seed: Seed of the networks' initial weights.
     """
-    centres = gathered.centres(settings.centres, random)
+    first_steps = settings.harvest_steps if settings.reward_mode == "fitted" else None
+    centres = gathered.centres(settings.centres, random, first_steps)
     if settings.kind == "reward":
         return _reward(settings, task, scales, centres, gathered.return_size(), seed)
     return _environment(settings, task.spec, scales, centres, seed)
@@ -77,6 +78,7 @@ def _environment(
         activation=settings.activation,
         regret=settings.regret,
         limit_terminates=settings.limit_terminates,
+        fitted=settings.reward_mode == "fitted",
         scale=settings.reward_scale,
     )
     if settings.spread == "even":

@@ -1,13 +1,36 @@
-"""Regression of one of a teacher's networks, in place: shared by fitted transitions and fitted terminations."""
+"""Regression of one of a teacher's networks, in place: shared by all that the stage ``fit`` fits."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
+from gtn_rl.harvest import Harvest
+from gtn_rl.models.environment import EnvironmentTeacher
 from gtn_rl.models.networks import as_layers, forward
+from gtn_rl.tasks.actions import normalise
+
+
+def step_inputs(teacher: EnvironmentTeacher, harvests: Sequence[Harvest]) -> tuple[Tensor, Tensor]:
+    """Returns what a network of states and actions reads in every step of the real task, and which steps to hold out.
+
+    Returns:
+        Normalised states followed by action features, ``(N, d + m)``, and whether the step belongs to one of the tenth
+        of episodes that are held out for evaluation, bool, ``(N,)``.
+    """
+    inputs, left_out = [], []
+    for steps in (gathered.transitions for gathered in harvests):
+        before = (steps.observations - teacher.mean) / teacher.std
+        if teacher.spec.discrete:
+            features = F.one_hot(steps.actions, teacher.spec.action_size).to(before)
+        else:
+            features = normalise(teacher.spec, steps.actions)
+        inputs.append(torch.cat([before, features], dim=1))
+        left_out.append(steps.copies % 10 == 0)
+    return torch.cat(inputs), torch.cat(left_out)
 
 
 def evaluate(network: nn.ParameterList, inputs: Tensor, activation: str) -> Tensor:

@@ -43,5 +43,7 @@ class StageResult:
         cost = f"{self.outer_steps:,} outer steps, {self.real_steps:,} real steps, {self.cpu_seconds:,.0f} CPU-seconds"
         if self.before is None:
             return f"{self.name}: {'not validated' if self.score is None else f'{self.score:.4f}'}; {cost}"
+        if self.name == "judge":
+            return f"{self.name}: real return {self.score:.1f}; {cost}"
         kept = "kept" if self.kept else "not kept"
         return f"{self.name}: real return {self.score:.1f}, {self.before:.1f} before, {kept}; {cost}"

@@ -42,6 +42,8 @@ def refuse_nonsense(environment: EnvironmentConfig, stages: Sequence[StageConfig
         raise UsageError(
             "a potential cannot start from a reward of actions; use environment.start with another environment.reward_mode"
         )
+    if environment.reward_mode == "fitted":
+        _refuse_unfit_for_real_reward(environment, stages)
     if "fit" in names and kind != "mdp":
         raise UsageError(f"{DYNAMICS[kind]}, so the stage fit does not apply")
     if "fit" not in names and kind == "mdp":
@@ -61,14 +63,15 @@ def refuse_nonsense(environment: EnvironmentConfig, stages: Sequence[StageConfig
         raise UsageError("a greedy policy over discrete actions has no gain for the stage soften to choose")
     if "distil" in names and kind == "reward":
         raise UsageError("the stage distil needs contexts to learn in, but a reward has none; use greedy and bilevel")
-    if not any(stage.nature.loops for stage in stages) and environment.start is None:
+    learned = environment.start is not None or environment.reward_mode == "fitted"
+    if not any(stage.nature.loops for stage in stages) and not learned:
         raise UsageError(f"the stage {names[0]} alone does not learn a reward; add greedy, bilevel or meta-gradient")
     if kind == "mdp" and environment.episode_steps < 2:
         raise UsageError(
             "an mdp needs environment.episode_steps of 2 or more; for one-step episodes, use --kind bandit"
         )
     if not stages[-1].nature.judges:
-        raise UsageError("no stage after fit validates the mdp; add scale or bilevel after it")
+        raise UsageError("no stage after fit validates the mdp; add judge, scale or bilevel after it")
     for stage in stages:
         _refuse_missing_parts(environment, stage)
         _refuse_fruitless_parts(stage, discrete=discrete)
@@ -83,6 +86,22 @@ def refuse_nonsense(environment: EnvironmentConfig, stages: Sequence[StageConfig
 def evolution_strategies() -> list[str]:
     """Returns the names of the estimators that are evolution strategies."""
     return [name for name in ESTIMATORS if name != "backprop"]
+
+
+def _refuse_unfit_for_real_reward(environment: EnvironmentConfig, stages: Sequence[StageConfig]) -> None:
+    """Raises UsageError for what would learn another reward than the real one that is fitted."""
+    fitted, other = "environment.reward_mode=fitted", "use environment.reward_mode=state-action to learn one"
+    if environment.kind != "mdp":
+        raise UsageError(f"{fitted} applies only to an mdp: {DYNAMICS[environment.kind]}")
+    if environment.start is not None:
+        raise UsageError(f"{fitted} fits a reward anew, so it does not go with environment.start")
+    if environment.regret:
+        raise UsageError(f"{fitted} fits the real reward, so it does not go with environment.regret=true; {other}")
+    for stage in stages:
+        if stage.nature.warms_up or stage.nature.differentiates:
+            raise UsageError(
+                f"the stage {stage.name} learns a reward from nothing, but {fitted} fits the real one; {other}"
+            )
 
 
 def _refuse_wrong_order(stages: Sequence[StageConfig]) -> None:

@@ -15,6 +15,7 @@ from gtn_core.run_folder import RunFolder
 from gtn_rl.config import RLConfig, StageConfig
 from gtn_rl.stages.fit import run_fit
 from gtn_rl.stages.folders import RESULT_KIND, result_file, stage_folder
+from gtn_rl.stages.judge import run_judge
 from gtn_rl.stages.pipeline import Pipeline
 from gtn_rl.stages.result import StageResult
 from gtn_rl.stages.scale import run_scale
@@ -27,7 +28,12 @@ Run = Callable[[Pipeline, int, StageConfig, RunFolder], StageResult]
 """``(pipeline, index of the stage, its settings, its folder)``: changes the pipeline's teacher and returns the
 result."""
 
-WITHOUT_OUTER_STEPS: dict[str, Run] = {"fit": run_fit, "scale": run_scale, "soften": run_soften}
+WITHOUT_OUTER_STEPS: dict[str, Run] = {
+    "fit": run_fit,
+    "judge": run_judge,
+    "scale": run_scale,
+    "soften": run_soften,
+}
 """Stages without outer steps, by name; all others are outer loops."""
 
 

@@ -21,7 +21,7 @@ def load_start(path: str, spec: TaskSpec) -> Weights:
     """Loads the environment that a meta-training starts from.
 
     Raises:
-        UsageError: The file is not a valid environment, or is of another task or form.
+        UsageError: The file is not a valid environment, is of another task or form, or has a fitted reward.
     """
     try:
         weights = load_environment(path)
@@ -31,6 +31,10 @@ def load_start(path: str, spec: TaskSpec) -> Weights:
         raise UsageError(
             f"environment.start: {path} has the form {weights.form} for {weights.task}, expected a bandit or an mdp"
             f" for {spec.id}"
+        )
+    if weights.reward_reads_action:
+        raise UsageError(
+            f"environment.start: {path} is a model of {weights.task} with a fitted reward, which no stage goes on from"
         )
     return weights
 

@@ -11,8 +11,7 @@ from torch.nn import functional as F
 
 from gtn_rl.harvest import Harvest
 from gtn_rl.models.environment import EnvironmentTeacher
-from gtn_rl.stages.regression import evaluate, regress
-from gtn_rl.tasks.actions import normalise
+from gtn_rl.stages.regression import evaluate, regress, step_inputs
 
 log = logging.getLogger(__name__)
 
@@ -47,7 +46,8 @@ def fit_transitions(
         state whose change varies; 1 is perfect. None if none does there, as in a single step: nothing is validated then.
     """
     assert teacher.transition is not None
-    inputs, changes, left_out = _data(teacher, harvests)
+    inputs, left_out = step_inputs(teacher, harvests)
+    changes = torch.cat([_changes(teacher, gathered) for gathered in harvests])
     spread = changes[~left_out].std(dim=0, correction=0).clamp(min=LEAST)
     train = (~left_out).nonzero().squeeze(1)
 
@@ -69,16 +69,8 @@ def fit_transitions(
     return explained
 
 
-def _data(teacher: EnvironmentTeacher, harvests: Sequence[Harvest]) -> tuple[Tensor, Tensor, Tensor]:
-    """Returns inputs ``(N, d + m)``, changes ``(N, d)``, and which steps belong to held-out episodes, ``(N,)``."""
-    parts: list[tuple[Tensor, Tensor, Tensor]] = []
-    for gathered in harvests:
-        steps = gathered.transitions
-        before, after = ((s - teacher.mean) / teacher.std for s in (steps.observations, steps.next_observations))
-        if teacher.spec.discrete:
-            features = nn.functional.one_hot(steps.actions, teacher.spec.action_size).to(before)
-        else:
-            features = normalise(teacher.spec, steps.actions)
-        parts.append((torch.cat([before, features], dim=1), after - before, steps.copies % 10 == 0))
-    inputs, changes, left_out = (torch.cat(column) for column in zip(*parts, strict=True))
-    return inputs, changes, left_out
+def _changes(teacher: EnvironmentTeacher, gathered: Harvest) -> Tensor:
+    """Returns the change of the normalised state in every step, ``(N, d)``."""
+    steps = gathered.transitions
+    before, after = ((s - teacher.mean) / teacher.std for s in (steps.observations, steps.next_observations))
+    return after - before

@@ -39,7 +39,8 @@ class Clone:
 
 def can_be_cloned(env: Environment) -> bool:
     """Returns whether an environment is a teacher whose reward prefers an action in each of its own states."""
-    return env.document.get("form") in ("mdp", "bandit")
+    prefers = not env.document.get("reward_reads_action", False)
+    return env.document.get("form") in ("mdp", "bandit") and prefers
 
 
 def clone(env: Environment, samples: int, seed: int) -> Clone:

@@ -68,7 +68,9 @@ def environment(
         document.setdefault("max_episode_steps", 20 if form == "mdp" else 1)
     else:
         document.setdefault("reward_mode", "state-action")
-    tensors |= mlp(rng, "reward", [d, *hidden["reward"], 1 if potential else m])
+    reads_action = document.get("reward_reads_action", False)
+    sizes = [d + m if reads_action else d, *hidden["reward"], 1 if potential or reads_action else m]
+    tensors |= mlp(rng, "reward", sizes)
     if not potential:
         tensors["reward.scale"] = np.float32(1.7)
     if form == "mdp":
@@ -111,10 +113,26 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "GTN-TestRegretBandit-v0": {"form": "bandit", "task": "CartPole-v1", "seed": 15, "regret": True},
     "GTN-TestBandit-v0": {"form": "bandit", "task": "CartPole-v1", "seed": 6},
     "GTN-TestBoxBandit-v0": {"form": "bandit", "task": "Pendulum-v1", "seed": 7},
+    "GTN-TestActionReward-v0": {"task": "Pendulum-v1", "seed": 19, "reward_reads_action": True},
+    "GTN-TestDiscreteActionReward-v0": {"task": "CartPole-v1", "seed": 21, "reward_reads_action": True},
+    "GTN-TestDiscreteActionRewardBandit-v0": {
+        "form": "bandit",
+        "task": "CartPole-v1",
+        "seed": 23,
+        "reward_reads_action": True,
+    },
+    "GTN-TestActionRewardBandit-v0": {
+        "form": "bandit",
+        "task": "Pendulum-v1",
+        "seed": 17,
+        "reward_reads_action": True,
+        "hidden": {"reward": ()},
+    },
 }
 REWARDS: dict[str, dict[str, Any]] = {
     "GTN-TestReward-v0": {"form": "reward", "task": "CartPole-v1", "seed": 8},
     "GTN-TestBoxReward-v0": {"form": "reward", "task": "Pendulum-v1", "seed": 9},
+    "GTN-TestActionRewardAlone-v0": {"form": "reward", "task": "Pendulum-v1", "seed": 18, "reward_reads_action": True},
     "GTN-TestPotential-v0": {
         "form": "reward",
         "task": "CartPole-v1",

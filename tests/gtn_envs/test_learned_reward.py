@@ -45,6 +45,17 @@ def test_box_reward_is_negative_squared_distance_to_target(files: dict[str, Path
         before = observation
 
 
+def test_reward_that_reads_box_action_is_network_of_state_and_action(files: dict[str, Path]) -> None:
+    tensors, _ = environment("reward", "Pendulum-v1", 18, reward_reads_action=True)
+    env = LearnedReward(gym.make("Pendulum-v1"), files["GTN-TestActionRewardAlone-v0"])
+    before, _ = env.reset(seed=0)
+    for action in (-2.0, 0.5, 2.0):
+        observation, reward, *_ = env.step(np.array([action], np.float32))
+        x = (before - tensors["observation.mean"]) / tensors["observation.std"]
+        assert reward == pytest.approx(1.7 * mlp(tensors, np.append(x, action / 2))[0], abs=1e-5)
+        before = observation
+
+
 def test_potential_shapes_real_reward(files: dict[str, Path]) -> None:
     tensors, _ = environment("reward", "CartPole-v1", 10, reward_mode="potential", gamma=0.99)
 

@@ -32,15 +32,19 @@ def reference(weights: Weights, states: npt.NDArray[Any], actions: npt.NDArray[A
     """Returns next states, rewards and termination logits (positive: terminated), as in docs/environments.md."""
     mean, std = (weights.tensors[f"observation.{key}"].astype(np.float64) for key in ("mean", "std"))
     x = (states - mean) / std
-    out, scale = mlp(weights, "reward", x), float(weights.tensors["reward.scale"])
-    space = weights.action_space
+    scale, space = float(weights.tensors["reward.scale"]), weights.action_space
     if isinstance(space, spaces.Discrete):
         features = np.eye(space.n)[actions]
-        rewards = scale * ((out * features).sum(-1) - (out.max(-1) if weights.regret else 0))
     else:
         low, high = space.low.astype(np.float64).ravel(), space.high.astype(np.float64).ravel()
         features = 2 * (actions - low) / (high - low) - 1
-        rewards = -scale * ((features - np.tanh(out)) ** 2).sum(-1)
+    if weights.reward_reads_action:
+        rewards = scale * mlp(weights, "reward", np.concatenate([x, features], -1))[:, 0]
+    elif isinstance(space, spaces.Discrete):
+        out = mlp(weights, "reward", x)
+        rewards = scale * ((out * features).sum(-1) - (out.max(-1) if weights.regret else 0))
+    else:
+        rewards = -scale * ((features - np.tanh(mlp(weights, "reward", x))) ** 2).sum(-1)
     if weights.form != "mdp":
         return states, rewards, np.ones(len(states))
     x = x + mlp(weights, "transition", np.concatenate([x, features], -1))

@@ -221,7 +221,7 @@ WRAPPERS: dict[str, Callable[[Any], Any]] = {
 @pytest.mark.parametrize("as_tensors", [False, True])
 @pytest.mark.parametrize("name", WRAPPERS)
 def test_gymnasium_vector_wrappers_take_numpy_backend(name: str, as_tensors: bool) -> None:
-    envs = WRAPPERS[name](gym.make_vec("GTN-Pendulum-v0", num_envs=3))
+    envs = WRAPPERS[name](gym.make_vec("GTN-PendulumBandit-v0", num_envs=3))
     if as_tensors:
         pytest.importorskip("array_api_compat", reason="needs gymnasium[array-api]")
         envs = vector_wrappers.NumpyToTorch(envs)

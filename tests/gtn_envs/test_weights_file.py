@@ -162,6 +162,13 @@ FIELDS: list[tuple[dict[str, Any], dict[str, Any], str]] = [
         {"limit_terminates": True},
         "'limit_terminates' is True, expected a boolean, and true only in",
     ),
+    (
+        {"form": "reward", "reward_mode": "potential"},
+        {"reward_reads_action": True},
+        "'reward_reads_action' is True, expected a boolean, and true only where actions have rewards",
+    ),
+    ({"reward_reads_action": True}, {"regret": True}, "'regret' is True, expected a boolean, and true only where"),
+    ({"task": "Pendulum-v1"}, {"reward_reads_action": 1}, "'reward_reads_action' is 1, expected a boolean"),
     ({"form": "reward"}, {"reward_mode": "sum"}, "'reward_mode' is 'sum'"),
     ({"form": "reward", "reward_mode": "potential"}, {"gamma": 1.5}, "'gamma' is 1.5"),
     ({}, {"format": True}, "'format' is True, expected 1"),

@@ -28,6 +28,7 @@ SOFTENED = [
     *("environment.centres=8", "environment.episode_steps=3", "agents.names=['short_agents:ShortA2C']"),
     *("agents.episodes=1", "agents.validation_seeds=1", "agents.validation_episodes=1", "iterations=1"),
     "stages=[{name: greedy, population: 2, validations: 1}, {name: soften}, {name: fit}, {name: scale}]",
+    "environment.reward_mode=state-action",
 ]
 
 

@@ -26,7 +26,9 @@ def picture(name, folder):
         return np.asarray(image.convert("RGB"))
 
 
-@pytest.mark.parametrize("name", ["GTN-CartPole-v0", "GTN-CartPoleBandit-v0", "GTN-Pendulum-v0"])
+@pytest.mark.parametrize(
+    "name", ["GTN-CartPole-v0", "GTN-CartPoleBandit-v0", "GTN-PendulumBandit-v0", "GTN-Pendulum-v0"]
+)
 def test_drawable_states_are_drawn_to_the_last_column(name, tmp_path):
     pixels = picture(name, tmp_path)
     assert (pixels != 255).any(axis=2)[:, -250:].any()  # a row is filled up to its last picture

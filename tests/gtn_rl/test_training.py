@@ -50,6 +50,7 @@ STAGES = {
 }
 DISCRETE = ("CartPole-v1", "MountainCar-v0")
 POTENTIAL = ["environment.reward_mode=potential", "stages=[{name: bilevel, population: 4, validations: 1}]"]
+FITTED = ["environment.reward_mode=fitted"]
 
 
 def config(kind, *more):
@@ -309,8 +310,9 @@ def test_presets_have_valid_stages_for_every_kind(task, kind):
             continue
         resolved = resolve_config(task, "fast", {"environment": {"kind": kind, "start": start}})
         refuse_nonsense(resolved.environment, resolved.stages, discrete=task in DISCRETE)
-        names = [stage.name for stage in resolved.stages]
-        assert ("greedy" in names) == (start is None)
+        names, modelled = [stage.name for stage in resolved.stages], resolved.environment.reward_mode == "fitted"
+        assert modelled == (start is None and (task, kind) == ("Pendulum-v1", "mdp"))
+        assert ("greedy" in names) == (start is None and not modelled)
         if kind == "mdp":
             assert names.index("fit") > max([i for i, name in enumerate(names) if NATURES[name].warms_up], default=-1)
 
@@ -321,6 +323,55 @@ def test_presets_omit_greedy_stage_for_a_potential(task):
         resolved = resolve_config(task, "fast", {"environment": {"kind": "reward", "reward_mode": mode}})
         assert resolved.stages[0].name == first
         refuse_nonsense(resolved.environment, resolved.stages, discrete=task in DISCRETE)
+
+
+@pytest.mark.parametrize("task", ["CartPole-v1", "Pendulum-v1", "HalfCheetah-v5", "BipedalWalker-v3"])
+def test_fitted_reward_has_stages_of_its_own_on_any_task(task):
+    resolved = resolve_config(task, "fast", parse_assignments(FITTED))
+    refuse_nonsense(resolved.environment, resolved.stages, discrete=task in DISCRETE)
+    assert [stage.name for stage in resolved.stages] == ["fit", "judge" if task == "Pendulum-v1" else "scale"]
+    assert resolved.environment.termination == (task != "Pendulum-v1")
+
+
+def test_fitted_environment_is_refused_as_start(tmp_path):
+    settings = {"environment": {"start": "GTN-Pendulum-v0"}}
+    with pytest.raises(UsageError, match=r"GTN-Pendulum-v0\S* is a model of Pendulum-v1 with a fitted reward"):
+        meta_train(resolve_config("Pendulum-v1", "fast", settings), RunFolder(tmp_path / "run"))
+    assert not (tmp_path / "run").exists()
+
+
+def test_pendulum_mdp_of_learned_reward_is_still_to_be_had():
+    resolved = resolve_config("Pendulum-v1", "fast", parse_assignments(["environment.reward_mode=state-action"]))
+    assert [stage.name for stage in resolved.stages] == ["greedy", "distil", "fit", "bilevel"]
+
+
+@pytest.mark.slow
+def test_fitted_reward_is_made_stored_and_resumed(tmp_path, monkeypatch):
+    agents = ["agents.names=['short_agents:ShortTD3']", "agents.judges=[]", "stages=[{name: fit}, {name: scale}]"]
+    small = ["environment.harvest_episodes=20", "environment.hidden=[16]", "environment.transition_hidden=[16]"]
+    few = ["environment.centres=16", "agents.validation_seeds=1", "agents.validation_episodes=2"]
+    settings = resolve_config("Pendulum-v1", "fast", parse_assignments([*small, *few, *agents]))
+    run = RunFolder(tmp_path / "run")
+    with monkeypatch.context() as broken:
+        broken.setattr("gtn_rl.stages.scale.try_sizes", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            meta_train(settings, run)
+    _, results = meta_train(settings, run, resume=True)
+    assert [result.name for result in results] == ["fit", "scale"]
+    assert results[0].metrics["fit/reward_explained_variance"] > 0.9
+    weights = load_environment(run.teacher)
+    assert weights.reward_reads_action
+    assert weights.max_episode_steps == 50
+    assert not weights.limit_terminates
+
+
+def test_budget_that_no_stage_uses_is_warned_of(caplog):
+    resolve_config("Pendulum-v1", "fast", {"minutes": 5.0})
+    assert "minutes=5.0 has no effect: none of the stages fit, judge is an outer loop" in caplog.text
+    caplog.clear()
+    resolve_config("Pendulum-v1")
+    resolve_config("CartPole-v1", "fast", {"minutes": 5.0})
+    assert not caplog.text
 
 
 def test_preset_omits_soften_stage_for_kind_reward():
@@ -406,6 +457,16 @@ def test_differentiable_stages_run_for_both_kinds_of_actions(task, kind, stages,
             "CartPole-v1",
             [*POTENTIAL, "environment.kind=reward", "environment.start=GTN-CartPole-v0"],
             "cannot start from a reward of actions",
+        ),
+        ("CartPole-v1", [*FITTED, "environment.kind=bandit"], "applies only to an mdp: a bandit has no transitions"),
+        ("CartPole-v1", [*FITTED, "environment.kind=reward"], "applies only to an mdp: a reward leaves the real"),
+        ("CartPole-v1", [*FITTED, "environment.regret=true"], "does not go with environment.regret=true"),
+        ("CartPole-v1", [*FITTED, "environment.start=GTN-CartPole-v0"], "does not go with environment.start"),
+        ("CartPole-v1", [*FITTED, "stages=[{name: greedy}, {name: fit}, {name: scale}]"], "the stage greedy learns a"),
+        (
+            "CartPole-v1",
+            [*FITTED, "stages=[{name: fit}, {name: meta-gradient}]"],
+            "the stage meta-gradient learns a reward from nothing, but environment.reward_mode=fitted fits the real one",
         ),
         (
             "CartPole-v1",

@@ -84,7 +84,12 @@ def test_evolution_does_not_depend_on_number_of_processes(in_processes, tmp_path
 def test_soften_stage_matches_single_process_on_two_processes(in_processes, tmp_path, monkeypatch):
     monkeypatch.setattr(soften, "_played", lambda pipeline, gain: (-abs(gain - 0.6), 5))
     stages = "stages=[{name: greedy, population: 4, validations: 1}, {name: soften}, {name: fit}, {name: scale}]"
-    settings = [stages, "agents.names=['short_agents:ShortA2C']", "agents.judges=['short_agents:ShortA2C']"]
+    settings = [
+        stages,
+        "environment.reward_mode=state-action",
+        "agents.names=['short_agents:ShortA2C']",
+        "agents.judges=['short_agents:ShortA2C']",
+    ]
     alone = train(SingleProcess(), tmp_path / "1", "Pendulum-v1", "mdp", settings)
     results = in_processes(2, train, tmp_path / "2", "Pendulum-v1", "mdp", settings)
     assert results[0] == results[1]

@@ -24,7 +24,7 @@ from gtn_rl.sb3.randomness import own_randomness
 from gtn_rl.tasks import threshold_of
 from gtn_rl.transfer import agents, cloning
 from gtn_rl.transfer.agents import CLONING, REAL, TEACHER, UNTRAINED, AgentJob, run_job, stops_of
-from gtn_rl.transfer.cloning import clone
+from gtn_rl.transfer.cloning import can_be_cloned, clone
 from gtn_rl.transfer.controls import pay_off, solve_times
 from gtn_rl.transfer.plan import TransferPlan, jobs_of
 from gtn_rl.transfer.report import result_table, short_table, solving_table, write_transfer_report
@@ -490,6 +490,14 @@ def test_cloning_imitates_greedy_discrete_actions(teacher, monkeypatch):
     states = np.array([[0, 0, 0.1, 0], [0, 0, -0.1, 0]], np.float32)
     assert greedy_outputs(load_environment(teacher), states).tolist() == [1, 0]
     assert clone(env, 200, seed=0).act(states).tolist() == [1, 0]
+
+
+def test_fitted_reward_has_no_actions_to_clone():
+    model, bandit = (find_environment(name) for name in ("GTN-Pendulum-v0", "GTN-PendulumBandit-v0"))
+    assert can_be_cloned(bandit)
+    assert not can_be_cloned(model)
+    with pytest.raises(UsageError, match="GTN-Pendulum-v0 has no greedy actions to clone"):
+        clone(model, 10, seed=0)
 
 
 def test_cloning_imitates_greedy_continuous_actions(tmp_path, monkeypatch):

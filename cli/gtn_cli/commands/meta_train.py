@@ -56,7 +56,7 @@ log = logging.getLogger("gtn_cli")
     "--minutes",
     type=options.Amount(),
     help="Minutes to train for. Not counted are, for images, the choice of a step plan and the warm start (a minute or two);"
-    " for environments, the stages fit, scale and soften."
+    " for environments, the stages fit, judge, scale and soften."
     "  [default: the preset's: digits 4.4, MNIST 48, CIFAR-10 120, most environments 10; some count outer steps instead]",
 )
 @click.option(
