@@ -22,6 +22,7 @@ from gtn_rl.models.learned_variants import LearnedVariants, network_tensors, nor
 from gtn_rl.models.networks import Layers, as_layers, forward
 from gtn_rl.models.teacher import LearnedTeacher, network
 from gtn_rl.models.variants import Copies
+from gtn_rl.tasks.actions import with_actions
 from gtn_rl.tasks.protocol import TaskSpec
 
 PROBES = 256
@@ -88,7 +89,7 @@ class Model(LearnedVariants):
     def step(self, x: Tensor, actions: Tensor) -> Tensor:
         """Returns the next states, ``(P, n, d)``, given actions as in ``rewards``."""
         assert self.transition is not None
-        return self._bounded(x + forward(self.transition, self.read(x, actions), self.activation))
+        return self._bounded(x + forward(self.transition, with_actions(self.spec, x, actions), self.activation))
 
     def terminated(self, x: Tensor) -> Tensor:
         """Returns whether the states after a step end their episodes, bool, ``(P, n)``."""

@@ -10,11 +10,12 @@ from typing import Any, TypeVar
 import gymnasium as gym
 import torch
 from gymnasium import spaces
-from torch import Tensor, nn
+from torch import Tensor
 
 from gtn_envs import Weights, make_weights
 from gtn_rl.models.networks import Layers, forward
 from gtn_rl.models.variants import Copies
+from gtn_rl.tasks.actions import with_actions
 from gtn_rl.tasks.protocol import TaskSpec
 
 
@@ -105,15 +106,10 @@ class LearnedVariants(ABC):
     def rewards(self, x: Tensor, actions: Tensor) -> Tensor:
         """Returns the rewards ``(P, n)`` of discrete actions ``(P, n)``, or of normalised actions ``(P, n, m)``."""
         if self.reads_action:
-            return (self.scale * forward(self.reward, self.read(x, actions), self.activation)).squeeze(2)
+            return (self.scale * forward(self.reward, with_actions(self.spec, x, actions), self.activation)).squeeze(2)
         if self.spec.discrete:
             return self.table(x).gather(2, actions.unsqueeze(2)).squeeze(2)
         return -self.scale.squeeze(2) * (actions - self.targets(x)).square().sum(dim=2)
-
-    def read(self, x: Tensor, actions: Tensor) -> Tensor:
-        """Returns what a network reads that reads actions as in ``rewards``, too: ``(P, n, d + m)``."""
-        features = nn.functional.one_hot(actions, self.spec.action_size).to(x) if self.spec.discrete else actions
-        return torch.cat([x, features], dim=2)
 
     def tensors(self, member: int) -> dict[str, Tensor]:
         """Returns one variant's tensors as a ``gtn_envs`` file holds them."""

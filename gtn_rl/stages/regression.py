@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from gtn_rl.harvest import Harvest
 from gtn_rl.models.environment import EnvironmentTeacher
 from gtn_rl.models.networks import as_layers, forward
-from gtn_rl.tasks.actions import normalise
+from gtn_rl.tasks.actions import normalise, with_actions
 
 
 def step_inputs(teacher: EnvironmentTeacher, harvests: Sequence[Harvest]) -> tuple[Tensor, Tensor]:
@@ -24,13 +24,43 @@ def step_inputs(teacher: EnvironmentTeacher, harvests: Sequence[Harvest]) -> tup
     inputs, left_out = [], []
     for steps in (gathered.transitions for gathered in harvests):
         before = (steps.observations - teacher.mean) / teacher.std
-        if teacher.spec.discrete:
-            features = F.one_hot(steps.actions, teacher.spec.action_size).to(before)
-        else:
-            features = normalise(teacher.spec, steps.actions)
-        inputs.append(torch.cat([before, features], dim=1))
+        actions = steps.actions if teacher.spec.discrete else normalise(teacher.spec, steps.actions)
+        inputs.append(with_actions(teacher.spec, before, actions))
         left_out.append(steps.copies % 10 == 0)
     return torch.cat(inputs), torch.cat(left_out)
+
+
+def regress_to(
+    network: nn.ParameterList,
+    inputs: Tensor,
+    targets: Tensor,
+    spread: Tensor | float,
+    activation: str,
+    generator: torch.Generator,
+    *,
+    updates: int,
+    batch_size: int,
+    lr: float,
+) -> None:
+    """Fits a network to targets by their squared error, in place; see ``regress``.
+
+    Args:
+        network: Weights and biases, alternating.
+        inputs: What it reads, ``(n, in)``.
+        targets: What it is to return, ``(n, out)``.
+        spread: Errors are divided by it; a number, or one for each output, ``(out,)``.
+        activation: Activation of the network.
+        generator: Draws the batches.
+        updates: Number of gradient steps.
+        batch_size: Rows per batch.
+        lr: Initial learning rate.
+    """
+
+    def loss(fitted: nn.ParameterList) -> Tensor:
+        chosen = torch.randint(len(inputs), (batch_size,), generator=generator).to(inputs.device)
+        return F.mse_loss(evaluate(fitted, inputs[chosen], activation) / spread, targets[chosen] / spread)
+
+    regress(network, loss, updates=updates, lr=lr)
 
 
 def evaluate(network: nn.ParameterList, inputs: Tensor, activation: str) -> Tensor:

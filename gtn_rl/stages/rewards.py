@@ -6,12 +6,10 @@ import logging
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor, nn
-from torch.nn import functional as F
 
 from gtn_rl.harvest import Harvest
 from gtn_rl.models.environment import EnvironmentTeacher
-from gtn_rl.stages.regression import evaluate, regress, step_inputs
+from gtn_rl.stages.regression import evaluate, regress_to, step_inputs
 
 log = logging.getLogger(__name__)
 
@@ -46,25 +44,21 @@ def fit_rewards(
     """
     inputs, left_out = step_inputs(teacher, harvests)
     rewards = torch.cat([gathered.transitions.rewards for gathered in harvests]).double()
-    train = (~left_out).nonzero().squeeze(1)
+    seen = inputs[~left_out]
     least = LEAST * float(rewards.abs().max().clamp(min=1))
-    mean, spread = rewards[train].mean(), rewards[train].std(correction=0).clamp(min=least)
-    standardised = ((rewards - mean) / spread).to(inputs)
-
-    def paid(network: nn.ParameterList, steps: Tensor) -> Tensor:
-        return evaluate(network, steps, teacher.activation).squeeze(1)
-
-    def loss(network: nn.ParameterList) -> Tensor:
-        chosen = train[torch.randint(len(train), (batch_size,), generator=generator).to(train.device)]
-        return F.mse_loss(paid(network, inputs[chosen]), standardised[chosen])
-
-    regress(teacher.reward, loss, updates=updates, lr=lr)
+    paid = rewards[~left_out]
+    mean, spread = paid.mean(), paid.std(correction=0).clamp(min=least)
+    wanted = ((paid - mean) / spread).to(inputs).unsqueeze(1)
+    regress_to(
+        teacher.reward, seen, wanted, 1.0, teacher.activation, generator, updates=updates, batch_size=batch_size, lr=lr
+    )
     with torch.no_grad():
         *_, weight, bias = teacher.reward
         weight.mul_(spread)
         bias.mul_(spread).add_(mean)
         variance = rewards[left_out].var(correction=0)
-        error = (paid(teacher.reward, inputs[left_out]) - rewards[left_out]).square().mean()
+        found = evaluate(teacher.reward, inputs[left_out], teacher.activation).squeeze(1)
+        error = (found - rewards[left_out]).square().mean()
     if variance < least**2:
         log.info("all held-out steps pay the same reward, so the fitted one is not validated")
         return None

@@ -6,12 +6,10 @@ import logging
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor, nn
-from torch.nn import functional as F
 
 from gtn_rl.harvest import Harvest
 from gtn_rl.models.environment import EnvironmentTeacher
-from gtn_rl.stages.regression import evaluate, regress, step_inputs
+from gtn_rl.stages.regression import evaluate, regress_to, step_inputs
 
 log = logging.getLogger(__name__)
 
@@ -47,15 +45,21 @@ def fit_transitions(
     """
     assert teacher.transition is not None
     inputs, left_out = step_inputs(teacher, harvests)
-    changes = torch.cat([_changes(teacher, gathered) for gathered in harvests])
-    spread = changes[~left_out].std(dim=0, correction=0).clamp(min=LEAST)
-    train = (~left_out).nonzero().squeeze(1)
-
-    def loss(network: nn.ParameterList) -> Tensor:
-        chosen = train[torch.randint(len(train), (batch_size,), generator=generator).to(train.device)]
-        return F.mse_loss(evaluate(network, inputs[chosen], teacher.activation) / spread, changes[chosen] / spread)
-
-    regress(teacher.transition, loss, updates=updates, lr=lr)
+    after = torch.cat([gathered.transitions.next_observations for gathered in harvests])
+    changes = (after - teacher.mean) / teacher.std - inputs[:, : teacher.spec.observation_size]
+    seen, wanted = inputs[~left_out], changes[~left_out]
+    spread = wanted.std(dim=0, correction=0).clamp(min=LEAST)
+    regress_to(
+        teacher.transition,
+        seen,
+        wanted,
+        spread,
+        teacher.activation,
+        generator,
+        updates=updates,
+        batch_size=batch_size,
+        lr=lr,
+    )
     with torch.no_grad():
         found = evaluate(teacher.transition, inputs[left_out], teacher.activation)
         error = (found - changes[left_out]).square().mean(dim=0)
@@ -67,10 +71,3 @@ def fit_transitions(
     explained = float((1 - error[varying] / variance[varying]).mean())
     log.info("fitted transitions explain %.4f of the variance of a step on held-out episodes", explained)
     return explained
-
-
-def _changes(teacher: EnvironmentTeacher, gathered: Harvest) -> Tensor:
-    """Returns the change of the normalised state in every step, ``(N, d)``."""
-    steps = gathered.transitions
-    before, after = ((s - teacher.mean) / teacher.std for s in (steps.observations, steps.next_observations))
-    return after - before

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from gtn_rl.tasks.protocol import TaskSpec
 
@@ -25,3 +25,15 @@ def clipped(spec: TaskSpec, actions: Tensor) -> Tensor:
     """Clips continuous actions ``(n, m)`` to the task's bounds, as float32."""
     low, high = (torch.from_numpy(bound).to(actions) for bound in (spec.action_low, spec.action_high))
     return actions.clamp(low, high).float()
+
+
+def with_actions(spec: TaskSpec, x: Tensor, actions: Tensor) -> Tensor:
+    """Returns what a network reads that reads states and actions: states ``(..., d)``, then the features of the actions.
+
+    Args:
+        spec: The task.
+        x: Normalised states, ``(..., d)``.
+        actions: Discrete actions ``(...)``, or normalised ones ``(..., m)``.
+    """
+    features = nn.functional.one_hot(actions, spec.action_size).to(x) if spec.discrete else actions
+    return torch.cat([x, features], dim=-1)
