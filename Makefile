@@ -103,17 +103,19 @@ first   = rm -rf runs/weights/$(1)-first && OMP_NUM_THREADS=1 $(BIN)/gtn-cli met
   --threads 1 $(3) $(ARGS) --out runs/weights/$(1)-first
 further = --from runs/weights/$(1)-first --seed $$(($(SEED) + 1)) --set outer.lr=$(3) --set meta_loss.every=0 --iterations $(2)
 
-# MNIST's then takes each inner step twice, and learns mostly at which rates; its data stream, for which that is no gain, is made before.
+# They then take each inner step twice, and learn mostly at which rates; their data streams, for which that is no gain, are made before.
 twice = --set inner.steps=64 --set teacher.schedule_lr=50 --set outer.validations=3 --seed $$(($(SEED) + 2))
 
-weights-mnist: $(STAMP) ## make those of MNIST again, in two and a half hours (needs its images, see --data-dir)
-	$(call first,mnist,mnist,--iterations 900) && $(call first,mnist-32,mnist,$(call further,mnist,1200,0.0007)) && \
-	  $(BIN)/gtn-cli export-dataset runs/weights/mnist-32-first --out $(STREAMS)/GTN-MNIST-v0.safetensors && \
-	  $(call teacher,mnist,mnist,$(PRESET),$(call further,mnist-32,120,0.0001) $(twice),--count 5 --tolerance 0.3)
+# All of it, from task, outer steps of the second run, and data stream.
+pooled  = $(call first,$(1),$(1),--iterations 900) && $(call first,$(1)-32,$(1),$(call further,$(1),$(2),0.0007)) && \
+  $(BIN)/gtn-cli export-dataset runs/weights/$(1)-32-first --out $(STREAMS)/$(3).safetensors && \
+  $(call teacher,$(1),$(1),$(PRESET),$(call further,$(1)-32,120,0.0001) $(twice),--count 5 --tolerance 0.3)
 
-weights-fashion-mnist: $(STAMP) ## make those of Fashion-MNIST again
-	$(call first,fashion-mnist,fashion-mnist,--iterations 900) && \
-	  $(call teaching,fashion-mnist,$(call further,fashion-mnist,700,0.0007),--count 5 --tolerance 0.3,GTN-FashionMNIST-v0)
+weights-mnist: $(STAMP) ## make those of MNIST again, in two and a half hours (needs its images, see --data-dir)
+	$(call pooled,mnist,1200,GTN-MNIST-v0)
+
+weights-fashion-mnist: $(STAMP) ## make those of Fashion-MNIST again, in as long
+	$(call pooled,fashion-mnist,700,GTN-FashionMNIST-v0)
 
 # For one learner: no pool, and widths up to its own.
 one_learner = --set inner.fan_in=0 --set 'learner.pool=[]' --set 'learner.norms=[]' --set 'learner.activations=[]' \
