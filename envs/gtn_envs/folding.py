@@ -32,7 +32,7 @@ class Program:
         levels: Matrices (out, units + inputs) on the units of the previous level (none for the first) and on the
             inputs. The activation follows each level but the last. The last one outputs the next state before clipping
             (d,), if there is a transition, and then the reward's outputs: one per discrete action, or the targets (m,)
-            of a Box action before their tanh, or the reward itself (``reads_action``), or a potential.
+            of a Box action before their tanh, or the reward itself (``reward_reads_action``), or a potential.
         features: Number of inputs before the 1 and the state: the m values of a Box action, or m - 1 indicators of the
             discrete actions 1, ..., m - 1. 0 if no network reads the action. (The state is last because summing in this
             order rounds least: it is often by far the largest part of the next state.)
@@ -42,7 +42,7 @@ class Program:
         size: d.
         transition: Whether the state changes; False for a bandit.
         discrete: Whether actions are discrete; here they are numbered from 0.
-        reads_action: Whether the reward is the output of a network that reads the action.
+        reward_reads_action: Whether the reward is the output of a network that reads the action.
         action_gain: With ``action_offset``, normalises a Box action: a * gain + offset is in [-1, 1]; (m,).
         action_offset: See ``action_gain``; (m,).
         scale: Scale of a Box action's distance from its target; any other reward's is folded into ``levels``.
@@ -60,7 +60,7 @@ class Program:
     size: int
     transition: bool
     discrete: bool
-    reads_action: bool
+    reward_reads_action: bool
     action_gain: Array
     action_offset: Array
     scale: float
@@ -100,11 +100,11 @@ def _program(weights: Weights) -> Program:
     mean, std = tensors["observation.mean"], tensors["observation.std"]
     transition, discrete = weights.form == "mdp", isinstance(weights.action_space, spaces.Discrete)
     gain, offset = _action_normalisation(weights)
-    reads_action = weights.reward_reads_action
-    features = weights.actions - discrete if transition or reads_action else 0
+    reward_reads_action = weights.reward_reads_action
+    features = weights.actions - discrete if transition or reward_reads_action else 0
     inputs = _Inputs(mean, std, gain, offset, discrete, features)
     scale = float(tensors.get("reward.scale", np.ones(())))
-    is_distance = not (discrete or reads_action or weights.potential)
+    is_distance = not (discrete or reward_reads_action or weights.potential)
     networks = [_scaled(inputs.network(weights.layers("reward")), 1.0 if is_distance else scale)]
     if transition:
         networks.insert(0, _residual(_scaled(inputs.network(weights.layers("transition")), std)))
@@ -119,7 +119,7 @@ def _program(weights: Weights) -> Program:
         size=mean.size,
         transition=transition,
         discrete=discrete,
-        reads_action=reads_action,
+        reward_reads_action=reward_reads_action,
         action_gain=gain.astype(np.float32),
         action_offset=offset.astype(np.float32),
         scale=scale,

@@ -84,7 +84,7 @@ class NumpyBatch:
 
     def _rewards(self, out: Array, actions: npt.NDArray[Any]) -> Array:
         program = self.program
-        if program.reads_action:
+        if program.reward_reads_action:
             given: Array = self._cut.together(out[:, program.size * program.transition :])[0]
             return given
         if program.discrete:

@@ -45,7 +45,7 @@ class NumpySingle:
             return state, self.reward(state, action), True
         size = program.size
         out = self._networks(state, self._features[action] if program.discrete else action)
-        if program.reads_action:
+        if program.reward_reads_action:
             reward = out.item(size)
         elif program.discrete:
             reward = self._action_reward(out[size:], action)
@@ -61,7 +61,7 @@ class NumpySingle:
 
     def reward(self, state: Array, action: Any) -> float:
         """Returns the reward of an action (see ``step``) in a state (d,); only without a transition."""
-        if self.program.reads_action:
+        if self.program.reward_reads_action:
             return self._networks(state, self._features[action] if self.program.discrete else action).item()
         heads = self._networks(state)
         return self._action_reward(heads, action) if self.program.discrete else self._target_reward(heads, action)

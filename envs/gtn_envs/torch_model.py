@@ -55,7 +55,7 @@ class TorchModel:
             inputs.insert(0, (actions == self._numbers).float() if program.discrete else actions.T)
         out = self._run(self._networks, torch.cat(inputs))  # (outputs, n)
         heads = out[program.size :] if program.transition else out
-        if program.reads_action:
+        if program.reward_reads_action:
             rewards = heads[0]
         elif program.discrete:
             rewards = heads.gather(0, actions[None].long())[0]

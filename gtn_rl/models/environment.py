@@ -112,7 +112,7 @@ class Model(LearnedVariants):
             "limit_terminates": self.limit_terminates,
             "regret": self.regret,
             "activation": self.activation,
-            **({"reward_reads_action": True} if self.reads_action else {}),
+            **({"reward_reads_action": True} if self.reward_reads_action else {}),
         }
 
     def one_step(self) -> Model:
@@ -152,8 +152,8 @@ class EnvironmentTeacher(LearnedTeacher[Model]):
             optimal whatever the transitions are.
         limit_terminates: Whether an MDP's time limit terminates episodes instead of truncating them, so that no value
             is bootstrapped beyond it.
-        fitted: Whether the reward is to be fitted to the real one: it is the output of a network that reads the action,
-            too, and is not normalised.
+        reward_reads_action: Whether the reward is the output of a network that reads the action, too; it is not
+            normalised, since it is to be fitted to the real one.
         scale: Initial size of the reward; of a fitted one, as a multiple of the real one's.
 
     Raises:
@@ -176,7 +176,7 @@ class EnvironmentTeacher(LearnedTeacher[Model]):
         activation: str = "tanh",
         regret: bool = False,
         limit_terminates: bool = False,
-        fitted: bool = False,
+        reward_reads_action: bool = False,
         scale: float = 1.0,
     ) -> None:
         if (transition_hidden is None) != (max_episode_steps == 1):
@@ -185,9 +185,9 @@ class EnvironmentTeacher(LearnedTeacher[Model]):
             raise UsageError("every step of a bandit ends an episode; it has no termination network")
         d, m = spec.observation_size, spec.action_size
         generator = torch.Generator().manual_seed(seed)
-        reward = network((d + m, *hidden, 1) if fitted else (d, *hidden, m), generator)
+        reward = network((d + m, *hidden, 1) if reward_reads_action else (d, *hidden, m), generator)
         super().__init__(spec, mean, std, reward, activation=activation, regret=regret, scale=scale)
-        self.max_episode_steps, self.fitted = max_episode_steps, fitted
+        self.max_episode_steps, self.reward_reads_action = max_episode_steps, reward_reads_action
         self.limit_terminates = limit_terminates and transition_hidden is not None
         self.initial = nn.ParameterList(
             [
@@ -226,12 +226,12 @@ class EnvironmentTeacher(LearnedTeacher[Model]):
             max_episode_steps=self.max_episode_steps,
             activation=self.activation,
             regret=self.regret,
-            reads_action=self.fitted,
+            reward_reads_action=self.reward_reads_action,
             limit_terminates=self.limit_terminates,
             low=(torch.from_numpy(self.spec.observation_low).to(self.mean) - self.mean) / self.std,
             high=(torch.from_numpy(self.spec.observation_high).to(self.mean) - self.mean) / self.std,
         )
-        if self.fitted:
+        if self.reward_reads_action:
             return model
         return normalised(model, log_scale, model.initial(PROBES, torch.Generator().manual_seed(0)))
 

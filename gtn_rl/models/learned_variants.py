@@ -28,12 +28,12 @@ class LearnedVariants(ABC):
         mean: Mean of the observations, ``(d,)``.
         std: Standard deviation of the observations, ``(d,)``.
         reward: Reward network; it gives the reward of every discrete action, the preferred continuous action before its
-            hyperbolic tangent, or a potential. If ``reads_action``, it gives the reward of the action that it reads.
+            hyperbolic tangent, or a potential. If ``reward_reads_action``, it gives the reward of the action that it reads.
         scale: Factor on the reward or potential, ``(P, 1, 1)``.
         max_episode_steps: L, the time limit; 1 for a bandit.
         activation: Activation of every network, ``tanh`` or ``relu``.
         regret: Whether a discrete action's reward is relative to the best action's.
-        reads_action: Whether the reward network reads the action, so that no action is known to be the best.
+        reward_reads_action: Whether the reward network reads the action, so that no action is known to be the best.
         agents: Number of different agents; variant p trains agent ``p % agents``. Variants with the same agent share
             its randomness, so that candidates can be compared. See ``Variants.draw``.
     """
@@ -46,7 +46,7 @@ class LearnedVariants(ABC):
     max_episode_steps: int
     activation: str = "tanh"
     regret: bool = False
-    reads_action: bool = False
+    reward_reads_action: bool = False
     agents: int = 1
 
     @property
@@ -105,7 +105,7 @@ class LearnedVariants(ABC):
 
     def rewards(self, x: Tensor, actions: Tensor) -> Tensor:
         """Returns the rewards ``(P, n)`` of discrete actions ``(P, n)``, or of normalised actions ``(P, n, m)``."""
-        if self.reads_action:
+        if self.reward_reads_action:
             return (self.scale * forward(self.reward, with_actions(self.spec, x, actions), self.activation)).squeeze(2)
         if self.spec.discrete:
             return self.table(x).gather(2, actions.unsqueeze(2)).squeeze(2)

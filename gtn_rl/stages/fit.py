@@ -28,7 +28,7 @@ def _fitted(pipeline: Pipeline, index: int, stage: StageConfig, folder: RunFolde
     with contextlib.closing(pipeline.tracker(folder, stage, None, SingleProcess())) as tracker:
         explained = fit_transitions(teacher, harvests, streams.torch("fit", index))
         metrics = {} if explained is None else {"fit/explained_variance": explained}
-        if teacher.fitted:
+        if teacher.reward_reads_action:
             paid = fit_rewards(teacher, harvests, streams.torch("fit-reward", index))
             metrics |= {} if paid is None else {"fit/reward_explained_variance": paid}
         if teacher.termination is not None:

@@ -78,7 +78,7 @@ def _environment(
         activation=settings.activation,
         regret=settings.regret,
         limit_terminates=settings.limit_terminates,
-        fitted=settings.reward_mode == "fitted",
+        reward_reads_action=settings.reward_mode == "fitted",
         scale=settings.reward_scale,
     )
     if settings.spread == "even":

@@ -20,7 +20,7 @@ def fit(task, gathered, **settings):
     mean, std = gathered.normalisation()
     sizes = {"hidden": (32,), "transition_hidden": (8,), "max_episode_steps": 9}
     centres = gathered.centres(8, np.random.default_rng(1))
-    teacher = EnvironmentTeacher(task.spec, mean, std, centres, seed=0, fitted=True, **sizes, **settings)
+    teacher = EnvironmentTeacher(task.spec, mean, std, centres, seed=0, reward_reads_action=True, **sizes, **settings)
     return teacher, fit_rewards(teacher, [gathered], torch.Generator().manual_seed(0), updates=1500)
 
 
