@@ -19,6 +19,7 @@ class StageNature:
         plays_greedy: Whether it plays the reward's own greedy policy, which a potential does not have.
         warms_up: Whether it comes before an MDP's transitions are fitted, so that the environment is judged as a bandit.
         judges: Whether its score is the real return of agents.
+        changes: Whether it changes the environment, so that there is a score before and one after it.
     """
 
     loops: bool = False
@@ -26,6 +27,7 @@ class StageNature:
     plays_greedy: bool = False
     warms_up: bool = False
     judges: bool = True
+    changes: bool = True
 
     @property
     def evolves(self) -> bool:
@@ -38,7 +40,7 @@ NATURES: Mapping[str, StageNature] = {
     "distil": StageNature(loops=True, warms_up=True),
     "soften": StageNature(plays_greedy=True, warms_up=True),
     "fit": StageNature(judges=False),
-    "judge": StageNature(),
+    "judge": StageNature(changes=False),
     "scale": StageNature(),
     "bilevel": StageNature(loops=True),
     "meta-gradient": StageNature(loops=True, differentiates=True),

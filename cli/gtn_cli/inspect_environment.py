@@ -19,6 +19,7 @@ from gtn_core.errors import GTNError
 
 if TYPE_CHECKING:
     from gtn_envs import Weights
+    from gtn_rl.natures import StageNature
 
 HEADER = (
     *("form", "task", "max_episode_steps", "limit_terminates", "regret", "reward_reads_action"),
@@ -84,10 +85,15 @@ def _print_details(weights: Weights, sizes: Mapping[str, Sequence[int]]) -> None
 
 def _own(stage: Mapping[str, Any]) -> dict[str, Any]:
     """Returns the settings that a stage uses; ``gradient`` only if the stage differentiates through the inner loop."""
+    differentiates = _nature(stage).differentiates
+    return {key: value for key, value in stage.items() if key != "gradient" or differentiates}
+
+
+def _nature(stage: Mapping[str, Any]) -> StageNature:
+    """Returns a stage's nature; for a name that this version does not know, that of an ordinary stage."""
     from gtn_rl.natures import NATURES, StageNature
 
-    differentiates = NATURES.get(str(stage.get("name")), StageNature()).differentiates
-    return {key: value for key, value in stage.items() if key != "gradient" or differentiates}
+    return NATURES.get(str(stage.get("name")), StageNature())
 
 
 def _stage_rows(stages: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
@@ -95,9 +101,9 @@ def _stage_rows(stages: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
     rows = [
         {
             "stage": str(stage.get("name", "?")),
-            "before": _number(stage.get("before")),
+            "before": _number(stage.get("before")) if _nature(stage).changes else "",
             "after": _number(stage.get("score")),
-            "kept": "" if stage.get("kept") is None else "yes" if stage["kept"] else "no",
+            "kept": _kept(stage),
             "outer steps": _number(stage.get("outer_steps")),
             "real steps": _number(stage.get("real_steps")),
             "CPU-seconds": _number(stage.get("cpu_seconds")),
@@ -110,6 +116,12 @@ def _stage_rows(stages: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
         blank = dict.fromkeys(rows[0], "")
         rows.append({**blank, "stage": "all", "outer steps": outer, "real steps": real, "CPU-seconds": cpu})
     return rows
+
+
+def _kept(stage: Mapping[str, Any]) -> str:
+    if stage.get("kept") is None or not _nature(stage).changes:
+        return ""
+    return "yes" if stage["kept"] else "no"
 
 
 def _number(value: Any) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from gtn_core.cost import Cost
+from gtn_rl.natures import NATURES
 
 
 @dataclass
@@ -20,7 +21,7 @@ class StageResult:
         real_steps: Steps of the real task, including validation and harvests.
         cpu_seconds: Processor time, likewise.
         metrics: Metrics of the best validation.
-        before: Validation score before it; None for ``fit``.
+        before: Validation score before it, the same as ``score`` for ``judge``; None for ``fit``.
         seconds: Wall-clock time of its outer loop.
     """
 
@@ -43,7 +44,7 @@ class StageResult:
         cost = f"{self.outer_steps:,} outer steps, {self.real_steps:,} real steps, {self.cpu_seconds:,.0f} CPU-seconds"
         if self.before is None:
             return f"{self.name}: {'not validated' if self.score is None else f'{self.score:.4f}'}; {cost}"
-        if self.name == "judge":
+        if not NATURES[self.name].changes:
             return f"{self.name}: real return {self.score:.1f}; {cost}"
         kept = "kept" if self.kept else "not kept"
         return f"{self.name}: real return {self.score:.1f}, {self.before:.1f} before, {kept}; {cost}"

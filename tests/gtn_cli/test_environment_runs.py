@@ -79,10 +79,14 @@ def test_inspect_shows_stages_cost_and_picture(call, made, tmp_path):
 
 def test_inspect_of_shipped_environment_writes_nothing(call, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    outcome = call("inspect", "GTN-CartPole-v0")
+    outcome = call("inspect", "GTN-Pendulum-v0")
     assert outcome.code == 0, outcome.err
     assert "picture" not in outcome.out
     assert list(tmp_path.iterdir()) == []
+    rows = [[cell.strip() for cell in line.split("│")] for line in outcome.out.splitlines()]
+    fit, judge = (next(row for row in rows if row[1:2] == [name]) for name in ("fit", "judge"))
+    assert fit[2:5] == ["", "0.9996", "yes"]
+    assert judge[2:5] == ["", "-120.9", ""]  # the stage changes nothing, so it compares nothing
 
 
 def test_train_agent_accepts_run_folder(call, made):
