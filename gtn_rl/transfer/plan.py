@@ -13,6 +13,7 @@ from gtn_rl.sb3.algorithms import algorithm, fitting_algorithms, require_fit
 from gtn_rl.tasks import threshold_of
 from gtn_rl.transfer.agents import CLONING, REAL, TEACHER, UNTRAINED, AgentJob
 from gtn_rl.transfer.cloning import can_be_cloned
+from gtn_rl.transfer.counts import require_count
 from gtn_rl.transfer.settings import SETTINGS, hyperparameters
 from gtn_rl.transfer.untrained import can_be_untrained, write_untrained
 from gtn_rl.transfer.zoo import interpret
@@ -52,16 +53,17 @@ def check(env: Environment, task: str, plan: TransferPlan) -> None:
     """Checks, before any work, that nothing will fail later.
 
     Raises:
-        UsageError: An algorithm or setting is unknown or does not fit the environment, there are no settings, the real
-            task has other spaces, or a number is not positive.
+        UsageError: An algorithm or setting is unknown or does not fit the environment, there are no settings or no
+            steps, the real task has other spaces, or a number is not a positive integer.
         GTNError: An algorithm's package is not installed.
     """
     require_same_spaces(env, find_environment(task))
-    if not plan.steps or min(plan.steps) < 1:
-        raise UsageError(f"steps must be positive, got {plan.steps}")
+    if not plan.steps:
+        raise UsageError("steps must hold at least one number of steps")
+    for steps in plan.steps:
+        require_count("steps", steps)
     for key in ("agents", "episodes", "control_steps", "workers"):
-        if getattr(plan, key) < 1:
-            raise UsageError(f"{key} must be positive, got {getattr(plan, key)}")
+        require_count(key, getattr(plan, key))
     if not plan.settings:
         raise UsageError(f"settings must name at least one of {', '.join(SETTINGS)}")
     for name in plan.settings:

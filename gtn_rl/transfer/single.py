@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import dataclass
-from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +21,7 @@ from gtn_rl.sb3.divergence import divergence_told
 from gtn_rl.sb3.randomness import own_randomness
 from gtn_rl.tasks import threshold_of
 from gtn_rl.transfer.agent_file import agent_path, save_agent
+from gtn_rl.transfer.counts import require_count
 from gtn_rl.transfer.evaluator import evaluator_of
 from gtn_rl.transfer.real_returns import acting
 from gtn_rl.transfer.settings import tuned_file
@@ -182,9 +182,9 @@ def request(
             be filmed.
         GTNError: A package or an environment's file is missing or damaged.
     """
-    for key, value in (("steps", steps), ("episodes", episodes)):
-        if value is not None and (isinstance(value, bool) or not isinstance(value, Integral) or value < 1):
-            raise UsageError(f"{key} must be a positive integer, got {value!r}")
+    if steps is not None:
+        require_count("steps", steps)
+    require_count("episodes", episodes)
     entry, place = algorithm(algo), find_environment(env)
     task = find_environment(real or place.real_task) if play else None
     require_fit(entry, place.action_space, place.name)

@@ -311,11 +311,12 @@ def test_invalid_plan_is_rejected_before_any_work(tmp_path):
         ({"settings": ("defaults",)}, "did you mean 'default'"),
         ({"algorithms": ("trpo",), "settings": ("tuned",)}, "no tuned settings for trpo"),
         ({"settings": ()}, "settings must name at least one of default, varied, tuned"),
-        ({"steps": ()}, "steps must be positive"),
-        ({"agents": 0}, "agents must be positive, got 0"),
-        ({"episodes": 0}, "episodes must be positive, got 0"),
-        ({"control_steps": 0}, "control_steps must be positive, got 0"),
-        ({"workers": 0}, "workers must be positive, got 0"),
+        ({"steps": ()}, "steps must hold at least one"),
+        ({"steps": (10, 0)}, "steps must be a positive integer, got 0"),
+        ({"agents": 0}, "agents must be a positive integer, got 0"),
+        ({"episodes": 2.5}, "episodes must be a positive integer, got 2.5"),
+        ({"control_steps": 0}, "control_steps must be a positive integer, got 0"),
+        ({"workers": 0}, "workers must be a positive integer, got 0"),
     ):
         with pytest.raises(UsageError, match=words):
             study(env, "CartPole-v1", TransferPlan(**{**TINY, **wrong}), tmp_path / "out", silent)
