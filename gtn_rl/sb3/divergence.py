@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+import gymnasium as gym
 import numpy as np
-from gymnasium.vector.utils import create_empty_array
 
 from gtn_core.errors import DivergedError, GTNError
 
@@ -23,6 +24,10 @@ UNUSABLE = (
 
 REFUSED = ("Expected parameter", "Expected value argument", "probability tensor contains")
 """How torch's messages begin when outputs that are not finite make no distribution."""
+
+
+FAR = 1e6
+"""Size from which a bound of observations counts as none."""
 
 
 class UnusableOutputsError(DivergedError):
@@ -65,16 +70,25 @@ def _finite(policy: BasePolicy) -> bool:
 
 
 def _acts(policy: BasePolicy) -> bool:
-    """Returns whether an agent acts on ordinary observations, whose entries are between 0 and 2.
+    """Returns whether an agent acts on ordinary observations.
 
     Parameters that are finite, but so large that the outputs overflow, make outputs that torch refuses here, too.
     """
-    numbers = np.random.default_rng(0)
-    observations: Any = create_empty_array(
-        policy.observation_space, n=64, fn=lambda shape, dtype: np.asarray(numbers.uniform(0, 2, shape)).astype(dtype)
-    )
     try:
-        policy.predict(observations, deterministic=True)
+        policy.predict(_ordinary(policy.observation_space), deterministic=True)
     except Exception:  # torch's, or that of a kind of observations that cannot be NaN
         return False
     return True
+
+
+def _ordinary(space: gym.Space, count: int = 64) -> np.ndarray:
+    """Returns observations from a space, (count, ...), always the same: within the bounds, standard normal without any.
+
+    A bound that no observation comes near, such as the largest number of its type, counts as none.
+    """
+    drawn = copy.deepcopy(space)  # has a generator of its own
+    if isinstance(drawn, gym.spaces.Box) and np.issubdtype(drawn.dtype, np.floating):
+        low, high = np.where(drawn.low > -FAR, drawn.low, -np.inf), np.where(drawn.high < FAR, drawn.high, np.inf)
+        drawn = gym.spaces.Box(low, high, dtype=drawn.dtype)
+    drawn.seed(0)
+    return np.stack([drawn.sample() for _ in range(count)])

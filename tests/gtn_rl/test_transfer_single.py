@@ -9,14 +9,17 @@ import pytest
 import torch
 from gymnasium.envs.classic_control import CartPoleEnv
 from stable_baselines3 import A2C
+from stable_baselines3.common.policies import ActorCriticPolicy
 from torch.nn.utils import parameters_to_vector
 
 import gtn_rl
 from gtn_core.errors import DivergedError, UsageError
-from gtn_rl.sb3.divergence import UnusableOutputsError
+from gtn_rl.sb3.divergence import UnusableOutputsError, divergence_told
 from gtn_rl.sb3.randomness import own_randomness
 from gtn_rl.transfer.agents import TEACHER, AgentJob, run_job
 from gtn_rl.transfer.training import AgentDivergedError
+
+FLOATS = np.finfo(np.float32)
 
 
 def test_agent_is_trained_tested_and_saved(tmp_path):
@@ -139,6 +142,19 @@ def test_observations_that_are_nan_are_not_told_as_divergence(broken):
         gtn_rl.train_agent(broken, "a2c", steps=40, play=False)
     with pytest.raises(DivergedError, match=r"^the agent's outputs are not finite, although its networks are"):
         gtn_rl.train_agent("CartPole-v1", "a2c", task=broken, steps=5)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "acts"), [(1000, 1001, False), (-np.inf, np.inf, True), (FLOATS.min, FLOATS.max, True)]
+)
+def test_agent_is_told_as_diverged_if_it_cannot_act_in_its_own_space(low, high, acts):
+    seen, does = gym.spaces.Box(low, high, (2,)), gym.spaces.Discrete(2)
+    policy = ActorCriticPolicy(seen, does, lambda done: 1e-3, activation_fn=torch.nn.ReLU)
+    with torch.no_grad():
+        policy.mlp_extractor.policy_net[0].weight.fill_(1e36)  # infinite for observations of hundreds
+    with pytest.raises(DivergedError) as caught, divergence_told(policy):
+        policy.predict(np.full((1, 2), np.nan, np.float32))
+    assert isinstance(caught.value, UnusableOutputsError) == acts
 
 
 def test_environment_whose_observations_are_nan_ends_a_study(broken):
