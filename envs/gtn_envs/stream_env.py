@@ -59,7 +59,6 @@ class DataStreamEnv(PicturedEnv):
         super().__init__(render_mode, functools.partial(StreamPicture, loaded))
         self.observation_space, self.action_space = spaces_of(loaded)
         self._orders = EpisodeOrders(loaded.steps, loaded.batch_size, order or loaded.order, share)
-        self._images = loaded.images.reshape(len(loaded), *loaded.images.shape[2:])
         self._rewards = rewards_of(loaded, soft=soft)
         self._episode: Indices = np.empty(0, np.int64)
         self._position = 0
@@ -79,7 +78,7 @@ class DataStreamEnv(PicturedEnv):
         super().reset(seed=seed)
         self._episode, self._position = self._orders.draw(self.np_random), 0
         self._begin(self._episode[0])
-        return self._images[self._episode[0]].copy(), {}
+        return self._image(self._episode[0]), {}
 
     def step(self, action: Any) -> tuple[npt.NDArray[np.uint8], float, bool, bool, dict[str, Any]]:
         """Rewards the action for the current image, and shows the next one.
@@ -103,7 +102,12 @@ class DataStreamEnv(PicturedEnv):
         image, reward = self._episode[self._position - terminated], float(rewards[taken])
         if self._renderer is not None:
             self._picture_step(self._renderer, image, taken, reward)
-        return self._images[image].copy(), reward, terminated, False, {}
+        return self._image(image), reward, terminated, False, {}
+
+    def _image(self, index: np.int64) -> npt.NDArray[np.uint8]:
+        """Returns a copy of one image (H, W, C) of the whole stream."""
+        image: npt.NDArray[np.uint8] = self.stream.images[divmod(index, self.stream.batch_size)].copy()
+        return image
 
 
 def spaces_of(stream: DataStream) -> tuple[spaces.Box, spaces.Discrete]:

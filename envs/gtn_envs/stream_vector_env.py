@@ -79,12 +79,26 @@ class DataStreamVectorEnv(NativeVectorEnv):
         orders = functools.partial(EpisodeOrders, loaded.steps, loaded.batch_size, order or loaded.order)
         self._orders = [orders(share) for share in shares] if divide else [orders()] * num_envs
         lengths = np.array([len(order) for order in self._orders])
-        self._images = self.backend.constant(loaded.images.reshape(len(loaded), *loaded.images.shape[2:]))
+        self._images = self._in_a_row()
         self._rewards = self.backend.constant(rewards_of(loaded, soft=soft))
         self._lengths, self._copies = self.backend.constant(lengths), self.backend.constant(np.arange(num_envs))
         # Each copy's images in order, then the last one at least twice: a copy that is only reset steps past the end.
         self._episodes = self.backend.array(np.zeros((num_envs, lengths.max() + 2), np.int64))
         self._states = self.backend.array(np.zeros(num_envs, np.int64))  # number of images each copy has finished
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leaves out the images in a row, so that a pickle holds them once, in the stream."""
+        return {name: value for name, value in self.__dict__.items() if name != "_images"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Restores an environment with the images in a row."""
+        self.__dict__.update(state)
+        self._images = self._in_a_row()
+
+    def _in_a_row(self) -> Any:
+        """Returns all images of the stream in a row, (T * B, H, W, C)."""
+        images = self.stream.images
+        return self.backend.constant(images.reshape(len(self.stream), *images.shape[2:]))
 
     def _advance(self, states: Any, actions: Any) -> tuple[Any, Any, Any]:
         return states + 1, self._rewards[self._shown(states), actions], states + 1 == self._lengths

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import pickle
 import sys
 from collections import Counter
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -107,6 +109,12 @@ def test_undivided_copies_match_single_environments() -> None:
         for part, wanted in zip(step[:4], zip(*[e[:4] for e in expected], strict=True), strict=True):
             np.testing.assert_array_equal(part, np.array(wanted))
     assert step[2].all()
+
+
+@pytest.mark.parametrize("make", [DataStreamEnv, DataStreamVectorEnv, partial(DataStreamVectorEnv, backend="torch")])
+def test_pickle_holds_the_images_once(make: Any) -> None:
+    source = stream(8, 32, (28, 28, 1))
+    assert len(pickle.dumps(make(source))) < 1.5 * source.images.nbytes
 
 
 def test_reward_is_one_for_label_or_its_soft_probability() -> None:
