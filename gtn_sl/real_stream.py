@@ -22,7 +22,7 @@ def make_real_stream(
 
     Args:
         task: As in ``gtn_sl.data.find_task``.
-        split: ``"train"``, ``"validation"`` or ``"test"``.
+        split: ``"train"``, ``"validation"`` or ``"test"``; the default is to train in, so evaluate with ``"test"``.
         data_dir: Folder of the image files; None for GTN_DATA_DIR, else the user's cache.
         download: Whether missing files may be downloaded; off by default, unlike in ``load_task``.
         **kwargs: Passed to ``DataStreamEnv``.

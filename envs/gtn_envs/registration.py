@@ -34,7 +34,10 @@ REAL_STREAMS = {
     "fashion-mnist": "GTN-FashionMNIST-Real-v0",
     "cifar10": "GTN-CIFAR10-Real-v0",
 }
-"""Ids of real data sets, by the name of the task. Making one imports gtn_sl and needs the data."""
+"""Ids of real data sets, by the name of the task. Making one imports gtn_sl and needs the data.
+
+The images are those to train on; ``gymnasium.make(id, split="test")`` makes the environment to evaluate in.
+"""
 
 
 def register_from_file(path: str | os.PathLike[str], id: str) -> EnvSpec:
