@@ -60,6 +60,7 @@ class Judge:
         streams: The run's random streams.
         choose: Chooses the agents of each kind.
         world: The processes among which the kinds are divided; each process returns all figures.
+        logs: Whether to log which agents are in training, as for a stage that has nothing else to report for minutes.
     """
 
     config: RLConfig
@@ -67,6 +68,7 @@ class Judge:
     streams: Streams
     choose: Choose = as_usual
     world: World = field(default_factory=SingleProcess)
+    logs: bool = False
 
     def __call__(self, environment: Callable[[int], LearnedVariants]) -> Validation:
         """Returns the mean real return, in which every kind of agent has the same weight, and the figures of each kind.
@@ -99,7 +101,11 @@ class Judge:
     ) -> list[list[Figures]]:
         """Returns, for each environment, the figures of each agent in the panel of one kind."""
         panel = self.choose(family.usual(self.task.spec), self.config.agents.validation_seeds)
-        by_agent = [self._figures(name, agent, seeds, environments, count) for agent, seeds in panel]
+        by_agent = []
+        for i, (agent, seeds) in enumerate(panel):
+            if self.logs:
+                log.info("agents in training: %d of %s (group %d of %d)", seeds * count, name, i + 1, len(panel))
+            by_agent.append(self._figures(name, agent, seeds, environments, count))
         return [list(found) for found in zip(*by_agent, strict=True)]
 
     def _figures(

@@ -81,9 +81,9 @@ class Pipeline:
         """Cost of the stages so far."""
         return sum((result.cost for result in self.results), Cost())
 
-    def judge(self) -> Judge:
-        """Returns the judge that validates the teacher, the same in every stage."""
-        return Judge(self.config, self.task, self.streams, world=self.world)
+    def judge(self, *, logs: bool = False) -> Judge:
+        """Returns the judge that validates the teacher, the same in every stage; see ``Judge`` for ``logs``."""
+        return Judge(self.config, self.task, self.streams, world=self.world, logs=logs)
 
     def tracker(self, folder: RunFolder, stage: StageConfig, after: int | None, world: World) -> CostTracker:
         """Returns what logs a stage's curves and counts its cost, continuing from where a resumed stage was saved."""

@@ -19,7 +19,7 @@ def run_scale(pipeline: Pipeline, index: int, stage: StageConfig, folder: RunFol
     teacher = pipeline.teacher
     log.info("trying %d sizes of the reward at once", len(FACTORS))
     with contextlib.closing(pipeline.tracker(folder, stage, None, pipeline.world)) as tracker:
-        tried = try_sizes(teacher, pipeline.judge())
+        tried = try_sizes(teacher, pipeline.judge(logs=True))
         for i, (factor, verdict) in enumerate(tried.items()):
             tracker.scalars(i, {"meta/reward_factor": factor, **verdict.all.metrics})
         best = max(tried, key=lambda factor: tried[factor].all.score)  # the first of equals

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import logging
 import os
 from pathlib import Path
 from typing import get_args
@@ -346,7 +347,7 @@ def test_pendulum_mdp_of_learned_reward_is_still_to_be_had():
 
 
 @pytest.mark.slow
-def test_fitted_reward_is_made_stored_and_resumed(tmp_path, monkeypatch):
+def test_fitted_reward_is_made_stored_and_resumed(tmp_path, monkeypatch, caplog):
     agents = ["agents.names=['short_agents:ShortTD3']", "agents.judges=[]", "stages=[{name: fit}, {name: scale}]"]
     small = ["environment.harvest_episodes=20", "environment.hidden=[16]", "environment.transition_hidden=[16]"]
     few = ["environment.centres=16", "agents.validation_seeds=1", "agents.validation_episodes=2"]
@@ -356,8 +357,12 @@ def test_fitted_reward_is_made_stored_and_resumed(tmp_path, monkeypatch):
         broken.setattr("gtn_rl.stages.scale.try_sizes", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             meta_train(settings, run)
-    _, results = meta_train(settings, run, resume=True)
+    with caplog.at_level(logging.INFO):
+        _, results = meta_train(settings, run, resume=True)
     assert [result.name for result in results] == ["fit", "scale"]
+    groups = [line for line in caplog.messages if line.startswith("agents in training")]
+    told = "agents in training: {} of short_agents:ShortTD3 (group {} of 3)"
+    assert groups == [told.format(len(FACTORS) * agents, i + 1) for i, agents in enumerate((2, 1, 1))]
     assert results[0].metrics["fit/reward_explained_variance"] > 0.9
     weights = load_environment(run.teacher)
     assert weights.reward_reads_action
