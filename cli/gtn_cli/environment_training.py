@@ -111,8 +111,6 @@ class Reinforcement:
 
     def summary(self, run: RunFolder, progress: Progress) -> tuple[dict[str, Any], str, str]:
         """See ``MetaTraining.summary``."""
-        from gtn_rl.natures import NATURES
-
         result = {
             "validation_return": progress.best,
             "real_steps": sum(stage.real_steps for stage in self.results),
@@ -120,7 +118,7 @@ class Reinforcement:
             "stages": [vars(stage) for stage in self.results],
         }
         kept = ", ".join(
-            f"{s.name} {s.score:.1f}{'' if s.kept else ' (not kept)'}" for s in self.results if NATURES[s.name].judges
+            f"{s.name} {s.score:.1f}{'' if s.kept else ' (not kept)'}" for s in self.results if s.nature.judges
         )
         cost = f"{result['real_steps']:,} real steps, {result['cpu_seconds']:,.0f} CPU-seconds"
         sentence = f"{run.teacher}: mean real return {progress.best:.1f} of fresh agents ({kept}); {cost}"

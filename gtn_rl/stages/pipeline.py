@@ -19,7 +19,6 @@ from gtn_rl.environment_file import write_environment
 from gtn_rl.harvest import Harvest, start_from_greedy
 from gtn_rl.judge import Judge
 from gtn_rl.models.teacher import LearnedTeacher
-from gtn_rl.natures import NATURES
 from gtn_rl.stages.result import StageResult
 from gtn_rl.tasks import BatchedTask
 
@@ -67,7 +66,7 @@ class Pipeline:
     @property
     def judged(self) -> StageResult:
         """The last stage that was judged by real returns."""
-        return next(result for result in reversed(self.results) if NATURES[result.name].judges)
+        return next(result for result in reversed(self.results) if result.nature.judges)
 
     @property
     def score(self) -> float:

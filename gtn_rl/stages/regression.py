@@ -12,21 +12,26 @@ from gtn_rl.harvest import Harvest
 from gtn_rl.models.environment import EnvironmentTeacher
 from gtn_rl.models.networks import as_layers, forward
 from gtn_rl.tasks.actions import normalise, with_actions
+from gtn_rl.tasks.rollout import Transitions
+
+
+def held_out(steps: Transitions) -> Tensor:
+    """Returns which steps belong to the tenth of episodes that are held out for evaluation, bool, ``(N,)``."""
+    return steps.copies % 10 == 0
 
 
 def step_inputs(teacher: EnvironmentTeacher, harvests: Sequence[Harvest]) -> tuple[Tensor, Tensor]:
     """Returns what a network of states and actions reads in every step of the real task, and which steps to hold out.
 
     Returns:
-        Normalised states followed by action features, ``(N, d + m)``, and whether the step belongs to one of the tenth
-        of episodes that are held out for evaluation, bool, ``(N,)``.
+        Normalised states followed by action features, ``(N, d + m)``, and the result of ``held_out``.
     """
     inputs, left_out = [], []
     for steps in (gathered.transitions for gathered in harvests):
         before = (steps.observations - teacher.mean) / teacher.std
         actions = steps.actions if teacher.spec.discrete else normalise(teacher.spec, steps.actions)
         inputs.append(with_actions(teacher.spec, before, actions))
-        left_out.append(steps.copies % 10 == 0)
+        left_out.append(held_out(steps))
     return torch.cat(inputs), torch.cat(left_out)
 
 

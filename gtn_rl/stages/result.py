@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from gtn_core.cost import Cost
-from gtn_rl.natures import NATURES
+from gtn_rl.natures import NATURES, StageNature
 
 
 @dataclass
@@ -36,6 +36,11 @@ class StageResult:
     seconds: float = 0.0
 
     @property
+    def nature(self) -> StageNature:
+        """Properties of the stage."""
+        return NATURES[self.name]
+
+    @property
     def cost(self) -> Cost:
         """Real steps and processor time taken."""
         return Cost(self.real_steps, self.cpu_seconds)
@@ -44,7 +49,7 @@ class StageResult:
         cost = f"{self.outer_steps:,} outer steps, {self.real_steps:,} real steps, {self.cpu_seconds:,.0f} CPU-seconds"
         if self.before is None:
             return f"{self.name}: {'not validated' if self.score is None else f'{self.score:.4f}'}; {cost}"
-        if not NATURES[self.name].changes:
+        if not self.nature.changes:
             return f"{self.name}: real return {self.score:.1f}; {cost}"
         kept = "kept" if self.kept else "not kept"
         return f"{self.name}: real return {self.score:.1f}, {self.before:.1f} before, {kept}; {cost}"

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from gtn_rl.harvest import Harvest
 from gtn_rl.models.environment import EnvironmentTeacher
-from gtn_rl.stages.regression import evaluate, regress
+from gtn_rl.stages.regression import evaluate, held_out, regress
 
 log = logging.getLogger(__name__)
 
@@ -89,7 +89,7 @@ def _data(teacher: EnvironmentTeacher, harvests: Sequence[Harvest]) -> tuple[Ten
         States ``(N, d)``, and two bool tensors ``(N,)``.
     """
     parts = [
-        ((steps.next_observations - teacher.mean) / teacher.std, steps.terminated, steps.copies % 10 == 0)
+        ((steps.next_observations - teacher.mean) / teacher.std, steps.terminated, held_out(steps))
         for steps in (gathered.transitions for gathered in harvests)
     ]
     states, terminated, left_out = (torch.cat(column) for column in zip(*parts, strict=True))

@@ -14,7 +14,7 @@ from gtn_core.errors import UsageError
 from gtn_core.seeding import seeded
 from gtn_envs import Weights, load_environment
 from gtn_rl.environments import Environment
-from gtn_rl.models.greedy_actions import as_actions, greedy_action, greedy_outputs
+from gtn_rl.models.greedy_actions import as_actions, greedy_action, greedy_outputs, has_greedy_actions
 from gtn_rl.transfer.real_returns import Act
 
 WIDTH, BATCH, LEARNING_RATE = 64, 64, 1e-3
@@ -39,8 +39,9 @@ class Clone:
 
 def can_be_cloned(env: Environment) -> bool:
     """Returns whether an environment is a teacher whose reward prefers an action in each of its own states."""
-    prefers = not env.document.get("reward_reads_action", False)
-    return env.document.get("form") in ("mdp", "bandit") and prefers
+    if env.file is None or env.document.get("form") not in ("mdp", "bandit"):
+        return False
+    return has_greedy_actions(load_environment(env.file))
 
 
 def clone(env: Environment, samples: int, seed: int) -> Clone:

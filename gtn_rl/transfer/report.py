@@ -80,7 +80,6 @@ def solving_table(transfer: Transfer, settings: str) -> Rows:
     rows = []
     for found in transfer.solving:
         real, taught = found["real"], found["taught"]
-        at_most = found.get("agents_by_real_steps_at_most")
         if found["settings"] == settings:
             row = {
                 "agent": found["algorithm"],
@@ -89,7 +88,7 @@ def solving_table(transfer: Transfer, settings: str) -> Rows:
                 "solved, real": f"{real['solved']} of {real['agents']}",
                 "steps, real": _steps(real),
                 "fewer": _fewer(taught, real),
-                "pays by steps": f"at most {_agents(at_most)}" if at_most else _pays(found, "agents_by_real_steps"),
+                "pays by steps": _pays(found, "agents_by_real_steps"),
                 "pays by CPU": _pays(found, "agents_by_cpu_seconds"),
             }
             rows.append(row)
@@ -211,9 +210,7 @@ def _fewer(taught: Mapping[str, Any], real: Mapping[str, Any]) -> str:
 
 def _pays(found: Mapping[str, Any], key: str) -> str:
     """Formats from how many agents on the teacher pays: ``never`` for None, and a dash if it is unknown."""
-    key = key if key in found else f"{key}_at_most"
-    return "-" if key not in found else "never" if found[key] is None else _agents(found[key])
-
-
-def _agents(count: float) -> str:
-    return f"{math.ceil(count):,}"
+    for name, bound in ((key, ""), (f"{key}_at_most", "at most ")):
+        if name in found:
+            return "never" if found[name] is None else f"{bound}{math.ceil(found[name]):,}"
+    return "-"

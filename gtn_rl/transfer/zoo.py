@@ -14,6 +14,7 @@ import torch
 
 from gtn_core.errors import UsageError, unknown_name
 from gtn_rl.sb3.algorithms import Algorithm
+from gtn_rl.transfer.counts import require_count
 
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.IGNORECASE)
 SCHEDULED = ("learning_rate", "clip_range", "clip_range_vf", "delta_std")
@@ -168,14 +169,9 @@ def _node(node: ast.expr) -> Any:
 
 
 def _count(key: str, value: Any) -> int:
-    if (
-        isinstance(value, bool)
-        or not isinstance(value, int | float)
-        or not 1 <= value < math.inf
-        or value != int(value)
-    ):
-        raise UsageError(f"the setting {key!r} must be a positive integer, got {value!r}")
-    return int(value)
+    whole = int(value) if isinstance(value, float) and value.is_integer() else value  # 1e4, for YAML
+    require_count(f"the setting {key!r}", whole)
+    return int(whole)
 
 
 def _normalization(normalize: Any, more: Any) -> dict[str, Any] | None:
