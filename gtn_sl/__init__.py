@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING
 from gtn_core.lazy_names import lazy_names
 
 if TYPE_CHECKING:
+    from gtn_sl.claims import reproduce_claim
     from gtn_sl.classifier import Classifier, load_learner, save_learner, train_learner
+    from gtn_sl.compact import compact_teacher
     from gtn_sl.config import MetaTrainConfig, resolve_config
     from gtn_sl.data import TaskData, image_task, load_task
     from gtn_sl.dataset import TeacherDataset
@@ -30,6 +32,7 @@ _HOMES = {
     "TaskData": "gtn_sl.data",
     "TeacherDataset": "gtn_sl.dataset",
     "TeacherFile": "gtn_sl.teacher_file",
+    "compact_teacher": "gtn_sl.compact",
     "image_task": "gtn_sl.data",
     "judge": "gtn_sl.judging",
     "load_learner": "gtn_sl.classifier",
@@ -37,6 +40,7 @@ _HOMES = {
     "load_task": "gtn_sl.data",
     "load_teacher": "gtn_sl.teacher_file",
     "meta_train": "gtn_sl.training",
+    "reproduce_claim": "gtn_sl.claims",
     "resolve_config": "gtn_sl.config",
     "save_learner": "gtn_sl.classifier",
     "shipped_teachers": "gtn_sl.shipped",
@@ -52,6 +56,7 @@ __all__ = [
     "TaskData",
     "TeacherDataset",
     "TeacherFile",
+    "compact_teacher",
     "image_task",
     "judge",
     "load_learner",
@@ -59,6 +64,7 @@ __all__ = [
     "load_task",
     "load_teacher",
     "meta_train",
+    "reproduce_claim",
     "resolve_config",
     "save_learner",
     "shipped_teachers",

@@ -48,9 +48,9 @@ class Compaction:
     bytes_after: int
 
 
-def compact(
+def compact_teacher(
     file: TeacherFile,
-    path: Path,
+    path: str | Path,
     data: TaskData,
     *,
     count: int = 20,
@@ -72,6 +72,7 @@ def compact(
     Raises:
         GTNError: The drop is larger, and nothing was written; or the file cannot be written.
     """
+    path = Path(path)
     tensors, document = load_checkpoint(file.path, "teacher")
     stored = in_float16(tensors)
     halved = dataclasses.replace(file, teacher=copy.deepcopy(file.teacher))
@@ -92,7 +93,7 @@ def compact(
 
 
 def units_of_work(file: TeacherFile, count: int) -> int:
-    """Returns how many times ``compact`` calls ``after_learner``."""
+    """Returns how many times ``compact_teacher`` calls ``after_learner``."""
     return 2 * count * len(file.config.judges)
 
 

@@ -15,6 +15,7 @@ NOT_RUN = {
     "docs/agents.md": "a protocol, and an example that tests/gtn_rl/test_agents_named.py runs",
     "docs/data-streams.md": "needs MNIST, a window, and minutes of training",
     "docs/own-images.md": "dots in place of arrays",
+    "docs/reproducing.md": "minutes of meta-training; tests/contracts/test_claims.py re-tests every claim",
     "docs/using-teachers.md": "an example that tests/gtn_sl/test_dataset.py runs, and Lightning, which is no dependency",
     "examples/thermostat/README.md": "needs a run; tests/test_own_task.py does the same",
 }

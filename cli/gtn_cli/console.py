@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from rich.console import Console
 from rich.logging import RichHandler
@@ -13,6 +14,7 @@ from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
+    TaskID,
     TaskProgressColumn,
     TextColumn,
     TimeElapsedColumn,
@@ -57,6 +59,24 @@ def counting_bar(*, quiet: bool) -> Progress:
     work_begins()
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     return Progress(*columns, console=err, disable=quiet, transient=True)
+
+
+@contextlib.contextmanager
+def counted(*, quiet: bool) -> Iterator[Callable[[str, int, int], None]]:
+    """Declares that work begins and shows how much of it is done, with a bar for each part.
+
+    Yields:
+        A function to call with the name of a part, how many of its units are done, and how many there are.
+    """
+    with counting_bar(quiet=quiet) as bar:
+        parts: dict[str, TaskID] = {}
+
+        def show(what: str, done: int, total: int) -> None:
+            if what not in parts:
+                parts[what] = bar.add_task(what, total=total)
+            bar.update(parts[what], completed=done)
+
+        yield show
 
 
 def print_table(rows: Sequence[dict[str, str]], title: str | None = None) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from gtn_core.counts import require_counts
 from gtn_core.errors import UsageError, unknown_name
 from gtn_core.seeding import Streams
 from gtn_rl.environments import Environment, find_environment, require_same_spaces
@@ -13,7 +14,6 @@ from gtn_rl.sb3.algorithms import algorithm, fitting_algorithms, require_fit
 from gtn_rl.tasks import threshold_of
 from gtn_rl.transfer.agents import CLONING, REAL, TEACHER, UNTRAINED, AgentJob
 from gtn_rl.transfer.cloning import can_be_cloned
-from gtn_rl.transfer.counts import require_count
 from gtn_rl.transfer.settings import SETTINGS, hyperparameters
 from gtn_rl.transfer.untrained import can_be_untrained, write_untrained
 from gtn_rl.transfer.zoo import interpret
@@ -61,9 +61,8 @@ def check(env: Environment, task: str, plan: TransferPlan) -> None:
     if not plan.steps:
         raise UsageError("steps must hold at least one number of steps")
     for steps in plan.steps:
-        require_count("steps", steps)
-    for key in ("agents", "episodes", "control_steps", "workers"):
-        require_count(key, getattr(plan, key))
+        require_counts(steps=steps)
+    require_counts(**{key: getattr(plan, key) for key in ("agents", "episodes", "control_steps", "workers")})
     if not plan.settings:
         raise UsageError(f"settings must name at least one of {', '.join(SETTINGS)}")
     for name in plan.settings:

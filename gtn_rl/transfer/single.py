@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from gtn_core.checkpoint import require_writable
 from gtn_core.config import read_yaml
+from gtn_core.counts import require_counts
 from gtn_core.errors import UsageError
 from gtn_core.seeding import Streams
 from gtn_core.threads import one_thread
@@ -21,7 +22,6 @@ from gtn_rl.sb3.divergence import divergence_told
 from gtn_rl.sb3.randomness import own_randomness
 from gtn_rl.tasks import threshold_of
 from gtn_rl.transfer.agent_file import agent_path, save_agent
-from gtn_rl.transfer.counts import require_count
 from gtn_rl.transfer.evaluator import evaluator_of
 from gtn_rl.transfer.real_returns import acting
 from gtn_rl.transfer.settings import tuned_file
@@ -183,8 +183,8 @@ def request(
         GTNError: A package or an environment's file is missing or damaged.
     """
     if steps is not None:
-        require_count("steps", steps)
-    require_count("episodes", episodes)
+        require_counts(steps=steps)
+    require_counts(episodes=episodes)
     entry, place = algorithm(algo), find_environment(env)
     task = find_environment(real or place.real_task) if play else None
     require_fit(entry, place.action_space, place.name)

@@ -12,9 +12,9 @@ from typing import Any
 
 import torch
 
+from gtn_core.counts import require_counts
 from gtn_core.errors import UsageError, unknown_name
 from gtn_rl.sb3.algorithms import Algorithm
-from gtn_rl.transfer.counts import require_count
 
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.IGNORECASE)
 SCHEDULED = ("learning_rate", "clip_range", "clip_range_vf", "delta_std")
@@ -170,7 +170,7 @@ def _node(node: ast.expr) -> Any:
 
 def _count(key: str, value: Any) -> int:
     whole = int(value) if isinstance(value, float) and value.is_integer() else value  # 1e4, for YAML
-    require_count(f"the setting {key!r}", whole)
+    require_counts(**{f"the setting {key!r}": whole})
     return int(whole)
 
 

@@ -3,7 +3,7 @@
 from gtn_sl.claims import curriculum, distillation, endless, speed, transfer, unrecognisable, weight_norm
 from gtn_sl.claims.protocol import CLAIMS, Claim
 from gtn_sl.claims.scale import SCALES, Scale
-from gtn_sl.claims.study import Setup, reproduce
+from gtn_sl.claims.study import Setup, reproduce, reproduce_claim
 
 __all__ = [
     "CLAIMS",
@@ -15,6 +15,7 @@ __all__ = [
     "distillation",
     "endless",
     "reproduce",
+    "reproduce_claim",
     "speed",
     "transfer",
     "unrecognisable",

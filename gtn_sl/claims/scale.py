@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from gtn_core.errors import unknown_name
 from gtn_sl.presets import Settings
 from gtn_sl.streams.real_classifier import RealTraining
 
@@ -104,3 +105,14 @@ FULL = Scale(
 )
 
 SCALES = {scale.name: scale for scale in (SMALL, FULL)}
+
+
+def find_scale(name: str) -> Scale:
+    """Returns a budget by its name.
+
+    Raises:
+        UsageError: There is no such budget.
+    """
+    if name not in SCALES:
+        raise unknown_name("budget", name, SCALES)
+    return SCALES[name]

@@ -19,7 +19,7 @@ from gtn_core.folder import make_folder
 from gtn_sl.claims.lab import TRAINING_SHARE, Lab, Made, Show
 from gtn_sl.claims.protocol import CLAIMS, Evidence, Run
 from gtn_sl.claims.report import write_report
-from gtn_sl.claims.scale import Scale
+from gtn_sl.claims.scale import Scale, find_scale
 from gtn_sl.config import MetaTrainConfig, resolve_config
 from gtn_sl.data import find_task, load_task, whole_name
 from gtn_sl.presets import alike
@@ -59,6 +59,56 @@ class Setup:
         """Returns everything that a folder's results depend on."""
         asked = {"claim": self.claim, "budget": self.scale.name, "task": whole_name(self.task_name)}
         return {**asked, "minutes": self.minutes, "seed": self.seed, SETTINGS: _digest(self)}
+
+
+def reproduce_claim(
+    claim: str,
+    *,
+    budget: str = "small",
+    task: str | None = None,
+    minutes: float | None = None,
+    seed: int = 0,
+    device: str = "auto",
+    data_dir: str | Path | None = None,
+    out: str | Path | None = None,
+    listener: Show = lambda share, text: None,
+    command: str = "",
+) -> dict[str, Any]:
+    """Re-tests a claim of the paper, as ``gtn-cli reproduce`` does; the same call resumes an interrupted study.
+
+    Args:
+        claim: Name of the claim, e.g. ``"curriculum"``.
+        budget: ``"small"``, for minutes on two CPU cores, or ``"full"``, the paper's setting.
+        task: The image task, see ``load_task``; ``None`` for the budget's: digits, with the full one mnist.
+        minutes: Time limit in minutes, of which all meta-trainings share four fifths; ``None`` for the budget's outer
+            steps.
+        seed: Root seed of all randomness.
+        device: Device to compute on.
+        data_dir: Folder of the image files; see ``load_task``.
+        out: The study's folder; ``None`` for ``runs/reproduce/CLAIM-TASK-BUDGET``.
+        listener: Called with the share of the work that is done and what is being done.
+        command: What asks for the study, for the report.
+
+    Returns:
+        The report, as ``CLAIM.json`` has it, e.g. ``held``, ``saw``, ``cannot show`` and ``table``; and ``folder``.
+
+    Raises:
+        GTNError: A name is unknown, the folder holds something else, data are missing, or a run diverged too early.
+    """
+    folder = study_folder(claim, budget, task) if out is None else Path(out)
+    place = None if data_dir is None else Path(data_dir)
+    setup = Setup(claim, find_scale(budget), task, minutes, seed, device, place)
+    return {**reproduce(setup, folder, listener, command), "folder": str(folder)}
+
+
+def study_folder(claim: str, budget: str, task: str | None) -> Path:
+    """Returns the default folder of a study, ``runs/reproduce/CLAIM-TASK-BUDGET``.
+
+    Raises:
+        UsageError: The budget or the task is unknown.
+    """
+    scale = find_scale(budget)
+    return Path("runs") / "reproduce" / f"{claim}-{find_task(task or scale.task).slug}-{budget}"
 
 
 def reproduce(setup: Setup, folder: Path, show: Show, command: str = "") -> dict[str, Any]:

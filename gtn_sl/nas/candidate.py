@@ -9,11 +9,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from gtn_core.counts import require_counts
 from gtn_core.errors import UsageError
 from gtn_core.learner import Layout, Learner, fresh_learner
-from gtn_core.seeding import seeded
+from gtn_core.seeding import Streams, seeded
 from gtn_sl.data import ImageTask, find_task
 from gtn_sl.nas.spaces import Genotype, Space
+from gtn_sl.nas.specification import each_of
 
 PREFIX = "nas"
 """Prefix of the names of learners from a search space."""
@@ -58,6 +60,27 @@ def decode_all(space: Space, encodings: Iterable[str]) -> list[Candidate]:
         UsageError: An encoding is not an architecture of the space.
     """
     return [Candidate(space, space.decode(text)) for text in encodings]
+
+
+def choose(space: Space, encodings: str | Iterable[str], count: int | None, seed: int) -> list[Candidate]:
+    """Returns named architectures, followed by others that are drawn.
+
+    Args:
+        space: The search space.
+        encodings: The named ones; repeats count once.
+        count: Number of architectures to draw; ``None`` for none.
+        seed: Seed of the draw.
+
+    Raises:
+        UsageError: An encoding is not an architecture of the space, the space has too few, or none was asked for.
+    """
+    named = decode_all(space, dict.fromkeys(each_of(encodings)))
+    if not named and count is None:
+        raise UsageError("no architectures given: name them (--architecture ENCODING, or --count N to draw some)")
+    if count is None:
+        return named
+    require_counts(count=count)
+    return [*named, *sample_distinct(space, count, Streams(seed).numpy("architectures"), named)]
 
 
 def sample_distinct(

@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from gtn_core.checkpoint import replacing
+from gtn_core.distributed import SingleProcess, World, everywhere, first
 from gtn_core.errors import DataError, UsageError
 from gtn_core.markdown import markdown_table
 from gtn_sl.nas.comparison import Comparison, compare, table, to_json
 from gtn_sl.nas.comparison_plots import plot_correlations, plot_cost, plot_scatter
-from gtn_sl.nas.ground_truth import GroundTruth, find_ground_truth
+from gtn_sl.nas.ground_truth import GroundTruth, find_ground_truth, whole_truth
+from gtn_sl.nas.listener import Listener, silent
 from gtn_sl.nas.ranker_names import distinct_names
+from gtn_sl.nas.rankers import Ranker, Setting
+from gtn_sl.nas.ranking import find_rankers, rank_by_each
 from gtn_sl.nas.results import result_folders
 from gtn_sl.nas.scorer import FIELDS, SCORES
 from gtn_sl.nas.scoring import Scores, judgement_seeds, read_scores
+from gtn_sl.nas.spaces import find_space
 from gtn_sl.nas.step_curves import plot_steps, write_curves
 
 ASKED = "asked.json"
@@ -68,6 +74,58 @@ def refuse_another_truth(folder: Path, truth: str) -> None:
         )
 
 
+def correlate_rankers(
+    rankers: str | Iterable[str],
+    *,
+    truth: str | Path = "nb201-small-mnist",
+    seeds: int = 1,
+    seed: int = 0,
+    data_dir: str | Path | None = None,
+    out: str | Path = Path("runs") / "nas" / "correlate",
+    listener: Listener = silent,
+    command: str = "",
+    world: World | None = None,
+) -> Comparison:
+    """Measures how well rankers order architectures whose accuracy is known, as ``gtn-cli nas correlate`` does.
+
+    Args:
+        rankers: Specifications of rankers, e.g. ``teacher@file=mnist-search,steps=32`` or ``package.module:function``.
+        truth: Name of a shipped ground truth, or a file that ``make_ground_truth`` has written.
+        seeds: Judgements averaged in each score.
+        seed: Root seed of all randomness.
+        data_dir: Folder of the image files; see ``gtn_sl.load_task``.
+        out: Work folder, which gets tables and plots. Judgements that it already holds are read instead of made again.
+        listener: Called with a ranker's name, the number of its judgements that are done and of all: before the first
+            and after each, on every process.
+        command: What asks for the comparison, for the report.
+        world: Processes that share the judgements; all must see the folder. The first one writes the report.
+
+    Returns:
+        The comparison of all rankers in the folder, also those of earlier calls.
+
+    Raises:
+        UsageError: A name is unknown, the ground truth is too small, the folder holds correlations with another one, or
+            a number is not positive.
+        GTNError: A ranker does not support this setting, a user's own images have changed, or a file cannot be read or
+            written.
+    """
+    world, folder, asked = world or SingleProcess(), Path(out), Asked(whole_truth(str(truth)), seeds, command)
+
+    def found() -> tuple[GroundTruth, list[Ranker], Setting]:
+        known = find_ground_truth(asked.truth)
+        known.refuse_other_images()
+        judges = find_rankers(rankers)
+        refuse_another_truth(folder, asked.truth)
+        return known, judges, Setting.of(find_space(known.space), known.task, data_dir, seed=seed)
+
+    known, judges, setting = everywhere(world, found)
+    rank_by_each(judges, known.candidates(), setting, seeds, folder, listener, world)
+    shared = first(world, lambda: [vars(scores) for scores in _scores(folder, known, asked)])
+    comparison = compare(known, [Scores(**scores) for scores in shared], seeds)
+    first(world, lambda: _write(folder, comparison, asked))
+    return comparison
+
+
 def write_correlations(folder: Path, asked: Asked) -> Comparison:
     """Writes ``correlate.md``, ``correlate.json``, plots and TensorBoard curves, and returns the comparison they show.
 
@@ -76,11 +134,14 @@ def write_correlations(folder: Path, asked: Asked) -> Comparison:
         DataError: The ground truth's file cannot be read.
     """
     truth = find_ground_truth(asked.truth)
-    found = _scores(folder, truth, asked.seeds)
-    if not found:
-        raise UsageError(f"{folder} holds no ranker's scores for all of {asked.truth} with {asked.seeds} seeds")
-    comparison = compare(truth, found, asked.seeds)
-    facts = {"ground truth": asked.truth, "judgements a score": asked.seeds, "command": asked.command}
+    comparison = compare(truth, _scores(folder, truth, asked), asked.seeds)
+    _write(folder, comparison, asked)
+    return comparison
+
+
+def _write(folder: Path, comparison: Comparison, asked: Asked) -> None:
+    facts = {"ground truth": asked.truth, "judgements a score": asked.seeds}
+    facts |= {"command": asked.command} if asked.command else {}
     _write_tables(folder, comparison, facts)
     for name, plot in (("correlations", plot_correlations), ("scores", plot_scatter), ("cost", plot_cost)):
         plot(folder / f"{name}.png", comparison)
@@ -89,19 +150,24 @@ def write_correlations(folder: Path, asked: Asked) -> Comparison:
     write_curves(folder / "tensorboard", comparison)
     with replacing(folder / ASKED) as file:
         file.write(json.dumps(dataclasses.asdict(asked)).encode())
-    return comparison
 
 
-def _scores(folder: Path, truth: GroundTruth, seeds: int) -> list[Scores]:
-    """Returns the scores of each ranker that has judged every architecture of a ground truth, under distinct names."""
+def _scores(folder: Path, truth: GroundTruth, asked: Asked) -> list[Scores]:
+    """Returns the scores of each ranker that has judged every architecture of a ground truth, under distinct names.
+
+    Raises:
+        UsageError: There is none.
+    """
     found = []
     for results in result_folders(folder / SCORES, FIELDS):
         identity = results.identity()
         if tuple(identity.get(key) for key in ("space", "task", "data")) != (truth.space, truth.task, truth.data):
             continue
-        scores = read_scores(results, list(truth.entries), judgement_seeds(int(identity.get("seed", 0)), seeds))
+        scores = read_scores(results, list(truth.entries), judgement_seeds(int(identity.get("seed", 0)), asked.seeds))
         if scores is not None:
             found.append((identity, scores))
+    if not found:
+        raise UsageError(f"{folder} holds no ranker's scores for all of {asked.truth} with {asked.seeds} seeds")
     names = distinct_names([identity for identity, _ in found])
     return [dataclasses.replace(scores, ranker=name) for name, (_, scores) in zip(names, found, strict=True)]
 

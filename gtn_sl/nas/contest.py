@@ -52,7 +52,7 @@ class Contest:
     searches: tuple[str, ...]
     budget: Budget
     seeds: int = 3
-    data_dir: Path | None = None
+    data_dir: str | Path | None = None
 
 
 @dataclass(frozen=True)
@@ -191,9 +191,8 @@ def _search_all(
 def _search(job: _Job) -> dict[str, Any]:
     contest = job.contest
     setting = Setting.of(contest.space, contest.task, contest.data_dir, seed=job.seed)
-    facts = {"space": contest.space.name, "task": contest.task, "budget": to_dict(contest.budget)}
     search, ranker = find_search(job.search), find_ranker(job.ranker)
-    return recorded_search(search, ranker, setting, contest.budget, job.work, job.folder(), facts, seed=job.seed)
+    return recorded_search(search, ranker, setting, contest.budget, job.work, job.folder(), seed=job.seed)
 
 
 def _known(job: _Job) -> dict[str, Any] | None:

@@ -55,11 +55,17 @@ def read_contest(folder: Path) -> tuple[list[Contestant], dict[str, Any]]:
     path = folder / CONTEST
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
-        entries = [Contestant(**_tuples(entry)) for entry in document.pop("entries")]
+        entries = entries_of(document)
+        del document["entries"]
         document["space"], document["task"]
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise DataError(f"{path} is not the result of a contest: {error}; run gtn-cli nas contest again") from error
     return entries, document
+
+
+def entries_of(document: Mapping[str, Any]) -> list[Contestant]:
+    """Returns the entries in the content of ``contest.json``."""
+    return [Contestant(**_tuples(entry)) for entry in document["entries"]]
 
 
 def refuse_another_contest(folder: Path, question: Mapping[str, Any]) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,14 +17,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gtn_core.checkpoint import replacing
+from gtn_core.counts import require_counts
 from gtn_core.errors import DataError, DivergedError, UsageError, unknown_name
+from gtn_core.seeding import Streams
 from gtn_core.version import installed_version
 from gtn_sl.data import find_task
-from gtn_sl.nas.candidate import Candidate
+from gtn_sl.nas.candidate import Candidate, sample_seeing
+from gtn_sl.nas.final_training import FinalTraining
+from gtn_sl.nas.listener import Listener, counting, silent
 from gtn_sl.nas.rankers.size import flop_count, parameter_count
-from gtn_sl.nas.results import Runs
+from gtn_sl.nas.results import Runs, safe_name
 from gtn_sl.nas.spaces import find_space
-from gtn_sl.nas.trainings import Course
+from gtn_sl.nas.trainings import Course, train_all
 
 log = logging.getLogger(__name__)
 
@@ -92,6 +97,60 @@ class GroundTruth:
     def accuracies(self) -> NDArray[np.float64]:
         """Returns mean test accuracies, shape ``(architectures,)``."""
         return self.by_seed().mean(axis=1)
+
+
+def make_ground_truth(
+    *,
+    space: str = "nb201-small",
+    task: str = "mnist",
+    count: int = 64,
+    settings: FinalTraining | None = None,
+    seeds: int = 3,
+    seed: int = 0,
+    workers: int = 1,
+    data_dir: str | Path | None = None,
+    out: str | Path = Path("runs") / "nas" / "ground-truth",
+    listener: Listener = silent,
+    command: str = "",
+) -> Path:
+    """Draws architectures and trains each with several seeds, as ``gtn-cli nas ground-truth`` does.
+
+    Architectures whose logits do not depend on the image are not drawn.
+
+    Args:
+        space: Specification of the search space.
+        task: The real task, see ``gtn_sl.load_task``.
+        count: Number of architectures; ``correlate_rankers`` needs at least 6.
+        settings: How each network is trained; ``None`` for the defaults.
+        seeds: Trainings per architecture.
+        seed: Seed of the draw.
+        workers: Number of processes, with one thread each. With several, a script needs
+            ``if __name__ == "__main__":``, as always with ``multiprocessing``.
+        data_dir: Folder of the image files; see ``gtn_sl.load_task``.
+        out: Work folder. Trainings that it already holds are read instead of made again; a call with a larger ``count``
+            or more ``seeds`` adds to its ground truth.
+        listener: Called with space and task, the number of trainings that are done and of all: before the first and
+            after each.
+        command: What makes the ground truth, for its file.
+
+    Returns:
+        The file, ``OUT/SPACE-TASK.json``, for ``correlate_rankers`` and ``find_ground_truth``.
+
+    Raises:
+        UsageError: A name is unknown, a number is not positive, the space is too small, or the folder holds a ground
+            truth that the new one would not contain.
+        GTNError: A file cannot be read or written, a worker died, or every architecture diverged; finished trainings are
+            kept.
+    """
+    require_counts(count=count, seeds=seeds, workers=workers)
+    course = Course(find_space(space), find_task(task).name, settings or FinalTraining(), data_dir)
+    candidates = sample_seeing(course.space, course.task, count, Streams(seed).numpy("ground-truth"))
+    path = Path(out) / f"{safe_name(course.space.name)}-{find_task(course.task).slug}.json"
+    refuse_another_ground_truth(path, course, candidates, seeds)
+    after_one = counting(listener, f"{course.space.name} on {course.task}", count * seeds)
+    found = train_all(course, candidates, range(seeds), Path(out), workers=workers, after_one=after_one)
+    save_ground_truth(path, put_together(course, found), command)
+    return path
 
 
 def put_together(course: Course, found: Mapping[str, Runs]) -> GroundTruth:
@@ -196,18 +255,24 @@ def load_ground_truth(path: Path) -> GroundTruth:
     return truth
 
 
-def find_ground_truth(name: str, folder: Path = SHIPPED) -> GroundTruth:
+def find_ground_truth(name: str | Path, folder: Path = SHIPPED) -> GroundTruth:
     """Reads a shipped ground truth by name, e.g. ``nb201-small-mnist``, or a ``.json`` file by path.
 
     Raises:
         UsageError: No ground truth has that name, or its space or one of its architectures is unknown.
         DataError: The file is missing, damaged, or not a ground truth.
     """
+    name = str(name)
     if name.endswith(".json"):
         return load_ground_truth(Path(name))
     if name not in shipped_ground_truths(folder):
         raise unknown_name("ground truth", name, shipped_ground_truths(folder))
     return load_ground_truth(folder / f"{name}.json")
+
+
+def whole_truth(name: str) -> str:
+    """Returns the name that finds a ground truth from any folder: of a file, its absolute path."""
+    return os.path.abspath(name) if name.endswith(".json") else name
 
 
 def shipped_ground_truths(folder: Path = SHIPPED) -> Sequence[str]:

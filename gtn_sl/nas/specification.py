@@ -6,6 +6,7 @@ Search spaces, rankers and searches are written this way on the command line, in
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterable
 from typing import Any, TypeVar
 
 from gtn_core.config import parse_assignments, resolve
@@ -32,6 +33,11 @@ def parse(registry: Registry[type[T]], text: str) -> T:
     except UsageError as error:
         kind = UnknownNameError if isinstance(error, UnknownNameError) else UsageError
         raise kind(f"{registry.kind} {text!r}: {error}") from None
+
+
+def each_of(texts: str | Iterable[str]) -> tuple[str, ...]:
+    """Returns texts as a tuple; a single one is not taken for the sequence of its letters."""
+    return (texts,) if isinstance(texts, str) else tuple(texts)
 
 
 def specify(registry: Registry[type[T]], thing: T) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,16 +13,18 @@ from typing import Any
 from torch import nn
 
 from gtn_core.config import to_dict
+from gtn_core.counts import require_counts
 from gtn_core.errors import DivergedError
 from gtn_core.folder import make_folder
 from gtn_core.memory.allocation import reuse_pages
 from gtn_core.workers import run_jobs
 from gtn_sl.classifier import Classifier, save_learner
 from gtn_sl.data import AUGMENTATIONS, TaskData, find_task, load_task
-from gtn_sl.nas.candidate import Candidate
+from gtn_sl.nas.candidate import Candidate, choose
 from gtn_sl.nas.final_training import FinalTraining, train_finally
+from gtn_sl.nas.listener import Listener, counting, silent
 from gtn_sl.nas.results import Fields, ResultFolder, Runs, folder_for
-from gtn_sl.nas.spaces import Space
+from gtn_sl.nas.spaces import Space, find_space
 from gtn_sl.nas.training_curves import TrainingCurves
 
 TRAININGS = "trainings"
@@ -51,7 +53,7 @@ class Course:
     space: Space
     task: str
     settings: FinalTraining
-    data_dir: Path | None = None
+    data_dir: str | Path | None = None
     keeps_networks: bool = False
     made_with: Mapping[str, str] = field(default_factory=dict)
 
@@ -83,6 +85,54 @@ class TrainingJob:
     def title(self) -> str:
         """Description for messages."""
         return f"the training of {self.candidate.encoding} on {self.course.task}, seed {self.seed}"
+
+
+def train_architectures(
+    architectures: str | Iterable[str] = (),
+    *,
+    space: str = "nb201-small",
+    task: str = "mnist",
+    count: int | None = None,
+    settings: FinalTraining | None = None,
+    seeds: int = 3,
+    seed: int = 0,
+    workers: int = 1,
+    data_dir: str | Path | None = None,
+    out: str | Path = Path("runs") / "nas" / "train",
+    listener: Listener = silent,
+) -> dict[str, Any]:
+    """Trains architectures, e.g. a search's winners, on real data for some epochs, as ``gtn-cli nas train`` does.
+
+    Args:
+        architectures: Encodings of architectures.
+        space: Specification of their search space.
+        task: The real task, see ``gtn_sl.load_task``.
+        count: Number of further architectures, drawn at random; ``None`` for none.
+        settings: How each network is trained; ``None`` for the defaults.
+        seeds: Trainings per architecture, with seeds from 0.
+        seed: Seed of the draw.
+        workers: Number of processes, with one thread each. With several, a script needs
+            ``if __name__ == "__main__":``, as always with ``multiprocessing``.
+        data_dir: Folder of the image files; see ``gtn_sl.load_task``.
+        out: Work folder. Trainings that it already holds are read instead of made again.
+        listener: Called with "trainings", the number of those that are done and of all: before the first and after each.
+
+    Returns:
+        ``results``, the runs of each architecture by encoding and seed (see ``run_training``); ``networks``, the folder
+        of the trained networks, ``ENCODING-SEED.safetensors`` for ``gtn_sl.load_learner``; and ``space``, ``task`` and
+        ``training``, which they depend on.
+
+    Raises:
+        UsageError: A name or an encoding is unknown, no architectures were asked for, or a number is not positive.
+        GTNError: A file cannot be read or written, or a worker died; finished trainings are kept.
+    """
+    require_counts(seeds=seeds, workers=workers)
+    course = Course(find_space(space), find_task(task).name, settings or FinalTraining(), data_dir, keeps_networks=True)
+    candidates = choose(course.space, architectures, count, seed)
+    after_one = counting(listener, "trainings", len(candidates) * seeds)
+    found = train_all(course, candidates, range(seeds), Path(out), workers=workers, after_one=after_one)
+    networks = training_folder(course, Path(out)).path / NETWORKS
+    return {**course.identity(), "results": found, "networks": str(networks)}
 
 
 def train_all(
@@ -191,5 +241,5 @@ def _loaded(course: Course) -> TaskData:
 
 
 @functools.lru_cache(maxsize=1)
-def _kept(task: str, data_dir: Path | None, digest: str | None) -> TaskData:
+def _kept(task: str, data_dir: str | Path | None, digest: str | None) -> TaskData:
     return load_task(task, data_dir)

@@ -10,7 +10,7 @@ import pytest
 from gtn_cli.commands.reproduce import NAMES
 from gtn_core.errors import DivergedError, UsageError
 from gtn_core.run_folder import RunFolder
-from gtn_sl.claims import CLAIMS, SCALES, Scale, Setup, reproduce
+from gtn_sl.claims import CLAIMS, SCALES, Scale, Setup, reproduce, reproduce_claim
 from gtn_sl.claims.lab import TRAINING_SHARE, Lab
 from gtn_sl.claims.protocol import Evidence
 from gtn_sl.claims.study import settings
@@ -203,6 +203,11 @@ def test_settings_of_every_claim_task_and_budget_are_valid(name, task, budget):
         for learner in config.validation.architectures or (config.learner.architecture,):
             architecture(learner).module(TASKS[task].image_shape, TASKS[task].classes)
         assert pool_families(config.learner)
+
+
+def test_unknown_budget_is_rejected():
+    with pytest.raises(UsageError, match="unknown budget 'smal'; did you mean 'small'"):
+        reproduce_claim("speed", budget="smal")
 
 
 @pytest.mark.parametrize("name", NAMES)

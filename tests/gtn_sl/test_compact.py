@@ -6,7 +6,7 @@ import torch
 from gtn_core.checkpoint import load_checkpoint
 from gtn_core.errors import GTNError
 from gtn_sl import load_task, load_teacher
-from gtn_sl.compact import FEW, compact, in_float16, units_of_work
+from gtn_sl.compact import FEW, compact_teacher, in_float16, units_of_work
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +31,7 @@ def test_only_large_float_tensors_in_range_are_halved():
 
 def test_compacted_teacher_is_smaller_and_as_accurate(teacher_path, tmp_path, data):
     file, path, calls = load_teacher(teacher_path), tmp_path / "half.safetensors", []
-    done = compact(file, path, data, count=2, tolerance=0.1, after_learner=lambda: calls.append(None))
+    done = compact_teacher(file, path, data, count=2, tolerance=0.1, after_learner=lambda: calls.append(None))
     again = load_teacher(path)
     assert len(calls) == units_of_work(file, 2) == 4
     assert done.learners == 2
@@ -49,5 +49,5 @@ def test_compacted_teacher_is_smaller_and_as_accurate(teacher_path, tmp_path, da
 def test_compact_writes_nothing_if_accuracy_drops_too_far(teacher_path, tmp_path, data):
     path = tmp_path / "half.safetensors"
     with pytest.raises(GTNError, match=r"loses -?\d\.\d\d points of validation accuracy in float16.*keep the original"):
-        compact(load_teacher(teacher_path), path, data, count=1, tolerance=-1.0)
+        compact_teacher(load_teacher(teacher_path), path, data, count=1, tolerance=-1.0)
     assert not path.exists()

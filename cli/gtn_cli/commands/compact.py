@@ -50,7 +50,7 @@ def command(
     from dataclasses import asdict
 
     from gtn_core.memory.allocation import reuse_pages
-    from gtn_sl.compact import compact, units_of_work
+    from gtn_sl.compact import compact_teacher, units_of_work
     from gtn_sl.teacher_file import load_real_images
 
     console.start_logging(quiet=quiet or as_json)
@@ -61,7 +61,7 @@ def command(
     data = load_real_images(file, data_dir or data_dir_of_run(teacher))
     with console.counting_bar(quiet=quiet or as_json) as bar:
         task = bar.add_task("validating", total=units_of_work(file, count))
-        done = compact(
+        done = compact_teacher(
             file, out, data, count=count, tolerance=tolerance / 100, after_learner=lambda: bar.update(task, advance=1)
         )
     if as_json:

@@ -84,18 +84,27 @@ def command(
       gtn-cli reproduce curriculum --task mnist --data-dir data --minutes 60
       gtn-cli reproduce transfer --budget full --device cuda
     """
-    from gtn_sl.claims import SCALES, Setup, reproduce
-    from gtn_sl.data import find_task
+    from gtn_sl import reproduce_claim
+    from gtn_sl.claims.study import study_folder
 
     console.start_logging(quiet=True)  # each run logs to its own folder
     interrupt_on_sigterm()
-    setup = Setup(claim, SCALES[budget], task, minutes, seed, device or "auto", data_dir)
-    folder = out or Path("runs") / "reproduce" / f"{claim}-{find_task(setup.task_name).slug}-{budget}"
-    given, began = options.given_command(), time.monotonic()
+    folder, began = out or study_folder(claim, budget, task), time.monotonic()
     with kept(folder), _shown(quiet=quiet or as_json) as show:
-        result = reproduce(setup, folder, show, given)
+        result = reproduce_claim(
+            claim,
+            budget=budget,
+            task=task,
+            minutes=minutes,
+            seed=seed,
+            device=device or "auto",
+            data_dir=data_dir,
+            out=folder,
+            listener=show,
+            command=options.given_command(),
+        )
     if as_json:
-        echo_json({**result, "folder": str(folder)})
+        echo_json(result)
         return
     console.print_table(result["table"], f"{claim}: {result['says']}")
     click.echo(f"{'held' if result['held'] else 'did not hold'}: {result['saw']}")

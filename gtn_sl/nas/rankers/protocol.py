@@ -42,7 +42,9 @@ class Setting:
     keep: Path | None = None
 
     @classmethod
-    def of(cls, space: Space, task: str, data_dir: Path | None = None, *, images: int = 5000, seed: int = 0) -> Self:
+    def of(
+        cls, space: Space, task: str, data_dir: str | Path | None = None, *, images: int = 5000, seed: int = 0
+    ) -> Self:
         """Creates a setting from the name of a task, whose images are loaded on first access.
 
         Raises:

@@ -3,7 +3,8 @@
 from gtn_sl.nas.search import evolution, halving, random_search
 from gtn_sl.nas.search.ledger import Budget, Ledger
 from gtn_sl.nas.search.protocol import SEARCHES, BudgetSpent, Evaluate, Fidelity, Search, find_search
-from gtn_sl.nas.search.recorded import recorded_search
+from gtn_sl.nas.search.recorded import recorded_search, search_architectures
+from gtn_sl.nas.search.report import read_search
 from gtn_sl.nas.search.run import Evaluation, Found, run_search
 
 __all__ = [
@@ -20,6 +21,8 @@ __all__ = [
     "find_search",
     "halving",
     "random_search",
+    "read_search",
     "recorded_search",
     "run_search",
+    "search_architectures",
 ]

@@ -7,13 +7,71 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from gtn_core.errors import UsageError
+from gtn_core.config import to_dict
+from gtn_core.counts import require_counts
+from gtn_core.errors import GTNError, UsageError
 from gtn_core.folder import make_folder
-from gtn_sl.nas.rankers import Ranker, Setting
+from gtn_sl.nas.rankers import Ranker, Setting, find_ranker
+from gtn_sl.nas.results import safe_name
 from gtn_sl.nas.search.ledger import Budget
-from gtn_sl.nas.search.protocol import Search
-from gtn_sl.nas.search.report import SearchTracker, plot_anytime, write_search
+from gtn_sl.nas.search.protocol import Search, find_search
+from gtn_sl.nas.search.report import DOCUMENT, SearchTracker, plot_anytime, write_search
 from gtn_sl.nas.search.run import Evaluation, run_search
+from gtn_sl.nas.spaces import find_space
+
+
+def search_architectures(
+    ranker: str,
+    budget: Budget,
+    *,
+    search: str = "evolution",
+    space: str = "nb201-small",
+    task: str = "mnist",
+    seeds: int = 1,
+    seed: int = 0,
+    data_dir: str | Path | None = None,
+    out: str | Path = Path("runs") / "nas" / "search",
+    listener: Callable[[Evaluation, float], object] = lambda evaluation, share: None,
+    command: str = "",
+) -> dict[str, Any]:
+    """Searches a space for the best architecture by a ranker, until a budget is spent, as ``gtn-cli nas search`` does.
+
+    Args:
+        ranker: Specification of the ranker, e.g. ``teacher@file=mnist-search,steps=32`` or ``package.module:function``.
+        budget: The budget, of judging and preparing.
+        search: Specification of the search.
+        space: Specification of the search space.
+        task: The real task, see ``gtn_sl.load_task``.
+        seeds: Judgements averaged in each score.
+        seed: Root seed of the search.
+        data_dir: Folder of the image files; see ``gtn_sl.load_task``.
+        out: Work folder, which keeps the judgements, so that the same call resumes an interrupted search. The search gets
+            a folder of its own in it.
+        listener: Called as ``listener(evaluation, spent fraction of the budget)`` after each evaluation.
+        command: What makes the search, for its record.
+
+    Returns:
+        The content of ``search.json``, e.g. ``winners``, pairs of encoding and score, best first, ``ledger`` and
+        ``history``; and ``folder``, the search's own.
+
+    Raises:
+        UsageError: A name is unknown, there is no budget, the search and the ranker are incompatible, or the folder holds
+            a different search or one with a larger budget.
+        GTNError: The ranker does not support this setting or failed on every architecture, or a file cannot be read or
+            written.
+    """
+    require_counts(seeds=seeds)
+    known, judge, way = find_space(space), find_ranker(ranker), find_search(search)
+    budget.limits()
+    setting = Setting.of(known, task, data_dir, seed=seed)
+    folder, told = make_folder(Path(out) / f"{safe_name(way.name)}-{seed}"), {"command": command}
+    found = recorded_search(
+        way, judge, setting, budget, Path(out), folder, told, seed=seed, seeds=seeds, listener=listener
+    )
+    if not found["winners"]:
+        reason = found["history"][-1]["failure"]
+        raise GTNError(f"{judge.name} failed on every architecture: {reason}; see {folder / DOCUMENT}")
+    return {**found, "folder": str(folder)}
 
 
 def recorded_search(
@@ -23,7 +81,7 @@ def recorded_search(
     budget: Budget,
     work: Path,
     folder: Path,
-    facts: Mapping[str, Any],
+    facts: Mapping[str, Any] | None = None,
     *,
     seed: int = 0,
     seeds: int = 1,
@@ -38,7 +96,7 @@ def recorded_search(
         budget: The budget.
         work: Work folder, which keeps the judgements.
         folder: Output folder for ``search.json``, ``metrics.jsonl``, TensorBoard events and ``anytime.png``.
-        facts: Facts to add to the outputs, such as space, task and data.
+        facts: Facts to add to the outputs, besides space, task and budget.
         seed: Root seed of the search.
         seeds: Judgements averaged in each score.
         listener: Called as ``listener(evaluation, spent fraction of the budget)`` after each evaluation.
@@ -52,8 +110,9 @@ def recorded_search(
         GTNError: The ranker does not support this setting, or a file cannot be written.
     """
     own = {"search": search.name, "seeds": seeds, **ranker.identity()}
-    _refuse_another(folder, {**{key: facts[key] for key in ("space", "task", "data") if key in facts}, **own}, budget)
-    facts = {**facts, **own}
+    place = {"space": setting.space.name, **setting.task.identity()}
+    facts = {**place, "budget": to_dict(budget), **(facts or {}), **own}
+    _refuse_another(folder, {key: facts[key] for key in (*place, *own)}, budget)
     tracker = SearchTracker(make_folder(folder), facts)
 
     def listen(evaluation: Evaluation, share: float) -> None:
@@ -76,7 +135,7 @@ def _refuse_another(folder: Path, asked: Mapping[str, Any], budget: Budget) -> N
         UsageError: The folder holds such a search, or the budget sets no limit.
     """
     try:
-        found = dict(json.loads((folder / "search.json").read_text(encoding="utf-8")))
+        found = dict(json.loads((folder / DOCUMENT).read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError):
         return  # no search, or an unreadable one
     others = [f"{key} {found[key]}" for key, value in asked.items() if found.get(key, value) != value]

@@ -11,9 +11,11 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from gtn_core.checkpoint import replacing
+from gtn_core.errors import DataError, UsageError
 from gtn_core.run_folder import RunFolder
 from gtn_core.saved_figure import save_figure
 from gtn_core.tracking import RunTracker
+from gtn_sl.data import find_task
 from gtn_sl.nas.search.run import Evaluation, Found
 from gtn_sl.reports.plots import COLOURS
 
@@ -64,6 +66,31 @@ def write_search(folder: Path, found: Found, facts: Mapping[str, Any]) -> dict[s
     document = {"kind": KIND, **facts, **found.to_json()}
     with replacing(folder / DOCUMENT) as file:
         file.write(json.dumps(document, indent=1).encode())
+    return document
+
+
+def read_search(source: str | Path) -> dict[str, Any]:
+    """Reads the result of a search, e.g. to train its winners.
+
+    Args:
+        source: The search's folder, or its ``search.json``.
+
+    Returns:
+        The content of the file, see ``search_architectures``.
+
+    Raises:
+        UsageError: It is not the result of a search, or its task is unknown.
+        DataError: A user's own images have changed since the search, or are missing.
+    """
+    path = Path(source)
+    path = path / DOCUMENT if path.is_dir() else path
+    try:
+        document = dict(json.loads(path.read_text(encoding="utf-8")))
+        document["space"], document["task"], [text for text, _ in document["winners"]]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UsageError(f"{source} is not a folder of gtn-cli nas search: {type(error).__name__}: {error}") from error
+    if find_task(document["task"]).digest != document.get("data"):
+        raise DataError(f"the images of {document['task']} differ from those that the search in {source} was made on")
     return document
 
 

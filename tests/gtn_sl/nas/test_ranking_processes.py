@@ -5,6 +5,7 @@ import json
 import pytest
 
 from gtn_core.seeding import Streams
+from gtn_sl.nas import correlate_rankers
 from gtn_sl.nas.candidate import sample_distinct
 from gtn_sl.nas.rankers import Setting, find_ranker
 from gtn_sl.nas.rankers.user import UserRanker
@@ -41,6 +42,13 @@ def failing(world, folder):
     return asked, list(scores.failures)
 
 
+def correlated(world, folder):
+    """Correlates a ranker that needs no images with the shipped truth; returns rankers, correlations and judgements told."""
+    told = []
+    comparison = correlate_rankers("parameters", out=folder, listener=lambda *what: told.append(what), world=world)
+    return [(row.ranker, row.everything.spearman.value, row.scores.tolist()) for row in comparison.rows], told[-1]
+
+
 def unable(world, folder):
     """Ranks with a teacher that does not exist; returns the type of the exception."""
     setting = Setting.of(SPACE, "digits", images=100)
@@ -65,6 +73,13 @@ def test_ranks_divide_judgements_and_share_failures(in_processes, tmp_path):
     assert failed == also == [FIVE[3].encoding]
     (folder,) = (tmp_path / "scores").iterdir()
     assert json.loads((folder / f"{FIVE[3].encoding}.json").read_text())["runs"]["0"]["failure"] == "the score is nan"
+
+
+def test_every_process_returns_same_comparison_as_one(in_processes, tmp_path):
+    alone = correlated(None, tmp_path / "one")
+    ours, theirs = in_processes(2, correlated, tmp_path / "two")
+    assert alone == ours == theirs
+    assert (tmp_path / "two" / "correlate.json").is_file()
 
 
 def test_missing_teacher_raises_same_error_on_every_rank(in_processes, tmp_path):

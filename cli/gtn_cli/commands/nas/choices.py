@@ -3,20 +3,14 @@
 from __future__ import annotations
 
 import functools
-import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import Any, TypeVar, cast
 
 import click
 from click.shell_completion import CompletionItem
 
 from gtn_cli import options
-from gtn_core.errors import UsageError
-
-if TYPE_CHECKING:
-    from gtn_sl.nas.candidate import Candidate
-    from gtn_sl.nas.spaces import Space
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -146,16 +140,11 @@ def _ranker(name: str, before: str, *, multiple: bool) -> Callable[[F], F]:
 
 
 def truth(command: F) -> F:
-    """Adds ``--truth``; a file is resolved to its absolute path, so that the output can be read from anywhere."""
-
-    def whole(ctx: click.Context, parameter: click.Parameter, name: str) -> str:
-        return os.path.abspath(name) if name.endswith(".json") else name
-
+    """Adds ``--truth``."""
     return click.option(
         "--truth",
         default="nb201-small-mnist",
         show_default=True,
-        callback=whole,
         metavar="NAME|FILE.json",
         help="Shipped ground truth (nb201-small-mnist, nb201-small-fashion-mnist), or a file of gtn-cli nas ground-truth.",
         shell_complete=complete_truth,
@@ -231,19 +220,3 @@ def out(default: str) -> Callable[[F], F]:
         type=click.Path(file_okay=False, path_type=Path),
         help="Work folder; results that it already holds are reused.",
     )
-
-
-def chosen(space: Space, encodings: Sequence[str], count: int | None, seed: int) -> list[Candidate]:
-    """Returns the architectures that ``--architecture`` and ``--count`` ask for.
-
-    Raises:
-        UsageError: An encoding is not an architecture of the space, the space has too few, or neither option was given.
-    """
-    from gtn_core.seeding import Streams
-    from gtn_sl.nas.candidate import decode_all, sample_distinct
-
-    named = decode_all(space, dict.fromkeys(encodings))
-    if not named and count is None:
-        raise UsageError("no architectures given: use --architecture ENCODING, or --count N to draw some")
-    drawn = sample_distinct(space, count, Streams(seed).numpy("architectures"), named) if count else []
-    return [*named, *drawn]

@@ -61,40 +61,32 @@ def command(
       gtn-cli nas contest --task mnist --ranker teacher@file=mnist-search,steps=32 --ranker supernet --cpu-seconds 60 --workers 2
       gtn-cli nas contest --task digits --ranker synflow --search random --search evolution --evaluations 30
     """
-    from gtn_core.config import parse_assignments, resolve, to_dict
-    from gtn_sl.data import find_task
-    from gtn_sl.nas.contest import Contest, hold_contest
-    from gtn_sl.nas.contest_report import contest_table, refuse_another_contest, write_contest
-    from gtn_sl.nas.final_training import FinalTraining
-    from gtn_sl.nas.search import Budget
-    from gtn_sl.nas.spaces import find_space
+    from gtn_core.config import parse_assignments, resolve
+    from gtn_sl.nas import Budget, FinalTraining, contest_rankers
+    from gtn_sl.nas.contest_report import contest_table, entries_of
 
     console.start_logging(quiet=quiet or as_json)
     interrupt_on_sigterm()
-    budget = Budget(**limits)
-    training, given = resolve(FinalTraining, parse_assignments(assignments)), options.given_command()
-    contest = Contest(find_space(space_name), task, ranker_names, search_names, budget, seeds, data_dir)
-    question = {"space": contest.space.name, **find_task(task).identity()}
-    refuse_another_contest(out, question)
-    with kept(out), console.counting_bar(quiet=quiet or as_json) as bar:
-        shown = bar.add_task("searches", total=None)
-
-        def show(what: str, done: int, of: int) -> None:
-            bar.update(shown, description=what, completed=done, total=of)
-
-        entries = hold_contest(contest, training, out, training_seeds=trainings, workers=workers, progress=show)
-    facts = {
-        **question,
-        "search": ", ".join(search_names),
-        "budget": {key: value for key, value in to_dict(budget).items() if value is not None},
-        "training": to_dict(training),
-        "trainings of each": trainings,
-        "command": given,
-    }
-    document = write_contest(out, entries, facts)
+    training = resolve(FinalTraining, parse_assignments(assignments))
+    with kept(out), console.counted(quiet=quiet or as_json) as show:
+        document = contest_rankers(
+            ranker_names,
+            Budget(**limits),
+            searches=search_names,
+            space=space_name,
+            task=task,
+            seeds=seeds,
+            trainings=trainings,
+            settings=training,
+            workers=workers,
+            data_dir=data_dir,
+            out=out,
+            listener=show,
+            command=options.given_command(),
+        )
     if as_json:
         echo_json(document)
         return
-    console.print_table(contest_table(entries), f"{contest.space.name} on {task}, {seeds} searches each")
+    console.print_table(contest_table(entries_of(document)), f"{document['space']} on {task}, {seeds} searches each")
     if not quiet:
         click.echo(f"report: {out / 'contest.md'}\npicture: {out / 'contest.png'}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from pathlib import Path
 
 import click
@@ -49,35 +48,33 @@ def command(
       gtn-cli nas correlate --truth truth.json --ranker my_package.rankers:my_ranker
       torchrun --nproc-per-node 2 --no-python gtn-cli nas correlate --truth nb201-small-mnist --ranker real@steps=32
     """
+    from gtn_sl.nas import correlate_rankers
     from gtn_sl.nas.comparison import short_table, to_json
-    from gtn_sl.nas.comparison_folder import Asked, refuse_another_truth, write_correlations
-    from gtn_sl.nas.ground_truth import find_ground_truth
-    from gtn_sl.nas.rankers import Setting, find_ranker
-    from gtn_sl.nas.scoring import judgement_seeds, rank
-    from gtn_sl.nas.spaces import find_space
 
     console.start_logging(quiet=quiet or as_json)
     interrupt_on_sigterm()
-    known = find_ground_truth(truth)
-    known.refuse_other_images()
-    rankers = [find_ranker(name) for name in ranker_names]  # a wrong name fails here, before any work
-    refuse_another_truth(out, truth)
-    candidates, given = known.candidates(), options.given_command()
-    setting = Setting.of(find_space(known.space), known.task, data_dir, seed=seed)
+    given = options.given_command()
     with joined(world_name) as world:
         told = world.rank == 0
-        with kept(out, told=told), console.counting_bar(quiet=quiet or as_json or not told) as bar:
-            for ranker in rankers:
-                shown = bar.add_task(ranker.name, total=len(candidates) * seeds)
-                after = functools.partial(bar.advance, shown)
-                rank(ranker, candidates, setting, judgement_seeds(seed, seeds), out, after, world)
+        with kept(out, told=told), console.counted(quiet=quiet or as_json or not told) as show:
+            comparison = correlate_rankers(
+                ranker_names,
+                truth=truth,
+                seeds=seeds,
+                seed=seed,
+                data_dir=data_dir,
+                out=out,
+                listener=show,
+                command=given,
+                world=world,
+            )
         if not told:
             return
-    comparison = write_correlations(out, Asked(truth, seeds, given))
     if as_json:
         echo_json(to_json(comparison))
         return
-    title = f"{len(candidates)} architectures of {known.space} on {known.task}: Spearman with test accuracy"
+    known = comparison.truth
+    title = f"{len(known.entries)} architectures of {known.space} on {known.task}: Spearman with test accuracy"
     console.print_table(short_table(comparison), title)
     if not quiet:
         click.echo(f"report: {out}")

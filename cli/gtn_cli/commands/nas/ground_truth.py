@@ -47,30 +47,26 @@ def command(
       gtn-cli nas ground-truth --task digits --count 8 --seeds 2 --set epochs=10 --set batch_size=50
     """
     from gtn_core.config import parse_assignments, resolve
-    from gtn_core.seeding import Streams
-    from gtn_sl.data import find_task
-    from gtn_sl.nas.candidate import sample_seeing
-    from gtn_sl.nas.final_training import FinalTraining
-    from gtn_sl.nas.ground_truth import put_together, refuse_another_ground_truth, save_ground_truth
-    from gtn_sl.nas.results import safe_name
-    from gtn_sl.nas.spaces import find_space
-    from gtn_sl.nas.trainings import Course, train_all
+    from gtn_sl.nas import FinalTraining, find_ground_truth, make_ground_truth
 
     console.start_logging(quiet=quiet or as_json)
     interrupt_on_sigterm()
-    space, settings = find_space(space_name), resolve(FinalTraining, parse_assignments(assignments))
-    candidates = sample_seeing(space, task, count, Streams(seed).numpy("ground-truth"))
-    course, made_by = Course(space, task, settings, data_dir), options.given_command()
-    path = out / f"{safe_name(space.name)}-{find_task(task).slug}.json"
-    refuse_another_ground_truth(path, course, candidates, seeds)
-    with kept(out), console.counting_bar(quiet=quiet or as_json) as bar:
-        shown = bar.add_task(f"{space.name} on {task}", total=count * seeds)
-        found = train_all(
-            course, candidates, range(seeds), out, workers=workers, after_one=lambda job: bar.advance(shown)
+    training = resolve(FinalTraining, parse_assignments(assignments))
+    with kept(out), console.counted(quiet=quiet or as_json) as show:
+        path = make_ground_truth(
+            space=space_name,
+            task=task,
+            count=count,
+            settings=training,
+            seeds=seeds,
+            seed=seed,
+            workers=workers,
+            data_dir=data_dir,
+            out=out,
+            listener=show,
+            command=options.given_command(),
         )
-    truth = put_together(course, found)
-    save_ground_truth(path, truth, made_by)
-    accuracies = 100 * truth.accuracies()
+    accuracies = 100 * find_ground_truth(path).accuracies()
     if as_json:
         echo_json({"file": str(path), "architectures": len(accuracies), "accuracies": accuracies.tolist()})
         return

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -60,24 +59,26 @@ def command(
       torchrun --nproc-per-node 2 --no-python gtn-cli nas rank --count 50 --ranker real@steps=64
       gtn-cli nas rank --architecture c3-sk.no-c1.a3.c3 --ranker my_package.rankers:my_ranker
     """
-    from gtn_sl.nas.rankers import Setting, find_ranker
-    from gtn_sl.nas.scoring import judgement_seeds, rank
-    from gtn_sl.nas.spaces import find_space
+    from gtn_sl.nas import rank_architectures
 
     console.start_logging(quiet=quiet or as_json)
     interrupt_on_sigterm()
-    space = find_space(space_name)
-    rankers = [find_ranker(name) for name in ranker_names]  # a wrong name fails here, before any work
-    candidates = choices.chosen(space, encodings, count, seed)
-    setting = Setting.of(space, task, data_dir, seed=seed)
     with joined(world_name) as world:
         told = world.rank == 0
-        found = []
-        for ranker in rankers:
-            with kept(out, told=told), console.counting_bar(quiet=quiet or as_json or not told) as bar:
-                shown = bar.add_task(ranker.name, total=len(candidates) * seeds)
-                after = functools.partial(bar.advance, shown)
-                found.append(rank(ranker, candidates, setting, judgement_seeds(seed, seeds), out, after, world))
+        with kept(out, told=told), console.counted(quiet=quiet or as_json or not told) as show:
+            found = rank_architectures(
+                ranker_names,
+                encodings,
+                space=space_name,
+                task=task,
+                count=count,
+                seeds=seeds,
+                seed=seed,
+                data_dir=data_dir,
+                out=out,
+                listener=show,
+                world=world,
+            )
         if not told:
             return
     if as_json:

@@ -42,6 +42,7 @@ def command(
       gtn-cli nas sample --space nb201 --architecture "c3-sk.no-c1.a3.c3" --task cifar10
     """
     from gtn_sl.data import find_task
+    from gtn_sl.nas.candidate import choose
     from gtn_sl.nas.drawing import draw as draw_picture
     from gtn_sl.nas.graph import to_dot
     from gtn_sl.nas.rankers.size import flop_count, parameter_count
@@ -49,7 +50,7 @@ def command(
 
     console.start_logging(quiet=quiet or as_json)
     space, image_task = find_space(space_name), find_task(task)
-    candidates = choices.chosen(space, encodings, count if count or encodings else 10, seed)
+    candidates = choose(space, encodings, count if count or encodings else 10, seed)
     rows = [
         {
             "architecture": candidate.encoding,

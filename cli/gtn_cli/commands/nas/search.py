@@ -13,8 +13,6 @@ from gtn_cli.commands.nas import choices
 from gtn_cli.interrupt import interrupt_on_sigterm
 from gtn_cli.json_output import echo_json
 from gtn_cli.kept_work import kept
-from gtn_core.errors import GTNError
-from gtn_core.folder import make_folder
 
 
 @click.command("search")
@@ -54,49 +52,42 @@ def command(
       gtn-cli nas search --ranker real@steps=32 --search halving@candidates=27 --cpu-seconds 300
       gtn-cli nas search --space cells-small --ranker synflow --search random --evaluations 1000 --seed 1
     """
-    from gtn_core.config import to_dict
-    from gtn_sl.nas.rankers import Setting, find_ranker
-    from gtn_sl.nas.results import safe_name
-    from gtn_sl.nas.search import Budget, Evaluation, find_search, recorded_search
-    from gtn_sl.nas.search.report import DOCUMENT, winners_table
-    from gtn_sl.nas.spaces import find_space
+    from gtn_sl.nas import Budget, search_architectures
+    from gtn_sl.nas.search import Evaluation
+    from gtn_sl.nas.search.report import winners_table
 
     console.start_logging(quiet=quiet or as_json)
     interrupt_on_sigterm()
-    space, ranker, search = find_space(space_name), find_ranker(ranker_name), find_search(search_name)
-    budget = Budget(**limits)
-    budget.limits()
-    setting = Setting.of(space, task, data_dir, seed=seed)
-    folder = make_folder(out / f"{safe_name(search.name)}-{seed}")
-    facts = {
-        "space": space.name,
-        **setting.task.identity(),
-        "budget": to_dict(budget),
-        "command": options.given_command(),
-    }
     with kept(out), console.counting_bar(quiet=quiet or as_json) as bar:
-        shown = bar.add_task(search.name, total=1000)
+        shown = bar.add_task(search_name, total=1000)
 
         def show(evaluation: Evaluation, share: float) -> None:
             best = "" if evaluation.incumbent_value is None else f", best {evaluation.incumbent_value:.4g}"
-            bar.update(shown, completed=min(1000, int(1000 * share)), description=f"{search.name}{best}")
+            bar.update(shown, completed=min(1000, int(1000 * share)), description=f"{search_name}{best}")
 
-        found = recorded_search(
-            search, ranker, setting, budget, out, folder, facts, seed=seed, seeds=seeds, listener=show
+        found = search_architectures(
+            ranker_name,
+            Budget(**limits),
+            search=search_name,
+            space=space_name,
+            task=task,
+            seeds=seeds,
+            seed=seed,
+            data_dir=data_dir,
+            out=out,
+            listener=show,
+            command=options.given_command(),
         )
-    if not found["winners"]:
-        reason = found["history"][-1]["failure"]
-        raise GTNError(f"{ranker.name} failed on every architecture: {reason}; see {folder / DOCUMENT}")
-    document = {**found, "folder": str(folder)}
     if as_json:
-        echo_json(document)
+        echo_json(found)
         return
-    ledger = document["ledger"]
+    ledger = found["ledger"]
     spent = f"{ledger['evaluations']} judgements, {ledger['cpu_seconds']:.3g} CPU-seconds, {ledger['steps']:,} steps"
-    console.print_table(list(winners_table(document, 5)), f"{search.name} by {ranker.name} on {task}: {spent}")
+    console.print_table(list(winners_table(found, 5)), f"{found['search']} by {found['ranker']} on {task}: {spent}")
     if not quiet:
         if ledger["paid_before"] is None:
             click.echo("paid before, for the ranker's teacher: unknown, since its file does not record it")
         elif ledger["paid_before"]:
             click.echo(f"paid before, for the ranker's teacher: {ledger['paid_before']:.3g} CPU-seconds")
-        click.echo(f"report: {folder}; train the winners: gtn-cli nas train --from {shlex.quote(str(folder))}")
+        folder = found["folder"]
+        click.echo(f"report: {folder}; train the winners: gtn-cli nas train --from {shlex.quote(folder)}")

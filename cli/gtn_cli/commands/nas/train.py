@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ from gtn_cli.commands.nas import choices
 from gtn_cli.interrupt import interrupt_on_sigterm
 from gtn_cli.json_output import echo_json
 from gtn_cli.kept_work import kept
-from gtn_core.errors import DataError, UsageError
+from gtn_core.errors import UsageError
 
 
 @click.command("train")
@@ -60,37 +59,39 @@ def command(
       gtn-cli nas train --space cells-small --task cifar10 --count 5 --set augmentation=crop-flip --set auxiliary=0.4
     """
     from gtn_core.config import parse_assignments, resolve
-    from gtn_sl.data import find_task
-    from gtn_sl.nas.final_training import FinalTraining
-    from gtn_sl.nas.spaces import find_space
-    from gtn_sl.nas.trainings import NETWORKS, Course, train_all, training_folder
+    from gtn_sl.nas import FinalTraining, read_search, train_architectures
 
     console.start_logging(quiet=quiet or as_json)
     interrupt_on_sigterm()
-    settings = resolve(FinalTraining, parse_assignments(assignments))
+    training = resolve(FinalTraining, parse_assignments(assignments))
     if source is not None:
-        space_name, task, data, winners = _winners(source, top)
+        search = read_search(source)
+        space_name, task = search["space"], search["task"]
         _refuse_others(source, space_name=space_name, task=task)
-        if find_task(task).digest != data:
-            raise DataError(f"the images of {task} differ from those that the search in {source} was made on")
-        encodings = (*encodings, *winners)
+        encodings = (*encodings, *(encoding for encoding, _ in search["winners"][:top]))
     elif click.get_current_context().get_parameter_source("top") is ParameterSource.COMMANDLINE:
         raise UsageError("--top is the number of winners of a search to train: name the search with --from")
-    space = find_space(space_name)
-    candidates = choices.chosen(space, encodings, count, seed)
-    course = Course(space, task, settings, data_dir, keeps_networks=True)
-    with kept(out), console.counting_bar(quiet=quiet or as_json) as bar:
-        shown = bar.add_task("trainings", total=len(candidates) * seeds)
-        found = train_all(
-            course, candidates, range(seeds), out, workers=workers, after_one=lambda job: bar.advance(shown)
+    with kept(out), console.counted(quiet=quiet or as_json) as show:
+        trained = train_architectures(
+            encodings,
+            space=space_name,
+            task=task,
+            count=count,
+            settings=training,
+            seeds=seeds,
+            seed=seed,
+            workers=workers,
+            data_dir=data_dir,
+            out=out,
+            listener=show,
         )
-    networks = training_folder(course, out).path / NETWORKS
     if as_json:
-        echo_json({**course.identity(), "results": found, "networks": str(networks)})
+        echo_json(trained)
         return
-    console.print_table([_row(text, runs) for text, runs in found.items()], f"{space.name} on {task}, {seeds} seeds")
+    rows = [_row(encoding, runs) for encoding, runs in trained["results"].items()]
+    console.print_table(rows, f"{trained['space']} on {task}, {seeds} seeds")
     if not quiet:
-        click.echo(f"networks: {networks}")
+        click.echo(f"networks: {trained['networks']}")
 
 
 def _refuse_others(source: Path, **of_the_search: str) -> None:
@@ -115,18 +116,3 @@ def _row(encoding: str, runs: dict[int, dict[str, Any]]) -> dict[str, str]:
     cells["CPU s"] = f"{np.mean([run['cpu_seconds'] for run in runs.values()]):.3g}"
     cells["diverged"] = str(len(runs) - len(good))
     return cells
-
-
-def _winners(source: Path, top: int) -> tuple[str, str, str | None, list[str]]:
-    """Returns the space, task, digest of a user's own images (or ``None``) and best ``top`` architectures of a search.
-
-    Raises:
-        UsageError: The folder or file is not the result of a search.
-    """
-    path = source / "search.json" if source.is_dir() else source
-    try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-        winners = [text for text, _ in document["winners"][:top]]
-        return document["space"], document["task"], document.get("data"), winners
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UsageError(f"{source} is not a folder of gtn-cli nas search: {type(error).__name__}: {error}") from error
