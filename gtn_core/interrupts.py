@@ -10,7 +10,7 @@ from types import FrameType
 
 
 class InterruptedRun(KeyboardInterrupt):
-    """The user's Ctrl-C or a SIGTERM, handled between two outer steps: the state has been saved."""
+    """The user's Ctrl-C or a SIGTERM, handled between outer steps or between the learners of a validation."""
 
 
 @contextlib.contextmanager

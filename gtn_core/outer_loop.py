@@ -91,9 +91,10 @@ class OuterLoop:
     def run(self) -> Progress:
         """Trains until the budget is spent; returns the progress at the end.
 
-        Ctrl-C and SIGTERM take effect between outer steps, after a save. A second one takes effect at once, without a
-        save, except with several processes, all of which stop if one of them is interrupted. SIGTERM also saves the
-        last whole step at once, since its sender may not wait for the current one to end.
+        Ctrl-C and SIGTERM take effect between outer steps, or between the learners of a validation, after a save. A
+        second one takes effect at once, without a save, except with several processes, all of which stop if one of
+        them is interrupted. SIGTERM also saves the last whole step at once, since its sender may not wait for the
+        current one to end.
 
         Raises:
             InterruptedRun: The user interrupted it.
@@ -119,18 +120,23 @@ class OuterLoop:
         return self.progress
 
     def _train(self, interrupted: Callable[[], bool]) -> None:
-        self._validate_if_due()
-        while (share := self.settings.spent(self.progress)) < 1:
+        def stop_if_interrupted() -> None:
             if any(self.world.gather(interrupted())):
                 raise InterruptedRun
+
+        self._validate_if_due(stop_if_interrupted)
+        while (share := self.settings.spent(self.progress)) < 1:
+            stop_if_interrupted()
             values = self._step(share)
             self.tracker.scalars(self.progress.iteration, values)
-            if not self._validate_if_due() and self._keeper.seconds_since_saved() > self.settings.save_every:
+            if (
+                not self._validate_if_due(stop_if_interrupted)
+                and self._keeper.seconds_since_saved() > self.settings.save_every
+            ):
                 self.save()
             if self.listener is not None:
                 self.listener(self.progress, self.settings.spent(self.progress), values)
-        if any(self.world.gather(interrupted())):  # in the last step; another outer loop may follow this one
-            raise InterruptedRun
+        stop_if_interrupted()  # in the last step; another outer loop may follow this one
 
     def save(self) -> None:
         """Writes the state that ``resume`` reads, on process 0."""
@@ -195,10 +201,11 @@ class OuterLoop:
             error.rank = 0
             raise error
 
-    def _validate_if_due(self) -> bool:
+    def _validate_if_due(self, between: Callable[[], None]) -> bool:
         """Validates and saves if a validation is due; returns whether it was.
 
-        Progress is updated last: a run that is stopped in between validates again when it is resumed.
+        Progress is updated last: a run that is stopped in between, by ``between`` for one, validates again when it is
+        resumed.
         """
         due = self._validations_due()
         if self.progress.validated >= due:
@@ -206,7 +213,7 @@ class OuterLoop:
         iteration = self.progress.iteration
         keep_in_step(self.world, self._state_tensors())
         try:
-            validation = self.job.validate()
+            validation = self.job.validate(between)
         except DivergedError as error:
             error.args = (f"validation after outer step {iteration}: {error}",)
             raise

@@ -73,20 +73,22 @@ class EvolutionJob:
         _, family = self.learners[iteration % len(self.learners)]
         return family.draw(self.task.spec, random)
 
-    def validate(self) -> Validation:
+    def validate(self, between: Callable[[], None]) -> Validation:
         """See ``Job.validate``."""
         if self.stage.name == "greedy":
-            return self._validate_greedy()
-        return self.judge(partial(bandits, self.teacher) if self.stage.nature.warms_up else self.teacher.model)
+            return self._validate_greedy(between)
+        environment = partial(bandits, self.teacher) if self.stage.nature.warms_up else self.teacher.model
+        return self.judge(environment, between)
 
-    def _validate_greedy(self) -> Validation:
+    def _validate_greedy(self, between: Callable[[], None]) -> Validation:
         """Validates by agents that learn the greedy policy from its own rewards, in states that it explores.
 
         Many policies are equally good but not equally easy to learn; what counts is how well agents do that learn them.
         """
         mean, steps, seconds = first(self.judge.world, self._greedy_figures)
         self.judge.world.broadcast_(self.teacher.state_dict().values())
-        judged = self.judge(partial(bandits, self.teacher))
+        between()
+        judged = self.judge(partial(bandits, self.teacher), between)
         metrics = {**judged.metrics, "real/greedy": mean}
         metrics["cost/real_steps"] += steps
         metrics["perf/cpu_seconds"] += seconds

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from torch import Tensor
 
 from gtn_core.estimators import Episode
@@ -87,9 +89,9 @@ class GradientJob:
         inner_loss = self.form.inner_loss(learners, self.settings)
         return Episode(inner_loss, SGD(), phi, meta_loss, weights, values)
 
-    def validate(self) -> Validation:
+    def validate(self, between: Callable[[], None]) -> Validation:
         """See ``Job.validate``: by agents with their usual hyper-parameters, as in any other stage."""
-        return self.judge(self.lessons.environment.model)
+        return self.judge(self.lessons.environment.model, between)
 
     def save_teacher(self, validation: Validation, iteration: int) -> None:
         """See ``Job.save_teacher``."""

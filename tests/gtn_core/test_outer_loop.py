@@ -44,10 +44,14 @@ class PointTeacher(Teacher):
 
 
 class PointJob:
-    """Fresh learners at random points; episode ``poison`` diverges, and episode ``interrupt`` raises SIGINT."""
+    """Fresh learners at random points; episode ``poison`` diverges, and episode ``interrupt`` raises SIGINT.
+
+    Each validation judges two learners; judgement ``distract`` raises SIGINT.
+    """
 
     def __init__(self, teacher, folder):
         self.teacher, self.folder, self.poison, self.interrupt = teacher, folder, None, None
+        self.distract, self.judged = None, 0
 
     def episode(self, iteration, progress):
         if iteration == self.interrupt:
@@ -63,7 +67,12 @@ class PointJob:
 
         return Episode(inner_loss, SGD(), phi, meta_loss, {3: 1.0})
 
-    def validate(self):
+    def validate(self, between):
+        for _ in range(2):
+            if self.judged == self.distract:
+                signal.raise_signal(signal.SIGINT)
+            self.judged += 1
+            between()
         return Validation(-float((self.teacher.point.detach() - GOAL).norm()))
 
     def save_teacher(self, validation, iteration):
@@ -102,11 +111,11 @@ def make(tmp_path):
 def test_training_improves_score_and_saves_best_teacher(make):
     loop = make(iterations=200)
     validate, scores = loop.job.validate, []
-    loop.job.validate = lambda: scores.append(validate()) or scores[-1]
+    loop.job.validate = lambda *given: scores.append(validate(*given)) or scores[-1]
     progress = loop.run()
     assert progress.iteration == 200
     assert progress.best == max(validation.score for validation in scores)
-    assert progress.best > -0.5 > PointJob(PointTeacher(), None).validate().score
+    assert progress.best > -0.5 > PointJob(PointTeacher(), None).validate(lambda: None).score
     iteration, score = (loop.run_folder.path / "best").read_text().split()
     assert (int(iteration), float(score)) == (progress.best_iteration, progress.best)
 
@@ -114,7 +123,7 @@ def test_training_improves_score_and_saves_best_teacher(make):
 def test_validations_are_evenly_spread_over_run(make):
     loop, seen = make(iterations=10, validations=5), []
     validate = loop.job.validate
-    loop.job.validate = lambda: seen.append(loop.progress.iteration) or validate()
+    loop.job.validate = lambda *given: seen.append(loop.progress.iteration) or validate(*given)
     loop.run()
     assert seen == [0, 2, 4, 6, 8, 10]
 
@@ -122,7 +131,7 @@ def test_validations_are_evenly_spread_over_run(make):
 def test_equal_validations_and_iterations_validate_every_step(make):
     loop = make(iterations=100, validations=100)
     validate, seen = loop.job.validate, []
-    loop.job.validate = lambda: seen.append(loop.progress.iteration) or validate()
+    loop.job.validate = lambda *given: seen.append(loop.progress.iteration) or validate(*given)
     loop.run()
     assert seen == list(range(101))  # in floating point, 0.29 * 100 < 29 and 0.57 * 100 < 57
 
@@ -206,6 +215,24 @@ def test_interrupted_and_resumed_run_ends_bitwise_identical(make, stops, accumul
     assert (whole.run_folder.path / "best").read_text() == (last.run_folder.path / "best").read_text()
 
 
+@pytest.mark.parametrize("distract", [0, 3, 5])
+def test_interrupt_stops_validation_after_learner_and_resume_repeats_it(make, distract):
+    settings = {"iterations": 4, "validations": 2, "save_every": 1e6}
+    whole, part = make("whole", **settings), make("parts", **settings)
+    whole.run()
+    part.job.distract = distract
+    with pytest.raises(InterruptedRun):
+        part.run()
+    assert part.job.judged == distract + 1
+    assert saved_progress(part.run_folder).iteration == distract // 2 * 2
+    last = make("parts", **settings)
+    last.resume()
+    last.run()
+    assert last.job.judged == 6 - distract // 2 * 2
+    assert all(map(torch.equal, whole.teacher.state_dict().values(), last.teacher.state_dict().values()))
+    assert (whole.run_folder.path / "best").read_text() == (last.run_folder.path / "best").read_text()
+
+
 @pytest.mark.parametrize(("place", "step"), [("episode", 7), ("validate", 6)])
 def test_sigterm_during_unfinished_step_saves_last_whole_step(make, place, step):
     whole, part = make("whole", iterations=8, validations=4), make("parts", iterations=8, validations=4, save_every=1e6)
@@ -282,7 +309,7 @@ def test_resume_repeats_validation_that_failed(make):
     whole, part = make("whole", iterations=4, validations=2), make("parts", iterations=4, validations=2)
     whole.run()
     validate = part.job.validate  # of which the last one fails, as if the process died there
-    part.job.validate = lambda: validate() if part.progress.iteration < 4 else 1 / 0
+    part.job.validate = lambda *given: validate(*given) if part.progress.iteration < 4 else 1 / 0
     with pytest.raises(ZeroDivisionError):
         part.run()
     part.save()  # the state right before that validation
@@ -298,7 +325,7 @@ def test_resume_with_extended_budget_continues_validating(make):
     longer, seen = make(iterations=40, validations=5), []
     longer.resume()
     validate = longer.job.validate
-    longer.job.validate = lambda: seen.append(longer.progress.iteration) or validate()
+    longer.job.validate = lambda *given: seen.append(longer.progress.iteration) or validate(*given)
     longer.run()
     assert seen == [16, 24, 32, 40]
 

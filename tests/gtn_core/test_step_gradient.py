@@ -46,10 +46,13 @@ class Points(Teacher):
 
 
 class Job:
-    """Fresh learners that differ by episode; one diverges if ``trouble(episode)``, which may raise signals, is true."""
+    """Fresh learners that differ by episode; one diverges if ``trouble(episode)``, which may raise signals, is true.
 
-    def __init__(self, teacher, folder, trouble=None):
-        self.teacher, self.folder, self.trouble = teacher, folder, trouble
+    A validation calls ``distraction``, which may raise signals, too.
+    """
+
+    def __init__(self, teacher, folder, trouble=None, distraction=lambda: None):
+        self.teacher, self.folder, self.trouble, self.distraction = teacher, folder, trouble, distraction
 
     def episode(self, iteration, progress):
         bad = self.trouble(iteration) if self.trouble else None
@@ -63,14 +66,25 @@ class Job:
 
         return Episode(inner_loss, SGD(), phi, meta_loss, {3: 1.0}, {"cost/real_steps": 1.0})
 
-    def validate(self):
+    def validate(self, between):
+        self.distraction()
+        between()
         return Validation(-float((self.teacher.batch(1)[0].detach() - GOAL).norm()))
 
     def save_teacher(self, validation, iteration):
         (self.folder.path / "best").write_text(f"{iteration}")
 
 
-def train(world, path, estimator="backprop", trouble=None, resume=False, unwritten=None, **settings):
+def train(
+    world,
+    path,
+    estimator="backprop",
+    trouble=None,
+    resume=False,
+    unwritten=None,
+    distraction=lambda: None,
+    **settings,
+):
     """Runs an outer loop; returns theta as a list, or the kind, message and outer step of what stopped it."""
     folder = RunFolder(path)
     if world.rank == 0:
@@ -87,7 +101,7 @@ def train(world, path, estimator="backprop", trouble=None, resume=False, unwritt
     teacher = Points()
     how = ESTIMATORS[estimator](EstimatorConfig(population=10, sigma=0.1, seed=2))
     config = OuterConfig(**{"iterations": 12, "lr": 0.05, "save_every": 1000.0, "validations": 2, **settings})
-    loop = OuterLoop(teacher, Job(teacher, folder, trouble), how, config, folder, tracker, world=world)
+    loop = OuterLoop(teacher, Job(teacher, folder, trouble, distraction), how, config, folder, tracker, world=world)
     try:
         if resume:
             loop.resume()
@@ -140,6 +154,16 @@ def _stopped(world, path):
 def test_interrupt_on_one_rank_stops_all_and_saves_state(in_processes, tmp_path):
     assert in_processes(2, _stopped, tmp_path / "run") == [("InterruptedRun", "", 5)] * 2
     assert saved_progress(RunFolder(tmp_path / "run")).iteration == 5
+
+
+def _stopped_at_once(world, path):
+    return train(world, path, distraction=lambda: world.rank == 1 and signal.raise_signal(signal.SIGINT))
+
+
+def test_interrupt_on_one_rank_stops_validation_of_all(in_processes, tmp_path):
+    assert in_processes(2, _stopped_at_once, tmp_path / "run") == [("InterruptedRun", "", 0)] * 2
+    state = RunFolder(tmp_path / "run")
+    assert (saved_progress(state).iteration, saved_progress(state).validated) == (0, 0)
 
 
 def _poisoned(world, path, episodes, patience):

@@ -4,6 +4,7 @@ import dataclasses
 import json
 import logging
 import os
+import signal
 from pathlib import Path
 from typing import get_args
 
@@ -15,11 +16,13 @@ from gtn_core.checkpoint import load_checkpoint
 from gtn_core.config import parse_assignments, to_dict
 from gtn_core.distributed import SingleProcess
 from gtn_core.errors import DeviceError, GTNError, UsageError
+from gtn_core.interrupts import InterruptedRun
 from gtn_core.run_folder import RunFolder
 from gtn_envs.weights_file import load_environment, save_environment
 from gtn_rl.agents import AGENTS
 from gtn_rl.config import resolve_config
 from gtn_rl.environment_file import write_environment
+from gtn_rl.judge import Judge
 from gtn_rl.natures import NATURES, StageName
 from gtn_rl.run_progress import run_progress
 from gtn_rl.stages.reward_size import FACTORS
@@ -207,6 +210,24 @@ def test_terminations_are_fitted_and_other_parts_stay_fixed(tmp_path):
     terminations = {name for name in fitted if name.startswith("termination")}
     assert changed({name: last[f"teacher.{name}"] for name in fitted}) == terminations
     assert changed(result) <= terminations
+
+
+@pytest.mark.parametrize("stage", ["{name: greedy, population: 4}", "{name: bilevel, population: 4}", "{name: paper}"])
+def test_interrupt_stops_validation_after_kind_of_agents(stage, tmp_path, monkeypatch):
+    judged, judges = [], "agents.judges=['short_agents:ShortDQN', dqn]"
+
+    def interrupted(judge, name, *given):
+        judged.append(name)
+        signal.raise_signal(signal.SIGINT)
+        return figures(judge, name, *given)
+
+    figures = Judge._judged
+    monkeypatch.setattr(Judge, "_judged", interrupted)
+    with pytest.raises(InterruptedRun):
+        meta_train(config("bandit", judges, f"stages=[{stage}]"), RunFolder(tmp_path / "run"))
+    assert judged == ["short_agents:ShortDQN"]
+    (state,) = tmp_path.glob("run/stages/*/state/latest.safetensors")
+    assert load_checkpoint(state, "training-state")[1]["progress"]["validated"] == 0
 
 
 @pytest.mark.slow

@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import signal
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from gtn_core.checkpoint import load_checkpoint
 from gtn_core.errors import DivergedError, UsageError
 from gtn_core.inner_optim import SGD
 from gtn_core.inner_schedule import Schedule
+from gtn_core.interrupts import InterruptedRun
 from gtn_core.planning.plan import StepPlan
 from gtn_core.run_folder import RunFolder
 from gtn_core.seeding import Streams
@@ -89,6 +91,34 @@ def test_run_is_determined_by_seed(tmp_path, config):
         states.append(load_checkpoint(run.state, "training-state")[0])
     assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
     assert not all(torch.equal(states[0][name], states[2][name]) for name in states[0])
+
+
+def test_interrupted_first_validation_is_repeated_by_resume(tmp_path, config, monkeypatch):
+    whole, broken = RunFolder(tmp_path / "whole"), RunFolder(tmp_path / "broken")
+    meta_train(config, whole)
+    trained = []
+
+    def interrupted(*given, **settings):
+        trained.append(given)
+        if len(trained) == 1:
+            signal.raise_signal(signal.SIGINT)
+        return evaluate_stream(*given, **settings)
+
+    monkeypatch.setattr("gtn_sl.job.evaluate_stream", interrupted)
+    with pytest.raises(InterruptedRun):
+        meta_train(config, broken)
+    assert len(trained) == 1
+    meta_train(config, broken, resume=True)
+    rows = [
+        [
+            {tag: value for tag, value in row.items() if not tag.startswith(("perf/", "cost/"))}
+            for row in run.metric_rows()
+        ]
+        for run in (whole, broken)
+    ]
+    assert rows[0] == rows[1]
+    one, other = (load_checkpoint(run.state, "training-state")[0] for run in (whole, broken))
+    assert all(torch.equal(one[name], tensor) for name, tensor in other.items())
 
 
 def test_divergence_in_first_validation_raises_and_keeps_nothing(tmp_path, config):
