@@ -1,71 +1,28 @@
 """One file format for teachers, training states and learners: safetensors with one JSON document in the header.
 
-A file is written under a temporary name, flushed to disk and renamed, so that a reader sees either the old file or the
-new one, never a part. Nothing is unpickled.
+Nothing is unpickled.
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
-import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from gtn_core.errors import CheckpointError, GTNError, UsageError
+from gtn_core.errors import CheckpointError
+from gtn_core.whole_file import replacing
 
 FORMAT = 1
 """Version of the document's layout; readers reject a newer one."""
 
 _KEY = "gtn"  # key of the document in the safetensors metadata
-
-
-@contextlib.contextmanager
-def replacing(path: Path) -> Iterator[BinaryIO]:
-    """Opens a file that atomically replaces ``path`` if the block succeeds, and leaves nothing behind otherwise.
-
-    Raises:
-        GTNError: The file cannot be written; any file at ``path`` is unchanged.
-    """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        try:
-            with temporary.open("wb") as file:
-                yield file
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(path)
-            _sync_folder(path.parent)
-        finally:
-            temporary.unlink(missing_ok=True)
-    except OSError as error:
-        raise GTNError(f"cannot write {path}: {error.strerror or error}") from error
-
-
-def require_writable(path: Path) -> None:
-    """Checks, before any work, that a file can be written.
-
-    Args:
-        path: The file; its folder is created if it does not exist.
-
-    Raises:
-        UsageError: The file cannot be written.
-    """
-    if path.is_dir():
-        raise UsageError(f"cannot write {path}: it is a folder")
-    trial = path.with_name(f".{path.name}.{os.getpid()}.trial")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        trial.touch()
-        trial.unlink()
-    except OSError as error:
-        raise UsageError(f"cannot write {path}: {error.strerror}") from error
 
 
 def save_checkpoint(path: Path, tensors: Mapping[str, Tensor], document: Mapping[str, Any]) -> None:
@@ -175,13 +132,3 @@ def _opened(path: Path) -> Iterator[Any]:
         raise CheckpointError(f"{path} ({size:,} bytes) is truncated or not a safetensors file: {error}") from error
     except OSError as error:
         raise CheckpointError(f"cannot read {path}: {error.strerror or error}") from error
-
-
-def _sync_folder(folder: Path) -> None:
-    """Flushes a rename to disk; does nothing where a folder cannot be opened for that."""
-    with contextlib.suppress(OSError):
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)

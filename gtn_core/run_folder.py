@@ -12,10 +12,11 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import IO, Any, Literal, get_args
 
-from gtn_core.checkpoint import replacing
 from gtn_core.config import changed_settings, read_yaml, resolve, write_yaml
 from gtn_core.errors import UsageError
 from gtn_core.file_lock import held_file
+from gtn_core.folder import obstacle
+from gtn_core.whole_file import replacing
 
 Line = Literal["command", "start", "images"]
 """What a run folder keeps a line about: the command that began it, the teacher that it started from, and the digest of a
@@ -93,13 +94,23 @@ class RunFolder:
         Raises:
             UsageError: The folder already holds a run or other files, or cannot be created.
         """
-        self._refuse_trained()
+        self.refuse_taken()
         try:
-            self._refuse_others_files()
             self.state.parent.mkdir(parents=True, exist_ok=True)
             self.report.mkdir(exist_ok=True)
         except OSError as error:
             raise UsageError(f"cannot create the run folder {self.path}: {error.strerror}") from error
+
+    def refuse_taken(self) -> None:
+        """Checks, without creating anything, that a new run can begin in the folder.
+
+        Raises:
+            UsageError: The folder already holds a run or other files, or cannot be created.
+        """
+        self._refuse_trained()
+        if why := obstacle(self.path):
+            raise UsageError(f"cannot create the run folder {self.path}: {why}")
+        self._refuse_others_files()
 
     def clear(self) -> None:
         """Removes what is left of a run that ended before any training; the caller must hold the lock.

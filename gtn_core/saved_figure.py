@@ -6,7 +6,7 @@ import io
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gtn_core.checkpoint import replacing
+from gtn_core.whole_file import replacing
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -10,7 +10,6 @@ from typing import Any
 import gymnasium as gym
 import torch
 
-from gtn_core.checkpoint import replacing
 from gtn_core.device import resolve_device
 from gtn_core.distributed import SingleProcess, World, everywhere, first
 from gtn_core.distributed.files import held_by_first
@@ -20,6 +19,7 @@ from gtn_core.outer_loop import Listener
 from gtn_core.progress import Progress
 from gtn_core.run_folder import RunFolder
 from gtn_core.threads import threads_put_back
+from gtn_core.whole_file import replacing
 from gtn_rl.config import RLConfig
 from gtn_rl.gradient import FORMS
 from gtn_rl.judge import judges, learners

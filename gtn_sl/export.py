@@ -18,9 +18,9 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from gtn_core.checkpoint import replacing, require_writable
 from gtn_core.errors import GTNError, UsageError
 from gtn_core.registry import Registry
+from gtn_core.whole_file import replacing, require_writable
 from gtn_envs import DataStream, make_stream, save_stream
 from gtn_envs.episode_orders import GIVEN, ORDERS
 from gtn_sl.curricula import CURRICULA

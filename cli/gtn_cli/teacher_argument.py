@@ -67,19 +67,6 @@ def data_dir_of_run(name: Path) -> Path | None:
     return Path(stored) if isinstance(stored, str) and Path(stored).is_dir() else None
 
 
-def require_safetensors(option: str, path: Path) -> None:
-    """Checks, before any work, that an option names a ``.safetensors`` file that can be written.
-
-    Raises:
-        UsageError: It names another kind of file, or the file cannot be written.
-    """
-    from gtn_core.checkpoint import require_writable
-
-    if path.suffix != ".safetensors":
-        raise UsageError(f"{option} must name a .safetensors file, not {path}")
-    require_writable(path)
-
-
 def refuse_to_replace(teacher: Path, option: str, path: Path) -> None:
     """Checks that what is made from a teacher does not overwrite it.
 

@@ -14,9 +14,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from gtn_core.checkpoint import replacing
 from gtn_core.errors import GTNError
 from gtn_core.second_order import Batch
+from gtn_core.whole_file import replacing
 
 log = logging.getLogger(__name__)
 

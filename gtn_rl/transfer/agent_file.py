@@ -7,7 +7,7 @@ import pickle
 from pathlib import Path
 from typing import Any
 
-from gtn_core.checkpoint import replacing
+from gtn_core.whole_file import replacing
 
 
 def agent_path(path: Path) -> Path:

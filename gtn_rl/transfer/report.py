@@ -8,9 +8,9 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from gtn_core.checkpoint import replacing
 from gtn_core.errors import UsageError
 from gtn_core.markdown import markdown_table
+from gtn_core.whole_file import replacing
 from gtn_rl.environments import Environment
 from gtn_rl.provenance import stages_of
 from gtn_rl.transfer.agents import CLONING, UNTRAINED

@@ -10,10 +10,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from gtn_core.checkpoint import replacing
 from gtn_core.errors import GTNError
 from gtn_core.file_lock import held_file
 from gtn_core.folder import make_folder
+from gtn_core.whole_file import replacing
 from gtn_rl.transfer.agents import AgentJob
 
 

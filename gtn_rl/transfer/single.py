@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gtn_core.checkpoint import require_writable
 from gtn_core.config import read_yaml
 from gtn_core.counts import require_counts
 from gtn_core.errors import UsageError
 from gtn_core.seeding import Streams
 from gtn_core.threads import one_thread
+from gtn_core.whole_file import require_writable
 from gtn_rl.environments import Environment, find_environment, require_same_spaces
 from gtn_rl.sb3.algorithms import Algorithm, algorithm, require_fit
 from gtn_rl.sb3.divergence import divergence_told

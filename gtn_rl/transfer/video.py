@@ -10,8 +10,8 @@ import gymnasium as gym
 import numpy as np
 from PIL import Image
 
-from gtn_core.checkpoint import replacing
 from gtn_core.errors import GTNError, UsageError
+from gtn_core.whole_file import replacing
 from gtn_rl.environments import Environment
 from gtn_rl.reports.desktop import need_no_desktop
 from gtn_rl.sb3.randomness import own_randomness

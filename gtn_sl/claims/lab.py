@@ -11,12 +11,12 @@ from typing import Any
 
 import torch
 
-from gtn_core.checkpoint import replacing
 from gtn_core.config import resolve
 from gtn_core.errors import DivergedError
 from gtn_core.progress import Progress
 from gtn_core.run_folder import RunFolder
 from gtn_core.seeding import Streams
+from gtn_core.whole_file import replacing
 from gtn_sl.claims.scale import Scale
 from gtn_sl.config import MetaTrainConfig
 from gtn_sl.data import Split, TaskData

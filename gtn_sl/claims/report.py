@@ -9,9 +9,9 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from gtn_core.checkpoint import replacing
 from gtn_core.markdown import markdown_table
 from gtn_core.saved_figure import save_figure
+from gtn_core.whole_file import replacing
 from gtn_sl.claims.protocol import Claim, Evidence
 from gtn_sl.config import resolve_config
 

@@ -11,11 +11,11 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from gtn_core.checkpoint import replacing
 from gtn_core.config import to_dict
 from gtn_core.device import resolve_device
 from gtn_core.errors import UsageError
-from gtn_core.folder import make_folder
+from gtn_core.folder import make_folder, refuse_other_files
+from gtn_core.whole_file import replacing
 from gtn_sl.claims.lab import TRAINING_SHARE, Lab, Made, Show
 from gtn_sl.claims.protocol import CLAIMS, Evidence, Run
 from gtn_sl.claims.report import write_report
@@ -222,7 +222,6 @@ def _claim_folder(folder: Path, setup: Setup) -> None:
             now = ", ".join(f"{key} {asked[key]}" for key in differing)
             raise UsageError(f"{folder} already holds a study of {was}, not {now}; choose another --out")
         return
-    if any(make_folder(folder).iterdir()):
-        raise UsageError(f"{folder} already holds other files; --out must be new or empty")
-    with replacing(path) as file:
+    refuse_other_files(folder, path.name)
+    with replacing(make_folder(folder) / path.name) as file:
         file.write(json.dumps(asked, indent=1).encode())

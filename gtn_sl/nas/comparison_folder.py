@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gtn_core.checkpoint import replacing
 from gtn_core.distributed import SingleProcess, World, everywhere, first
 from gtn_core.errors import DataError, UsageError
 from gtn_core.markdown import markdown_table
+from gtn_core.whole_file import replacing
 from gtn_sl.nas.comparison import Comparison, compare, table, to_json
 from gtn_sl.nas.comparison_plots import plot_correlations, plot_cost, plot_scatter
 from gtn_sl.nas.ground_truth import GroundTruth, find_ground_truth, whole_truth

@@ -12,10 +12,10 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from gtn_core.checkpoint import replacing
 from gtn_core.errors import DataError, UsageError
 from gtn_core.markdown import markdown_table
 from gtn_core.saved_figure import save_figure
+from gtn_core.whole_file import replacing
 from gtn_sl.nas.contest import DRAWN, Contestant
 from gtn_sl.nas.ranker_names import short_name
 

@@ -16,11 +16,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gtn_core.checkpoint import replacing
 from gtn_core.counts import require_counts
 from gtn_core.errors import DataError, DivergedError, UsageError, unknown_name
 from gtn_core.seeding import Streams
 from gtn_core.version import installed_version
+from gtn_core.whole_file import replacing
 from gtn_sl.data import find_task
 from gtn_sl.nas.candidate import Candidate, sample_seeing
 from gtn_sl.nas.final_training import FinalTraining

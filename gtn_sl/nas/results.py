@@ -11,10 +11,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from gtn_core.checkpoint import replacing
 from gtn_core.errors import GTNError
 from gtn_core.file_lock import held_file
 from gtn_core.folder import make_folder
+from gtn_core.whole_file import replacing
 
 log = logging.getLogger(__name__)
 

@@ -13,9 +13,9 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
 
-from gtn_core.checkpoint import replacing
 from gtn_core.saved_figure import save_figure
 from gtn_core.tracking import Picture
+from gtn_core.whole_file import replacing
 from gtn_sl.evaluation import Evaluation
 from gtn_sl.teacher import SupervisedTeacher
 

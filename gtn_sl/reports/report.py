@@ -10,9 +10,9 @@ from typing import Any
 
 import torch
 
-from gtn_core.checkpoint import replacing
 from gtn_core.markdown import markdown_table
 from gtn_core.run_folder import RunFolder
+from gtn_core.whole_file import replacing
 from gtn_sl.evaluation import Evaluation
 from gtn_sl.reports.learner_plot import plot_learners
 from gtn_sl.reports.pictures import batch_grid, one_of_each

@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import subprocess
+import sys
 from types import SimpleNamespace
 
 import pytest
@@ -9,7 +11,45 @@ import yaml
 
 from gtn_cli.teacher_argument import data_dir_of_run
 from gtn_core.errors import UsageError
+from gtn_core.run_folder import RunFolder
 from gtn_rl.transfer.report import refuse_another_study
+
+REFUSED = """
+import sys
+from gtn_cli.main import main
+for line in sys.stdin.read().splitlines():
+    try:
+        main(line.split())
+    except SystemExit as ended:
+        assert ended.code == 2, line
+    assert "torch" not in sys.modules, line
+"""
+
+
+def test_unusable_output_is_refused_before_torch_is_imported(tmp_path):
+    run = tmp_path / "run"
+    RunFolder(run).create()
+    RunFolder(run).state.touch()
+    commands = {
+        f"meta-train --task digits --out {run}": "already holds a run",
+        f"meta-train --task CartPole-v1 --out {run}/config.yaml/below": "cannot create the run folder",
+        f"meta-train --resume {tmp_path}/nowhere": "is not a run folder",
+        "train-learner --teacher digits --save model.pt": "--save must name a .safetensors file, not model.pt",
+        f"compact digits --out {tmp_path}": "is a directory",
+        "evaluate digits --out /dev/null/report": "cannot create the folder /dev/null/report: Not a directory",
+        "export-dataset digits --out /dev/null/d.npz": "cannot write /dev/null/d.npz: Not a directory",
+        "train-agent --env CartPole-v1 --save /dev/null/a.zip": "cannot write /dev/null/a.zip",
+        "transfer GTN-CartPole-v0 --out /dev/null": "cannot create the folder /dev/null",
+        f"reproduce speed --out {run}": "already holds other files",
+        "nas search --ranker synflow --out /dev/null": "cannot create the folder /dev/null",
+    }
+    (run / "config.yaml").touch()
+    before = sorted(tmp_path.rglob("*"))
+    told = subprocess.run([sys.executable, "-c", REFUSED], input="\n".join(commands), capture_output=True, text=True)
+    assert told.returncode == 0, told.stderr
+    for message in commands.values():
+        assert message in told.stderr
+    assert sorted(tmp_path.rglob("*")) == before
 
 
 def test_evaluate_rejects_unwritable_report(call, trained, tmp_path):

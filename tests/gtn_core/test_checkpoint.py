@@ -14,12 +14,11 @@ from gtn_core.checkpoint import (
     load_document,
     load_into,
     pack_optimizer,
-    replacing,
-    require_writable,
     save_checkpoint,
     unpack_optimizer,
 )
 from gtn_core.errors import CheckpointError, GTNError, UsageError
+from gtn_core.whole_file import replacing, require_writable
 
 names = st.text(st.characters(whitelist_categories=("Ll", "Nd")), min_size=1, max_size=8)
 values = st.recursive(

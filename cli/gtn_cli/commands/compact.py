@@ -8,18 +8,19 @@ import click
 
 from gtn_cli import console, options
 from gtn_cli.json_output import echo_json
+from gtn_cli.output_path import OutputFile
 from gtn_cli.teacher_argument import (
     data_dir_of_run,
     read_teacher,
     refuse_to_replace,
-    require_safetensors,
     teacher_argument,
 )
+from gtn_core.whole_file import require_writable
 
 
 @click.command("compact")
 @teacher_argument
-@click.option("--out", required=True, type=click.Path(dir_okay=False, path_type=Path), help="File to write.")
+@click.option("--out", required=True, type=OutputFile(".safetensors"), help="File to write.")
 @click.option(
     "-n", "--count", default=20, show_default=True, type=click.IntRange(min=1), help="Fresh learners per architecture."
 )
@@ -55,8 +56,8 @@ def command(
 
     console.start_logging(quiet=quiet or as_json)
     reuse_pages()
-    require_safetensors("--out", out)
     file = read_teacher(teacher)
+    require_writable(out)
     refuse_to_replace(file.path, "--out", out)
     data = load_real_images(file, data_dir or data_dir_of_run(teacher))
     with console.counting_bar(quiet=quiet or as_json) as bar:

@@ -13,6 +13,7 @@ import click
 from gtn_cli import console, options
 from gtn_cli.interrupt import interrupt_on_sigterm
 from gtn_cli.json_output import echo_json
+from gtn_cli.output_path import OutputFolder
 from gtn_cli.report_folder import folder_beside
 from gtn_cli.teacher_argument import data_dir_of_run, read_teacher, teacher_argument
 from gtn_core.errors import UsageError
@@ -70,7 +71,7 @@ log = logging.getLogger("gtn_cli")
 @options.data_dir
 @click.option(
     "--out",
-    type=click.Path(path_type=Path),
+    type=OutputFolder(),
     help="Folder for the report.  [default: report/ in the run, one named like the file, or for a shipped teacher"
     " runs/evaluate/NAME]",
 )
@@ -193,7 +194,7 @@ def _report_folder(teacher: Path, out: Path | None) -> Path:
     Raises:
         UsageError: The folder cannot be created or written to.
     """
-    from gtn_core.checkpoint import require_writable
+    from gtn_core.whole_file import require_writable
     from gtn_sl.shipped import is_shipped
 
     usual = Path("runs") / "evaluate" / teacher.stem if is_shipped(teacher) else folder_beside(teacher)

@@ -9,6 +9,7 @@ import click
 
 from gtn_cli import console, options
 from gtn_cli.json_output import echo_json
+from gtn_cli.output_path import OutputFile
 from gtn_cli.teacher_argument import read_teacher, refuse_to_replace, teacher_argument
 
 FORMATS = ("stream", "safetensors", "npz", "png")  # repeated here to avoid importing torch
@@ -22,7 +23,7 @@ FORMATS = ("stream", "safetensors", "npz", "png")  # repeated here to avoid impo
     type=click.Choice(FORMATS),
     help="Output format.  [default: npz if --out ends in .npz, else stream]",
 )
-@click.option("--out", required=True, type=click.Path(path_type=Path), help="File to write, or for png a folder.")
+@click.option("--out", required=True, type=OutputFile(dir_okay=True), help="File to write, or for png a folder.")
 @options.seed("Seed of the exported noise, labels or order, if the curriculum draws them anew for each learner.")
 @options.inner_steps
 @options.output_mode

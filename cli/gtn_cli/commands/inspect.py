@@ -12,6 +12,7 @@ from gtn_cli import console, options
 from gtn_cli.drawn import drawn
 from gtn_cli.environment_file import kind_of
 from gtn_cli.json_output import echo_json
+from gtn_cli.output_path import OutputFolder
 from gtn_cli.report_folder import folder_beside
 from gtn_cli.teacher_argument import complete_any
 
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--out",
-    type=click.Path(path_type=Path),
+    type=OutputFolder(),
     help="Folder for the pictures.  [default: report/ of a run, else one named like the file]",
 )
 @options.output_mode

@@ -18,6 +18,7 @@ from gtn_cli.interrupt import EXIT_INTERRUPTED, interrupt_on_sigterm
 from gtn_cli.joined import together
 from gtn_cli.json_output import echo_json
 from gtn_cli.meta_training import MetaTraining, new_meta_training, resumed_meta_training
+from gtn_cli.output_path import alone
 from gtn_cli.teacher_argument import complete_any
 from gtn_core.errors import UsageError
 
@@ -134,15 +135,21 @@ def command(
 
     console.start_logging(quiet=quiet or as_json)
     interrupt_on_sigterm()
+    beside = {"--task": task, "--preset": preset, "--config": config_file, "--set": assignments, "--seed": seed}
+    beside |= {"--out": out, "--kind": kind, "--estimator": estimator, "--from": start}
+    if alone():  # of several processes the first one knows, once they have joined
+        if resume is not None:
+            _refuse_beside_resume(beside)
+            RunFolder(resume).read_config()
+        elif out is not None:
+            RunFolder(out).refuse_taken()
     given = Given(minutes, iterations, seed, threads, device, data_dir, kind, estimator, start)
 
     def work(world: World) -> None:
         silent, document = quiet or world.rank > 0, as_json and world.rank == 0
         console.start_logging(quiet=silent or document)
         if resume is not None:
-            others = {"--task": task, "--preset": preset, "--config": config_file, "--set": assignments, "--seed": seed}
-            more = {"--out": out, "--kind": kind, "--estimator": estimator, "--from": start}
-            _refuse_beside_resume({**others, **more})
+            _refuse_beside_resume(beside)
         begun = resume or _restarted(out, world)
         if begun is not None:
             training, folder = _resumed(begun, given, world), begun

@@ -15,6 +15,8 @@ from gtn_cli import console, options
 from gtn_cli.interrupt import interrupt_on_sigterm
 from gtn_cli.json_output import echo_json
 from gtn_cli.kept_work import kept
+from gtn_cli.output_path import OutputFolder
+from gtn_core.folder import refuse_other_files
 
 log = logging.getLogger("gtn_cli")
 
@@ -48,9 +50,7 @@ def complete_claim(ctx: click.Context, parameter: click.Parameter, typed: str) -
 @options.seed()
 @options.device()
 @options.data_dir
-@click.option(
-    "--out", type=click.Path(path_type=Path), help="Output folder.  [default: runs/reproduce/CLAIM-TASK-BUDGET]"
-)
+@click.option("--out", type=OutputFolder(), help="Output folder.  [default: runs/reproduce/CLAIM-TASK-BUDGET]")
 @options.output_mode
 def command(
     claim: str,
@@ -84,6 +84,8 @@ def command(
       gtn-cli reproduce curriculum --task mnist --data-dir data --minutes 60
       gtn-cli reproduce transfer --budget full --device cuda
     """
+    if out is not None:
+        refuse_other_files(out, "study.json")
     from gtn_sl import reproduce_claim
     from gtn_sl.claims.study import study_folder
 

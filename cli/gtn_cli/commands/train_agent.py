@@ -12,6 +12,7 @@ from click.shell_completion import CompletionItem
 from gtn_cli import console, options
 from gtn_cli.interrupt import EXIT_INTERRUPTED, interrupt_on_sigterm
 from gtn_cli.json_output import echo_json
+from gtn_cli.output_path import OutputFile, OutputFolder
 from gtn_core.config import parse_assignments
 from gtn_core.errors import UsageError
 
@@ -76,13 +77,13 @@ def complete_algorithm(ctx: click.Context, parameter: click.Parameter, typed: st
     "--set", "assignments", multiple=True, metavar="KEY=VALUE", help="One setting, e.g. learning_rate=1e-3; repeatable."
 )
 @options.seed()
-@click.option("--tensorboard", type=click.Path(file_okay=False, path_type=Path), help="Folder for TensorBoard events.")
+@click.option("--tensorboard", type=OutputFolder(), help="Folder for TensorBoard events.")
 @click.option(
     "--save",
-    type=click.Path(path_type=Path),
+    type=OutputFile(),
     help="Write the agent to this zip, for its class's load (and, if observations are normalised, NAME.vecnormalize.pkl).",
 )
-@click.option("--video", type=click.Path(path_type=Path), help="Record one real episode as a GIF.")
+@click.option("--video", type=OutputFile(), help="Record one real episode as a GIF.")
 @options.data_dir
 @options.output_mode
 def command(

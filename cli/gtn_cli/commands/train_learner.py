@@ -10,14 +10,15 @@ import click
 
 from gtn_cli import console, options
 from gtn_cli.json_output import echo_json
+from gtn_cli.output_path import OutputFile
 from gtn_cli.teacher_argument import (
     complete_teacher,
     data_dir_of_run,
     read_teacher,
     refuse_to_replace,
-    require_safetensors,
 )
 from gtn_core.errors import DataError
+from gtn_core.whole_file import require_writable
 
 if TYPE_CHECKING:
     from gtn_sl.classifier import Classifier
@@ -34,9 +35,7 @@ if TYPE_CHECKING:
     shell_complete=complete_teacher,
 )
 @click.option("--learner", metavar="NAME[:WIDTHS]", help="Architecture.  [default: the teacher's]")
-@click.option(
-    "--save", type=click.Path(dir_okay=False, path_type=Path), help="Write the classifier to this .safetensors file."
-)
+@click.option("--save", type=OutputFile(".safetensors"), help="Write the classifier to this .safetensors file.")
 @options.seed("Seed of the (first) learner's weights.")
 @options.inner_steps
 @click.option(
@@ -83,7 +82,7 @@ def command(
     reuse_pages()
     file, place = read_teacher(teacher), resolve_device(device or "auto")
     if save is not None:
-        require_safetensors("--save", save)
+        require_writable(save)
         refuse_to_replace(file.path, "--save", save)
     classifiers, began = [], time.perf_counter()
     with console.counting_bar(quiet=quiet or as_json) as bar:

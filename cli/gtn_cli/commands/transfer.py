@@ -16,6 +16,7 @@ from gtn_cli.interrupt import interrupt_on_sigterm
 from gtn_cli.joined import joined
 from gtn_cli.json_output import echo_json
 from gtn_cli.kept_work import kept
+from gtn_cli.output_path import OutputFolder
 from gtn_core.errors import UsageError
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ log = logging.getLogger("gtn_cli")
 )
 @click.option(
     "--out",
-    type=click.Path(path_type=Path),
+    type=OutputFolder(),
     help="Output folder; with several ENV, the parent of theirs.  [default: runs/transfer/ENV]",
 )
 @options.data_dir

@@ -10,11 +10,11 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from gtn_core.checkpoint import replacing
 from gtn_core.errors import DataError, UsageError
 from gtn_core.run_folder import RunFolder
 from gtn_core.saved_figure import save_figure
 from gtn_core.tracking import RunTracker
+from gtn_core.whole_file import replacing
 from gtn_sl.data import find_task
 from gtn_sl.nas.search.run import Evaluation, Found
 from gtn_sl.reports.plots import COLOURS

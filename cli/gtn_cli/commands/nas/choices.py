@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import click
 from click.shell_completion import CompletionItem
 
 from gtn_cli import options
+from gtn_cli.output_path import OutputFolder
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -217,6 +217,6 @@ def out(default: str) -> Callable[[F], F]:
         "--out",
         default=default,
         show_default=True,
-        type=click.Path(file_okay=False, path_type=Path),
+        type=OutputFolder(),
         help="Work folder; results that it already holds are reused.",
     )

@@ -9,6 +9,7 @@ import click
 from gtn_cli import console, options
 from gtn_cli.commands.nas import choices
 from gtn_cli.json_output import echo_json
+from gtn_cli.output_path import OutputFolder
 from gtn_core.folder import make_folder
 
 
@@ -18,7 +19,7 @@ from gtn_core.folder import make_folder
 @choices.task
 @click.option(
     "--draw",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=OutputFolder(),
     help="Folder for a PNG and a DOT file of each architecture.",
 )
 @options.output_mode
