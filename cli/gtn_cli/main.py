@@ -87,8 +87,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             code = cli.main(args=list(arguments) if arguments is not None else None, standalone_mode=False)
         sys.exit(code if isinstance(code, int) else 0)
     except click.ClickException as error:
-        if not _told_by_another(error, sys.argv[1:] if arguments is None else arguments):
-            error.show()
+        error.show()
         sys.exit(error.exit_code)
     except (click.Abort, KeyboardInterrupt):
         click.echo("interrupted", err=True)
@@ -115,15 +114,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
             _fail(str(error), EXIT_FAILED)
         kind = type(error).__name__
         _fail(f"internal error: {kind}: {error} ({WHERE}; please report it)", EXIT_FAILED)
-
-
-def _told_by_another(error: click.ClickException, arguments: Sequence[str]) -> bool:
-    """Returns whether another process on this machine reports the same error: one of the arguments, not of a file."""
-    from gtn_core.launcher import another_has_the_same
-
-    parameter = getattr(error, "param", None)
-    about_a_file = parameter is not None and isinstance(parameter.type, click.Path)
-    return isinstance(error, click.UsageError) and not about_a_file and another_has_the_same(arguments, os.environ)
 
 
 def _is_gymnasiums(error: Exception) -> bool:

@@ -129,24 +129,21 @@ def command(
     from gtn_rl.transfer.plan import TransferPlan
     from gtn_rl.transfer.study import transfer_study
 
-    def asked() -> TransferPlan:
-        return TransferPlan(
-            algorithms=algorithms,
-            settings=settings,
-            agents=seeds,
-            steps=_steps(steps),
-            episodes=episodes,
-            controls=controls,
-            control_steps=control_steps,
-            seed=seed,
-            workers=workers,
-        )
-
+    plan = TransferPlan(
+        algorithms=algorithms,
+        settings=settings,
+        agents=seeds,
+        steps=_steps(steps),
+        episodes=episodes,
+        controls=controls,
+        control_steps=control_steps,
+        seed=seed,
+        workers=workers,
+    )
     made_by = options.given_command()
     with joined(world_name) as world:
         speaks = world.rank == 0
         console.start_logging(quiet=quiet or as_json or not speaks)
-        plan = everywhere(world, asked)  # so that one process reports what is wrong with it
         pairs = everywhere(world, lambda: _pairs(names, task, plan))
         folders = everywhere(world, lambda: _folders(pairs, out))
         documents = []
