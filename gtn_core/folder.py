@@ -30,7 +30,7 @@ def obstacle(path: Path) -> str | None:
     nearest = next(place for place in (path, *path.absolute().parents) if os.path.exists(place))
     if not nearest.is_dir():
         return os.strerror(errno.ENOTDIR)
-    return None if os.access(nearest, os.W_OK | os.X_OK) else os.strerror(errno.EACCES)
+    return None if os.access(nearest, os.R_OK | os.W_OK | os.X_OK) else os.strerror(errno.EACCES)
 
 
 def refuse_other_files(path: Path, own: str) -> None:

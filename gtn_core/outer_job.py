@@ -36,14 +36,14 @@ class Job(Protocol):
             progress: Share of the run that is done, in ``[0, 1)``.
         """
 
-    def validate(self, between: Callable[[], None]) -> Validation:
+    def validate(self, before_learner: Callable[[], None]) -> Validation:
         """Judges the current teacher on fresh learners and validation data, without changing any state of the run.
 
         Called on every process, and must return the same score and metrics on all of them.
 
         Args:
-            between: To be called between learners, as often on every process; it raises ``InterruptedRun`` on all of
-                them if the run is to stop, and a resumed run validates again.
+            before_learner: To be called before each learner, as often on every process; it raises ``InterruptedRun`` on
+                all of them if the run is to stop, and a resumed run validates again.
         """
 
     def save_teacher(self, validation: Validation, iteration: int) -> None:

@@ -201,10 +201,10 @@ class OuterLoop:
             error.rank = 0
             raise error
 
-    def _validate_if_due(self, between: Callable[[], None]) -> bool:
+    def _validate_if_due(self, before_learner: Callable[[], None]) -> bool:
         """Validates and saves if a validation is due; returns whether it was.
 
-        Progress is updated last: a run that is stopped in between, by ``between`` for one, validates again when it is
+        Progress is updated last: a run that is stopped in between, by ``before_learner`` for one, validates again when it is
         resumed.
         """
         due = self._validations_due()
@@ -213,7 +213,7 @@ class OuterLoop:
         iteration = self.progress.iteration
         keep_in_step(self.world, self._state_tensors())
         try:
-            validation = self.job.validate(between)
+            validation = self.job.validate(before_learner)
         except DivergedError as error:
             error.args = (f"validation after outer step {iteration}: {error}",)
             raise

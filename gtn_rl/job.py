@@ -73,22 +73,21 @@ class EvolutionJob:
         _, family = self.learners[iteration % len(self.learners)]
         return family.draw(self.task.spec, random)
 
-    def validate(self, between: Callable[[], None]) -> Validation:
+    def validate(self, before_learner: Callable[[], None]) -> Validation:
         """See ``Job.validate``."""
         if self.stage.name == "greedy":
-            return self._validate_greedy(between)
+            return self._validate_greedy(before_learner)
         environment = partial(bandits, self.teacher) if self.stage.nature.warms_up else self.teacher.model
-        return self.judge(environment, between)
+        return self.judge(environment, before_learner)
 
-    def _validate_greedy(self, between: Callable[[], None]) -> Validation:
+    def _validate_greedy(self, before_learner: Callable[[], None]) -> Validation:
         """Validates by agents that learn the greedy policy from its own rewards, in states that it explores.
 
         Many policies are equally good but not equally easy to learn; what counts is how well agents do that learn them.
         """
         mean, steps, seconds = first(self.judge.world, self._greedy_figures)
         self.judge.world.broadcast_(self.teacher.state_dict().values())
-        between()
-        judged = self.judge(partial(bandits, self.teacher), between)
+        judged = self.judge(partial(bandits, self.teacher), before_learner)
         metrics = {**judged.metrics, "real/greedy": mean}
         metrics["cost/real_steps"] += steps
         metrics["perf/cpu_seconds"] += seconds

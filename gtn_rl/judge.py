@@ -71,35 +71,35 @@ class Judge:
     logs: bool = False
 
     def __call__(
-        self, environment: Callable[[int], LearnedVariants], between: Callable[[], None] = lambda: None
+        self, environment: Callable[[int], LearnedVariants], before_kind: Callable[[], None] = lambda: None
     ) -> Validation:
         """Returns the mean real return, in which every kind of agent has the same weight, and the figures of each kind.
 
         Args:
             environment: Maps a number of agents to as many copies of the environment.
-            between: Called between kinds of agents; see ``Job.validate``.
+            before_kind: Called before each kind of agent; see ``Job.validate``.
 
         Raises:
             DivergedError: No agent of a kind has a finite return.
         """
-        return self.each(environment, 1, between)[0].all
+        return self.each(environment, 1, before_kind)[0].all
 
     def each(
-        self, environments: Callable[[int], LearnedVariants], count: int, between: Callable[[], None] = lambda: None
+        self, environments: Callable[[int], LearnedVariants], count: int, before_kind: Callable[[], None] = lambda: None
     ) -> list[Verdict]:
         """Judges several environments, whose agents train as one population and meet the same randomness in each.
 
         Args:
             environments: Maps a number n to n copies of each environment, one environment after the other.
             count: Number of environments.
-            between: Called between kinds of agents; see ``Job.validate``.
+            before_kind: Called before each kind of agent; see ``Job.validate``.
 
         Raises:
             DivergedError: No agent of a kind has a finite return.
         """
         kinds = judges(self.config, self.task.spec)
         told = share_out(
-            self.world, kinds, lambda kind: self._judged(*kind, environments, count), lambda kind, found: between()
+            self.world, kinds, lambda kind: self._judged(*kind, environments, count), before_round=before_kind
         )
         by_kind = {name: found for (name, _), found in zip(kinds, told, strict=True)}
         return [_verdict({name: found[i] for name, found in by_kind.items()}) for i in range(count)]

@@ -14,8 +14,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from gtn_core.checkpoint import load_checkpoint, load_into, save_checkpoint
-from gtn_core.errors import GTNError
+from gtn_core.counts import require_counts
+from gtn_core.errors import GTNError, UsageError
 from gtn_core.seeding import Streams
+from gtn_core.whole_file import require_writable
 from gtn_sl.data import TaskData
 from gtn_sl.evaluation import evaluate_stream
 from gtn_sl.judging import step_plan
@@ -70,9 +72,14 @@ def compact_teacher(
         after_learner: Called after each learner, ``units_of_work`` times in all.
 
     Raises:
+        UsageError: ``count`` is not positive, or ``path`` has another suffix or is no place to write to.
         GTNError: The drop is larger, and nothing was written; or the file cannot be written.
     """
     path = Path(path)
+    require_counts(count=count)
+    if path.suffix != ".safetensors":
+        raise UsageError(f"a teacher is written to a .safetensors file, not to {path}")
+    require_writable(path)
     tensors, document = load_checkpoint(file.path, "teacher")
     stored = in_float16(tensors)
     halved = dataclasses.replace(file, teacher=copy.deepcopy(file.teacher))

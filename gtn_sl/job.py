@@ -116,9 +116,9 @@ class SupervisedJob:
             batches[step] = images, self.train.labels[chosen]
         return batches
 
-    def validate(self, between: Callable[[], None]) -> Validation:
+    def validate(self, before_learner: Callable[[], None]) -> Validation:
         """See ``Job.validate``."""
-        results = self.judge(self.data.validation, between)
+        results = self.judge(self.data.validation, before_learner)
         first, last = (self.teacher.batch(step)[0].detach() for step in (0, self.teacher.steps - 1))
         pictures = {
             "inner/schedule": schedule_picture(self.teacher),
@@ -127,12 +127,12 @@ class SupervisedJob:
         }
         return Validation(float(np.mean([result.mean for result in results])), _accuracies(results), pictures)
 
-    def judge(self, split: Split, between: Callable[[], None] = lambda: None) -> list[Evaluation]:
+    def judge(self, split: Split, before_learner: Callable[[], None] = lambda: None) -> list[Evaluation]:
         """Trains the validation learners on the current teacher and tests them on a split of real data.
 
         Args:
             split: The real data.
-            between: See ``Job.validate``.
+            before_learner: See ``Job.validate``.
 
         Raises:
             DivergedError: Every learner diverged.
@@ -147,7 +147,7 @@ class SupervisedJob:
             return one.mean, one.diverged, one.failure
 
         learners = [(name, seed) for name in self.judges for seed in seeds]
-        found = share_out(self.world, learners, judged, lambda learner, result: between())
+        found = share_out(self.world, learners, judged, before_round=before_learner)
         results = [_joined(name, found[i * len(seeds) :][: len(seeds)]) for i, name in enumerate(self.judges)]
         refuse_divergence(results)
         return results

@@ -64,6 +64,7 @@ def share_out(
     items: Sequence[Item],
     work: Callable[[Item], T],
     done: Callable[[Item, T], None] = lambda item, result: None,
+    before_round: Callable[[], None] = lambda: None,
 ) -> list[T]:
     """Distributes items over the processes and returns all results in the items' order, on every process.
 
@@ -75,9 +76,11 @@ def share_out(
         items: The items, the same on every process.
         work: Computes the result, a JSON value, of an item.
         done: Called on every process with each item and its result, after its round.
+        before_round: Called on every process before each round.
     """
     results: list[T] = []
     for start in range(0, len(items), world.size):
+        before_round()
         part = items[start : start + world.size]
         own = part[world.rank] if world.rank < len(part) else None
         answers: list[Any] = gathered(world, lambda own=own: None if own is None else work(own))  # type: ignore[misc]

@@ -89,9 +89,9 @@ class GradientJob:
         inner_loss = self.form.inner_loss(learners, self.settings)
         return Episode(inner_loss, SGD(), phi, meta_loss, weights, values)
 
-    def validate(self, between: Callable[[], None]) -> Validation:
+    def validate(self, before_learner: Callable[[], None]) -> Validation:
         """See ``Job.validate``: by agents with their usual hyper-parameters, as in any other stage."""
-        return self.judge(self.lessons.environment.model, between)
+        return self.judge(self.lessons.environment.model, before_learner)
 
     def save_teacher(self, validation: Validation, iteration: int) -> None:
         """See ``Job.save_teacher``."""

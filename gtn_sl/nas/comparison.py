@@ -74,13 +74,18 @@ def compare(truth: GroundTruth, found: Sequence[Scores], seeds: int) -> Comparis
     Raises:
         UsageError: The ground truth has fewer than six architectures, too few to correlate its top half.
     """
+    refuse_few(truth)
+    rows = sorted((_row(truth, scores, seeds) for scores in found), key=_worst_last)
+    half = top_half(truth.accuracies())
+    return Comparison(truth, tuple(rows), seed_noise(truth.by_seed()), seed_noise(truth.by_seed()[half]), seeds)
+
+
+def refuse_few(truth: GroundTruth) -> None:
+    """Raises UsageError if a ground truth has fewer than six architectures, too few to correlate its top half."""
     if len(truth.entries) < 6:
         raise UsageError(
             f"a ground truth of {len(truth.entries)} architectures is too small to correlate: at least 6 are needed"
         )
-    rows = sorted((_row(truth, scores, seeds) for scores in found), key=_worst_last)
-    half = top_half(truth.accuracies())
-    return Comparison(truth, tuple(rows), seed_noise(truth.by_seed()), seed_noise(truth.by_seed()[half]), seeds)
 
 
 def _row(truth: GroundTruth, scores: Scores, seeds: int) -> Row:

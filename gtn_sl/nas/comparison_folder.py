@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from gtn_core.counts import require_counts
 from gtn_core.distributed import SingleProcess, World, everywhere, first
 from gtn_core.errors import DataError, UsageError
 from gtn_core.markdown import markdown_table
 from gtn_core.whole_file import replacing
-from gtn_sl.nas.comparison import Comparison, compare, table, to_json
+from gtn_sl.nas.comparison import Comparison, compare, refuse_few, table, to_json
 from gtn_sl.nas.comparison_plots import plot_correlations, plot_cost, plot_scatter
 from gtn_sl.nas.ground_truth import GroundTruth, find_ground_truth, whole_truth
 from gtn_sl.nas.listener import Listener, silent
@@ -112,7 +113,9 @@ def correlate_rankers(
     world, folder, asked = world or SingleProcess(), Path(out), Asked(whole_truth(str(truth)), seeds, command)
 
     def found() -> tuple[GroundTruth, list[Ranker], Setting]:
+        require_counts(seeds=seeds)
         known = find_ground_truth(asked.truth)
+        refuse_few(known)
         known.refuse_other_images()
         judges = find_rankers(rankers)
         refuse_another_truth(folder, asked.truth)

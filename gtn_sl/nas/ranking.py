@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from gtn_core.counts import require_counts
 from gtn_core.distributed import SingleProcess, World, everywhere
+from gtn_core.errors import UsageError
 from gtn_sl.nas.candidate import Candidate, choose
 from gtn_sl.nas.listener import Listener, counting, silent
 from gtn_sl.nas.rankers import Ranker, Setting, find_ranker
@@ -48,13 +50,15 @@ def rank_architectures(
         The scores of each ranker; ``Scores.order()`` lists the architectures, best first.
 
     Raises:
-        UsageError: A name or an encoding is unknown, no architectures were asked for, or a number is not positive.
+        UsageError: A name or an encoding is unknown, no rankers or architectures were asked for, or a number is not
+            positive.
         GTNError: A ranker does not support this setting, or a file cannot be read or written. If a ranker fails on one
             architecture, that is recorded, and the architecture ranks last.
     """
     world = world or SingleProcess()
 
     def asked() -> tuple[list[Ranker], list[Candidate], Setting]:
+        require_counts(seeds=seeds)
         known = find_space(space)
         found = find_rankers(rankers)
         return found, choose(known, architectures, count, seed), Setting.of(known, task, data_dir, seed=seed)
@@ -64,8 +68,15 @@ def rank_architectures(
 
 
 def find_rankers(names: str | Iterable[str]) -> list[Ranker]:
-    """Returns rankers by their specifications, so that a wrong one fails before any work; see ``find_ranker``."""
-    return [find_ranker(name) for name in each_of(names)]
+    """Returns rankers by their specifications, so that a wrong one fails before any work; see ``find_ranker``.
+
+    Raises:
+        UsageError: One is unknown, or there are none.
+    """
+    found = [find_ranker(name) for name in each_of(names)]
+    if not found:
+        raise UsageError("no rankers given")
+    return found
 
 
 def rank_by_each(

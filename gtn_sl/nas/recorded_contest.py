@@ -8,6 +8,7 @@ from typing import Any
 
 from gtn_core.config import to_dict
 from gtn_core.counts import require_counts
+from gtn_core.errors import UsageError
 from gtn_sl.data import find_task
 from gtn_sl.nas.contest import Contest, hold_contest
 from gtn_sl.nas.contest_report import refuse_another_contest, write_contest
@@ -64,6 +65,8 @@ def contest_rankers(
     """
     require_counts(seeds=seeds, trainings=trainings, workers=workers)
     names, ways, found = each_of(rankers), each_of(searches), find_task(task)
+    if not names or not ways:
+        raise UsageError(f"no {'searches' if names else 'rankers'} given")
     training = settings or FinalTraining()
     contest = Contest(find_space(space), found.name, names, ways, budget, seeds, data_dir)
     question = {"space": contest.space.name, **found.identity()}

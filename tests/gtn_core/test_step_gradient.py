@@ -66,9 +66,9 @@ class Job:
 
         return Episode(inner_loss, SGD(), phi, meta_loss, {3: 1.0}, {"cost/real_steps": 1.0})
 
-    def validate(self, between):
+    def validate(self, before_learner):
         self.distraction()
-        between()
+        before_learner()
         return Validation(-float((self.teacher.batch(1)[0].detach() - GOAL).norm()))
 
     def save_teacher(self, validation, iteration):

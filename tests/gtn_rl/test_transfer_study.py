@@ -314,6 +314,7 @@ def test_invalid_plan_is_rejected_before_any_work(tmp_path):
         ({"steps": ()}, "steps must hold at least one"),
         ({"steps": (10, 0)}, "steps must be a positive integer, got 0"),
         ({"agents": 0}, "agents must be a positive integer, got 0"),
+        ({"episodes": 0}, "episodes must be a positive integer, got 0"),
         ({"episodes": 2.5}, "episodes must be a positive integer, got 2.5"),
         ({"control_steps": 0}, "control_steps must be a positive integer, got 0"),
         ({"workers": 0}, "workers must be a positive integer, got 0"),

@@ -15,7 +15,7 @@ from gtn_sl.nas.rankers import Ranker, Setting, find_ranker
 from gtn_sl.nas.results import safe_name
 from gtn_sl.nas.search.ledger import Budget
 from gtn_sl.nas.search.protocol import Search, find_search
-from gtn_sl.nas.search.report import DOCUMENT, SearchTracker, plot_anytime, write_search
+from gtn_sl.nas.search.report import DOCUMENT, SearchTracker, plot_anytime, read_search, write_search
 from gtn_sl.nas.search.run import Evaluation, run_search
 from gtn_sl.nas.spaces import find_space
 
@@ -71,7 +71,7 @@ def search_architectures(
     if not found["winners"]:
         reason = found["history"][-1]["failure"]
         raise GTNError(f"{judge.name} failed on every architecture: {reason}; see {folder / DOCUMENT}")
-    return {**found, "folder": str(folder)}
+    return read_search(folder)
 
 
 def recorded_search(

@@ -76,7 +76,7 @@ def read_search(source: str | Path) -> dict[str, Any]:
         source: The search's folder, or its ``search.json``.
 
     Returns:
-        The content of the file, see ``search_architectures``.
+        What ``search_architectures`` returned.
 
     Raises:
         UsageError: It is not the result of a search, or its task is unknown.
@@ -91,7 +91,7 @@ def read_search(source: str | Path) -> dict[str, Any]:
         raise UsageError(f"{source} is not a folder of gtn-cli nas search: {type(error).__name__}: {error}") from error
     if find_task(document["task"]).digest != document.get("data"):
         raise DataError(f"the images of {document['task']} differ from those that the search in {source} was made on")
-    return document
+    return {**document, "folder": str(path.parent)}
 
 
 def read_searches(folder: Path) -> dict[str, dict[str, Any]]:

@@ -40,7 +40,7 @@ def test_winners_of_search_can_be_trained_and_loaded(tmp_path):
     )
     assert told == [0.25, 0.5, 0.75, 1.0]
     kept = nas.read_search(found["folder"])
-    assert {**kept, "folder": found["folder"]} == json.loads(json.dumps(found))
+    assert kept == found
     assert (kept["space"], kept["budget"]["evaluations"], kept["command"]) == (DIGITS["space"], 4, "a test")
     best = kept["winners"][0][0]
     trained = nas.train_architectures(
@@ -72,6 +72,10 @@ def test_rankers_are_compared_on_ground_truth_by_name(tmp_path):
     [
         (lambda out: nas.rank_architectures("random", out=out), "no architectures given"),
         (lambda out: nas.rank_architectures("random", count=0, out=out), "count must be a positive integer, got 0"),
+        (lambda out: nas.rank_architectures("random", FULL, seeds=2.5, out=out), "seeds must be a positive integer"),
+        (lambda out: nas.rank_architectures([], FULL, out=out), "no rankers given"),
+        (lambda out: nas.correlate_rankers("random", seeds=0, out=out), "seeds must be a positive integer"),
+        (lambda out: nas.contest_rankers([], nas.Budget(steps=1), out=out), "no rankers given"),
         (lambda out: nas.search_architectures("random", nas.Budget(), out=out), "a search needs a budget"),
         (
             lambda out: nas.search_architectures("random", nas.Budget(steps=1), seeds=0, out=out),
