@@ -87,15 +87,13 @@ weights-mujoco: $(VENV)/.installed-mujoco ## make the shipped MuJoCo environment
 # as well so. PRESET=, SEED= and ARGS= go to the meta-training; the file's header repeats the command.
 teacher = rm -rf runs/weights/$(1) && OMP_NUM_THREADS=1 $(BIN)/gtn-cli meta-train --task $(2) --preset $(3) --seed $(SEED) \
   --threads 1 $(4) $(ARGS) --out runs/weights/$(1) && $(BIN)/gtn-cli compact runs/weights/$(1) $(5) --out $(TEACHERS)/$(1).safetensors
-# The same, named as its task, and its data stream.
-teaching = $(call teacher,$(1),$(1),$(PRESET),$(2),$(3)) && \
-  $(BIN)/gtn-cli export-dataset $(TEACHERS)/$(1).safetensors --out $(STREAMS)/$(4).safetensors
 PRESET   ?= fast
 TEACHERS ?= gtn_sl/weights
 STREAMS  ?= envs/gtn_envs/weights
 
 weights-digits: $(STAMP) ## make the shipped teacher of the digits and its data stream again, in half an hour
-	$(call teaching,digits,--set inner.steps=64 --iterations 420,--count 20 --tolerance 0.3,GTN-Digits-v0)
+	$(call teacher,digits,digits,$(PRESET),--set inner.steps=64 --iterations 420,--count 20 --tolerance 0.3) && \
+	  $(BIN)/gtn-cli export-dataset $(TEACHERS)/digits.safetensors --out $(STREAMS)/GTN-Digits-v0.safetensors
 
 # MNIST's and Fashion-MNIST's go on from a first run, made from name, task and budget, with other draws (the later --seed holds), a lower
 # learning rate, and no losses between the inner steps.

@@ -39,9 +39,7 @@ class Clone:
 
 def can_be_cloned(env: Environment) -> bool:
     """Returns whether an environment is a teacher whose reward prefers an action in each of its own states."""
-    if env.file is None or env.document.get("form") not in ("mdp", "bandit"):
-        return False
-    return has_greedy_actions(load_environment(env.file))
+    return _teacher(env) is not None
 
 
 def clone(env: Environment, samples: int, seed: int) -> Clone:
@@ -55,16 +53,23 @@ def clone(env: Environment, samples: int, seed: int) -> Clone:
     Raises:
         UsageError: The environment has no greedy actions.
     """
-    if not can_be_cloned(env):
+    began, weights = time.process_time(), _teacher(env)
+    if weights is None:
         raise UsageError(f"{env.name} has no greedy actions to clone")
-    assert env.file is not None
-    began, weights = time.process_time(), load_environment(env.file)
     contexts = _contexts(env, weights, samples, seed)
     labels = greedy_outputs(weights, contexts)
     discrete = isinstance(env.action_space, gym.spaces.Discrete)
     with seeded(seed % 2**63):
         net = _fit(contexts, labels, discrete)
     return Clone(_act(net, env.action_space), UPDATES, time.process_time() - began)
+
+
+def _teacher(env: Environment) -> Weights | None:
+    """Returns a teacher whose reward prefers an action in each of its own states; ``None`` for anything else."""
+    if env.file is None or env.document.get("form") not in ("mdp", "bandit"):
+        return None
+    weights = load_environment(env.file)
+    return weights if has_greedy_actions(weights) else None
 
 
 def _contexts(env: Environment, weights: Weights, samples: int, seed: int) -> np.ndarray:
