@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from gtn_core.checkpoint import load_checkpoint, load_document, load_into
+from gtn_core.config import to_dict
 from gtn_core.errors import CheckpointError, GTNError, UsageError
 from gtn_sl.data import ImageTask, find_task
 from gtn_sl.shipped import find_teacher, is_shipped, known_by
@@ -108,6 +109,24 @@ def refuse_another_form(config: MetaTrainConfig, own: MetaTrainConfig) -> None:
                     f"{part}.{name}={asked}: a run that starts from {config.teacher.start} must keep its"
                     f" {part}.{name}={its}{alternative}"
                 )
+
+
+def settings_not_kept(config: MetaTrainConfig) -> list[str]:
+    """Returns the learners' and the meta-loss's settings that differ from those the starting teacher was made with.
+
+    Returns:
+        One ``name=value (its value there)`` each; empty if the run starts from no teacher.
+    """
+    if config.teacher.start is None:
+        return []
+    its = _document(config.teacher.start)["config"]
+    lines = []
+    for part in ("learner", "meta_loss"):
+        for name, value in to_dict(getattr(config, part)).items():
+            there = its.get(part, {}).get(name, value)
+            if there != value:
+                lines.append(f"{part}.{name}={value} ({there})")
+    return lines
 
 
 def _may_grow(config: MetaTrainConfig) -> bool:

@@ -29,7 +29,7 @@ from gtn_sl.job import SupervisedJob
 from gtn_sl.learners import architecture
 from gtn_sl.learners.pool import pool_families, widest
 from gtn_sl.provenance import Provenance, hardware, tell
-from gtn_sl.starting_point import take_over
+from gtn_sl.starting_point import settings_not_kept, take_over
 from gtn_sl.teacher import SupervisedTeacher, seeded_teacher
 from gtn_sl.warm_start import warm_start
 
@@ -80,6 +80,8 @@ def meta_train(
     teacher = teacher.to(config.compute.device)
     everywhere(world, lambda: _refuse_unfit(config, data.task))  # before the folder is created
     first(world, lambda: _warn_of_unseen_classes(config, data.task))
+    if not resume:
+        first(world, lambda: _tell_settings_not_kept(config))
     with held_by_first(world, run, new=not resume):
         first(world, lambda: _refuse_other_images(run, data.task))
 
@@ -138,6 +140,11 @@ def _refuse_unfit(config: MetaTrainConfig, task: ImageTask) -> None:
         architecture(name).module(task.image_shape, task.classes)
     for _, family in pool_families(config.learner):
         family.module(task.image_shape, task.classes, widest(family, config.learner))
+
+
+def _tell_settings_not_kept(config: MetaTrainConfig) -> None:
+    if others := settings_not_kept(config):
+        log.info("not kept from the teacher it starts from (whose values are in brackets): %s", ", ".join(others))
 
 
 def _warn_of_unseen_classes(config: MetaTrainConfig, task: ImageTask) -> None:
