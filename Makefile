@@ -91,24 +91,25 @@ PRESET   ?= fast
 TEACHERS ?= gtn_sl/weights
 STREAMS  ?= envs/gtn_envs/weights
 
-weights-digits: $(STAMP) ## make the shipped teacher of the digits and its data stream again, in half an hour
-	$(call teacher,digits,digits,$(PRESET),--set inner.steps=64 --iterations 420,--count 20 --tolerance 0.3) && \
-	  $(BIN)/gtn-cli export-dataset $(TEACHERS)/digits.safetensors --out $(STREAMS)/GTN-Digits-v0.safetensors
-
-# MNIST's and Fashion-MNIST's go on from a first run, made from name, task and budget, with other draws (the later --seed holds), a lower
-# learning rate, and no losses between the inner steps.
+# Those for a pool of learners go on from a first run, made from name, task and budget, with other draws (the later --seed holds), a
+# lower learning rate, and no losses between the inner steps.
 first   = rm -rf runs/weights/$(1)-first && OMP_NUM_THREADS=1 $(BIN)/gtn-cli meta-train --task $(2) --preset $(PRESET) --seed $(SEED) \
   --threads 1 $(3) $(ARGS) --out runs/weights/$(1)-first
 further = --from runs/weights/$(1)-first --seed $$(($(SEED) + 1)) --set outer.lr=$(3) --set meta_loss.every=0 --iterations $(2)
 
-# They then take each inner step twice, and learn mostly at which rates; their data streams, for which that is no gain, are made
-# before (those shipped, from a file in float16).
-twice = --set inner.steps=64 --set teacher.schedule_lr=50 --set outer.validations=3 --seed $$(($(SEED) + 2))
+# They then take each inner step twice, as many as are given, and learn mostly at which rates; their data streams, for which that is no
+# gain, are made before (those shipped, from a file in float16).
+twice = --set inner.steps=$(1) --set teacher.schedule_lr=50 --set outer.validations=3
 
-# All of it, from task, outer steps of the second run, and data stream.
+weights-digits: $(STAMP) ## make the shipped teacher of the digits and its data stream again, in 40 minutes
+	$(call first,digits,digits,--set inner.steps=64 --iterations 420) && \
+	  $(BIN)/gtn-cli export-dataset runs/weights/digits-first --out $(STREAMS)/GTN-Digits-v0.safetensors && \
+	  $(call teacher,digits,digits,$(PRESET),$(call further,digits,60,0.0001) $(call twice,128),--count 20 --tolerance 0.3)
+
+# MNIST's and Fashion-MNIST's have a second run before that; from task, its outer steps, and data stream.
 pooled  = $(call first,$(1),$(1),--iterations 900) && $(call first,$(1)-32,$(1),$(call further,$(1),$(2),0.0007)) && \
   $(BIN)/gtn-cli export-dataset runs/weights/$(1)-32-first --out $(STREAMS)/$(3).safetensors && \
-  $(call teacher,$(1),$(1),$(PRESET),$(call further,$(1)-32,120,0.0001) $(twice),--count 5 --tolerance 0.3)
+  $(call teacher,$(1),$(1),$(PRESET),$(call further,$(1)-32,120,0.0001) --seed $$(($(SEED) + 2)) $(call twice,64),--count 5 --tolerance 0.3)
 
 weights-mnist: $(STAMP) ## make those of MNIST again, in two and a half hours (needs its images, see --data-dir)
 	$(call pooled,mnist,1200,GTN-MNIST-v0)

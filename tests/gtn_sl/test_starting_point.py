@@ -13,7 +13,7 @@ from gtn_core.run_folder import RunFolder
 from gtn_sl.config import MetaTrainConfig, resolve_config
 from gtn_sl.data import load_task
 from gtn_sl.provenance import cpu_seconds_of
-from gtn_sl.starting_point import take_over
+from gtn_sl.starting_point import settings_not_kept, take_over
 from gtn_sl.teacher import seeded_teacher
 from gtn_sl.teacher_file import load_teacher, save_teacher
 from gtn_sl.training import meta_train
@@ -51,6 +51,17 @@ def test_run_takes_over_start_teacher_and_records_provenance(first, named, tmp_p
     assert told["teacher"] == after.config.teacher.start == "first"
     assert told["provenance"] == before.document["provenance"]
     assert told["metrics"] == before.document["metrics"]
+
+
+def test_log_says_which_settings_of_the_start_are_not_kept(first, tmp_path, caplog):
+    same = going_on(first.path, {"meta_loss": FIRST["meta_loss"]})
+    assert settings_not_kept(same) == []
+    caplog.set_level("INFO")
+    other = {"learner": {"architecture": "base_fc:5,6,8"}, "meta_loss": {"batch_size": 32, "every": 2}}
+    meta_train(going_on(first.path, other), RunFolder(tmp_path / "run"))
+    told = "learner.architecture=base_fc:5,6,8 (base_fc:4,6,8), meta_loss.every=2 (0)"
+    assert sum(told in message for message in caplog.messages) == 1
+    assert settings_not_kept(resolve_config("digits", "fast", FIRST)) == []
 
 
 def test_cpu_seconds_include_those_of_start_teachers():
@@ -94,9 +105,9 @@ def test_shipped_start_teacher_keeps_its_name():
         (
             "digits",
             {"inner": {"steps": 8}},
-            "inner.steps=8: .* from digits must keep its inner.steps=64 or take a multiple of it",
+            "inner.steps=8: .* from digits must keep its inner.steps=128 or take a multiple of it",
         ),
-        ("digits", {"inner": {"steps": 96}}, "inner.steps=96: .* must keep its inner.steps=64 or take a multiple"),
+        ("digits", {"inner": {"steps": 96}}, "inner.steps=96: .* must keep its inner.steps=128 or take a multiple"),
         ("digits", {"inner": {"lr": 0.1}}, "inner.lr=0.1: .* must keep its inner.lr=0.005"),
         (
             "digits",
