@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 import typing
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -49,9 +50,23 @@ Decay = Annotated[Real, Field(ge=0, lt=1)]
 
 @dataclass_transform(frozen_default=True, kw_only_default=True)
 def config(cls: type[T]) -> type[T]:
-    """Makes a frozen dataclass that validates its values and rejects unknown keys; a field's docstring describes it."""
+    """Makes a frozen dataclass that validates its values and rejects unknown keys; a field's docstring describes it.
+
+    Its constructor raises a UsageError for what it rejects, as ``resolve`` does.
+    """
     settings = ConfigDict(extra="forbid", use_attribute_docstrings=True)
-    return _dataclass(frozen=True, kw_only=True, config=settings)(cls)  # type: ignore[return-value]
+    made = _dataclass(frozen=True, kw_only=True, config=settings)(cls)
+    validate = made.__init__
+
+    @functools.wraps(validate)
+    def explain(self: Any, *args: Any, **values: Any) -> None:
+        try:
+            validate(self, *args, **values)
+        except ValidationError as error:
+            raise _explain(cls, error) from None
+
+    made.__init__ = explain  # type: ignore[method-assign]
+    return made  # type: ignore[return-value]
 
 
 def resolve(cls: type[T], *layers: Mapping[str, Any]) -> T:

@@ -97,6 +97,16 @@ def test_resolve_error_names_unknown_key_or_invalid_value(layer, words):
         resolve(Outer, layer)
 
 
+def test_constructor_raises_the_same_errors():
+    with pytest.raises(UsageError, match="unknown config key 'step'; did you mean"):
+        Inner(step=1)
+    with pytest.raises(UsageError, match=r"config key 'rate': .*greater than 0, got -1"):
+        Outer(rate=-1)
+    with pytest.raises(UsageError, match=r"config key 'steps': .*integer.*got 'many'"):
+        dataclasses.replace(Inner(), steps="many")
+    assert Outer(rate=2, inner=Inner(steps=4)) == resolve(Outer, {"rate": 2, "inner": {"steps": 4}})
+
+
 @pytest.mark.parametrize("kind", [Natural, Positive, Real, PositiveReal, Share])
 def test_truth_values_are_not_numbers(kind):
     @config
