@@ -128,88 +128,67 @@ def train_agent(
         GTNError: A package or an environment's file is missing or damaged, or a file cannot be written.
     """
     wanted = request(
-        str(env),
+        env,
         algo,
-        real=task,
         steps=steps,
+        task=task,
+        play=play,
         episodes=episodes,
         config=config,
-        overrides=settings,
+        settings=settings,
         seed=seed,
-        tensorboard=_path(tensorboard),
-        save=_path(save),
-        video=_path(video),
-        play=play,
+        tensorboard=tensorboard,
+        save=save,
+        video=video,
     )
     return run(wanted, listener or (lambda taken: None))
 
 
 def request(
-    env: str,
+    env: str | Path,
     algo: str,
     *,
-    real: str | None = None,
     steps: int | None = None,
+    task: str | None = None,
+    play: bool = True,
     episodes: int = 20,
     config: str | Path | Mapping[str, Any] | None = None,
-    overrides: Mapping[str, Any] | None = None,
+    settings: Mapping[str, Any] | None = None,
     seed: int = 0,
-    tensorboard: Path | None = None,
-    save: Path | None = None,
-    video: Path | None = None,
-    play: bool = True,
+    tensorboard: str | Path | None = None,
+    save: str | Path | None = None,
+    video: str | Path | None = None,
 ) -> Request:
-    """Checks a request to train an agent.
-
-    Args:
-        env: Id, ``package:id`` or path of the training environment.
-        algo: The algorithm's name.
-        real: Name of the real task; None for the one that the environment's file names, else the environment itself.
-        steps: Environment steps; None for the settings' ``n_timesteps``, if any, else 10,000.
-        episodes: Real episodes for each kind of action, deterministic and stochastic; a data set's whole test split is
-            used.
-        config: Content of an rl-zoo3 file (see ``zoo.select``), the file itself, or ``tuned`` for ``tuned_file``.
-        overrides: Hyper-parameters that override it.
-        seed: Root seed of all randomness.
-        tensorboard: Folder for TensorBoard events.
-        save: File for the agent; ``.zip`` is added if it has no suffix.
-        video: GIF file for one real episode.
-        play: Whether the agent plays the real task, whose packages are then needed.
-
-    Raises:
-        UsageError: A name is unknown, a number is not a positive integer, a setting is not accepted, the algorithm does not
-            fit the environment, the agent could not play the real task, a file could not be written, or the task cannot
-            be filmed.
-        GTNError: A package or an environment's file is missing or damaged.
-    """
+    """Checks what ``train_agent`` is given, which lists the arguments and the errors, and trains nothing."""
     if steps is not None:
         require_counts(steps=steps)
     require_counts(episodes=episodes)
-    entry, place = algorithm(algo), find_environment(env)
-    task = find_environment(real or place.real_task) if play else None
+    entry, place = algorithm(algo), find_environment(str(env))
+    real = find_environment(task or place.real_task) if play else None
     require_fit(entry, place.action_space, place.name)
-    if task is not None:
-        require_same_spaces(place, task)
-    elif real is not None or video is not None:
+    if real is not None:
+        require_same_spaces(place, real)
+    elif task is not None or video is not None:
         raise UsageError("an agent that does not play takes neither a real task nor a video")
     content, source = _content(config, entry)
-    names = place.listed_as(task.full_id if task else None)
-    given = {**select(content, entry.name, names, source), **(overrides or {})}
-    settings = interpret(given, entry)
-    save = agent_path(save) if save else None
-    for path in (save, video):
+    names = place.listed_as(real.full_id if real else None)
+    given = {**select(content, entry.name, names, source), **(settings or {})}
+    accepted = interpret(given, entry)
+    agent_file = agent_path(Path(save)) if save else None
+    film_file, events = _path(video), _path(tensorboard)
+    for path in (agent_file, film_file):
         if path is not None:
             require_writable(path)
-    if tensorboard is not None:
-        require_writable(tensorboard / "events")
-    if video is not None and task is not None:
-        if video.suffix.lower() != ".gif":
-            raise UsageError(f"the video must be a .gif file, got {video}")
-        require_rendering(task)
-    steps = steps or settings.n_timesteps or STEPS
-    if settings.n_timesteps is not None:
+    if events is not None:
+        require_writable(events / "events")
+    if film_file is not None and real is not None:
+        if film_file.suffix.lower() != ".gif":
+            raise UsageError(f"the video must be a .gif file, got {film_file}")
+        require_rendering(real)
+    steps = steps or accepted.n_timesteps or STEPS
+    if accepted.n_timesteps is not None:
         given["n_timesteps"] = steps  # the actual number, not the file's
-    return Request(place, task, entry, given, settings, steps, episodes, seed, tensorboard, save, video)
+    return Request(place, real, entry, given, accepted, steps, episodes, seed, events, agent_file, film_file)
 
 
 def _content(config: str | Path | Mapping[str, Any] | None, entry: Algorithm) -> tuple[Mapping[str, Any], str]:

@@ -114,7 +114,7 @@ def test_settings_are_found_by_the_real_task_with_and_without_its_package(tmp_pa
     for key in ("CartPole-v1", "gtn_envs:CartPole-v1"):
         wanted = request(str(tmp_path / "a.safetensors"), "ppo", config={key: {"gamma": 0.5}})
         assert wanted.given == {"gamma": 0.5}
-    wanted = request("CartPole-v1", "ppo", real="GTN-CartPole-v0", config={"GTN-CartPole-v0": {"gamma": 0.5}})
+    wanted = request("CartPole-v1", "ppo", task="GTN-CartPole-v0", config={"GTN-CartPole-v0": {"gamma": 0.5}})
     assert wanted.given == {"gamma": 0.5}
 
 

@@ -128,17 +128,17 @@ def command(
     try:
         from gtn_rl.transfer.single import request, run
 
-        overrides = parse_assignments(assignments)
-        if n_envs is not None and "n_envs" in overrides:
+        settings = parse_assignments(assignments)
+        if n_envs is not None and "n_envs" in settings:
             raise UsageError("--n-envs and --set n_envs set the same value: give only one of them")
         wanted = request(
             name,
             algo,
-            real=task,
+            task=task,
             steps=steps,
             episodes=episodes,
             config=config_file,
-            overrides=overrides | ({"n_envs": n_envs} if n_envs else {}),
+            settings=settings | ({"n_envs": n_envs} if n_envs else {}),
             seed=seed,
             tensorboard=tensorboard,
             save=save,
