@@ -36,7 +36,7 @@ def observe(xp: Any, rows: Rows) -> Rows:
 
 def step(xp: Any, rows: Rows, actions: Row) -> tuple[Rows, Row, Row]:
     """Accelerates left (0), not at all (1) or right (2); the reward is -1 for every step."""
-    position, velocity = drive(xp, rows, FORCE * (actions - 1))
+    position, velocity = drive(xp, rows, FORCE * xp.asarray(actions - 1, dtype=xp.float64))
     return (position, velocity), -xp.ones_like(position), (position >= GOAL) & (velocity >= 0)
 
 

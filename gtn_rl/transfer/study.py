@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from gtn_core.distributed import SingleProcess, World, everywhere, first, share_out
+from gtn_core.errors import GTNError
 from gtn_core.workers import run_jobs
 from gtn_rl.environments import Environment, find_environment
 from gtn_rl.transfer.agents import AgentJob, close_real_task, run_job
@@ -145,18 +146,37 @@ def study(
 def _run_shared(
     world: World, jobs: list[AgentJob], workers: int, keep: Callable[[AgentJob, dict[str, Any]], None]
 ) -> None:
-    """Runs jobs in rounds; in each, every process trains as many agents as it has workers."""
+    """Runs jobs in rounds; in each, every process trains as many agents as it has workers.
 
-    def train(part: list[AgentJob]) -> list[dict[str, Any]]:
+    Raises:
+        GTNError: An agent failed; those that the processes finished in its round have been kept.
+    """
+    failures: list[GTNError] = []
+
+    def train(part: list[AgentJob]) -> dict[str, Any]:
         done: dict[str, dict[str, Any]] = {}
-        run_jobs(run_job, part, workers, lambda job, result: done.update({job.identity: result}), _title)
-        return [done[job.identity] for job in part]
+        failure = None
+        try:
+            run_jobs(run_job, part, workers, lambda job, result: done.update({job.identity: result}), _title)
+        except GTNError as error:
+            failure = str(error)
+        return {"done": done, "failure": failure, "rank": world.rank}
 
-    def keep_part(part: list[AgentJob], results: list[dict[str, Any]]) -> None:
-        for job, result in zip(part, results, strict=True):
-            keep(job, result)
+    def keep_part(part: list[AgentJob], answer: dict[str, Any]) -> None:
+        for job in part:
+            if job.identity in answer["done"]:
+                keep(job, answer["done"][job.identity])
+        if answer["failure"] is not None:
+            failures.append(GTNError(answer["failure"]))
+            failures[-1].rank = answer["rank"]
 
-    share_out(world, [jobs[i : i + workers] for i in range(0, len(jobs), workers)], train, keep_part)
+    def stop_if_failed() -> None:
+        if failures:
+            raise failures[0]
+
+    parts = [jobs[i : i + workers] for i in range(0, len(jobs), workers)]
+    share_out(world, parts, train, keep_part, before_round=stop_if_failed)
+    stop_if_failed()
 
 
 def _title(job: AgentJob) -> str:

@@ -51,7 +51,7 @@ def film(path: Path, task: Environment, act: Act, seed: int) -> float:
     total = 0.0
     with contextlib.closing(_filmed(task)) as env, own_randomness(seed):
         rate = float(env.metadata.get("render_fps") or 50)
-        skip, fps = max(1, round(rate / FPS)), min(FPS, rate)
+        skip = max(1, round(rate / FPS))
         observation, _ = env.reset(seed=seed % 2**31)
         for step in range(ENDLESS):
             if step % skip == 0 and len(frames) < LONGEST:
@@ -63,7 +63,7 @@ def film(path: Path, task: Environment, act: Act, seed: int) -> float:
         else:
             raise GTNError(f"an episode of {task.id} did not end within {ENDLESS:,} steps")
     buffer = io.BytesIO()
-    frames[0].save(buffer, "gif", save_all=True, append_images=frames[1:], duration=round(1000 / fps), loop=0)
+    frames[0].save(buffer, "gif", save_all=True, append_images=frames[1:], duration=round(1000 * skip / rate), loop=0)
     with replacing(path) as file:
         file.write(buffer.getvalue())
     return total

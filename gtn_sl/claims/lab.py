@@ -16,6 +16,7 @@ from gtn_core.errors import DivergedError
 from gtn_core.progress import Progress
 from gtn_core.run_folder import RunFolder
 from gtn_core.seeding import Streams
+from gtn_core.training_state import saved_progress
 from gtn_core.whole_file import replacing
 from gtn_sl.claims.scale import Scale
 from gtn_sl.config import MetaTrainConfig
@@ -113,6 +114,9 @@ class Lab:
             progress = meta_train(config, run, resume=resume, listener=listener, command=command)
         except DivergedError as error:
             diverged = str(error)
+            progress = (
+                saved_progress(run) if run.state.is_file() else progress
+            )  # a resumed run may not have got further
         return {"outer_steps": progress.iteration, "seconds": round(progress.seconds, 1), "diverged": diverged}
 
     def measured(self, name: str, measure: Callable[[], Any]) -> Any:

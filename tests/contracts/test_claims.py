@@ -105,6 +105,21 @@ def test_diverged_meta_trainings_are_reported_or_raise(tmp_path):
             reproduce(Setup("endless", wild), tmp_path / "one", ignore)
 
 
+def test_run_that_diverges_as_soon_as_resumed_has_the_steps_of_its_state(tmp_path, monkeypatch):
+    config = next(iter(settings(Setup("endless", TINY)).values()))
+    lab = Lab(tmp_path, config, TINY, load_task("digits"), ignore)
+    made = lab.train("none", config, "", ignore)
+    (tmp_path / "runs" / "none" / "outcome.json").unlink()
+
+    def diverge(*_, **__):
+        raise DivergedError("at once")
+
+    monkeypatch.setattr("gtn_sl.claims.lab.meta_train", diverge)
+    again = lab.train("none", config, "", ignore)
+    assert (again.diverged, again.outer_steps, again.seconds) == ("at once", made.outer_steps, made.seconds)
+    assert made.outer_steps > 0
+
+
 def test_resumed_study_takes_device_and_data_dir_of_new_command(tmp_path):
     setup = Setup("endless", TINY, device="cpu")
     config = next(iter(settings(setup).values()))

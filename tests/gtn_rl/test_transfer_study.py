@@ -31,7 +31,7 @@ from gtn_rl.transfer.report import result_table, short_table, solving_table, wri
 from gtn_rl.transfer.results_file import ResultsFile
 from gtn_rl.transfer.settings import TUNED
 from gtn_rl.transfer.statistics import interquartile_mean, summarise
-from gtn_rl.transfer.study import study, study_folder, transfer_study
+from gtn_rl.transfer.study import _run_shared, study, study_folder, transfer_study
 from gtn_rl.transfer.training import make_agent, train
 from gtn_rl.transfer.untrained import write_untrained
 from gtn_rl.transfer.zoo import interpret
@@ -128,6 +128,19 @@ def test_study_with_controls_reports_all_roles(teacher, tmp_path, monkeypatch):
     (row,) = solving_table(transfer, "default")
     assert (row["steps, teacher"], row["steps, real"], row["pays by steps"]) == ("> 40", "> 60", "never")
     assert (tmp_path / "out" / "transfer.png").stat().st_size > 10_000
+
+
+def test_processes_keep_agents_that_were_finished_before_one_failed(monkeypatch):
+    def finish_one_of(work, jobs, workers, done, title):
+        done(jobs[0], {"diverged_at": None})
+        raise GTNError(f"{title(jobs[1])}: no more")
+
+    monkeypatch.setattr("gtn_rl.transfer.study.run_jobs", finish_one_of)
+    kept = []
+    jobs = [dataclasses.replace(JOB, number=number) for number in range(4)]
+    with pytest.raises(GTNError, match="no more") as caught:
+        _run_shared(SingleProcess(), jobs, 2, lambda job, result: kept.append(job.number))
+    assert (kept, caught.value.rank) == ([0], 0)
 
 
 def judged_in(real, teacher, folder, **settings):

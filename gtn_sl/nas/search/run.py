@@ -172,8 +172,11 @@ class _Evaluator:
         return tuple(sorted(self._known(), key=lambda pair: -pair[1]))
 
     def _known(self) -> list[tuple[str, float]]:
-        judged = self._scores or self._glances
-        return [(text, value) for text, value in judged.items() if math.isfinite(value)]
+        best, others = (
+            [(text, value) for text, value in scores.items() if math.isfinite(value)]
+            for scores in (self._scores, self._glances)
+        )
+        return best or others
 
     def _scorer(self, ranker: Ranker) -> Scorer:
         """Returns the scorer of a ranker; its first use is charged for preparation."""

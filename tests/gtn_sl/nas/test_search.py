@@ -252,6 +252,24 @@ def test_search_survives_failure_of_every_judgement(macro, tmp_path):
     plot_anytime(tmp_path / "anytime.png", {"evolution-0": write_search(tmp_path, found, {})})
 
 
+def test_failure_at_best_fidelity_leaves_what_lower_ones_found(macro, tmp_path):
+    calls = []
+
+    def fails_at_last(candidate, *_):
+        calls.append(candidate)
+        return 1 / 0 if len(calls) > 15 else len(candidate.encoding)  # 9 architectures, then 3 with two more seeds
+
+    ranker = UserRanker("m:f", fails_at_last)
+    found = search(
+        "halving@candidates=9,rungs=3,eta=3", macro, tmp_path, ranker, budget=Budget(evaluations=21), seeds=9
+    )
+    last = found.history[-1]
+    assert (len(found.history), last.seeds) == (13, 9)
+    assert "division by zero" in last.failure
+    assert len(found.winners) == 9
+    assert (last.incumbent, last.incumbent_value) == found.winners[0]
+
+
 def test_search_retries_user_ranker_failures(macro, tmp_path):
     broken, mended = (UserRanker("m:f", f) for f in (lambda *_: 1 / 0, lambda candidate, *_: len(candidate.encoding)))
     assert search("random", macro, tmp_path, broken, budget=Budget(evaluations=3)).winners == ()
