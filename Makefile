@@ -97,8 +97,8 @@ first   = rm -rf runs/weights/$(1)-first && OMP_NUM_THREADS=1 $(BIN)/gtn-cli met
   --threads 1 $(3) $(ARGS) --out runs/weights/$(1)-first
 further = --from runs/weights/$(1)-first --seed $$(($(SEED) + 1)) --set outer.lr=$(3) --set meta_loss.every=0 --iterations $(2)
 
-# They then take each inner step twice, as many as are given, and learn mostly at which rates; their data streams, for which that is no
-# gain, are made before (those shipped, from a file in float16).
+# They then take each inner step twice, which makes as many as are given, and learn mostly at which rates; their data streams, for which
+# that is no gain, are made before (those shipped, from a file in float16).
 twice = --set inner.steps=$(1) --set teacher.schedule_lr=50 --set outer.validations=3
 
 weights-digits: $(STAMP) ## make the shipped teacher of the digits and its data stream again, in 40 minutes

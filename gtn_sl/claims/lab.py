@@ -98,7 +98,7 @@ class Lab:
         return Made(run, **outcome)
 
     def _train(self, run: RunFolder, config: MetaTrainConfig, command: str, show: Show) -> dict[str, Any]:
-        progress, diverged = Progress(), None
+        diverged = None
         resume = run.config.is_file()
         if resume:
             begun, place = resolve(MetaTrainConfig, run.read_config()), config
@@ -106,17 +106,13 @@ class Lab:
             config = dataclasses.replace(begun, data_dir=place.data_dir, compute=compute)
 
         def listener(now: Progress, share: float, values: Mapping[str, float]) -> None:
-            nonlocal progress
-            progress = now
             show(min(1.0, share), f"step {now.iteration}, best {100 * now.best:.1f}%")
 
         try:
             progress = meta_train(config, run, resume=resume, listener=listener, command=command)
         except DivergedError as error:
             diverged = str(error)
-            progress = (
-                saved_progress(run) if run.state.is_file() else progress
-            )  # a resumed run may not have got further
+            progress = saved_progress(run) if run.state.is_file() else Progress()  # saved before it was raised
         return {"outer_steps": progress.iteration, "seconds": round(progress.seconds, 1), "diverged": diverged}
 
     def measured(self, name: str, measure: Callable[[], Any]) -> Any:

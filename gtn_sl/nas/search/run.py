@@ -172,11 +172,10 @@ class _Evaluator:
         return tuple(sorted(self._known(), key=lambda pair: -pair[1]))
 
     def _known(self) -> list[tuple[str, float]]:
-        best, others = (
-            [(text, value) for text, value in scores.items() if math.isfinite(value)]
-            for scores in (self._scores, self._glances)
-        )
-        return best or others
+        for scores in (self._scores, self._glances):
+            if known := [(text, value) for text, value in scores.items() if math.isfinite(value)]:
+                return known
+        return []
 
     def _scorer(self, ranker: Ranker) -> Scorer:
         """Returns the scorer of a ranker; its first use is charged for preparation."""
